@@ -1,0 +1,1 @@
+"""The mathematics on one block of rows: NumPy and SciPy only."""

@@ -1,0 +1,108 @@
+"""Expectation-maximization: from sufficient statistics to the parameters of highest likelihood."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dgmm.model.families import FAMILIES, Array, DegenerateCovarianceError, Deviations
+from dgmm.model.parameters import Parameters
+from dgmm.model.statistics import Statistics
+
+LARGEST_VARIANCE_ERROR = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
+"""Largest relative rounding error of a variance from sums in float64 and float32."""
+
+
+def update_means(statistics: Statistics, centre: Array) -> Array:
+    """Give the means alone of `update`: they are exact where variances have cancelled; (K, D)."""
+    counts = statistics.counts + 10 * np.finfo(np.float64).eps
+    # An empty component has its mean at the origin, as in scikit-learn.
+    share = (statistics.counts / counts)[:, None]
+    return share * (centre + statistics.references) + statistics.sums / counts[:, None]
+
+
+def update(
+    statistics: Statistics, covariance_type: str, centre: Array, total_scatter: Array, reg_covar: float
+) -> Parameters:
+    """M-step: the parameters that maximize the expected complete log-likelihood.
+
+    As scikit-learn: ten machine epsilons are added to every count, ``reg_covar`` to every variance.
+
+    Parameters
+    ----------
+    statistics : Statistics
+        Of all rows.
+    covariance_type : str
+    centre : ndarray of shape (n_features,)
+        The point that the statistics are relative to.
+    total_scatter : ndarray of shape (n_features, n_features)
+        Weighted sums of squares and products of all rows about the centre; used by tied only.
+    reg_covar : float
+        In squared units of the data.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite.
+    """
+    counts = statistics.counts + 10 * np.finfo(np.float64).eps
+    offsets = statistics.sums / counts[:, None]
+    means = update_means(statistics, centre)
+    deviations = Deviations(
+        counts, offsets, statistics.scatter, statistics.references + offsets, total_scatter
+    )
+    covariances = FAMILIES[covariance_type].covariances(deviations, reg_covar)
+    return Parameters.from_covariances(covariance_type, counts / counts.sum(), means, covariances)
+
+
+def cancels(statistics: Statistics, updated: Parameters, total_scatter: Array, dtype: np.dtype) -> bool:
+    """Tell whether variances are too small beside the sums that they were made from.
+
+    The sums about the centre then leave only rounding errors of the variances: they are to be taken again,
+    about the components' means.
+
+    Parameters
+    ----------
+    statistics : Statistics
+    updated : Parameters
+        What `update` made of them.
+    total_scatter : ndarray of shape (n_features, n_features)
+        As for `update`.
+    dtype : numpy.dtype
+        In which the sums were made.
+    """
+    n_features = updated.n_features
+    counts = statistics.counts[:, None] + 10 * np.finfo(np.float64).eps
+    variances = np.diagonal(updated.covariance_matrices, axis1=1, axis2=2)
+    if updated.covariance_type == "spherical":
+        squares, variances = statistics.scatter / counts, variances.sum(axis=1, keepdims=True)
+    elif updated.covariance_type == "tied" and statistics.scatter.shape[1] == 0:
+        squares = np.diagonal(total_scatter) / counts.sum()
+    else:
+        squares = statistics.scatter[:, :n_features] / counts
+    error = np.finfo(dtype).eps * squares
+    return bool((error > LARGEST_VARIANCE_ERROR[np.dtype(dtype)] * variances).any())
+
+
+def update_unless_cancelled(
+    statistics: Statistics,
+    covariance_type: str,
+    centre: Array,
+    total_scatter: Array,
+    reg_covar: float,
+    *,
+    dtype: np.dtype,
+) -> Parameters | None:
+    """M-step as `update`, or None where the sums leave no covariance, or only rounding errors of it.
+
+    Parameters
+    ----------
+    statistics, covariance_type, centre, total_scatter, reg_covar
+        As for `update`.
+    dtype : numpy.dtype
+        In which the sums were made.
+    """
+    try:
+        updated = update(statistics, covariance_type, centre, total_scatter, reg_covar)
+    except DegenerateCovarianceError:
+        return None
+    return None if cancels(statistics, updated, total_scatter, dtype) else updated

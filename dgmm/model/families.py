@@ -1,0 +1,408 @@
+"""The four covariance structures, as exponential families.
+
+The log joint density of a row and a component is linear in fixed features of the row,
+``log p(x, k) = features(z) · theta_k`` with ``z = x − centre``. All families draw their features from
+one table of rows, so that models of different families share it in a pass:
+
+====================  ==================  =================================
+rows                  feature             used by
+====================  ==================  =================================
+0                     ``‖z‖²``            spherical
+1                     ``1``               all
+2 … D+1               ``z_i``             all
+D+2 … 2D+1            ``z_i²``            diag, full
+2D+2 …                ``z_i z_j, i < j``  full
+====================  ==================  =================================
+
+Each family takes consecutive rows. The quadratic term of ``tied`` is the same for every component and
+cancels from the responsibilities; it is added to the log-likelihood once, from the scatter of all rows.
+A scatter matrix is *packed* as its diagonal, then the entries above the diagonal row by row.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+Array = NDArray[np.floating]
+
+
+class DegenerateCovarianceError(ValueError):
+    """A component's covariance is not positive definite; the message is scikit-learn's.
+
+    Attributes
+    ----------
+    component : int or None
+        The first such component; None where all share one covariance.
+    """
+
+    def __init__(self, component: int | None):
+        where = "" if component is None else f" (Component {component}.)"
+        super().__init__(
+            "Fitting the mixture model failed because some components have "
+            "ill-defined empirical covariance (for instance caused by singleton "
+            "or collapsed samples). Try to decrease the number of components, "
+            f"increase reg_covar, or scale the input data.{where}"
+        )
+        self.component = component
+
+    def __reduce__(self):
+        """Rebuild from the component: exceptions cross processes by pickle."""
+        return type(self), (self.component,)
+
+
+def pack(symmetric: Array) -> Array:
+    """Pack symmetric matrices (..., D, D) as (..., D (D + 1) / 2): diagonal, then above it."""
+    above = np.triu_indices(symmetric.shape[-1], 1)
+    diagonal = np.diagonal(symmetric, axis1=-2, axis2=-1)
+    return np.concatenate([diagonal, symmetric[..., above[0], above[1]]], axis=-1)
+
+
+def unpack(packed: Array, n_features: int) -> Array:
+    """Undo `pack`: (..., D (D + 1) / 2) to symmetric matrices (..., D, D)."""
+    above = np.triu_indices(n_features, 1)
+    diagonal = np.arange(n_features)
+    symmetric = np.empty((*packed.shape[:-1], n_features, n_features))
+    symmetric[..., diagonal, diagonal] = packed[..., :n_features]
+    symmetric[..., above[0], above[1]] = packed[..., n_features:]
+    symmetric[..., above[1], above[0]] = packed[..., n_features:]
+    return symmetric
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """What an M-step needs for covariances: sums about a point near each component.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (n_components,)
+        Sums of responsibilities, in rows, kept above zero.
+    offsets : ndarray of shape (n_components, n_features)
+        Means less the reference points.
+    scatter : ndarray of shape (n_components, n_scatter)
+        Packed sums of squares and products about the reference points.
+    means : ndarray of shape (n_components, n_features)
+        Means less the centre of the data.
+    total_scatter : ndarray of shape (n_features, n_features)
+        Sums of squares and products of all rows about the centre of the data.
+    """
+
+    counts: Array
+    offsets: Array
+    scatter: Array
+    means: Array
+    total_scatter: Array
+
+
+class Family(ABC):
+    """A covariance structure: its features, natural parameters and M-step.
+
+    Shapes are those of scikit-learn: K components, D features.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def feature_rows(self, n_features: int) -> slice:
+        """Rows of the feature table that this family uses."""
+
+    @abstractmethod
+    def covariance_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        """Shape of ``covariances``, ``precisions`` and ``precisions_cholesky``."""
+
+    @abstractmethod
+    def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
+        """Number of free covariance parameters."""
+
+    @abstractmethod
+    def covariances(self, deviations: Deviations, reg_covar: float) -> Array:
+        """M-step: maximum-likelihood covariances, plus ``reg_covar`` on the diagonal."""
+
+    @abstractmethod
+    def precisions_cholesky(self, covariances: Array) -> Array:
+        """Factors U of the precisions ``U Uᵀ`` (upper triangular, or inverse standard deviations).
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance is not positive definite.
+        """
+
+    @abstractmethod
+    def precisions_cholesky_from_precisions(self, precisions: Array) -> Array:
+        """The same factors, from the precisions."""
+
+    @abstractmethod
+    def precisions(self, precisions_cholesky: Array) -> Array:
+        """The precisions ``U Uᵀ``."""
+
+    @abstractmethod
+    def inverse(self, matrices: Array) -> Array:
+        """Covariances from precisions, or the other way round."""
+
+    @abstractmethod
+    def half_log_determinants(self, precisions_cholesky: Array, n_features: int) -> Array:
+        """``½ log|Λ_k|``: shape (K,), or a scalar where components share one."""
+
+    @abstractmethod
+    def natural_parameters(self, log_constants: Array, means: Array, precisions_cholesky: Array) -> Array:
+        """Theta of shape (K, features of this family): ``log p(x, k) = features · theta_k``.
+
+        ``log_constants`` (K,) is the log joint density at the mean, ``means`` are relative to the centre.
+        """
+
+    @abstractmethod
+    def scatter_bound(self, precisions_cholesky: Array, extent: Array) -> Array:
+        """Largest possible sum ``|z|ᵀ |Λ_k| |z|`` of absolute terms over rows with ``|z_i| ≤ extent_i``.
+
+        Times the machine epsilon it bounds the rounding error of a log density from features, in nats.
+        """
+
+    @abstractmethod
+    def standardize(self, deviations: Array, precisions_cholesky: Array, component: int) -> Array:
+        """``U_kᵀ d`` for deviations d = x − μ_k in columns: shape (D, rows) to the same."""
+
+    @abstractmethod
+    def to_matrices(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        """Covariances as matrices of shape (K, D, D)."""
+
+    def split_sums(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
+        """Split responsibility-weighted feature sums (K, p) into counts, sums and packed scatter."""
+        return sums[:, 0], sums[:, 1 : n_features + 1], sums[:, n_features + 1 :]
+
+    def scatter(self, deviations: Array, shares: Array) -> Array:
+        """Packed scatter of deviations (D, rows), each row with its share (rows,)."""
+        return pack((deviations * shares) @ deviations.T)
+
+
+def _triangular_precision_factor(covariance: Array, component: int | None) -> Array:
+    try:
+        lower = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        raise DegenerateCovarianceError(component) from None
+    factor = solve_triangular(lower, np.eye(len(covariance)), lower=True, check_finite=False).T
+    if not np.isfinite(factor).all():
+        raise DegenerateCovarianceError(component)
+    return factor
+
+
+def _upper_factor(precision: Array) -> Array:
+    """Upper triangular U with ``U Uᵀ = precision``: a Cholesky factor of the matrix turned by 180°."""
+    return np.linalg.cholesky(precision[::-1, ::-1])[::-1, ::-1]
+
+
+class Full(Family):
+    """Each component has its own covariance matrix: (K, D, D)."""
+
+    name = "full"
+
+    def feature_rows(self, n_features):
+        return slice(1, 2 + n_features + n_features * (n_features + 1) // 2)
+
+    def covariance_shape(self, n_components, n_features):
+        return n_components, n_features, n_features
+
+    def n_covariance_parameters(self, n_components, n_features):
+        return n_components * n_features * (n_features + 1) // 2
+
+    def covariances(self, deviations, reg_covar):
+        d, n_features = deviations, deviations.offsets.shape[1]
+        raw = unpack(d.scatter, n_features) / d.counts[:, None, None]
+        return raw - d.offsets[:, :, None] * d.offsets[:, None, :] + reg_covar * np.eye(n_features)
+
+    def precisions_cholesky(self, covariances):
+        return np.stack([_triangular_precision_factor(c, k) for k, c in enumerate(covariances)])
+
+    def precisions_cholesky_from_precisions(self, precisions):
+        return np.stack([_upper_factor(precision) for precision in precisions])
+
+    def precisions(self, precisions_cholesky):
+        return precisions_cholesky @ np.swapaxes(precisions_cholesky, 1, 2)
+
+    def inverse(self, matrices):
+        return np.linalg.inv(matrices)
+
+    def half_log_determinants(self, precisions_cholesky, n_features):
+        return np.log(np.diagonal(precisions_cholesky, axis1=1, axis2=2)).sum(axis=1)
+
+    def natural_parameters(self, log_constants, means, precisions_cholesky):
+        precisions = self.precisions(precisions_cholesky)
+        linear = (precisions @ means[:, :, None])[:, :, 0]
+        standardized = (means[:, None, :] @ precisions_cholesky)[:, 0, :]
+        quadratic = -pack(precisions)
+        quadratic[:, : means.shape[1]] *= 0.5
+        constant = log_constants - 0.5 * (standardized**2).sum(axis=1)
+        return np.concatenate([constant[:, None], linear, quadratic], axis=1)
+
+    def scatter_bound(self, precisions_cholesky, extent):
+        return extent @ np.abs(self.precisions(precisions_cholesky)) @ extent
+
+    def standardize(self, deviations, precisions_cholesky, component):
+        return precisions_cholesky[component].T @ deviations
+
+    def to_matrices(self, covariances, n_components, n_features):
+        return covariances
+
+
+class Tied(Family):
+    """All components share one covariance matrix: (D, D)."""
+
+    name = "tied"
+
+    def feature_rows(self, n_features):
+        return slice(1, 2 + n_features)
+
+    def covariance_shape(self, n_components, n_features):
+        return n_features, n_features
+
+    def n_covariance_parameters(self, n_components, n_features):
+        return n_features * (n_features + 1) // 2
+
+    def covariances(self, deviations, reg_covar):
+        d, n_features = deviations, deviations.offsets.shape[1]
+        if d.scatter.shape[1]:  # the centred kernel was needed: pool the components' own scatter
+            total, offsets = unpack(d.scatter.sum(axis=0), n_features), d.offsets
+        else:
+            total, offsets = d.total_scatter, d.means
+        between = (d.counts[:, None] * offsets).T @ offsets
+        return (total - between) / d.counts.sum() + reg_covar * np.eye(n_features)
+
+    def precisions_cholesky(self, covariances):
+        return _triangular_precision_factor(covariances, None)
+
+    def precisions_cholesky_from_precisions(self, precisions):
+        return _upper_factor(precisions)
+
+    def precisions(self, precisions_cholesky):
+        return precisions_cholesky @ precisions_cholesky.T
+
+    def inverse(self, matrices):
+        return np.linalg.inv(matrices)
+
+    def half_log_determinants(self, precisions_cholesky, n_features):
+        return np.log(np.diagonal(precisions_cholesky)).sum()
+
+    def natural_parameters(self, log_constants, means, precisions_cholesky):
+        standardized = means @ precisions_cholesky
+        constant = log_constants - 0.5 * (standardized**2).sum(axis=1)
+        return np.concatenate([constant[:, None], standardized @ precisions_cholesky.T], axis=1)
+
+    def scatter_bound(self, precisions_cholesky, extent):
+        return extent @ np.abs(self.precisions(precisions_cholesky)) @ extent
+
+    def standardize(self, deviations, precisions_cholesky, component):
+        return precisions_cholesky.T @ deviations
+
+    def to_matrices(self, covariances, n_components, n_features):
+        return np.broadcast_to(covariances, (n_components, n_features, n_features))
+
+
+class _Variances(Family):
+    """What families without covariances between features share: variances, and their inverse roots."""
+
+    def precisions_cholesky(self, covariances):
+        bad = ~(covariances > 0.0)
+        if bad.any():
+            raise DegenerateCovarianceError(int(np.argwhere(bad)[0, 0]))
+        return 1.0 / np.sqrt(covariances)
+
+    def precisions_cholesky_from_precisions(self, precisions):
+        return np.sqrt(precisions)
+
+    def precisions(self, precisions_cholesky):
+        return precisions_cholesky**2
+
+    def inverse(self, matrices):
+        return 1.0 / matrices
+
+
+class Diagonal(_Variances):
+    """Each component has its own variance per feature: (K, D)."""
+
+    name = "diag"
+
+    def feature_rows(self, n_features):
+        return slice(1, 2 + 2 * n_features)
+
+    def covariance_shape(self, n_components, n_features):
+        return n_components, n_features
+
+    def n_covariance_parameters(self, n_components, n_features):
+        return n_components * n_features
+
+    def covariances(self, deviations, reg_covar):
+        d = deviations
+        return d.scatter / d.counts[:, None] - d.offsets**2 + reg_covar
+
+    def half_log_determinants(self, precisions_cholesky, n_features):
+        return np.log(precisions_cholesky).sum(axis=1)
+
+    def natural_parameters(self, log_constants, means, precisions_cholesky):
+        precisions = precisions_cholesky**2
+        constant = log_constants - 0.5 * (precisions * means**2).sum(axis=1)
+        return np.concatenate([constant[:, None], precisions * means, -0.5 * precisions], axis=1)
+
+    def scatter_bound(self, precisions_cholesky, extent):
+        return precisions_cholesky**2 @ extent**2
+
+    def standardize(self, deviations, precisions_cholesky, component):
+        return deviations * precisions_cholesky[component][:, None]
+
+    def to_matrices(self, covariances, n_components, n_features):
+        return covariances[:, :, None] * np.eye(n_features)
+
+    def scatter(self, deviations, shares):
+        return deviations**2 @ shares
+
+
+class Spherical(_Variances):
+    """Each component has one variance: (K,)."""
+
+    name = "spherical"
+
+    def feature_rows(self, n_features):
+        return slice(0, 2 + n_features)
+
+    def covariance_shape(self, n_components, n_features):
+        return (n_components,)
+
+    def n_covariance_parameters(self, n_components, n_features):
+        return n_components
+
+    def covariances(self, deviations, reg_covar):
+        d = deviations
+        squares = d.scatter[:, 0] / d.counts - (d.offsets**2).sum(axis=1)
+        return squares / d.offsets.shape[1] + reg_covar
+
+    def half_log_determinants(self, precisions_cholesky, n_features):
+        return n_features * np.log(precisions_cholesky)
+
+    def natural_parameters(self, log_constants, means, precisions_cholesky):
+        precisions = precisions_cholesky**2
+        constant = log_constants - 0.5 * precisions * (means**2).sum(axis=1)
+        return np.concatenate(
+            [-0.5 * precisions[:, None], constant[:, None], precisions[:, None] * means], axis=1
+        )
+
+    def scatter_bound(self, precisions_cholesky, extent):
+        return precisions_cholesky**2 * (extent**2).sum()
+
+    def standardize(self, deviations, precisions_cholesky, component):
+        return deviations * precisions_cholesky[component]
+
+    def to_matrices(self, covariances, n_components, n_features):
+        return covariances[:, None, None] * np.eye(n_features)
+
+    def split_sums(self, sums, n_features):
+        return sums[:, 1], sums[:, 2:], sums[:, :1]
+
+    def scatter(self, deviations, shares):
+        return (deviations**2 @ shares).sum(keepdims=True)
+
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (Full(), Tied(), Diagonal(), Spherical())}

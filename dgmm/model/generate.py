@@ -1,0 +1,58 @@
+"""Random rows from a mixture."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.model.families import Array
+from dgmm.model.parameters import Parameters
+
+
+def rows_of_component(
+    parameters: Parameters, component: int, n_rows: int, generator: np.random.RandomState
+) -> Array:
+    """Draw rows of one component, exactly as scikit-learn draws them: (n_rows, n_features)."""
+    mean, covariances = parameters.means[component], parameters.covariances
+    match parameters.covariance_type:
+        case "full":
+            return generator.multivariate_normal(mean, covariances[component], n_rows)
+        case "tied":
+            return generator.multivariate_normal(mean, covariances, n_rows)
+        case _:
+            noise = generator.standard_normal(size=(n_rows, parameters.n_features))
+            return mean + noise * np.sqrt(covariances[component])
+
+
+def sample_by_component(
+    parameters: Parameters, n_rows: int, generator: np.random.RandomState
+) -> tuple[Array, NDArray[np.int64]]:
+    """Draw rows and their components, ordered by component, exactly as scikit-learn draws them.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_rows, n_features)
+    labels : ndarray of shape (n_rows,)
+    """
+    counts = generator.multinomial(n_rows, parameters.weights)
+    rows = [rows_of_component(parameters, k, int(count), generator) for k, count in enumerate(counts)]
+    return np.vstack(rows), np.repeat(np.arange(len(counts)), counts)
+
+
+def sample_shuffled(
+    parameters: Parameters, n_rows: int, generator: np.random.Generator
+) -> tuple[Array, NDArray[np.int64]]:
+    """Draw independent rows in random order: one chunk of a large sample, whose order must not tell.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_rows, n_features)
+    labels : ndarray of shape (n_rows,)
+    """
+    labels = generator.choice(parameters.n_components, size=n_rows, p=parameters.weights)
+    factors = np.linalg.cholesky(parameters.covariance_matrices)
+    rows = generator.standard_normal((n_rows, parameters.n_features))
+    for k, factor in enumerate(factors):
+        mine = labels == k
+        rows[mine] = parameters.means[k] + rows[mine] @ factor.T
+    return rows, labels.astype(np.int64)

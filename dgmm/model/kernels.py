@@ -1,0 +1,281 @@
+"""The E-step of blocks of rows: several models, one table of features, two matrix products.
+
+For a block, the features ``Φ`` (features in rows, data rows in columns, so that every operation runs along
+memory) give all log joint densities as ``A = Θ Φ`` and, with the responsibilities R, all sufficient
+statistics as ``R Φᵀ``. A block is long, so that threads do not hinder each other at every NumPy call; the
+products run over *tiles* of it, views of a few hundred rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.model.families import Array
+from dgmm.model.stack import Stack
+from dgmm.model.statistics import Statistics
+
+
+class Block(NamedTuple):
+    """Rows that are worked on at once: whole tiles, or what is less than one at the end of a chunk.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,) or None
+    start : int
+        Number of rows before it.
+    """
+
+    rows: NDArray[np.floating]
+    weights: Array | None
+    start: int
+
+
+def blocks_of(stack: Stack, chunks: Iterable[tuple[NDArray[np.floating], Array | None]]) -> Iterator[Block]:
+    """Cut chunks of rows, and their weights if there are any, into blocks."""
+    tile, largest, offset = stack.tile_rows, stack.block_rows, 0
+    for rows, weights in chunks:
+        start = 0
+        while left := len(rows) - start:
+            n_rows = min(largest, left - left % tile) if left >= tile else left
+            part = slice(start, start + n_rows)
+            yield Block(rows[part], None if weights is None else weights[part], offset + start)
+            start += n_rows
+        offset += len(rows)
+
+
+def tiles(table: NDArray[np.floating], tile_rows: int) -> NDArray[np.floating]:
+    """View a table (n, rows) as (n_tiles, n, tile_rows); one tile where the rows are not whole tiles."""
+    n, n_rows = table.shape
+    tile_rows = tile_rows if n_rows % tile_rows == 0 else n_rows
+    return table.reshape(n, n_rows // tile_rows, tile_rows).transpose(1, 0, 2)
+
+
+class Workspace:
+    """The arrays that the work on blocks writes to: allocated once, as threads wait for each other's memory.
+
+    Parameters
+    ----------
+    stack : Stack
+        Says which features and how many components there are.
+
+    Attributes
+    ----------
+    table : ndarray of shape (n_table, block_rows)
+        Features.
+    densities : ndarray of shape (n_components, block_rows)
+        Log joint densities, then responsibilities.
+    largest, totals : ndarray of shape (block_rows,)
+        Of log-sum-exp.
+    """
+
+    def __init__(self, stack: Stack):
+        n_features, n_rows = stack.n_features, stack.block_rows
+        self.stack = stack
+        self.centre = stack.centre[:, None]
+        self.deviations = slice(2, n_features + 2)
+        self.has_norm = any(group.features.start == 0 for group in stack.groups)
+        self.table = np.empty((max(group.features.stop for group in stack.groups), n_rows), stack.dtype)
+        self.densities = np.empty((stack.n_components, n_rows), stack.dtype)
+        self.largest = np.empty(n_rows, stack.dtype)
+        self.totals = np.empty(n_rows, stack.dtype)
+
+    def features(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Compute the features of a block's rows: (n_rows, n_features) to (n_table, n_rows)."""
+        n_features, n_table = len(self.centre), len(self.table)
+        table = self.table[:, : len(rows)]
+        table[1] = 1.0
+        z = table[self.deviations]
+        np.subtract(rows.T, self.centre, out=z, casting="same_kind")
+        if self.has_norm:
+            np.einsum("db,db->b", z, z, out=table[0])
+        if n_table > n_features + 2:
+            np.multiply(z, z, out=table[n_features + 2 : 2 * n_features + 2])
+        if n_table > 2 * n_features + 2:
+            first = 2 * n_features + 2
+            for i in range(n_features - 1):
+                last = first + n_features - 1 - i
+                np.multiply(z[i], z[i + 1 :], out=table[first:last])
+                first = last
+        return table
+
+    def log_joint(self, rows: NDArray[np.floating], table: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Compute the log joint densities of a block's rows and features: (n_components, n_rows), nats.
+
+        Tied models on the fast path lack ``−½ zᵀΛz``, which is the same for all their components.
+        """
+        stack, densities = self.stack, self.densities[:, : len(rows)]
+        for group in stack.groups:
+            features = tiles(table[group.features], stack.tile_rows)
+            out = tiles(densities[group.rows], stack.tile_rows)
+            np.matmul(group.natural_parameters, features, out=out)
+        for entry in stack.centred:
+            deviations = rows.T - entry.mean[:, None]
+            factors = stack.models[entry.model].precisions_cholesky
+            y = entry.family.standardize(deviations, factors, entry.component)
+            densities[entry.row] = entry.log_constant - 0.5 * np.einsum("db,db->b", y, y)
+        return densities
+
+    def normalize(self, log_densities: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Turn log joint densities (n_components, n_rows) into responsibilities, in place, by log-sum-exp.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Log densities of the rows, the logarithms of the sums; until the next call.
+        """
+        n_rows = log_densities.shape[1]
+        largest, totals = self.largest[:n_rows], self.totals[:n_rows]
+        np.max(log_densities, axis=0, out=largest)
+        log_densities -= largest
+        np.exp(log_densities, out=log_densities)
+        np.sum(log_densities, axis=0, out=totals)
+        largest += np.log(totals)
+        np.reciprocal(totals, out=totals)  # multiplications are cheaper than divisions
+        log_densities *= totals
+        return largest
+
+
+class Accumulator:
+    """Sums over blocks for all models of a stack."""
+
+    def __init__(self, stack: Stack):
+        self.stack = stack
+        self.totals = [np.zeros(group.natural_parameters.shape) for group in stack.groups]
+        self.log_likelihoods = np.zeros(len(stack.rows))
+        nothing = np.zeros((stack.n_features, 0))
+        self.centred_sums = [np.zeros(stack.n_features) for _ in stack.centred]
+        self.centred_scatter = [entry.family.scatter(nothing, np.zeros(0)) for entry in stack.centred]
+
+    def add(
+        self,
+        rows: NDArray[np.floating],
+        table: NDArray[np.floating],
+        responsibilities: NDArray[np.floating],
+    ) -> None:
+        """Add a block: its rows, its features, and (weighted) responsibilities (n_components, n_rows)."""
+        tile_rows = self.stack.tile_rows
+        for group, totals in zip(self.stack.groups, self.totals, strict=True):
+            shares = tiles(responsibilities[group.rows], tile_rows)
+            products = shares @ tiles(table[group.features], tile_rows).transpose(0, 2, 1)
+            np.add(totals, products.sum(axis=0, dtype=np.float64), out=totals)
+        for index, entry in enumerate(self.stack.centred):
+            deviations, share = rows.T - entry.reference[:, None], responsibilities[entry.row]
+            self.centred_sums[index] += deviations @ share
+            self.centred_scatter[index] += entry.family.scatter(deviations, share)
+
+    def statistics(self) -> tuple[Statistics, ...]:
+        """Give the statistics of each model, in the order of the models."""
+        by_model = {}
+        for group, totals in zip(self.stack.groups, self.totals, strict=True):
+            for index in group.models:
+                rows = self.stack.rows[index]
+                own = totals[rows.start - group.rows.start : rows.stop - group.rows.start]
+                by_model[index] = self._statistics_of(
+                    index, *group.family.split_sums(own, self.stack.n_features)
+                )
+        return tuple(by_model[index] for index in range(len(by_model)))
+
+    def _statistics_of(self, model: int, counts: Array, sums: Array, scatter: Array) -> Statistics:
+        """Put the sums about the means in the place of those about the centre, where there are such."""
+        sums, references = sums.copy(), np.zeros(sums.shape)
+        narrow = [index for index, entry in enumerate(self.stack.centred) if entry.model == model]
+        if narrow:  # a tied model has scatter of its own only then, and then of all its components
+            own = np.zeros((len(counts), len(self.centred_scatter[narrow[0]])))
+            own[:, : scatter.shape[1]] = scatter
+            scatter = own
+        for index in narrow:
+            entry = self.stack.centred[index]
+            sums[entry.component] = self.centred_sums[index]
+            scatter[entry.component] = self.centred_scatter[index]
+            references[entry.component] = entry.reference - self.stack.centre
+        log_likelihood = float(self.log_likelihoods[model])
+        return Statistics(counts.copy(), sums, scatter.copy(), references, log_likelihood)
+
+
+def expect(
+    stack: Stack, chunks: Iterable[tuple[NDArray[np.floating], Array | None]]
+) -> tuple[Statistics, ...]:
+    """E-step: sum the sufficient statistics of all models over rows.
+
+    Parameters
+    ----------
+    stack : Stack
+    chunks : iterable of (rows, weights)
+        Rows of shape (n, n_features); weights of shape (n,) or None.
+
+    Returns
+    -------
+    tuple of Statistics
+        One for each model. The log-likelihood of a tied model on the fast path lacks the trace term
+        (see `complete_log_likelihood`).
+    """
+    workspace, accumulator = Workspace(stack), Accumulator(stack)
+    for block in blocks_of(stack, chunks):
+        table = workspace.features(block.rows)
+        densities = workspace.log_joint(block.rows, table)
+        for index, model_rows in enumerate(stack.rows):
+            log_densities = workspace.normalize(densities[model_rows])
+            if block.weights is not None:
+                log_densities *= block.weights
+            accumulator.log_likelihoods[index] += log_densities.sum(dtype=np.float64)
+        if block.weights is not None:
+            densities *= block.weights
+        accumulator.add(block.rows, table, densities)
+    return accumulator.statistics()
+
+
+def assign(
+    stack: Stack,
+    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    responsibilities_of: Callable[[NDArray[np.floating], int], Array],
+) -> Statistics:
+    """Sum the statistics of given responsibilities, instead of a model's own.
+
+    Parameters
+    ----------
+    stack : Stack
+        See `dgmm.model.stack.blank_stack`.
+    chunks : iterable of (rows, weights)
+    responsibilities_of : callable
+        Given a block of rows and the number of rows before it, returns (n_components, rows of the block).
+
+    Returns
+    -------
+    Statistics
+        Its log-likelihood is zero.
+    """
+    workspace, accumulator = Workspace(stack), Accumulator(stack)
+    for block in blocks_of(stack, chunks):
+        share = responsibilities_of(block.rows, block.start)
+        if block.weights is not None:
+            share = share * block.weights
+        accumulator.add(block.rows, workspace.features(block.rows), share)
+    return accumulator.statistics()[0]
+
+
+def complete_log_likelihood(statistics: Statistics, stack: Stack, model: int, total_scatter: Array) -> float:
+    """Give a model's log-likelihood in full: a tied one lacks ``−½ tr(Λ S)`` on the fast path.
+
+    Parameters
+    ----------
+    statistics : Statistics
+    stack : Stack
+    model : int
+        Position of the model in the stack.
+    total_scatter : ndarray of shape (n_features, n_features)
+        Weighted sums of squares and products of all rows about the stack's centre.
+
+    Returns
+    -------
+    float
+        Sum of the rows' log densities, nats.
+    """
+    if stack.is_complete(model):
+        return statistics.log_likelihood
+    precision = stack.models[model].family.precisions(stack.models[model].precisions_cholesky)
+    return statistics.log_likelihood - 0.5 * float((precision * total_scatter).sum())

@@ -1,0 +1,86 @@
+"""The parameters of a mixture: frozen weights, means and covariances in the data's own units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgmm.model.families import FAMILIES, Array, Family
+
+LOG_2_PI = float(np.log(2.0 * np.pi))
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """A Gaussian mixture of K components on D features.
+
+    Attributes
+    ----------
+    covariance_type : str
+        ``full``, ``tied``, ``diag`` or ``spherical``.
+    weights : ndarray of shape (K,)
+        Mixing proportions.
+    means : ndarray of shape (K, D)
+    covariances, precisions_cholesky : ndarray
+        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical. ``precisions_cholesky`` holds U with
+        ``precision = U Uᵀ``.
+    """
+
+    covariance_type: str
+    weights: Array
+    means: Array
+    covariances: Array
+    precisions_cholesky: Array
+
+    @classmethod
+    def from_covariances(
+        cls, covariance_type: str, weights: Array, means: Array, covariances: Array
+    ) -> Parameters:
+        """Make parameters from covariances.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance is not positive definite.
+        """
+        factors = FAMILIES[covariance_type].precisions_cholesky(covariances)
+        return cls(covariance_type, weights, means, covariances, factors)
+
+    @property
+    def family(self) -> Family:
+        """The covariance structure."""
+        return FAMILIES[self.covariance_type]
+
+    @property
+    def n_components(self) -> int:
+        """Number of components K."""
+        return self.means.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """Number of features D."""
+        return self.means.shape[1]
+
+    @property
+    def precisions(self) -> Array:
+        """Inverse covariances, shaped as `covariances`."""
+        return self.family.precisions(self.precisions_cholesky)
+
+    @property
+    def covariance_matrices(self) -> Array:
+        """Covariances as matrices of shape (K, D, D), whatever the family."""
+        return self.family.to_matrices(self.covariances, self.n_components, self.n_features)
+
+    @property
+    def log_constants(self) -> Array:
+        """Log joint density of each component at its mean, ``log p(μ_k, k)``: shape (K,), nats."""
+        half_log_determinants = self.family.half_log_determinants(self.precisions_cholesky, self.n_features)
+        with np.errstate(divide="ignore"):  # a weight of zero is a log weight of −inf
+            return np.log(self.weights) - 0.5 * self.n_features * LOG_2_PI + half_log_determinants
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters: covariances, means and K − 1 weights."""
+        n_covariance = self.family.n_covariance_parameters(self.n_components, self.n_features)
+        return n_covariance + self.n_features * self.n_components + self.n_components - 1

@@ -1,0 +1,273 @@
+"""Models made ready for evaluation: stacked by family, and on which path each component goes.
+
+Sums about the centre of the data cancel where a component is very narrow. The rounding error of its log
+densities from features is about ``ε |z|ᵀ|Λ_k||z|``; above `LARGEST_ERROR` the component takes the *centred
+path*: deviations from its own mean, which never cancel, at a few times the cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from dgmm.model.families import FAMILIES, Array, Family
+
+LARGEST_ERROR = 1e-8
+"""Largest estimated rounding error of a log density from float64 features, in nats."""
+
+LARGEST_ERROR_FLOAT32 = 1e-4
+"""Largest estimated rounding error of a log density from float32 features, in nats; for float32 rows only."""
+
+LARGEST_FLOAT32 = 1e12
+"""Largest deviation, and inverse width, for float32 products: their squares, summed, stay in its range."""
+
+LOG_OF_NOTHING = -1e30
+"""Stands for −inf in natural parameters, where BLAS would multiply it with the zeros of its padding."""
+
+BLOCK_BYTES, LARGEST_BLOCK_ROWS = 2**23, 3 * 2**13
+"""Bytes of a block's features and densities, and its most rows. Smaller blocks are in a nearer cache and up
+to a fifth faster on one thread, but threads then hinder each other at every NumPy call."""
+
+TILE_ROWS, LARGE_TILE_ROWS, SMALL_PRODUCT = 512, 1024, 10**6
+"""Rows of a tile; the larger where a product of smaller tiles has more than so many multiplications: OpenBLAS
+has a path without packing below, which is up to twice as fast, and packing wants longer rows."""
+
+
+class Evaluable(Protocol):
+    """What the kernels know of a model: ``log p(x, k) = log_constants_k − ½‖U_kᵀ(x − μ_k)‖²``."""
+
+    @property
+    def family(self) -> Family:
+        """The covariance structure."""
+        ...
+
+    @property
+    def log_constants(self) -> Array:
+        """Log joint density at the mean of each component: shape (K,)."""
+        ...
+
+    @property
+    def means(self) -> Array:
+        """Shape (K, D)."""
+        ...
+
+    @property
+    def precisions_cholesky(self) -> Array:
+        """Factors U_k of the precisions, shaped as the family says."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Centred:
+    """A component on the centred path.
+
+    Attributes
+    ----------
+    row : int
+        Its row in the stack.
+    model, component : int
+        Which component of which model.
+    family : Family
+    mean, reference : ndarray of shape (n_features,)
+        In the data's own coordinates; densities are of deviations from the mean, sums of deviations from the
+        reference.
+    log_constant : float
+        Log joint density at the mean.
+    """
+
+    row: int
+    model: int
+    component: int
+    family: Family
+    mean: Array
+    reference: Array
+    log_constant: float
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The models of one family: which, and their rows of the stack and of the feature table.
+
+    ``natural_parameters`` has the shape (components of all of them, features).
+    """
+
+    family: Family
+    models: tuple[int, ...]
+    rows: slice
+    features: slice
+    natural_parameters: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Models made ready for evaluation on rows about one centre; small, picklable.
+
+    Attributes
+    ----------
+    centre : ndarray of shape (n_features,)
+    dtype : dtype of the products, float32 or float64.
+    groups : tuple of Group
+    rows : tuple of slice
+        The rows of the stack that hold each model's components, in the order of the models given.
+    centred : tuple of Centred
+        Components that take the centred path.
+    models : tuple of Evaluable
+    """
+
+    centre: Array
+    dtype: np.dtype
+    groups: tuple[Group, ...]
+    rows: tuple[slice, ...]
+    centred: tuple[Centred, ...]
+    models: tuple[Evaluable, ...]
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of a data row."""
+        return len(self.centre)
+
+    @property
+    def n_components(self) -> int:
+        """Number of components of all models together."""
+        return max(rows.stop for rows in self.rows)
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of a tile."""
+        largest = max(group.natural_parameters.size for group in self.groups)
+        return TILE_ROWS if TILE_ROWS * largest <= SMALL_PRODUCT else LARGE_TILE_ROWS
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of a block: as many tiles as fit `BLOCK_BYTES`."""
+        n_table = max(group.features.stop for group in self.groups) + self.n_components
+        exact = min(BLOCK_BYTES // (self.dtype.itemsize * n_table), LARGEST_BLOCK_ROWS)
+        return self.tile_rows * max(1, exact // self.tile_rows)
+
+    @property
+    def working_bytes(self) -> int:
+        """Bytes that the work on a block allocates, temporary arrays included."""
+        # Densities of this block and the last; the rows' largest ones, totals and log densities.
+        n_table = max(group.features.stop for group in self.groups) + 2 * self.n_components + 3
+        n_centred = 4 * self.n_features if self.centred else 0
+        return (self.dtype.itemsize * n_table + 8 * n_centred) * self.block_rows
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all components are on the centred path: their sums do not cancel."""
+        return len(self.centred) == self.n_components
+
+    def is_complete(self, model: int) -> bool:
+        """Tell whether log densities have their quadratic term: all but tied ones on the fast path."""
+        centred = {entry.model for entry in self.centred}
+        return self.models[model].family.name != "tied" or model in centred
+
+
+def rounding_errors(model: Evaluable, extent: Array, dtype: np.dtype) -> Array:
+    """Estimate the rounding error of log densities from features, per component (or shared), in nats.
+
+    Parameters
+    ----------
+    model : Evaluable
+    extent : ndarray of shape (n_features,)
+        Largest distance of a row from the centre.
+    dtype : numpy.dtype
+        Of the features.
+    """
+    return np.finfo(dtype).eps * model.family.scatter_bound(model.precisions_cholesky, extent)
+
+
+def allows_single_precision(model: Evaluable, centre: Array, extent: Array) -> bool:
+    """Tell whether float32 features are exact enough for a model, and within the range of float32."""
+    # Means may lie outside the rows: float32 would not hold the densities there to this error.
+    reach = np.maximum(extent, np.abs(model.means - centre).max(axis=0))
+    errors = rounding_errors(model, reach, np.dtype(np.float32))
+    in_range = max(reach.max(), np.abs(model.precisions_cholesky).max()) <= LARGEST_FLOAT32
+    return bool(in_range and (errors <= LARGEST_ERROR_FLOAT32).all())
+
+
+def stack_models(
+    models: Sequence[Evaluable],
+    centre: Array,
+    extent: Array,
+    rows_dtype: np.dtype | type,
+    *,
+    references: Sequence[Array] | None = None,
+) -> Stack:
+    """Make models ready for evaluation.
+
+    Parameters
+    ----------
+    models : sequence of Evaluable
+    centre : ndarray of shape (n_features,)
+        Features are of rows relative to it: the mean of the data, or near it.
+    extent : ndarray of shape (n_features,)
+        Largest distance of a row from the centre: decides between the paths, for all rows alike, so that
+        a result does not depend on how rows are cut into blocks.
+    rows_dtype : dtype
+        float32 rows take float32 products where every component allows it.
+    references : sequence of ndarray of shape (n_components, n_features), optional
+        Points near the components of each model, in the data's own coordinates: every component takes the
+        centred path then, with sums about them. Default: narrow components take it, about their own means.
+    """
+    single = (
+        references is None
+        and np.dtype(rows_dtype) == np.float32
+        and all(allows_single_precision(model, centre, extent) for model in models)
+    )
+    dtype = np.dtype(np.float32 if single else np.float64)
+    groups: list[Group] = []
+    centred: list[Centred] = []
+    rows: dict[int, slice] = {}
+    first = 0
+    for family in FAMILIES.values():
+        members = tuple(i for i, model in enumerate(models) if model.family.name == family.name)
+        if not members:
+            continue
+        start, thetas = first, []
+        for index in members:
+            model = models[index]
+            n_components = len(model.means)
+            constants = model.log_constants
+            finite = np.maximum(constants, LOG_OF_NOTHING)
+            theta = family.natural_parameters(finite, model.means - centre, model.precisions_cholesky)
+            narrow = np.full(n_components, references is not None)
+            points = model.means if references is None else references[index]
+            if not single:
+                narrow |= ~(rounding_errors(model, extent, dtype) <= LARGEST_ERROR)
+            theta[narrow] = 0.0  # not used, and too large for products
+            thetas.append(theta)
+            centred += [
+                Centred(first + k, index, k, family, model.means[k], points[k], float(constants[k]))
+                for k in np.flatnonzero(narrow).tolist()
+            ]
+            rows[index] = slice(first, first + n_components)
+            first += n_components
+        features = family.feature_rows(len(centre))
+        groups.append(
+            Group(family, members, slice(start, first), features, np.concatenate(thetas).astype(dtype))
+        )
+    in_order = tuple(rows[index] for index in range(len(models)))
+    return Stack(centre, dtype, tuple(groups), in_order, tuple(centred), tuple(models))
+
+
+def blank_stack(family: Family, n_components: int, centre: Array, references: Array | None = None) -> Stack:
+    """Make a stack without a model, for `dgmm.model.kernels.assign`.
+
+    Parameters
+    ----------
+    family : Family
+    n_components : int
+    centre : ndarray of shape (n_features,)
+    references : ndarray of shape (n_components, n_features), optional
+        Take sums about these points, in the data's own coordinates, instead of about the centre.
+    """
+    rows, features = slice(0, n_components), family.feature_rows(len(centre))
+    blank = np.zeros((n_components, features.stop - features.start))
+    points = [] if references is None else list(references)
+    centred = tuple(Centred(k, 0, k, family, point, point, 0.0) for k, point in enumerate(points))
+    group = Group(family, (0,), rows, features, blank)
+    return Stack(centre, np.dtype(np.float64), (group,), (rows,), centred, ())

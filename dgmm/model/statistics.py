@@ -1,0 +1,131 @@
+"""The additive sums that passes give: over blocks, chunks, workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgmm.model.families import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Sufficient statistics of one model: responsibility-weighted sums over rows.
+
+    Rows are taken relative to the centre of the pass; sums and scatter about ``references`` in these
+    coordinates (zero, but for components that are too narrow for sums about the centre).
+
+    Attributes
+    ----------
+    counts : ndarray of shape (n_components,)
+        Sums of responsibilities (times row weights).
+    sums : ndarray of shape (n_components, n_features)
+        Sums of ``r (z − reference)``.
+    scatter : ndarray of shape (n_components, n_scatter)
+        Packed sums of ``r (z − reference)(z − reference)ᵀ``; no columns for tied, where it is the
+        scatter of all rows.
+    references : ndarray of shape (n_components, n_features)
+        Not added: statistics with other references do not add up.
+    log_likelihood : float
+        Sum of the rows' log densities (times row weights) under the parameters that went in, nats.
+    """
+
+    counts: Array
+    sums: Array
+    scatter: Array
+    references: Array
+    log_likelihood: float
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            self.counts + other.counts,
+            self.sums + other.sums,
+            self.scatter + other.scatter,
+            self.references,
+            self.log_likelihood + other.log_likelihood,
+        )
+
+    def __sub__(self, other: Statistics) -> Statistics:
+        return self + -1.0 * other
+
+    def __rmul__(self, factor: float) -> Statistics:
+        return Statistics(
+            factor * self.counts,
+            factor * self.sums,
+            factor * self.scatter,
+            self.references,
+            factor * self.log_likelihood,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Number, weight, mean, scatter and extremes of rows.
+
+    Merging is that of Chan, Golub and LeVeque (1983): no cancellation, whatever the offset of the data.
+
+    Attributes
+    ----------
+    n_rows : int
+    weight : float
+        Sum of the row weights; the number of rows where there are none.
+    mean : ndarray of shape (n_features,)
+    scatter : ndarray of shape (n_features, n_features)
+        Weighted sums of squares and products about the mean.
+    minimum, maximum : ndarray of shape (n_features,)
+    """
+
+    n_rows: int
+    weight: float
+    mean: Array
+    scatter: Array
+    minimum: Array
+    maximum: Array
+
+    @classmethod
+    def of(cls, rows: np.ndarray, weights: Array | None = None) -> Moments:
+        """Compute the moments of rows of shape (n_rows, n_features), weights of shape (n_rows,)."""
+        n_rows, n_features = rows.shape
+        total = float(n_rows if weights is None else weights.sum())
+        if n_rows == 0 or total == 0.0:
+            zeros = np.zeros(n_features)
+            empty = n_rows == 0
+            low = np.full(n_features, np.inf) if empty else rows.min(axis=0).astype(np.float64)
+            high = np.full(n_features, -np.inf) if empty else rows.max(axis=0).astype(np.float64)
+            return cls(n_rows, 0.0, zeros, np.zeros((n_features, n_features)), low, high)
+        # A first guess near the mean, then its correction: sums stay small about a far mean.
+        guess = rows[0].astype(np.float64)
+        deviations = rows - guess
+        weighted = deviations if weights is None else deviations * weights[:, None]
+        shift = weighted.sum(axis=0) / total
+        deviations -= shift
+        if weights is None:
+            scatter = deviations.T @ deviations
+        else:
+            scatter = deviations.T @ (deviations * weights[:, None])
+        low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
+        return cls(n_rows, total, guess + shift, scatter, low, high)
+
+    def __add__(self, other: Moments) -> Moments:
+        weight = self.weight + other.weight
+        if weight == 0.0:
+            mean, scatter = self.mean, self.scatter
+        else:
+            difference = other.mean - self.mean
+            mean = self.mean + difference * (other.weight / weight)
+            between = self.weight * (other.weight / weight)
+            scatter = self.scatter + other.scatter + between * np.outer(difference, difference)
+        return Moments(
+            self.n_rows + other.n_rows,
+            weight,
+            mean,
+            scatter,
+            np.minimum(self.minimum, other.minimum),
+            np.maximum(self.maximum, other.maximum),
+        )
+
+    @property
+    def extent(self) -> Array:
+        """Largest distance of a row from the mean, per feature: shape (n_features,)."""
+        return np.maximum(self.maximum - self.mean, self.mean - self.minimum)

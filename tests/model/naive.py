@@ -1,0 +1,180 @@
+"""Slow, plain references: loops over components, densities of SciPy, and sums in extended precision."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import multivariate_normal
+
+from dgmm.model.parameters import Parameters
+
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+
+
+def covariances_of(covariance_type, matrices):
+    """The family's own form of matrices (K, D, D), which must have its structure."""
+    return {
+        "full": matrices,
+        "tied": matrices[0],
+        "diag": np.stack([np.diag(matrix) for matrix in matrices]),
+        "spherical": matrices[:, 0, 0],
+    }[covariance_type]
+
+
+def matrices_of(parameters):
+    """Covariance matrices (K, D, D), made without the package."""
+    covariances, (n_components, n_features) = parameters.covariances, parameters.means.shape
+    matrix = {
+        "full": lambda k: covariances[k],
+        "tied": lambda k: covariances,
+        "diag": lambda k: np.diag(covariances[k]),
+        "spherical": lambda k: covariances[k] * np.eye(n_features),
+    }[parameters.covariance_type]
+    return np.stack([matrix(k) for k in range(n_components)])
+
+
+def random_parameters(generator, covariance_type, n_components=3, n_features=3, *, width=1.0, spread=3.0):
+    """A mixture with correlated components of about this width, means this many widths apart."""
+    factors = generator.normal(size=(n_components, n_features, n_features))
+    matrices = width**2 * (factors @ factors.swapaxes(1, 2) / n_features + 0.3 * np.eye(n_features))
+    means = width * spread * generator.normal(size=(n_components, n_features))
+    weights = generator.dirichlet(np.full(n_components, 5.0))
+    return Parameters.from_covariances(
+        covariance_type, weights, means, covariances_of(covariance_type, matrices)
+    )
+
+
+def random_rows(generator, parameters, n_rows):
+    """Rows of the mixture, in random order."""
+    labels = generator.choice(len(parameters.weights), n_rows, p=parameters.weights)
+    factors = np.linalg.cholesky(matrices_of(parameters))[labels]
+    noise = generator.normal(size=(n_rows, parameters.means.shape[1], 1))
+    return parameters.means[labels] + (factors @ noise)[:, :, 0]
+
+
+def log_joint(parameters, rows):
+    """Log joint densities (n_rows, K) by SciPy."""
+    columns = [
+        np.log(weight) + multivariate_normal(mean, matrix).logpdf(rows)
+        for weight, mean, matrix in zip(
+            parameters.weights, parameters.means, matrices_of(parameters), strict=True
+        )
+    ]
+    return np.reshape(columns, (-1, len(rows))).T
+
+
+def _cholesky(matrix):
+    lower = np.zeros(matrix.shape, np.longdouble)
+    for i in range(len(matrix)):
+        for j in range(i + 1):
+            rest = np.longdouble(matrix[i, j]) - (lower[i, :j] * lower[j, :j]).sum()
+            lower[i, j] = np.sqrt(rest) if i == j else rest / lower[j, j]
+    return lower
+
+
+def exact_log_joint(parameters, rows):
+    """Log joint densities (n_rows, K) in extended precision, by forward substitution."""
+    (n_components, n_features), log_2_pi = parameters.means.shape, np.log(2 * np.arccos(np.longdouble(-1)))
+    result = np.empty((len(rows), n_components), np.longdouble)
+    for k, matrix in enumerate(matrices_of(parameters)):
+        lower = _cholesky(matrix)
+        deviations = rows.astype(np.longdouble) - parameters.means[k].astype(np.longdouble)
+        standardized = np.zeros_like(deviations)
+        for i in range(n_features):
+            rest = deviations[:, i] - (standardized[:, :i] * lower[i, :i]).sum(axis=1)
+            standardized[:, i] = rest / lower[i, i]
+        half_log_determinant = np.log(np.diag(lower)).sum()
+        constant = np.log(np.longdouble(parameters.weights[k])) - n_features * log_2_pi / 2
+        result[:, k] = constant - half_log_determinant - (standardized**2).sum(axis=1) / 2
+    return result
+
+
+def split(joint):
+    """Log densities (n_rows,) and responsibilities (n_rows, K) of log joint densities (n_rows, K)."""
+    largest = joint.max(axis=1, keepdims=True)
+    log_density = largest[:, 0] + np.log(np.exp(joint - largest).sum(axis=1))
+    return log_density, np.exp(joint - log_density[:, None])
+
+
+def packed(matrix):
+    """Diagonal, then the entries above it, row by row."""
+    size = len(matrix)
+    above = [matrix[i, j] for i in range(size) for j in range(i + 1, size)]
+    return np.array([*np.diag(matrix), *above], matrix.dtype)
+
+
+class Sums(NamedTuple):
+    """Exact sums over rows, and the sums of their absolute terms: the scale of rounding."""
+
+    counts: np.ndarray
+    sums: np.ndarray
+    sums_scale: np.ndarray
+    scatter: np.ndarray
+    scatter_scale: np.ndarray
+    log_likelihood: float
+    log_likelihood_scale: float
+
+
+def expect(parameters, rows, weights, points, joint=None):
+    """Statistics about given points (K, D), in extended precision; scatter as matrices (K, D, D)."""
+    joint = exact_log_joint(parameters, rows) if joint is None else joint
+    weights = np.ones(len(rows)) if weights is None else weights
+    log_density, shares = split(joint)
+    shares = shares * weights[:, None]
+    sums, sums_scale, scatter, scatter_scale = [], [], [], []
+    for k, point in enumerate(points):
+        deviations = rows.astype(np.longdouble) - point.astype(np.longdouble)
+        share = shares[:, k, None]
+        sums.append((share * deviations).sum(axis=0))
+        sums_scale.append((share * abs(deviations)).sum(axis=0))
+        products = share[:, :, None] * deviations[:, :, None] * deviations[:, None, :]
+        scatter.append(products.sum(axis=0))
+        scatter_scale.append(abs(products).sum(axis=0))
+    terms = weights * log_density
+    return Sums(
+        counts=shares.sum(axis=0),
+        sums=np.array(sums),
+        sums_scale=np.array(sums_scale),
+        scatter=np.array(scatter),
+        scatter_scale=np.array(scatter_scale),
+        log_likelihood=terms.sum(),
+        log_likelihood_scale=abs(terms).sum() + 1.0,
+    )
+
+
+def moments_of_clusters(covariance_type, clusters):
+    """Means (K, D) and a family's covariance matrices (K, D, D) of clusters of one size, each by itself."""
+    exact = [cluster.astype(np.longdouble) for cluster in clusters]
+    means = np.array([cluster.mean(axis=0) for cluster in exact])
+    matrices = np.array(
+        [np.einsum("ni,nj->ij", c - m, c - m) / len(c) for c, m in zip(exact, means, strict=True)]
+    )
+    if covariance_type == "tied":
+        matrices = np.tile(matrices.mean(axis=0), (len(clusters), 1, 1))
+    if covariance_type == "diag":
+        matrices = matrices * np.eye(matrices.shape[1])
+    if covariance_type == "spherical":
+        variances = np.einsum("kii->k", matrices) / matrices.shape[1]
+        matrices = variances[:, None, None] * np.eye(matrices.shape[1])
+    return means.astype(np.float64), matrices.astype(np.float64)
+
+
+def family_scatter(covariance_type, matrices):
+    """Scatter matrices (K, D, D) in the packed form of the family's statistics."""
+    if covariance_type == "diag":
+        return np.stack([np.diag(matrix) for matrix in matrices])
+    if covariance_type == "spherical":
+        return np.stack([np.trace(matrix)[None] for matrix in matrices])
+    return np.stack([packed(matrix) for matrix in matrices])
+
+
+def total_scatter(rows, weights, centre):
+    """Weighted squares and products of all rows about the centre."""
+    deviations = rows.astype(np.float64) - centre
+    weights = np.ones(len(rows)) if weights is None else weights
+    return (deviations * weights[:, None]).T @ deviations
+
+
+def close(value, exact, scale, relative):
+    """Assert that an error is below ``relative`` times the scale of the terms."""
+    error = np.abs(np.asarray(value, np.longdouble) - exact)
+    assert np.all(error <= relative * scale), float((error / (scale + 1e-300)).max())

@@ -1,0 +1,193 @@
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture
+from sklearn.mixture import _gaussian_mixture as sklearn_mixture
+
+from dgmm.model.em import update
+from dgmm.model.families import FAMILIES, DegenerateCovarianceError, pack, unpack
+from dgmm.model.kernels import assign
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import blank_stack
+from dgmm.model.statistics import Moments
+from tests.model import naive
+
+pytestmark = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+SIZES = [(1, 1), (1, 3), (3, 1), (4, 5)]
+
+
+def feature_table(rows):
+    """The table of the families' module, feature by feature."""
+    n_features = rows.shape[1]
+    columns = [(rows**2).sum(axis=1), np.ones(len(rows)), *rows.T, *(rows**2).T]
+    columns += [rows[:, i] * rows[:, j] for i in range(n_features) for j in range(i + 1, n_features)]
+    return np.array(columns)
+
+
+@pytest.mark.parametrize(("n_components", "n_features"), SIZES)
+def test_log_density_is_linear_in_the_features(covariance_type, n_components, n_features):
+    generator = np.random.default_rng(1)
+    parameters = naive.random_parameters(generator, covariance_type, n_components, n_features)
+    rows, centre = generator.normal(scale=3, size=(50, n_features)), generator.normal(size=n_features)
+    family = parameters.family
+    theta = family.natural_parameters(
+        parameters.log_constants, parameters.means - centre, parameters.precisions_cholesky
+    )
+    values = theta @ feature_table(rows - centre)[family.feature_rows(n_features)]
+    if covariance_type == "tied":  # the quadratic term, which all components share
+        precision = np.linalg.inv(parameters.covariances)
+        values -= 0.5 * np.einsum("ni,ij,nj->n", rows - centre, precision, rows - centre)
+    np.testing.assert_allclose(values.T, naive.log_joint(parameters, rows), rtol=1e-10, atol=1e-10)
+
+
+def given_responsibilities(covariance_type, rows, shares, weights=None, *, reg_covar=0.0, references=None):
+    """M-step of the package for given responsibilities (n_rows, K), by its own sums."""
+    moments = Moments.of(rows, weights)
+    blank = blank_stack(FAMILIES[covariance_type], shares.shape[1], moments.mean, references)
+    statistics = assign(
+        blank, [(rows, weights)], lambda block, offset: shares[offset : offset + len(block)].T
+    )
+    return update(statistics, covariance_type, moments.mean, moments.scatter, reg_covar)
+
+
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6, 0.5])
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize(("n_components", "n_features"), SIZES)
+def test_m_step_is_that_of_scikit_learn(covariance_type, n_components, n_features, centred, reg_covar):
+    generator = np.random.default_rng(2)
+    rows = generator.normal(loc=2, size=(3000, n_features)) * generator.uniform(0.5, 2, n_features)
+    shares = generator.dirichlet(np.full(n_components, 0.3), len(rows))
+    references = generator.normal(size=(n_components, n_features)) if centred else None
+    parameters = given_responsibilities(
+        covariance_type, rows, shares, reg_covar=reg_covar, references=references
+    )
+
+    reference = GaussianMixture(n_components, covariance_type=covariance_type, reg_covar=reg_covar)
+    with np.errstate(divide="ignore"):
+        reference._m_step(rows, np.log(shares))
+    for name, relative in [("weights", 1e-12), ("means", 1e-11), ("covariances", 1e-10)]:
+        expected = getattr(reference, f"{name}_")
+        np.testing.assert_allclose(getattr(parameters, name), expected, rtol=relative, atol=1e-12)
+    expected = reference.precisions_cholesky_
+    np.testing.assert_allclose(parameters.precisions_cholesky, expected, rtol=1e-9, atol=1e-11)
+    assert parameters.n_parameters == reference._n_parameters()
+
+
+def test_m_step_of_an_empty_component_is_that_of_scikit_learn(covariance_type):
+    generator = np.random.default_rng(3)
+    rows, shares = generator.normal(loc=5, size=(200, 2)), np.zeros((200, 3))
+    shares[np.arange(200), generator.integers(2, size=200)] = 1.0
+    parameters = given_responsibilities(covariance_type, rows, shares, reg_covar=1e-3)
+    counts, means, covariances = sklearn_mixture._estimate_gaussian_parameters(
+        rows, shares, 1e-3, covariance_type
+    )
+    np.testing.assert_allclose(parameters.weights, counts / counts.sum(), rtol=1e-12)
+    np.testing.assert_allclose(parameters.means, means, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(parameters.covariances, covariances, rtol=1e-11, atol=1e-12)
+
+
+def test_m_step_weights_are_repetitions(covariance_type):
+    generator = np.random.default_rng(4)
+    rows, times = generator.normal(size=(300, 3)), generator.integers(0, 4, 300)
+    shares = generator.dirichlet(np.ones(2), 300)
+    weighted = given_responsibilities(covariance_type, rows, shares, times.astype(float))
+    repeated = given_responsibilities(covariance_type, rows.repeat(times, 0), shares.repeat(times, 0))
+    for name in ("weights", "means", "covariances"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(("n_components", "n_features"), SIZES)
+def test_precision_factors_are_those_of_scikit_learn(covariance_type, n_components, n_features):
+    generator = np.random.default_rng(5)
+    parameters = naive.random_parameters(generator, covariance_type, n_components, n_features)
+    family, factors = parameters.family, parameters.precisions_cholesky
+    expected = sklearn_mixture._compute_precision_cholesky(parameters.covariances, covariance_type)
+    np.testing.assert_allclose(factors, expected, rtol=1e-12, atol=1e-14)
+    assert parameters.covariances.shape == family.covariance_shape(n_components, n_features)
+    assert parameters.precisions.shape == factors.shape == parameters.covariances.shape
+
+    np.testing.assert_allclose(
+        family.precisions_cholesky_from_precisions(parameters.precisions),
+        sklearn_mixture._compute_precision_cholesky_from_precisions(
+            parameters.precisions, covariance_type, xp=np
+        ),
+        rtol=1e-11,
+        atol=1e-13,
+    )
+    np.testing.assert_allclose(
+        family.precisions_cholesky_from_precisions(parameters.precisions), factors, rtol=1e-10, atol=1e-12
+    )
+
+
+def test_matrices_determinants_and_standardization(covariance_type):
+    generator = np.random.default_rng(6)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 4)
+    family, factors = parameters.family, parameters.precisions_cholesky
+    matrices = naive.matrices_of(parameters)
+    half_log_determinants = np.broadcast_to(family.half_log_determinants(factors, 4), 3)
+    deviations = generator.normal(size=(4, 20))
+    for k in range(3):
+        np.testing.assert_array_equal(parameters.covariance_matrices[k], matrices[k])
+        expected = -0.5 * np.linalg.slogdet(matrices[k])[1]
+        np.testing.assert_allclose(half_log_determinants[k], expected, rtol=1e-12)
+        standardized = family.standardize(deviations, factors, k)
+        mahalanobis = np.einsum("db,db->b", deviations, np.linalg.solve(matrices[k], deviations))
+        np.testing.assert_allclose((standardized**2).sum(axis=0), mahalanobis, rtol=1e-11)
+
+
+def test_scatter_is_that_of_the_packed_matrix(covariance_type):
+    generator = np.random.default_rng(7)
+    deviations, shares = generator.normal(size=(4, 30)), generator.uniform(size=30)
+    matrix = (deviations * shares) @ deviations.T
+    expected = naive.family_scatter(covariance_type, matrix[None])[0]
+    scatter = FAMILIES[covariance_type].scatter(deviations, shares)
+    np.testing.assert_allclose(scatter, expected, rtol=1e-12, atol=1e-12)
+    nothing = FAMILIES[covariance_type].scatter(deviations[:, :0], shares[:0])
+    np.testing.assert_array_equal(nothing, np.zeros(expected.shape))
+    np.testing.assert_array_equal(pack(matrix), naive.packed(matrix))
+    symmetric = (matrix + matrix.T) / 2
+    np.testing.assert_array_equal(unpack(pack(symmetric), 4), symmetric)
+
+
+def test_scatter_bound_holds_and_is_reached(covariance_type):
+    generator = np.random.default_rng(8)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 4)
+    extent, matrices = generator.uniform(0.1, 10, 4), naive.matrices_of(parameters)
+    bounds = parameters.family.scatter_bound(parameters.precisions_cholesky, extent)
+    rows = generator.uniform(-1, 1, size=(500, 4)) * extent
+    for k, bound in enumerate(np.broadcast_to(bounds, 3)):
+        absolute = abs(np.linalg.inv(matrices[k]))
+        terms = np.einsum("ni,ij,nj->n", abs(rows), absolute, abs(rows))
+        assert terms.max() <= bound
+        np.testing.assert_allclose(extent @ absolute @ extent, bound, rtol=1e-10)
+
+
+def test_degenerate_covariance(covariance_type):
+    matrices = np.stack([np.eye(2), np.zeros((2, 2))])
+    if covariance_type == "tied":
+        matrices = matrices[::-1]
+    covariances = naive.covariances_of(covariance_type, matrices)
+    with pytest.raises(ValueError, match="ill-defined") as theirs:
+        sklearn_mixture._compute_precision_cholesky(covariances, covariance_type)
+    component = None if covariance_type == "tied" else 1
+    with pytest.raises(DegenerateCovarianceError) as ours:
+        Parameters.from_covariances(covariance_type, np.full(2, 0.5), np.zeros((2, 2)), covariances)
+    assert str(ours.value).startswith(str(theirs.value).split(" (Component")[0])
+    assert ours.value.component == component
+    assert component is None or f"(Component {component}.)" in str(ours.value)
+    copy = pickle.loads(pickle.dumps(ours.value))
+    assert type(copy) is DegenerateCovarianceError
+    assert (copy.component, str(copy)) == (component, str(ours.value))
+
+
+@pytest.mark.parametrize("bad", [np.nan, -1.0])
+def test_nan_and_negative_variances_are_degenerate(covariance_type, bad):
+    matrices = np.stack([np.eye(2), bad * np.eye(2)])[:: -1 if covariance_type == "tied" else 1]
+    with pytest.raises(DegenerateCovarianceError):
+        Parameters.from_covariances(
+            covariance_type,
+            np.full(2, 0.5),
+            np.zeros((2, 2)),
+            naive.covariances_of(covariance_type, matrices),
+        )

@@ -1,0 +1,295 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dgmm.model import kernels
+from dgmm.model.families import FAMILIES
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import Stack, blank_stack, stack_models
+from dgmm.model.statistics import Moments
+from tests.model import naive
+
+each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+
+
+def expect(models, rows, weights=None, rows_dtype: type = np.float64, extent=None):
+    """Statistics of models stacked about the moments of the rows, and the stack."""
+    moments = Moments.of(rows, weights)
+    ready = stack_models(models, moments.mean, moments.extent if extent is None else extent, rows_dtype)
+    return kernels.expect(ready, [(rows, weights)]), ready
+
+
+def assert_expected(statistics, stack: Stack, parameters, rows, weights=None, *, relative=1e-11):
+    """Compare with sums in extended precision; errors relative to the sums of absolute terms."""
+    points = stack.centre + statistics.references
+    exact = naive.expect(parameters, rows, weights, points)
+    naive.close(statistics.counts, exact.counts, exact.counts.sum(), relative)
+    naive.close(statistics.sums, exact.sums, exact.sums_scale.sum(axis=0) + 1e-300, relative)
+    if statistics.scatter.shape[1]:
+        scatter, scale = (
+            naive.family_scatter(parameters.covariance_type, matrices)
+            for matrices in (exact.scatter, exact.scatter_scale)
+        )
+        naive.close(statistics.scatter, scatter, scale.sum(axis=0), relative)
+    total = naive.total_scatter(rows, weights, stack.centre)
+    value = kernels.complete_log_likelihood(statistics, stack, 0, total)
+    naive.close(value, exact.log_likelihood, exact.log_likelihood_scale, relative)
+
+
+@each_family
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("n_rows", "n_components", "n_features"), [(1, 2, 3), (1500, 4, 3), (5000, 1, 1)])
+def test_expect_is_the_loop_over_rows(covariance_type, weighted, n_rows, n_components, n_features):
+    generator = np.random.default_rng(1)
+    parameters = naive.random_parameters(generator, covariance_type, n_components, n_features)
+    rows = naive.random_rows(generator, parameters, n_rows)
+    weights = generator.gamma(1.0, size=n_rows) if weighted else None
+    (statistics,), ready = expect([parameters], rows, weights)
+    assert not ready.centred
+    assert_expected(statistics, ready, parameters, rows, weights)
+    joint = naive.log_joint(parameters, rows)  # SciPy's densities, in double precision
+    exact = naive.expect(parameters, rows, weights, np.tile(ready.centre, (n_components, 1)), joint)
+    np.testing.assert_allclose(statistics.counts, exact.counts.astype(float), rtol=1e-9)
+    np.testing.assert_allclose(statistics.sums, exact.sums.astype(float), rtol=1e-9, atol=1e-9)
+
+
+@each_family
+def test_centred_path_is_the_loop_over_rows(covariance_type):
+    """Extents that are wide enough send every component down the centred path."""
+    generator = np.random.default_rng(2)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 3)
+    rows, weights = naive.random_rows(generator, parameters, 1500), generator.gamma(1.0, size=1500)
+    (statistics,), ready = expect([parameters], rows, weights, extent=np.full(3, 1e9))
+    assert [entry.row for entry in ready.centred] == [0, 1, 2]
+    assert ready.is_complete(0)
+    np.testing.assert_array_equal(statistics.references, parameters.means - ready.centre)
+    assert_expected(statistics, ready, parameters, rows, weights)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("narrow", [None, "full", "tied"])
+def test_stacked_models_equal_each_alone(weighted, narrow):
+    """Models of several families, one or two of each, some on the centred path, in any order."""
+    generator = np.random.default_rng(3)
+    models = [
+        naive.random_parameters(generator, covariance_type, n_components, 4)
+        for covariance_type in ("diag", "tied", "spherical", "full", "tied", "full", "diag")
+        for n_components in [int(generator.integers(1, 5))]
+    ]
+    if narrow is not None:  # one component, or one tied model, of a width of 1e-7
+        model = next(model for model in models if model.covariance_type == narrow)
+        covariances = model.covariances.copy()
+        covariances[... if narrow == "tied" else 0] *= 1e-14
+        index = models.index(model)
+        models[index] = Parameters.from_covariances(narrow, model.weights, model.means, covariances)
+    rows = np.concatenate([naive.random_rows(generator, model, 400) for model in models])
+    weights = generator.gamma(1.0, size=len(rows)) if weighted else None
+    together, ready = expect(models, rows, weights)
+    assert bool(ready.centred) == (narrow is not None)
+    total = naive.total_scatter(rows, weights, ready.centre)
+    scale = {"counts": len(rows), "sums": np.sqrt(len(rows) * np.trace(total)), "references": 1.0}
+    scale["scatter"] = np.trace(total)
+    for index, model in enumerate(models):
+        (alone,), own = expect([model], rows, weights)
+        for name in ("counts", "sums", "scatter", "references"):
+            value, expected = getattr(together[index], name), getattr(alone, name)
+            assert value.shape == expected.shape
+            naive.close(value, expected, scale[name], 1e-12)
+        np.testing.assert_allclose(together[index].log_likelihood, alone.log_likelihood, rtol=1e-12)
+        np.testing.assert_allclose(
+            kernels.complete_log_likelihood(together[index], ready, index, total),
+            kernels.complete_log_likelihood(alone, own, 0, total),
+            rtol=1e-12,
+        )
+
+
+def test_tied_log_likelihood_of_the_fast_path_is_the_direct_one():
+    generator = np.random.default_rng(4)
+    parameters = naive.random_parameters(generator, "tied", 3, 3)
+    rows, weights = naive.random_rows(generator, parameters, 1500), generator.gamma(1.0, size=1500)
+    total = naive.total_scatter(rows, weights, Moments.of(rows, weights).mean)
+    direct = weights @ naive.split(naive.log_joint(parameters, rows))[0]
+    for extent in (None, np.full(3, 1e9)):
+        (statistics,), ready = expect([parameters], rows, weights, extent=extent)
+        assert ready.is_complete(0) == (extent is not None)
+        value = kernels.complete_log_likelihood(statistics, ready, 0, total)
+        np.testing.assert_allclose(value, direct, rtol=1e-12)
+
+
+@each_family
+@pytest.mark.parametrize("centred", [False, True])
+def test_assign_sums_given_responsibilities(covariance_type, centred):
+    generator = np.random.default_rng(5)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 2)
+    rows, weights = naive.random_rows(generator, parameters, 20_000), generator.gamma(1.0, size=20_000)
+    (expected,), ready = expect([parameters], rows, weights, extent=np.full(2, 1e9) if centred else None)
+    _, shares = naive.split(naive.log_joint(parameters, rows))
+    references = parameters.means - ready.centre if centred else None
+    blank = blank_stack(
+        parameters.family, 3, ready.centre, None if references is None else ready.centre + references
+    )
+    chunks = [(rows[:17_000], weights[:17_000]), (rows[17_000:], weights[17_000:])]
+    statistics = kernels.assign(blank, chunks, lambda block, offset: shares[offset : offset + len(block)].T)
+    assert statistics.log_likelihood == 0.0
+    for name in ("counts", "sums", "scatter", "references"):
+        np.testing.assert_allclose(getattr(statistics, name), getattr(expected, name), rtol=1e-9, atol=1e-9)
+
+
+@each_family
+@pytest.mark.parametrize("wide", [None, 1e9])
+def test_a_component_of_no_weight_gets_no_rows(covariance_type, wide):
+    generator = np.random.default_rng(6)
+    model = naive.random_parameters(generator, covariance_type, 3, 2)
+    weights = np.array([0.4, 0.0, 0.6])
+    parameters = Parameters.from_covariances(covariance_type, weights, model.means, model.covariances)
+    rows = naive.random_rows(generator, parameters, 700)
+    (statistics,), _ = expect([parameters], rows, extent=wide and np.full(2, wide))
+    assert statistics.counts[1] == 0.0
+    np.testing.assert_allclose(statistics.counts.sum(), 700)
+    assert all(np.isfinite(part).all() for part in (statistics.sums, statistics.scatter))
+    assert np.isfinite(statistics.log_likelihood)
+
+
+@each_family
+def test_no_rows_give_zero(covariance_type):
+    parameters = naive.random_parameters(np.random.default_rng(7), covariance_type, 3, 2)
+    ready = stack_models([parameters], np.zeros(2), np.ones(2), np.float64)
+    for chunks in ([], [(np.empty((0, 2)), None)], [(np.empty((0, 2)), np.empty(0))]):
+        (statistics,) = kernels.expect(ready, chunks)
+        for name in ("counts", "sums", "scatter", "log_likelihood"):
+            assert not np.any(getattr(statistics, name))
+
+
+@pytest.mark.parametrize("families", [["tied"], ["spherical"], ["diag"], ["full"], ["spherical", "full"]])
+@pytest.mark.parametrize("n_features", [1, 2, 5])
+def test_feature_table(families, n_features):
+    generator = np.random.default_rng(8)
+    rows, centre = generator.normal(size=(14, n_features)), generator.normal(size=n_features)
+    models = [naive.random_parameters(generator, name, 2, n_features) for name in families]
+    workspace = kernels.Workspace(stack_models(models, centre, np.ones(n_features), np.float64))
+    first = min(FAMILIES[name].feature_rows(n_features).start for name in families)
+    last = max(FAMILIES[name].feature_rows(n_features).stop for name in families)
+    for part in (rows, rows[:5]):  # written again for each block
+        table, z = workspace.features(part), (part - centre).T
+        assert table.shape == (last, len(part))
+        np.testing.assert_array_equal(table[workspace.deviations], z)
+        expected = [(z**2).sum(axis=0), np.ones(len(part)), *z, *z**2]
+        expected += [z[i] * z[j] for i in range(n_features) for j in range(i + 1, n_features)]
+        np.testing.assert_allclose(table[first:], expected[first:last], rtol=1e-14)
+
+
+@given(n=st.integers(0, 4), tile_rows=st.integers(1, 12), n_rows=st.integers(1, 40))
+@settings(deadline=None)
+def test_tiles_are_views_that_hold_every_row_in_order(n, tile_rows, n_rows):
+    table = np.arange(float(n * n_rows)).reshape(n, n_rows)
+    tiled = kernels.tiles(table, tile_rows)
+    whole = n_rows % tile_rows == 0
+    assert tiled.shape == ((n_rows // tile_rows, n, tile_rows) if whole else (1, n, n_rows))
+    np.testing.assert_array_equal(np.concatenate(list(tiled), axis=1), table)
+    assert n == 0 or np.shares_memory(tiled, table)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@given(sizes=st.lists(st.integers(0, 5000), max_size=4))
+@settings(max_examples=15, deadline=None)
+def test_blocks_hold_every_row_once_and_in_order(weighted, sizes):
+    """Blocks of at most 2560 rows, five tiles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dgmm.model.stack.LARGEST_BLOCK_ROWS", 2560)
+        check_blocks(weighted, sizes)
+
+
+def check_blocks(weighted, sizes):
+    parameters = naive.random_parameters(np.random.default_rng(9), "full", 90, 2)
+    ready = stack_models([parameters], np.zeros(2), np.ones(2), np.float64)
+    assert (ready.tile_rows, ready.block_rows) == (512, 2560)
+    rows = np.arange(2.0 * sum(sizes)).reshape(-1, 2)
+    parts = np.split(rows, np.cumsum(sizes)[:-1]) if sizes else []
+    chunks = [(part, part[:, 0] * 0.5 if weighted else None) for part in parts]
+    blocks = list(kernels.blocks_of(ready, chunks))
+    seen = np.concatenate([block.rows for block in blocks] or [rows[:0]])
+    np.testing.assert_array_equal(seen, rows)
+    ends = set(np.cumsum(sizes).tolist())
+    for block in blocks:
+        assert block.start == block.rows[0, 0] // 2
+        assert 0 < len(block.rows) <= ready.block_rows
+        if len(block.rows) % ready.tile_rows:  # less than a tile, and only at the end of a chunk
+            assert len(block.rows) < ready.tile_rows
+            assert block.start + len(block.rows) in ends
+        if weighted:
+            np.testing.assert_array_equal(block.weights, block.rows[:, 0] * 0.5)
+        else:
+            assert block.weights is None
+
+
+@each_family
+@pytest.mark.parametrize("n_rows", [511, 512, 513, 1535, 16_383, 16_385])
+def test_rows_at_the_ends_of_tiles_and_blocks(covariance_type, n_rows):
+    """Sums and log-likelihood are those of many small chunks."""
+    generator = np.random.default_rng(10)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 2)
+    rows, weights = naive.random_rows(generator, parameters, n_rows), generator.gamma(1.0, size=n_rows)
+    (whole,), ready = expect([parameters], rows, weights)
+    chunks = [(rows[i : i + 100], weights[i : i + 100]) for i in range(0, n_rows, 100)]
+    (parts,) = kernels.expect(ready, chunks)
+    for name in ("counts", "sums", "scatter", "log_likelihood"):
+        np.testing.assert_allclose(getattr(whole, name), getattr(parts, name), rtol=1e-10, atol=1e-9)
+
+
+def peak_bytes(ready: Stack, rows, weights=None):
+    """Largest number of bytes that `expect` holds at once, statistics included."""
+    kernels.expect(ready, [(rows[:10], None)])
+    tracemalloc.start()
+    try:
+        kernels.expect(ready, [(rows, weights)])
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("all_centred", [False, True])
+@pytest.mark.parametrize("rows_dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("families", "n_components", "n_features"),
+    [
+        (["spherical"], 1, 1),
+        (["tied"], 20, 2),
+        (["diag"], 3, 12),
+        (["full"], 2, 2),
+        (["full"], 40, 10),
+        (["full"], 3, 40),
+        (["full", "tied", "diag", "spherical", "full"], 8, 4),
+    ],
+)
+def test_working_bytes_are_the_peak(families, n_components, n_features, rows_dtype, all_centred):
+    """Three blocks, so that the arrays of one are there while those of the next are made."""
+    generator = np.random.default_rng(11)
+    models = [naive.random_parameters(generator, name, n_components, n_features) for name in families]
+    extent = np.full(n_features, 0.1)
+    ready = stack_models(
+        models,
+        np.zeros(n_features),
+        extent,
+        rows_dtype,
+        references=[m.means for m in models] if all_centred else None,
+    )
+    rows = generator.normal(size=(2 * ready.block_rows + 100, n_features)).astype(rows_dtype)
+    statistics = 8 * sum(model.n_parameters for model in models)
+    for weights in (None, generator.gamma(1.0, size=len(rows))):
+        peak = peak_bytes(ready, rows, weights)
+        assert peak <= 1.3 * ready.working_bytes + 4 * statistics + 100_000
+        assert peak >= 0.5 * ready.working_bytes  # and no more is asked for than is needed
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F", "strided"])
+def test_rows_of_any_layout(dtype, order):
+    generator = np.random.default_rng(9)
+    parameters = naive.random_parameters(generator, "full", 2, 3, width=10)
+    rows = np.rint(naive.random_rows(generator, parameters, 900)).astype(dtype)
+    given = np.repeat(rows, 2, axis=0)[::2] if order == "strided" else np.asarray(rows, order=order)
+    (statistics,), ready = expect([parameters], given)
+    assert_expected(statistics, ready, parameters, rows)
