@@ -1,0 +1,231 @@
+"""From whatever holds numbers in memory to an ndarray, or to an error that says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from dgmm.data.source import DataError, check_columns, rows_dtype
+
+RESHAPE = (
+    "Reshape your data either using array.reshape(-1, 1) if your data has a single feature or "
+    "array.reshape(1, -1) if it contains a single sample."
+)
+
+
+def comes_from(values: object, module: str, *names: str) -> bool:
+    """Say whether a value's class, or one that it inherits from, is one of a module's, without importing it.
+
+    Parameters
+    ----------
+    values : object
+        Anything.
+    module : str
+        The top-level module: ``"pandas"``.
+    *names : str
+        Names of classes.
+
+    Returns
+    -------
+    bool
+    """
+    return any(
+        base.__module__.partition(".")[0] == module and base.__name__ in names
+        for base in type(values).__mro__
+    )
+
+
+def is_frame(values: object) -> bool:
+    """Say whether this is a pandas DataFrame."""
+    return comes_from(values, "pandas", "DataFrame")
+
+
+def text_names(columns: Sequence[Any]) -> tuple[str, ...] | None:
+    """Give column labels as feature names: scikit-learn's rule, only where all are text."""
+    names = tuple(columns)
+    return tuple(map(str, names)) if names and all(isinstance(name, str) for name in names) else None
+
+
+def check_shape(shape: Sequence[float], n_dims: int, what: str, values: object = None) -> None:
+    """Refuse a table or a list of weights of the wrong number of dimensions, or without columns.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Its shape; the number of rows may be NaN (unknown).
+    n_dims : int
+        2 for rows, 1 for weights.
+    what : str
+        What it is, for the message.
+    values : object, optional
+        The values, to be shown where it is one dimension short.
+
+    Raises
+    ------
+    DataError
+        In scikit-learn's words.
+    """
+    got = {0: "scalar", 1: "1D", 2: "2D"}.get(len(shape), f"{len(shape)}D")
+    if n_dims == 1 and len(shape) != 1:
+        raise DataError(f"Expected 1D array, got {got} array instead (shape={tuple(shape)}): {what}")
+    if n_dims == 2 and len(shape) < 2:
+        shown = f"\narray={values}" if values is not None else f" {what} of shape {tuple(shape)}"
+        raise DataError(f"Expected 2D array, got {got} array instead:{shown}.\n{RESHAPE}")
+    if len(shape) > 2:
+        raise DataError(f"Found array with dim {len(shape)}, while dim <= 2 is required: {what}")
+    if n_dims == 2 and shape[1] == 0:
+        raise DataError(
+            f"Found array with 0 feature(s) (shape={tuple(shape)}) while a minimum of 1 is required: {what}"
+        )
+
+
+def refuse_kind(values: object, what: str) -> None:
+    """Refuse sparse and masked arrays: densifying or unmasking is the user's decision.
+
+    Parameters
+    ----------
+    values : object
+        An array, or the empty array that a Dask collection has as its ``meta``.
+    what : str
+        What holds it, for the message.
+
+    Raises
+    ------
+    TypeError
+        For a sparse array, in scikit-learn's words.
+    DataError
+        For a masked array.
+    """
+    if scipy.sparse.issparse(values) or comes_from(values, "sparse", "SparseArray"):
+        raise TypeError(
+            f"Sparse data was passed for {what}, but dense data is required. "
+            "Use '.toarray()' to convert to a dense numpy array."
+        )
+    if isinstance(values, np.ma.MaskedArray):
+        raise DataError(
+            f"{what} is a masked array, whose masked values are missing data; "
+            "fill them with .filled(value), or drop their rows with numpy.ma.compress_rows"
+        )
+
+
+def to_array(values: Any, what: str) -> NDArray[Any]:
+    """Turn what NumPy understands into an array of real numbers, without a copy where possible.
+
+    Parameters
+    ----------
+    values : object
+        An array, a pandas DataFrame or Series, nested lists, anything with ``__array__``.
+    what : str
+        What it is, for messages.
+
+    Returns
+    -------
+    ndarray
+        Of any shape, and of the dtype of the values; objects, and pandas' nullable numbers, are
+        converted to float64 (or float32).
+
+    Raises
+    ------
+    DataError
+        If the values are not real numbers, or ragged.
+    TypeError
+        If the values are sparse, or objects that are not numbers.
+    """
+    refuse_kind(values, what)
+    if is_frame(values) or comes_from(values, "pandas", "Series"):
+        return _from_pandas(values, what)
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "O" and array.ndim > 0:
+            array = array.astype(np.float64)
+    except ValueError as error:
+        raise DataError(f"{what}: {error}") from error
+    rows_dtype(array.dtype, what)
+    return array
+
+
+def frame_dtype(dtypes: Sequence[Any], columns: Sequence[Any], what: str, kinds: str = "fiub") -> np.dtype:
+    """Give the dtype of the rows of a DataFrame: float32 if all columns are, else float64.
+
+    Parameters
+    ----------
+    dtypes, columns : sequence
+        The dtype and the label of each column.
+    what : str
+        What it is, for the message.
+    kinds : str
+        The NumPy kinds of dtype to accept.
+
+    Returns
+    -------
+    numpy.dtype
+
+    Raises
+    ------
+    DataError
+        Naming the columns that do not hold real numbers.
+    """
+    wrong = [
+        f"{column!r} ({dtype})"
+        for column, dtype in zip(columns, dtypes, strict=True)
+        if _pandas_kind(dtype) not in kinds
+    ]
+    if wrong:
+        complex_data = "Complex data not supported: " if "c" in map(_pandas_kind, dtypes) else ""
+        raise DataError(
+            f"{complex_data}{what}: column {', '.join(wrong)} does not hold real numbers; "
+            "convert it, or leave it out with columns="
+        )
+    single = len(dtypes) > 0 and all(str(dtype).lower() in {"float32", "float[pyarrow]"} for dtype in dtypes)
+    return np.dtype(np.float32 if single else np.float64)
+
+
+def _pandas_kind(dtype: Any) -> str:
+    """Give the NumPy kind of a pandas dtype: its own ``kind`` calls text and categories objects too."""
+    if isinstance(dtype, np.dtype):
+        return dtype.kind
+    numeric = getattr(dtype, "_is_numeric", False) or getattr(dtype, "_is_boolean", False)
+    return dtype.kind if numeric else "?"
+
+
+def _from_pandas(values: Any, what: str) -> NDArray[Any]:
+    if values.ndim == 1:
+        columns, dtypes = [values.name], [values.dtype]
+    else:
+        columns, dtypes = list(values.columns), list(values.dtypes)
+    dtype = frame_dtype(dtypes, columns, what, "fiubO")
+    try:
+        return values.to_numpy(dtype=dtype, na_value=np.nan)
+    except ValueError as error:
+        raise DataError(f"{what}: {error}; convert that column, or leave it out with columns=") from error
+
+
+def pick_columns(frame: Any, columns: Sequence[str] | None, what: str) -> Any:
+    """Give a frame with the named columns, in their order; without names, the frame itself.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of pandas or Dask.
+    columns : sequence of str or None
+        The columns wanted.
+    what : str
+        What it is, for the message.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    DataError
+        Naming the columns that are not there.
+    """
+    if columns is None:
+        return frame
+    check_columns(columns, list(frame.columns), what)
+    return frame[list(columns)]

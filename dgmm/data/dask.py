@@ -1,0 +1,194 @@
+"""Rows of a Dask array or DataFrame: each chunk is a task of the graph that the user built."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.array.utils import meta_from_array
+from dask.base import compute
+from dask.delayed import Delayed, delayed
+from numpy.typing import NDArray
+
+from dgmm.data.convert import check_shape, frame_dtype, pick_columns, refuse_kind, text_names, to_array
+from dgmm.data.source import (
+    MEBIBYTE,
+    DataError,
+    LazyChunk,
+    Span,
+    cut_into_spans,
+    rows_dtype,
+    span_bytes_for,
+)
+
+LARGEST_SPAN_BYTES = 32 * MEBIBYTE  # all chunks of a task are in memory at once
+
+
+@dataclass(frozen=True, eq=False)
+class DaskSource:
+    """Rows of a Dask collection, one chunk for each block of rows; see `dask_source`.
+
+    Attributes
+    ----------
+    blocks : dask.array.Array of shape (n_rows, n_features)
+        In one block of columns, float32 or float64. Row counts may be unknown.
+    name : str
+        What the user would call it.
+    feature_names : tuple of str or None
+        Names of the columns.
+    """
+
+    blocks: Any  # Dask's array classes have no common type to a type checker
+    name: str
+    feature_names: tuple[str, ...] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows; counted, once, where Dask does not know it."""
+        return int(self._starts[-1])
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return self.blocks.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64."""
+        return self.blocks.dtype
+
+    @cached_property
+    def _delayed(self) -> list[Delayed]:
+        """One task for each block: what loads it and what converts it are fused into one."""
+        return list(self.blocks.to_delayed(optimize_graph=True).ravel())
+
+    @cached_property
+    def _starts(self) -> NDArray[np.intp]:
+        """The first row of each block, and the end of the last."""
+        counts = self.blocks.chunks[0]
+        if any(map(math.isnan, counts)):
+            # Of these very blocks: one column alone would be cheaper to read, but Dask reads fewer columns in
+            # larger partitions.
+            counts = compute(*(delayed(len)(block) for block in self._delayed))
+        return np.cumsum([0, *counts])
+
+    def spans(self) -> tuple[Span, ...]:
+        """Group the blocks into spans of at most 32 MiB, or of one block."""
+        starts = self._starts.tolist()
+        chunks = [self._chunk(i, i + 1, 0, stop - start) for i, (start, stop) in enumerate(pairwise(starts))]
+        total_bytes = self.n_rows * self.n_features * self.dtype.itemsize
+        return cut_into_spans(chunks, min(span_bytes_for(total_bytes), LARGEST_SPAN_BYTES))
+
+    def rows(self, start: int, stop: int) -> LazyChunk:
+        """Rows ``start`` to ``stop``, taken from the blocks that hold them."""
+        first = int(np.searchsorted(self._starts[:-1], start, side="right")) - 1
+        last = max(first + 1, int(np.searchsorted(self._starts, stop, side="left")))
+        return self._chunk(first, last, start - int(self._starts[first]), stop - start)
+
+    def _chunk(self, first: int, last: int, skip: int, n_rows: int) -> LazyChunk:
+        """Take ``n_rows`` rows of blocks ``first`` to ``last``, without the ``skip`` first ones."""
+        blocks = self._delayed[first:last]
+        if n_rows == self._starts[last] - self._starts[first]:
+            rows = blocks[0] if len(blocks) == 1 else delayed(np.concatenate)(blocks)
+        else:
+            rows = delayed(_cut)(blocks, skip, skip + n_rows)
+        chunks = f"chunk {first}" if last == first + 1 else f"chunks {first} to {last - 1}"
+        n_bytes = n_rows * self.n_features * self.dtype.itemsize
+        return LazyChunk(n_rows, n_bytes, f"{self.name}, {chunks}", rows)
+
+
+def dask_source(x: Any, columns: Sequence[str] | None = None, *, n_dims: int = 2) -> DaskSource:
+    """Make a source of a Dask array, DataFrame or Series. Computes nothing.
+
+    Parameters
+    ----------
+    x : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        Of shape (n_rows, n_features), or (n_rows,) for weights.
+    columns : sequence of str, optional
+        The columns of a DataFrame to take, in this order. Default: all.
+    n_dims : int, default=2
+        2 for rows, 1 for weights.
+
+    Returns
+    -------
+    DaskSource
+
+    Raises
+    ------
+    DataError
+        If the shape is wrong, or the values are not real numbers; naming the column.
+    TypeError
+        If the array is sparse.
+    """
+    if isinstance(x, da.Array):
+        return _from_array(x, columns, n_dims)
+    name = f"Dask {type(x).__name__}"
+    meta = getattr(x, "_meta", None)
+    if meta is None or not hasattr(x, "map_partitions") or meta.ndim not in (1, 2):
+        raise DataError(f"{name} is not a table; give a Dask array or DataFrame")
+    if meta.ndim == 1:
+        check_shape((math.nan,), n_dims, name)
+        if columns is not None:
+            raise DataError(f"columns= was given, but {name} has no named columns")
+        dtype = frame_dtype([x.dtype], [x.name], name)
+        blocks = _convert_partitions(x, 1, dtype, name)
+        return DaskSource(blocks, name)
+    x = pick_columns(x, columns, name)
+    check_shape((math.nan, len(x.columns)), n_dims, name)
+    dtype = frame_dtype(list(x.dtypes), list(x.columns), name)
+    blocks = _convert_partitions(x, len(x.columns), dtype, name)
+    return DaskSource(blocks, name, text_names(x.columns))
+
+
+def _from_array(x: Any, columns: Sequence[str] | None, n_dims: int) -> DaskSource:
+    name = "Dask array"
+    if columns is not None:
+        raise DataError(f"columns= was given, but a {name} has no named columns")
+    refuse_kind(meta_from_array(x), name)
+    check_shape(x.shape, n_dims, name)
+    if n_dims == 2 and math.isnan(x.shape[1]):
+        raise DataError(f"{name} has an unknown number of columns; call its compute_chunk_sizes() first")
+    dtype = rows_dtype(x.dtype, name)
+    n_features = x.shape[1] if n_dims == 2 else 1
+    if n_dims == 2 and x.numblocks[1] > 1:
+        x = x.rechunk({1: -1}, method="tasks")
+    blocks = x.map_blocks(
+        _to_rows,
+        n_features,
+        dtype,
+        name,
+        dtype=dtype,
+        meta=np.empty((0, 0), dtype),
+        chunks=(x.chunks[0], (n_features,)),
+        new_axis=None if n_dims == 2 else 1,
+    )
+    return DaskSource(blocks, name)
+
+
+def _convert_partitions(frame: Any, n_features: int, dtype: np.dtype, name: str) -> Any:
+    meta = np.empty((0, n_features), dtype)
+    return frame.map_partitions(_to_rows, n_features, dtype, name, meta=meta)
+
+
+def _to_rows(block: Any, n_features: int, dtype: np.dtype, name: str) -> NDArray[np.floating]:
+    """Turn what a task gave into rows; it may not be what the collection promised."""
+    rows = to_array(block, name)
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    if rows.ndim != 2 or rows.shape[1] != n_features:
+        raise DataError(f"{name} has a chunk of shape {rows.shape}, where {n_features} columns were promised")
+    return np.asarray(rows, dtype=dtype)
+
+
+def _cut(blocks: list[NDArray[np.floating]], start: int, stop: int) -> NDArray[np.floating]:
+    """Join blocks and take rows ``start`` to ``stop``; a copy, so that the blocks can be freed."""
+    n_after = sum(map(len, blocks)) - stop
+    parts = list(blocks)
+    parts[-1] = parts[-1][: len(parts[-1]) - n_after]
+    parts[0] = parts[0][start:]
+    return np.concatenate(parts)

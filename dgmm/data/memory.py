@@ -1,0 +1,98 @@
+"""Rows of an array in memory (or in a memory map, which is read piece by piece)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data.source import MEBIBYTE, Span, cut_into_spans, rows_dtype, span_bytes_for
+
+CHUNK_BYTES = 4 * MEBIBYTE
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryChunk:
+    """A slice of an array, converted when it is read.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_rows, n_features)
+        A view, of the array's own dtype; pickles as these rows alone.
+    place : str
+        Where these rows are, for messages.
+    """
+
+    values: NDArray[Any]
+    place: str
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the slice, and of its conversion to floating point where it needs one."""
+        dtype = rows_dtype(self.values.dtype, self.place)
+        converted = 0 if dtype == self.values.dtype else self.values.size * dtype.itemsize
+        return self.values.nbytes + converted
+
+    def read(self) -> NDArray[np.floating]:
+        """Give the rows: a view, where their dtype is float32 or float64 already."""
+        return np.asarray(self.values, dtype=rows_dtype(self.values.dtype, self.place))
+
+
+@dataclass(frozen=True, eq=False)
+class MemorySource:
+    """Rows of a 2-D array of real numbers.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_features)
+        Real numbers of any dtype.
+    feature_names : tuple of str, optional
+        Names of the columns.
+    name : str, default="array"
+        What the user would call it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = MemorySource(np.arange(6).reshape(3, 2))
+    >>> source.rows(1, 3).read()
+    array([[2., 3.],
+           [4., 5.]])
+    """
+
+    values: NDArray[Any]
+    feature_names: tuple[str, ...] | None = None
+    name: str = "array"
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return self.values.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 where the array is, else float64."""
+        return rows_dtype(self.values.dtype, self.name)
+
+    def spans(self) -> tuple[Span, ...]:
+        """Cut the rows into spans of slices of about 4 MiB."""
+        row_bytes = self.n_features * self.dtype.itemsize
+        step = max(1, CHUNK_BYTES // row_bytes)
+        chunks = [self.rows(start, min(start + step, self.n_rows)) for start in range(0, self.n_rows, step)]
+        return cut_into_spans(chunks, span_bytes_for(self.n_rows * row_bytes))
+
+    def rows(self, start: int, stop: int) -> MemoryChunk:
+        """Rows ``start`` to ``stop``, a view."""
+        return MemoryChunk(self.values[start:stop], f"{self.name}, rows {start} to {stop}")

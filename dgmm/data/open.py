@@ -1,0 +1,159 @@
+"""One way in: whatever the user has becomes a `Source`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import zarr
+from dask.base import is_dask_collection
+
+from dgmm.data.convert import check_shape, is_frame, pick_columns, text_names, to_array
+from dgmm.data.dask import dask_source
+from dgmm.data.location import ZARR_MARKERS, is_local, locate, stored_kind
+from dgmm.data.memory import MemorySource
+from dgmm.data.parquet import parquet_source
+from dgmm.data.source import DataError, Source
+from dgmm.data.zarr import zarr_source
+
+
+def open_dataset(
+    x: Any,
+    columns: Sequence[str] | None = None,
+    storage_options: dict[str, Any] | None = None,
+    *,
+    fill_missing: bool = False,
+) -> Source:
+    """Open rows of numbers, wherever they are. Reads metadata only.
+
+    Parameters
+    ----------
+    x : Source, str, path, zarr.Array, zarr.Group, Dask collection, DataFrame or array-like
+        A path or URL of a Zarr array of shape (n_rows, n_features), of a Zarr group whose 1-D arrays
+        are the columns, of a Parquet file or of a folder of them; an open Zarr array or group; a Dask
+        array or DataFrame; a pandas DataFrame; a NumPy array or what `numpy.asarray` takes.
+    columns : sequence of str, optional
+        The named columns to take, in this order. Default: all, and of stored ones all that hold numbers.
+    storage_options : dict, optional
+        For the file system of a URL: credentials, endpoints.
+    fill_missing : bool, default=False
+        Take the fill value where a chunk of a Zarr array is missing, rather than refuse the array.
+
+    Returns
+    -------
+    Source
+        With float32 rows where all values are float32, else float64. May have no rows.
+
+    Raises
+    ------
+    DataError
+        A ValueError, in scikit-learn's words where it has some: not a table of real numbers, a
+        column or chunk that is missing, a masked array, a path to something else.
+    TypeError
+        For sparse arrays, and objects that are not numbers.
+    FileNotFoundError
+        If there is nothing at the path.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = open_dataset(np.eye(3, dtype=np.float32))
+    >>> source.n_rows, source.n_features, source.dtype
+    (3, 3, dtype('float32'))
+    """
+    return _open(x, columns, storage_options, fill_missing, n_dims=2)
+
+
+def open_weights(x: Any, storage_options: dict[str, Any] | None = None) -> Source:
+    """Open one number for each row, as a source of one column.
+
+    Parameters
+    ----------
+    x : Source, str, path, zarr.Array, Dask array or Series, pandas Series or array-like of shape (n_rows,)
+        As for `open_dataset`, of one dimension; or a source, a Parquet file or folder, of one column.
+    storage_options : dict, optional
+        For the file system of a URL.
+
+    Returns
+    -------
+    Source
+        Of shape (n_rows, 1).
+
+    Raises
+    ------
+    DataError, TypeError, FileNotFoundError
+        As `open_dataset`.
+
+    Examples
+    --------
+    >>> open_weights([1.0, 2.0]).rows(0, 2).read()
+    array([[1.],
+           [2.]])
+    """
+    source = _open(x, None, storage_options, False, n_dims=1)
+    if source.n_features != 1:
+        raise DataError(
+            f"Expected one weight for each row, but {source.name} has {source.n_features} columns"
+        )
+    return source
+
+
+def _open(
+    x: Any,
+    columns: Sequence[str] | None,
+    storage_options: dict[str, Any] | None,
+    fill_missing: bool,
+    n_dims: int,
+) -> Source:
+    if isinstance(x, (str, os.PathLike)):
+        return _open_path(os.fspath(x), columns, storage_options, fill_missing, n_dims)
+    if isinstance(x, (zarr.Array, zarr.Group)):
+        return zarr_source(x, columns, n_dims=n_dims, fill_missing=fill_missing)
+    if is_dask_collection(x):
+        return dask_source(x, columns, n_dims=n_dims)
+    if callable(getattr(x, "spans", None)):  # isinstance would ask for n_rows, and so count the rows
+        if columns is not None:
+            raise DataError(f"columns= was given, but {x.name} is open already")
+        return x
+    return _open_memory(x, columns, n_dims)
+
+
+def _open_path(
+    path: str, columns: Sequence[str] | None, options: dict[str, Any] | None, fill_missing: bool, n_dims: int
+) -> Source:
+    filesystem, root = locate(path, options)
+    match stored_kind(filesystem, root):
+        case "zarr":
+            node = _open_zarr(filesystem, root, path, options)
+            return zarr_source(node, columns, name=path, n_dims=n_dims, fill_missing=fill_missing)
+        case "parquet":
+            return parquet_source(path, columns, options)
+    if not filesystem.exists(root):
+        raise FileNotFoundError(f"{path} does not exist")
+    raise DataError(
+        f"{path} is neither a Zarr array or group ({', '.join(ZARR_MARKERS)}) nor a Parquet file or a "
+        "folder of them (*.parquet)"
+    )
+
+
+def _open_zarr(filesystem: Any, root: str, path: str, options: dict[str, Any] | None) -> Any:
+    try:
+        if is_local(filesystem):
+            return zarr.open(root, mode="r")
+        return zarr.open(path, mode="r", storage_options=options)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} cannot be opened as Zarr, its metadata may be damaged: {error!r}") from error
+
+
+def _open_memory(x: Any, columns: Sequence[str] | None, n_dims: int) -> MemorySource:
+    what = type(x).__name__
+    names = None
+    if is_frame(x):
+        x = pick_columns(x, columns, what)
+        names = text_names(x.columns)
+    elif columns is not None:
+        raise DataError(f"columns= was given, but {what} has no named columns")
+    values = to_array(x, what)
+    check_shape(values.shape, n_dims, what, values)
+    return MemorySource(values[:, None] if n_dims == 1 else values, names, what)

@@ -1,0 +1,242 @@
+"""The contract of a data source: rows that are read span by span.
+
+A `Source` describes a table of numbers, wherever it lives, and cuts it into `Span` s: runs of rows
+that one task reads from first to last, one `Chunk` at a time. The cut depends on the data alone,
+so that a result does not depend on who computes it. Every source passes the contract tests of
+``tests/data/contract.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+MEBIBYTE = 2**20
+SMALLEST_SPAN_BYTES = 16 * MEBIBYTE
+LARGEST_SPAN_BYTES = 256 * MEBIBYTE
+SPANS_WANTED = 64
+
+
+class DataError(ValueError):
+    """Rows that cannot be used: the message says what is wrong, where, and what to do."""
+
+
+@runtime_checkable
+class Chunk(Protocol):
+    """The least run of rows that is read at once: small, immutable, picklable; holds no rows."""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, at least 0."""
+        ...
+
+    @property
+    def n_bytes(self) -> int:
+        """Peak bytes of memory that `read` needs, the returned rows included."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where these rows are, for messages: a file and chunk, a partition."""
+        ...
+
+    def read(self) -> NDArray[np.floating]:
+        """Read the rows.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_features)
+            float32 where the source's dtype is float32, else float64. May be a view.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LazyChunk:
+    """A chunk of a Dask collection: its rows are a Dask task's result, not something to read.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows.
+    n_bytes : int
+        Bytes of the rows in memory.
+    place : str
+        Where these rows are, for messages.
+    delayed : dask.delayed.Delayed
+        Gives an ndarray of shape (n_rows, n_features), float32 or float64.
+    """
+
+    n_rows: int
+    n_bytes: int
+    place: str
+    delayed: Any
+
+
+@dataclass(frozen=True)
+class Span:
+    """A run of consecutive rows that one task reads, chunk after chunk.
+
+    Attributes
+    ----------
+    index : int
+        Position among the spans of its source.
+    start : int
+        Number of its first row in the whole source, from 0.
+    chunks : tuple of Chunk or LazyChunk
+        In row order. Empty chunks are allowed.
+    """
+
+    index: int
+    start: int
+    chunks: tuple[Chunk | LazyChunk, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return sum(chunk.n_rows for chunk in self.chunks)
+
+
+class Source(Protocol):
+    """A table of numbers, cut into spans.
+
+    Opening a source reads metadata only. Row counts that are not in the metadata (Dask collections
+    of unknown length) are counted, once, when `n_rows` is first asked for.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the user would call it, for messages: a path, ``"Dask array"``, …."""
+        ...
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        ...
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the rows that chunks give: float32 or float64."""
+        ...
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the columns, where the data names them."""
+        ...
+
+    def spans(self) -> tuple[Span, ...]:
+        """Cut the rows into spans, in row order: by bytes and by the data alone."""
+        ...
+
+    def rows(self, start: int, stop: int) -> Chunk | LazyChunk:
+        """Rows ``start`` to ``stop`` as one chunk; both are in range."""
+        ...
+
+
+def rows_dtype(dtype: np.dtype, where: str) -> np.dtype:
+    """Give the dtype in which values of some stored dtype are handed on.
+
+    float32 stays; other real numbers and booleans become float64.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        The stored dtype.
+    where : str
+        What holds it, for the message.
+
+    Returns
+    -------
+    numpy.dtype
+        float32 or float64.
+
+    Raises
+    ------
+    DataError
+        For text, complex, datetime and object values: they are not rows of real numbers.
+    """
+    if dtype.kind == "c":
+        raise DataError(f"Complex data not supported: {where} holds complex numbers (dtype {dtype})")
+    if dtype.kind not in "fiub":
+        kinds = {
+            "M": "dates",
+            "m": "time differences",
+            "U": "text",
+            "S": "text",
+            "T": "text",
+            "O": "objects",
+            "V": "records",
+        }
+        raise DataError(
+            f"{where} holds {kinds.get(dtype.kind, 'values')} (dtype {dtype}); "
+            "a mixture is fitted to real numbers: convert them, or leave that column out"
+        )
+    return np.dtype(np.float32) if dtype.newbyteorder("=") == np.float32 else np.dtype(np.float64)
+
+
+def cut_into_spans(
+    chunks: Iterable[Chunk | LazyChunk],
+    span_size: int,
+    *,
+    size_of: Callable[[Chunk | LazyChunk], int] = attrgetter("n_bytes"),
+    start: int = 0,
+) -> tuple[Span, ...]:
+    """Group consecutive chunks into spans of about the same size.
+
+    Parameters
+    ----------
+    chunks : iterable of Chunk or LazyChunk
+        In row order.
+    span_size : int
+        A span is closed before the chunk that would take it past this size.
+    size_of : callable
+        Gives the size of a chunk; its bytes by default.
+    start : int, default=0
+        Number of the first row.
+
+    Returns
+    -------
+    tuple of Span
+    """
+    spans: list[Span] = []
+    group: list[Chunk | LazyChunk] = []
+    size = 0
+
+    def close() -> None:
+        nonlocal group, start, size
+        if group:
+            span = Span(len(spans), start, tuple(group))
+            spans.append(span)
+            start, group, size = start + span.n_rows, [], 0
+
+    for chunk in chunks:
+        if group and size + size_of(chunk) > span_size:
+            close()
+        group.append(chunk)
+        size += size_of(chunk)
+    close()
+    return tuple(spans)
+
+
+def span_bytes_for(total_bytes: int) -> int:
+    """Choose the bytes of a span from the bytes of all rows: about 64 spans, 16 to 256 MiB each."""
+    return int(np.clip(total_bytes // SPANS_WANTED, SMALLEST_SPAN_BYTES, LARGEST_SPAN_BYTES))
+
+
+def check_columns(wanted: Sequence[str], available: Sequence[str], where: str) -> None:
+    """Raise a `DataError` that names the columns that are not there."""
+    missing = [column for column in wanted if column not in available]
+    if missing:
+        raise DataError(
+            f"{where} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, available))}"
+        )

@@ -1,0 +1,241 @@
+"""Writing rows to a store, from many tasks at once, and leaving a whole store or none.
+
+>>> import tempfile, numpy as np
+>>> folder = tempfile.mkdtemp()
+>>> with creating(f"{folder}/x.zarr") as path:
+...     array = create_zarr(path, (1000, 2), "float32")
+...     for start in range(0, 1000, array.chunks[0]):  # or one Dask task for each start
+...         write_rows(array, start, np.zeros((min(array.chunks[0], 1000 - start), 2)))
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zarr
+from fsspec.implementations.local import LocalFileSystem
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from zarr.codecs import ZstdCodec
+
+from dgmm.data.location import is_local, locate, stored_kind
+from dgmm.data.source import MEBIBYTE, DataError
+
+CHUNK_BYTES = 8 * MEBIBYTE
+ROW_GROUP_ROWS = 2**20
+
+
+@contextmanager
+def creating(
+    path: str | os.PathLike[str], *, overwrite: bool = False, storage_options: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """Give the path to write a file or a folder to; what is written appears as ``path`` if all went well.
+
+    On this machine that is a hidden sibling of ``path``, renamed at the end. On other file systems,
+    which cannot rename, it is ``path`` itself, and what is to be overwritten is removed at once. After an
+    error, what was written is removed.
+
+    Parameters
+    ----------
+    path : str or path
+        The target: a local path, or a URL that fsspec knows.
+    overwrite : bool, default=False
+        Replace a file, a Zarr store or a folder of Parquet files that is there.
+    storage_options : mapping, optional
+        For the file system of a URL.
+
+    Yields
+    ------
+    str
+        Where to write.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something at ``path``, and ``overwrite`` is false or it is a folder of something else.
+    FileNotFoundError
+        If the folder of a local ``path`` does not exist.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> target = pathlib.Path(tempfile.mkdtemp(), "labels.txt")
+    >>> with creating(target) as path:
+    ...     _ = pathlib.Path(path).write_text("1 2 3")
+    >>> target.read_text()
+    '1 2 3'
+    """
+    filesystem, root = locate(path, storage_options)
+    if filesystem.exists(root):
+        if not overwrite:
+            raise FileExistsError(f"{os.fspath(path)} exists; choose another path, or ask to overwrite it")
+        if filesystem.isdir(root) and stored_kind(filesystem, root) is None and filesystem.ls(root):
+            raise FileExistsError(
+                f"{os.fspath(path)} is a folder of something else than Zarr or Parquet; choose another path"
+            )
+    if is_local(filesystem):
+        if not os.path.isdir(os.path.dirname(root)):
+            raise FileNotFoundError(f"{os.path.dirname(root)} does not exist; create that folder first")
+        working = _sibling(root)
+    else:
+        working = os.fspath(path)
+        _remove(filesystem, root)
+    try:
+        yield working
+        if is_local(filesystem):
+            _put_in_place(working, root)
+    except BaseException:
+        _remove(filesystem, working if is_local(filesystem) else root)
+        raise
+
+
+def create_zarr(
+    path: str | os.PathLike[str],
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+) -> zarr.Array[Any]:
+    """Create a Zarr array (format 3) of checksummed chunks of about 8 MiB of whole rows.
+
+    Parameters
+    ----------
+    path : str or path
+        Where; `creating` gives it.
+    shape : sequence of int
+        (n_rows,) or (n_rows, n_columns).
+    dtype : dtype
+        The dtype of the values.
+    storage_options : mapping, optional
+        For the file system of a URL.
+
+    Returns
+    -------
+    zarr.Array
+        To give to `write_rows`, in this process or, pickled, in others; ``array.chunks[0]`` is the
+        number of rows of a chunk.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> create_zarr(tempfile.mkdtemp() + "/x.zarr", (10_000_000, 4), "float64").chunks
+    (262144, 4)
+    """
+    filesystem, root = locate(path, storage_options)
+    local = is_local(filesystem)
+    row_bytes = math.prod(shape[1:]) * np.dtype(dtype).itemsize
+    return zarr.create_array(
+        root if local else os.fspath(path),
+        shape=tuple(shape),
+        chunks=(max(1, min(shape[0], CHUNK_BYTES // row_bytes)), *shape[1:]),
+        dtype=dtype,
+        compressors=ZstdCodec(level=1, checksum=True),
+        # zarr leaves out chunks of zeros (a label!), which then cannot be told from lost ones
+        config={"write_empty_chunks": True},
+        storage_options=None if local else dict(storage_options or {}),
+    )
+
+
+def write_rows(array: zarr.Array[Any], start: int, rows: ArrayLike) -> None:
+    """Write whole chunks of rows. Several tasks may do so at once, each for chunks of its own.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        From `create_zarr`.
+    start : int
+        The first row, a multiple of ``array.chunks[0]``.
+    rows : array-like of shape (n_rows, n_columns) or (n_rows,)
+        As many rows as fill chunks, or as are left.
+
+    Raises
+    ------
+    DataError
+        If the rows do not fill whole chunks: another task may be writing to the same chunk.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> array = create_zarr(tempfile.mkdtemp() + "/x.zarr", (3,), "int32")
+    >>> write_rows(array, 0, [1, 2, 3])
+    >>> array[:]
+    array([1, 2, 3], dtype=int32)
+    """
+    rows = np.asarray(rows)
+    stop, step = start + len(rows), array.chunks[0]
+    if start % step or (stop % step and stop != array.shape[0]) or rows.shape[1:] != array.shape[1:]:
+        raise DataError(
+            f"rows {start} to {stop} of shape {rows.shape} do not fill whole chunks of shape {array.chunks} "
+            f"of a Zarr array of shape {array.shape}"
+        )
+    array[start:stop] = rows
+
+
+def write_parquet_part(
+    folder: str | os.PathLike[str],
+    index: int,
+    columns: Mapping[str, NDArray[Any]],
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one file of a folder of Parquet files: ``part-00000.parquet``, with checksummed pages.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where, made if it is not there; `creating` gives it.
+    index : int
+        The file's number: rows are in the order of these.
+    columns : mapping of str to ndarray of shape (n_rows,)
+        The columns, the same ones for every file.
+    storage_options : mapping, optional
+        For the file system of a URL.
+
+    Examples
+    --------
+    >>> import os, tempfile, numpy as np
+    >>> target = tempfile.mkdtemp() + "/labels.parquet"
+    >>> with creating(target) as path:
+    ...     for index in range(3):  # or one Dask task for each
+    ...         write_parquet_part(path, index, {"label": np.arange(4)})
+    >>> sorted(os.listdir(target))
+    ['part-00000.parquet', 'part-00001.parquet', 'part-00002.parquet']
+    """
+    filesystem, root = locate(folder, storage_options)
+    filesystem.makedirs(root, exist_ok=True)
+    with filesystem.open(f"{root}/part-{index:05d}.parquet", "wb") as file:
+        pq.write_table(
+            pa.table(dict(columns)),
+            file,
+            row_group_size=ROW_GROUP_ROWS,
+            compression="zstd",
+            write_page_checksum=True,
+        )
+
+
+def _sibling(path: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _put_in_place(working: str, target: str) -> None:
+    """Rename to the target; where folders are involved, an old one steps aside first."""
+    if not os.path.exists(target) or (os.path.isfile(working) and os.path.isfile(target)):
+        os.replace(working, target)
+        return
+    old = _sibling(target)
+    os.rename(target, old)
+    os.rename(working, target)
+    _remove(LocalFileSystem(), old)
+
+
+def _remove(filesystem: Any, path: str) -> None:
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)

@@ -1,0 +1,39 @@
+"""What tests of several rooms share: a known mixture, and its rows in files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+MEANS = np.array([[0.0, 0.0], [6.0, 3.0], [-5.0, 4.0]])
+WEIGHTS = np.array([0.5, 0.3, 0.2])
+
+
+@pytest.fixture(scope="session")
+def three_clusters() -> np.ndarray:
+    """Rows of three round clusters of unit width, float32: shape (3000, 2)."""
+    rng = np.random.default_rng(0)
+    component = rng.choice(3, size=3000, p=WEIGHTS)
+    return (MEANS[component] + rng.standard_normal((3000, 2))).astype(np.float32)
+
+
+@pytest.fixture
+def rows_zarr(tmp_path: Path, three_clusters: np.ndarray) -> Path:
+    """The rows as a Zarr array of six chunks."""
+    path = tmp_path / "rows.zarr"
+    array = zarr.create_array(path, shape=three_clusters.shape, chunks=(500, 2), dtype="float32")
+    array[:] = three_clusters
+    return path
+
+
+@pytest.fixture
+def rows_parquet(tmp_path: Path, three_clusters: np.ndarray) -> Path:
+    """The rows as a folder of two Parquet files, with columns ``a``, ``b``, and ``kind``, which is text."""
+    pd = pytest.importorskip("pandas")
+    path = tmp_path / "rows.parquet"
+    path.mkdir()
+    for number, part in enumerate(np.split(three_clusters, [1000])):
+        frame = pd.DataFrame(part, columns=["a", "b"])
+        frame.assign(kind="star")[["kind", "b", "a"]].to_parquet(path / f"part-{number}.parquet")
+    return path

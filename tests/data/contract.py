@@ -1,0 +1,113 @@
+"""What every source must keep: the same rows in the same order, whatever holds them."""
+
+import pickle
+import tracemalloc
+from collections.abc import Callable
+
+import cloudpickle
+import numpy as np
+from dask.base import compute
+
+from dgmm.data import Chunk, LazyChunk, Source
+
+OVERHEAD_BYTES = 256 * 1024  # Python's own objects: modules, metadata, event loops
+
+
+def read(chunk: Chunk | LazyChunk) -> np.ndarray:
+    """Read a chunk of either kind, here."""
+    if isinstance(chunk, LazyChunk):
+        return compute(chunk.delayed, scheduler="sync")[0]
+    return chunk.read()
+
+
+def read_pickled(data: bytes) -> np.ndarray:
+    """Read a pickled chunk; runs in another process."""
+    return read(pickle.loads(data))
+
+
+def check_source(source: Source, expected: np.ndarray, feature_names: tuple[str, ...] | None = None) -> None:
+    """Hold a source against the rows that it must give, bit for bit."""
+    assert isinstance(source.name, str)
+    assert source.n_rows == len(expected)
+    assert source.n_features == expected.shape[1]
+    assert source.dtype == expected.dtype
+    assert source.dtype.isnative
+    assert source.feature_names == feature_names
+    check_spans(source, expected)
+    check_row_ranges(source, expected)
+
+
+def check_spans(source: Source, expected: np.ndarray) -> None:
+    start = 0
+    spans = source.spans()
+    for index, span in enumerate(spans):
+        assert span.index == index
+        assert span.start == start
+        assert span.n_rows == sum(chunk.n_rows for chunk in span.chunks)
+        for chunk in span.chunks:
+            check_chunk(chunk, expected[start : start + chunk.n_rows])
+            start += chunk.n_rows
+    assert start == len(expected)
+    again = source.spans()
+    assert [(span.start, span.n_rows) for span in again] == [(span.start, span.n_rows) for span in spans]
+
+
+def check_row_ranges(source: Source, expected: np.ndarray) -> None:
+    n = len(expected)
+    borders, start = {0, 1, n // 3, n // 2, n - 1, n}, 0
+    for span in source.spans()[:2]:
+        for chunk in span.chunks[:3]:
+            start += chunk.n_rows
+            borders |= {start - 1, start, start + 1}
+    points = sorted(point for point in borders if 0 <= point <= n)
+    ranges = [(a, b) for a in points for b in points if a <= b][:40]
+    for a, b in [*ranges, (0, n)]:
+        check_chunk(source.rows(a, b), expected[a:b])
+
+
+def check_chunk(chunk: Chunk | LazyChunk, expected: np.ndarray) -> None:
+    rows = read(chunk)
+    assert isinstance(rows, np.ndarray)
+    assert rows.shape == expected.shape
+    assert rows.dtype == expected.dtype
+    assert rows.dtype.isnative
+    np.testing.assert_array_equal(rows, expected)
+    assert chunk.n_rows == len(rows)
+    assert chunk.n_bytes >= rows.nbytes
+    assert isinstance(chunk.place, str)
+
+
+def check_pickles(chunk: Chunk | LazyChunk) -> None:
+    """A chunk reads the same after pickling, in this process."""
+    np.testing.assert_array_equal(read(cloudpickle.loads(cloudpickle.dumps(chunk))), read(chunk))
+
+
+def check_reads_elsewhere(chunk: Chunk | LazyChunk, run: Callable, largest: int = 20_000) -> None:
+    """A chunk of a store is small when pickled, and reads the same in another process."""
+    data = cloudpickle.dumps(chunk)
+    assert len(data) < largest
+    np.testing.assert_array_equal(run(read_pickled, data), read(chunk))
+
+
+def chunk_starts(source: Source) -> list[int]:
+    """Give the first row of each chunk."""
+    counts = [chunk.n_rows for span in source.spans() for chunk in span.chunks]
+    return np.cumsum([0, *counts])[:-1].tolist()
+
+
+def check_memory(chunk: Chunk | LazyChunk) -> None:
+    """Reading needs no more memory than the chunk says."""
+    read(chunk)
+    tracemalloc.start()
+    try:
+        rows = read(chunk)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows.nbytes <= peak + OVERHEAD_BYTES
+    assert peak <= chunk.n_bytes + OVERHEAD_BYTES
+
+
+def type_name(parameter: object) -> str:
+    """Name a test's parameter: the same in every process, as pytest-xdist needs."""
+    return parameter if isinstance(parameter, str) else type(parameter).__name__

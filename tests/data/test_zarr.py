@@ -1,0 +1,242 @@
+import shutil
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zarr.codecs import ZstdCodec
+
+from dgmm.data import DataError, open_dataset, open_weights
+from dgmm.data import zarr as zarr_module
+from dgmm.data.zarr import zarr_source
+from tests.data.contract import check_memory, check_reads_elsewhere, check_source, chunk_starts, read
+
+
+def count_up(n_rows: int, n_features: int, dtype="f8") -> np.ndarray:
+    return (np.arange(n_rows * n_features).reshape(n_rows, n_features) % 1000 + 1).astype(dtype)
+
+
+def store(path, values, **layout):
+    array = zarr.create_array(path, shape=values.shape, dtype=values.dtype, overwrite=True, **layout)
+    array[:] = values
+    return array
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4", "i2", "u8", "?"])
+def test_dtypes_and_formats(tmp_path, zarr_format, dtype):
+    values = count_up(11, 3, dtype)
+    store(tmp_path / "x.zarr", values, chunks=(4, 2), zarr_format=zarr_format)
+    expected = values.astype("f4" if dtype in {"f4", ">f4"} else "f8")
+    check_source(open_dataset(tmp_path / "x.zarr"), expected)
+    check_source(open_dataset(zarr.open_array(tmp_path / "x.zarr", mode="r")), expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(st.integers(0, 40), st.integers(1, 4)),
+    chunks=st.tuples(st.integers(1, 15), st.integers(1, 4)),
+    per_shard=st.none() | st.tuples(st.integers(1, 3), st.integers(1, 2)),
+    bands=st.tuples(st.integers(1, 400), st.integers(1, 1000)),
+)
+def test_any_layout(shape, chunks, per_shard, bands):
+    values = count_up(*shape)
+    shards = None if per_shard is None else tuple(np.multiply(chunks, per_shard).tolist())
+    array = store({}, values, chunks=chunks, shards=shards)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zarr_module, "CHUNK_BYTES", bands[0])
+        patch.setattr(zarr_module, "span_bytes_for", lambda total: bands[1])
+        source = open_dataset(array)
+        check_source(source, values)
+        assert all(start % chunks[0] == 0 for start in chunk_starts(source))
+
+
+class TestBands:
+    def test_small_chunks_are_read_many_at_a_time(self):
+        array = zarr.create_array({}, shape=(1_000_000, 10), chunks=(100, 10), dtype="f8")
+        spans = zarr_source(array, fill_missing=True).spans()
+        assert len(spans) == 5
+        assert all(len(span.chunks) <= 3 for span in spans)
+
+    def test_spans_begin_where_shards_do(self):
+        array = zarr.create_array(
+            {}, shape=(1_000_000, 10), chunks=(1000, 10), shards=(70_000, 10), dtype="f8"
+        )
+        source = zarr_source(array, fill_missing=True)
+        assert [span.start for span in source.spans()] == list(range(0, 1_000_000, 140_000))
+        assert all(start % 1000 == 0 for start in chunk_starts(source))
+
+    def test_a_huge_shard_is_read_by_several_tasks(self):
+        array = zarr.create_array({}, shape=(2**22, 16), chunks=(2**13, 16), shards=(2**22, 16), dtype="f8")
+        source = zarr_source(array, fill_missing=True)
+        assert len(source.spans()) == 32
+        assert all(chunk.n_bytes < 50e6 for span in source.spans() for chunk in span.chunks)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"chunks": (50_000, 10)},
+        {"chunks": (500, 10)},
+        {"chunks": (50_000, 1)},
+        {"chunks": (5_000, 10), "shards": (100_000, 10)},
+        {"chunks": (1_000, 10), "compressors": None},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i2"])
+def test_reading_keeps_within_the_bytes_promised(tmp_path, generator, layout, dtype):
+    values = (generator.random((200_000, 10)) * 1000).astype(dtype)
+    store(tmp_path / "x.zarr", values, **layout)
+    source = open_dataset(tmp_path / "x.zarr")
+    check_memory(source.spans()[0].chunks[0])
+    check_memory(source.rows(77, 150_001))
+
+
+class TestGroups:
+    @pytest.fixture
+    def group(self, tmp_path):
+        group = zarr.open_group(tmp_path / "g.zarr", mode="w")
+        group.create_array("b", data=np.arange(1.0, 10), chunks=(4,))
+        group.create_array("a", data=np.arange(1, 10, dtype="i2"), chunks=(3,))
+        group.create_array("square", data=np.eye(2))
+        group.create_group("more")
+        return group
+
+    def test_all_columns_of_numbers_by_name(self, group, tmp_path):
+        values = np.arange(1.0, 10)
+        check_source(open_dataset(tmp_path / "g.zarr"), np.column_stack([values, values]), ("a", "b"))
+
+    def test_chosen_columns(self, group):
+        check_source(open_dataset(group, columns=["b"]), np.arange(1.0, 10)[:, None], ("b",))
+
+    def test_columns_that_do_not_fit(self, group):
+        with pytest.raises(DataError, match=r"no column 'z'; it has 'a', 'b', 'square'"):
+            open_dataset(group, columns=["a", "z"])
+        with pytest.raises(DataError, match=r"column 'square' has shape \(2, 2\)"):
+            open_dataset(group, columns=["a", "square"])
+        group.create_array("c", data=np.ones(5))
+        with pytest.raises(DataError, match="column 'c' has 5 rows, but 'a' has 9"):
+            open_dataset(group)
+
+    def test_a_column_is_named_where_it_lacks_a_chunk(self, group, tmp_path):
+        (tmp_path / "g.zarr" / "a" / "c" / "1").unlink()
+        with pytest.raises(DataError, match=r"g.zarr, column 'a' lacks chunk c/1;"):
+            open_dataset(tmp_path / "g.zarr")
+
+    def test_without_columns(self, tmp_path):
+        zarr.open_group(tmp_path / "empty.zarr", mode="w")
+        with pytest.raises(DataError, match="group without 1-D arrays of numbers"):
+            open_dataset(tmp_path / "empty.zarr")
+
+
+class TestMissingChunks:
+    @pytest.mark.parametrize(
+        ("layout", "file", "key"),
+        [
+            ({"chunks": (5, 3)}, "c/3/0", "c/3/0"),
+            ({"chunks": (5, 3), "shards": (10, 3)}, "c/1/0", "c/1/0"),
+            ({"chunks": (5, 3), "zarr_format": 2}, "2.0", "2.0"),
+        ],
+    )
+    def test_are_named_before_reading(self, tmp_path, layout, file, key):
+        store(tmp_path / "x.zarr", count_up(20, 3), **layout)
+        (tmp_path / "x.zarr" / file).unlink()
+        with pytest.raises(DataError, match=rf"x.zarr lacks chunk {key};.*fill_missing=True"):
+            open_dataset(tmp_path / "x.zarr")
+
+    def test_read_as_the_fill_value_where_asked(self, tmp_path):
+        values = count_up(20, 3)
+        store(tmp_path / "x.zarr", values, chunks=(5, 3), fill_value=-1)
+        (tmp_path / "x.zarr" / "c" / "1" / "0").unlink()
+        values[5:10] = -1
+        check_source(open_dataset(tmp_path / "x.zarr", fill_missing=True), values)
+
+    def test_others_are_counted(self, tmp_path):
+        store(tmp_path / "x.zarr", count_up(20, 3), chunks=(5, 1))
+        shutil.rmtree(tmp_path / "x.zarr" / "c" / "2")
+        with pytest.raises(DataError, match=r"lacks chunk c/2/0 and 2 more"):
+            open_dataset(tmp_path / "x.zarr")
+
+    def test_ten_thousand_chunks_are_checked_quickly(self, tmp_path):
+        folder = tmp_path / "x.zarr"
+        zarr.create_array(folder, shape=(10_000, 1), chunks=(1, 1), dtype="f8", compressors=None)
+        for i in range(10_000):
+            (folder / "c" / str(i)).mkdir(parents=True)
+            (folder / "c" / str(i) / "0").write_bytes(bytes(8))
+        assert open_dataset(folder).spans()[0].n_rows == 10_000
+
+
+def test_a_damaged_chunk_is_named(tmp_path):
+    codec = ZstdCodec(checksum=True)
+    store(tmp_path / "x.zarr", count_up(20, 3), chunks=(5, 3), compressors=codec)
+    file = tmp_path / "x.zarr" / "c" / "1" / "0"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(DataError, match=r"rows 5 to 10, chunk c/1/0 cannot be decoded, it may be damaged"):
+        read(open_dataset(tmp_path / "x.zarr").rows(5, 10))
+
+
+def test_a_chunk_reads_the_same_in_another_process(tmp_path, elsewhere):
+    store(tmp_path / "x.zarr", count_up(20, 3), chunks=(5, 3), shards=(10, 3))
+    source = open_dataset(tmp_path / "x.zarr")
+    check_reads_elsewhere(source.rows(3, 17), elsewhere)
+    check_reads_elsewhere(source.spans()[0].chunks[0], elsewhere)
+
+
+@pytest.mark.parametrize("scheme", ["memory://zarr-tests/{}", "file://{}/x.zarr"])
+def test_urls(tmp_path, scheme):
+    url = scheme.format(tmp_path)
+    values = count_up(20, 3)
+    store(url.removeprefix("file://"), values, chunks=(5, 3))
+    source = open_dataset(url)
+    check_source(source, values)
+    assert source.name == url
+    assert url in source.rows(0, 1).place
+
+
+def test_storage_options_reach_the_file_system():
+    values = count_up(4, 2)
+    store("memory://zarr-options", values)
+    check_source(open_dataset("memory://zarr-options", storage_options={"skip_instance_cache": True}), values)
+
+
+def test_nested_arrays_have_paths(tmp_path):
+    group = zarr.open_group(tmp_path / "g.zarr", mode="w")
+    group.create_array("inner/x", data=count_up(7, 2), chunks=(3, 2))
+    check_source(open_dataset(tmp_path / "g.zarr" / "inner" / "x"), count_up(7, 2))
+    check_source(open_dataset(group["inner/x"]), count_up(7, 2))
+
+
+def test_weights(tmp_path):
+    store(tmp_path / "w.zarr", np.arange(1.0, 9), chunks=(3,))
+    check_source(open_weights(tmp_path / "w.zarr"), np.arange(1.0, 9)[:, None])
+    with pytest.raises(DataError, match="Expected 2D array, got 1D array instead"):
+        open_dataset(tmp_path / "w.zarr")
+    store(tmp_path / "x.zarr", count_up(3, 2))
+    with pytest.raises(DataError, match="Expected 1D array, got 2D array instead"):
+        open_weights(tmp_path / "x.zarr")
+    with pytest.raises(DataError, match="Zarr group; give the path of the 1-D array"):
+        open_weights(zarr.open_group({}, mode="w"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ones((2, 2), "c16"), "Complex data not supported"),
+        (np.array([["a"]]), "holds text"),
+        (np.zeros((2, 2), "M8[s]"), "holds dates"),
+        (np.ones((2, 2, 2)), "Found array with dim 3"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The data type")
+def test_what_is_not_a_table_of_numbers(values, message):
+    with pytest.raises(DataError, match=message):
+        open_dataset(store({}, values))
+
+
+def test_columns_of_an_array_are_not_named():
+    with pytest.raises(DataError, match="without named columns"):
+        open_dataset(store({}, count_up(3, 2)), columns=["a"])
