@@ -1,0 +1,1 @@
+"""One trip over the data: spans, tasks, a fixed tree, one result."""

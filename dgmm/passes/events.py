@@ -1,0 +1,106 @@
+"""What happens during passes, told to whoever listens.
+
+Passes and fits `emit` events; a progress display listens:
+
+>>> seen = []
+>>> with listening(seen.append):
+...     emit(PassStarted("EM", n_rows=10, n_spans=1))
+>>> seen
+[PassStarted(purpose='EM', n_rows=10, n_spans=1)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PassStarted:
+    """A trip over the data begins; ``purpose`` is a word or two for a person."""
+
+    purpose: str
+    n_rows: int
+    n_spans: int
+
+
+@dataclass(frozen=True)
+class SpanFinished:
+    """A span of ``n_rows`` rows is done. May come from another thread than the pass itself."""
+
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class PassFinished:
+    """The trip over the data ended well, after ``seconds``."""
+
+    purpose: str
+    n_rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class InitializationStarted:
+    """A fit begins from a start of its own; counted from 0."""
+
+    initialization: int
+
+
+@dataclass(frozen=True)
+class InitializationFinished:
+    """A fit ended, at this lower bound in nats a row."""
+
+    initialization: int
+    lower_bound: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class IterationFinished:
+    """An iteration of a fit: its lower bound and the change of it, in nats a row.
+
+    ``change`` is infinite in the first iteration. ``max_iter`` is where the fit ends at the latest.
+    """
+
+    initialization: int
+    n_iter: int
+    max_iter: int
+    lower_bound: float
+    change: float
+
+
+Event = (
+    PassStarted
+    | SpanFinished
+    | PassFinished
+    | InitializationStarted
+    | IterationFinished
+    | InitializationFinished
+)
+Listener = Callable[[Event], None]
+
+_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Call ``listener`` with every event of the passes that are run inside this context."""
+    token = _listeners.set((*_listeners.get(), listener))
+    try:
+        yield
+    finally:
+        _listeners.reset(token)
+
+
+def listeners() -> tuple[Listener, ...]:
+    """Give the listeners of this context: callbacks that other threads run take them along."""
+    return _listeners.get()
+
+
+def emit(event: Event, to: tuple[Listener, ...] | None = None) -> None:
+    """Tell an event to the listeners of this context, or to the given ones."""
+    for listener in _listeners.get() if to is None else to:
+        listener(event)

@@ -1,0 +1,163 @@
+"""Run a pass: spans to tasks, a fixed tree of sums, one result.
+
+The tree adds neighbours in row order, `FAN_IN` at a time, whoever computes them and whenever: the result
+has the same bits on one thread and on a cluster, and after workers have died.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial, reduce
+from operator import add
+from typing import Any, TypeVar
+
+import dask.config
+import dask.threaded
+from dask.base import compute, get_scheduler, optimize
+from dask.callbacks import Callback
+from dask.delayed import Delayed, delayed
+
+from dgmm.data.memory import MemorySource
+from dgmm.data.source import Source
+from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, listeners
+from dgmm.passes.plan import FAN_IN, Plan, plan
+from dgmm.passes.task import Additive, Work, span_task
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result", bound=Additive)
+
+LARGEST_WORK_IN_TASKS = 2**18
+"""Bytes of parameters that travel in every task; larger ones are a task of their own, sent once a worker."""
+
+
+def run_pass(source: Source, work: Work[Result], purpose: str, weights: Source | None = None) -> Result:
+    """Do work on all rows of a source, in one trip over the data, on the ambient Dask scheduler.
+
+    Rows in this process's memory stay here: they are worked on by threads, even if there is a cluster.
+
+    Parameters
+    ----------
+    source : Source
+    work : Work
+        Called once for each span.
+    purpose : str
+        A word or two for progress displays and the dashboard.
+    weights : Source, optional
+        Row weights, one feature.
+
+    Returns
+    -------
+    result of the work
+        The sum over all spans, in row order.
+    """
+    planned = plan(source)
+    started = time.perf_counter()
+    emit(PassStarted(purpose, planned.n_rows, len(planned.spans)))
+    # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
+    with single_threaded_blas():
+        if not planned.spans or (isinstance(source, MemorySource) and len(planned.spans) == 1):
+            result = _run_here(planned, work, weights)
+        else:
+            result = _run_on_dask(source, planned, work, purpose, weights)
+    seconds = time.perf_counter() - started
+    emit(PassFinished(purpose, planned.n_rows, seconds))
+    logger.info("%s: a pass over %d rows took %.2f s", purpose, planned.n_rows, seconds)
+    return result
+
+
+def _run_here(planned: Plan, work: Work[Result], weights: Source | None) -> Result:
+    """Work on the only span without a scheduler: small data should cost no task."""
+    if not planned.spans:
+        return work(iter(()))
+    (span,) = planned.spans
+    own = None if weights is None else weights.rows(span.start, span.start + span.n_rows)
+    task, arguments = span_task(span, work, own)
+    result = task(*compute(*arguments)) if arguments else task()
+    emit(SpanFinished(span.n_rows))
+    return result
+
+
+def _sum(*results: Any) -> Any:
+    return reduce(add, results)
+
+
+def _run_on_dask(
+    source: Source, planned: Plan, work: Work[Result], purpose: str, weights: Source | None
+) -> Result:
+    name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
+    is_large = len(pickle.dumps(work, protocol=5)) > LARGEST_WORK_IN_TASKS
+    shared = [delayed(work, name=f"parameters-{name}", traverse=False)] if is_large else []
+    leaves = []
+    for span in planned.spans:
+        own = None if weights is None else weights.rows(span.start, span.start + span.n_rows)
+        task, arguments = span_task(span, None if is_large else work, own)
+        call: Any = delayed(task, name=f"task-{name}-{span.index}", traverse=False)
+        leaves.append(call(*shared, *arguments, dask_key_name=f"{name}-{span.index}"))
+    n_rows = {leaf.key: span.n_rows for leaf, span in zip(leaves, planned.spans, strict=True)}
+    root = _tree(leaves, name)
+    with dask.config.set({"optimization.fuse.delayed": True}):  # loading and work end in one task
+        (root,) = optimize(root)
+    get = dask.threaded.get if isinstance(source, MemorySource) else get_scheduler(collections=[root])
+    client = _client_of(get)
+    if client is None:
+        return _compute_locally(root, get, n_rows)
+    return _compute_on_cluster(client, root, n_rows)
+
+
+def _tree(leaves: list[Delayed], name: str) -> Delayed:
+    """Add up delayed results by a tree of fixed shape."""
+    level, nodes = 0, leaves
+    while len(nodes) > 1:
+        groups = [nodes[start : start + FAN_IN] for start in range(0, len(nodes), FAN_IN)]
+        nodes = [
+            # A sum of one is passed on: a task for it would be fused with a leaf, and take its name.
+            delayed(_sum, pure=False)(*group, dask_key_name=f"sum-{name}-{level}-{index}")
+            if len(group) > 1
+            else group[0]
+            for index, group in enumerate(groups)
+        ]
+        level += 1
+    return nodes[0]
+
+
+def _client_of(get: Callable[..., Any] | None) -> Any | None:
+    """Give the distributed client behind a scheduler, None for the local schedulers."""
+    owner = getattr(get, "__self__", None)
+    return owner if hasattr(owner, "scheduler_info") else None
+
+
+def _compute_locally(root: Delayed, get: Callable[..., Any] | None, n_rows: dict[str, int]) -> Any:
+    to, waiting = listeners(), dict(n_rows)
+
+    def finished(key: Any, *_: Any) -> None:
+        # Fusing may have put the names of the tasks that load the rows before the leaf's own.
+        leaf = next((leaf for leaf in waiting if str(key).endswith(leaf)), None)
+        if leaf is not None:
+            emit(SpanFinished(waiting.pop(leaf)), to)
+
+    with Callback(posttask=finished):
+        return compute(root, scheduler=get)[0]
+
+
+def _compute_on_cluster(client: Any, root: Delayed, n_rows: dict[str, int]) -> Any:
+    to = listeners()
+    futures = client.compute([root, *(Delayed(key, root.dask) for key in n_rows)])
+
+    def finished(leaf: Any, count: int) -> None:
+        if leaf.status == "finished":
+            emit(SpanFinished(count), to)
+
+    for count, leaf in zip(n_rows.values(), futures[1:], strict=True):
+        leaf.add_done_callback(partial(finished, count=count))
+    try:
+        return futures[0].result()
+    except BaseException:  # an interrupt too: leave no tasks behind on a cluster that is not ours
+        for future in futures:
+            future.release()
+        raise

@@ -1,0 +1,51 @@
+# pyright: reportReturnType=false
+"""Clusters, and passes of many spans on little data."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import zarr
+from distributed import Client, LocalCluster
+
+import dgmm.data.memory
+import dgmm.data.source
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def small_spans(monkeypatch) -> None:
+    """Spans of 16 kB, so that little data has many of them."""
+    monkeypatch.setattr(dgmm.data.source, "SMALLEST_SPAN_BYTES", 16_000)
+    monkeypatch.setattr(dgmm.data.source, "LARGEST_SPAN_BYTES", 16_000)
+    monkeypatch.setattr(dgmm.data.memory, "CHUNK_BYTES", 8_000)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalCluster]:
+    """Two workers of one thread in this process; nobody computes there without a `client`."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as running:
+        yield running
+
+
+@pytest.fixture
+def client(cluster) -> Iterator[Client]:
+    """The ambient scheduler is the cluster while the test runs."""
+    with Client(cluster) as connected:
+        yield connected
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A function that writes rows as a Zarr array and gives its path."""
+
+    def store(rows: np.ndarray, chunk: int = 500) -> str:
+        path = str(tmp_path / f"rows-{len(list(tmp_path.iterdir()))}.zarr")
+        zarr.create_array(path, data=rows, chunks=(chunk, *rows.shape[1:]))
+        return path
+
+    return store

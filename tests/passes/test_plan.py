@@ -1,0 +1,78 @@
+"""The forecast of memory, held against real processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from dgmm.data import open_dataset
+from dgmm.passes.plan import plan
+
+MEBIBYTE = 2**20
+
+WATCHED = """
+import json, re, sys
+from pathlib import Path
+import numpy as np
+import dask
+from dgmm import open_dataset
+from dgmm.fitting.expectation import ExpectationWork
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import stack_models
+from dgmm.passes.plan import plan
+from dgmm.passes.run import run_pass
+
+path, n_threads = sys.argv[1], int(sys.argv[2])
+source = open_dataset(path)
+n_features = source.n_features
+means = np.arange(4.0)[:, None] * np.ones(n_features)
+model = Parameters.from_covariances("full", np.full(4, 0.25), means, np.array([np.eye(n_features)] * 4))
+ready = stack_models([model], np.zeros(n_features), np.full(n_features, 10.0), source.dtype)
+
+def kibibytes(name):
+    return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+run_pass(open_dataset(np.zeros((10, n_features))), ExpectationWork(ready), "warm up")
+Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+before = kibibytes("VmRSS")
+with dask.config.set(scheduler="threads", num_workers=n_threads):
+    run_pass(source, ExpectationWork(ready), "test")
+forecast = n_threads * plan(source).task_bytes(ready.working_bytes)
+print(json.dumps({"measured": (kibibytes("VmHWM") - before) * 1024, "forecast": forecast}))
+"""
+
+
+def test_plan_counts_rows_and_the_largest_chunk():
+    source = open_dataset(np.zeros((1000, 4)))
+    planned = plan(source)
+    assert planned.n_rows == 1000
+    assert planned.chunk_bytes == 1000 * 4 * 8
+    assert planned.task_bytes(100) == planned.chunk_bytes + 100  # one chunk: nothing is read ahead
+
+
+def test_plan_of_no_rows():
+    planned = plan(open_dataset(np.zeros((0, 4))))
+    assert (planned.n_rows, planned.spans, planned.task_bytes(7)) == (0, (), 7)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells a process's peak memory")
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("chunk_rows", [2_000, 400_000])
+def test_memory_stays_within_the_forecast(tmp_path, chunk_rows, n_threads):
+    rows = np.random.default_rng(0).normal(size=(400_000, 10))
+    array = zarr.create_array(tmp_path / "x.zarr", shape=(4_800_000, 10), chunks=(chunk_rows, 10), dtype="f8")
+    for start in range(0, array.shape[0], len(rows)):
+        array[start : start + len(rows)] = rows
+    command = [sys.executable, "-c", WATCHED, str(tmp_path / "x.zarr"), str(n_threads)]
+    # As Dask starts workers: glibc gives freed memory back, instead of keeping up to 64 MiB an arena.
+    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
+    result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    found = json.loads(result.stdout)
+    slack = 30 * MEBIBYTE  # threads' stacks, zarr's own; the data are 366 MiB
+    assert found["measured"] <= 1.25 * found["forecast"] + slack
+    assert found["forecast"] <= 4 * found["measured"] + slack  # and it is no fantasy
