@@ -1,0 +1,96 @@
+"""Corrected EM, as a state machine: few passes, each followed by EM in memory. No data, no Dask.
+
+The log-likelihood that a pass gives belongs to the parameters that went in. So every pass is also the test
+of the M-steps that were made in memory before it: parameters are accepted only if all rows together are no
+less likely, and after a loss the fit goes back to the best ones and makes fewer M-steps in memory. With one
+M-step it is plain EM, which does not lose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from dgmm.fitting.expectation import Evaluation
+from dgmm.fitting.loop import EM, Ending, StoppingRule, record
+from dgmm.model.parameters import Parameters
+
+FIRST_STEPS, MOST_STEPS = 4, 256
+"""M-steps after the first pass, and the most after any."""
+
+
+class Refine(Protocol):
+    """Makes M-steps from a finished pass: the first on all rows, the others in memory."""
+
+    def __call__(self, evaluation: Evaluation, n_steps: int, /) -> tuple[Parameters, int]:
+        """Give the parameters after at most ``n_steps``, and how many were made."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class CorrectedEM(EM):
+    """The state of one fit by corrected EM.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        What goes into the next pass; once ended, the best.
+    lower_bound : float
+        Log-likelihood of the best parameters, nats a row: it never falls.
+    best : Evaluation or None
+        The pass with the highest log-likelihood; None before the first.
+    inner_steps : int
+        M-steps that led from the best parameters to ``parameters``.
+    """
+
+    best: Evaluation | None = None
+    inner_steps: int = 0
+
+
+def begin(state: EM) -> CorrectedEM:
+    """Begin where a fit by EM would begin; the log-likelihood of a start is found by the first pass."""
+    return CorrectedEM(state.initialization, state.parameters, ending=state.ending)
+
+
+def step(state: CorrectedEM, evaluation: Evaluation, rule: StoppingRule, refine: Refine) -> CorrectedEM:
+    """Take in a pass with the state's parameters."""
+    best = state.best
+    accepted = best is None or evaluation.lower_bound >= best.lower_bound
+    if best is None or accepted:
+        best = evaluation
+    history = (*state.history, record(state.history, evaluation, state.inner_steps, accepted=accepted))
+    stepped = replace(state, best=best, lower_bound=best.lower_bound, history=history)
+    ending = _ending(stepped, rule)
+    if ending is not None:
+        return replace(stepped, parameters=best.parameters, ending=ending)
+    parameters, made = refine(best, _next_steps(state.inner_steps, accepted=accepted))
+    return replace(stepped, parameters=parameters, inner_steps=made)
+
+
+def _next_steps(n_steps: int, *, accepted: bool) -> int:
+    if not accepted:
+        return max(1, n_steps // 4)
+    return FIRST_STEPS if n_steps == 0 else min(MOST_STEPS, int(1.5 * n_steps) + 1)
+
+
+def _ending(state: CorrectedEM, rule: StoppingRule) -> Ending | None:
+    *_, before, last = [None, *state.history]
+    assert last is not None
+    if not last.accepted:
+        if last.inner_steps <= 1:
+            message = "Converged: an EM step from the best parameters gains nothing more."
+            return Ending(converged=True, message=message)
+    # Twice: a first small prediction may be of fast progress that ended, with slow progress still to come.
+    elif before is not None and max(before.predicted_gain, last.predicted_gain) < rule.tol:
+        message = (
+            f"Converged: further iterations are predicted to gain {last.predicted_gain:.3g} nats a row, "
+            f"less than tol={rule.tol:g}."
+        )
+        return Ending(converged=True, message=message)
+    if state.n_iter == rule.max_iter:
+        message = (
+            f"Not converged: after max_iter={rule.max_iter} passes further iterations are predicted to gain "
+            f"{last.predicted_gain:.3g} nats a row, not less than tol={rule.tol:g}."
+        )
+        return Ending(converged=False, message=message)
+    return None

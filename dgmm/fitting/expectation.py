@@ -1,0 +1,141 @@
+"""E-steps over a source: one pass for all models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgmm.data.source import Source
+from dgmm.model import em
+from dgmm.model.families import Array
+from dgmm.model.kernels import complete_log_likelihood, expect
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import Stack, stack_models
+from dgmm.model.statistics import Moments, Statistics
+from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.run import run_pass
+from dgmm.passes.task import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class AllStatistics:
+    """The statistics of all models of a pass: they add up model by model."""
+
+    models: tuple[Statistics, ...]
+
+    def __add__(self, other: AllStatistics) -> AllStatistics:
+        return AllStatistics(tuple(a + b for a, b in zip(self.models, other.models, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class ExpectationWork:
+    """The work of an E-step pass."""
+
+    stack: Stack
+
+    def __call__(self, chunks: Iterator[Rows]) -> AllStatistics:
+        """Sum the statistics of a span."""
+        return AllStatistics(expect(self.stack, ((chunk.values, chunk.weights) for chunk in chunks)))
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What an E-step says of one model.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        The model that went in.
+    lower_bound : float
+        Its log-likelihood, nats a row (a unit of weight).
+    updated : Parameters
+        What the M-step makes of the statistics.
+    statistics : Statistics
+        Of all rows.
+    seconds : float
+        That the pass took.
+    """
+
+    parameters: Parameters
+    lower_bound: float
+    updated: Parameters
+    statistics: Statistics
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Rows to fit, with what is known of them.
+
+    Attributes
+    ----------
+    source : Source
+    weights : Source or None
+    moments : Moments
+        Of all rows.
+    """
+
+    source: Source
+    weights: Source | None
+    moments: Moments
+
+    def expectation_maximization(self, models: Sequence[Parameters], reg_covar: float) -> list[Evaluation]:
+        """One E-step and M-step of each model, in one pass over the rows.
+
+        Where sums about the centre have cancelled, a second pass takes them about the components' means.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance is not positive definite.
+        """
+        started = time.perf_counter()
+        with single_threaded_blas():  # the M-step's factors have the same bits whatever the machine
+            statistics, ready = self._expect(models, None)
+            found = self._maximize(models, statistics, ready, reg_covar)
+            if found is None:
+                means = [em.update_means(each, self.moments.mean) for each in statistics]
+                statistics, ready = self._expect(models, means)
+                found = self._maximize(models, statistics, ready, reg_covar)
+        assert found is not None
+        seconds = time.perf_counter() - started
+        return [
+            Evaluation(model, lower_bound, updated, own, seconds)
+            for model, own, (lower_bound, updated) in zip(models, statistics, found, strict=True)
+        ]
+
+    def _expect(
+        self, models: Sequence[Parameters], references: Sequence[Array] | None
+    ) -> tuple[tuple[Statistics, ...], Stack]:
+        moments = self.moments
+        ready = stack_models(models, moments.mean, moments.extent, self.source.dtype, references=references)
+        return run_pass(self.source, ExpectationWork(ready), "EM", self.weights).models, ready
+
+    def _maximize(
+        self,
+        models: Sequence[Parameters],
+        statistics: Sequence[Statistics],
+        ready: Stack,
+        reg_covar: float,
+    ) -> list[tuple[float, Parameters]] | None:
+        """Make lower bounds and M-steps; give None where sums about the centre have cancelled."""
+        moments, found = self.moments, []
+        for index, (model, own) in enumerate(zip(models, statistics, strict=True)):
+            total = complete_log_likelihood(own, ready, index, moments.scatter)
+            if not np.isfinite(total):
+                raise FloatingPointError(
+                    f"the log-likelihood is {total}: values up to {moments.extent.max():.3g} from the mean "
+                    "overflow; scale the data"
+                )
+            arguments = (own, model.covariance_type, moments.mean, moments.scatter, reg_covar)
+            if ready.is_exact:
+                updated = em.update(*arguments)
+            else:
+                updated = em.update_unless_cancelled(*arguments, dtype=ready.dtype)
+            if updated is None:
+                return None
+            found.append((total / moments.weight, updated))
+        return found

@@ -1,0 +1,189 @@
+"""Scalable k-means++ (k-means||): starts that see all rows, in a few passes.
+
+Each round draws rows with a chance in proportion to their squared distance from the centres so far
+(Bahmani, Moseley, Vattani, Kumar and Vassilvitskii 2012); a cluster too rare for a random sample is far
+from everything and is drawn soon. Rows are drawn without replacement by exponential keys (Efraimidis and
+Spirakis 2006) from the keyed hash of the row number, so one pass is enough for a round and the draw does
+not depend on how rows are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from dgmm.data.source import Source
+from dgmm.fitting.survey import hash_rows
+from dgmm.model.families import Array
+from dgmm.model.kernels import assign
+from dgmm.model.stack import Stack
+from dgmm.model.statistics import Statistics
+from dgmm.passes.run import run_pass
+from dgmm.passes.task import Rows
+
+ROUNDS = 5
+"""Rounds of drawing: five are enough in the paper's experiments."""
+
+OVERSAMPLING = 2
+"""Rows drawn in a round, as a multiple of the number of clusters."""
+
+BLOCK_ENTRIES = 2**20
+"""Distances held at a time."""
+
+
+def squared_distances(rows: NDArray[np.floating], centres: Array) -> Array:
+    """Squared Euclidean distances: rows (n, D) and centres (m, D), both near zero, to (m, n)."""
+    products = centres @ rows.T
+    squares = (centres**2).sum(axis=1)[:, None] - 2.0 * products + (rows**2).sum(axis=1)
+    return np.maximum(squares, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Rows drawn in a round: those with the smallest keys.
+
+    Attributes
+    ----------
+    keys : ndarray of shape (n_drawn,)
+    values : ndarray of shape (n_drawn, n_features)
+    size : int
+        Rows wanted.
+    """
+
+    keys: Array
+    values: Array
+    size: int
+
+    def __add__(self, other: Drawn) -> Drawn:
+        keys = np.concatenate([self.keys, other.keys])
+        kept = np.argsort(keys, kind="stable")[: self.size]
+        return Drawn(keys[kept], np.concatenate([self.values, other.values])[kept], self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawWork:
+    """The work of a round: draw rows far from the centres.
+
+    Attributes
+    ----------
+    origin : ndarray of shape (n_features,)
+        Rows are taken relative to it.
+    centres : ndarray of shape (n_centres, n_features)
+        Relative to the origin; with none, all rows have the same chance.
+    size : int
+    seed : int
+    """
+
+    origin: Array
+    centres: Array
+    size: int
+    seed: int
+
+    def __call__(self, chunks: Iterator[Rows]) -> Drawn:
+        """Draw from a span."""
+        drawn = Drawn(np.empty(0), np.empty((0, len(self.origin))), self.size)
+        step = max(1024, BLOCK_ENTRIES // max(len(self.centres), 1))
+        for chunk in chunks:
+            for piece in chunk.pieces(step):
+                drawn += self._draw(piece.start, piece.values - self.origin, piece.weights)
+        return drawn
+
+    def _draw(self, start: int, rows: Array, weights: Array | None) -> Drawn:
+        chances = (
+            squared_distances(rows, self.centres).min(axis=0) if len(self.centres) else np.ones(len(rows))
+        )
+        if weights is not None:
+            chances = chances * weights
+        uniform = (hash_rows(self.seed, start, len(rows)) >> np.uint64(11)).astype(np.float64) + 0.5
+        with np.errstate(divide="ignore"):  # a chance of zero is a key of infinity: never drawn
+            keys = -np.log(uniform * 2.0**-53) / chances
+        smallest = np.argsort(keys, kind="stable")[: self.size]
+        smallest = smallest[np.isfinite(keys[smallest])]
+        return Drawn(keys[smallest], rows[smallest], self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class CountWork:
+    """The work of the weighing pass: the weight of the rows nearest to each centre."""
+
+    origin: Array
+    centres: Array
+
+    def __call__(self, chunks: Iterator[Rows]) -> Array:
+        """Count in a span."""
+        counts = np.zeros(len(self.centres))
+        step = max(1024, BLOCK_ENTRIES // len(self.centres))
+        for chunk in chunks:
+            for piece in chunk.pieces(step):
+                nearest = squared_distances(piece.values - self.origin, self.centres).argmin(axis=0)
+                counts += np.bincount(nearest, piece.weights, len(counts))
+        return counts
+
+
+@dataclass(frozen=True, eq=False)
+class NearestWork:
+    """The work of the last pass: statistics with every row given to its nearest centre.
+
+    Attributes
+    ----------
+    centres : ndarray of shape (n_components, n_features)
+        Relative to the stack's centre.
+    stack : Stack
+    """
+
+    centres: Array
+    stack: Stack
+
+    def __call__(self, chunks: Iterator[Rows]) -> Statistics:
+        """Sum over a span."""
+        components = np.arange(len(self.centres))[:, None]
+
+        def nearest(block: NDArray[np.floating], _: int) -> Array:
+            labels = squared_distances(block - self.stack.centre, self.centres).argmin(axis=0)
+            return (labels == components).astype(np.float64)
+
+        return assign(self.stack, ((chunk.values, chunk.weights) for chunk in chunks), nearest)
+
+
+def scalable_kmeans(
+    source: Source,
+    weights: Source | None,
+    origin: Array,
+    n_clusters: int,
+    random_state: np.random.RandomState,
+) -> Array:
+    """Find cluster centres that see all rows, in `ROUNDS` + 2 passes.
+
+    Parameters
+    ----------
+    source : Source
+    weights : Source or None
+        Row weights.
+    origin : ndarray of shape (n_features,)
+        A point near the middle of the rows.
+    n_clusters : int
+    random_state : RandomState
+
+    Returns
+    -------
+    ndarray of shape (n_clusters, n_features)
+        Centres relative to the origin.
+    """
+    centres = np.empty((0, len(origin)))
+    for round_number in range(ROUNDS + 1):
+        seed = int(random_state.randint(2**31 - 1))
+        size = 1 if round_number == 0 else OVERSAMPLING * n_clusters
+        drawn = run_pass(source, DrawWork(origin, centres, size, seed), "k-means||", weights)
+        centres = np.concatenate([centres, drawn.values])
+    if len(centres) < n_clusters:
+        raise ValueError(
+            f"k-means|| found only {len(centres)} distinct rows for n_components={n_clusters}: "
+            "lower n_components"
+        )
+    counts = run_pass(source, CountWork(origin, centres), "k-means||", weights)
+    clusters = KMeans(n_clusters, n_init=5, random_state=random_state)  # pyright: ignore[reportArgumentType]
+    return clusters.fit(centres, sample_weight=counts).cluster_centers_

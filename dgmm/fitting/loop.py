@@ -1,0 +1,177 @@
+"""The EM loop, as a state machine: a finished E-step in, the next state out. No data, no Dask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dgmm.fitting.expectation import Evaluation
+from dgmm.model.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a fit ended, with a sentence for a person."""
+
+    converged: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class StoppingRule:
+    """When EM ends: at a change (corrected: a predicted gain) under ``tol`` nats a row; or at max_iter."""
+
+    tol: float
+    max_iter: int
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """What an E-step over all rows gave to one fit.
+
+    Attributes
+    ----------
+    log_likelihood : float
+        Of the parameters that went in, nats a row.
+    predicted_gain : float
+        What further iterations may gain, nats a row (see `predict_gain`); infinite where it is not known.
+    inner_steps : int
+        M-steps that led to these parameters from those accepted before: one in plain EM, none for a start.
+    accepted : bool
+        Whether the fit goes on from them; if not, it goes back to the ones accepted before.
+    seconds : float
+        That the pass took, for all the fits that shared it.
+    """
+
+    log_likelihood: float
+    predicted_gain: float
+    inner_steps: int
+    accepted: bool
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class EM:
+    """The state of one fit.
+
+    Attributes
+    ----------
+    initialization : int
+        Which start it came from.
+    parameters : Parameters
+        After the last M-step.
+    lower_bound : float
+        Log-likelihood of the parameters that went into the last E-step, nats a row; −inf before it.
+    history : tuple of PassRecord
+        Of every E-step so far.
+    ending : Ending or None
+        None while it goes on.
+    """
+
+    initialization: int
+    parameters: Parameters
+    lower_bound: float = -np.inf
+    history: tuple[PassRecord, ...] = ()
+    ending: Ending | None = None
+
+    @property
+    def lower_bounds(self) -> tuple[float, ...]:
+        """Log-likelihoods of what went into every E-step so far, nats a row."""
+        return tuple(record.log_likelihood for record in self.history)
+
+    @property
+    def n_iter(self) -> int:
+        """Number of E-steps over all rows."""
+        return len(self.history)
+
+    @property
+    def converged(self) -> bool:
+        """Whether it ended because it converged."""
+        return self.ending is not None and self.ending.converged
+
+
+def begin(
+    initialization: int, parameters: Parameters, rule: StoppingRule, lower_bound: float = -np.inf
+) -> EM:
+    """Begin a fit; it ends at once where no iteration is allowed."""
+    if rule.max_iter > 0:
+        return EM(initialization, parameters, lower_bound)
+    # A start's weights are shares of all rows, most of which may have no component yet.
+    proportions = parameters.weights / parameters.weights.sum()
+    ending = Ending(converged=False, message="No iterations were asked for.")
+    return EM(initialization, replace(parameters, weights=proportions), ending=ending)
+
+
+def step(state: EM, evaluation: Evaluation, rule: StoppingRule) -> EM:
+    """Take in an E-step of the state's parameters."""
+    change = evaluation.lower_bound - state.lower_bound
+    stepped = replace(
+        state,
+        parameters=evaluation.updated,
+        lower_bound=evaluation.lower_bound,
+        history=(*state.history, record(state.history, evaluation, min(state.n_iter, 1), accepted=True)),
+    )
+    if abs(change) < rule.tol:
+        message = (
+            f"Converged: the lower bound changed by {change:.3g} nats a row, less than tol={rule.tol:g}."
+        )
+        return replace(stepped, ending=Ending(converged=True, message=message))
+    if stepped.n_iter == rule.max_iter:
+        message = (
+            f"Not converged: after max_iter={rule.max_iter} iterations the lower bound still changes by "
+            f"{change:.3g} nats a row, not less than tol={rule.tol:g}."
+        )
+        return replace(stepped, ending=Ending(converged=False, message=message))
+    return stepped
+
+
+def record(
+    history: tuple[PassRecord, ...], evaluation: Evaluation, inner_steps: int, *, accepted: bool
+) -> PassRecord:
+    """Make the record of a pass that comes after those of ``history``."""
+    last = PassRecord(evaluation.lower_bound, np.inf, inner_steps, accepted, evaluation.seconds)
+    return replace(last, predicted_gain=predict_gain((*history, last)))
+
+
+def predict_gain(history: tuple[PassRecord, ...]) -> float:
+    """Predict what further iterations gain, from the last two gains of accepted passes, nats a row.
+
+    Where EM converges linearly, the remaining gain falls by the same factor with each M-step. Two passes of
+    as many M-steps give Aitken's rule: last gain × ratio / (1 − ratio). After fewer M-steps than before, as
+    after a step back, the gain is smaller for that reason alone, and the ratio would promise too much: there
+    the factor of one M-step is found first.
+
+    Parameters
+    ----------
+    history : tuple of PassRecord
+
+    Returns
+    -------
+    float
+        Infinite before the third accepted pass, and where gains do not fall.
+    """
+    *_, earlier, before, last = [None, None, None, *(each for each in history if each.accepted)]
+    if earlier is None or before is None or last is None:
+        return np.inf
+    first = before.log_likelihood - earlier.log_likelihood
+    second = last.log_likelihood - before.log_likelihood
+    if not 0.0 <= second < first:
+        return np.inf
+    ratio = max(second / first, _left_by(last.inner_steps, before.inner_steps, second / first))
+    return second * ratio / (1.0 - ratio) if ratio < 1.0 else np.inf
+
+
+def _left_by(n_last: int, n_before: int, ratio: float) -> float:
+    """Give the share of the remaining gain that the last pass left, if each M-step leaves the same share q.
+
+    The gains of two passes of m and n M-steps then have the ratio ``q^m (1 − q^n) / (1 − q^m)``.
+    """
+    if ratio >= n_last / n_before:  # of steps that leave almost everything
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        share = 0.5 * (low + high)
+        found = share**n_before * (1.0 - share**n_last) / (1.0 - share**n_before) if share < 1.0 else np.inf
+        low, high = (share, high) if found < ratio else (low, share)
+    return high**n_last

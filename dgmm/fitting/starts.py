@@ -1,0 +1,192 @@
+"""Where EM starts: scikit-learn's own starts on rows in memory, or k-means|| over all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans, kmeans_plusplus
+
+from dgmm.fitting.expectation import Data
+from dgmm.fitting.kmeans_parallel import NearestWork, scalable_kmeans
+from dgmm.fitting.survey import Sample
+from dgmm.model import em
+from dgmm.model.families import FAMILIES, Array
+from dgmm.model.kernels import assign
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import Stack, blank_stack
+from dgmm.model.statistics import Moments, Statistics
+from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.run import run_pass
+
+Responsibilities = Callable[[NDArray[np.floating], int], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What the user gives of a start; None where it is to be found.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_components,) or None
+    means : ndarray of shape (n_components, n_features) or None
+    precisions : ndarray or None
+        Shaped as the covariance type says.
+    """
+
+    weights: Array | None = None
+    means: Array | None = None
+    precisions: Array | None = None
+
+
+@dataclass(frozen=True)
+class StartMethod:
+    """How a start is made.
+
+    Attributes
+    ----------
+    init_params : str
+        ``kmeans``, ``k-means++``, ``random``, ``random_from_data`` or ``k-means||``.
+    covariance_type : str
+    n_components : int
+    reg_covar : float
+    """
+
+    init_params: str
+    covariance_type: str
+    n_components: int
+    reg_covar: float
+
+
+def start(
+    method: StartMethod, given: Given, sample: Sample, data: Data, random_state: np.random.RandomState
+) -> Parameters:
+    """Make the parameters that EM starts from.
+
+    Parameters
+    ----------
+    method : StartMethod
+    given : Given
+        Takes the place of what the method finds.
+    sample : Sample
+        Rows to start from: all rows where they fit in memory.
+    data : Data
+        All rows: k-means|| makes passes over them.
+    random_state : RandomState
+        Used in scikit-learn's order, so that the same seed gives its start.
+    """
+    if given.weights is not None and given.means is not None and given.precisions is not None:
+        return _with_precisions(method.covariance_type, given.weights, given.means, given.precisions)
+    if method.init_params == "k-means||":
+        found = _start_by_passes(method, data, random_state)
+    else:
+        found = _start_on_rows(method, sample.values, sample.weights, random_state)
+    weights = found.weights if given.weights is None else given.weights
+    means = found.means if given.means is None else given.means
+    if given.precisions is not None:
+        return _with_precisions(method.covariance_type, weights, means, given.precisions)
+    return replace(found, weights=weights, means=means)
+
+
+def _with_precisions(covariance_type: str, weights: Array, means: Array, precisions: Array) -> Parameters:
+    family = FAMILIES[covariance_type]
+    factors = family.precisions_cholesky_from_precisions(precisions)
+    return Parameters(covariance_type, weights, means, family.inverse(precisions), factors)
+
+
+def _start_on_rows(
+    method: StartMethod,
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    random_state: np.random.RandomState,
+) -> Parameters:
+    n_components = method.n_components
+    if method.init_params == "random_from_data":
+        chances = None if weights is None else weights / weights.sum()
+        chosen = random_state.choice(len(rows), size=n_components, replace=False, p=chances)
+        return _start_at(method, rows, weights, chosen)
+    if method.init_params == "k-means++":
+        chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random_state)[1]
+        return _start_at(method, rows, weights, chosen)
+    share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
+    with single_threaded_blas():
+        moments = Moments.of(rows, weights)
+        return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
+
+
+def _start_at(
+    method: StartMethod, rows: NDArray[np.floating], weights: Array | None, chosen: NDArray[np.integer]
+) -> Parameters:
+    """Start from chosen rows, each the only member of a component: scikit-learn's M-step to the last bit.
+
+    Its sums are about the origin, and divided by a little more than the count. Of a single row they leave
+    rounding errors, and for tied the scatter of rows that have no component: so the start depends on where
+    the origin is, and is scikit-learn's only if the same is done here.
+    """
+    centres = rows[chosen].astype(np.float64)
+    own = np.ones(len(chosen)) if weights is None else weights[chosen].astype(np.float64)
+    counts = own + 10 * np.finfo(np.float64).eps
+    means = own[:, None] * centres / counts[:, None]
+    variances = own[:, None] * centres**2 / counts[:, None] - means**2
+    reg_covar = method.reg_covar
+    match method.covariance_type:
+        case "full":
+            gaps = centres - means
+            covariances = (own / counts)[:, None, None] * gaps[:, :, None] * gaps[:, None, :]
+            covariances = covariances + reg_covar * np.eye(rows.shape[1])
+        case "tied":
+            with single_threaded_blas():
+                scatter = rows.T @ (rows if weights is None else rows * weights[:, None])
+            covariances = (scatter - (counts * means.T) @ means) / counts.sum()
+            covariances += reg_covar * np.eye(rows.shape[1])
+        case "diag":
+            covariances = variances + reg_covar
+        case _:
+            covariances = (variances + reg_covar).mean(axis=1)
+    # Shares of all rows, most of which have no component yet: the first lower bound is low, as there.
+    total = len(rows) if weights is None else weights.sum()
+    return Parameters.from_covariances(method.covariance_type, counts / total, means, covariances)
+
+
+def _start_by_passes(method: StartMethod, data: Data, random_state: np.random.RandomState) -> Parameters:
+    centres = scalable_kmeans(data.source, data.weights, data.moments.mean, method.n_components, random_state)
+
+    def run(stack: Stack) -> Statistics:
+        return run_pass(data.source, NearestWork(centres, stack), "k-means||", data.weights)
+
+    return _maximize(method, data.moments, run)
+
+
+def _responsibilities(
+    init_params: str,
+    n_components: int,
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    random_state: np.random.RandomState,
+) -> Responsibilities:
+    """Give responsibilities block by block, as scikit-learn's ``_initialize_parameters`` gives them."""
+    if init_params == "random":
+        shares = random_state.uniform(size=(len(rows), n_components)).astype(rows.dtype, copy=False)
+        shares /= shares.sum(axis=1, keepdims=True)
+        return lambda block, offset: shares[offset : offset + len(block)].T
+    clusters = KMeans(n_components, n_init=1, random_state=random_state)  # pyright: ignore[reportArgumentType]
+    labels = np.asarray(clusters.fit(rows, sample_weight=weights).labels_)
+    return lambda block, offset: _one_hot(labels[offset : offset + len(block)], n_components)
+
+
+def _one_hot(labels: NDArray[np.integer], n_components: int) -> Array:
+    return (labels[None, :] == np.arange(n_components)[:, None]).astype(np.float64)
+
+
+def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
+    """M-step of given responsibilities; sums are taken again about the means where they cancel."""
+    family, centre = FAMILIES[method.covariance_type], moments.mean
+    statistics = run(blank_stack(family, method.n_components, centre))
+    arguments = (method.covariance_type, centre, moments.scatter, method.reg_covar)
+    updated = em.update_unless_cancelled(statistics, *arguments, dtype=np.dtype(np.float64))
+    if updated is not None:
+        return updated
+    means = em.update_means(statistics, centre)
+    return em.update(run(blank_stack(family, method.n_components, centre, means)), *arguments)

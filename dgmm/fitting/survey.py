@@ -1,0 +1,269 @@
+"""Pass 0: what must be known of the rows before a mixture is fitted to them.
+
+Moments, extremes, values that are not numbers, and a sample of rows drawn at random from all chunks:
+the rows with the smallest keyed hashes of their row numbers, which merges like any statistic and does not
+depend on how the rows are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data.source import DataError, Source
+from dgmm.model.statistics import Moments
+from dgmm.passes.run import run_pass
+from dgmm.passes.task import Rows
+
+SPARE_DRAWS = 6.0
+"""Standard deviations of the sample's size by which more rows are drawn: so that it is never short."""
+
+SMALLEST_WEIGHT = 1e-6
+"""Least sum of row weights: an M-step adds 2e-15 to each component's."""
+
+PIECE_ROWS = 2**14
+"""Rows that are surveyed at once."""
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """Values that are not finite numbers: how many, and where the first is."""
+
+    n_nan: int = 0
+    n_infinite: int = 0
+    row: int = 0
+    column: int = 0
+    place: str = ""
+
+    @classmethod
+    def of(cls, chunk: Rows) -> NotFinite:
+        """Look for values that are not finite in a chunk."""
+        finite = np.isfinite(chunk.values)
+        if finite.all():
+            return cls()
+        row, column = np.argwhere(~finite)[0]
+        n_nan = int(np.isnan(chunk.values).sum())
+        n_infinite = int(finite.size - finite.sum()) - n_nan
+        return cls(n_nan, n_infinite, chunk.start + int(row), int(column), chunk.place)
+
+    def __bool__(self) -> bool:
+        return self.n_nan + self.n_infinite > 0
+
+    def __add__(self, other: NotFinite) -> NotFinite:
+        first = self if self or not other else other
+        return NotFinite(
+            self.n_nan + other.n_nan,
+            self.n_infinite + other.n_infinite,
+            first.row,
+            first.column,
+            first.place,
+        )
+
+    def error(self, feature_names: tuple[str, ...] | None) -> DataError:
+        """Make the error that says so, in scikit-learn's words and with the place."""
+        what = "NaN" if self.n_nan else "infinity or a value too large for dtype('float64')"
+        column = f"column {self.column}"
+        if feature_names is not None:
+            column = f"column {feature_names[self.column]!r} ({self.column})"
+        return DataError(
+            f"Input X contains {what}.\n"
+            f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan} NaN and "
+            f"{self.n_infinite} infinite values in all. GaussianMixture does not accept them: leave these "
+            "rows out or impute the values, for example with sklearn.impute."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Rows drawn at random: those with the smallest hashes.
+
+    Attributes
+    ----------
+    size : int
+        Number of rows wanted.
+    hashes : ndarray of shape (n_drawn,), uint64
+    numbers : ndarray of shape (n_drawn,)
+        Row numbers.
+    values : ndarray of shape (n_drawn, n_features)
+    weights : ndarray of shape (n_drawn,) or None
+    """
+
+    size: int
+    hashes: NDArray[np.uint64]
+    numbers: NDArray[np.int64]
+    values: NDArray[np.floating]
+    weights: NDArray[np.floating] | None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sample]) -> Sample:
+        """Join samples of different rows."""
+        weights = [part.weights for part in parts if part.weights is not None]
+        return cls(
+            parts[0].size,
+            np.concatenate([part.hashes for part in parts]),
+            np.concatenate([part.numbers for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            np.concatenate(weights) if weights else None,
+        )
+
+    def __add__(self, other: Sample) -> Sample:
+        return Sample.joined([self, other])
+
+    def drawn(self) -> Sample:
+        """Keep the ``size`` smallest hashes, in row order."""
+        kept = np.sort(np.argsort(self.hashes, kind="stable")[: self.size])
+        kept = kept[np.argsort(self.numbers[kept], kind="stable")]
+        weights = None if self.weights is None else self.weights[kept]
+        return Sample(self.size, self.hashes[kept], self.numbers[kept], self.values[kept], weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What pass 0 found.
+
+    Attributes
+    ----------
+    moments : Moments
+    not_finite : NotFinite
+    sample : Sample
+    """
+
+    moments: Moments
+    not_finite: NotFinite
+    sample: Sample
+
+    def __add__(self, other: Survey) -> Survey:
+        return Survey(
+            self.moments + other.moments, self.not_finite + other.not_finite, self.sample + other.sample
+        )
+
+
+def hash_rows(seed: int, start: int, n_rows: int) -> NDArray[np.uint64]:
+    """Hash row numbers ``start`` … with a key: splitmix64 (Steele, Lea and Flood 2014).
+
+    Parameters
+    ----------
+    seed : int
+        The key, 0 to 2⁶⁴ − 1.
+    start, n_rows : int
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), uint64
+        Uniform, as if independent.
+    """
+    with np.errstate(over="ignore"):
+        key = _mix(np.array([seed], np.uint64) + np.uint64(0x9E3779B97F4A7C15))
+        numbers = np.arange(start + 1, start + 1 + n_rows, dtype=np.uint64)
+        return _mix(numbers * np.uint64(0x9E3779B97F4A7C15) + key)
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@dataclass(frozen=True)
+class SurveyWork:
+    """The work of pass 0.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of the whole source.
+    n_features : int
+    dtype : numpy.dtype
+    sample_size : int
+    seed : int
+    weighted : bool
+    """
+
+    n_rows: int
+    n_features: int
+    dtype: np.dtype
+    sample_size: int
+    seed: int
+    weighted: bool
+
+    def __call__(self, chunks: Iterator[Rows]) -> Survey:
+        """Survey the rows of a span."""
+        nothing = np.empty((0, self.n_features), self.dtype)
+        moments, not_finite = Moments.of(nothing), NotFinite()
+        drawn = [self._draw(Rows(0, nothing, np.empty(0) if self.weighted else None, ""))]
+        for chunk in chunks:
+            if chunk.weights is not None:
+                check_weights(chunk)
+            for piece in chunk.pieces(PIECE_ROWS):
+                bad = NotFinite.of(piece)
+                not_finite += bad
+                if not bad:
+                    moments += Moments.of(piece.values, piece.weights)
+                    drawn.append(self._draw(piece))
+        return Survey(moments, not_finite, Sample.joined(drawn))
+
+    def _draw(self, chunk: Rows) -> Sample:
+        hashes = hash_rows(self.seed, chunk.start, len(chunk.values))
+        mine = np.flatnonzero(hashes <= np.uint64(self._largest_hash))
+        weights = None if chunk.weights is None else chunk.weights[mine]
+        return Sample(self.sample_size, hashes[mine], chunk.start + mine, chunk.values[mine], weights)
+
+    @property
+    def _largest_hash(self) -> int:
+        """Hash under which almost surely at least ``sample_size`` rows lie: spares sending the others."""
+        if self.n_rows <= self.sample_size:
+            return 2**64 - 1
+        spare = self.sample_size + SPARE_DRAWS * self.sample_size**0.5
+        return int(min(1.0, spare / self.n_rows) * (2**64 - 2**11))
+
+
+def check_weights(chunk: Rows) -> None:
+    """Refuse weights that are negative or not finite, naming the first row."""
+    assert chunk.weights is not None
+    good = np.isfinite(chunk.weights) & (chunk.weights >= 0.0)
+    if not good.all():
+        first = int(np.flatnonzero(~good)[0])
+        raise DataError(
+            f"sample_weight must hold finite numbers of at least 0, but row {chunk.start + first} "
+            f"has {chunk.weights[first]}"
+        )
+
+
+def survey(source: Source, sample_size: int, seed: int, weights: Source | None = None) -> Survey:
+    """Make pass 0.
+
+    Parameters
+    ----------
+    source : Source
+    sample_size : int
+        Rows to draw; all of them where there are not more.
+    seed : int
+        Key of the row hash: which rows are drawn depends on it and on the row numbers alone.
+    weights : Source, optional
+        Row weights.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    DataError
+        For NaN and infinite values, with the first row and column; for weights that are negative, not
+        finite, or all zero.
+    """
+    work = SurveyWork(source.n_rows, source.n_features, source.dtype, sample_size, seed, weights is not None)
+    found = run_pass(source, work, "survey", weights)
+    if found.not_finite:
+        raise found.not_finite.error(source.feature_names)
+    if found.moments.weight == 0.0:
+        raise DataError("sample_weight is zero in every row: there is nothing to fit")
+    if weights is not None and found.moments.weight < SMALLEST_WEIGHT:
+        raise DataError(
+            f"sample_weight sums to {found.moments.weight:.3g}: too little beside what is added to counts; "
+            "multiply the weights, for example so that their mean is 1"
+        )
+    return Survey(found.moments, found.not_finite, found.sample.drawn())

@@ -1,0 +1,197 @@
+"""Corrected EM: its state machine on passes made by hand, and its steps on a sample."""
+
+import numpy as np
+import pytest
+
+from dgmm.data import open_dataset
+from dgmm.fitting import corrected, loop
+from dgmm.fitting.corrected import MOST_STEPS, CorrectedEM
+from dgmm.fitting.correction import CorrectedSteps
+from dgmm.fitting.expectation import Data, Evaluation
+from dgmm.fitting.loop import PassRecord, StoppingRule, predict_gain
+from dgmm.fitting.survey import Sample
+from dgmm.model.parameters import Parameters
+from dgmm.model.statistics import Moments, Statistics
+from tests.model import naive
+
+NOTHING = Statistics(np.ones(1), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros((1, 1)), 0.0)
+
+
+def mixture(mean: float) -> Parameters:
+    return Parameters.from_covariances("spherical", np.ones(1), np.full((1, 1), mean), np.ones(1))
+
+
+def run(bounds, tol=0.0, max_iter=1000, limit=MOST_STEPS) -> tuple[CorrectedEM, list[tuple[float, int]]]:
+    """Feed passes with these log-likelihoods; give also what was asked of the steps in memory."""
+    rule, asked = StoppingRule(tol, max_iter), []
+
+    def refine(evaluation: Evaluation, n_steps: int) -> tuple[Parameters, int]:
+        asked.append((evaluation.lower_bound, n_steps))
+        return mixture(evaluation.lower_bound + n_steps / 1000), min(n_steps, limit)
+
+    state = corrected.begin(loop.begin(0, mixture(0.0), rule))
+    for bound in bounds:
+        assert state.ending is None
+        evaluation = Evaluation(state.parameters, bound, mixture(np.nan), NOTHING, 1.0)
+        state = corrected.step(state, evaluation, rule, refine)
+    return state, asked
+
+
+def test_more_steps_while_the_likelihood_grows():
+    state, asked = run(range(14))
+    expected = [4, 7, 11, 17, 26, 40, 61, 92, 139, 209, 256, 256, 256, 256]
+    assert asked == list(zip(range(14), expected, strict=True))
+    assert [each.inner_steps for each in state.history] == [0, *expected[:-1]]
+    assert all(each.accepted for each in state.history)
+
+
+def test_a_loss_goes_back_to_the_best_with_a_quarter_of_the_steps():
+    state, asked = run([-5.0, -4.0, -3.0, -6.0, -2.5])
+    assert asked == [(-5.0, 4), (-4.0, 7), (-3.0, 11), (-3.0, 2), (-2.5, 4)]
+    assert [each.accepted for each in state.history] == [True, True, True, False, True]
+    assert state.lower_bound == -2.5
+    assert state.lower_bounds == (-5.0, -4.0, -3.0, -6.0, -2.5)
+    assert state.parameters.means[0, 0] == -2.5 + 4 / 1000
+
+
+def test_no_likelihood_is_a_loss():
+    assert not run([-5.0, np.nan])[0].history[-1].accepted
+
+
+def test_losses_end_in_plain_em_and_then_the_fit():
+    state, asked = run([-3.0, -4.0, -4.0])
+    assert asked == [(-3.0, 4), (-3.0, 1)]
+    assert state.converged
+    assert state.ending is not None
+    assert state.ending.message == "Converged: an EM step from the best parameters gains nothing more."
+    assert state.lower_bound == -3.0
+    assert state.parameters.means[0, 0] == 0.0  # the start was the best
+
+
+def test_steps_that_ended_early_count_as_made():
+    assert [n for _, n in run([-3.0, -2.0, -1.0], limit=2)[1]] == [4, 4, 4]
+
+
+def test_it_stops_at_two_small_predictions_with_the_best_parameters():
+    gains = [1.0, 0.1, 0.01, 0.001]
+    state, asked = run(np.cumsum([-3.0, *gains]), tol=0.005)
+    assert state.converged
+    assert state.parameters.means[0, 0] == pytest.approx(asked[-1][0] + asked[-1][1] / 1000)
+    assert state.lower_bound == state.lower_bounds[-1]
+    assert state.ending is not None
+    assert "further iterations are predicted to gain 0.000111 nats a row" in state.ending.message
+    assert run(np.cumsum([-3.0, *gains[:-1]]), tol=0.005)[0].ending is None
+
+
+def test_max_passes():
+    state, _ = run([-3.0, -2.0, -4.0], max_iter=3)
+    assert state.ending is not None
+    assert not state.converged
+    assert state.ending.message.startswith("Not converged: after max_iter=3 passes")
+    assert state.lower_bound == -2.0
+    assert run([], max_iter=0)[0].ending is not None
+
+
+def records(log_likelihoods, inner_steps) -> tuple[PassRecord, ...]:
+    pairs = zip(log_likelihoods, inner_steps, strict=True)
+    return tuple(PassRecord(each, np.inf, n_steps, True, 1.0) for each, n_steps in pairs)
+
+
+@pytest.mark.parametrize("steps", [(0, 4, 4), (0, 8, 2), (0, 100, 1), (0, 60, 15)])
+@pytest.mark.parametrize("left", [0.5, 0.99])
+def test_the_prediction_of_linear_convergence_is_exact(steps, left):
+    found = -(left ** np.cumsum(steps))
+    assert predict_gain(records(found, steps)) == pytest.approx(-found[-1], rel=1e-6)
+
+
+def test_a_prediction_is_not_too_small_after_more_steps():
+    found = -(0.9 ** np.cumsum([0, 4, 7]))
+    assert predict_gain(records(found, [0, 4, 7])) >= -found[-1]
+
+
+def test_nothing_is_predicted_of_gains_that_do_not_fall():
+    assert predict_gain(records([-3.0, -2.0], [0, 4])) == np.inf
+    assert predict_gain(records([-3.0, -2.0, -1.0], [0, 4, 4])) == np.inf
+
+
+@pytest.fixture
+def rows(generator):
+    means = np.array([[0.0, 0.0], [2.0, 1.0], [-1.0, 3.0]])
+    return means[generator.integers(3, size=4000)] + generator.normal(size=(4000, 2))
+
+
+def started(rows, covariance_type, weights=None) -> tuple[Data, Parameters]:
+    data = Data(
+        open_dataset(rows),
+        None if weights is None else open_dataset(weights[:, None]),
+        Moments.of(rows, weights),
+    )
+    covariances = naive.covariances_of(covariance_type, np.stack([np.eye(2) * 2.0] * 3))
+    return data, Parameters.from_covariances(
+        covariance_type, np.full(3, 1 / 3), rows[[0, 1, -1]], covariances
+    )
+
+
+def sample_of(rows, weights, chosen) -> Sample:
+    own = None if weights is None else weights[chosen]
+    return Sample(len(chosen), np.arange(len(chosen), dtype=np.uint64), chosen, rows[chosen], own)
+
+
+@pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+@pytest.mark.parametrize("offset", [0.0, 1e5])  # far away, components take the centred path
+@pytest.mark.parametrize("weighted", [False, True])
+def test_with_all_rows_as_the_sample_steps_are_those_of_em(
+    rows, generator, covariance_type, offset, weighted
+):
+    weights = generator.uniform(0.5, 2.0, size=len(rows)) if weighted else None
+    if offset:
+        rows = np.concatenate([rows, rows[:1000] + offset])
+        weights = None if weights is None else np.concatenate([weights, weights[:1000]])
+    data, start = started(rows, covariance_type, weights)
+    refine = CorrectedSteps(data, sample_of(rows, weights, np.arange(len(rows))), 0.0)
+    (first,) = data.expectation_maximization([start], 0.0)
+    parameters, made = refine(first, 5)
+    if offset == 0.0:
+        assert made == 5
+    expected = start
+    for _ in range(made):
+        (evaluation,) = data.expectation_maximization([expected], 0.0)
+        expected = evaluation.updated
+    np.testing.assert_allclose(parameters.weights, expected.weights, rtol=1e-8)
+    np.testing.assert_allclose(parameters.means, expected.means, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(parameters.covariances, expected.covariances, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+def test_the_correction_makes_the_limit_of_em_a_fixed_point(rows, covariance_type):
+    """Whatever the sample: there, the sample's error is known."""
+    data, parameters = started(rows, covariance_type)
+    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(len(rows))), 0.0)
+    for _ in range(40):
+        (evaluation,) = data.expectation_maximization([parameters], 0.0)
+        parameters, _ = refine(evaluation, 50)
+    (evaluation,) = data.expectation_maximization([parameters], 0.0)
+    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(0, 4000, 8)), 0.0)
+    stayed, made = refine(evaluation, 10)
+    assert made == 10
+    np.testing.assert_allclose(stayed.means, evaluation.updated.means, atol=1e-7)
+    np.testing.assert_allclose(stayed.covariances, evaluation.updated.covariances, atol=1e-7)
+
+
+def test_steps_end_before_a_component_vanishes(rows):
+    """A sample that knows nothing of a component: the correction holds all of it, then less than that."""
+    data, start = started(rows, "full")
+    (first,) = data.expectation_maximization([start], 0.0)
+    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(3)), 0.0)
+    parameters, made = refine(first, 256)
+    assert 1 <= made < 256
+    assert np.isfinite(parameters.precisions_cholesky).all()
+
+
+def test_a_sample_without_weight_is_plain_em(rows):
+    weights = np.ones(len(rows))
+    weights[:50] = 0.0
+    data, start = started(rows, "full", weights)
+    (first,) = data.expectation_maximization([start], 0.0)
+    parameters, _ = CorrectedSteps(data, sample_of(rows, weights, np.arange(50)), 0.0)(first, 20)
+    np.testing.assert_allclose(parameters.means, first.updated.means, rtol=1e-12)

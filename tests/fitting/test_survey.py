@@ -1,0 +1,113 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chi2, kstest
+
+from dgmm.data import DataError, open_dataset, open_weights
+from dgmm.fitting.survey import hash_rows, survey
+
+pytestmark = pytest.mark.usefixtures("small_spans")
+
+
+@pytest.fixture
+def rows(generator):
+    return generator.normal(size=(6000, 3)) * [1.0, 10.0, 0.1] + [5.0, -1000.0, 0.0]
+
+
+def test_moments(rows, stored):
+    for x in (rows, stored(rows), da.from_array(rows, chunks=(700, 1))):
+        moments = survey(open_dataset(x), 100, 0).moments
+        assert moments.n_rows == moments.weight == 6000
+        np.testing.assert_allclose(moments.mean, rows.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(moments.scatter / 6000, np.cov(rows.T, bias=True), rtol=1e-9, atol=1e-9)
+        np.testing.assert_array_equal(moments.minimum, rows.min(axis=0))
+        np.testing.assert_array_equal(moments.maximum, rows.max(axis=0))
+
+
+def test_weighted_moments(rows, generator):
+    weights = generator.integers(0, 4, len(rows))
+    weights[:1500] = 0  # whole spans without weight
+    moments = survey(open_dataset(rows), 100, 0, open_weights(weights)).moments
+    repeated = np.repeat(rows, weights, axis=0)
+    assert moments.weight == len(repeated)
+    np.testing.assert_allclose(moments.mean, repeated.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(
+        moments.scatter / len(repeated), np.cov(repeated.T, bias=True), rtol=1e-9, atol=1e-9
+    )
+
+
+def test_the_sample_holds_rows_and_their_weights(rows):
+    weights = np.arange(6000.0)
+    sample = survey(open_dataset(rows), 500, 3, open_weights(weights)).sample
+    assert sample.values.shape == (500, 3)
+    assert (np.diff(sample.numbers) > 0).all()
+    np.testing.assert_array_equal(sample.values, rows[sample.numbers])
+    assert sample.weights is not None
+    np.testing.assert_array_equal(sample.weights, weights[sample.numbers])
+
+
+def test_the_sample_does_not_depend_on_chunks(rows, stored):
+    numbers = [
+        survey(open_dataset(x), 500, 3).sample.numbers.tolist()
+        for x in (rows, stored(rows, 333), stored(rows, 6000), da.from_array(rows, chunks=(123, 3)))
+    ]
+    assert all(found == numbers[0] for found in numbers)
+    assert survey(open_dataset(rows), 500, 4).sample.numbers.tolist() != numbers[0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5999, 6000, 7000])
+def test_the_sample_is_never_short(rows, size):
+    for seed in range(20):
+        assert len(survey(open_dataset(rows), size, seed).sample.values) == min(size, 6000)
+
+
+def test_the_sample_is_uniform():
+    numbers = np.concatenate(
+        [survey(open_dataset(np.zeros((2000, 1))), 100, seed).sample.numbers for seed in range(200)]
+    )
+    counts = np.bincount(numbers // 20, minlength=100)  # 200 expected in each of 100 bins
+    statistic = ((counts - 200.0) ** 2 / 200.0).sum()
+    assert chi2.sf(statistic, 99) > 1e-3
+
+
+def test_hashes_are_uniform_and_do_not_depend_on_the_cut():
+    hashes = hash_rows(7, 0, 20_000)
+    np.testing.assert_array_equal(np.concatenate([hash_rows(7, 0, 123), hash_rows(7, 123, 19_877)]), hashes)
+    assert len(np.unique(hashes)) == 20_000
+    assert kstest(hashes / 2.0**64, "uniform").pvalue > 1e-3
+    again = hash_rows(8, 0, 20_000)
+    assert abs(np.corrcoef(hashes / 2.0**64, again / 2.0**64)[0, 1]) < 0.03
+
+
+class TestNotFinite:
+    def test_the_first_is_named_and_all_are_counted(self, rows, stored):
+        rows[4321, 1] = np.nan
+        rows[4321, 2] = np.inf
+        rows[5000, 0] = np.nan
+        message = r"(?s)^Input X contains NaN\..*row 4321, column 1, of .*2 NaN and 1 infinite values in all"
+        for x in (rows, stored(rows), da.from_array(rows, chunks=(700, 2))):
+            with pytest.raises(DataError, match=message):
+                survey(open_dataset(x), 100, 0)
+
+    def test_the_place_and_the_column_have_names(self, rows, tmp_path):
+        rows[4321, 1] = np.inf
+        frame = pd.DataFrame(rows, columns=["a", "b", "c"])
+        frame.to_parquet(tmp_path / "x.parquet")
+        message = r"(?s)^Input X contains infinity.*row 4321, column 'b' \(1\), of .*x\.parquet"
+        with pytest.raises(DataError, match=message):
+            survey(open_dataset(tmp_path / "x.parquet"), 100, 0)
+
+
+class TestWeights:
+    @pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+    def test_bad_ones_are_named(self, rows, bad):
+        weights = np.ones(6000)
+        weights[4000] = bad
+        with pytest.raises(DataError, match=rf"sample_weight must .*row 4000 has {bad}"):
+            survey(open_dataset(rows), 100, 0, open_weights(weights))
+
+    def test_all_zero(self, rows):
+        with pytest.raises(DataError, match="sample_weight is zero in every row"):
+            survey(open_dataset(rows), 100, 0, open_weights(np.zeros(6000)))
