@@ -1,0 +1,10 @@
+"""Gaussian mixture models for data that does not fit in memory."""
+
+from importlib.metadata import version
+
+from dgmm.data import open_dataset
+from dgmm.estimators import GaussianMixture, load
+
+__version__ = version("dgmm")
+
+__all__ = ["GaussianMixture", "__version__", "load", "open_dataset"]

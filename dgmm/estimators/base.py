@@ -1,0 +1,273 @@
+"""What all mixtures share once they are fitted: predictions, scores, samples, files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.delayed import delayed
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from dgmm.data import Source
+from dgmm.data.memory import MemorySource
+from dgmm.estimators.model_file import Saved, write
+from dgmm.estimators.rowwise import Quantity, RowFunction, evaluate
+from dgmm.estimators.validation import open_sample_weight, open_to_predict
+from dgmm.fitting.survey import NotFinite, check_weights
+from dgmm.model import criteria, densities, generate
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import Evaluable
+from dgmm.passes.run import run_pass
+from dgmm.passes.task import Rows
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """A log-likelihood, summed over rows: in nats, and the rows and weight that it is of."""
+
+    total: float
+    weight: float
+    n_rows: int
+    not_finite: NotFinite
+
+    def __add__(self, other: LogLikelihood) -> LogLikelihood:
+        return LogLikelihood(
+            self.total + other.total,
+            self.weight + other.weight,
+            self.n_rows + other.n_rows,
+            self.not_finite + other.not_finite,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreWork:
+    """The work of a pass that sums the log-likelihood."""
+
+    model: Evaluable
+
+    def __call__(self, chunks: Iterator[Rows]) -> LogLikelihood:
+        """Sum over a span."""
+        total = LogLikelihood(0.0, 0.0, 0, NotFinite())
+        for chunk in chunks:
+            n_rows, bad = len(chunk.values), NotFinite.of(chunk)
+            values = np.zeros(n_rows) if bad else densities.log_densities(self.model, chunk.values)
+            if chunk.weights is not None:
+                check_weights(chunk)
+            weights = np.ones(n_rows) if chunk.weights is None else chunk.weights
+            total += LogLikelihood(float(values @ weights), float(weights.sum()), n_rows, bad)
+        return total
+
+
+class FittedMixture(DensityMixin, BaseEstimator):
+    """A mixture with fitted attributes ``weights_``, ``means_``, ``covariances_``, ``precisions_cholesky_``.
+
+    ``X`` is everywhere what `dgmm.open_dataset` takes. A result for each row is a NumPy array for rows in
+    memory, a Dask series or frame with the index for a Dask DataFrame, and a lazy Dask array for all else.
+    """
+
+    covariance_type: str
+    random_state: Any
+    weights_: Any
+    means_: Any
+    covariances_: Any
+    precisions_cholesky_: Any
+    n_features_in_: int
+
+    @property
+    def _model(self) -> Evaluable:
+        """What the kernels evaluate for a row."""
+        return self._parameters
+
+    @property
+    def _parameters(self) -> Parameters:
+        """The fitted mixture as frozen values."""
+        check_is_fitted(self)
+        return Parameters(
+            self.covariance_type,
+            np.asarray(self.weights_, np.float64),
+            np.asarray(self.means_, np.float64),
+            np.asarray(self.covariances_, np.float64),
+            np.asarray(self.precisions_cholesky_, np.float64),
+        )
+
+    def _open(self, X: Any) -> Source:
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        return open_to_predict(X, type(self).__name__, self.n_features_in_, names)
+
+    def _no_rows(self) -> ValueError:
+        return ValueError(
+            f"Found array with 0 sample(s) (shape={(0, self.n_features_in_)}) while a minimum of 1 is "
+            f"required by {type(self).__name__}."
+        )
+
+    def _of_rows(self, X: Any, quantity: Quantity) -> Any:
+        source = self._open(X)
+        if isinstance(source, MemorySource) and source.n_rows == 0:
+            raise self._no_rows()
+        return evaluate(RowFunction(self._model, quantity, source.feature_names), X, source)
+
+    def predict(self, X: Any) -> Any:
+        """Give the most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : of shape (n_samples,), int64
+            NumPy, a Dask series, or a lazy Dask array: see the class.
+        """
+        return self._of_rows(X, "labels")
+
+    def predict_proba(self, X: Any) -> Any:
+        """Give the probability of each component given each row: its responsibilities.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+
+        Returns
+        -------
+        responsibilities : of shape (n_samples, n_components)
+            Rows sum to 1.
+        """
+        return self._of_rows(X, "responsibilities")
+
+    def score_samples(self, X: Any) -> Any:
+        """Give the log density of each row under the mixture.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_densities : of shape (n_samples,)
+            In nats.
+        """
+        return self._of_rows(X, "log_densities")
+
+    def _log_likelihood(self, X: Any, sample_weight: Any = None) -> LogLikelihood:
+        source = self._open(X)
+        weights = open_sample_weight(sample_weight, source)
+        found = run_pass(source, ScoreWork(self._model), "score", weights)
+        if found.not_finite:
+            raise found.not_finite.error(source.feature_names)
+        if found.n_rows == 0:
+            raise self._no_rows()
+        return found
+
+    def score(  # pyright: ignore[reportIncompatibleMethodOverride] - scikit-learn's stub returns None
+        self, X: Any, y: Any = None, sample_weight: Any = None
+    ) -> float:
+        """Compute the mean log-likelihood of the rows, in one pass.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        log_likelihood : float
+            Nats a row.
+        """
+        found = self._log_likelihood(X, sample_weight)
+        if found.weight == 0.0:
+            raise ValueError("sample_weight is zero in every row: there is nothing to score")
+        return found.total / found.weight
+
+    def bic(self, X: Any) -> float:
+        """Compute the Bayesian information criterion on rows, in one pass: lower is better.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+
+        Returns
+        -------
+        bic : float
+        """
+        found = self._log_likelihood(X)
+        return criteria.bic(found.total, self._n_parameters(), found.n_rows)
+
+    def aic(self, X: Any) -> float:
+        """Compute the Akaike information criterion on rows, in one pass: lower is better.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+
+        Returns
+        -------
+        aic : float
+        """
+        return criteria.aic(self._log_likelihood(X).total, self._n_parameters())
+
+    def _n_parameters(self) -> int:
+        """Give the number of free parameters."""
+        return self._parameters.n_parameters
+
+    def sample(self, n_samples: int = 1, *, chunks: int | None = None) -> tuple[Any, Any]:
+        """Draw random rows from the mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        chunks : int, optional
+            Draw lazily, in Dask chunks of this many rows, in random order; for a seed the rows depend on it.
+            Default: draw now, ordered by component, the very rows that scikit-learn draws.
+
+        Returns
+        -------
+        X : of shape (n_samples, n_features)
+            NumPy, or a lazy Dask array.
+        y : of shape (n_samples,), int64
+            The component of each row.
+        """
+        parameters = self._parameters
+        if n_samples < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample."
+            )
+        generator = check_random_state(self.random_state)
+        if chunks is None:
+            return generate.sample_by_component(parameters, int(n_samples), generator)
+        if chunks < 1:
+            raise ValueError(f"chunks must be at least 1 row, not {chunks}")
+        sizes = [min(chunks, n_samples - start) for start in range(0, n_samples, chunks)]
+        seeds = np.random.SeedSequence(int(generator.randint(2**31 - 1))).spawn(len(sizes))
+        shared = delayed(parameters, traverse=False)
+        rows, labels = [], []
+        for size, seed in zip(sizes, seeds, strict=True):
+            drawn: Any = delayed(_draw, nout=2, pure=False)(shared, size, seed)
+            rows.append(da.from_delayed(drawn[0], (size, parameters.n_features), np.float64))
+            labels.append(da.from_delayed(drawn[1], (size,), np.int64))
+        return da.concatenate(rows), da.concatenate(labels)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted mixture to one file, which `dgmm.load` reads.
+
+        The file holds arrays and a JSON header, no pickle; it is written whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+        """
+        check_is_fitted(self)
+        fitted = {name: value for name, value in vars(self).items() if name[-1] == "_" and name[0] != "_"}
+        write(Saved(type(self).__name__, self.get_params(deep=False), fitted), path)
+
+
+def _draw(parameters: Parameters, n_rows: int, seed: np.random.SeedSequence) -> Any:
+    return generate.sample_shuffled(parameters, n_rows, np.random.default_rng(seed))

@@ -1,0 +1,336 @@
+"""`GaussianMixture`: maximum likelihood by expectation-maximization."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import fields
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from dgmm.estimators.base import FittedMixture
+from dgmm.estimators.validation import check_given, open_sample_weight, open_to_fit
+from dgmm.estimators.verbose import VerbosePrinter
+from dgmm.fitting.fit import TOLERANCES, Settings, default_sample_rows, fit
+from dgmm.fitting.loop import EM, PassRecord
+from dgmm.fitting.starts import Given, StartMethod
+from dgmm.model.families import FAMILIES
+from dgmm.passes.events import listening
+
+FITTED = (
+    "weights_",
+    "means_",
+    "covariances_",
+    "precisions_",
+    "precisions_cholesky_",
+    "converged_",
+    "n_iter_",
+    "lower_bound_",
+    "lower_bounds_",
+    "n_features_in_",
+)
+"""Fitted attributes that scikit-learn's class has too."""
+
+
+class GaussianMixture(FittedMixture):
+    """Gaussian mixture, fitted to rows in memory or far larger than memory.
+
+    A drop-in for `sklearn.mixture.GaussianMixture`: the same parameters, attributes and, on rows that fit in
+    memory, the same answer for the same seed. ``X`` may also be a path or URL of a Zarr array or of Parquet
+    files, an open Zarr array, or a Dask array or DataFrame: then every E-step is one pass over the rows, in
+    bounded memory, on the ambient Dask scheduler.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components.
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        Whether each component has its own covariance matrix, all share one, each has its own variances, or
+        each has one variance.
+    tol : float or 'auto', default='auto'
+        In nats a row. Plain EM ends when the lower bound changes by less than this; ``'auto'`` is 1e-3, as
+        in scikit-learn. Corrected EM ends when all further iterations are predicted to gain less than this;
+        ``'auto'`` is 1e-6.
+    reg_covar : float, default=1e-6
+        Added to the diagonal of covariances, in squared units of the data.
+    max_iter : int, default=100
+        The most EM iterations; with corrected EM, the most passes.
+    n_init : int, default=1
+        Number of starts; the best is kept. On data larger than memory all share the same passes.
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data', 'k-means||'}, default='kmeans'
+        How starts are found: as scikit-learn does, on all rows where they fit in memory, else on
+        a random sample of them. ``'k-means||'`` makes seven or eight passes over all rows, and finds clusters
+        that are too rare for a sample.
+    weights_init : array-like of shape (n_components,), default=None
+    means_init : array-like of shape (n_components, n_features), default=None
+    precisions_init : array-like, default=None
+        Given in the place of what ``init_params`` finds. Shaped as ``precisions_``.
+    random_state : int, RandomState instance or None, default=None
+        Seed of starts, of the sample of rows, and of `sample`.
+    warm_start : bool, default=False
+        Go on from the last fit, instead of from a start.
+    verbose : int, default=0
+        1 prints iterations, 2 their changes and times too.
+    verbose_interval : int, default=10
+        Iterations between two printed lines.
+    algorithm : {'em', 'corrected', 'auto'}, default='em'
+        ``'em'`` is expectation-maximization with one pass an iteration. ``'corrected'`` makes many iterations
+        on a sample after each pass, with the sample's error as the pass found it taken off; it reaches
+        the same limit in a fraction of the passes, and the log-likelihood of all rows never falls.
+        ``'auto'``: corrected with more than ``sample_rows`` rows.
+    sample_rows : int or 'auto', default='auto'
+        At most this many rows are gathered and fitted in memory; from more rows, a sample of this many is
+        drawn to find starts and for corrected EM. ``'auto'``: 250,000, less where they take more than
+        256 MiB.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+    means_ : ndarray of shape (n_components, n_features)
+    covariances_, precisions_, precisions_cholesky_ : ndarray
+        Of shape (n_components, n_features, n_features) for full, (n_features, n_features) for tied,
+        (n_components, n_features) for diag, (n_components,) for spherical. float64, always.
+    converged_ : bool
+    n_iter_ : int
+        EM iterations of the best start; with corrected EM, its passes.
+    lower_bound_ : float
+        Log-likelihood, nats a row: by corrected EM, of the fitted parameters; by plain EM, of those before
+        the last M-step, as scikit-learn has it, and `score` gives that of the fitted ones.
+    lower_bounds_ : list of float
+        Of every iteration of the best start, or every pass.
+    history_ : dict of list
+        What `lower_bounds_` is of, one entry each: ``log_likelihood``; ``predicted_gain`` of all further
+        iterations, infinite where it is not known, both in nats a row; ``inner_steps``, M-steps since
+        the parameters accepted before; ``accepted``, whether the fit went on from there; ``seconds``
+        of the pass.
+    n_passes_ : int
+        Full passes over the data: one where they fit in memory; else the survey, the starts' passes and
+        one an iteration. Counting the rows of a Dask collection of unknown length is not among them.
+    stop_reason_ : str
+        A sentence that says why the fit ended.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Where ``X`` names its columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dgmm import GaussianMixture
+    >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> mixture = GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> mixture.means_
+    array([[10.,  2.],
+           [ 1.,  2.]])
+    >>> mixture.predict([[0, 0], [12, 3]])
+    array([1, 0])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions(set(FAMILIES))],
+        "tol": [Interval(Real, 0.0, None, closed="left"), StrOptions({"auto"})],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions({"kmeans", "random", "random_from_data", "k-means++", "k-means||"})],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "algorithm": [StrOptions({"auto", "em", "corrected"})],
+        "sample_rows": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float | str = "auto",
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        algorithm: str = "em",
+        sample_rows: int | str = "auto",
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.algorithm = algorithm
+        self.sample_rows = sample_rows
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> GaussianMixture:
+        """Fit the mixture by expectation-maximization.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+            Weights of the rows; whole numbers count a row so many times.
+
+        Returns
+        -------
+        self : GaussianMixture
+
+        Raises
+        ------
+        ValueError
+            For rows that a mixture cannot be fitted to; the message says where they are.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the best start did not converge within ``max_iter`` iterations.
+        """
+        source = open_to_fit(X, type(self).__name__, self.n_components)
+        weights = open_sample_weight(sample_weight, source)
+        settings = self._settings(source.n_features)
+        resumed = self._resumed() if self.warm_start and hasattr(self, "converged_") else None
+        with listening(VerbosePrinter(self.verbose, self.verbose_interval)):
+            fitted = fit(source, weights, settings, check_random_state(self.random_state), resumed)
+        if not fitted.best.converged and self.max_iter > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. "
+                "Try different init parameters, or increase max_iter, "
+                "tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self._set_fitted(fitted.best)
+        self.n_passes_ = fitted.n_passes
+        self.n_features_in_ = source.n_features
+        if source.feature_names is not None:
+            self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit the mixture and give the most probable component of each row.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        labels : of shape (n_samples,)
+            As from `predict`.
+        """
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def _settings(self, n_features: int) -> Settings:
+        given = check_given(
+            Given(self.weights_init, self.means_init, self.precisions_init),
+            self.covariance_type,
+            self.n_components,
+            n_features,
+        )
+        sample_rows = None if isinstance(self.sample_rows, str) else int(self.sample_rows)
+        if sample_rows is not None and sample_rows < self.n_components:
+            raise ValueError(
+                f"sample_rows={sample_rows} is less than n_components={self.n_components}: a start needs at "
+                "least a row for each component"
+            )
+        return Settings(
+            StartMethod(self.init_params, self.covariance_type, self.n_components, self.reg_covar),
+            given,
+            self.algorithm,
+            None if isinstance(self.tol, str) else float(self.tol),
+            self.max_iter,
+            self.n_init,
+            sample_rows or max(default_sample_rows(n_features), self.n_components),
+        )
+
+    def _resumed(self) -> EM:
+        return EM(0, self._parameters, self.lower_bound_)
+
+    def _set_fitted(self, best: EM) -> None:
+        parameters = best.parameters
+        self.weights_ = parameters.weights
+        self.means_ = parameters.means
+        self.covariances_ = parameters.covariances
+        self.precisions_ = parameters.precisions
+        self.precisions_cholesky_ = parameters.precisions_cholesky
+        self.converged_ = best.converged
+        self.n_iter_ = best.n_iter
+        self.lower_bound_ = best.lower_bound
+        self.lower_bounds_ = list(best.lower_bounds)
+        names = [field.name for field in fields(PassRecord)]
+        self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
+        self.stop_reason_ = "" if best.ending is None else best.ending.message
+
+    def to_sklearn(self) -> SklearnGaussianMixture:
+        """Give a fitted `sklearn.mixture.GaussianMixture` that predicts the same.
+
+        Returns
+        -------
+        sklearn.mixture.GaussianMixture
+            With ``init_params='kmeans'`` where the start here was k-means||, which scikit-learn lacks, and
+            its own ``tol`` for ``'auto'``.
+        """
+        parameters = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in ("algorithm", "sample_rows")
+        }
+        if parameters["tol"] == "auto":
+            parameters["tol"] = TOLERANCES["em"]
+        if parameters["init_params"] == "k-means||":
+            parameters["init_params"] = "kmeans"
+        other = SklearnGaussianMixture(**parameters)
+        for name in (*FITTED, "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(other, name, getattr(self, name))
+        return other
+
+    @classmethod
+    def from_sklearn(cls, mixture: SklearnGaussianMixture) -> GaussianMixture:
+        """Make a mixture from a fitted `sklearn.mixture.GaussianMixture`: the same parameters and attributes.
+
+        Parameters
+        ----------
+        mixture : sklearn.mixture.GaussianMixture
+
+        Returns
+        -------
+        GaussianMixture
+        """
+        if not isinstance(mixture, SklearnGaussianMixture):
+            raise TypeError(f"from_sklearn takes a sklearn GaussianMixture, not {type(mixture).__name__}")
+        made = cls(**mixture.get_params(deep=False))
+        for name in (*FITTED, "feature_names_in_"):
+            if hasattr(mixture, name):
+                setattr(made, name, getattr(mixture, name))
+        return made

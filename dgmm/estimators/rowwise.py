@@ -1,0 +1,172 @@
+"""Results that have a value for each row: in memory for rows in memory, lazy for all others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Literal
+
+import dask.array as da
+import numpy as np
+from dask.base import is_dask_collection
+from dask.delayed import delayed
+from numpy.typing import NDArray
+
+from dgmm.data import Source, Span
+from dgmm.data.convert import to_array
+from dgmm.data.memory import MemorySource
+from dgmm.data.source import cut_into_spans, rows_dtype
+from dgmm.fitting.survey import NotFinite
+from dgmm.model import densities
+from dgmm.model.stack import Evaluable
+from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.task import Rows, span_task
+
+LARGEST_BLOCK_BYTES = 2**25
+"""Bytes of results that a task of a stored table gives, where its chunks allow."""
+
+Quantity = Literal["labels", "responsibilities", "log_densities"]
+
+
+@dataclass(frozen=True, eq=False)
+class RowFunction:
+    """A quantity of each row under a model: a picklable function of rows.
+
+    Attributes
+    ----------
+    model : Evaluable
+    quantity : str
+        A function of `dgmm.model.densities`.
+    feature_names : tuple of str or None
+        For messages.
+    """
+
+    model: Evaluable
+    quantity: Quantity
+    feature_names: tuple[str, ...] | None = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the results."""
+        return np.dtype(np.int64 if self.quantity == "labels" else np.float64)
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The shape of a row's result."""
+        return (len(self.model.means),) if self.quantity == "responsibilities" else ()
+
+    def of(self, chunk: Rows) -> NDArray[Any]:
+        """Compute the quantity of a chunk's rows: (n_rows, …).
+
+        Raises
+        ------
+        DataError
+            Where a value is not finite.
+        """
+        bad = NotFinite.of(chunk)
+        if bad:
+            raise bad.error(self.feature_names)
+        with single_threaded_blas():
+            return getattr(densities, self.quantity)(self.model, chunk.values)
+
+    def __call__(self, chunks: Iterator[Rows]) -> NDArray[Any]:
+        """Compute the quantity of a span's rows."""
+        parts = [self.of(chunk) for chunk in chunks]
+        return np.concatenate([np.empty((0, *self.columns), self.dtype), *parts])
+
+    def of_block(self, block: NDArray[Any]) -> NDArray[Any]:
+        """Compute the quantity of a block of a Dask array."""
+        return self._of_part(block, "a chunk of the Dask array")
+
+    def of_partition(self, frame: Any) -> Any:
+        """Compute the quantity of a partition of a Dask DataFrame: with its index."""
+        import pandas as pd  # noqa: PLC0415 - an extra, and there is a frame of it
+
+        values = self._of_part(frame, "a partition of the Dask DataFrame")
+        if values.ndim == 2:
+            return pd.DataFrame(values, index=frame.index)
+        return pd.Series(values, index=frame.index, name=self.series_name)
+
+    def _of_part(self, part: Any, place: str) -> NDArray[Any]:
+        rows = to_array(part, place)
+        return self.of(Rows(0, rows.astype(rows_dtype(rows.dtype, place), copy=False), None, place))
+
+    @property
+    def series_name(self) -> str:
+        """The name of a series of results."""
+        return "label" if self.quantity == "labels" else "log_density"
+
+
+def evaluate(function: RowFunction, x: Any, source: Source) -> Any:
+    """Compute a quantity of each row.
+
+    Parameters
+    ----------
+    function : RowFunction
+    x : object
+        What the user gave: decides on the kind of the result.
+    source : Source
+        The same, opened.
+
+    Returns
+    -------
+    ndarray, dask.array.Array, or Dask DataFrame or Series
+        NumPy for rows in memory; a frame or series with the index for a Dask DataFrame; else a lazy
+        Dask array.
+    """
+    if isinstance(source, MemorySource):
+        return _in_memory(function, source)
+    if is_dask_collection(x) and hasattr(x, "partitions") and hasattr(x, "columns"):
+        return x.map_partitions(function.of_partition, meta=function.of_partition(x._meta))
+    if is_dask_collection(x) and isinstance(x, da.Array):
+        return _of_dask_array(function, x)
+    return _of_spans(function, source)
+
+
+def _in_memory(function: RowFunction, source: MemorySource) -> NDArray[Any]:
+    result = np.empty((source.n_rows, *function.columns), function.dtype)
+
+    def fill(span: Any) -> None:
+        task, _ = span_task(span, function, None)
+        result[span.start : span.start + span.n_rows] = task()
+
+    spans = source.spans()
+    if len(spans) == 1:
+        fill(spans[0])
+    elif spans:
+        with single_threaded_blas(), ThreadPoolExecutor(os.cpu_count()) as executor:
+            list(executor.map(fill, spans))
+    return result
+
+
+def _of_dask_array(function: RowFunction, x: Any) -> Any:
+    x = x.rechunk({1: -1}) if x.numblocks[1] > 1 else x
+    meta = np.empty((0, *function.columns), function.dtype)
+    if function.columns:
+        chunks = (x.chunks[0], function.columns)
+        return x.map_blocks(function.of_block, dtype=function.dtype, chunks=chunks, meta=meta)
+    return x.map_blocks(
+        function.of_block, dtype=function.dtype, chunks=(x.chunks[0],), drop_axis=1, meta=meta
+    )
+
+
+def _of_spans(function: RowFunction, source: Source) -> Any:
+    row_bytes = function.dtype.itemsize * int(np.prod(function.columns, dtype=int))
+    blocks = []
+    for piece in _pieces(source, max(1, LARGEST_BLOCK_BYTES // row_bytes)):
+        task, arguments = span_task(piece, function, None)
+        block = delayed(task, traverse=False, pure=False)(*arguments)
+        shape = (piece.n_rows, *function.columns)
+        blocks.append(da.from_delayed(block, shape, function.dtype))
+    if not blocks:
+        return da.zeros((0, *function.columns), dtype=function.dtype)
+    return da.concatenate(blocks)
+
+
+def _pieces(source: Source, n_rows: int) -> Iterator[Span]:
+    """Cut spans between chunks into pieces of at most ``n_rows`` rows, but of one chunk at least."""
+    for span in source.spans():
+        yield from cut_into_spans(span.chunks, n_rows, size_of=attrgetter("n_rows"), start=span.start)

@@ -1,0 +1,176 @@
+"""Checks of what users give, in scikit-learn's words."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from dask.base import compute
+from sklearn.utils import check_array
+
+from dgmm.data import DataError, LazyChunk, Source, open_dataset, open_weights
+from dgmm.data.memory import MemorySource
+from dgmm.fitting.starts import Given
+from dgmm.model.families import FAMILIES, Array
+
+NAMES_LISTED = 5
+"""Feature names that a message lists, as in scikit-learn."""
+
+
+def open_to_fit(x: Any, estimator: str, n_components: int) -> Source:
+    """Open rows to fit a mixture to.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than 2 rows, or fewer rows than components.
+    """
+    source = open_dataset(x)
+    if source.n_rows < 2:
+        raise DataError(
+            f"Found array with {source.n_rows} sample(s) (shape={(source.n_rows, source.n_features)}) while "
+            f"a minimum of 2 is required by {estimator}."
+        )
+    if source.n_rows < n_components:
+        raise DataError(
+            "Expected n_samples >= n_components "
+            f"but got n_components = {n_components}, n_samples = {source.n_rows}"
+        )
+    return source
+
+
+def open_to_predict(x: Any, estimator: str, n_features: int, feature_names: Array | None) -> Source:
+    """Open rows for a fitted mixture: of a stored table with names, the columns that it was fitted to.
+
+    Raises
+    ------
+    ValueError
+        Where the number or the names of the features are not those of the fit.
+    """
+    source = open_dataset(x)
+    if source.feature_names is not None and feature_names is not None and not hasattr(x, "columns"):
+        available, wanted = set(source.feature_names), [str(name) for name in feature_names]
+        if list(source.feature_names) != wanted and available.issuperset(wanted):
+            source = open_dataset(x, columns=wanted)
+    check_feature_names(source.feature_names, feature_names, estimator)
+    if source.n_features != n_features:
+        raise DataError(
+            f"X has {source.n_features} features, but {estimator} is expecting {n_features} features "
+            "as input."
+        )
+    return source
+
+
+def check_feature_names(given: Sequence[str] | None, fitted: Array | None, estimator: str) -> None:
+    """Compare the names of features with those of the fit, as scikit-learn does."""
+    if fitted is None and given is None:
+        return
+    if given is None:
+        warnings.warn(
+            f"X does not have valid feature names, but {estimator} was fitted with feature names",
+            UserWarning,
+            stacklevel=4,
+        )
+        return
+    if fitted is None:
+        warnings.warn(
+            f"X has feature names, but {estimator} was fitted without feature names",
+            UserWarning,
+            stacklevel=4,
+        )
+        return
+    wanted = [str(name) for name in fitted]
+    if list(given) == wanted:
+        return
+    message = "The feature names should match those that were passed during fit.\n"
+    unseen, missing = sorted(set(given) - set(wanted)), sorted(set(wanted) - set(given))
+    if unseen:
+        message += "Feature names unseen at fit time:\n" + _listed(unseen)
+    if missing:
+        message += "Feature names seen at fit time, yet now missing:\n" + _listed(missing)
+    if not unseen and not missing:
+        message += "Feature names must be in the same order as they were in fit.\n"
+    raise DataError(message)
+
+
+def _listed(names: Sequence[str]) -> str:
+    lines = [f"- {name}\n" for name in names[:NAMES_LISTED]]
+    return "".join([*lines, "- ...\n"] if len(names) > NAMES_LISTED else lines)
+
+
+def open_sample_weight(sample_weight: Any, source: Source) -> Source | None:
+    """Open row weights: one finite number of at least 0 for each row, in anything that holds rows."""
+    if sample_weight is None:
+        return None
+    n_rows = source.n_rows
+    if np.isscalar(sample_weight) and not isinstance(sample_weight, str):
+        sample_weight = np.full(n_rows, float(sample_weight))  # pyright: ignore[reportArgumentType]
+    weights = open_weights(sample_weight)
+    if weights.n_rows != n_rows:
+        raise DataError(f"sample_weight.shape == ({weights.n_rows},), expected ({n_rows},)!")
+    if isinstance(source, MemorySource) and not isinstance(weights, MemorySource):
+        # Rows in memory are worked on by threads here, which cannot ask a cluster for their weights.
+        chunk = weights.rows(0, n_rows)
+        values = compute(chunk.delayed)[0] if isinstance(chunk, LazyChunk) else chunk.read()
+        return MemorySource(values)
+    return weights
+
+
+def check_given(given: Given, covariance_type: str, n_components: int, n_features: int) -> Given:
+    """Check ``weights_init``, ``means_init`` and ``precisions_init``; the messages are scikit-learn's."""
+    weights, means, precisions = given.weights, given.means, given.precisions
+    if weights is not None:
+        weights = _checked_weights(weights, n_components)
+    if means is not None:
+        means = _checked_means(means, n_components, n_features)
+    if precisions is not None:
+        precisions = _checked_precisions(precisions, covariance_type, n_components, n_features)
+    return Given(weights, means, precisions)
+
+
+def _floats(values: Any) -> Array:
+    return np.asarray(check_array(values, ensure_2d=False, allow_nd=True), np.float64)
+
+
+def _check_shape(parameter: Array, shape: tuple[int, ...], name: str) -> None:
+    if parameter.shape != shape:
+        raise ValueError(
+            f"The parameter '{name}' should have the shape of {shape}, but got {parameter.shape}"
+        )
+
+
+def _checked_weights(weights: Any, n_components: int) -> Array:
+    weights = _floats(weights)
+    _check_shape(weights, (n_components,), "weights")
+    if (weights < 0.0).any() or (weights > 1.0).any():
+        raise ValueError(
+            "The parameter 'weights' should be in the range [0, 1], "
+            f"but got max value {weights.max():.5f}, min value {weights.min():.5f}"
+        )
+    if not np.isclose(weights.sum(), 1.0, rtol=0.0, atol=1e-6):
+        raise ValueError(
+            f"The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f}"
+        )
+    return weights
+
+
+def _checked_means(means: Any, n_components: int, n_features: int) -> Array:
+    means = _floats(means)
+    _check_shape(means, (n_components, n_features), "means")
+    return means
+
+
+def _checked_precisions(precisions: Any, covariance_type: str, n_components: int, n_features: int) -> Array:
+    precisions = _floats(precisions)
+    shape = FAMILIES[covariance_type].covariance_shape(n_components, n_features)
+    _check_shape(precisions, shape, f"{covariance_type} precision")
+    if covariance_type in ("diag", "spherical"):
+        if (precisions <= 0.0).any():
+            raise ValueError(f"'{covariance_type} precision' should be positive")
+        return precisions
+    symmetric = np.allclose(precisions, np.swapaxes(precisions, -1, -2))
+    if not symmetric or not (np.linalg.eigvalsh(precisions) > 0.0).all():
+        raise ValueError(f"'{covariance_type} precision' should be symmetric, positive-definite")
+    return precisions

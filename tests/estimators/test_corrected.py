@@ -1,0 +1,123 @@
+"""Corrected EM through the estimator."""
+# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false
+
+import dask
+import numpy as np
+import pytest
+
+from dgmm import GaussianMixture
+from dgmm.estimators.load import load
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+FAMILIES = ["full", "tied", "diag", "spherical"]
+
+
+def overlapping(n_rows, seed=0):
+    generator = np.random.default_rng(seed)
+    means = generator.normal(size=(4, 3)) * 2.0
+    labels = generator.integers(4, size=n_rows)
+    return means[labels] + generator.normal(size=(n_rows, 3)) * (0.7 + 0.2 * labels[:, None])
+
+
+def fit(rows, sample_weight=None, **own):
+    parameters = {"n_components": 4, "sample_rows": 1500, "random_state": 0, "algorithm": "corrected"}
+    return GaussianMixture(**parameters | own).fit(rows, sample_weight=sample_weight)
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_likelihood_of_accepted_parameters_never_falls(covariance_type, weighted, seed):
+    rows = overlapping(9000, seed)
+    weights = np.random.default_rng(seed).exponential(size=len(rows)) if weighted else None
+    own = {"covariance_type": covariance_type, "init_params": "random_from_data", "random_state": seed}
+    mixture = fit(rows, weights, max_iter=20, **own)
+    history = mixture.history_
+    accepted = np.array(history["log_likelihood"])[history["accepted"]]
+    assert (np.diff(accepted) >= 0.0).all()
+    assert mixture.lower_bound_ == accepted[-1] == max(mixture.lower_bounds_)
+    # The bound and the parameters belong together.
+    assert mixture.score(rows, sample_weight=weights) == pytest.approx(mixture.lower_bound_, rel=1e-11)
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_the_limit_of_plain_em_in_far_fewer_passes(covariance_type):
+    rows = overlapping(60_000)
+    own = {"covariance_type": covariance_type, "sample_rows": 5000}
+    plain = fit(rows, algorithm="em", tol=1e-9, max_iter=2000, **own)
+    mixture = fit(rows, tol=1e-8, **own)
+    limit = plain.lower_bounds_[-1]
+    assert mixture.converged_
+    assert mixture.lower_bound_ > limit - 1e-6
+    n_plain, n_corrected = (
+        int(np.argmax(np.array(each.lower_bounds_) > limit - 1e-5)) + 1 for each in (plain, mixture)
+    )
+    assert n_corrected < n_plain / 3
+
+
+def test_auto_is_corrected_for_more_rows_than_the_sample():
+    rows = overlapping(3000)
+    assert fit(rows, algorithm="auto").lower_bounds_ == fit(rows).lower_bounds_
+    small = fit(rows, algorithm="auto", sample_rows=3000)
+    assert small.lower_bounds_ == fit(rows, algorithm="em", sample_rows=3000, tol=1e-3).lower_bounds_
+    assert set(small.history_["inner_steps"][1:]) == {1}
+    assert all(small.history_["accepted"])
+
+
+def test_a_given_tol_is_the_predicted_gain():
+    rows = overlapping(9000)
+    assert fit(rows, tol=1e-2).n_iter_ < fit(rows, tol=1e-8).n_iter_
+    assert "less than tol=1e-06" in fit(rows).stop_reason_ or "gains nothing" in fit(rows).stop_reason_
+
+
+def test_starts_share_passes_and_do_not_change_each_other():
+    rows = overlapping(6000)
+    own = {"init_params": "random_from_data", "max_iter": 8, "tol": 0.0}
+    together = fit(rows, n_init=3, **own)
+    assert together.n_passes_ == 1 + 8
+    assert together.lower_bound_ >= fit(rows, **own).lower_bound_ - 1e-9
+
+
+@pytest.mark.usefixtures("small_spans")
+def test_the_same_bits_on_every_scheduler(stored, request):
+    path, found = stored(overlapping(6000)), []
+
+    def bits(mixture):
+        names = ("weights_", "means_", "covariances_", "lower_bounds_")
+        return [np.asarray(getattr(mixture, name)).tobytes() for name in names]
+
+    for scheduler in ("threads", "synchronous"):
+        with dask.config.set(scheduler=scheduler):
+            found.append(bits(fit(path, max_iter=8)))
+    request.getfixturevalue("client")
+    found.append(bits(fit(path, max_iter=8)))
+    assert all(one == found[0] for one in found)
+
+
+def test_rows_that_all_fit_in_memory():
+    rows = overlapping(3000)
+    mixture = fit(rows, sample_rows=3000)
+    plain = fit(rows, sample_rows=3000, algorithm="em", tol=1e-9, max_iter=2000)
+    assert mixture.n_passes_ == 1
+    assert mixture.lower_bound_ > plain.lower_bound_ - 1e-5
+
+
+def test_warm_start_goes_on():
+    rows = overlapping(6000)
+    own = {"algorithm": "corrected", "sample_rows": 1500, "random_state": 0}
+    mixture = GaussianMixture(4, warm_start=True, max_iter=3, **own).fit(rows)
+    reached = mixture.lower_bound_
+    mixture.fit(rows)
+    assert mixture.lower_bounds_[0] == pytest.approx(reached, rel=1e-12)
+    assert mixture.lower_bound_ >= reached
+
+
+def test_saved_and_given_to_scikit_learn(tmp_path):
+    rows = overlapping(3000)
+    mixture = fit(rows, max_iter=3)
+    mixture.save(tmp_path / "model.npz")
+    assert load(tmp_path / "model.npz").history_ == mixture.history_
+    assert mixture.to_sklearn().tol == 1e-3
+    np.testing.assert_array_equal(mixture.to_sklearn().predict(rows), mixture.predict(rows))

@@ -1,0 +1,173 @@
+# pyright: reportAttributeAccessIssue=false
+import io
+import json
+import zipfile
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+
+from dgmm import GaussianMixture, load
+
+ROWS = load_iris().data
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.npz"
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_round_trip(path, covariance_type):
+    frame = pd.DataFrame(ROWS, columns=["a", "b", "c", "d"])
+    mixture = GaussianMixture(
+        3, covariance_type=covariance_type, means_init=ROWS[[0, 60, 120]], weights_init=[0.2, 0.3, 0.5]
+    ).fit(frame)
+    mixture.save(path)
+    again = load(path)
+    assert vars(again).keys() == vars(mixture).keys()
+    for name, value in vars(mixture).items():
+        np.testing.assert_array_equal(getattr(again, name), value, err_msg=name)
+    assert again.lower_bounds_ == mixture.lower_bounds_
+    np.testing.assert_array_equal(again.predict_proba(frame), mixture.predict_proba(frame))
+
+
+def test_no_pickle(path):
+    GaussianMixture(2, random_state=np.random.RandomState(0)).fit(ROWS).save(path)
+    with np.load(path, allow_pickle=False) as archive:
+        assert all(archive[name].dtype != object for name in archive.files)
+    assert load(path).random_state is None
+
+
+def test_not_fitted_and_failures_leave_nothing(path):
+    with pytest.raises(NotFittedError):
+        GaussianMixture().save(path)
+    mixture = GaussianMixture().fit(ROWS)
+    path.mkdir()
+    with pytest.raises(OSError):  # noqa: PT011 - the system's own
+        mixture.save(path)
+    mixture.set_params(means_init=object())
+    with pytest.raises(TypeError, match="a object cannot be saved"):
+        mixture.save(path.with_name("other.npz"))
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_is_not_there(path):
+    with pytest.raises(FileNotFoundError, match=r"there is no model file .*model\.npz"):
+        load(path)
+
+
+class TestDamaged:
+    @pytest.fixture
+    def data(self, path):
+        GaussianMixture(2, random_state=0).fit(ROWS[:, :2]).save(path)
+        return path.read_bytes()
+
+    def test_truncated(self, path, data):
+        for size in range(0, len(data), 97):
+            path.write_bytes(data[:size])
+            with pytest.raises(ValueError, match="is not a dgmm model file"):
+                load(path)
+
+    def test_flipped_bytes_are_refused_or_harmless(self, path, data):
+        expected = load(path)
+        for position in range(0, len(data), 5):
+            flipped = bytearray(data)
+            flipped[position] ^= 0xFF
+            path.write_bytes(flipped)
+            try:
+                found = load(path)
+            except ValueError:
+                continue
+            for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
+                np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+    def rewrite(self, path, header=None, **arrays):
+        with np.load(path, allow_pickle=False) as archive:
+            own = {name: archive[name] for name in archive.files}
+        found = json.loads(str(own.pop("header")))
+        if header is not None:
+            header(found)
+        own.update(arrays)
+        own = {name: value for name, value in own.items() if value is not None}
+        buffer = io.BytesIO()
+        np.savez(buffer, header=np.array(json.dumps(found)), **own)
+        path.write_bytes(buffer.getvalue())
+
+    @pytest.mark.parametrize(
+        ("arrays", "message"),
+        [
+            ({"weights_": np.array([0.7, 0.7])}, "weights_ are not proportions"),
+            ({"weights_": np.array([1.5, -0.5])}, "weights_ are not proportions"),
+            ({"weights_": np.ones(3) / 3}, r"weights_ has the shape \(3,\)"),
+            ({"means_": np.zeros((2, 3))}, r"means_ has the shape \(2, 3\)"),
+            ({"means_": np.full((2, 2), np.nan)}, "means_ holds values that are not finite"),
+            ({"covariances_": -np.stack([np.eye(2)] * 2)}, "covariances_ are not positive definite"),
+            ({"means_": None}, "lacks means_"),
+        ],
+        ids=str,
+    )
+    @pytest.mark.usefixtures("data")
+    def test_values_that_no_mixture_has(self, path, arrays, message):
+        self.rewrite(path, **arrays)
+        with pytest.raises(ValueError, match=message):
+            load(path)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda header: header.update(version=2), "format version 2; this dgmm reads up to 1"),
+            (lambda header: header.update(format="other"), "is not a dgmm model file"),
+            (lambda header: header.update({"class": "os.system"}), "is not a dgmm model file"),
+            (lambda header: header["parameters"].update(depth=3), "is damaged: .*depth"),
+            (lambda header: header.pop("attributes"), "lacks converged_"),
+        ],
+    )
+    @pytest.mark.usefixtures("data")
+    def test_headers(self, path, change, message):
+        self.rewrite(path, change)
+        with pytest.raises(ValueError, match=message):
+            load(path)
+
+    def test_other_files(self, path):
+        path.write_text("hello")
+        with pytest.raises(ValueError, match="is not a dgmm model file"):
+            load(path)
+        with open(path, "wb") as file:
+            np.save(file, np.eye(2))
+        with pytest.raises(ValueError, match="is not a dgmm model file"):
+            load(path)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.txt", "hello")
+        with pytest.raises(ValueError, match="is not a dgmm model file"):
+            load(path)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_to_and_from_scikit_learn(path, covariance_type, dtype):
+    other = SklearnGaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(ROWS.astype(dtype))
+    mixture = GaussianMixture.from_sklearn(other)
+    assert mixture.get_params()["random_state"] == 0
+    rtol = 1e-9 if dtype == np.float64 else 1e-3
+    np.testing.assert_allclose(mixture.score_samples(ROWS), other.score_samples(ROWS), rtol=rtol)
+    mixture.save(path)
+    np.testing.assert_array_equal(load(path).predict(ROWS), mixture.predict(ROWS))
+    back = load(path).to_sklearn()
+    assert type(back) is SklearnGaussianMixture
+    assert back.get_params() == other.get_params()
+    joblib.dump(back, path)
+    np.testing.assert_array_equal(joblib.load(path).predict(ROWS), other.predict(ROWS))
+
+
+def test_what_scikit_learn_does_not_have():
+    frame = pd.DataFrame(ROWS, columns=["a", "b", "c", "d"])
+    other = GaussianMixture(2, init_params="k-means||", random_state=0).fit(frame).to_sklearn()
+    assert other.init_params == "kmeans"
+    assert other.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    with pytest.raises(TypeError, match="not GaussianMixture"):
+        GaussianMixture.from_sklearn(GaussianMixture())  # pyright: ignore[reportArgumentType]

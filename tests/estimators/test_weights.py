@@ -1,0 +1,91 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
+import dask.array as da
+import numpy as np
+import pytest
+
+from dgmm import GaussianMixture
+
+COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
+
+
+@pytest.fixture
+def rows(generator):
+    return np.concatenate([generator.normal(4 * k, 1 + k, (300, 2)) for k in range(3)])
+
+
+def fit(rows, weights=None, **parameters):
+    start = {
+        "weights_init": np.full(3, 1 / 3),
+        "means_init": np.array([[0.0, 0.0], [4.0, 4.0], [8.0, 8.0]]),
+        "precisions_init": parameters.pop("precisions", None),
+    }
+    return GaussianMixture(
+        3, random_state=0, algorithm="em", tol=1e-6, max_iter=200, **start, **parameters
+    ).fit(rows, sample_weight=weights)
+
+
+PRECISIONS = {
+    "full": np.stack([np.eye(2)] * 3),
+    "tied": np.eye(2),
+    "diag": np.ones((3, 2)),
+    "spherical": np.ones(3),
+}
+
+
+def assert_same(one, other, rtol=1e-8):
+    assert one.n_iter_ == other.n_iter_
+    for name in ("weights_", "means_", "covariances_", "lower_bound_"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("sample_rows", ["auto", 200])
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_whole_numbers_repeat_rows_and_zeros_drop_them(rows, generator, covariance_type, sample_rows):
+    weights = generator.integers(0, 4, len(rows))
+    own = {
+        "covariance_type": covariance_type,
+        "precisions": PRECISIONS[covariance_type],
+        "sample_rows": sample_rows,
+    }
+    weighted, repeated = fit(rows, weights, **own), fit(np.repeat(rows, weights, axis=0), **own)
+    assert_same(weighted, repeated)
+    score = weighted.score(rows, sample_weight=weights)
+    assert score == pytest.approx(repeated.score(np.repeat(rows, weights, axis=0)), rel=1e-10)
+
+
+@pytest.mark.usefixtures("small_spans")
+@pytest.mark.parametrize("sample_rows", ["auto", 200])
+def test_weights_from_anywhere(rows, generator, stored, sample_rows):
+    weights = generator.uniform(size=len(rows))
+    own = {"precisions": PRECISIONS["full"], "sample_rows": sample_rows}
+    expected = fit(rows, weights, **own)
+    for x in (rows, stored(rows, 123), da.from_array(rows, chunks=(100, 2))):
+        for kind in (weights.tolist(), stored(weights, 77), da.from_array(weights, chunks=50)):
+            assert_same(fit(x, kind, **own), expected, 1e-10)
+
+
+def test_a_common_factor_changes_nothing(rows):
+    own = {"precisions": PRECISIONS["full"]}
+    assert_same(fit(rows, np.full(len(rows), 1e-3), **own), fit(rows, **own))
+    assert_same(fit(rows, 1e3, **own), fit(rows, **own))
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.array([1.0, -1.0, 1.0]), "at least 0, but row 1 has -1.0"),
+        (np.array([1.0, np.nan, 1.0]), "row 1 has nan"),
+        (np.array([1.0, 1.0]), r"sample_weight.shape == \(2,\), expected \(3,\)"),
+        (np.zeros(3), "sample_weight is zero in every row"),
+        (np.ones((3, 1, 1)), "Expected 1D array"),
+        (np.ones((3, 2)), "1D array"),
+        (["a", "b", "c"], "text"),
+    ],
+    ids=str,
+)
+def test_bad_weights(bad, message):
+    rows = np.array([[0.0, 1.0], [1.0, 0.0], [3.0, 3.0]])
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture().fit(rows, sample_weight=bad)
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture().fit(rows).score(rows, sample_weight=bad)
