@@ -1,0 +1,138 @@
+"""One EM iteration against scikit-learn, from the same start: one thread, then two.
+
+    OMP_NUM_THREADS=1 python benchmarks/iteration.py
+
+Both sides must give the same parameters. Medians are compared; scikit-learn's full and tied are timed once.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import copy
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+from common import print_table, rows_of, seconds_of, synthetic_mixture
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+from threadpoolctl import threadpool_limits
+
+from dgmm.model import em
+from dgmm.model.kernels import expect
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import Stack, stack_models
+from dgmm.model.statistics import Moments, Statistics
+
+SIZES = ((1_000_000, 10, 16), (1_000_000, 2, 8), (200_000, 50, 32))
+REPEATS = 5
+
+
+def sklearn_at(mixture: Parameters, rows: np.ndarray) -> SklearnGaussianMixture:
+    """Give a scikit-learn mixture that is ready for an iteration from these parameters."""
+    made = SklearnGaussianMixture(
+        mixture.n_components, covariance_type=mixture.covariance_type, max_iter=1, tol=0.0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        made.fit(rows[: 100 * mixture.n_components])
+    made.weights_, made.means_ = mixture.weights, mixture.means
+    made.covariances_, made.precisions_cholesky_ = mixture.covariances, mixture.precisions_cholesky
+    return made
+
+
+def start_of(covariance_type: str, rows: np.ndarray, n_components: int) -> Parameters:
+    """Give a start: rows as means, the data's own covariance."""
+    n_features = rows.shape[1]
+    covariance = np.cov(rows[:10_000].T)
+    by_type = {
+        "full": np.broadcast_to(covariance, (n_components, n_features, n_features)).copy(),
+        "tied": covariance,
+        "diag": np.broadcast_to(np.diag(covariance), (n_components, n_features)).copy(),
+        "spherical": np.full(n_components, np.trace(covariance) / n_features),
+    }
+    weights = np.full(n_components, 1.0 / n_components)
+    return Parameters.from_covariances(
+        covariance_type, weights, rows[:n_components], by_type[covariance_type]
+    )
+
+
+def iterate(ready: Stack, rows: np.ndarray, n_threads: int) -> Statistics:
+    """Make the E-step of an iteration on threads, each with its share of the rows."""
+    shares = np.array_split(np.arange(len(rows)), n_threads)
+    results: list[Statistics | None] = [None] * n_threads
+
+    def work(index: int) -> None:
+        own = rows[shares[index][0] : shares[index][-1] + 1]
+        results[index] = expect(ready, [(own, None)])[0]
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(n_threads)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    total = results[0]
+    assert total is not None
+    for result in results[1:]:
+        assert result is not None
+        total = total + result
+    return total
+
+
+def main() -> None:
+    """Run the benchmark."""
+    table = []
+    for n_rows, n_features, n_components in SIZES:
+        rows = rows_of(synthetic_mixture(n_components, n_features), n_rows, 1)
+        moments = Moments.of(rows)
+        full_seconds = np.nan
+        for covariance_type in ("full", "tied", "diag", "spherical"):
+            mixture = start_of(covariance_type, rows, n_components)
+            reference = sklearn_at(mixture, rows)
+            ready = stack_models([mixture], moments.mean, moments.extent, rows.dtype)
+
+            def theirs(reference=reference, rows=rows) -> SklearnGaussianMixture:
+                made = copy.copy(reference)
+                _, log_responsibilities = made._e_step(rows, xp=np)
+                made._m_step(rows, log_responsibilities, xp=np)
+                return made
+
+            def ours(
+                n_threads: int = 1, ready=ready, rows=rows, moments=moments, mixture=mixture
+            ) -> Parameters:
+                statistics = iterate(ready, rows, n_threads)
+                return em.update(statistics, mixture.covariance_type, moments.mean, moments.scatter, 1e-6)
+
+            expected: Any = theirs()
+            found = ours()
+            np.testing.assert_allclose(found.means, expected.means_, rtol=0, atol=1e-8)
+            np.testing.assert_allclose(found.covariances, expected.covariances_, rtol=0, atol=1e-8)
+            their_seconds = seconds_of(theirs, 1 if covariance_type in ("full", "tied") else 3)
+            our_seconds = seconds_of(ours, REPEATS)
+            two_seconds = seconds_of(lambda ours=ours: ours(2), REPEATS)
+            if covariance_type == "full":
+                full_seconds = our_seconds
+            table.append(
+                (
+                    f"{n_rows:,}",
+                    n_features,
+                    n_components,
+                    covariance_type,
+                    f"{their_seconds:.3f}",
+                    f"{our_seconds:.3f}",
+                    f"{their_seconds / our_seconds:.1f}x",
+                    f"{full_seconds / our_seconds:.1f}x",
+                    f"{our_seconds / two_seconds:.2f}x",
+                )
+            )
+    header = ["rows", "D", "K", "covariance", "scikit-learn s", "dgmm s", "ratio", "of full", "2 threads"]
+    print_table("One EM iteration, float64, one thread", header, table)
+
+
+if __name__ == "__main__":
+    with threadpool_limits(1):
+        main()

@@ -1,0 +1,264 @@
+"""The commands themselves."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+import dgmm
+from dgmm import report
+from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.output import TABLES, Result, check_target, write
+from dgmm.cli.shell import Commands, console
+from dgmm.data.source import Source
+from dgmm.estimators.rowwise import Quantity, RowFunction
+from dgmm.model.criteria import aic, bic
+from dgmm.model.families import FAMILIES
+
+STARTS = ("kmeans", "k-means++", "random", "random_from_data", "k-means||")
+ROWS_OF = attrgetter("values")
+DRAWN_TOGETHER = 2**23
+"""Bytes of new rows that a task draws."""
+
+
+@click.group("dgmm", cls=Commands, invoke_without_command=True)
+@click.version_option(version("dgmm"), prog_name="dgmm")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Gaussian mixtures for data that does not fit in memory.
+
+    DATA is a path or URL of a Zarr array or group, of a Parquet file, or of a folder of Parquet files.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@main.command()
+@click.argument("data")
+@click.option("-k", "--components", type=click.IntRange(1), required=True, help="Number of components.")
+@click.option("--covariance", type=click.Choice(list(FAMILIES)), default="full", show_default=True)
+@click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
+@click.option("--init", type=click.Choice(STARTS), default="kmeans", show_default=True, help="How to start.")
+@click.option(
+    "--tol", type=click.FloatRange(0), default=1e-3, show_default=True, help="Ends the fit, nats a row."
+)
+@click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
+@click.option("--reg-covar", type=click.FloatRange(0), default=1e-6, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
+@click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@overwriting
+@reading_rows
+@on_a_cluster()
+def fit(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    data: str,
+    components: int,
+    covariance: str,
+    out: str,
+    overwrite: bool,
+    init: str,
+    seed: int | None,
+    sample_rows: int | None,
+    **settings: Any,
+) -> None:
+    """Fit a mixture to DATA and write it to a model file."""
+    check_target(out, (".npz",), overwrite=overwrite)
+    source = dgmm.open_dataset(data, **opening)
+    model = dgmm.GaussianMixture(
+        components,
+        covariance_type=covariance,
+        init_params=init,
+        random_state=seed,
+        sample_rows=sample_rows or "auto",
+        **settings,
+    )
+    with cluster.joined(source):
+        model.fit(source)
+    model.save(out)
+    show(*report.source_facts(source), *report.model_facts(model), ("model", out))
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data")
+@click.option("--out", required=True, metavar="LABELS.zarr|.parquet", help="Where to write.")
+@click.option("--proba", is_flag=True, help="Probabilities of the components instead of labels.")
+@click.option("--scores", is_flag=True, help="Log densities, in nats, instead of labels.")
+@overwriting
+@reading_rows
+@on_a_cluster()
+def predict(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str,
+    out: str,
+    proba: bool,
+    scores: bool,
+    overwrite: bool,
+) -> None:
+    """Write the most probable component of each row of DATA.
+
+    They are written chunk by chunk, in the order of the rows. In Parquet the columns are called label;
+    proba_0, proba_1, …; or log_density.
+    """
+    if proba and scores:
+        raise click.UsageError("give --proba or --scores, not both")
+    check_target(out, TABLES, overwrite=overwrite)
+    mixture = dgmm.load(model)
+    source = open_for(mixture, data, opening)
+    result = quantity_of(
+        "responsibilities" if proba else "log_densities" if scores else "labels", mixture, source
+    )
+    with cluster.joined(source):
+        write(source, result, out, "predict", overwrite=overwrite, storage_options=opening["storage_options"])
+    show(("rows", f"{source.n_rows:,}"), (", ".join(summary(result.columns)), out))
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data")
+@reading_rows
+@on_a_cluster()
+def score(*, cluster: Cluster, opening: dict[str, Any], model: str, data: str) -> None:
+    """Print how well a model describes DATA: log-likelihood, BIC and AIC."""
+    mixture = dgmm.load(model)
+    source = open_for(mixture, data, opening)
+    with cluster.joined(source):
+        mean = mixture.score(source)
+    total, n_parameters = mean * source.n_rows, mixture._parameters.n_parameters
+    show(
+        ("rows", f"{source.n_rows:,}"),
+        ("log-likelihood", f"{mean:.6f} nats a row"),
+        ("BIC", f"{bic(total, n_parameters, source.n_rows):.3f}"),
+        ("AIC", f"{aic(total, n_parameters):.3f}"),
+    )
+
+
+@main.command()
+@click.argument("model")
+@click.option("-n", "--rows", type=click.IntRange(1), required=True, help="Number of rows to draw.")
+@click.option("--out", required=True, metavar="X.zarr|.parquet", help="Where to write.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same rows every time.")
+@overwriting
+@on_a_cluster()
+def sample(*, cluster: Cluster, model: str, rows: int, out: str, seed: int | None, overwrite: bool) -> None:
+    """Draw random rows from a model and write them, chunk by chunk."""
+    check_target(out, TABLES, overwrite=overwrite)
+    mixture = dgmm.load(model).set_params(random_state=seed)
+    drawn, _ = mixture.sample(rows, chunks=DRAWN_TOGETHER // (8 * mixture.n_features_in_) or 1)
+    names = getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(mixture.n_features_in_)])
+    source = dgmm.open_dataset(drawn)
+    with cluster.joined(source):
+        write(source, rows_of(source, tuple(names)), out, "sample", overwrite=overwrite)
+    show(("rows", f"{rows:,}"), ("features", ", ".join(summary(names))), ("sample", out))
+
+
+@main.command()
+@click.argument("path", metavar="MODEL|DATA")
+@reading_rows
+def info(*, path: str, opening: dict[str, Any]) -> None:
+    """Say what a model file or a data set holds."""
+    if not path.endswith(".npz"):
+        show(*report.source_facts(dgmm.open_dataset(path, **opening)))
+        return
+    mixture = dgmm.load(path)
+    show(("model", path), ("features", mixture.n_features_in_), *report.model_facts(mixture))
+    console().print(report.components(mixture))
+
+
+@main.command()
+@click.argument("data")
+@click.argument("out", metavar="OUT.zarr")
+@overwriting
+@reading_rows
+@on_a_cluster()
+def convert(*, cluster: Cluster, opening: dict[str, Any], data: str, out: str, overwrite: bool) -> None:
+    """Write DATA as one Zarr array with checksummed chunks, which is the fastest to read.
+
+    The numbers stay as they are, float32 or float64; others become float64.
+    """
+    check_target(out, (".zarr",), overwrite=overwrite)
+    source = dgmm.open_dataset(data, **opening)
+    with cluster.joined(source):
+        write(
+            source,
+            rows_of(source),
+            out,
+            "convert",
+            overwrite=overwrite,
+            storage_options=opening["storage_options"],
+        )
+    show(*report.source_facts(dgmm.open_dataset(out, storage_options=opening["storage_options"])))
+
+
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="dgmm-demo",
+    show_default=True,
+    help="Folder for the stars, the model and the picture.",
+)
+@click.option("-k", "--components", type=click.IntRange(1, 24), default=12, show_default=True)
+@on_a_cluster(workers=2)
+def demo(*, cluster: Cluster, out: Path, components: int) -> None:
+    """Fit a mixture to the brightest stars of Gaia DR3, and draw it."""
+    from dgmm import demo as gaia  # noqa: PLC0415 - it needs an extra
+
+    with cluster.joined():
+        model, picture = gaia.run(out, components)
+    show(*report.model_facts(model))
+    console().print(report.table(gaia.DESCRIPTION_COLUMNS, gaia.describe(model)))
+    show(("picture", picture), ("data", gaia.CREDIT))
+
+
+def open_for(mixture: Any, data: str, opening: dict[str, Any]) -> Source:
+    """Open rows for a model: of a table with names, the columns that it was fitted to, if none are named.
+
+    Raises
+    ------
+    ValueError
+        If the rows are not such as the model was fitted to, or there are none.
+    """
+    source = dgmm.open_dataset(data, **opening)
+    names = getattr(mixture, "feature_names_in_", None)
+    if opening["columns"] is None and names is not None and source.feature_names is not None:
+        opening = {**opening, "columns": list(names)}
+        source = dgmm.open_dataset(data, **opening)
+    if source.n_rows == 0:
+        raise ValueError(f"{data} has no rows")
+    return mixture._open(source)
+
+
+def quantity_of(quantity: Quantity, mixture: Any, source: Source) -> Result:
+    """Give what is written for a quantity of each row under a model."""
+    function = RowFunction(mixture._model, quantity, source.feature_names)
+    columns = {"labels": ("label",), "log_densities": ("log_density",)}.get(
+        quantity, tuple(f"proba_{k}" for k in range(len(mixture.weights_)))
+    )
+    return Result(function.of, columns, function.columns, function.dtype)
+
+
+def rows_of(source: Source, names: tuple[str, ...] = ()) -> Result:
+    """Give what is written for the rows themselves."""
+    return Result(ROWS_OF, names, (source.n_features,), np.dtype(source.dtype))
+
+
+def summary(names: Any) -> list[str]:
+    """Shorten a long list of names."""
+    return [*names] if len(names) <= 6 else [*names[:3], "…", names[-1]]
+
+
+def show(*pairs: tuple[str, Any]) -> None:
+    """Print names and values on standard output."""
+    click.echo(report.facts(pairs))

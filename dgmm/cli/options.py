@@ -1,0 +1,200 @@
+"""Options that commands share: where the work is done, how data is opened, where results go."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from dask.utils import parse_bytes
+
+from dgmm import report
+from dgmm.cli.shell import console
+from dgmm.data.source import Source
+from dgmm.passes.plan import PROCESS_BYTES, plan
+
+SECONDS_TO_JOIN = 10
+PAUSED_AT = 0.8
+"""The share of its memory limit at which a Dask worker takes no more tasks."""
+LEAVE_INTERRUPTS_TO_US = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""What workers run first: Ctrl-C reaches them too, but ending them is this process's business."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the work is done.
+
+    Attributes
+    ----------
+    scheduler : str or None
+        Address of a Dask scheduler to join.
+    workers : int or None
+        Number of workers to start on this machine.
+    memory : str or None
+        Memory limit of each of them.
+    """
+
+    scheduler: str | None
+    workers: int | None
+    memory: str | None
+
+    @contextmanager
+    def joined(self, source: Source | None = None) -> Iterator[None]:
+        """Work on the cluster, if there is one to be; else on threads; with progress on standard error.
+
+        Parameters
+        ----------
+        source : Source, optional
+            The rows to be read.
+
+        Raises
+        ------
+        ValueError
+            If the workers' memory is too small for these rows: Dask would let them wait for ever.
+        """
+        chunks = 0 if source is None else plan(source).task_bytes(0)
+        needed = (PROCESS_BYTES + chunks) / PAUSED_AT
+        if self.memory is not None and parse_bytes(self.memory) < needed:
+            raise ValueError(
+                f"--memory {self.memory} is too little: a worker needs {report.size(needed)} at least; "
+                "give it more, or make smaller chunks with dgmm convert"
+            )
+        with self._client(), report.showing_progress(console(stderr=True)):
+            yield
+
+    @contextmanager
+    def _client(self) -> Iterator[None]:
+        if self.scheduler is None and self.workers is None:
+            yield
+            return
+        from distributed import Client, LocalCluster  # noqa: PLC0415 - slow to import
+
+        if self.scheduler is not None:
+            try:
+                client = Client(self.scheduler, timeout=SECONDS_TO_JOIN)
+            except OSError as error:
+                raise click.ClickException(
+                    f"no Dask scheduler answers at {self.scheduler}; start one with `dask scheduler`"
+                ) from error
+            with client:
+                yield
+            return
+        with (
+            LocalCluster(
+                n_workers=self.workers,
+                threads_per_worker=1,
+                memory_limit=self.memory or "auto",
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.ERROR,
+                preload=[LEAVE_INTERRUPTS_TO_US],
+            ) as cluster,
+            Client(cluster),
+        ):
+            yield
+
+
+def on_a_cluster(workers: int | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options that say where the work is done; the command is given a `Cluster`.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many workers to start where neither option says.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @_options(
+            click.option("--scheduler", metavar="tcp://HOST:PORT", help="Join a Dask cluster."),
+            click.option("--workers", type=click.IntRange(1), help="Start workers on this machine."),
+            click.option("--memory", metavar="2GiB", callback=_memory, help="Memory limit of each worker."),
+        )
+        @functools.wraps(command)
+        def with_cluster(
+            scheduler: str | None, workers: int | None, memory: str | None, **given: Any
+        ) -> None:
+            if scheduler is not None and workers is not None:
+                raise click.UsageError("give --scheduler or --workers, not both")
+            if scheduler is None and workers is None:
+                workers = default_workers
+            if memory is not None and workers is None:
+                raise click.UsageError("--memory is the limit of each worker: give --workers too")
+            command(cluster=Cluster(scheduler, workers, memory), **given)
+
+        return with_cluster
+
+    default_workers = workers
+    return decorate
+
+
+def reading_rows(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how data is opened; the command is given ``opening``, for `open_dataset`."""
+
+    @_options(
+        click.option(
+            "--columns", metavar="A,B,C", callback=_names, help="The columns to take, in this order."
+        ),
+        click.option(
+            "--fill-missing", is_flag=True, help="Take the fill value where a Zarr chunk is missing."
+        ),
+        click.option(
+            "--storage-option",
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=_pairs,
+            help="For the file system of a URL; the value is JSON or text.",
+        ),
+    )
+    @functools.wraps(command)
+    def with_opening(
+        columns: list[str] | None, fill_missing: bool, storage_option: dict[str, Any] | None, **given: Any
+    ) -> None:
+        opening = {"columns": columns, "fill_missing": fill_missing, "storage_options": storage_option}
+        command(opening=opening, **given)
+
+    return with_opening
+
+
+overwriting = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Stack options, which ``--help`` lists in this order."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+    return None if value is None else [name.strip() for name in value.split(",")]
+
+
+def _memory(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    try:
+        if value is not None:
+            parse_bytes(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not an amount of memory such as 2GiB") from error
+    return value
+
+
+def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any] | None:
+    pairs: dict[str, Any] = {}
+    for value in values:
+        key, sign, text = value.partition("=")
+        if not sign:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        try:
+            pairs[key] = json.loads(text)
+        except json.JSONDecodeError:
+            pairs[key] = text
+    return pairs or None

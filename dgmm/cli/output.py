@@ -1,0 +1,214 @@
+"""Results for every row, written as a Zarr array or as a folder of Parquet files in one pass.
+
+A task reads the rows of one chunk of the output, and writes that chunk: nothing else is in memory.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from dgmm.data.source import MEBIBYTE, Chunk, LazyChunk, Source, Span
+from dgmm.data.writing import create_zarr, creating, write_parquet_part, write_rows
+from dgmm.passes.run import run_pass
+from dgmm.passes.task import Rows
+
+TABLES = (".zarr", ".parquet")
+PART_BYTES = 32 * MEBIBYTE
+PART_ROWS = 2**20
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is written for each row.
+
+    Attributes
+    ----------
+    of : callable
+        Gives a chunk's results, of shape (n_rows,) or (n_rows, n_columns), from its `Rows`; picklable.
+    columns : tuple of str
+        Names of the columns.
+    shape : tuple of int
+        Of a row's result: () or (n_columns,).
+    dtype : numpy.dtype
+    """
+
+    of: Callable[[Rows], NDArray[Any]]
+    columns: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row's result."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def of_all(self, chunks: Iterator[Rows]) -> tuple[int, NDArray[Any]]:
+        """Compute the results of consecutive chunks, of which there is at least one, and where they start."""
+        start, parts = -1, []
+        for rows in chunks:
+            start = rows.start if start < 0 else start
+            parts.append(self.of(rows))
+        return start, np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class ZarrWriter:
+    """The work of a pass that writes chunks of a Zarr array; gives the number of rows."""
+
+    array: zarr.Array[Any]
+    result: Result
+
+    def __call__(self, chunks: Iterator[Rows]) -> int:
+        """Write a span, which is one chunk of the array."""
+        start, values = self.result.of_all(chunks)
+        write_rows(self.array, start, values)
+        return len(values)
+
+
+@dataclass(frozen=True)
+class ParquetWriter:
+    """The work of a pass that writes files of a Parquet folder; gives the number of rows."""
+
+    folder: str
+    part_rows: int
+    result: Result
+    storage_options: Mapping[str, Any] | None
+
+    def __call__(self, chunks: Iterator[Rows]) -> int:
+        """Write a span, which is one file of the folder."""
+        start, values = self.result.of_all(chunks)
+        self.write(start // self.part_rows, values)
+        return len(values)
+
+    def write(self, index: int, values: NDArray[Any]) -> None:
+        """Write the file of some number."""
+        columns = dict(zip(self.result.columns, np.atleast_2d(values.T), strict=True))
+        write_parquet_part(self.folder, index, columns, storage_options=self.storage_options)
+
+
+@dataclass(frozen=True)
+class Recut:
+    """A source whose spans are of ``span_rows`` rows each, but for the last.
+
+    Inside a span the rows are read as the source cuts them, so that a stored chunk is read once, or twice
+    where it lies across the border of two spans.
+
+    Attributes
+    ----------
+    source : Source
+    span_rows : int
+    """
+
+    source: Source
+    span_rows: int
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        return self.source.name
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.source.n_rows
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return self.source.n_features
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the rows."""
+        return self.source.dtype
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the columns."""
+        return self.source.feature_names
+
+    def rows(self, start: int, stop: int) -> Chunk | LazyChunk:
+        """Rows ``start`` to ``stop`` as one chunk."""
+        return self.source.rows(start, stop)
+
+    def spans(self) -> tuple[Span, ...]:
+        """Cut the rows into spans."""
+        n_rows, step = self.source.n_rows, self.span_rows
+        sizes = [chunk.n_rows for span in self.source.spans() for chunk in span.chunks]
+        edges = np.union1d(np.cumsum([0, *sizes]), np.append(np.arange(0, n_rows, step), n_rows))
+        pieces = [(int(start), int(stop)) for start, stop in pairwise(edges)]
+        spans: list[list[Chunk | LazyChunk]] = [[] for _ in range(0, n_rows, step)]
+        for start, stop in pieces:
+            spans[start // step].append(self.source.rows(start, stop))
+        return tuple(Span(index, index * step, tuple(chunks)) for index, chunks in enumerate(spans))
+
+
+def check_target(path: str, suffixes: Sequence[str], *, overwrite: bool) -> None:
+    """Refuse, before any work, a path that cannot be written to.
+
+    Raises
+    ------
+    ValueError
+        If the name does not end in one of the suffixes.
+    OSError
+        If there is something already that must not be overwritten; if the folder is not there, or not
+        writable.
+    """
+    if not path.endswith(tuple(suffixes)):
+        raise ValueError(f"the output {path} must end in {' or '.join(suffixes)}")
+    if "://" in path:
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.exists(path) and not overwrite:
+        raise FileExistsError(f"{path} exists; choose another path, or give --overwrite")
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{folder} does not exist; create that folder first")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} is not writable; choose another path")
+
+
+def write(
+    source: Source,
+    result: Result,
+    path: str,
+    purpose: str,
+    *,
+    overwrite: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a result for each row of a source; all of it, or nothing.
+
+    Parameters
+    ----------
+    source : Source
+    result : Result
+    path : str
+        Ends in ``.zarr``, for an array, or in ``.parquet``, for a folder of files.
+    purpose : str
+        A word or two for the progress display.
+    overwrite : bool, default=False
+        Replace what is there.
+    storage_options : mapping, optional
+        For the file system of a URL.
+    """
+    with creating(path, overwrite=overwrite, storage_options=storage_options) as working:
+        if path.endswith(".zarr"):
+            shape = (source.n_rows, *result.shape)
+            array = create_zarr(working, shape, result.dtype, storage_options=storage_options)
+            writer, span_rows = ZarrWriter(array, result), array.chunks[0]
+        else:
+            span_rows = max(1, min(PART_ROWS, PART_BYTES // result.row_bytes))
+            writer = ParquetWriter(working, span_rows, result, storage_options)
+            if source.n_rows == 0:
+                writer.write(0, np.empty((0, *result.shape), result.dtype))
+        if source.n_rows > 0:
+            run_pass(Recut(source, span_rows), writer, purpose)

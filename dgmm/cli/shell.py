@@ -1,0 +1,106 @@
+"""How commands end: in a result, in one line that says what is wrong and what to do, or interrupted."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from sklearn.exceptions import ConvergenceWarning
+
+FAILED = 2
+INTERRUPTED = 130
+WIDTH_OF_FILES = 160
+OPTIONS = {"columns=": "--columns", "fill_missing=True": "--fill-missing", "reg_covar": "--reg-covar"}
+"""What messages of the library call a parameter, and what it is called here."""
+SPEAKING = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
+"""Errors whose message is meant for the user."""
+
+
+class Command(click.Command):
+    """A command that has ``--debug``."""
+
+    def __init__(self, *args: Any, params: list[click.Parameter] | None = None, **kwargs: Any) -> None:
+        def want_traceback(context: click.Context, _: click.Parameter, value: bool) -> None:
+            context.obj["debug"] = value
+
+        debug = click.Option(
+            ["--debug"],
+            is_flag=True,
+            expose_value=False,
+            callback=want_traceback,
+            help="Show an error's traceback.",
+        )
+        super().__init__(*args, params=[*(params or []), debug], **kwargs)
+
+
+class Commands(click.Group):
+    """A group whose commands end in an exit code, and in one line if they fail."""
+
+    command_class = Command
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:  # type: ignore[override]
+        """Run a command and exit."""
+        settings = {"debug": False}
+        kwargs["standalone_mode"] = False
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", ConvergenceWarning)
+            warnings.showwarning = warn_once()
+            try:
+                code = super().main(*args, obj=settings, **kwargs) or 0
+            except (KeyboardInterrupt, click.Abort):
+                say("interrupted", "the output is as it was before")
+                code = INTERRUPTED
+            except click.UsageError as error:
+                help_command = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+                say("error", error.format_message() + help_command)
+                code = FAILED
+            except Exception as error:  # whatever it is, a user sees one line
+                if settings["debug"]:
+                    traceback.print_exc()
+                say("error", describe(error))
+                code = FAILED
+        sys.exit(code)
+
+
+def warn_once() -> Callable[..., None]:
+    """Make a printer of warnings, in one line each, that does not repeat itself."""
+    seen: set[str] = set()
+
+    def show(message: Warning, *_: Any, **__: Any) -> None:
+        if str(message) not in seen:
+            seen.add(str(message))
+            say("warning", message)
+
+    return show
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Make a console of the streams as they are now."""
+    found = Console(stderr=stderr, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_OF_FILES)
+
+
+def say(kind: str, message: object) -> None:
+    """Say something in one line on standard error."""
+    line = " ".join(str(message).split())
+    for there, here in OPTIONS.items():
+        line = line.replace(there, here)
+    click.echo(f"{kind}: {line}", err=True)
+
+
+def describe(error: Exception) -> str:
+    """Say in words what went wrong."""
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if type(error).__name__ == "KilledWorker":
+        return "workers died at work, most likely for want of memory; give them more with --memory"
+    if isinstance(error, SPEAKING) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error} (--debug shows where)"

@@ -1,0 +1,159 @@
+"""Pictures of a mixture; needs matplotlib (``pip install 'dgmm[plot]'``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dgmm.model.families import FAMILIES
+
+try:
+    from matplotlib import colormaps
+    from matplotlib import pyplot as plt
+    from matplotlib.axes import Axes
+    from matplotlib.colors import LogNorm
+    from matplotlib.patches import Ellipse
+    from matplotlib.patheffects import withStroke
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"Pictures need {error.name}: pip install 'dgmm[plot]'", name=error.name
+    ) from error
+
+DENSITY_BINS = 240
+INK = "#1b2a41"
+
+
+def plot_mixture(
+    model: Any,
+    rows: ArrayLike | None = None,
+    features: Sequence[int | ArrayLike] = (0, 1),
+    *,
+    ax: Axes | None = None,
+    colors: Sequence[Any] | NDArray[Any] | None = None,
+    share: float = 0.68,
+    labels: Sequence[object] | None = None,
+) -> Axes:
+    """Draw the components of a mixture as ellipses, over the density of rows.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        Fitted; scikit-learn's class will do.
+    rows : array-like of shape (n_rows, n_features), optional
+        Rows to draw, on a logarithmic grey scale.
+    features : pair of int or array-like of shape (n_features,), default=(0, 1)
+        What the two axes show: a feature's number, or the coefficients of a sum of features.
+    ax : matplotlib Axes, optional
+        Where to draw. Default: the current axes.
+    colors : sequence of colours, optional
+        One for each component. Default: as `component_colors`, by the first axis.
+    share : float, default=0.68
+        The share of a component's own rows that its ellipse holds.
+    labels : sequence, optional
+        What to write at the centre of each component. Default: its number, from 0.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = plt.gca() if ax is None else ax
+    directions = np.stack([_direction(feature, model.means_.shape[1]) for feature in features])
+    if rows is not None:
+        plot_density(np.asarray(rows) @ directions.T, ax=ax)
+    centres, covariances = project(model, directions)
+    color_of = component_colors(centres[:, 0]) if colors is None else colors
+    label_of = range(len(centres)) if labels is None else labels
+    radius = np.sqrt(
+        -2.0 * np.log1p(-share)
+    )  # of a disc that holds this share of a standard normal in the plane
+    halo = [withStroke(linewidth=2.6, foreground="white")]
+    for k in np.argsort(-model.weights_):
+        variances, axes = np.linalg.eigh(covariances[k])
+        height, width = 2.0 * radius * np.sqrt(variances)
+        angle = np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))
+        shape = ((centres[k, 0], centres[k, 1]), width, height)
+        ax.add_patch(Ellipse(*shape, angle=angle, color=color_of[k], alpha=0.1, linewidth=0))
+        ax.add_patch(Ellipse(*shape, angle=angle, edgecolor=color_of[k], fill=False, linewidth=1.8))
+        ax.text(
+            centres[k, 0],
+            centres[k, 1],
+            str(label_of[k]),
+            color=INK,
+            weight="bold",
+            ha="center",
+            va="center",
+            path_effects=halo,
+        )
+    ax.autoscale_view()
+    return ax
+
+
+def plot_density(points: ArrayLike, *, ax: Axes | None = None, bins: int = DENSITY_BINS) -> Axes:
+    """Draw how many points lie where, in greys on a logarithmic scale.
+
+    Parameters
+    ----------
+    points : array-like of shape (n_points, 2)
+    ax : matplotlib Axes, optional
+        Where to draw. Default: the current axes.
+    bins : int, default=240
+        Cells along each axis.
+
+    Returns
+    -------
+    matplotlib Axes
+        With limits at the 0.1st and 99.9th percentile of the points, so that a few far ones do not
+        squeeze the picture.
+    """
+    ax = plt.gca() if ax is None else ax
+    points = np.asarray(points)
+    (x_low, y_low), (x_high, y_high) = np.percentile(points, [0.1, 99.9], axis=0)
+    x_margin, y_margin = 0.04 * (x_high - x_low), 0.04 * (y_high - y_low)
+    limits = [(x_low - x_margin, x_high + x_margin), (y_low - y_margin, y_high + y_margin)]
+    ax.hist2d(
+        points[:, 0], points[:, 1], bins=bins, range=limits, norm=LogNorm(), cmap="Greys", rasterized=True
+    )
+    return ax
+
+
+def component_colors(values: ArrayLike) -> NDArray[np.floating]:
+    """Give each component a colour, from blue to red in the order of its value.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_components,)
+
+    Returns
+    -------
+    ndarray of shape (n_components, 4)
+        RGBA.
+    """
+    ranks = np.argsort(np.argsort(values))
+    return colormaps["turbo"](0.06 + 0.86 * ranks / max(1, len(ranks) - 1))
+
+
+def project(model: Any, directions: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Give the means and covariances of each component along some directions.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        Fitted; scikit-learn's class will do.
+    directions : array-like of shape (n_directions, n_features)
+
+    Returns
+    -------
+    means : ndarray of shape (n_components, n_directions)
+    covariances : ndarray of shape (n_components, n_directions, n_directions)
+    """
+    family = FAMILIES[model.covariance_type]
+    directions = np.asarray(directions, dtype=float)
+    covariances = family.to_matrices(model.covariances_, *model.means_.shape)
+    return model.means_ @ directions.T, directions @ covariances @ directions.T
+
+
+def _direction(feature: int | ArrayLike, n_features: int) -> NDArray[np.floating]:
+    return np.eye(n_features)[feature] if isinstance(feature, int) else np.asarray(feature, dtype=float)

@@ -1,0 +1,238 @@
+"""What a person sees while a mixture is fitted, and of a fitted one: progress, tables, plain lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from dgmm.data.source import Source
+from dgmm.model.families import FAMILIES
+from dgmm.passes.events import (
+    Event,
+    IterationFinished,
+    PassFinished,
+    PassStarted,
+    SpanFinished,
+    listening,
+)
+
+SECONDS_BETWEEN_LINES = 2.0
+FEATURES_SHOWN = 6
+
+
+@contextmanager
+def showing_progress(console: Console) -> Iterator[None]:
+    """Show the passes and iterations that are run inside: live on a terminal, else in plain lines.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where to; standard error, so that results can be piped.
+    """
+    if not console.is_terminal:
+        plain = PlainProgress(console)
+        with listening(plain.handle):
+            yield
+        plain.finish()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:3.0f}%"),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[iteration]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bars, listening(LiveProgress(bars).handle):
+        yield
+
+
+class LiveProgress:
+    """One line that lives: the pass, its rows a second and time left, and the best fit's last iteration.
+
+    Parameters
+    ----------
+    bars : rich.progress.Progress
+        Must have the fields ``rate`` and ``iteration``.
+    """
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._task = bars.add_task("starting", total=None, rate="", iteration="")
+        self._best: IterationFinished | None = None
+
+    def handle(self, event: Event) -> None:
+        """Show an event, which any thread may tell."""
+        match event:
+            case PassStarted():
+                self._best = None
+                total = max(event.n_rows, 1)
+                self._bars.reset(self._task, total=total, description=event.purpose)
+            case SpanFinished():
+                self._bars.advance(self._task, event.n_rows)
+            case PassFinished():
+                self._bars.update(self._task, completed=event.n_rows, rate=rate(event))
+            case IterationFinished():
+                self._best = better(self._best, event)
+                self._bars.update(self._task, iteration=iteration(self._best))
+
+
+class PlainProgress:
+    """Lines for logs: one for each pass, with the best fit's iteration, but at most about one a second.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said_at = -np.inf
+        self._pass: PassFinished | None = None
+        self._best: IterationFinished | None = None
+
+    def handle(self, event: Event) -> None:
+        """Take note of an event; a pass is told when the next one starts."""
+        match event:
+            case PassStarted() if time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
+                self.finish()
+            case PassStarted():
+                self._pass = self._best = None
+            case PassFinished():
+                self._pass = event
+            case IterationFinished():
+                self._best = better(self._best, event)
+
+    def finish(self) -> None:
+        """Tell of the last pass."""
+        if self._pass is not None:
+            what = self._pass.purpose if self._best is None else iteration(self._best)
+            line = f"{what}; {self._pass.n_rows:,} rows in {self._pass.seconds:.1f} s, {rate(self._pass)}"
+            self._console.print(line, highlight=False, soft_wrap=True)
+            self._said_at = time.monotonic()
+        self._pass = self._best = None
+
+
+def better(best: IterationFinished | None, other: IterationFinished) -> IterationFinished:
+    """Give the iteration with the higher log-likelihood: several fits can share a pass."""
+    return other if best is None or other.lower_bound > best.lower_bound else best
+
+
+def rate(done: PassFinished) -> str:
+    """Say how many rows a second that was."""
+    return f"{done.n_rows / max(done.seconds, 1e-9):,.0f} rows/s"
+
+
+def iteration(event: IterationFinished) -> str:
+    """Say where a fit is."""
+    change = f", change {event.change:.1e}" if np.isfinite(event.change) else ""
+    return (
+        f"iteration {event.n_iter} of at most {event.max_iter}: "
+        f"log-likelihood {event.lower_bound:.6f} nats a row{change}"
+    )
+
+
+def facts(pairs: Sequence[tuple[str, Any]]) -> str:
+    """Lay out names and values, one pair a line."""
+    width = max(len(name) for name, _ in pairs)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in pairs)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Lay out a table of text, aligned to the right."""
+    laid_out = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        laid_out.add_column(column, justify="right")
+    for row in rows:
+        laid_out.add_row(*row)
+    return laid_out
+
+
+def source_facts(source: Source) -> list[tuple[str, Any]]:
+    """Give what is known of rows without reading them."""
+    n_bytes = source.n_rows * source.n_features * source.dtype.itemsize
+    return [
+        ("data", source.name),
+        ("rows", f"{source.n_rows:,}"),
+        ("features", f"{source.n_features:,}" + _in_brackets(source.feature_names)),
+        ("numbers", f"{source.dtype}, {size(n_bytes)} in memory"),
+    ]
+
+
+def model_facts(model: Any) -> list[tuple[str, Any]]:
+    """Give what there is to say of a fitted mixture, but for its components."""
+    ending = "converged" if model.converged_ else "stopped before it converged"
+    return [
+        ("components", len(model.weights_)),
+        ("covariances", model.covariance_type),
+        (
+            "fit",
+            f"{ending}, {_count(model.n_iter_, 'iteration')}, {_count(model.n_passes_, 'pass', 'passes')}",
+        ),
+        ("log-likelihood", f"{model.lower_bound_:.6f} nats a row"),
+    ]
+
+
+def components(model: Any) -> Table:
+    """Lay out the components of a mixture, the heaviest first: weight, means and standard deviations."""
+    shown = range(min(model.n_features_in_, FEATURES_SHOWN))
+    names = getattr(model, "feature_names_in_", [f"feature {i}" for i in shown])
+    rest = model.n_features_in_ - len(shown)
+    deviations = standard_deviations(model)
+    rows = []
+    for k in np.argsort(-model.weights_, kind="stable"):
+        values = [with_deviation(model.means_[k, i], deviations[k, i]) for i in shown]
+        rows.append([str(k), f"{model.weights_[k]:.4f}", *values])
+    found = table(["component", "weight", *(str(names[i]) for i in shown)], rows)
+    found.caption = f"and {rest} more features" if rest else None
+    return found
+
+
+def with_deviation(mean: float, deviation: float) -> str:
+    """Say a mean and a standard deviation, of which three digits count."""
+    places = 2 - int(np.floor(np.log10(deviation)))
+    if not 0 <= places <= 6:
+        return f"{mean:.4g} ± {deviation:.2g}"
+    return f"{mean:.{places}f} ± {deviation:.{places}f}"
+
+
+def standard_deviations(model: Any) -> np.ndarray:
+    """Give the standard deviation of each feature in each component: shape (n_components, n_features)."""
+    matrices = FAMILIES[model.covariance_type].to_matrices(model.covariances_, *model.means_.shape)
+    return np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
+
+
+def size(n_bytes: float) -> str:
+    """Say a number of bytes in binary units."""
+    power = min(4, int(np.log2(max(n_bytes, 1))) // 10)
+    unit = ("bytes", "KiB", "MiB", "GiB", "TiB")[power]
+    return f"{n_bytes / 1024**power:,.{min(power, 1)}f} {unit}"
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _in_brackets(names: Sequence[str] | None) -> str:
+    if names is None:
+        return ""
+    more = ", …" if len(names) > FEATURES_SHOWN else ""
+    return f" ({', '.join(names[:FEATURES_SHOWN])}{more})"

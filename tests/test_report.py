@@ -1,0 +1,90 @@
+"""What is shown of passes and mixtures."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import dgmm
+from dgmm import report
+from dgmm.passes.events import IterationFinished, PassFinished, PassStarted, SpanFinished, emit
+
+
+def shown(*, terminal: bool, events: list) -> str:
+    file = io.StringIO()
+    with report.showing_progress(Console(file=file, force_terminal=terminal, width=160, color_system=None)):
+        for event in events:
+            emit(event)
+    return file.getvalue()
+
+
+PASS = [PassStarted("EM", 1000, 2), SpanFinished(500), SpanFinished(500), PassFinished("EM", 1000, 0.5)]
+
+
+def test_plain_lines():
+    lines = shown(
+        terminal=False,
+        events=[*PASS, IterationFinished(0, 3, 100, -1.25, 0.5), IterationFinished(1, 3, 100, -2.0, 0.1)],
+    )
+    assert lines == (
+        "iteration 3 of at most 100: log-likelihood -1.250000 nats a row, change 5.0e-01; "
+        "1,000 rows in 0.5 s, 2,000 rows/s\n"
+    )
+
+
+def test_plain_lines_are_few_and_end_with_the_last(monkeypatch):
+    clock = iter(np.arange(0.0, 1000.0, 0.1))
+    monkeypatch.setattr(report.time, "monotonic", lambda: next(clock))
+    iterations = [IterationFinished(0, i, 100, float(i), np.inf) for i in range(1, 60)]
+    events = [event for last in iterations for event in (*PASS, last)]
+    lines = shown(terminal=False, events=events).splitlines()
+    assert lines[0].startswith("iteration 1 ")
+    assert lines[-1].startswith("iteration 59 ")
+    assert 2 < len(lines) < 10
+    assert "change" not in lines[0]
+
+
+def test_a_pass_without_iterations():
+    assert shown(terminal=False, events=PASS) == "EM; 1,000 rows in 0.5 s, 2,000 rows/s\n"
+
+
+def test_live_display():
+    display = shown(terminal=True, events=[*PASS, IterationFinished(0, 3, 100, -1.25, 0.5)])
+    for part in ("EM", "100%", "2,000 rows/s", "iteration 3 of at most 100", "-1.25"):
+        assert part in display
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "said"),
+    [
+        (1.23456, 0.0123, "1.2346 ± 0.0123"),
+        (5e6, 2e4, "5e+06 ± 2e+04"),
+        (-3.0, 1.5, "-3.00 ± 1.50"),
+        (1.0, 1e-12, "1 ± 1e-12"),
+    ],
+)
+def test_means_with_deviations(mean, deviation, said):
+    assert report.with_deviation(mean, deviation) == said
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "said"),
+    [(0, "0 bytes"), (1023, "1,023 bytes"), (2**30, "1.0 GiB"), (5 * 2**50, "5,120.0 TiB")],
+)
+def test_sizes(n_bytes, said):
+    assert report.size(n_bytes) == said
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_components_of_every_family(covariance_type):
+    rows = np.random.default_rng(0).standard_normal((200, 9)) * np.arange(1, 10)
+    model = dgmm.GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(rows)
+    table = report.components(model)
+    assert table.row_count == 2
+    assert len(table.columns) == 2 + report.FEATURES_SHOWN
+    assert "3 more" in str(table.caption)
+    drawn, component = model.sample(20_000)
+    deviations = report.standard_deviations(model)
+    for k in range(2):
+        np.testing.assert_allclose(deviations[k], drawn[component == k].std(axis=0), rtol=0.1)
