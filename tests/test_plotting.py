@@ -43,7 +43,8 @@ def test_projection_of_a_full_covariance(three_clusters):
     model: Any = GaussianMixture(2, random_state=0).fit(three_clusters)
     means, covariances = project(model, [[1.0, -1.0]])
     np.testing.assert_allclose(means[:, 0], model.means_[:, 0] - model.means_[:, 1])
-    expected = [c[0, 0] + c[1, 1] - 2 * c[0, 1] for c in model.covariances_.astype(float)]  # stored as float32
+    # The fitted ones are stored as float32.
+    expected = [c[0, 0] + c[1, 1] - 2 * c[0, 1] for c in model.covariances_.astype(float)]
     np.testing.assert_allclose(covariances[:, 0, 0], expected)
 
 
