@@ -1,0 +1,208 @@
+"""Moves that EM does not make by itself: a component split in two, two merged into one.
+
+EM climbs to the nearest optimum: it hardly ever moves a component from where there are too many to where
+there are too few. A merge and a split do (Ueda, Nakano, Ghahramani and Hinton, 2000, *SMEM*).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dgmm.fitting.in_memory import InMemory, climb
+from dgmm.model import densities
+from dgmm.model.families import Array, DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
+from dgmm.model.statistics import Moments
+
+LOCAL_STEPS = 10
+"""EM steps of the two halves of a component, on its own rows."""
+
+SMALLEST_SHARE = 1e-3
+"""Rows with a smaller responsibility are not a component's own."""
+
+HALF_MEAN = float(np.sqrt(2.0 / np.pi))
+"""Mean of the upper half of a standard normal distribution; its variance is 1 − 2/π."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A component, and two that fit its rows better.
+
+    Attributes
+    ----------
+    component : int
+    halves : Parameters
+        Of two components; their weights sum to 1.
+    gain : float
+        What the log-likelihood gains at least (tied: about), nats a row.
+    """
+
+    component: int
+    halves: Parameters
+    gain: float
+
+
+def best_splits(data: InMemory, parameters: Parameters, reg_covar: float) -> list[Split]:
+    """Find the best split of each component, the best of all first.
+
+    The halves of a component begin as those of its rows on either side of their mean, and take some EM steps
+    on these rows, weighted by the component's responsibility. What they gain there is a lower bound of what
+    the whole mixture gains, by Jensen's inequality; for tied, whose other components keep the covariance,
+    an estimate.
+
+    Parameters
+    ----------
+    data : InMemory
+    parameters : Parameters
+    reg_covar : float
+
+    Returns
+    -------
+    list of Split
+        Without those components that have too few rows for two.
+    """
+    share = densities.responsibilities(parameters, data.rows)
+    if data.row_weights is not None:
+        share *= data.row_weights[:, None]
+    found = []
+    for component in range(parameters.n_components):
+        own = np.flatnonzero(share[:, component] > SMALLEST_SHARE)
+        if len(own) < 2 * (parameters.n_features + 1):
+            continue
+        rows = InMemory.of(data.rows[own], share[own, component])
+        try:
+            halves = _halves(rows, parameters, component, reg_covar)
+        except DegenerateCovarianceError:
+            continue
+        alone = _alone(parameters, component, rows.moments, reg_covar)
+        difference = densities.log_densities(halves, rows.rows) - densities.log_densities(alone, rows.rows)
+        found.append(
+            Split(component, halves, float(difference @ share[own, component]) / data.moments.weight)
+        )
+    return sorted(found, key=lambda split: -split.gain)
+
+
+def split(parameters: Parameters, move: Split) -> Parameters:
+    """Put the halves in the place of a component: the first there, the second last."""
+    k, halves = move.component, move.halves
+
+    def placed(all_of: Array, two: Array) -> Array:
+        changed = all_of.copy()
+        changed[k] = two[0]
+        return np.concatenate([changed, two[1:]])
+
+    weights = placed(parameters.weights, parameters.weights[k] * halves.weights)
+    means = placed(parameters.means, halves.means)
+    if parameters.covariance_type == "tied":
+        return replace(parameters, weights=weights, means=means)
+    return Parameters(
+        parameters.covariance_type,
+        weights,
+        means,
+        placed(parameters.covariances, halves.covariances),
+        placed(parameters.precisions_cholesky, halves.precisions_cholesky),
+    )
+
+
+def merge(parameters: Parameters, first: int, second: int) -> Parameters:
+    """Put one component with the same moments in the place of two: where the first was."""
+    pair = [first, second]
+    weight = parameters.weights[pair].sum()
+    share = parameters.weights[pair] / weight if weight > 0.0 else np.full(2, 0.5)
+    mean = share @ parameters.means[pair]
+    gap = parameters.means[first] - parameters.means[second]
+    kept = np.delete(np.arange(parameters.n_components), second)
+    at = int(np.flatnonzero(kept == first)[0])
+    weights, means = parameters.weights[kept], parameters.means[kept]
+    weights[at], means[at] = weight, mean
+    between = share[0] * share[1] * np.outer(gap, gap)
+    if parameters.covariance_type == "tied":
+        covariances = parameters.covariances + weight * between
+    else:
+        within = np.tensordot(share, parameters.covariances[pair], 1)
+        covariances = parameters.covariances[kept]
+        covariances[at] = within + _projected(parameters.covariance_type, between)
+    return Parameters.from_covariances(parameters.covariance_type, weights, means, covariances)
+
+
+def _projected(covariance_type: str, matrices: Array) -> Array:
+    """Give matrices (..., D, D) as covariances of a family: whole, their diagonal, or its mean."""
+    if covariance_type == "full":
+        return matrices
+    diagonal = np.diagonal(matrices, axis1=-2, axis2=-1)
+    return diagonal if covariance_type == "diag" else diagonal.mean(axis=-1)
+
+
+def merge_costs(parameters: Parameters) -> Array:
+    """Bound what a merge of each two components loses, nats a row (Runnalls, 2007, equation 21).
+
+    Parameters
+    ----------
+    parameters : Parameters
+
+    Returns
+    -------
+    ndarray of shape (K, K)
+        Symmetric; infinite on the diagonal.
+    """
+    n_components, n_features = parameters.means.shape
+    family, factors = parameters.family, parameters.precisions_cholesky
+    first, second = np.triu_indices(n_components, 1)
+    pairs = np.stack([first, second])
+    weights = np.maximum(parameters.weights[pairs], np.finfo(float).tiny)
+    weight = weights.sum(axis=0)
+    gaps = parameters.means[first] - parameters.means[second]
+    if parameters.covariance_type == "tied":  # the covariance of all rows grows a little
+        distances = (family.standardize(gaps.T, factors, 0) ** 2).sum(axis=0)
+        bounds = 0.5 * np.log1p(weights.prod(axis=0) / weight * distances)
+    else:
+        share = (weights / weight).reshape(2, len(first), *(1,) * (parameters.covariances.ndim - 1))
+        between = (weights.prod(axis=0) / weight**2)[:, None, None] * gaps[:, :, None] * gaps[:, None, :]
+        within = (share * parameters.covariances[pairs]).sum(axis=0)
+        merged = family.precisions_cholesky(within + _projected(parameters.covariance_type, between))
+        halves = family.half_log_determinants(factors, n_features)
+        bounds = (weights * halves[pairs]).sum(axis=0) - weight * family.half_log_determinants(
+            merged, n_features
+        )
+    costs = np.full((n_components, n_components), np.inf)
+    costs[first, second] = costs[second, first] = bounds
+    return costs
+
+
+def _alone(parameters: Parameters, component: int, moments: Moments, reg_covar: float) -> Parameters:
+    """Give a component as a mixture of its own; a tied one with the covariance of its own rows."""
+    one = [component]
+    if parameters.covariance_type == "tied":
+        covariance = moments.scatter / moments.weight + reg_covar * np.eye(parameters.n_features)
+        return Parameters.from_covariances("tied", np.ones(1), moments.mean[None, :], covariance)
+    return Parameters(
+        parameters.covariance_type,
+        np.ones(1),
+        parameters.means[one],
+        parameters.covariances[one],
+        parameters.precisions_cholesky[one],
+    )
+
+
+def _halves(rows: InMemory, parameters: Parameters, component: int, reg_covar: float) -> Parameters:
+    """Fit two components to the rows of one; tied ones share a covariance of their own."""
+    moments = rows.moments
+    covariance = moments.scatter / moments.weight + reg_covar * np.eye(parameters.n_features)
+    deviations = np.sqrt(np.diagonal(covariance))
+    # Cut along the longest axis of the correlations, which does not depend on the features' units: the
+    # moments of both sides of a normal distribution that is cut in the middle.
+    lengths, axes = np.linalg.eigh(covariance / np.outer(deviations, deviations))
+    offset = HALF_MEAN * np.sqrt(lengths[-1]) * deviations * axes[:, -1]
+    means = moments.mean + np.outer([1.0, -1.0], offset)
+    remaining = covariance - np.outer(offset, offset)
+    match parameters.covariance_type:
+        case "tied":
+            covariances = remaining
+        case "spherical":
+            covariances = np.full(2, np.trace(remaining) / len(remaining))
+        case name:
+            covariances = np.stack([_projected(name, remaining)] * 2)
+    start = Parameters.from_covariances(parameters.covariance_type, np.full(2, 0.5), means, covariances)
+    return climb(rows, start, reg_covar, LOCAL_STEPS).parameters

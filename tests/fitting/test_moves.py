@@ -1,0 +1,104 @@
+"""Split and merge moves: their moments, and what they gain or lose, against the likelihood itself."""
+
+import numpy as np
+import pytest
+
+from dgmm.fitting.in_memory import InMemory, climb
+from dgmm.fitting.moves import best_splits, merge, merge_costs, split
+from dgmm.model.parameters import Parameters
+from tests.model import naive
+
+FAMILIES = ["full", "tied", "diag", "spherical"]
+
+
+def log_likelihood(parameters: Parameters, data: InMemory) -> float:
+    return climb(data, parameters, 1e-6, 0).log_likelihood
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_a_merge_keeps_the_moments_of_the_mixture(covariance_type):
+    parameters = naive.random_parameters(np.random.default_rng(0), covariance_type, 4, 3)
+    merged = merge(parameters, 2, 0)
+
+    def moments(mixture):
+        mean = mixture.weights @ mixture.means
+        gaps = mixture.means - mean
+        within = np.tensordot(mixture.weights, mixture.covariance_matrices, 1)
+        return mean, within + (mixture.weights[:, None] * gaps).T @ gaps
+
+    assert merged.n_components == 3
+    np.testing.assert_array_equal(merged.means[0], parameters.means[1])
+    np.testing.assert_array_equal(merged.weights[2], parameters.weights[3])
+    (mean, covariance), (expected_mean, expected) = moments(merged), moments(parameters)
+    np.testing.assert_allclose(mean, expected_mean)
+    if covariance_type in ("full", "tied"):
+        np.testing.assert_allclose(covariance, expected)
+    elif covariance_type == "diag":
+        np.testing.assert_allclose(np.diagonal(covariance), np.diagonal(expected))
+    else:
+        assert np.trace(covariance) == pytest.approx(np.trace(expected))
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_merge_costs_bound_the_loss(covariance_type):
+    generator = np.random.default_rng(1)
+    parameters = naive.random_parameters(generator, covariance_type, 4, 2)
+    data = InMemory.of(naive.random_rows(generator, parameters, 20_000))
+    costs, before = merge_costs(parameters), log_likelihood(parameters, data)
+    for first in range(4):
+        assert costs[first, first] == np.inf
+        for second in range(first):
+            assert costs[first, second] == costs[second, first]
+            loss = before - log_likelihood(merge(parameters, first, second), data)
+            assert loss <= costs[first, second] + 0.02  # the sampling error of 20,000 rows
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_split_gains_what_it_says(covariance_type, weighted):
+    generator = np.random.default_rng(2)
+    truth = naive.random_parameters(generator, covariance_type, 5, 2)
+    rows = naive.random_rows(generator, truth, 4000)
+    weights = generator.gamma(2.0, size=len(rows)) if weighted else None
+    data = InMemory.of(rows, weights)
+    fitted = climb(data, naive.random_parameters(generator, covariance_type, 3, 2), 1e-6, 20)
+    moves = best_splits(data, fitted.parameters, 1e-6)
+    assert [move.gain for move in moves] == sorted((move.gain for move in moves), reverse=True)
+    assert moves[0].gain > 1e-3
+    for move in moves:
+        found = split(fitted.parameters, move)
+        assert found.n_components == 4
+        assert found.weights.sum() == pytest.approx(1.0)
+        gain = log_likelihood(found, data) - fitted.log_likelihood
+        assert move.gain - 1e-9 <= gain <= move.gain + 0.2
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_two_clusters_in_one_component_are_found(covariance_type):
+    generator = np.random.default_rng(3)
+    centres = np.array([[0.0, 0.0], [30.0, 0.0], [0.0, 5.0], [30.0, 90.0]])
+    data = InMemory.of(np.concatenate([centre + generator.normal(size=(500, 2)) for centre in centres]))
+    start = Parameters.from_covariances(
+        covariance_type,
+        np.array([0.25, 0.5, 0.25]),
+        np.array([[0.0, 0.0], [30.0, 45.0], [0.0, 5.0]]),
+        {
+            "full": np.stack([np.eye(2), np.diag([1.0, 2000.0]), np.eye(2)]),
+            "tied": np.diag([1.0, 300.0]),
+            "diag": np.array([[1.0, 1.0], [1.0, 2000.0], [1.0, 1.0]]),
+            "spherical": np.array([1.0, 1000.0, 1.0]),
+        }[covariance_type],
+    )
+    move = best_splits(data, start, 1e-6)[0]
+    assert move.component == 1
+    found = climb(data, split(start, move), 1e-6, 50).parameters
+    np.testing.assert_allclose(found.means[np.argsort(found.means[:, 1])][-1], [30.0, 90.0], atol=0.3)
+
+
+def test_a_component_with_hardly_any_rows_is_not_split():
+    generator = np.random.default_rng(4)
+    rows = np.concatenate([generator.normal(size=(100, 2)), 50 + generator.normal(size=(5, 2))])
+    parameters = Parameters.from_covariances(
+        "full", np.array([0.95, 0.05]), np.array([[0.0, 0.0], [50.0, 50.0]]), np.stack([np.eye(2)] * 2)
+    )
+    assert [move.component for move in best_splits(InMemory.of(rows), parameters, 1e-6)] == [0]
