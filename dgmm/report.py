@@ -28,6 +28,9 @@ from dgmm.passes.events import (
     PassFinished,
     PassStarted,
     SpanFinished,
+    TaskFinished,
+    TasksFinished,
+    TasksStarted,
     listening,
 )
 
@@ -90,6 +93,10 @@ class LiveProgress:
                 self._bars.advance(self._task, event.n_rows)
             case PassFinished():
                 self._bars.update(self._task, completed=event.n_rows, rate=rate(event))
+            case TasksStarted():
+                self._bars.reset(self._task, total=event.n_tasks, description=event.purpose, rate="")
+            case TaskFinished():
+                self._bars.advance(self._task)
             case IterationFinished():
                 self._best = better(self._best, event)
                 self._bars.update(self._task, iteration=iteration(self._best))
@@ -118,6 +125,9 @@ class PlainProgress:
                 self._pass = self._best = None
             case PassFinished():
                 self._pass = event
+            case TasksFinished():
+                self.finish()
+                self._say(f"{event.purpose}: {event.n_tasks} tasks in {event.seconds:.1f} s")
             case IterationFinished():
                 self._best = better(self._best, event)
 
@@ -126,9 +136,12 @@ class PlainProgress:
         if self._pass is not None:
             what = self._pass.purpose if self._best is None else iteration(self._best)
             line = f"{what}; {self._pass.n_rows:,} rows in {self._pass.seconds:.1f} s, {rate(self._pass)}"
-            self._console.print(line, highlight=False, soft_wrap=True)
-            self._said_at = time.monotonic()
+            self._say(line)
         self._pass = self._best = None
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
+        self._said_at = time.monotonic()
 
 
 def better(best: IterationFinished | None, other: IterationFinished) -> IterationFinished:

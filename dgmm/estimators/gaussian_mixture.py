@@ -23,6 +23,8 @@ from dgmm.fitting.starts import Given, StartMethod
 from dgmm.model.families import FAMILIES
 from dgmm.passes.events import listening
 
+INIT_PARAMS = ("auto", "kmeans", "k-means++", "random", "random_from_data", "k-means||", "search")
+
 FITTED = (
     "weights_",
     "means_",
@@ -138,7 +140,7 @@ class GaussianMixture(FittedMixture):
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions({"kmeans", "random", "random_from_data", "k-means++", "k-means||"})],
+        "init_params": [StrOptions(set(INIT_PARAMS))],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],

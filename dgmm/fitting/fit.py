@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -16,8 +16,10 @@ from dgmm.fitting import corrected, loop
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.loop import EM, StoppingRule
-from dgmm.fitting.starts import Given, StartMethod, start
-from dgmm.fitting.survey import survey
+from dgmm.fitting.search import search
+from dgmm.fitting.starts import Given, StartMethod, start, with_given
+from dgmm.fitting.survey import Sample, survey
+from dgmm.model.parameters import Parameters
 from dgmm.passes.events import (
     Event,
     InitializationFinished,
@@ -73,6 +75,12 @@ class Settings:
         if self.algorithm == "auto":
             return "em" if n_rows <= self.sample_rows else "corrected"
         return self.algorithm
+
+    def method_for(self, n_rows: int) -> StartMethod:
+        """Give the start method for so many rows: ``auto`` searches where there are more than the sample."""
+        if self.method.init_params != "auto":
+            return self.method
+        return replace(self.method, init_params="kmeans" if n_rows <= self.sample_rows else "search")
 
     def rule_for(self, algorithm: str) -> StoppingRule:
         """Give the rule that an algorithm stops by."""
@@ -142,14 +150,15 @@ def fit(
             refine = CorrectedSteps(data, found.sample, settings.method.reg_covar)
             step = cast(Step, partial(corrected.step, rule=rule, refine=refine))
 
-        def begun(initialization: int) -> EM:
+        def begun(initialization: int) -> list[EM]:
+            """Begin from every mixture that a start offers."""
             emit(InitializationStarted(initialization))
-            if resumed is None:
-                parameters = start(settings.method, settings.given, found.sample, data, random_state)
-                began = loop.begin(initialization, parameters, rule)
+            if resumed is not None:
+                began = [loop.begin(initialization, resumed.parameters, rule, resumed.lower_bound)]
             else:
-                began = loop.begin(initialization, resumed.parameters, rule, resumed.lower_bound)
-            return began if algorithm == "em" else corrected.begin(began)
+                offered = _starts(settings, found.sample, data, random_state)
+                began = [loop.begin(initialization, parameters, rule) for parameters in offered]
+            return began if algorithm == "em" else [corrected.begin(each) for each in began]
 
         initializations = range(1 if resumed is not None else settings.n_init)
         if is_small:
@@ -162,15 +171,45 @@ def fit(
     return Fit(best, n_survey_passes if is_small else _count(passes))
 
 
-def run(data: Data, states: list[EM], settings: Settings, step: Step) -> list[EM]:
-    """Run fits to their end, all in the same passes."""
-    while active := [index for index, state in enumerate(states) if state.ending is None]:
-        models = [states[index].parameters for index in active]
-        evaluations = data.expectation_maximization(models, settings.method.reg_covar)
-        for index, evaluation in zip(active, evaluations, strict=True):
-            before, states[index] = states[index], step(states[index], evaluation)
-            _tell(before, states[index], settings.max_iter)
+def _starts(
+    settings: Settings, sample: Sample, data: Data, random_state: np.random.RandomState
+) -> list[Parameters]:
+    """Find what a fit may begin from: one start, or the candidates of a search."""
+    method, given = settings.method_for(data.source.n_rows), settings.given
+    if method.init_params == "search":
+        return [with_given(found, given) for found in search(method, sample, random_state)]
+    return [start(method, given, sample, data, random_state)]
+
+
+def run(data: Data, offered: list[list[EM]], settings: Settings, step: Step) -> list[EM]:
+    """Run fits to their end, all in the same passes.
+
+    Parameters
+    ----------
+    data : Data
+    offered : list of list of EM
+        What each fit may begin from: the first pass tells which is the best.
+    settings : Settings
+    step : callable
+    """
+    states = [state for candidates in offered for state in candidates]
+    if len(states) > len(offered):
+        after = iter(_pass_over(data, states, settings, step))
+        states = [max([next(after) for _ in candidates], key=_lower_bound) for candidates in offered]
+    while any(state.ending is None for state in states):
+        states = _pass_over(data, states, settings, step)
     return states
+
+
+def _pass_over(data: Data, states: list[EM], settings: Settings, step: Step) -> list[EM]:
+    """Make one pass for all the fits that have not ended."""
+    models = [state.parameters for state in states if state.ending is None]
+    evaluations = iter(data.expectation_maximization(models, settings.method.reg_covar) if models else ())
+    after = [state if state.ending is not None else step(state, next(evaluations)) for state in states]
+    for old, new in zip(states, after, strict=True):
+        if new is not old:
+            _tell(old, new, settings.max_iter)
+    return after
 
 
 def _tell(before: EM, after: EM, max_iter: int) -> None:
@@ -191,7 +230,11 @@ def _best(ended: list[EM]) -> EM:
     """The highest lower bound, the first of equals; the last start where no iteration was made."""
     if not any(state.n_iter for state in ended):
         return ended[-1]
-    return max(ended, key=lambda state: state.lower_bound)
+    return max(ended, key=_lower_bound)
+
+
+def _lower_bound(state: EM) -> float:
+    return state.lower_bound
 
 
 def _count(passes: Iterable[Event]) -> int:

@@ -48,7 +48,8 @@ class StartMethod:
     Attributes
     ----------
     init_params : str
-        ``kmeans``, ``k-means++``, ``random``, ``random_from_data`` or ``k-means||``.
+        ``kmeans``, ``k-means++``, ``random``, ``random_from_data`` or ``k-means||``; ``search`` is not made
+        here (see `dgmm.fitting.search`).
     covariance_type : str
     n_components : int
     reg_covar : float
@@ -83,10 +84,15 @@ def start(
         found = _start_by_passes(method, data, random_state)
     else:
         found = _start_on_rows(method, sample.values, sample.weights, random_state)
+    return with_given(found, given)
+
+
+def with_given(found: Parameters, given: Given) -> Parameters:
+    """Put what the user gives in the place of what was found."""
     weights = found.weights if given.weights is None else given.weights
     means = found.means if given.means is None else given.means
     if given.precisions is not None:
-        return _with_precisions(method.covariance_type, weights, means, given.precisions)
+        return _with_precisions(found.covariance_type, weights, means, given.precisions)
     return replace(found, weights=weights, means=means)
 
 
@@ -111,9 +117,7 @@ def _start_on_rows(
         chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random_state)[1]
         return _start_at(method, rows, weights, chosen)
     share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
-    with single_threaded_blas():
-        moments = Moments.of(rows, weights)
-        return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
+    return _from_responsibilities(method, share, rows, weights)
 
 
 def _start_at(
@@ -172,12 +176,36 @@ def _responsibilities(
         shares /= shares.sum(axis=1, keepdims=True)
         return lambda block, offset: shares[offset : offset + len(block)].T
     clusters = KMeans(n_components, n_init=1, random_state=random_state)  # pyright: ignore[reportArgumentType]
-    labels = np.asarray(clusters.fit(rows, sample_weight=weights).labels_)
-    return lambda block, offset: _one_hot(labels[offset : offset + len(block)], n_components)
+    return _one_hot(np.asarray(clusters.fit(rows, sample_weight=weights).labels_), n_components)
 
 
-def _one_hot(labels: NDArray[np.integer], n_components: int) -> Array:
-    return (labels[None, :] == np.arange(n_components)[:, None]).astype(np.float64)
+def _one_hot(labels: NDArray[np.integer], n_components: int) -> Responsibilities:
+    """Give responsibilities, block by block, of rows that each belong to one component."""
+    components = np.arange(n_components)[:, None]
+    return lambda block, offset: (labels[None, offset : offset + len(block)] == components).astype(np.float64)
+
+
+def from_labels(
+    method: StartMethod, labels: NDArray[np.integer], rows: NDArray[np.floating], weights: Array | None
+) -> Parameters:
+    """Start from rows that each belong to one component.
+
+    Parameters
+    ----------
+    method : StartMethod
+    labels : ndarray of shape (n_rows,)
+    rows : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,) or None
+    """
+    return _from_responsibilities(method, _one_hot(labels, method.n_components), rows, weights)
+
+
+def _from_responsibilities(
+    method: StartMethod, share: Responsibilities, rows: NDArray[np.floating], weights: Array | None
+) -> Parameters:
+    with single_threaded_blas():
+        moments = Moments.of(rows, weights)
+        return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
 
 
 def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:

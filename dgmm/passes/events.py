@@ -43,6 +43,28 @@ class PassFinished:
 
 
 @dataclass(frozen=True)
+class TasksStarted:
+    """Tasks apart from passes begin, side by side."""
+
+    purpose: str
+    n_tasks: int
+
+
+@dataclass(frozen=True)
+class TaskFinished:
+    """One of these tasks is done. May come from another thread."""
+
+
+@dataclass(frozen=True)
+class TasksFinished:
+    """All of these tasks ended well, after ``seconds``."""
+
+    purpose: str
+    n_tasks: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class InitializationStarted:
     """A fit begins from a start of its own; counted from 0."""
 
@@ -76,6 +98,9 @@ Event = (
     PassStarted
     | SpanFinished
     | PassFinished
+    | TasksStarted
+    | TaskFinished
+    | TasksFinished
     | InitializationStarted
     | IterationFinished
     | InitializationFinished

@@ -104,7 +104,7 @@ def _run_on_dask(
     with dask.config.set({"optimization.fuse.delayed": True}):  # loading and work end in one task
         (root,) = optimize(root)
     get = dask.threaded.get if isinstance(source, MemorySource) else get_scheduler(collections=[root])
-    client = _client_of(get)
+    client = client_of(get)
     if client is None:
         return _compute_locally(root, get, n_rows)
     return _compute_on_cluster(client, root, n_rows)
@@ -126,7 +126,7 @@ def _tree(leaves: list[Delayed], name: str) -> Delayed:
     return nodes[0]
 
 
-def _client_of(get: Callable[..., Any] | None) -> Any | None:
+def client_of(get: Callable[..., Any] | None) -> Any | None:
     """Give the distributed client behind a scheduler, None for the local schedulers."""
     owner = getattr(get, "__self__", None)
     return owner if hasattr(owner, "scheduler_info") else None
@@ -148,16 +148,31 @@ def _compute_locally(root: Delayed, get: Callable[..., Any] | None, n_rows: dict
 def _compute_on_cluster(client: Any, root: Delayed, n_rows: dict[str, int]) -> Any:
     to = listeners()
     futures = client.compute([root, *(Delayed(key, root.dask) for key in n_rows)])
+    told = [partial(emit, SpanFinished(count), to) for count in n_rows.values()]
+    return gather(futures[:1], futures[1:], told)[0]
 
-    def finished(leaf: Any, count: int) -> None:
-        if leaf.status == "finished":
-            emit(SpanFinished(count), to)
 
-    for count, leaf in zip(n_rows.values(), futures[1:], strict=True):
-        leaf.add_done_callback(partial(finished, count=count))
+def gather(wanted: list[Any], watched: list[Any], told: list[Callable[[], None]]) -> list[Any]:
+    """Wait for futures of a cluster; after an error or an interrupt, release them.
+
+    Parameters
+    ----------
+    wanted : list of Future
+        Whose results are given.
+    watched : list of Future
+    told : list of callable
+        Called when the watched future of the same place is done.
+    """
+
+    def finished(future: Any, tell: Callable[[], None]) -> None:
+        if future.status == "finished":
+            tell()
+
+    for future, tell in zip(watched, told, strict=True):
+        future.add_done_callback(partial(finished, tell=tell))
     try:
-        return futures[0].result()
+        return [future.result() for future in wanted]
     except BaseException:  # an interrupt too: leave no tasks behind on a cluster that is not ours
-        for future in futures:
+        for future in [*wanted, *watched]:
             future.release()
         raise

@@ -1,0 +1,73 @@
+"""Tasks that run side by side on the ambient scheduler, apart from passes over the rows."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from dask.base import compute, get_scheduler
+from dask.callbacks import Callback
+from dask.delayed import delayed
+
+from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.events import TaskFinished, TasksFinished, TasksStarted, emit, listeners
+from dgmm.passes.run import client_of, gather
+
+logger = logging.getLogger(__name__)
+
+Shared = TypeVar("Shared")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def run_tasks(
+    function: Callable[[Item, Shared], Result], items: Sequence[Item], shared: Shared, purpose: str
+) -> list[Result]:
+    """Call a function on each item, side by side, on the ambient Dask scheduler.
+
+    Parameters
+    ----------
+    function : callable
+        Takes an item and what they share. Picklable.
+    items : sequence
+    shared : object
+        Sent once to each worker: rows, as a rule.
+    purpose : str
+        A word or two for progress displays and the dashboard.
+
+    Returns
+    -------
+    list
+        The results, in the order of the items.
+    """
+    name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
+    started = time.perf_counter()
+    emit(TasksStarted(purpose, len(items)))
+    common = delayed(shared, name=f"shared-{name}", traverse=False)
+    calls = []
+    for index, item in enumerate(items):
+        call: Any = delayed(partial(function, item), name=f"task-{name}-{index}", traverse=False)
+        calls.append(call(common, dask_key_name=f"{name}-{index}"))
+    keys, to = {call.key for call in calls}, listeners()
+    get = get_scheduler(collections=calls)
+    client = client_of(get)
+    with single_threaded_blas():
+        if client is None:
+
+            def finished(key: Any, *_: Any) -> None:
+                if key in keys:
+                    emit(TaskFinished(), to)
+
+            with Callback(posttask=finished):
+                results = list(compute(*calls, scheduler=get, optimize_graph=False))
+        else:
+            futures = client.compute(calls, optimize_graph=False)
+            results = gather(futures, futures, [partial(emit, TaskFinished(), to) for _ in futures])
+    seconds = time.perf_counter() - started
+    emit(TasksFinished(purpose, len(items), seconds))
+    logger.info("%s: %d tasks took %.2f s", purpose, len(items), seconds)
+    return results
