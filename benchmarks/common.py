@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from threadpoolctl import threadpool_info
 from zarr.codecs import ZstdCodec
 
 from dgmm.model.parameters import Parameters
@@ -87,7 +88,13 @@ def machine() -> str:
         model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    return f"{date.today()}, {model}, {os.cpu_count()} cores, NumPy {np.__version__}"
+    kernels = {
+        info.get("architecture", info["internal_api"])
+        for info in threadpool_info()
+        if info["user_api"] == "blas"
+    }
+    blas = f"BLAS kernels for {', '.join(sorted(kernels))}"
+    return f"{date.today()}, {model}, {os.cpu_count()} cores, NumPy {np.__version__}, {blas}"
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -3,19 +3,21 @@
 For a block, the features ``Φ`` (features in rows, data rows in columns, so that every operation runs along
 memory) give all log joint densities as ``A = Θ Φ`` and, with the responsibilities R, all sufficient
 statistics as ``R Φᵀ``. A block is long, so that threads do not hinder each other at every NumPy call; the
-products run over *tiles* of it, views of a few hundred rows.
+products run over *tiles* of it, views of a few hundred rows. Where most responsibilities are zero, the
+sums of a component are taken over its own rows alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.families import Array
-from dgmm.model.stack import Stack
+from dgmm.model.families import Array, pack
+from dgmm.model.stack import NEGLIGIBLE, Stack
 from dgmm.model.statistics import Statistics
 
 
@@ -62,6 +64,8 @@ class Workspace:
     ----------
     stack : Stack
         Says which features and how many components there are.
+    negligible : float, optional
+        Responsibilities below are zero. Default: `NEGLIGIBLE`, which sums do not miss.
 
     Attributes
     ----------
@@ -69,11 +73,11 @@ class Workspace:
         Features.
     densities : ndarray of shape (n_components, block_rows)
         Log joint densities, then responsibilities.
-    largest, totals : ndarray of shape (block_rows,)
+    largest, totals, floor : ndarray of shape (block_rows,)
         Of log-sum-exp.
     """
 
-    def __init__(self, stack: Stack):
+    def __init__(self, stack: Stack, negligible: float | None = None):
         n_features, n_rows = stack.n_features, stack.block_rows
         self.stack = stack
         self.centre = stack.centre[:, None]
@@ -83,6 +87,9 @@ class Workspace:
         self.densities = np.empty((stack.n_components, n_rows), stack.dtype)
         self.largest = np.empty(n_rows, stack.dtype)
         self.totals = np.empty(n_rows, stack.dtype)
+        negligible = NEGLIGIBLE[stack.dtype] if negligible is None else negligible
+        # A row, as np.maximum takes more than twice as long with a scalar.
+        self.floor = np.full(n_rows, np.log(negligible), stack.dtype)
 
     def features(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
         """Compute the features of a block's rows: (n_rows, n_features) to (n_table, n_rows)."""
@@ -123,6 +130,8 @@ class Workspace:
     def normalize(self, log_densities: NDArray[np.floating]) -> NDArray[np.floating]:
         """Turn log joint densities (n_components, n_rows) into responsibilities, in place, by log-sum-exp.
 
+        Those that are negligible are zero.
+
         Returns
         -------
         ndarray of shape (n_rows,)
@@ -132,7 +141,13 @@ class Workspace:
         largest, totals = self.largest[:n_rows], self.totals[:n_rows]
         np.max(log_densities, axis=0, out=largest)
         log_densities -= largest
+        floor = self.floor[:n_rows]
+        some_negligible = log_densities.min() < floor[0]
+        if some_negligible:  # exp takes ten to fifty times as long where it underflows
+            np.maximum(log_densities, floor, out=log_densities)
         np.exp(log_densities, out=log_densities)
+        if some_negligible:
+            log_densities -= np.exp(floor)
         np.sum(log_densities, axis=0, out=totals)
         largest += np.log(totals)
         np.reciprocal(totals, out=totals)  # multiplications are cheaper than divisions
@@ -146,6 +161,12 @@ class Accumulator:
     def __init__(self, stack: Stack):
         self.stack = stack
         self.totals = [np.zeros(group.natural_parameters.shape) for group in stack.groups]
+        side = stack.n_features + 1
+        self.gathered = {
+            index: np.zeros((len(group.natural_parameters), side, side))
+            for index, group in enumerate(stack.groups)
+            if stack.gathered_per_row(group)
+        }
         self.log_likelihoods = np.zeros(len(stack.rows))
         nothing = np.zeros((stack.n_features, 0))
         self.centred_sums = [np.zeros(stack.n_features) for _ in stack.centred]
@@ -159,19 +180,49 @@ class Accumulator:
     ) -> None:
         """Add a block: its rows, its features, and (weighted) responsibilities (n_components, n_rows)."""
         tile_rows = self.stack.tile_rows
-        for group, totals in zip(self.stack.groups, self.totals, strict=True):
+        for index, (group, totals) in enumerate(zip(self.stack.groups, self.totals, strict=True)):
+            if index in self.gathered and self._gather(index, table, responsibilities[group.rows]):
+                continue
             shares = tiles(responsibilities[group.rows], tile_rows)
             products = shares @ tiles(table[group.features], tile_rows).transpose(0, 2, 1)
             np.add(totals, products.sum(axis=0, dtype=np.float64), out=totals)
         for index, entry in enumerate(self.stack.centred):
-            deviations, share = rows.T - entry.reference[:, None], responsibilities[entry.row]
+            own = np.flatnonzero(responsibilities[entry.row])
+            deviations, share = rows[own].T - entry.reference[:, None], responsibilities[entry.row, own]
             self.centred_sums[index] += deviations @ share
             self.centred_scatter[index] += entry.family.scatter(deviations, share)
+
+    def _gather(
+        self, index: int, table: NDArray[np.floating], responsibilities: NDArray[np.floating]
+    ) -> bool:
+        """Add a group's block component by component, each over its own rows, if they are few enough."""
+        n_components, n_rows = responsibilities.shape
+        is_own = responsibilities != 0.0
+        if np.count_nonzero(is_own) > self.stack.gathered_per_row(self.stack.groups[index]) * n_rows:
+            return False
+        own = np.flatnonzero(is_own)  # component after component
+        ends = np.searchsorted(own, n_rows * np.arange(1, n_components + 1)).tolist()
+        linear = table[1 : self.stack.n_features + 2]  # one and z: products of two of them are all features
+        features = linear.take(own % n_rows, axis=1).astype(np.float64, copy=False)
+        weighted = features * responsibilities.take(own)
+        totals = self.gathered[index]
+        for component, (start, end) in enumerate(pairwise([0, *ends])):
+            totals[component] += weighted[:, start:end] @ features[:, start:end].T
+        return True
+
+    def _sums(self, index: int) -> Array:
+        """Give the sums of a group's features, however they were taken."""
+        totals = self.totals[index]
+        if index not in self.gathered:
+            return totals
+        gathered = self.gathered[index]
+        return totals + np.concatenate([gathered[:, 0], pack(gathered[:, 1:, 1:])], axis=1)
 
     def statistics(self) -> tuple[Statistics, ...]:
         """Give the statistics of each model, in the order of the models."""
         by_model = {}
-        for group, totals in zip(self.stack.groups, self.totals, strict=True):
+        for number, group in enumerate(self.stack.groups):
+            totals = self._sums(number)
             for index in group.models:
                 rows = self.stack.rows[index]
                 own = totals[rows.start - group.rows.start : rows.stop - group.rows.start]

@@ -27,6 +27,15 @@ LARGEST_FLOAT32 = 1e12
 LOG_OF_NOTHING = -1e30
 """Stands for −inf in natural parameters, where BLAS would multiply it with the zeros of its padding."""
 
+NEGLIGIBLE = {np.dtype(np.float64): 1e-40, np.dtype(np.float32): 1e-30}
+"""Responsibilities below are zero in the E-step. As an M-step adds ten machine epsilons to every count, not
+even 1e9 such rows show in its parameters."""
+
+GATHERED_SHARE, GATHERED_PER_ROW = 1 / 300, 1 / 4
+"""The sums of full models are taken component by component, each over its own rows, where no more
+responsibilities than this share, times the number of features, are not zero: that is faster then. And no more
+in a row than this, times the number of features: what is gathered is then smaller than the features."""
+
 BLOCK_BYTES, LARGEST_BLOCK_ROWS = 2**23, 3 * 2**13
 """Bytes of a block's features and densities, and its most rows. Smaller blocks are in a nearer cache and up
 to a fifth faster on one thread, but threads then hinder each other at every NumPy call."""
@@ -147,13 +156,25 @@ class Stack:
         exact = min(BLOCK_BYTES // (self.dtype.itemsize * n_table), LARGEST_BLOCK_ROWS)
         return self.tile_rows * max(1, exact // self.tile_rows)
 
+    def gathered_per_row(self, group: Group) -> float:
+        """Give the largest number of responsibilities in a row for sums over each component's own rows.
+
+        On average over a block, zeros not counted; zero where it is never so, as every row has one of each
+        model.
+        """
+        n_components = len(group.natural_parameters)
+        most = self.n_features * min(GATHERED_SHARE * n_components, GATHERED_PER_ROW)
+        return most if group.family.name == "full" and most > len(group.models) else 0.0
+
     @property
     def working_bytes(self) -> int:
         """Bytes that the work on a block allocates, temporary arrays included."""
         # Densities of this block and the last; the rows' largest ones, totals and log densities.
         n_table = max(group.features.stop for group in self.groups) + 2 * self.n_components + 3
         n_centred = 4 * self.n_features if self.centred else 0
-        return (self.dtype.itemsize * n_table + 8 * n_centred) * self.block_rows
+        # Gathered rows, once as they are and once weighted, with their places.
+        n_gathered = 2 * (self.n_features + 2) * max(self.gathered_per_row(group) for group in self.groups)
+        return int((self.dtype.itemsize * n_table + 8 * (n_centred + n_gathered)) * self.block_rows)
 
     @property
     def is_exact(self) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dgmm.model import kernels
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import Stack, blank_stack, stack_models
+from dgmm.model.stack import NEGLIGIBLE, Stack, blank_stack, stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
 
@@ -153,6 +153,91 @@ def test_a_component_of_no_weight_gets_no_rows(covariance_type, wide):
     assert np.isfinite(statistics.log_likelihood)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_negligible_responsibilities_are_zero(dtype):
+    """To either side of the limit, also where exp would underflow; log densities do not notice."""
+    parameters = naive.random_parameters(np.random.default_rng(12), "diag", 3, 1)
+    ready = stack_models([parameters], np.zeros(1), np.ones(1), dtype)
+    assert ready.dtype == dtype
+    for limit, workspace in (
+        (NEGLIGIBLE[np.dtype(dtype)], kernels.Workspace(ready)),
+        (1e-35, kernels.Workspace(ready, 1e-35)),
+    ):
+        below = np.log(limit) + np.array([-1e9, -1000.0, -1.0, -0.1, 0.1, 1.0, 50.0])
+        joint = 7.0 + np.stack([np.zeros(7), below, np.minimum(below[::-1] + 1.0, 0.0)])
+        shares = joint.astype(dtype)
+        log_densities = workspace.normalize(shares)
+        expected, exact = naive.split(joint.T)
+        np.testing.assert_allclose(log_densities, expected, rtol=1e-6)
+        exact = exact.T
+        assert (shares[exact < 0.99 * limit] == 0.0).all()
+        kept = exact > 1.01 * limit
+        np.testing.assert_allclose(shares[kept], exact[kept] - limit * (exact[kept] < 1e-3), rtol=1e-4)
+        assert kept.any()
+        assert not kept.all()
+
+
+def crowd(generator, kind, n_components=16, n_features=20):
+    """A mixture of so many full components that sums are taken over their own rows where these are few."""
+    model = naive.random_parameters(generator, "full", n_components, n_features, spread=30.0)
+    weights, covariances = model.weights.copy(), model.covariances.copy()
+    weights[12] = 1e-300  # no rows in any case; none are drawn of the others from the tenth on
+    few = Parameters.from_covariances("full", np.full(10, 0.1), model.means[:10], covariances[:10])
+    rows = naive.random_rows(generator, few, 1100)
+    if kind == "mixed":  # so far away every row has one component
+        rows[1024:] *= 100.0
+    if kind == "narrow":
+        covariances[1] *= 1e-14
+    if kind in ("overlapping", "mixed"):
+        covariances *= 1e4
+    return Parameters.from_covariances("full", weights / weights.sum(), model.means, covariances), rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows_dtype"),
+    [
+        ("separated", np.float64),
+        ("separated", np.float32),
+        ("overlapping", np.float64),
+        ("mixed", np.float64),
+        ("narrow", np.float64),
+    ],
+)
+def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, monkeypatch):
+    """Blocks take either way; the bits tell whether any took it."""
+    monkeypatch.setattr("dgmm.model.stack.LARGEST_BLOCK_ROWS", 1024)
+    monkeypatch.setattr("dgmm.model.stack.LARGEST_ERROR_FLOAT32", 1.0)  # the rows are far from each other
+    generator = np.random.default_rng(13)
+    parameters, rows = crowd(generator, kind)
+    rows, weights = rows.astype(rows_dtype), generator.gamma(1.0, size=len(rows))
+    weights[::7] = 0.0
+    (statistics,), ready = expect([parameters], rows, weights, rows_dtype)
+    assert ready.dtype == rows_dtype
+    assert ready.gathered_per_row(ready.groups[0]) > 1.0
+    assert bool(ready.centred) == (kind == "narrow")
+    relative = 1e-11 if rows_dtype == np.float64 else 1e-5
+    assert_expected(statistics, ready, parameters, rows, weights, relative=relative)
+    assert (statistics.counts[12] == 0.0) == (kind != "mixed")  # far out it is the widest
+    monkeypatch.setattr("dgmm.model.stack.GATHERED_SHARE", 0.0)
+    (dense,), _ = expect([parameters], rows, weights, rows_dtype)
+    assert np.array_equal(statistics.scatter, dense.scatter) == (kind == "overlapping")
+    naive.close(statistics.scatter, dense.scatter, np.abs(dense.scatter).max(), relative / 10)
+
+
+def test_stacked_models_over_own_rows_equal_each_alone():
+    generator = np.random.default_rng(14)
+    (first, rows), (second, others) = crowd(generator, "separated"), crowd(generator, "separated")
+    tied = naive.random_parameters(generator, "tied", 3, 20, spread=30.0)
+    rows = np.concatenate([rows, others])
+    together, ready = expect([first, tied, second], rows)
+    assert [bool(ready.gathered_per_row(group)) for group in ready.groups] == [True, False]
+    for statistics, model in zip(together, (first, tied, second), strict=True):
+        (alone,), _ = expect([model], rows)
+        for name in ("counts", "sums", "scatter"):
+            value, expected = getattr(statistics, name), getattr(alone, name)
+            naive.close(value, expected, np.abs(expected).max(initial=0.0), 1e-12)
+
+
 @each_family
 def test_no_rows_give_zero(covariance_type):
     parameters = naive.random_parameters(np.random.default_rng(7), covariance_type, 3, 2)
@@ -261,6 +346,7 @@ def peak_bytes(ready: Stack, rows, weights=None):
         (["full"], 2, 2),
         (["full"], 40, 10),
         (["full"], 3, 40),
+        (["full"], 32, 20),
         (["full", "tied", "diag", "spherical", "full"], 8, 4),
     ],
 )
