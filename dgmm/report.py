@@ -94,7 +94,8 @@ class LiveProgress:
             case PassFinished():
                 self._bars.update(self._task, completed=event.n_rows, rate=rate(event))
             case TasksStarted():
-                self._bars.reset(self._task, total=event.n_tasks, description=event.purpose, rate="")
+                self._bars.reset(self._task, total=event.n_tasks, description=event.purpose)
+                self._bars.update(self._task, rate="")
             case TaskFinished():
                 self._bars.advance(self._task)
             case IterationFinished():

@@ -65,6 +65,11 @@ class Evaluation:
     statistics: Statistics
     seconds: float
 
+    @property
+    def promised_gain(self) -> float:
+        """What an EM step gains at the least, nats a row."""
+        return em.promised_gain(self.parameters, self.updated)
+
 
 @dataclass(frozen=True, eq=False)
 class Data:

@@ -131,7 +131,8 @@ def record(
 ) -> PassRecord:
     """Make the record of a pass that comes after those of ``history``."""
     last = PassRecord(evaluation.lower_bound, np.inf, inner_steps, accepted, evaluation.seconds)
-    return replace(last, predicted_gain=predict_gain((*history, last)))
+    predicted = max(predict_gain((*history, last)), evaluation.promised_gain)
+    return replace(last, predicted_gain=predicted)
 
 
 def predict_gain(history: tuple[PassRecord, ...]) -> float:
