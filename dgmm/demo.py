@@ -167,16 +167,7 @@ def run(folder: Path, n_components: int = 12) -> tuple[GaussianMixture, Path]:
     with creating(path, overwrite=True) as working:
         array = create_zarr(working, stars.shape, stars.dtype)
         write_rows(array, 0, stars)
-    model = GaussianMixture(
-        n_components,
-        init_params="random_from_data",
-        n_init=N_STARTS,
-        algorithm="corrected",
-        tol=1e-3,
-        max_iter=300,
-        random_state=0,
-        sample_rows=SAMPLE_ROWS,
-    )
+    model = GaussianMixture(n_components, random_state=0, sample_rows=SAMPLE_ROWS)
     model.fit(path).save(folder / "model.npz")
     draw(model, stars, np.asarray(model.predict_proba(path)), picture)
     return model, picture

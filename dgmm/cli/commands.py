@@ -16,11 +16,11 @@ from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_target, write
 from dgmm.cli.shell import Commands, console
 from dgmm.data.source import Source
+from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.rowwise import Quantity, RowFunction
 from dgmm.model.criteria import aic, bic
 from dgmm.model.families import FAMILIES
 
-STARTS = ("kmeans", "k-means++", "random", "random_from_data", "k-means||")
 ROWS_OF = attrgetter("values")
 DRAWN_TOGETHER = 2**23
 """Bytes of new rows that a task draws."""
@@ -43,9 +43,16 @@ def main(context: click.Context) -> None:
 @click.option("-k", "--components", type=click.IntRange(1), required=True, help="Number of components.")
 @click.option("--covariance", type=click.Choice(list(FAMILIES)), default="full", show_default=True)
 @click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
-@click.option("--init", type=click.Choice(STARTS), default="kmeans", show_default=True, help="How to start.")
 @click.option(
-    "--tol", type=click.FloatRange(0), default=1e-3, show_default=True, help="Ends the fit, nats a row."
+    "--init", type=click.Choice(INIT_PARAMS), default="auto", show_default=True, help="How to start."
+)
+@click.option(
+    "--tol",
+    type=click.FloatRange(0),
+    help="Ends the fit, nats a row.  [default: 1e-3 by em, 1e-6 by corrected]",
+)
+@click.option(
+    "--algorithm", type=click.Choice(ALGORITHMS), default="auto", show_default=True, help="See the README."
 )
 @click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
@@ -67,6 +74,7 @@ def fit(
     init: str,
     seed: int | None,
     sample_rows: int | None,
+    tol: float | None,
     **settings: Any,
 ) -> None:
     """Fit a mixture to DATA and write it to a model file."""
@@ -78,6 +86,7 @@ def fit(
         init_params=init,
         random_state=seed,
         sample_rows=sample_rows or "auto",
+        tol="auto" if tol is None else tol,
         **settings,
     )
     with cluster.joined(source):

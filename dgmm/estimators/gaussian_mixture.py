@@ -23,6 +23,7 @@ from dgmm.fitting.starts import Given, StartMethod
 from dgmm.model.families import FAMILIES
 from dgmm.passes.events import listening
 
+ALGORITHMS = ("auto", "em", "corrected")
 INIT_PARAMS = ("auto", "kmeans", "k-means++", "random", "random_from_data", "k-means||", "search")
 
 FITTED = (
@@ -65,10 +66,14 @@ class GaussianMixture(FittedMixture):
         The most EM iterations; with corrected EM, the most passes.
     n_init : int, default=1
         Number of starts; the best is kept. On data larger than memory all share the same passes.
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data', 'k-means||'}, default='kmeans'
-        How starts are found: as scikit-learn does, on all rows where they fit in memory, else on
-        a random sample of them. ``'k-means||'`` makes seven or eight passes over all rows, and finds clusters
-        that are too rare for a sample.
+    init_params : {'auto', 'kmeans', 'k-means++', 'random', 'random_from_data', 'search', 'k-means||'}, \
+            default='auto'
+        How starts are found. ``'kmeans'`` to ``'random_from_data'``: as scikit-learn does, on all rows where
+        they fit in memory, else on a random sample of them. ``'search'``: by many short runs on the sample,
+        the best taken further, with split and merge moves; the first pass over all rows chooses among the
+        best. ``'k-means||'`` makes seven or eight passes over all rows, and finds clusters that are too rare
+        for a sample. ``'auto'``: scikit-learn's ``'kmeans'``, but ``'search'`` with more than
+        ``sample_rows`` rows.
     weights_init : array-like of shape (n_components,), default=None
     means_init : array-like of shape (n_components, n_features), default=None
     precisions_init : array-like, default=None
@@ -81,11 +86,11 @@ class GaussianMixture(FittedMixture):
         1 prints iterations, 2 their changes and times too.
     verbose_interval : int, default=10
         Iterations between two printed lines.
-    algorithm : {'em', 'corrected', 'auto'}, default='em'
+    algorithm : {'em', 'corrected', 'auto'}, default='auto'
         ``'em'`` is expectation-maximization with one pass an iteration. ``'corrected'`` makes many iterations
         on a sample after each pass, with the sample's error as the pass found it taken off; it reaches
         the same limit in a fraction of the passes, and the log-likelihood of all rows never falls.
-        ``'auto'``: corrected with more than ``sample_rows`` rows.
+        ``'auto'``: EM, but corrected with more than ``sample_rows`` rows.
     sample_rows : int or 'auto', default='auto'
         At most this many rows are gathered and fitted in memory; from more rows, a sample of this many is
         drawn to find starts and for corrected EM. ``'auto'``: 250,000, less where they take more than
@@ -148,7 +153,7 @@ class GaussianMixture(FittedMixture):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "algorithm": [StrOptions({"auto", "em", "corrected"})],
+        "algorithm": [StrOptions(set(ALGORITHMS))],
         "sample_rows": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
 
@@ -161,7 +166,7 @@ class GaussianMixture(FittedMixture):
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: str = "auto",
         weights_init: Any = None,
         means_init: Any = None,
         precisions_init: Any = None,
@@ -169,7 +174,7 @@ class GaussianMixture(FittedMixture):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        algorithm: str = "em",
+        algorithm: str = "auto",
         sample_rows: int | str = "auto",
     ):
         self.n_components = n_components
@@ -299,8 +304,8 @@ class GaussianMixture(FittedMixture):
         Returns
         -------
         sklearn.mixture.GaussianMixture
-            With ``init_params='kmeans'`` where the start here was k-means||, which scikit-learn lacks, and
-            its own ``tol`` for ``'auto'``.
+            With ``init_params='kmeans'`` where the start here was one that scikit-learn lacks, and its own
+            ``tol`` for ``'auto'``.
         """
         parameters = {
             name: value
@@ -309,7 +314,7 @@ class GaussianMixture(FittedMixture):
         }
         if parameters["tol"] == "auto":
             parameters["tol"] = TOLERANCES["em"]
-        if parameters["init_params"] == "k-means||":
+        if parameters["init_params"] in ("auto", "search", "k-means||"):
             parameters["init_params"] = "kmeans"
         other = SklearnGaussianMixture(**parameters)
         for name in (*FITTED, "feature_names_in_"):

@@ -77,10 +77,11 @@ class Settings:
         return self.algorithm
 
     def method_for(self, n_rows: int) -> StartMethod:
-        """Give the start method for so many rows: ``auto`` searches where there are more than the sample."""
+        """Give the start method: ``auto`` searches where there are more rows than the sample."""
         if self.method.init_params != "auto":
             return self.method
-        return replace(self.method, init_params="kmeans" if n_rows <= self.sample_rows else "search")
+        searches = n_rows > self.sample_rows and not self.given
+        return replace(self.method, init_params="search" if searches else "kmeans")
 
     def rule_for(self, algorithm: str) -> StoppingRule:
         """Give the rule that an algorithm stops by."""

@@ -40,6 +40,9 @@ class Given:
     means: Array | None = None
     precisions: Array | None = None
 
+    def __bool__(self) -> bool:
+        return any(each is not None for each in (self.weights, self.means, self.precisions))
+
 
 @dataclass(frozen=True)
 class StartMethod:

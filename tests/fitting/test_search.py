@@ -1,4 +1,5 @@
 """The search for starts: it finds what single runs miss, and does not fall for spurious components."""
+# pyright: reportPrivateImportUsage=false
 
 import dask
 import numpy as np

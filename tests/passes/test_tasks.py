@@ -1,4 +1,5 @@
 """Tasks side by side: their results in order, on every scheduler, and what is told of them."""
+# pyright: reportPrivateImportUsage=false
 
 import operator
 
