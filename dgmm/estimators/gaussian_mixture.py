@@ -41,6 +41,10 @@ FITTED = (
 """Fitted attributes that scikit-learn's class has too."""
 
 
+class MixtureWarning(UserWarning):
+    """Something is wrong with a fitted mixture, or with the scale of its data: the message says what."""
+
+
 class GaussianMixture(FittedMixture):
     """Gaussian mixture, fitted to rows in memory or far larger than memory.
 
@@ -218,6 +222,8 @@ class GaussianMixture(FittedMixture):
         -----
         ConvergenceWarning
             If the best start did not converge within ``max_iter`` iterations.
+        MixtureWarning
+            If ``reg_covar`` is more than 1% of a feature's variance, or a component collapsed or emptied.
         """
         source = open_to_fit(X, type(self).__name__, self.n_components)
         weights = open_sample_weight(sample_weight, source)
@@ -233,6 +239,8 @@ class GaussianMixture(FittedMixture):
                 ConvergenceWarning,
                 stacklevel=2,
             )
+        for concern in fitted.concerns:
+            warnings.warn(concern, MixtureWarning, stacklevel=3)
         self._set_fitted(fitted.best)
         self.n_passes_ = fitted.n_passes
         self.n_features_in_ = source.n_features

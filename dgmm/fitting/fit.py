@@ -13,6 +13,7 @@ import numpy as np
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
 from dgmm.fitting import corrected, loop
+from dgmm.fitting.care import concerns
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.loop import EM, StoppingRule
@@ -98,10 +99,13 @@ class Fit:
         The fit with the highest lower bound, ended.
     n_passes : int
         Full passes over the data.
+    concerns : tuple of str
+        What a person should know of it: see `dgmm.fitting.care`.
     """
 
     best: EM
     n_passes: int
+    concerns: tuple[str, ...]
 
 
 def default_sample_rows(n_features: int) -> int:
@@ -169,7 +173,11 @@ def fit(
     best = _best(ended)
     if best.ending is not None:
         logger.info("%s", best.ending.message)
-    return Fit(best, n_survey_passes if is_small else _count(passes))
+    accepted = [record.log_likelihood for record in best.history if record.accepted]
+    about = concerns(
+        best.parameters, accepted, found.moments, settings.method.reg_covar, source.feature_names
+    )
+    return Fit(best, n_survey_passes if is_small else _count(passes), about)
 
 
 def _starts(
@@ -216,13 +224,6 @@ def _pass_over(data: Data, states: list[EM], settings: Settings, step: Step) -> 
 def _tell(before: EM, after: EM, max_iter: int) -> None:
     change = after.lower_bound - before.lower_bound
     emit(IterationFinished(after.initialization, after.n_iter, max_iter, after.lower_bound, change))
-    if change < -1e-6:
-        logger.warning(
-            "the log-likelihood fell by %.3g nats a row in iteration %d: reg_covar is not small beside the "
-            "narrowest component",
-            -change,
-            after.n_iter,
-        )
     if after.ending is not None:
         emit(InitializationFinished(after.initialization, after.lower_bound, after.converged))
 
