@@ -3,8 +3,8 @@
 from importlib.metadata import version
 
 from dgmm.data import open_dataset
-from dgmm.estimators import GaussianMixture, load
+from dgmm.estimators import GaussianMixture, GaussianMixtureSweep, load
 
 __version__ = version("dgmm")
 
-__all__ = ["GaussianMixture", "__version__", "load", "open_dataset"]
+__all__ = ["GaussianMixture", "GaussianMixtureSweep", "__version__", "load", "open_dataset"]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.expectation import AllStatistics, Data
-from dgmm.fitting.survey import hash_rows
+from dgmm.fitting.survey import hash_numbers
 from dgmm.model.densities import log_densities
 from dgmm.model.families import Array
 from dgmm.model.kernels import expect
@@ -42,9 +42,11 @@ class HeldOut:
 
     def __call__(self, start: int, n_rows: int) -> NDArray[np.bool_]:
         """Tell which of the rows ``start`` … are held out: shape (n_rows,)."""
-        if self.share == 0.0:
-            return np.zeros(n_rows, bool)
-        return hash_rows(self.seed ^ OTHER_KEY, start, n_rows) < np.uint64(self.share * 2.0**64)
+        return self.among(np.arange(start, start + n_rows))
+
+    def among(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which of the rows with these numbers are held out: shape (n_rows,)."""
+        return hash_numbers(self.seed ^ OTHER_KEY, numbers) < np.uint64(self.share * 2.0**64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,9 @@ class SplitWork:
         def fitted() -> Iterator[tuple[NDArray[np.floating], Array | None]]:
             for chunk in chunks:
                 held = self.held_out(chunk.start, len(chunk.values))
-                weights = (None, None) if chunk.weights is None else (chunk.weights[held], chunk.weights[~held])
+                weights = (
+                    (None, None) if chunk.weights is None else (chunk.weights[held], chunk.weights[~held])
+                )
                 rows = chunk.values[held]
                 for index, model in enumerate(self.stack.models):
                     scores[index] += score(model, rows, weights[0])

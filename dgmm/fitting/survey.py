@@ -145,13 +145,18 @@ class Survey:
 
 
 def hash_rows(seed: int, start: int, n_rows: int) -> NDArray[np.uint64]:
-    """Hash row numbers ``start`` … with a key: splitmix64 (Steele, Lea and Flood 2014).
+    """Hash row numbers ``start`` …, as `hash_numbers`: shape (n_rows,)."""
+    return hash_numbers(seed, np.arange(start, start + n_rows))
+
+
+def hash_numbers(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Hash row numbers with a key: splitmix64 (Steele, Lea and Flood 2014).
 
     Parameters
     ----------
     seed : int
         The key, 0 to 2⁶⁴ − 1.
-    start, n_rows : int
+    numbers : ndarray of shape (n_rows,)
 
     Returns
     -------
@@ -160,8 +165,7 @@ def hash_rows(seed: int, start: int, n_rows: int) -> NDArray[np.uint64]:
     """
     with np.errstate(over="ignore"):
         key = _mix(np.array([seed], np.uint64) + np.uint64(0x9E3779B97F4A7C15))
-        numbers = np.arange(start + 1, start + 1 + n_rows, dtype=np.uint64)
-        return _mix(numbers * np.uint64(0x9E3779B97F4A7C15) + key)
+        return _mix((numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + key)
 
 
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -67,6 +67,4 @@ def entropy(
     float
         Nats, of all rows; 0 where every row belongs to one component.
     """
-    return max(
-        0.0, log_likelihood - expected_log_joint(parameters, statistics, centre, total_scatter)
-    )
+    return max(0.0, log_likelihood - expected_log_joint(parameters, statistics, centre, total_scatter))
