@@ -21,7 +21,6 @@ from dgmm.fitting.fit import TOLERANCES, Settings, default_sample_rows, fit
 from dgmm.fitting.loop import EM, PassRecord
 from dgmm.fitting.starts import Given, StartMethod
 from dgmm.model.families import FAMILIES
-from dgmm.model.parameters import Parameters
 from dgmm.passes.events import listening
 
 ALGORITHMS = ("auto", "em", "corrected")
@@ -285,7 +284,12 @@ class GaussianMixture(FittedMixture):
         return EM(0, self._parameters, self.lower_bound_)
 
     def _set_fitted(self, best: EM) -> None:
-        self._set_parameters(best.parameters)
+        parameters = best.parameters
+        self.weights_ = parameters.weights
+        self.means_ = parameters.means
+        self.covariances_ = parameters.covariances
+        self.precisions_ = parameters.precisions
+        self.precisions_cholesky_ = parameters.precisions_cholesky
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
@@ -293,13 +297,6 @@ class GaussianMixture(FittedMixture):
         names = [field.name for field in fields(PassRecord)]
         self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
         self.stop_reason_ = "" if best.ending is None else best.ending.message
-
-    def _set_parameters(self, parameters: Parameters) -> None:
-        self.weights_ = parameters.weights
-        self.means_ = parameters.means
-        self.covariances_ = parameters.covariances
-        self.precisions_ = parameters.precisions
-        self.precisions_cholesky_ = parameters.precisions_cholesky
 
     def to_sklearn(self) -> SklearnGaussianMixture:
         """Give a fitted `sklearn.mixture.GaussianMixture` that predicts the same.

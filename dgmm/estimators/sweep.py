@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ from dgmm.fitting.fit import Settings, default_sample_rows
 from dgmm.fitting.race import Runner
 from dgmm.fitting.scores import NAMES, resolution
 from dgmm.fitting.starts import Given, StartMethod
-from dgmm.fitting.sweep import Swept, SweepSettings, begin, sweep
+from dgmm.fitting.sweep import SweepSettings, Swept, begin, sweep
 from dgmm.model.families import FAMILIES
 from dgmm.passes.events import listening
 
@@ -66,7 +67,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         change no choice by BIC, the price of half a parameter: ¼ log(n) / n.
     reg_covar, max_iter, n_init, init_params, algorithm, sample_rows
         As for `GaussianMixture`. With more than ``sample_rows`` rows ``n_init`` starts by ``init_params``
-        compete with those by splits and merges. ``algorithm='auto'`` is corrected EM for these.
+        compete with those by splits and merges, and ``algorithm='auto'`` is corrected EM;
+        ``init_params='k-means||'`` is for fewer rows only.
     random_state : int, RandomState instance or None, default=None
         Every model starts from the same seed. A generator, or None, is asked for one.
     verbose : int, default=0
@@ -75,9 +77,9 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
     Attributes
     ----------
     results_ : dict of ndarray
-        A row for each model: ``n_components``, ``covariance_type``; ``log_likelihood`` and ``entropy`` (of the
-        responsibilities) in nats a row; ``bic``, ``aic``, ``icl``; ``held_out`` and ``held_out_error``, the mean
-        log density of the held-out rows and its standard error, nats a row, NaN without such rows;
+        An entry for each model: ``n_components``, ``covariance_type``; ``log_likelihood``, and ``entropy`` of
+        the responsibilities, in nats a row; ``bic``, ``aic``, ``icl``; ``held_out`` and ``held_out_error``, the
+        mean log density of the held-out rows and its standard error, nats a row, NaN without such rows;
         ``n_parameters``; ``n_iter`` (with corrected EM, passes); ``passes`` that the model took part in;
         ``converged``; ``dropped``, whether it left as it could not win; ``failed``; ``message``, how it ended.
         All figures are exact, and of the very parameters that the model ended with. Row weights count as so
@@ -152,7 +154,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
         algorithm: str = "auto",
@@ -267,6 +269,11 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         tol = None if isinstance(self.tol, str) else float(self.tol)
         if tol is None and self.algorithm != "em" and n_rows > sample_rows:
             tol = resolution(n_rows)
+        if self.init_params == "k-means||" and n_rows > sample_rows:
+            raise ValueError(
+                "init_params='k-means||' takes passes of its own for every model; a sweep over more than "
+                f"sample_rows={sample_rows} rows finds starts on a sample"
+            )
         held_out = self.held_out
         if isinstance(held_out, str):
             held_out = HELD_OUT if self.criterion == "held-out" else 0.0
@@ -320,9 +327,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         own = {name: getattr(self, name) for name in (*shared, "sample_rows")}
         mixture = GaussianMixture(best.n_components, covariance_type=best.covariance_type, **own)
         assert best.state is not None
-        mixture._set_fitted(best.state)
-        if best.evaluated is not None:
-            mixture._set_parameters(best.evaluated)
+        assert best.evaluated is not None
+        mixture._set_fitted(replace(best.state, parameters=best.evaluated))
         mixture.n_passes_ = best.n_passes
         mixture.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):

@@ -100,11 +100,11 @@ class Data:
         started = time.perf_counter()
         with single_threaded_blas():  # the M-step's factors have the same bits whatever the machine
             statistics, ready = self._expect(models, None)
-            found = self._maximize(statistics, ready, reg_covar)
+            found = self._maximize(models, statistics, ready, reg_covar)
             if found is None:
                 means = [em.update_means(each, self.moments.mean) for each in statistics]
                 statistics, ready = self._expect(models, means)
-                found = self._maximize(statistics, ready, reg_covar)
+                found = self._maximize(models, statistics, ready, reg_covar)
         assert found is not None
         seconds = time.perf_counter() - started
         return [
@@ -120,31 +120,27 @@ class Data:
         return run_pass(self.source, ExpectationWork(ready), "EM", self.weights).models, ready
 
     def _maximize(
-        self, statistics: Sequence[Statistics], ready: Stack, reg_covar: float
+        self,
+        models: Sequence[Parameters],
+        statistics: Sequence[Statistics],
+        ready: Stack,
+        reg_covar: float,
     ) -> list[tuple[float, Parameters]] | None:
         """Make lower bounds and M-steps; give None where sums about the centre have cancelled."""
-        found = []
-        for index, own in enumerate(statistics):
-            made = self._maximize_one(index, own, ready, reg_covar)
-            if made is None:
+        moments, found = self.moments, []
+        for index, (model, own) in enumerate(zip(models, statistics, strict=True)):
+            total = complete_log_likelihood(own, ready, index, moments.scatter)
+            if not np.isfinite(total):
+                raise FloatingPointError(
+                    f"the log-likelihood is {total}: values up to {moments.extent.max():.3g} from the mean "
+                    "overflow; scale the data"
+                )
+            arguments = (own, model.covariance_type, moments.mean, moments.scatter, reg_covar)
+            if ready.is_exact:
+                updated = em.update(*arguments)
+            else:
+                updated = em.update_unless_cancelled(*arguments, dtype=ready.dtype)
+            if updated is None:
                 return None
-            found.append(made)
+            found.append((total / moments.weight, updated))
         return found
-
-    def _maximize_one(
-        self, index: int, own: Statistics, ready: Stack, reg_covar: float
-    ) -> tuple[float, Parameters] | None:
-        """Make the lower bound and M-step of one model of the stack; None where its sums have cancelled."""
-        moments, covariance_type = self.moments, ready.models[index].family.name
-        total = complete_log_likelihood(own, ready, index, moments.scatter)
-        if not np.isfinite(total):
-            raise FloatingPointError(
-                f"the log-likelihood is {total}: values up to {moments.extent.max():.3g} from the mean "
-                "overflow; scale the data"
-            )
-        arguments = (own, covariance_type, moments.mean, moments.scatter, reg_covar)
-        if ready.is_exact:
-            updated = em.update(*arguments)
-        else:
-            updated = em.update_unless_cancelled(*arguments, dtype=ready.dtype)
-        return None if updated is None else (total / moments.weight, updated)

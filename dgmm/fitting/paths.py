@@ -1,29 +1,27 @@
 """Starts for every number of components, on a sample: grown by splits, pruned by merges, the best kept.
 
-A model of K + 1 components starts from the best one of K, with the component split that gains most; on the way
-back a model of K starts from the best one of K + 1, with the two components merged that cost least. So good
-starts for all K cost little more than one for the largest.
+A model of K + 1 components starts from the best one of K, with the component split that gains most; on the
+way back a model of K starts from the best one of K + 1, with the two components merged that cost least.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-from dask.base import compute
-from dask.delayed import delayed
-from dask.system import CPU_COUNT
 
 from dgmm.fitting.in_memory import Climb, InMemory, climb
 from dgmm.fitting.moves import best_splits, merge, merge_costs, split
+from dgmm.fitting.search import Rows, ShortRun
 from dgmm.fitting.starts import Given, StartMethod, start
 from dgmm.fitting.survey import Sample
 from dgmm.model.families import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.tasks import run_tasks
 
 Starts = dict[tuple[str, int], Parameters]
 
@@ -50,9 +48,10 @@ class PathSettings:
     n_components : tuple of int
         Those that starts are wanted for.
     init_params : str
-        Starts of this kind, as scikit-learn has them, compete with those of the path.
+        Starts of this kind compete with those of the path; ``search`` for the short runs of
+        `dgmm.fitting.search`.
     n_init : int
-        How many, for each number of components.
+        How many of them, for each number of components; twice as many short runs.
     reg_covar : float
     seed : int
     """
@@ -66,7 +65,7 @@ class PathSettings:
 
 
 def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float) -> Starts:
-    """Find a start for each model: a task for each path, on the ambient Dask scheduler.
+    """Find a start for each model, by tasks on the ambient Dask scheduler.
 
     Parameters
     ----------
@@ -82,9 +81,7 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
         Lacks the models for which no start was found.
     """
     few = replace(sample, size=PATH_ROWS).drawn()
-    with single_threaded_blas():
-        tasks = [delayed(walk, pure=False, traverse=False)(path, few) for path in paths]
-        walked: list[dict[int, Parameters]] = list(compute(*tasks))
+    walked = run_tasks(walk, paths, few, "paths of starts")
     found = {
         (path.covariance_type, n_components): parameters
         for path, each in zip(paths, walked, strict=True)
@@ -92,12 +89,16 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
     }
     if len(few.values) == len(sample.values):
         return found
-    with ThreadPoolExecutor(CPU_COUNT) as threads:
-        data = InMemory.of(sample.values, sample.weights, threads)
-        return {key: _polished(data, parameters, reg_covar) for key, parameters in found.items()}
+    # The largest first, so that no thread has to wait for them alone.
+    order = sorted(found, key=lambda model: -found[model].n_parameters)
+    polishing = partial(polish, reg_covar=reg_covar)
+    polished = run_tasks(polishing, [found[model] for model in order], sample, "starts on the sample")
+    return dict(zip(order, polished, strict=True))
 
 
-def _polished(data: InMemory, parameters: Parameters, reg_covar: float) -> Parameters:
+def polish(parameters: Parameters, sample: Sample, *, reg_covar: float) -> Parameters:
+    """Make EM steps on the whole sample."""
+    data = InMemory.of(sample.values, sample.weights)
     try:
         return climb(data, parameters, reg_covar, POLISH_STEPS, POLISH_TOLERANCE).parameters
     except DegenerateCovarianceError:
@@ -174,8 +175,15 @@ def _pruned(larger: Climb | None) -> Iterator[Parameters]:
 def _started(
     settings: PathSettings, sample: Sample, data: InMemory, n_components: int
 ) -> Iterator[Parameters]:
-    """Start as a fit of these components alone would."""
+    """Start from clusters of the sample, or as is asked for."""
     method = StartMethod(settings.init_params, settings.covariance_type, n_components, settings.reg_covar)
     random_state = np.random.RandomState(settings.seed)
-    for _ in range(settings.n_init):
-        yield start(method, Given(), sample, data, random_state)
+    if settings.init_params != "search":
+        for _ in range(settings.n_init):
+            yield start(method, Given(), sample, data, random_state)
+        return
+    for number in range(2 * settings.n_init):  # by turns on features of unit variance, and uncorrelated ones
+        run = ShortRun(method, number % 2, int(random_state.randint(2**31 - 1)), len(sample.values))
+        found = run(Rows(sample.values, sample.weights))
+        if found is not None:
+            yield found.parameters

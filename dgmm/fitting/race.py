@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
+from typing import cast
+
+import numpy as np
 
 from dgmm.fitting.corrected import CorrectedEM
 from dgmm.fitting.expectation import Data, Evaluation
@@ -13,12 +16,15 @@ from dgmm.fitting.loop import EM, PassRecord
 from dgmm.fitting.scores import NAMES, Scores, scores_of
 from dgmm.model import em
 from dgmm.model.families import DegenerateCovarianceError
+from dgmm.model.kernels import complete_log_likelihood
 from dgmm.model.parameters import Parameters
+from dgmm.model.stack import Stack
+from dgmm.model.statistics import Statistics
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.events import IterationFinished, emit
 
 GENEROUS = 20.0
-"""A model leaves if it is not the best with so many times the gain that is predicted for it, or that it last had."""
+"""A model leaves if so many times its last gain, or the gain predicted for it, would not make it the best."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,28 +127,23 @@ def _advanced(
     return replace(runner, state=after, evaluated=evaluation.parameters, scores=scores_of(data, evaluation))
 
 
-def evaluate_each(
-    data: Data, models: Sequence[Parameters], reg_covar: float
-) -> list[Evaluation | DegenerateCovarianceError]:
-    """One E-step and M-step of each model in one pass, as `Data.expectation_maximization`, but each for itself.
+def evaluate_each(data: Data, models: Sequence[Parameters], reg_covar: float) -> list[Evaluation | Exception]:
+    """Make one E-step and M-step of each model in one pass, each for itself.
 
-    Where sums of some models have cancelled, a second pass takes those models' sums about their means. An M-step
-    without a positive definite covariance is its model's failure alone.
+    As `Data.expectation_maximization`; but where sums have cancelled, a second pass is for these models alone,
+    and an M-step without a positive definite covariance is its model's failure alone.
     """
     started = time.perf_counter()
     with single_threaded_blas():
         statistics, ready = data._expect(models, None)
-        found: list[Evaluation | DegenerateCovarianceError | None] = []
-        for index, own in enumerate(statistics):
-            found.append(_maximized(data, index, models[index], own, ready, reg_covar))
+        found = [_maximized(data, own, ready, index, reg_covar) for index, own in enumerate(statistics)]
         cancelled = [each is None for each in found]
         if any(cancelled):
-            again = list(compress(models, cancelled))
-            means = [em.update_means(own, data.moments.mean) for own in compress(statistics, cancelled)]
-            statistics, ready = data._expect(again, means)
-            numbers = list(compress(range(len(models)), cancelled))
-            for index, (number, own) in enumerate(zip(numbers, statistics, strict=True)):
-                found[number] = _maximized(data, index, models[number], own, ready, reg_covar)
+            again = list(compress(range(len(models)), cancelled))
+            means = [em.update_means(statistics[index], data.moments.mean) for index in again]
+            statistics, ready = data._expect([models[index] for index in again], means)
+            for position, (index, own) in enumerate(zip(again, statistics, strict=True)):
+                found[index] = _maximized(data, own, ready, position, reg_covar)
     seconds = time.perf_counter() - started
     return [
         replace(each, seconds=seconds) if isinstance(each, Evaluation) else each
@@ -151,12 +152,23 @@ def evaluate_each(
     ]
 
 
-def _maximized(data, index, model, own, ready, reg_covar) -> Evaluation | DegenerateCovarianceError | None:
+def _maximized(
+    data: Data, own: Statistics, ready: Stack, index: int, reg_covar: float
+) -> Evaluation | Exception | None:
+    """Make the M-step of a model, or give why there is none; None where its sums have cancelled."""
+    moments, model = data.moments, cast(Parameters, ready.models[index])
+    total = complete_log_likelihood(own, ready, index, moments.scatter)
+    if not np.isfinite(total):
+        return FloatingPointError(f"the log-likelihood is {total}: values overflow; scale the data")
+    arguments = (own, model.covariance_type, moments.mean, moments.scatter, reg_covar)
     try:
-        made = data._maximize_one(index, own, ready, reg_covar)
+        if ready.is_exact:
+            updated = em.update(*arguments)
+        else:
+            updated = em.update_unless_cancelled(*arguments, dtype=ready.dtype)
     except DegenerateCovarianceError as error:
         return error
-    return None if made is None else Evaluation(model, made[0], made[1], own, 0.0)
+    return None if updated is None else Evaluation(model, total / moments.weight, updated, own, 0.0)
 
 
 def drop_losers(runners: Sequence[Runner], criterion: str) -> list[Runner]:

@@ -21,13 +21,12 @@ from dgmm.data.source import DataError, Source
 from dgmm.fitting import corrected, loop
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data
-from dgmm.fitting.fit import Settings, Step, _best, run
+from dgmm.fitting.fit import Settings, Step, _best, _starts, run
 from dgmm.fitting.held_out import HeldOut, SplitData, mean_and_error, score
 from dgmm.fitting.loop import EM
 from dgmm.fitting.paths import PathSettings, find_starts
 from dgmm.fitting.race import Runner, race
 from dgmm.fitting.scores import score_models
-from dgmm.fitting.starts import start
 from dgmm.fitting.survey import Sample, survey
 from dgmm.passes.events import Event, InitializationStarted, PassFinished, emit, listening
 
@@ -186,9 +185,9 @@ def _fit_alone(data: Data, sample: Sample, settings: Settings, random_state: np.
     ended = []
     for initialization in range(settings.n_init):
         emit(InitializationStarted(initialization))
-        parameters = start(settings.method, settings.given, sample, data, random_state)
-        began = loop.begin(initialization, parameters, rule)
-        began = began if algorithm == "em" else corrected.begin(began)
+        offered = _starts(settings, sample, data, random_state)
+        began = [loop.begin(initialization, parameters, rule) for parameters in offered]
+        began = began if algorithm == "em" else [corrected.begin(each) for each in began]
         ended += run(data, [began], settings, step)
     return _best(ended)
 
@@ -221,7 +220,7 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
     common, runners = settings.common, swept.runners
     rule = common.rule_for(algorithm := common.algorithm_for(data.source.n_rows))
     reg_covar = common.method.reg_covar
-    starts = find_starts(_paths(settings, runners), sample, reg_covar)
+    starts = find_starts(_paths(settings, runners, data.source.n_rows), sample, reg_covar)
     for index, runner in enumerate(runners):
         parameters = starts.get((runner.covariance_type, runner.n_components))
         if runner.failure:
@@ -244,9 +243,9 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
         _score_ended(data, runners)
 
 
-def _paths(settings: SweepSettings, runners: Sequence[Runner]) -> list[PathSettings]:
+def _paths(settings: SweepSettings, runners: Sequence[Runner], n_rows: int) -> list[PathSettings]:
     """Give the paths on which starts are to be found: one for each covariance type."""
-    method = settings.common.method
+    method = settings.common.method_for(n_rows)
     wanted: dict[str, list[int]] = {}
     for runner in runners:
         if not runner.failure:
