@@ -6,6 +6,7 @@ import os
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
+from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +30,9 @@ from dgmm.passes.events import listening
 
 HELD_OUT = 0.1
 """Share of the rows that is held out by default, where that is the criterion."""
+
+PICTURE_ROWS = 20_000
+"""Rows that are kept for pictures."""
 
 TOLERANCE = 0.01
 """Nats a row within which a smaller mixture is called as good, by default."""
@@ -99,6 +103,14 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         Whether the best has the most components that were tried.
     n_passes_ : int
         Full passes over the data, for all models together.
+    pass_seconds_ : list of float
+        What each took.
+    seconds_ : float
+        What the whole sweep took.
+    seed_ : int
+        That every model started from.
+    sample_ : ndarray of shape (at most 20,000, n_features_in_)
+        Rows drawn at random from those that are fitted, for pictures.
     partial_ : bool
         Whether the sweep was interrupted: the attributes then tell of what was done until then.
     n_features_in_ : int
@@ -208,7 +220,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         source = open_to_fit(X, type(self).__name__, 1)
         weights = open_sample_weight(sample_weight, source)
         settings = self._settings(models, source.n_features, source.n_rows)
-        swept = begin(settings)
+        swept, started = begin(settings), perf_counter()
+        self.seed_ = settings.seed
         self.n_features_in_ = source.n_features
         if source.feature_names is not None:
             self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
@@ -216,9 +229,9 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
             with listening(VerbosePrinter(self.verbose, 10)):
                 sweep(source, weights, settings, swept)
         except KeyboardInterrupt:
-            self._set_fitted(swept, partial=True)
+            self._set_fitted(swept, perf_counter() - started, partial=True)
             raise
-        self._set_fitted(swept, partial=False)
+        self._set_fitted(swept, perf_counter() - started, partial=False)
         if self.best_index_ is None:
             failures = "; ".join(dict.fromkeys(runner.failure for runner in swept.runners))
             raise ValueError(f"No model could be fitted: {failures}")
@@ -301,13 +314,16 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
             int(seed),
         )
 
-    def _set_fitted(self, swept: Swept, *, partial: bool) -> None:
+    def _set_fitted(self, swept: Swept, seconds: float, *, partial: bool) -> None:
         runners = swept.runners
+        self.seconds_ = seconds
         self.partial_ = partial
         self.n_passes_ = swept.n_passes
         self.results_ = _table(runners)
         self.best_index_ = best_of(runners, self.criterion)
-        self._swept = swept
+        self.pass_seconds_ = swept.seconds_of_passes
+        if swept.sample is not None:
+            self.sample_ = replace(swept.sample, size=PICTURE_ROWS).drawn().values
         if self.best_index_ is None:
             return
         best = runners[self.best_index_]

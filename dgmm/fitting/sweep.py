@@ -77,7 +77,7 @@ class Swept:
     seconds_of_passes : list of float
         That each of them took.
     sample : Sample or None
-        Of the rows that are fitted.
+        Of the rows that are fitted; all of them, where they are not more.
     """
 
     runners: list[Runner]
@@ -187,7 +187,8 @@ def _fit_alone(data: Data, sample: Sample, settings: Settings, random_state: np.
         emit(InitializationStarted(initialization))
         offered = _starts(settings, sample, data, random_state)
         began = [loop.begin(initialization, parameters, rule) for parameters in offered]
-        began = began if algorithm == "em" else [corrected.begin(each) for each in began]
+        if algorithm != "em":
+            began = [cast(EM, corrected.begin(each)) for each in began]
         ended += run(data, [began], settings, step)
     return _best(ended)
 
