@@ -153,8 +153,8 @@ def _curves(sweep: Any) -> str:
     _zoom(sweep, close)
     close.set_title("Near the best", fontsize=11)
     caption = (
-        "Filled markers have converged, hollow ones left early or did not converge; the star is the best, the "
-        "ring the smallest mixture of its kind within the tolerance."
+        "Filled markers have converged, hollow ones left early or did not converge; the star is the best, "
+        "the ring the smallest mixture of its kind within the tolerance."
     )
     return f"<h2>How the models compare</h2>\n{_figure(figure, caption)}"
 
@@ -206,8 +206,8 @@ def _mixture(sweep: Any) -> str:
         parts.append(
             _figure(
                 figure,
-                "Overlap: the mean probability of the column's component for the rows of the row's component. "
-                "On the diagonal 1.00 means that its rows belong to no other.",
+                "Overlap: the mean probability of the column's component for the rows of the row's component; "
+                "on the diagonal 1.00 means that its rows belong to no other.",
             )
         )
     parts.append(_components(model, overlap, colors, names))
@@ -320,8 +320,8 @@ def _models(sweep: Any) -> str:
         out = results["dropped"][index] or results["failed"][index]
         classes.append("best" if index == sweep.best_index_ else "out" if out else "")
     note = (
-        "Log-likelihoods are in nats a row. Every figure is of the very parameters that the model ended with, "
-        "on all rows that were fitted. Grey models left the race or failed."
+        "Log-likelihoods are in nats a row. Every figure is of the very parameters that the model ended "
+        "with, on all rows that were fitted. Grey models left the race or failed."
     )
     table = _html_table([*columns.values(), "how it ended"], rows, classes, long_last=True)
     return f'<h2>All models</h2>\n<p class="note">{note}</p>\n{table}'

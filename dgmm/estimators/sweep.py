@@ -82,10 +82,10 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
     ----------
     results_ : dict of ndarray
         An entry for each model: ``n_components``, ``covariance_type``; ``log_likelihood``, and ``entropy`` of
-        the responsibilities, in nats a row; ``bic``, ``aic``, ``icl``; ``held_out`` and ``held_out_error``, the
-        mean log density of the held-out rows and its standard error, nats a row, NaN without such rows;
+        the responsibilities, nats a row; ``bic``, ``aic``, ``icl``; ``held_out`` and ``held_out_error``,
+        the mean log density of the held-out rows and its standard error, nats a row, NaN without such rows;
         ``n_parameters``; ``n_iter`` (with corrected EM, passes); ``passes`` that the model took part in;
-        ``converged``; ``dropped``, whether it left as it could not win; ``failed``; ``message``, how it ended.
+        ``converged``; ``dropped``, whether it left as it could not win; ``failed``; ``message``, its end.
         All figures are exact, and of the very parameters that the model ended with. Row weights count as so
         many rows.
     best_index_ : int

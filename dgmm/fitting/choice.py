@@ -105,8 +105,8 @@ def _sentences(runners: Sequence[Runner], best: int, criterion: str, tolerance: 
     )
     if found.at_edge:
         yield (
-            f"It is at the edge of the range: nothing above {_components(chosen.n_components)} was tried, and "
-            "more may be better still."
+            f"It is at the edge of the range: nothing above {_components(chosen.n_components)} was tried, "
+            "and more may be better still."
         )
     what = "held-out log-likelihood" if criterion == "held-out" else "log-likelihood"
     if found.smallest is not None and found.smallest != best:
@@ -119,7 +119,7 @@ def _sentences(runners: Sequence[Runner], best: int, criterion: str, tolerance: 
         yield f"Fewer components of the same kind lose more than {tolerance:g} nats a row of {what}."
     if found.elbow is not None:
         bend = runners[found.elbow]
-        yield f"The curve bends most (its elbow) at {_components(bend.n_components)}: more gain less and less."
+        yield f"The curve bends most (its elbow) at {_components(bend.n_components)}."
     if criterion != "held-out" and chosen.state is not None and chosen.state.history:
         left = chosen.state.history[-1].predicted_gain
         if not chosen.state.converged and np.isfinite(left) and left > resolution(chosen.scores.weight):

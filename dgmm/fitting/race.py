@@ -130,8 +130,8 @@ def _advanced(
 def evaluate_each(data: Data, models: Sequence[Parameters], reg_covar: float) -> list[Evaluation | Exception]:
     """Make one E-step and M-step of each model in one pass, each for itself.
 
-    As `Data.expectation_maximization`; but where sums have cancelled, a second pass is for these models alone,
-    and an M-step without a positive definite covariance is its model's failure alone.
+    As `Data.expectation_maximization`; but where sums have cancelled, a second pass is for these models
+    alone, and an M-step without a positive definite covariance is its model's failure alone.
     """
     started = time.perf_counter()
     with single_threaded_blas():
@@ -194,13 +194,13 @@ def _dropped(runner: Runner, criterion: str, best: float) -> Runner:
     behind = runner.scores.loss(criterion) - best
     return replace(
         runner,
-        dropped=f"Left after {runner.n_passes} passes: by {NAMES[criterion]} it is {behind:.6g} behind the best, and "
-        f"would be so with {gain:.2g} nats a row more.",
+        dropped=f"Left after {runner.n_passes} passes: by {NAMES[criterion]} it is {behind:.6g} behind the "
+        f"best, and would be behind with {gain:.2g} nats a row more.",
     )
 
 
 def possible_gain(history: Sequence[PassRecord]) -> float:
-    """Give more than a model is likely to gain still, nats a row; infinite before its second accepted pass."""
+    """Give more than a model is likely to gain still, nats a row; infinite before two accepted passes."""
     accepted = [record for record in history if record.accepted]
     if len(accepted) < 2:
         return float("inf")

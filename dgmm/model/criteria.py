@@ -18,6 +18,6 @@ def aic(log_likelihood: float, n_parameters: int) -> float:
 def icl(log_likelihood: float, n_parameters: int, n_rows: float, entropy: float) -> float:
     """Integrated completed likelihood (Biernacki, Celeux and Govaert 2000): BIC and twice the entropy.
 
-    ``log_likelihood`` and ``entropy`` of the responsibilities (see `dgmm.model.entropy`) in nats, of all rows.
+    ``log_likelihood`` and ``entropy`` of the responsibilities (see `dgmm.model.entropy`) in nats, of all.
     """
     return bic(log_likelihood, n_parameters, n_rows) + 2.0 * entropy
