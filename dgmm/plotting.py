@@ -145,7 +145,7 @@ def plot_criteria(
         covariance type within the sweep's tolerance. Held-out log-likelihoods have bars of a standard error.
     """
     ax = plt.gca() if ax is None else ax
-    criterion = sweep.criterion if criterion is None else criterion
+    criterion = str(sweep.criterion if criterion is None else criterion)
     results = sweep.results_
     values = results["held_out" if criterion == "held-out" else criterion]
     for covariance_type in dict.fromkeys(results["covariance_type"].tolist()):

@@ -22,13 +22,21 @@ from dgmm.report import source_facts, standard_deviations, with_deviation
 try:
     from matplotlib.figure import Figure
 
-    from dgmm.plotting import INK, component_colors, plot_criteria, plot_mixture, plot_responsibilities
+    from dgmm.plotting import (
+        INK,
+        component_colors,
+        plot_criteria,
+        plot_density,
+        plot_mixture,
+        plot_responsibilities,
+    )
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"The report of a sweep needs {error.name}: pip install 'dgmm[plot]'", name=error.name
     ) from error
 
 FEATURES_SHOWN = 8
+LIBRARIES = ("dgmm", "numpy", "scipy", "scikit-learn", "dask")
 MOST_OVERLAPS = 24
 """Components up to which their overlap is drawn."""
 
@@ -126,7 +134,7 @@ def render(sweep: Any, source: Source) -> str:
 def _head(sweep: Any, source: Source) -> str:
     n_models = len(sweep.results_["bic"])
     subtitle = (
-        f"{n_models} Gaussian mixtures fitted to {source.n_rows:,} rows of {source.n_features} features, "
+        f"{n_models} Gaussian mixtures fitted to {source.n_rows:,} rows × {source.n_features} features, "
         f"compared by {_name_of(sweep.criterion)}"
     )
     title = "Partial sweep" if sweep.partial_ else "Sweep"
@@ -165,6 +173,8 @@ def _zoom(sweep: Any, ax: Any) -> None:
     losses = np.sort(sign * sweep.results_[column])
     losses = losses[np.isfinite(losses)]
     near = losses[min(len(losses) - 1, max(3, len(losses) // 4))] - losses[0]
+    if sweep.criterion == "held-out":
+        near = max(near, 2.0 * float(sweep.results_["held_out_error"][sweep.best_index_]))
     if near > 0.0:
         low, high = losses[0] - 0.1 * near, losses[0] + 1.1 * near
         ax.set_ylim(*((low, high) if sign > 0 else (-high, -low)))
@@ -185,23 +195,23 @@ def _mixture(sweep: Any) -> str:
         figure = Figure(figsize=(10.6, 4.4), layout="constrained")
         left, right = figure.subplots(1, 2)
         (x, y), other = pairs[0], pairs[-1]
-        plot_mixture(model, rows, (x, y), ax=left, colors=colors)
+        _draw_pair(left, model, rows, (x, y), colors)
         left.set(xlabel=names[x], ylabel=names[y])
         if other == pairs[0]:
             plot_responsibilities(model, rows, other, ax=right, colors=colors)
-            what = "each row in the colours of the components that it may belong to"
+            what = "rows are in the colours of the components that they may belong to"
         else:
-            plot_mixture(model, rows, other, ax=right, colors=colors)
-            what = "and in two other features"
+            _draw_pair(right, model, rows, other, colors)
+            what = "in two other features"
         right.set(xlabel=names[other[0]], ylabel=names[other[1]])
         caption = (
-            f"Ellipses hold 68 % of their components, over the density of {len(rows):,} rows of the sample; "
-            f"on the right, {what}."
+            f"Ellipses hold 68 % of their components, over {len(rows):,} random rows; on the right, {what}."
         )
         parts.append(_figure(figure, caption))
     overlap = overlaps(model, rows)
     if 1 < len(overlap) <= MOST_OVERLAPS:
-        figure = Figure(figsize=(5.2, 4.4), layout="constrained")
+        side = 1.8 + 0.24 * len(overlap)
+        figure = Figure(figsize=(side + 0.4, side), layout="constrained")
         _draw_overlap(figure.subplots(), overlap)
         parts.append(
             _figure(
@@ -212,6 +222,12 @@ def _mixture(sweep: Any) -> str:
         )
     parts.append(_components(model, overlap, colors, names))
     return "\n".join(parts)
+
+
+def _draw_pair(ax: Any, model: Any, rows: NDArray[Any], pair: tuple[int, int], colors: Any) -> None:
+    """Draw ellipses over a density whose cells hold a few rows each."""
+    plot_density(rows[:, pair], ax=ax, bins=int(np.clip(0.8 * len(rows) ** 0.5, 20, 160)))
+    plot_mixture(model, None, pair, ax=ax, colors=colors)
 
 
 def telling_pairs(model: Any) -> list[tuple[int, int]]:
@@ -332,9 +348,7 @@ def _how(sweep: Any, source: Source) -> str:
     seconds = sum(sweep.pass_seconds_)
     rate = sweep.n_passes_ * source.n_rows / max(seconds, 1e-9)
     settings = ", ".join(f"{name}={value!r}" for name, value in sweep.get_params().items())
-    libraries = ", ".join(
-        f"{name} {version(name)}" for name in ("dgmm", "numpy", "scipy", "scikit-learn", "dask")
-    )
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     facts = [
         *source_facts(source),
         ("full passes", f"{sweep.n_passes_} for all models together"),
@@ -359,7 +373,9 @@ def _html_table(
     long_last: bool = False,
 ) -> str:
     """Lay out a table whose cells are HTML already."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    names = list(header)
+    kinds = [""] * (len(names) - 1) + [' class="text"' if long_last else ""]
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(names, kinds, strict=True))
     lines = []
     for number, cells in enumerate(rows):
         kinds = [""] * (len(cells) - 1) + [' class="text long"' if long_last else ""]
@@ -384,7 +400,8 @@ def svg_of(figure: Figure) -> str:
 
 
 def _feature_names(model: Any) -> list[str]:
-    return [str(name) for name in getattr(model, "feature_names_in_", range(model.n_features_in_))]
+    unnamed = [f"feature {number}" for number in range(model.n_features_in_)]
+    return [str(name) for name in getattr(model, "feature_names_in_", unnamed)]
 
 
 def _name_of(criterion: str) -> str:

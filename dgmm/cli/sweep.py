@@ -34,7 +34,7 @@ class Numbers(click.ParamType):
         try:
             for part in str(value).split(","):
                 first, *rest = [int(number) for number in part.split(":")]
-                last, step = (rest + [1])[:2] if rest else (first, 1)
+                last, step = [*rest, 1][:2] if rest else (first, 1)
                 if len(rest) > 2:
                     raise ValueError
                 numbers += range(first, last + 1, step)
@@ -138,7 +138,7 @@ def sweep(
     console().print(models(found))
     for sentence in found.advice_:
         click.echo(f"- {sentence}")
-    show(*[(path.suffix[1:], path) for path in written])
+    show(*[(path.stem, path) for path in written])
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
