@@ -216,8 +216,8 @@ def _mixture(sweep: Any) -> str:
         parts.append(
             _figure(
                 figure,
-                "Overlap: the mean probability of the column's component for the rows of the row's component; "
-                "on the diagonal 1.00 means that its rows belong to no other.",
+                "Overlap: the mean probability of one component (across) for the rows of another (down); on "
+                "the diagonal 1.00 means that its rows belong to no other.",
             )
         )
     parts.append(_components(model, overlap, colors, names))

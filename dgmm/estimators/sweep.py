@@ -50,7 +50,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
 
     Parameters
     ----------
-    n_components : int or sequence of int, default=range(1, 11)
+    n_components : int or sequence of int, default=1 to 10
         Numbers of components to try.
     covariance_type : str or sequence of {'full', 'tied', 'diag', 'spherical'}, default=all four
         Covariance types to try.
@@ -155,7 +155,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_components: Any = range(1, 11),
+        n_components: Any = tuple(range(1, 11)),
         *,
         covariance_type: Any = ("full", "tied", "diag", "spherical"),
         criterion: str = "bic",
