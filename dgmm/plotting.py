@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -212,7 +213,9 @@ def plot_responsibilities(
     rows = np.asarray(rows)
     rows = rows[:: max(1, -(-len(rows) // n_points))]
     directions = np.stack([_direction(feature, model.means_.shape[1]) for feature in features])
-    share = np.asarray(model.predict_proba(rows))
+    with warnings.catch_warnings():  # rows for a picture need no names of features
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        share = np.asarray(model.predict_proba(rows))
     color_of = component_colors(project(model, directions)[0][:, 0]) if colors is None else colors
     mixed = np.clip(share @ to_rgba_array(color_of)[:, :3], 0.0, 1.0)
     x, y = (rows @ directions.T).T

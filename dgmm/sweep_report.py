@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.source import Source
+from dgmm.model.densities import responsibilities
 from dgmm.report import source_facts, standard_deviations, with_deviation
 
 try:
@@ -257,7 +258,7 @@ def overlaps(model: Any, rows: NDArray[np.floating]) -> NDArray[np.floating]:
     ndarray of shape (n_components, n_components)
         Mean responsibility of component j for the rows of component i: rows sum to 1.
     """
-    share = np.asarray(model.predict_proba(rows))
+    share = responsibilities(model._parameters, rows)
     counts = np.maximum(share.sum(axis=0), np.finfo(float).tiny)
     return share.T @ share / counts[:, None]
 

@@ -2,11 +2,14 @@
 
 A model of K + 1 components starts from the best one of K, with the component split that gains most; on the
 way back a model of K starts from the best one of K + 1, with the two components merged that cost least.
+Starts from clusters compete with these, and the best few of each K go on: where K is too small for the rows
+there are many local optima, and the best of one K does not always lead to the best of the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,7 +17,7 @@ import numpy as np
 
 from dgmm.fitting.in_memory import Climb, InMemory, climb
 from dgmm.fitting.moves import best_splits, merge, merge_costs, split
-from dgmm.fitting.search import Rows, ShortRun
+from dgmm.fitting.search import Rows, ShortRun, best_of, move
 from dgmm.fitting.starts import Given, StartMethod, start
 from dgmm.fitting.survey import Sample
 from dgmm.model.families import DegenerateCovarianceError
@@ -30,6 +33,12 @@ SPLITS, MERGES = 2, 2
 
 STEPS, TOLERANCE = 15, 1e-4
 """The most EM steps from a move, and the gain in nats a row that ends them."""
+
+KEPT = 3
+"""Mixtures of a number of components that the path goes on from."""
+
+N_CLUSTERINGS, SHORT_RUNS = 2, 4
+"""Starts by k-means as scikit-learn has them, and short runs, for each number of components."""
 
 PATH_ROWS = 25_000
 """Rows that a path is walked on: moves need few rows to be compared."""
@@ -51,7 +60,7 @@ class PathSettings:
         Starts of this kind compete with those of the path; ``search`` for the short runs of
         `dgmm.fitting.search`.
     n_init : int
-        How many of them, for each number of components; twice as many short runs.
+        How many of them, for each number of components; so many times `SHORT_RUNS` short runs.
     reg_covar : float
     seed : int
     """
@@ -118,29 +127,76 @@ def walk(settings: PathSettings, sample: Sample) -> dict[int, Parameters]:
     dict of int to Parameters
         Lacks those numbers for which no start was found: components would have too few rows.
     """
-    data = InMemory.of(sample.values, sample.weights)
-    reg_covar, wanted = settings.reg_covar, settings.n_components
-    best: dict[int, Climb] = {}
+    rows = Rows(sample.values, sample.weights)
+    path = Path(settings.reg_covar, rows, InMemory.of(rows.values, rows.weights), {})
+    wanted = settings.n_components
+    with single_threaded_blas():
+        path.compete([single(settings.covariance_type, path.data.moments, settings.reg_covar)])
+        for n_components in wanted:
+            path.compete(_started(settings, sample, path.data, n_components))
+        path.walk(min(wanted), max(wanted))
+        for n_components in wanted:
+            path.move(n_components)
+        path.walk(min(wanted), max(wanted))
+    return {number: path.best[number][0].parameters for number in wanted if number in path.best}
 
-    def compete(parameters: Iterable[Parameters]) -> None:
-        for each in parameters:
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The best mixtures found so far, for each number of components.
+
+    Attributes
+    ----------
+    reg_covar : float
+    rows : Rows
+    data : InMemory
+        The same rows.
+    best : dict of int to list of Climb
+        At most `KEPT` different ones, the best first; filled as the path is walked.
+    """
+
+    reg_covar: float
+    rows: Rows
+    data: InMemory
+    best: dict[int, list[Climb]]
+
+    def compete(self, starts: Iterable[Parameters]) -> None:
+        """Take some EM steps from each of these, and keep the best."""
+        for parameters in starts:
             try:
-                found = climb(data, each, reg_covar, STEPS, TOLERANCE)
+                found = climb(self.data, parameters, self.reg_covar, STEPS, TOLERANCE)
             except DegenerateCovarianceError:
                 continue
-            before = best.get(each.n_components)
-            if before is None or found.log_likelihood > before.log_likelihood:
-                best[each.n_components] = found
+            self.keep(found)
 
-    with single_threaded_blas():
-        compete([single(settings.covariance_type, data.moments, reg_covar)])
-        for n_components in range(2, max(wanted) + 1):
-            compete(_grown(data, best.get(n_components - 1), reg_covar))
-            if n_components in wanted:
-                compete(_started(settings, sample, data, n_components))
-        for n_components in range(max(wanted) - 1, max(1, min(wanted) - 1), -1):
-            compete(_pruned(best.get(n_components + 1)))
-    return {n_components: best[n_components].parameters for n_components in wanted if n_components in best}
+    def keep(self, found: Climb) -> None:
+        """Keep a mixture if it is among the best of its number of components."""
+        number = found.parameters.n_components
+        self.best[number] = best_of([*self.best.get(number, []), found], KEPT)
+
+    def walk(self, fewest: int, most: int) -> None:
+        """Split components one by one, and merge them again."""
+        for number in range(2, most + 1):
+            for smaller in self.best.get(number - 1, []):
+                moves = best_splits(self.data, smaller.parameters, self.reg_covar)[:SPLITS]
+                self.compete(split(smaller.parameters, move) for move in moves)
+        for number in range(most - 1, max(1, fewest - 1), -1):
+            for larger in self.best.get(number + 1, []):
+                self.compete(_merged(larger.parameters))
+
+    def move(self, number: int) -> None:
+        """Merge two components of the best mixtures and split another, as long as it gains."""
+        for found in self.best.get(number, []) if number > 1 else []:
+            n_rows = len(self.rows.values)
+            self.keep(move(found, self.rows, reg_covar=self.reg_covar, n_rows=n_rows))
+
+
+def _merged(parameters: Parameters) -> Iterator[Parameters]:
+    """Merge the two components that it costs least to merge, and the next such."""
+    costs = merge_costs(parameters)
+    first, second = np.triu_indices(len(costs), 1)
+    for pair in np.argsort(costs[first, second], kind="stable")[:MERGES]:
+        yield merge(parameters, int(first[pair]), int(second[pair]))
 
 
 def single(covariance_type: str, moments: Moments, reg_covar: float) -> Parameters:
@@ -156,34 +212,20 @@ def single(covariance_type: str, moments: Moments, reg_covar: float) -> Paramete
     return Parameters.from_covariances(covariance_type, np.ones(1), moments.mean[None], covariances)
 
 
-def _grown(data: InMemory, smaller: Climb | None, reg_covar: float) -> Iterator[Parameters]:
-    """Split the best mixture of one component less."""
-    if smaller is not None:
-        for move in best_splits(data, smaller.parameters, reg_covar)[:SPLITS]:
-            yield split(smaller.parameters, move)
-
-
-def _pruned(larger: Climb | None) -> Iterator[Parameters]:
-    """Merge two components of the best mixture of one more."""
-    if larger is not None:
-        costs = merge_costs(larger.parameters)
-        first, second = np.triu_indices(len(costs), 1)
-        for pair in np.argsort(costs[first, second], kind="stable")[:MERGES]:
-            yield merge(larger.parameters, int(first[pair]), int(second[pair]))
-
-
 def _started(
     settings: PathSettings, sample: Sample, data: InMemory, n_components: int
 ) -> Iterator[Parameters]:
     """Start from clusters of the sample, or as is asked for."""
     method = StartMethod(settings.init_params, settings.covariance_type, n_components, settings.reg_covar)
     random_state = np.random.RandomState(settings.seed)
-    if settings.init_params != "search":
-        for _ in range(settings.n_init):
+    is_search = settings.init_params == "search"
+    if is_search:
+        method = replace(method, init_params="kmeans")
+    for _ in range(N_CLUSTERINGS * settings.n_init):
+        with suppress(DegenerateCovarianceError):
             yield start(method, Given(), sample, data, random_state)
-        return
-    for number in range(2 * settings.n_init):  # by turns on features of unit variance, and uncorrelated ones
-        run = ShortRun(method, number % 2, int(random_state.randint(2**31 - 1)), len(sample.values))
+    for number in range(SHORT_RUNS * settings.n_init if is_search else 0):
+        run = ShortRun(method, number, int(random_state.randint(2**31 - 1)), len(sample.values))
         found = run(Rows(sample.values, sample.weights))
         if found is not None:
             yield found.parameters
