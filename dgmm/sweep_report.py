@@ -74,7 +74,9 @@ td.text, th.text { text-align: left; } td.long { white-space: normal; min-width:
 """
 
 
-def write_report(sweep: Any, source: Source, folder: Path) -> list[Path]:
+def write_report(
+    sweep: Any, source: Source, folder: Path, feature_names: Sequence[str] | None = None
+) -> list[Path]:
     """Write what a sweep has found: its best model, the table of all, and a page to read.
 
     Parameters
@@ -85,6 +87,8 @@ def write_report(sweep: Any, source: Source, folder: Path) -> list[Path]:
         What it was fitted to.
     folder : Path
         Made if it is not there. Files in it that have the same names are replaced.
+    feature_names : sequence of str, optional
+        What the page calls the features. Default: as the rows name them.
 
     Returns
     -------
@@ -99,7 +103,7 @@ def write_report(sweep: Any, source: Source, folder: Path) -> list[Path]:
     table = folder / "results.csv"
     table.write_text(results_csv(sweep.results_), encoding="utf-8")
     page = folder / "report.html"
-    page.write_text(render(sweep, source), encoding="utf-8")
+    page.write_text(render(sweep, source, feature_names), encoding="utf-8")
     return [*written, table, page]
 
 
@@ -112,17 +116,19 @@ def results_csv(results: dict[str, NDArray[Any]]) -> str:
     return text.getvalue()
 
 
-def render(sweep: Any, source: Source) -> str:
+def render(sweep: Any, source: Source, feature_names: Sequence[str] | None = None) -> str:
     """Give the page as HTML.
 
     Parameters
     ----------
     sweep : GaussianMixtureSweep
     source : Source
+    feature_names : sequence of str, optional
     """
     parts = [_head(sweep, source)]
     if sweep.best_index_ is not None:
-        parts += [_curves(sweep), _mixture(sweep)]
+        names = _names_of_features(sweep) if feature_names is None else feature_names
+        parts += [_curves(sweep), _mixture(sweep, names)]
     parts += [_models(sweep), _how(sweep, source)]
     body = "\n".join(parts)
     title = f"Mixtures of {escape(source.name)}"
@@ -181,11 +187,10 @@ def _zoom(sweep: Any, ax: Any) -> None:
         ax.set_ylim(*((low, high) if sign > 0 else (-high, -low)))
 
 
-def _mixture(sweep: Any) -> str:
+def _mixture(sweep: Any, names: Sequence[str]) -> str:
     """Show the best mixture: ellipses, responsibilities, overlap and a table of components."""
     model, rows = sweep.best_estimator_, sweep.sample_
     colors = component_colors(model.means_[:, 0])
-    names = _feature_names(model)
     parts = ["<h2>The best mixture</h2>"]
     pairs = telling_pairs(model)
     if not pairs:
@@ -400,7 +405,7 @@ def svg_of(figure: Figure) -> str:
     return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
 
 
-def _feature_names(model: Any) -> list[str]:
+def _names_of_features(model: Any) -> list[str]:
     unnamed = [f"feature {number}" for number in range(model.n_features_in_)]
     return [str(name) for name in getattr(model, "feature_names_in_", unnamed)]
 

