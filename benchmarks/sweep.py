@@ -2,8 +2,8 @@
 
     python benchmarks/sweep.py [--rows 1000000] [--most 20] [--features 10] [--subset 4:full 8:diag]
 
-All models of the sweep share their passes. scikit-learn fits a subset of the grid, each with ``n_init=5``. Its
-time for the whole grid is extrapolated from these, in proportion to what a row costs (components times the size
+All models of the sweep share their passes. scikit-learn fits a subset of the grid, each with n_init=5. Its
+time for all is extrapolated from these, in proportion to what a row costs (components times the size
 of the product with a covariance), and the table says so. Log-likelihoods are of all rows.
 """
 
