@@ -1,4 +1,5 @@
 """The report of a sweep: what is in it, and that nothing comes from elsewhere."""
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 
 import csv
 import re

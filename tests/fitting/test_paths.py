@@ -1,4 +1,7 @@
 """Starts for all numbers of components at once."""
+# pyright: reportArgumentType=false, reportCallIssue=false
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +30,7 @@ def clusters(n_rows, n_clusters=5, seed=0):
 
 
 def settings_of(covariance_type, n_components, **own):
-    given = {"init_params": "search", "n_init": 1, "reg_covar": 1e-6, "seed": 0} | own
+    given: Any = {"init_params": "search", "n_init": 1, "reg_covar": 1e-6, "seed": 0} | own
     return PathSettings(covariance_type, tuple(n_components), **given)
 
 
