@@ -12,9 +12,10 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.commands import STARTS, main, show
+from dgmm.cli.commands import main, show
 from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.shell import INTERRUPTED, console, say
+from dgmm.estimators.gaussian_mixture import INIT_PARAMS
 from dgmm.fitting.scores import NAMES
 from dgmm.model.families import FAMILIES
 
@@ -78,7 +79,9 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     help="Share of the rows to score only. [default: 0.1 for that criterion, else 0]",
 )
 @click.option("--no-prune", is_flag=True, help="Fit models to the end that cannot win any more.")
-@click.option("--init", type=click.Choice(STARTS), help="How to start. [default: depends on the rows]")
+@click.option(
+    "--init", type=click.Choice(INIT_PARAMS), default="auto", show_default=True, help="How to start."
+)
 @click.option("--tol", type=click.FloatRange(0), help="Ends fits, nats a row. [default: depends on the rows]")
 @click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
@@ -99,7 +102,7 @@ def sweep(
     overwrite: bool,
     held_out: float | None,
     no_prune: bool,
-    init: str | None,
+    init: str,
     tol: float | None,
     seed: int | None,
     sample_rows: int | None,
@@ -118,7 +121,7 @@ def sweep(
         covariance_type=covariance,
         held_out="auto" if held_out is None else held_out,
         prune=not no_prune,
-        init_params=init or "auto",
+        init_params=init,
         tol="auto" if tol is None else tol,
         random_state=seed,
         sample_rows=sample_rows or "auto",
