@@ -3,8 +3,8 @@
 from importlib.metadata import version
 
 from dgmm.data import open_dataset
-from dgmm.estimators import GaussianMixture, MixtureWarning, load
+from dgmm.estimators import GaussianMixture, GaussianMixtureSweep, MixtureWarning, load
 
 __version__ = version("dgmm")
 
-__all__ = ["GaussianMixture", "MixtureWarning", "__version__", "load", "open_dataset"]
+__all__ = ["GaussianMixture", "GaussianMixtureSweep", "MixtureWarning", "__version__", "load", "open_dataset"]

@@ -221,14 +221,15 @@ def convert(*, cluster: Cluster, opening: dict[str, Any], data: str, out: str, o
 @click.option("-k", "--components", type=click.IntRange(1, 24), default=12, show_default=True)
 @on_a_cluster(workers=2)
 def demo(*, cluster: Cluster, out: Path, components: int) -> None:
-    """Fit a mixture to the brightest stars of Gaia DR3, and draw it."""
+    """Fit a mixture to the brightest stars of Gaia DR3, draw it, and compare mixtures of other sizes."""
     from dgmm import demo as gaia  # noqa: PLC0415 - it needs an extra
 
     with cluster.joined():
         model, picture = gaia.run(out, components)
+        page = gaia.choose(out)
     show(*report.model_facts(model))
     console().print(report.table(gaia.DESCRIPTION_COLUMNS, gaia.describe(model)))
-    show(("picture", picture), ("data", gaia.CREDIT))
+    show(("picture", picture), ("sweep", page), ("data", gaia.CREDIT))
 
 
 def open_for(mixture: Any, data: str, opening: dict[str, Any]) -> Source:
