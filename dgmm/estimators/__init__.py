@@ -1,6 +1,7 @@
 """The scikit-learn faces."""
 
+from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.load import load
 
-__all__ = ["GaussianMixture", "load"]
+__all__ = ["BayesianGaussianMixture", "GaussianMixture", "load"]

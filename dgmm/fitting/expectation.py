@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgmm.data.source import Source
-from dgmm.model import em
+from dgmm.fitting.objective import Likelihood, Objective, Step
 from dgmm.model.families import Array
 from dgmm.model.kernels import complete_log_likelihood, expect
 from dgmm.model.parameters import Parameters
@@ -50,7 +50,7 @@ class Evaluation:
     parameters : Parameters
         The model that went in.
     lower_bound : float
-        Its log-likelihood, nats a row (a unit of weight).
+        What the fit climbs, nats a row (a unit of weight): by EM, the log-likelihood of ``parameters``.
     updated : Parameters
         What the M-step makes of the statistics.
     statistics : Statistics
@@ -88,7 +88,11 @@ class Data:
     moments: Moments
 
     def expectation_maximization(self, models: Sequence[Parameters], reg_covar: float) -> list[Evaluation]:
-        """One E-step and M-step of each model, in one pass over the rows.
+        """Make one E-step and M-step of EM of each model: see `climb`."""
+        return self.climb(models, Likelihood(reg_covar))
+
+    def climb(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation]:
+        """Make one E-step and M-step of each model, in one pass over the rows.
 
         Where sums about the centre have cancelled, a second pass takes them about the components' means.
 
@@ -100,11 +104,11 @@ class Data:
         started = time.perf_counter()
         with single_threaded_blas():  # the M-step's factors have the same bits whatever the machine
             statistics, ready = self._expect(models, None)
-            found = self._maximize(models, statistics, ready, reg_covar)
+            found = self._maximize(models, statistics, ready, objective)
             if found is None:
-                means = [em.update_means(each, self.moments.mean) for each in statistics]
+                means = [objective.means_of_rows(each, self.moments.mean) for each in statistics]
                 statistics, ready = self._expect(models, means)
-                found = self._maximize(models, statistics, ready, reg_covar)
+                found = self._maximize(models, statistics, ready, objective)
         assert found is not None
         seconds = time.perf_counter() - started
         return [
@@ -124,7 +128,7 @@ class Data:
         models: Sequence[Parameters],
         statistics: Sequence[Statistics],
         ready: Stack,
-        reg_covar: float,
+        objective: Objective,
     ) -> list[tuple[float, Parameters]] | None:
         """Make lower bounds and M-steps; give None where sums about the centre have cancelled."""
         moments, found = self.moments, []
@@ -135,12 +139,11 @@ class Data:
                     f"the log-likelihood is {total}: values up to {moments.extent.max():.3g} from the mean "
                     "overflow; scale the data"
                 )
-            arguments = (own, model.covariance_type, moments.mean, moments.scatter, reg_covar)
             if ready.is_exact:
-                updated = em.update(*arguments)
+                updated = objective.update(own, model.covariance_type, moments)
             else:
-                updated = em.update_unless_cancelled(*arguments, dtype=ready.dtype)
+                updated = objective.update_unless_cancelled(own, model.covariance_type, moments, ready.dtype)
             if updated is None:
                 return None
-            found.append((total / moments.weight, updated))
+            found.append((objective.lower_bound(Step(model, updated, own, total, moments)), updated))
         return found
