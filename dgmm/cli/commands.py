@@ -58,6 +58,10 @@ def main(context: click.Context) -> None:
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
 @click.option("--reg-covar", type=click.FloatRange(0), default=1e-6, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
+@click.option("--bayesian", is_flag=True, help="Variational Bayes: -k is the most components.")
+@click.option(
+    "--concentration", type=click.FloatRange(0, min_open=True), help="Of the Dirichlet process; less: fewer."
+)
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @overwriting
 @reading_rows
@@ -73,6 +77,8 @@ def fit(
     overwrite: bool,
     init: str,
     seed: int | None,
+    bayesian: bool,
+    concentration: float | None,
     sample_rows: int | None,
     tol: float | None,
     **settings: Any,

@@ -11,6 +11,7 @@ from sklearn.mixture import BayesianGaussianMixture as SklearnBayesianGaussianMi
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from dgmm.data import DataError
 from dgmm.estimators.gaussian_mixture import FITTED, GaussianMixture
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.validation import check_belief
@@ -18,7 +19,7 @@ from dgmm.fitting.fit import Fit
 from dgmm.fitting.loop import EM
 from dgmm.fitting.objective import Belief, Evidence
 from dgmm.model.concentration import CONCENTRATIONS
-from dgmm.model.families import Array
+from dgmm.model.families import FAMILIES, Array
 from dgmm.model.variational import Posterior, Prior
 
 PRIOR_ATTRIBUTES = (
@@ -35,8 +36,8 @@ class BayesianGaussianMixture(Mixture):
     """Gaussian mixture whose posterior is found by variational inference, in the same passes as EM.
 
     A drop-in for `sklearn.mixture.BayesianGaussianMixture`: the same parameters, attributes and, on rows that
-    fit in memory, the same answer for the same seed; on all that `GaussianMixture` takes. Offered more components
-    than the rows have clusters, it leaves some without rows.
+    fit in memory, the same answer for the same seed; on all that `GaussianMixture` takes. Offered more
+    components than the rows have clusters, it leaves some without rows.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ class BayesianGaussianMixture(Mixture):
     tol : float or 'auto', default='auto'
         Plain steps end when the lower bound of all rows together changes by less than this, in nats;
         ``'auto'`` is 1e-3, as in scikit-learn, and of more than 250,000 rows 1e-3 for each 250,000. Corrected
-        steps end when all further ones are predicted to gain less than this, in nats a row; ``'auto'`` is 1e-6.
+        steps end when all further ones are predicted to gain less than this, in nats a row; ``'auto'`` is
+        1e-6.
     reg_covar : float, default=1e-6
         Added to the variances of each component's rows, in squared units of the data.
     max_iter : int, default=100
@@ -91,7 +93,7 @@ default='dirichlet_process'
         Expected ones.
     means_ : ndarray of shape (n_components, n_features)
     covariances_, precisions_, precisions_cholesky_ : ndarray
-        Shaped as in `GaussianMixture`. ``precisions_`` are expected ones, and ``covariances_`` their inverses.
+        Shaped as in `GaussianMixture`. ``precisions_`` are expected ones, ``covariances_`` their inverses.
     weight_concentration_ : tuple of two ndarrays, or ndarray, of shape (n_components,)
         Of the beta distributions of the sticks; or of the Dirichlet distribution.
     mean_precision_ : ndarray of shape (n_components,)
@@ -103,9 +105,9 @@ default='dirichlet_process'
         The priors, completed.
     elbo_ : float
         The complete lower bound of the log evidence, in nats, of all rows together: comparable between
-        priors, families and numbers of components. For diag and spherical the precisions' posterior is
-        scikit-learn's, whose bound is not the highest of these families. −inf where ``covariance_prior_`` is
-        singular.
+        priors and numbers of components, but not between covariance types, as those of tied, diag and
+        spherical keep scikit-learn's posterior, which is not the closest. −inf where ``covariance_prior_``
+        is singular.
     lower_bound_ : float
         The same without constants, as scikit-learn has it, in nats, of all rows together.
     lower_bounds_ : list of float
@@ -268,6 +270,25 @@ default='dirichlet_process'
             return tuple(np.asarray(concentrations, np.float64))
         return np.asarray(concentrations, np.float64)
 
-    def _loaded(self) -> None:
-        if hasattr(self, "weight_concentration_"):
-            self.weight_concentration_ = self._given_back(self.weight_concentration_)
+    def _check_loaded(self, path: str) -> None:
+        name, n_features = self.covariance_type, self.n_features_in_
+        n_components = len(self.weights_)
+        concentrations = CONCENTRATIONS[self.weight_concentration_prior_type].prior(1.0, n_components)
+        one = FAMILIES[name].covariance_shape(1, n_features)
+        shapes_and_least = {
+            "weight_concentration_": (concentrations.shape, 0.0),
+            "mean_precision_": ((n_components,), 0.0),
+            "degrees_of_freedom_": (() if name == "tied" else (n_components,), n_features - 1.0),
+            "weight_concentration_prior_": ((), 0.0),
+            "mean_precision_prior_": ((), 0.0),
+            "degrees_of_freedom_prior_": ((), n_features - 1.0),
+            "mean_prior_": ((n_features,), -np.inf),
+            "covariance_prior_": (one if name == "tied" else one[1:], -np.inf),
+        }
+        for attribute, (shape, least) in shapes_and_least.items():
+            values = np.asarray(getattr(self, attribute), np.float64)
+            if values.shape != shape:
+                raise DataError(f"{path} is damaged: {attribute} has the shape {values.shape}, not {shape}")
+            if not (np.isfinite(values) & (values > least)).all():
+                raise DataError(f"{path} is damaged: {attribute} holds values that no posterior has")
+        self.weight_concentration_ = self._given_back(self.weight_concentration_)

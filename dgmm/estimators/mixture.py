@@ -169,6 +169,15 @@ class Mixture(FittedMixture):
         self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
         self.stop_reason_ = "" if best.ending is None else best.ending.message
 
+    def _check_loaded(self, path: str) -> None:
+        """Check what a model file had for this class alone, and put it into its form.
+
+        Raises
+        ------
+        DataError
+            For values that no such mixture has.
+        """
+
     def to_sklearn(self) -> Any:
         """Give a fitted mixture of scikit-learn's that predicts the same.
 

@@ -272,15 +272,15 @@ class Belief:
         Raises
         ------
         ValueError
-            Where the covariance is to be that of rows, and they weigh a row or less.
+            Where the covariance is to be that of rows, and they weigh less than two rows.
         """
         mean = moments.mean if self.mean is None else self.mean
         covariance = self.covariance
         if covariance is None:
-            if moments.weight <= 1.0:
+            if moments.weight < 2.0:
                 raise ValueError(
-                    f"sample_weight sums to {moments.weight:.3g}, and the prior covariance is that of more "
-                    "than one row: weights count rows here, as the prior does; scale them, or give "
+                    f"sample_weight sums to {moments.weight:.3g}, and the prior covariance is that of two "
+                    "rows at least: weights count rows here, beside the prior; scale them, or give "
                     "covariance_prior"
                 )
             covariance = _as_one(self.covariance_type, moments.scatter / (moments.weight - 1.0))

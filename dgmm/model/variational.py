@@ -339,8 +339,8 @@ def bound_after(
 ) -> float:
     """Give scikit-learn's lower bound after an M-step: of the posterior that it made, nats.
 
-    The bound's expectations cancel against what the posterior was made of: what is left are the entropy of the
-    responsibilities and the posterior's normalizers. `Prior.constant` makes it complete.
+    The bound's expectations cancel against what the posterior was made of: what is left are the entropy
+    of the responsibilities and the posterior's normalizers. `Prior.constant` makes it complete.
 
     Parameters
     ----------
