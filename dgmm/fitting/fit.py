@@ -224,17 +224,18 @@ def _pass_over(
     after = [state if state.ending is not None else step(state, next(evaluations)) for state in states]
     for old, new in zip(states, after, strict=True):
         if new is not old:
-            _tell(old, new, settings.max_iter)
+            _tell(old, new, settings.max_iter, objective.bound_name)
     return after
 
 
-def _tell(before: EM, after: EM, max_iter: int) -> None:
+def _tell(before: EM, after: EM, max_iter: int, name: str) -> None:
     change = after.lower_bound - before.lower_bound
-    emit(IterationFinished(after.initialization, after.n_iter, max_iter, after.lower_bound, change))
+    emit(IterationFinished(after.initialization, after.n_iter, max_iter, after.lower_bound, change, name))
     if change < -1e-6:
         logger.warning(
-            "the log-likelihood fell by %.3g nats a row in iteration %d: reg_covar is not small beside the "
+            "the %s fell by %.3g nats a row in iteration %d: reg_covar is not small beside the "
             "narrowest component",
+            name,
             -change,
             after.n_iter,
         )

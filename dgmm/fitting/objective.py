@@ -6,7 +6,7 @@ A `Goal` is what the user wants, and becomes an `Objective` when the moments of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 import numpy as np
 
@@ -49,7 +49,15 @@ class Step:
 
 
 class Objective(Protocol):
-    """How models come from statistics, and how good they are."""
+    """How models come from statistics, and how good they are.
+
+    Attributes
+    ----------
+    bound_name : str
+        What the lower bound is called.
+    """
+
+    bound_name: ClassVar[str]
 
     def begin(
         self, covariance_type: str, counts: Array, means: Array, covariances: Array, weight: float
@@ -109,6 +117,8 @@ class Likelihood:
         Added to variances, in squared units of the data.
     """
 
+    bound_name: ClassVar[str] = "log-likelihood"
+
     reg_covar: float
 
     def objective(self, moments: Moments, algorithm: str) -> Likelihood:
@@ -167,6 +177,8 @@ class Evidence:
     weight : float
         Of all rows: statistics of a sample are scaled to it, beside the prior.
     """
+
+    bound_name: ClassVar[str] = "lower bound"
 
     prior: Prior
     reg_covar: float
