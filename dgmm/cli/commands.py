@@ -59,7 +59,11 @@ def main(context: click.Context) -> None:
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
 @click.option("--reg-covar", type=click.FloatRange(0), default=1e-6, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
-@click.option("--bayesian", is_flag=True, help="Variational Bayes: -k is the most components.")
+@click.option(
+    "--bayesian",
+    is_flag=True,
+    help="Variational Bayes: -k is the most components; the others end without rows.",
+)
 @click.option(
     "--concentration", type=click.FloatRange(0, min_open=True), help="Of the Dirichlet process; less: fewer."
 )
@@ -93,7 +97,7 @@ def fit(
     settings["tol"] = "auto" if tol is None else tol
     kind: Any = dgmm.GaussianMixture
     if bayesian:
-        kind = partial(dgmm.BayesianGaussianMixture, weight_concentration_prior=concentration)
+        kind = partial(dgmm.BayesianGaussianMixture, weight_concentration_prior=concentration, moves=True)
     model = kind(
         n_components=components,
         covariance_type=covariance,

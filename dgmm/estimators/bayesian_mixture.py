@@ -86,6 +86,10 @@ default='dirichlet_process'
         accepted only if the bound of all rows rises: see `GaussianMixture`.
     sample_rows : int or 'auto', default='auto'
         As for `GaussianMixture`.
+    moves : bool, default=False
+        Beyond scikit-learn: merge and delete components, and split one to fill another that has no rows, as
+        long as the lower bound of all rows rises; of more rows than the sample, first on the sample. Then
+        the number of components found hardly depends on the start.
 
     Attributes
     ----------
@@ -149,6 +153,7 @@ default='dirichlet_process'
             for name, allowed in GaussianMixture._parameter_constraints.items()
             if not name.endswith("_init") or name == "n_init"
         },
+        "moves": ["boolean"],
         "weight_concentration_prior_type": [StrOptions(set(CONCENTRATIONS))],
         "weight_concentration_prior": [None, Interval(Real, 0.0, None, closed="neither")],
         "mean_precision_prior": [None, Interval(Real, 0.0, None, closed="neither")],
@@ -179,6 +184,7 @@ default='dirichlet_process'
         verbose_interval: int = 10,
         algorithm: str = "em",
         sample_rows: int | str = "auto",
+        moves: bool = False,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -199,6 +205,7 @@ default='dirichlet_process'
         self.verbose_interval = verbose_interval
         self.algorithm = algorithm
         self.sample_rows = sample_rows
+        self.moves = moves
 
     def _goal(self, n_features: int) -> Belief:
         concentration, mean_precision = self.weight_concentration_prior, self.mean_precision_prior

@@ -21,7 +21,7 @@ from dgmm.fitting.objective import TOLERANCES, Goal
 from dgmm.fitting.starts import Given, StartMethod
 from dgmm.passes.events import listening
 
-OWN_PARAMETERS = ("algorithm", "sample_rows")
+OWN_PARAMETERS = ("algorithm", "sample_rows", "moves")
 """Parameters that scikit-learn's classes do not have."""
 
 OWN_STARTS = ("auto", "k-means||", "search")
@@ -135,6 +135,7 @@ class Mixture(FittedMixture):
             self.n_init,
             sample_rows or max(default_sample_rows(n_features), self.n_components),
             goal,
+            getattr(self, "moves", False),
         )
 
     def _given(self, n_features: int) -> Given:

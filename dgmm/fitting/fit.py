@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -13,14 +13,16 @@ import numpy as np
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
 from dgmm.fitting import corrected, loop
+from dgmm.fitting.bayesian_moves import GAIN, candidates, improve, rows_to_move_on
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.loop import EM, StoppingRule
-from dgmm.fitting.objective import Goal, Objective
+from dgmm.fitting.objective import Evidence, Goal, Objective
 from dgmm.fitting.search import search
 from dgmm.fitting.starts import Given, StartMethod, start, with_given
 from dgmm.fitting.survey import Sample, survey
 from dgmm.model.parameters import Parameters
+from dgmm.model.variational import Posterior
 from dgmm.passes.events import (
     Event,
     InitializationFinished,
@@ -35,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 SAMPLE_ROWS = 250_000
 SAMPLE_BYTES = 2**28
+
+MOVE_PASSES = 3
+"""Passes after which a move of components must have gained."""
 
 Step = Callable[[EM, Evaluation], EM]
 
@@ -60,6 +65,8 @@ class Settings:
         to find starts, and for corrected EM.
     goal : Goal
         What the fit climbs.
+    moves : bool
+        Whether components are moved too, as `dgmm.fitting.bayesian_moves` does; of variational Bayes only.
     """
 
     method: StartMethod
@@ -70,6 +77,7 @@ class Settings:
     n_init: int
     sample_rows: int
     goal: Goal
+    moves: bool = False
 
     def algorithm_for(self, n_rows: int) -> str:
         """Give the algorithm for so many rows: ``em`` or ``corrected``."""
@@ -163,6 +171,8 @@ def fit(
                 began = [loop.begin(initialization, resumed.parameters, rule, resumed.lower_bound)]
             else:
                 offered = _starts(settings, found.sample, data, random_state, objective)
+                if settings.moves and not is_small:
+                    offered = [_improved(each, settings, found.sample, data) for each in offered]
                 began = [loop.begin(initialization, parameters, rule) for parameters in offered]
             return began if algorithm == "em" else [corrected.begin(each) for each in began]
 
@@ -171,7 +181,10 @@ def fit(
             ended = [run(data, [begun(i)], settings, step, objective)[0] for i in initializations]
         else:
             ended = run(data, [begun(i) for i in initializations], settings, step, objective)
-    best = _best(ended)
+        best = _best(ended)
+        if settings.moves and rule.max_iter > 0:
+            offered = [_improved(best.parameters, settings, found.sample, data)] if is_small else []
+            best = _moved(best, offered, settings=settings, sample=found.sample, data=data, step=step)
     if best.ending is not None:
         logger.info("%s", best.ending.message)
     return Fit(best, n_survey_passes if is_small else _count(passes), objective)
@@ -190,6 +203,48 @@ def _starts(
         candidates = search(method, sample, random_state)
         return [with_given(objective.adopt(found, data.moments.weight), given) for found in candidates]
     return [start(replace(method, objective=objective), given, sample, data, random_state)]
+
+
+def _improved(start: Parameters, settings: Settings, sample: Sample, data: Data) -> Parameters:
+    """Move components of a start as the sample, for itself, says."""
+    rows = rows_to_move_on(sample)
+    objective = cast(Evidence, settings.goal.objective(data.moments, "corrected"))
+    own = replace(objective, weight=rows.moments.weight)
+    found = improve(rows, own.adopt(start, own.weight), own)
+    return objective.adopt(found, objective.weight)
+
+
+def _moved(
+    best: EM,
+    offered: Sequence[Parameters],
+    *,
+    settings: Settings,
+    sample: Sample,
+    data: Data,
+    step: Step,
+) -> EM:
+    """Move components as long as the lower bound of all rows rises: the moves of a round share its passes.
+
+    ``offered`` are the moves of the first round, or none.
+    """
+    algorithm = settings.algorithm_for(data.source.n_rows)
+    objective = cast(Evidence, settings.goal.objective(data.moments, algorithm))
+    rule, rows = settings.rule_for(algorithm, objective.weight), rows_to_move_on(sample)
+    while True:
+        offered = offered or list(candidates(cast(Posterior, best.parameters), objective, rows))
+        tried = [loop.begin(best.initialization, each, rule) for each in offered]
+        tried = tried if algorithm == "em" else [corrected.begin(each) for each in tried]
+        for _ in range(MOVE_PASSES):
+            tried = _pass_over(data, tried, settings, step, objective)
+        winner = max(tried, key=_lower_bound, default=best)
+        if winner.lower_bound <= best.lower_bound + GAIN / objective.weight:
+            return best
+        (winner,) = run(data, [[winner]], settings, step, objective)
+        history = [
+            replace(each, accepted=each.accepted and each.log_likelihood >= best.lower_bound)
+            for each in winner.history
+        ]
+        best, offered = replace(winner, history=(*best.history, *history)), ()
 
 
 def run(

@@ -147,7 +147,8 @@ class Posterior(Parameters):
         degrees_of_freedom = np.asarray(prior.degrees_of_freedom + _shared(name, counts))
         share = counts * prior.mean_precision / mean_precision
         scatter = _expand(_shared(name, counts), covariances) * covariances
-        scatter = prior.covariance + scatter + _BETWEEN[name](share, means - prior.mean)
+        apart = between(name, share, means - prior.mean)
+        scatter = prior.covariance + scatter + (apart.mean(axis=0) if name == "tied" else apart)
         expected = scatter / _expand(degrees_of_freedom, scatter)
         concentration = prior.weights.posterior(prior.concentration, counts)
         return cls(
@@ -193,13 +194,27 @@ def _expand(values: Array, covariances: Array) -> Array:
     return np.reshape(values, np.shape(values) + (1,) * (covariances.ndim - np.ndim(values)))
 
 
-_BETWEEN: dict[str, Callable[[Array, Array], Array]] = {
-    "full": lambda share, gaps: share[:, None, None] * gaps[:, :, None] * gaps[:, None, :],
-    "tied": lambda share, gaps: (share * gaps.T) @ gaps / len(gaps),
-    "diag": lambda share, gaps: share[:, None] * gaps**2,
-    "spherical": lambda share, gaps: share * (gaps**2).mean(axis=1),
+_OUTER: dict[str, Callable[[Array], Array]] = {
+    "full": lambda gaps: gaps[:, :, None] * gaps[:, None, :],
+    "tied": lambda gaps: gaps[:, :, None] * gaps[:, None, :],
+    "diag": lambda gaps: gaps**2,
+    "spherical": lambda gaps: (gaps**2).mean(axis=1),
 }
-"""Scatter between components' means and the prior's, gaps (K, D), as covariances of each family."""
+
+
+def between(covariance_type: str, shares: Array, gaps: Array) -> Array:
+    """Give scatter between points as covariances of a family, one for each component, for tied too.
+
+    Parameters
+    ----------
+    covariance_type : str
+    shares : ndarray of shape (K,)
+        Rows at each point.
+    gaps : ndarray of shape (K, D)
+        From there to another.
+    """
+    squares = _OUTER[covariance_type](gaps)
+    return _expand(shares, squares) * squares
 
 
 def log_wishart_normalizer(
