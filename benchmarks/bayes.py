@@ -158,13 +158,14 @@ def quiet(rows: np.ndarray, **parameters: Any) -> BayesianGaussianMixture:
 
 
 def passes(limit_passes: int) -> None:
-    """Count the passes on the Gaia stars until the bound is near its limit, from the same start."""
+    """Count the passes on the Gaia stars until the bound is near its limit."""
     rows = read_stars()
     own: dict[str, Any] = {"n_components": 12, "random_state": 0, "sample_rows": 100_000}
     plain = quiet(rows, **own, tol=0.0, max_iter=limit_passes)
-    corrected = quiet(rows, **own, algorithm="corrected", tol=1e-7, max_iter=100)
+    own |= {"algorithm": "corrected", "tol": 1e-7, "max_iter": 100}
+    corrected, moved = quiet(rows, **own), quiet(rows, **own, moves=True)
     table = []
-    for name, fitted in (("plain", plain), ("corrected", corrected)):
+    for name, fitted in (("plain", plain), ("corrected", corrected), ("corrected, moves", moved)):
         bounds = np.maximum.accumulate(fitted.lower_bounds_) / len(rows)
         # Plain bounds are of what a step makes, the others of what goes into a pass: within a step's gain.
         for label, limit in (("plain's", plain), ("its own", fitted)):

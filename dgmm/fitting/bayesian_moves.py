@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.fitting.in_memory import Climb, InMemory, ascend
 from dgmm.fitting.moves import best_splits, merge_costs
@@ -112,7 +113,7 @@ def rows_of_components(prior: Prior, posterior: Posterior) -> Array:
     return np.maximum(posterior.mean_precision - prior.mean_precision, 0.0)
 
 
-def _only(posterior: Posterior, which: Sequence[int] | Array) -> Parameters:
+def _only(posterior: Posterior, which: NDArray[np.intp]) -> Parameters:
     """Give the mixture of some components, as of highest likelihood."""
     weights = posterior.weights[which] / posterior.weights[which].sum()
     tied = posterior.covariance_type == "tied"

@@ -233,7 +233,8 @@ def _moved(
     while True:
         offered = offered or list(candidates(cast(Posterior, best.parameters), objective, rows))
         tried = [loop.begin(best.initialization, each, rule) for each in offered]
-        tried = tried if algorithm == "em" else [corrected.begin(each) for each in tried]
+        if algorithm == "corrected":
+            tried = [cast(EM, corrected.begin(each)) for each in tried]
         for _ in range(MOVE_PASSES):
             tried = _pass_over(data, tried, settings, step, objective)
         winner = max(tried, key=_lower_bound, default=best)
@@ -283,7 +284,7 @@ def _pass_over(
     return after
 
 
-def _tell(before: EM, after: EM, max_iter: int, name: str) -> None:
+def _tell(before: EM, after: EM, max_iter: int, name: str = "log-likelihood") -> None:
     change = after.lower_bound - before.lower_bound
     emit(IterationFinished(after.initialization, after.n_iter, max_iter, after.lower_bound, change, name))
     if change < -1e-6:

@@ -1,4 +1,5 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportPrivateImportUsage=false
 """The same seed gives scikit-learn's answer; and what goes beyond it."""
 
 import re
@@ -25,8 +26,8 @@ NUMBERS = (
     *("weight_concentration_prior_", "mean_precision_prior_", "mean_prior_"),
     *("degrees_of_freedom_prior_", "covariance_prior_"),
 )
-IRIS = load_iris().data
-BLOBS = make_blobs(400, centers=3, n_features=2, random_state=1)[0]
+IRIS = np.asarray(load_iris().data)
+BLOBS = np.asarray(make_blobs(400, centers=3, n_features=2, random_state=1)[0])
 
 quietly = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -45,10 +45,8 @@ def test_a_merge_is_the_posterior_of_all_their_rows(covariance_type, kind):
 
     def posterior_of(parts):
         covariances = np.stack([np.cov(part.T, bias=True) for part in parts])
-        if covariance_type == "spherical":
-            variances = np.einsum("kii->k", covariances) / 2
         own = (
-            variances
+            np.einsum("kii->k", covariances) / 2
             if covariance_type == "spherical"
             else naive.covariances_of(covariance_type, covariances)
         )

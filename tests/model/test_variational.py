@@ -102,9 +102,8 @@ def expected_log_density(posterior, rows):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_log_densities_and_the_two_bounds_agree_with_what_is_written_out(covariance_type, kind, weighted):
     prior, rows, moments, posterior, step = problem(covariance_type, kind, 200, weighted=weighted)
-    for _ in range(2):
-        statistics, value, updated = step(posterior)
-        posterior, before = updated, posterior
+    before = step(posterior)[2]
+    statistics, value, updated = step(before)
     joint = expected_log_density(before, rows)
     own = np.stack([before.log_constants[k] - 0.5 * _squares(before, rows, k) for k in range(3)], axis=1)
     np.testing.assert_allclose(own, joint, rtol=1e-12)
@@ -147,8 +146,9 @@ def test_the_complete_bound_is_an_average_over_the_posterior(covariance_type, ki
         total += dirichlet(before).logpdf(weights.T) - dirichlet(concentration).logpdf(weights.T)
         log_weights = np.log(weights)
     else:
-        sticks = np.clip(generator.beta(*concentration, (draws, 3)), 1e-300, 1 - 1e-16)
-        total += (beta(*before).logpdf(sticks) - beta(*concentration).logpdf(sticks)).sum(axis=1)
+        sticks = np.clip(generator.beta(concentration[0], concentration[1], (draws, 3)), 1e-300, 1 - 1e-16)
+        own_beta, first_beta = tuple(concentration), tuple(before)
+        total += (beta.logpdf(sticks, *first_beta) - beta.logpdf(sticks, *own_beta)).sum(axis=1)
         left = np.cumsum(np.log1p(-sticks), axis=1)
         log_weights = np.log(sticks) + np.column_stack([np.zeros(draws), left[:, :-1]])
     total += log_weights @ share.sum(axis=0)
