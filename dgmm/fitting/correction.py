@@ -64,7 +64,10 @@ class CorrectedSteps:
             calibrate = None
             if known is not None:
                 calibrate = Calibration.measured(
-                    sample.of(known), evaluation.statistics.of(known), covariance_type, self.objective.reg_covar
+                    sample.of(known),
+                    evaluation.statistics.of(known),
+                    covariance_type,
+                    self.objective.reg_covar,
                 )
             while made < n_steps and calibrate is not None:
                 ready = self._stack(parameters, references)

@@ -10,6 +10,7 @@ import numpy as np
 
 from dgmm.data.source import Source
 from dgmm.fitting.objective import Likelihood, Objective, Step
+from dgmm.model import em
 from dgmm.model.families import Array
 from dgmm.model.kernels import complete_log_likelihood, expect
 from dgmm.model.parameters import Parameters
@@ -57,6 +58,8 @@ class Evaluation:
         Of all rows.
     seconds : float
         That the pass took.
+    promised : float or None
+        See `promised_gain`; None for that of EM.
     """
 
     parameters: Parameters
@@ -64,10 +67,13 @@ class Evaluation:
     updated: Parameters
     statistics: Statistics
     seconds: float
+    promised: float | None = None
 
     @property
     def promised_gain(self) -> float:
-        """What an EM step gains at the least, nats a row."""
+        """What an M-step gains at the least, nats a row."""
+        if self.promised is not None:
+            return self.promised
         return em.promised_gain(self.parameters, self.updated)
 
 
@@ -112,8 +118,15 @@ class Data:
         assert found is not None
         seconds = time.perf_counter() - started
         return [
-            Evaluation(model, lower_bound, updated, own, seconds)
-            for model, own, (lower_bound, updated) in zip(models, statistics, found, strict=True)
+            Evaluation(
+                made.evaluated,
+                objective.lower_bound(made),
+                made.updated,
+                made.statistics,
+                seconds,
+                objective.promised_gain(made),
+            )
+            for made in found
         ]
 
     def _expect(
@@ -129,8 +142,8 @@ class Data:
         statistics: Sequence[Statistics],
         ready: Stack,
         objective: Objective,
-    ) -> list[tuple[float, Parameters]] | None:
-        """Make lower bounds and M-steps; give None where sums about the centre have cancelled."""
+    ) -> list[Step] | None:
+        """Make M-steps; give None where sums about the centre have cancelled."""
         moments, found = self.moments, []
         for index, (model, own) in enumerate(zip(models, statistics, strict=True)):
             total = complete_log_likelihood(own, ready, index, moments.scatter)
@@ -145,5 +158,5 @@ class Data:
                 updated = objective.update_unless_cancelled(own, model.covariance_type, moments, ready.dtype)
             if updated is None:
                 return None
-            found.append((objective.lower_bound(Step(model, updated, own, total, moments)), updated))
+            found.append(Step(model, updated, own, total, moments))
         return found

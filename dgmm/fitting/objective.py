@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.model import em, variational
 from dgmm.model.families import Array
@@ -59,6 +60,11 @@ class Objective(Protocol):
 
     bound_name: ClassVar[str]
 
+    @property
+    def reg_covar(self) -> float:
+        """Added to variances, in squared units of the data."""
+        ...
+
     def begin(
         self, covariance_type: str, counts: Array, means: Array, covariances: Array, weight: float
     ) -> Parameters:
@@ -83,11 +89,15 @@ class Objective(Protocol):
         """Give the means of the components' rows: exact where their variances have cancelled; (K, D)."""
         ...
 
-    def plausible(self, statistics: Statistics, smallest: float) -> Statistics | None:
-        """Give statistics that rows can have, near estimated ones; None where there are none.
+    def known(self, counts: Array, smallest: float) -> NDArray[np.bool_] | None:
+        """Tell which components a sample knows, from their counts (K,) there; None where it knows too few.
 
-        ``smallest`` is the weight of a row.
+        ``smallest`` is the count that a covariance needs.
         """
+        ...
+
+    def promised_gain(self, step: Step) -> float | None:
+        """Give what the M-step gains at the least, nats a row; None for that of EM."""
         ...
 
     def lower_bound(self, step: Step) -> float:
@@ -154,9 +164,13 @@ class Likelihood:
         """Give the means."""
         return em.update_means(statistics, centre)
 
-    def plausible(self, statistics: Statistics, smallest: float) -> Statistics | None:
-        """Every component must have more than a row."""
-        return statistics if (statistics.counts > smallest).all() else None
+    def known(self, counts: Array, smallest: float) -> NDArray[np.bool_] | None:
+        """All components, or none."""
+        enough = counts >= smallest
+        return enough if enough.all() else None
+
+    def promised_gain(self, step: Step) -> None:
+        """Leave it to `dgmm.model.em.promised_gain`."""
 
     def lower_bound(self, step: Step) -> float:
         """Log-likelihood of the model that went in."""
@@ -223,27 +237,16 @@ class Evidence:
         """Give the means."""
         return variational.update_means(statistics, centre)
 
-    def plausible(self, statistics: Statistics, smallest: float) -> Statistics | None:
-        """A component with less than a row has none: its posterior is the prior."""
-        kept = (statistics.counts > smallest).astype(float)
-        return Statistics(
-            kept * statistics.counts,
-            kept[:, None] * statistics.sums,
-            kept[:, None] * statistics.scatter,
-            statistics.references,
-            statistics.log_likelihood,
-        )
+    def known(self, counts: Array, smallest: float) -> NDArray[np.bool_] | None:
+        """Tell which have rows enough; the others keep what a pass said of them."""
+        enough = counts >= smallest
+        return enough if enough.any() else None
 
-    def lower_bound(self, step: Step) -> float:
-        """Lower bound of the evidence by the posterior that went in."""
-        posterior, weight = cast(Posterior, step.evaluated), step.moments.weight
-        return variational.bound(self.prior, posterior, step.log_likelihood, weight) / weight
+    def promised_gain(self, step: Step) -> float:
+        """Give what the M-step adds to the bound at the responsibilities of the E-step before it."""
+        return self._after(step) - self.lower_bound(step)
 
-
-class EvidenceAfter(Evidence):
-    """Variational Bayes as scikit-learn's: the lower bound is that of the posterior that the M-step made."""
-
-    def lower_bound(self, step: Step) -> float:
+    def _after(self, step: Step) -> float:
         """Lower bound by the updated posterior, at the responsibilities of the one before."""
         value = variational.bound_after(
             cast(Posterior, step.evaluated),
@@ -254,6 +257,23 @@ class EvidenceAfter(Evidence):
             total_scatter=step.moments.scatter,
         )
         return value / step.moments.weight
+
+    def lower_bound(self, step: Step) -> float:
+        """Lower bound of the evidence by the posterior that went in."""
+        posterior, weight = cast(Posterior, step.evaluated), step.moments.weight
+        return variational.bound(self.prior, posterior, step.log_likelihood, weight) / weight
+
+
+class EvidenceAfter(Evidence):
+    """Variational Bayes as scikit-learn's: the lower bound is that of the posterior that the M-step made."""
+
+    def promised_gain(self, step: Step) -> float:
+        """Give nothing: the bound has it already."""
+        return 0.0
+
+    def lower_bound(self, step: Step) -> float:
+        """Lower bound by the updated posterior, at the responsibilities of the one before."""
+        return self._after(step)
 
 
 @dataclass(frozen=True, eq=False)

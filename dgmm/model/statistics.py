@@ -59,7 +59,6 @@ class Statistics:
             factor * self.log_likelihood,
         )
 
-
     def of(self, components: NDArray[np.bool_]) -> Statistics:
         """Give the statistics of some components."""
         return replace(
