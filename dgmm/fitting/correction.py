@@ -69,7 +69,7 @@ class CorrectedSteps:
                     covariance_type,
                     self.objective.reg_covar,
                 )
-            while made < n_steps and calibrate is not None:
+            while made < n_steps and known is not None and calibrate is not None:
                 ready = self._stack(parameters, references)
                 if references is None and ready.centred:
                     break  # its sums would be about other points than the calibration
