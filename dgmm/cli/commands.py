@@ -50,7 +50,7 @@ def main(context: click.Context) -> None:
 @click.option(
     "--tol",
     type=click.FloatRange(0),
-    help="Ends the fit, nats a row (--bayesian with em: of all rows).  [default: 1e-3 by em, 1e-6 by corrected]",
+    help="Ends the fit, nats a row (em with --bayesian: of all).  [default: 1e-3 by em, 1e-6 by corrected]",
 )
 @click.option(
     "--algorithm", type=click.Choice(ALGORITHMS), default="auto", show_default=True, help="See the README."
@@ -84,7 +84,6 @@ def fit(
     seed: int | None,
     bayesian: bool,
     concentration: float | None,
-    tol: float | None,
     sample_rows: int | None,
     tol: float | None,
     **settings: Any,
@@ -94,7 +93,6 @@ def fit(
     source = dgmm.open_dataset(data, **opening)
     if concentration is not None and not bayesian:
         raise click.UsageError("--concentration is of a prior: give --bayesian too")
-    settings["tol"] = "auto" if tol is None else tol
     kind: Any = dgmm.GaussianMixture
     if bayesian:
         kind = partial(dgmm.BayesianGaussianMixture, weight_concentration_prior=concentration, moves=True)

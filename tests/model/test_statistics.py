@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dgmm.model import kernels
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import stack_models
-from dgmm.model.statistics import Moments
+from dgmm.model.statistics import Moments, Statistics
 from tests.model import naive
 
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
