@@ -183,11 +183,12 @@ def test_moments_of_nothing():
 
 def test_some_components_are_taken_and_put_back():
     generator = np.random.default_rng(0)
-    parts = [generator.normal(size=shape) for shape in ((3,), (3, 2), (3, 3), (3, 2))]
-    statistics, chosen = Statistics(*parts, 1.5), np.array([True, False, True])
+    counts, sums, scatter = (generator.normal(size=shape) for shape in ((3,), (3, 2), (3, 3)))
+    statistics = Statistics(counts, sums, scatter, np.zeros((3, 2)), 1.5)
+    chosen = np.array([True, False, True])
     some = statistics.of(chosen)
-    np.testing.assert_array_equal(some.sums, parts[1][[0, 2]])
+    np.testing.assert_array_equal(some.sums, sums[[0, 2]])
     doubled = statistics.replaced(chosen, 2.0 * some)
-    np.testing.assert_array_equal(doubled.counts, parts[0] * [2, 1, 2])
-    np.testing.assert_array_equal(doubled.scatter, parts[2] * np.array([[2], [1], [2]]))
+    np.testing.assert_array_equal(doubled.counts, counts * [2, 1, 2])
+    np.testing.assert_array_equal(doubled.scatter, scatter * np.array([[2], [1], [2]]))
     assert doubled.log_likelihood == 1.5
