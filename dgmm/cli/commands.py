@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
@@ -49,7 +50,7 @@ def main(context: click.Context) -> None:
 @click.option(
     "--tol",
     type=click.FloatRange(0),
-    help="Ends the fit, nats a row.  [default: 1e-3 by em, 1e-6 by corrected]",
+    help="Ends the fit, nats a row (em with --bayesian: of all).  [default: 1e-3 by em, 1e-6 by corrected]",
 )
 @click.option(
     "--algorithm", type=click.Choice(ALGORITHMS), default="auto", show_default=True, help="See the README."
@@ -58,6 +59,14 @@ def main(context: click.Context) -> None:
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
 @click.option("--reg-covar", type=click.FloatRange(0), default=1e-6, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
+@click.option(
+    "--bayesian",
+    is_flag=True,
+    help="Variational Bayes: -k is the most components; the others end without rows.",
+)
+@click.option(
+    "--concentration", type=click.FloatRange(0, min_open=True), help="Of the Dirichlet process; less: fewer."
+)
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @overwriting
 @reading_rows
@@ -73,6 +82,8 @@ def fit(
     overwrite: bool,
     init: str,
     seed: int | None,
+    bayesian: bool,
+    concentration: float | None,
     sample_rows: int | None,
     tol: float | None,
     **settings: Any,
@@ -80,8 +91,13 @@ def fit(
     """Fit a mixture to DATA and write it to a model file."""
     check_target(out, (".npz",), overwrite=overwrite)
     source = dgmm.open_dataset(data, **opening)
-    model = dgmm.GaussianMixture(
-        components,
+    if concentration is not None and not bayesian:
+        raise click.UsageError("--concentration is of a prior: give --bayesian too")
+    kind: Any = dgmm.GaussianMixture
+    if bayesian:
+        kind = partial(dgmm.BayesianGaussianMixture, weight_concentration_prior=concentration, moves=True)
+    model = kind(
+        n_components=components,
         covariance_type=covariance,
         init_params=init,
         random_state=seed,
@@ -139,18 +155,17 @@ def predict(
 @reading_rows
 @on_a_cluster()
 def score(*, cluster: Cluster, opening: dict[str, Any], model: str, data: str) -> None:
-    """Print how well a model describes DATA: log-likelihood, BIC and AIC."""
+    """Print how well a model describes DATA: log-likelihood; BIC and AIC, but of a Bayesian model."""
     mixture = dgmm.load(model)
     source = open_for(mixture, data, opening)
     with cluster.joined(source):
         mean = mixture.score(source)
-    total, n_parameters = mean * source.n_rows, mixture._parameters.n_parameters
-    show(
-        ("rows", f"{source.n_rows:,}"),
-        ("log-likelihood", f"{mean:.6f} nats a row"),
-        ("BIC", f"{bic(total, n_parameters, source.n_rows):.3f}"),
-        ("AIC", f"{aic(total, n_parameters):.3f}"),
-    )
+    found = [("rows", f"{source.n_rows:,}"), ("log-likelihood", f"{mean:.6f} nats a row")]
+    if hasattr(mixture, "bic"):
+        total, n_parameters = mean * source.n_rows, mixture._parameters.n_parameters
+        found.append(("BIC", f"{bic(total, n_parameters, source.n_rows):.3f}"))
+        found.append(("AIC", f"{aic(total, n_parameters):.3f}"))
+    show(*found)
 
 
 @main.command()

@@ -20,7 +20,8 @@ from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.validation import open_sample_weight, open_to_fit
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.choice import advise, best_of
-from dgmm.fitting.fit import Settings, default_sample_rows
+from dgmm.fitting.fit import Fit, Settings, default_sample_rows
+from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.race import Runner
 from dgmm.fitting.scores import NAMES, resolution
 from dgmm.fitting.starts import Given, StartMethod
@@ -305,6 +306,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
                     self.max_iter,
                     self.n_init,
                     sample_rows,
+                    Likelihood(self.reg_covar),
                 )
                 for family, n_components in models
             ),
@@ -344,7 +346,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         mixture = GaussianMixture(best.n_components, covariance_type=best.covariance_type, **own)
         assert best.state is not None
         assert best.evaluated is not None
-        mixture._set_fitted(replace(best.state, parameters=best.evaluated))
+        state = replace(best.state, parameters=best.evaluated)
+        mixture._set_fitted(Fit(state, best.n_passes, Likelihood(self.reg_covar)))
         mixture.n_passes_ = best.n_passes
         mixture.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):

@@ -13,8 +13,8 @@ from dask.system import CPU_COUNT
 
 from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.in_memory import expect_rows
+from dgmm.fitting.objective import Objective
 from dgmm.fitting.survey import Sample
-from dgmm.model import em
 from dgmm.model.calibration import Calibration
 from dgmm.model.families import Array
 from dgmm.model.parameters import Parameters
@@ -33,12 +33,12 @@ class CorrectedSteps:
         All rows: their moments are used alone.
     sample : Sample
         Rows drawn from them at random, with their weights.
-    reg_covar : float
+    objective : Objective
     """
 
     data: Data
     sample: Sample
-    reg_covar: float
+    objective: Objective
 
     def __call__(self, evaluation: Evaluation, n_steps: int) -> tuple[Parameters, int]:
         """Make at most ``n_steps`` M-steps from a pass, the first of them on the statistics of all rows.
@@ -60,17 +60,26 @@ class CorrectedSteps:
         with single_threaded_blas(), ThreadPoolExecutor(CPU_COUNT) as threads:
             ready = self._stack(evaluation.parameters, references)
             sample = self._expect(ready, threads)
+            known = self.objective.known(sample.counts, self._smallest_count)
             calibrate = None
-            if sample is not None:
+            if known is not None:
                 calibrate = Calibration.measured(
-                    sample, evaluation.statistics, covariance_type, self.reg_covar
+                    sample.of(known),
+                    evaluation.statistics.of(known),
+                    covariance_type,
+                    self.objective.reg_covar,
                 )
-            while made < n_steps and calibrate is not None:
+            while made < n_steps and known is not None and calibrate is not None:
                 ready = self._stack(parameters, references)
                 if references is None and ready.centred:
                     break  # its sums would be about other points than the calibration
-                sample = self._expect(ready, threads)
-                updated = None if sample is None else self._update(calibrate(sample), covariance_type, ready)
+                sample = self._expect(ready, threads).of(known)
+                if not (sample.counts >= self._smallest_count).all():
+                    break
+                statistics = evaluation.statistics.replaced(known, calibrate(sample))
+                updated = self.objective.update_unless_cancelled(
+                    statistics, covariance_type, self.data.moments, ready.dtype
+                )
                 if updated is None:
                     break
                 parameters, made = updated, made + 1
@@ -89,22 +98,9 @@ class CorrectedSteps:
             [parameters], moments.mean, moments.extent, self.sample.values.dtype, references=about
         )
 
-    def _expect(self, ready: Stack, threads: ThreadPoolExecutor) -> Statistics | None:
-        """Give the sample's statistics; None where a component has too few rows there."""
-        (statistics,) = expect_rows(ready, self.sample.values, self.sample.weights, threads)
-        return statistics if (statistics.counts >= self._smallest_count).all() else None
-
-    def _update(self, statistics: Statistics, covariance_type: str, ready: Stack) -> Parameters | None:
-        """Make an M-step; None where there are no rows with such statistics, or they cancelled."""
-        moments = self.data.moments
-        return em.update_unless_cancelled(
-            statistics,
-            covariance_type,
-            moments.mean,
-            moments.scatter,
-            self.reg_covar,
-            dtype=ready.dtype,
-        )
+    def _expect(self, ready: Stack, threads: ThreadPoolExecutor) -> Statistics:
+        """Give the sample's statistics."""
+        return expect_rows(ready, self.sample.values, self.sample.weights, threads)[0]
 
 
 def _references(statistics: Statistics, centre: Array, covariance_type: str) -> Array | None:

@@ -62,8 +62,8 @@ class ScoredStatistics(Statistics):
     held_out: Moments
 
     @classmethod
-    def of(cls, statistics: Statistics, held_out: Moments) -> ScoredStatistics:
-        """Put both together."""
+    def joined(cls, statistics: Statistics, held_out: Moments) -> ScoredStatistics:
+        """Join both."""
         own = statistics
         return cls(own.counts, own.sums, own.scatter, own.references, own.log_likelihood, held_out)
 
@@ -72,7 +72,7 @@ class ScoredStatistics(Statistics):
         # A correction adds to a pass's sums such as have no scores: what comes out has none either.
         if not isinstance(other, ScoredStatistics):
             return added
-        return ScoredStatistics.of(added, self.held_out + other.held_out)
+        return ScoredStatistics.joined(added, self.held_out + other.held_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ class SplitWork:
                 yield chunk.values[~held], weights[1]
 
         statistics = expect(self.stack, fitted())
-        return AllStatistics(tuple(map(ScoredStatistics.of, statistics, scores)))
+        return AllStatistics(tuple(map(ScoredStatistics.joined, statistics, scores)))
 
 
 @dataclass(frozen=True, eq=False)

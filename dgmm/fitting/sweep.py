@@ -180,24 +180,25 @@ def _fit_each(data: Data, sample: Sample, settings: SweepSettings, swept: Swept)
 def _fit_alone(data: Data, sample: Sample, settings: Settings, random_state: np.random.RandomState) -> EM:
     """Fit a model to rows in memory, start after start: what `dgmm.fitting.fit.fit` does."""
     algorithm = settings.algorithm_for(len(sample.values))
-    rule = settings.rule_for(algorithm)
+    rule = settings.rule_for(algorithm, data.moments.weight)
+    objective = settings.goal.objective(data.moments, algorithm)
     step = _step_of(algorithm, data, sample, settings)
     ended = []
     for initialization in range(settings.n_init):
         emit(InitializationStarted(initialization))
-        offered = _starts(settings, sample, data, random_state)
+        offered = _starts(settings, sample, data, random_state, objective)
         began = [loop.begin(initialization, parameters, rule) for parameters in offered]
         if algorithm != "em":
             began = [cast(EM, corrected.begin(each)) for each in began]
-        ended += run(data, [began], settings, step)
+        ended += run(data, [began], settings, step, objective)
     return _best(ended)
 
 
 def _step_of(algorithm: str, data: Data, sample: Sample, settings: Settings) -> Step:
-    rule = settings.rule_for(algorithm)
+    rule = settings.rule_for(algorithm, data.moments.weight)
     if algorithm == "em":
         return partial(loop.step, rule=rule)
-    refine = CorrectedSteps(data, sample, settings.method.reg_covar)
+    refine = CorrectedSteps(data, sample, settings.goal.objective(data.moments, algorithm))
     return cast(Step, partial(corrected.step, rule=rule, refine=refine))
 
 
@@ -219,7 +220,8 @@ def _score_in_memory(data: Data, held: Sample | None, swept: Swept) -> None:
 def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swept: Swept) -> None:
     """Find starts on the sample, and run all models in the same passes."""
     common, runners = settings.common, swept.runners
-    rule = common.rule_for(algorithm := common.algorithm_for(data.source.n_rows))
+    algorithm = common.algorithm_for(data.source.n_rows)
+    rule = common.rule_for(algorithm, data.moments.weight)
     reg_covar = common.method.reg_covar
     starts = find_starts(_paths(settings, runners, data.source.n_rows), sample, reg_covar)
     for index, runner in enumerate(runners):

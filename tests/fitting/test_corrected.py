@@ -9,6 +9,7 @@ from dgmm.fitting.corrected import MOST_STEPS, CorrectedEM
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.loop import PassRecord, StoppingRule, predict_gain
+from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.survey import Sample
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
@@ -172,7 +173,7 @@ def test_with_all_rows_as_the_sample_steps_are_those_of_em(
         rows = np.concatenate([rows, rows[:1000] + offset])
         weights = None if weights is None else np.concatenate([weights, weights[:1000]])
     data, start = started(rows, covariance_type, weights)
-    refine = CorrectedSteps(data, sample_of(rows, weights, np.arange(len(rows))), 0.0)
+    refine = CorrectedSteps(data, sample_of(rows, weights, np.arange(len(rows))), Likelihood(0.0))
     (first,) = data.expectation_maximization([start], 0.0)
     parameters, made = refine(first, 5)
     if offset == 0.0:
@@ -190,12 +191,12 @@ def test_with_all_rows_as_the_sample_steps_are_those_of_em(
 def test_the_correction_makes_the_limit_of_em_a_fixed_point(rows, covariance_type):
     """Whatever the sample: there, the sample's error is known."""
     data, parameters = started(rows, covariance_type)
-    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(len(rows))), 0.0)
+    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(len(rows))), Likelihood(0.0))
     for _ in range(40):
         (evaluation,) = data.expectation_maximization([parameters], 0.0)
         parameters, _ = refine(evaluation, 50)
     (evaluation,) = data.expectation_maximization([parameters], 0.0)
-    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(0, 4000, 8)), 0.0)
+    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(0, 4000, 8)), Likelihood(0.0))
     stayed, made = refine(evaluation, 10)
     assert made == 10
     np.testing.assert_allclose(stayed.means, evaluation.updated.means, atol=1e-7)
@@ -206,7 +207,7 @@ def test_steps_end_before_a_component_vanishes(rows):
     """A sample that knows nothing of a component: the correction holds all of it, then less than that."""
     data, start = started(rows, "full")
     (first,) = data.expectation_maximization([start], 0.0)
-    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(3)), 0.0)
+    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(3)), Likelihood(0.0))
     parameters, made = refine(first, 256)
     assert 1 <= made < 256
     assert np.isfinite(parameters.precisions_cholesky).all()
@@ -217,5 +218,5 @@ def test_a_sample_without_weight_is_plain_em(rows):
     weights[:50] = 0.0
     data, start = started(rows, "full", weights)
     (first,) = data.expectation_maximization([start], 0.0)
-    parameters, _ = CorrectedSteps(data, sample_of(rows, weights, np.arange(50)), 0.0)(first, 20)
+    parameters, _ = CorrectedSteps(data, sample_of(rows, weights, np.arange(50)), Likelihood(0.0))(first, 20)
     np.testing.assert_allclose(parameters.means, first.updated.means, rtol=1e-12)
