@@ -3,8 +3,22 @@
 from importlib.metadata import version
 
 from dgmm.data import open_dataset
-from dgmm.estimators import GaussianMixture, load
+from dgmm.estimators import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    GaussianMixtureSweep,
+    MixtureWarning,
+    load,
+)
 
 __version__ = version("dgmm")
 
-__all__ = ["GaussianMixture", "__version__", "load", "open_dataset"]
+__all__ = [
+    "BayesianGaussianMixture",
+    "GaussianMixture",
+    "GaussianMixtureSweep",
+    "MixtureWarning",
+    "__version__",
+    "load",
+    "open_dataset",
+]

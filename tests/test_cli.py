@@ -209,6 +209,30 @@ class TestPredict:
         np.testing.assert_array_equal(read(out), before)
 
 
+class TestBayesian:
+    def test_from_rows_to_labels(self, rows_zarr, three_clusters, tmp_path):
+        path, labels = tmp_path / "model.npz", tmp_path / "labels.zarr"
+        result = run(
+            "fit", rows_zarr, "-k", 6, "--out", path, "--bayesian", "--concentration", 0.01, "--seed", 0,
+            "--sample-rows", 1000, "--max-iter", 200,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert "lower bound" in result.stderr
+        mixture = dgmm.load(path)
+        assert isinstance(mixture, dgmm.BayesianGaussianMixture)
+        assert mixture.weight_concentration_prior_ == 0.01
+        assert f"{mixture.effective_components_} with rows, of 6" in succeed("info", path)
+        printed = succeed("score", path, rows_zarr)
+        assert f"{mixture.score(three_clusters):.6f}" in printed
+        assert "BIC" not in printed
+        succeed("predict", path, rows_zarr, "--out", labels)
+        np.testing.assert_array_equal(read(labels), mixture.predict(three_clusters))
+
+    def test_a_prior_is_for_bayesian_ones(self, rows_zarr, tmp_path):
+        out = tmp_path / "model.npz"
+        assert "--bayesian" in fail("fit", rows_zarr, "-k", 2, "--out", out, "--concentration", 1)
+
+
 class TestOtherCommands:
     def test_score(self, model, rows_zarr, three_clusters):
         printed = dict(line.split("  ", 1) for line in succeed("score", model, rows_zarr).splitlines())

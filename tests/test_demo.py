@@ -72,11 +72,15 @@ def test_picture(model, some_stars, tmp_path):
 def test_demo_command_on_some_stars(some_stars, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "read_stars", lambda: some_stars)
     monkeypatch.setattr(demo, "SAMPLE_ROWS", 2_000)
+    monkeypatch.setattr(demo, "SWEPT", (1, 3))
     out = tmp_path / "demo"
     (out / "stars.zarr").mkdir(parents=True)  # is replaced
     result = CliRunner().invoke(main, ["demo", "-k", "3", "--workers", "1", "--out", str(out)])
     assert result.exit_code == 0, result.stderr
-    assert {path.name for path in out.iterdir()} == {"stars.zarr", "model.npz", "mixture.png"}
+    assert {path.name for path in out.iterdir()} == {"stars.zarr", "model.npz", "mixture.png", "sweep"}
+    page = (out / "sweep" / "report.html").read_text()
+    assert "G-RP" in page
+    assert (out / "sweep" / "model.npz").exists()
     assert dgmm.load(out / "model.npz").n_passes_ > 2
     assert "K giants" in result.stdout
     assert demo.CREDIT in result.stdout
@@ -90,3 +94,4 @@ def test_the_whole_demonstration(tmp_path: Path):
     assert model.converged_
     assert model.score(tmp_path / "stars.zarr") > -0.8
     assert (tmp_path / "mixture.png").read_bytes().startswith(PNG)
+    assert "Best:" in (tmp_path / "sweep" / "report.html").read_text()

@@ -8,7 +8,16 @@ from rich.console import Console
 
 import dgmm
 from dgmm import report
-from dgmm.passes.events import IterationFinished, PassFinished, PassStarted, SpanFinished, emit
+from dgmm.passes.events import (
+    IterationFinished,
+    PassFinished,
+    PassStarted,
+    SpanFinished,
+    TaskFinished,
+    TasksFinished,
+    TasksStarted,
+    emit,
+)
 
 
 def shown(*, terminal: bool, events: list) -> str:
@@ -47,6 +56,14 @@ def test_plain_lines_are_few_and_end_with_the_last(monkeypatch):
 
 def test_a_pass_without_iterations():
     assert shown(terminal=False, events=PASS) == "EM; 1,000 rows in 0.5 s, 2,000 rows/s\n"
+
+
+TASKS = [TasksStarted("short runs", 2), TaskFinished(), TaskFinished(), TasksFinished("short runs", 2, 1.25)]
+
+
+def test_tasks_apart_from_passes():
+    assert shown(terminal=False, events=TASKS) == "short runs: 2 tasks in 1.2 s\n"
+    assert "short runs" in shown(terminal=True, events=TASKS)
 
 
 def test_live_display():

@@ -1,9 +1,12 @@
-"""The command line: ``dgmm fit``, ``predict``, ``score``, ``sample``, ``info``, ``convert``, ``demo``.
+"""The command line: ``dgmm fit``, ``sweep``, ``predict``, ``score``, ``sample`` and others.
 
 Results go to standard output; progress, warnings and errors to standard error. An error is one line that
 says what to do, and the exit code is 2; 130 after an interruption.
 """
 
+from dgmm.cli import sweep as _sweep  # registers its command
 from dgmm.cli.commands import main
+
+del _sweep
 
 __all__ = ["main"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
@@ -16,11 +17,11 @@ from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_target, write
 from dgmm.cli.shell import Commands, console
 from dgmm.data.source import Source
+from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.rowwise import Quantity, RowFunction
 from dgmm.model.criteria import aic, bic
 from dgmm.model.families import FAMILIES
 
-STARTS = ("kmeans", "k-means++", "random", "random_from_data", "k-means||")
 ROWS_OF = attrgetter("values")
 DRAWN_TOGETHER = 2**23
 """Bytes of new rows that a task draws."""
@@ -43,14 +44,29 @@ def main(context: click.Context) -> None:
 @click.option("-k", "--components", type=click.IntRange(1), required=True, help="Number of components.")
 @click.option("--covariance", type=click.Choice(list(FAMILIES)), default="full", show_default=True)
 @click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
-@click.option("--init", type=click.Choice(STARTS), default="kmeans", show_default=True, help="How to start.")
 @click.option(
-    "--tol", type=click.FloatRange(0), default=1e-3, show_default=True, help="Ends the fit, nats a row."
+    "--init", type=click.Choice(INIT_PARAMS), default="auto", show_default=True, help="How to start."
+)
+@click.option(
+    "--tol",
+    type=click.FloatRange(0),
+    help="Ends the fit, nats a row (em with --bayesian: of all).  [default: 1e-3 by em, 1e-6 by corrected]",
+)
+@click.option(
+    "--algorithm", type=click.Choice(ALGORITHMS), default="auto", show_default=True, help="See the README."
 )
 @click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
 @click.option("--reg-covar", type=click.FloatRange(0), default=1e-6, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
+@click.option(
+    "--bayesian",
+    is_flag=True,
+    help="Variational Bayes: -k is the most components; the others end without rows.",
+)
+@click.option(
+    "--concentration", type=click.FloatRange(0, min_open=True), help="Of the Dirichlet process; less: fewer."
+)
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @overwriting
 @reading_rows
@@ -66,18 +82,27 @@ def fit(
     overwrite: bool,
     init: str,
     seed: int | None,
+    bayesian: bool,
+    concentration: float | None,
     sample_rows: int | None,
+    tol: float | None,
     **settings: Any,
 ) -> None:
     """Fit a mixture to DATA and write it to a model file."""
     check_target(out, (".npz",), overwrite=overwrite)
     source = dgmm.open_dataset(data, **opening)
-    model = dgmm.GaussianMixture(
-        components,
+    if concentration is not None and not bayesian:
+        raise click.UsageError("--concentration is of a prior: give --bayesian too")
+    kind: Any = dgmm.GaussianMixture
+    if bayesian:
+        kind = partial(dgmm.BayesianGaussianMixture, weight_concentration_prior=concentration, moves=True)
+    model = kind(
+        n_components=components,
         covariance_type=covariance,
         init_params=init,
         random_state=seed,
         sample_rows=sample_rows or "auto",
+        tol="auto" if tol is None else tol,
         **settings,
     )
     with cluster.joined(source):
@@ -130,18 +155,17 @@ def predict(
 @reading_rows
 @on_a_cluster()
 def score(*, cluster: Cluster, opening: dict[str, Any], model: str, data: str) -> None:
-    """Print how well a model describes DATA: log-likelihood, BIC and AIC."""
+    """Print how well a model describes DATA: log-likelihood; BIC and AIC, but of a Bayesian model."""
     mixture = dgmm.load(model)
     source = open_for(mixture, data, opening)
     with cluster.joined(source):
         mean = mixture.score(source)
-    total, n_parameters = mean * source.n_rows, mixture._parameters.n_parameters
-    show(
-        ("rows", f"{source.n_rows:,}"),
-        ("log-likelihood", f"{mean:.6f} nats a row"),
-        ("BIC", f"{bic(total, n_parameters, source.n_rows):.3f}"),
-        ("AIC", f"{aic(total, n_parameters):.3f}"),
-    )
+    found = [("rows", f"{source.n_rows:,}"), ("log-likelihood", f"{mean:.6f} nats a row")]
+    if hasattr(mixture, "bic"):
+        total, n_parameters = mean * source.n_rows, mixture._parameters.n_parameters
+        found.append(("BIC", f"{bic(total, n_parameters, source.n_rows):.3f}"))
+        found.append(("AIC", f"{aic(total, n_parameters):.3f}"))
+    show(*found)
 
 
 @main.command()
@@ -212,14 +236,15 @@ def convert(*, cluster: Cluster, opening: dict[str, Any], data: str, out: str, o
 @click.option("-k", "--components", type=click.IntRange(1, 24), default=12, show_default=True)
 @on_a_cluster(workers=2)
 def demo(*, cluster: Cluster, out: Path, components: int) -> None:
-    """Fit a mixture to the brightest stars of Gaia DR3, and draw it."""
+    """Fit a mixture to the brightest stars of Gaia DR3, draw it, and compare mixtures of other sizes."""
     from dgmm import demo as gaia  # noqa: PLC0415 - it needs an extra
 
     with cluster.joined():
         model, picture = gaia.run(out, components)
+        page = gaia.choose(out)
     show(*report.model_facts(model))
     console().print(report.table(gaia.DESCRIPTION_COLUMNS, gaia.describe(model)))
-    show(("picture", picture), ("data", gaia.CREDIT))
+    show(("picture", picture), ("sweep", page), ("data", gaia.CREDIT))
 
 
 def open_for(mixture: Any, data: str, opening: dict[str, Any]) -> Source:

@@ -1,6 +1,9 @@
 """The scikit-learn faces."""
 
+from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.load import load
+from dgmm.estimators.mixture import MixtureWarning
+from dgmm.estimators.sweep import GaussianMixtureSweep
 
-__all__ = ["GaussianMixture", "load"]
+__all__ = ["BayesianGaussianMixture", "GaussianMixture", "GaussianMixtureSweep", "MixtureWarning", "load"]

@@ -20,7 +20,7 @@ from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.rowwise import Quantity, RowFunction, evaluate
 from dgmm.estimators.validation import open_sample_weight, open_to_predict
 from dgmm.fitting.survey import NotFinite, check_weights
-from dgmm.model import criteria, densities, generate
+from dgmm.model import densities, generate
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Evaluable
 from dgmm.passes.run import run_pass
@@ -186,37 +186,6 @@ class FittedMixture(DensityMixin, BaseEstimator):
         if found.weight == 0.0:
             raise ValueError("sample_weight is zero in every row: there is nothing to score")
         return found.total / found.weight
-
-    def bic(self, X: Any) -> float:
-        """Compute the Bayesian information criterion on rows, in one pass: lower is better.
-
-        Parameters
-        ----------
-        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
-
-        Returns
-        -------
-        bic : float
-        """
-        found = self._log_likelihood(X)
-        return criteria.bic(found.total, self._n_parameters(), found.n_rows)
-
-    def aic(self, X: Any) -> float:
-        """Compute the Akaike information criterion on rows, in one pass: lower is better.
-
-        Parameters
-        ----------
-        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
-
-        Returns
-        -------
-        aic : float
-        """
-        return criteria.aic(self._log_likelihood(X).total, self._n_parameters())
-
-    def _n_parameters(self) -> int:
-        """Give the number of free parameters."""
-        return self._parameters.n_parameters
 
     def sample(self, n_samples: int = 1, *, chunks: int | None = None) -> tuple[Any, Any]:
         """Draw random rows from the mixture.

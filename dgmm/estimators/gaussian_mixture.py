@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-import numpy as np
-from sklearn.base import _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from dgmm.estimators.base import FittedMixture
-from dgmm.estimators.validation import check_given, open_sample_weight, open_to_fit
-from dgmm.estimators.verbose import VerbosePrinter
-from dgmm.fitting.fit import TOLERANCES, Settings, default_sample_rows, fit
-from dgmm.fitting.loop import EM, PassRecord
-from dgmm.fitting.starts import Given, StartMethod
+from dgmm.estimators.mixture import Mixture
+from dgmm.estimators.validation import check_given
+from dgmm.fitting.objective import Likelihood
+from dgmm.fitting.starts import Given
+from dgmm.model import criteria
 from dgmm.model.families import FAMILIES
-from dgmm.passes.events import listening
 
+ALGORITHMS = ("auto", "em", "corrected")
 INIT_PARAMS = ("auto", "kmeans", "k-means++", "random", "random_from_data", "k-means||", "search")
 
 FITTED = (
@@ -40,7 +33,7 @@ FITTED = (
 """Fitted attributes that scikit-learn's class has too."""
 
 
-class GaussianMixture(FittedMixture):
+class GaussianMixture(Mixture):
     """Gaussian mixture, fitted to rows in memory or far larger than memory.
 
     A drop-in for `sklearn.mixture.GaussianMixture`: the same parameters, attributes and, on rows that fit in
@@ -65,10 +58,14 @@ class GaussianMixture(FittedMixture):
         The most EM iterations; with corrected EM, the most passes.
     n_init : int, default=1
         Number of starts; the best is kept. On data larger than memory all share the same passes.
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data', 'k-means||'}, default='kmeans'
-        How starts are found: as scikit-learn does, on all rows where they fit in memory, else on
-        a random sample of them. ``'k-means||'`` makes seven or eight passes over all rows, and finds clusters
-        that are too rare for a sample.
+    init_params : {'auto', 'kmeans', 'k-means++', 'random', 'random_from_data', 'search', 'k-means||'}, \
+            default='auto'
+        How starts are found. ``'kmeans'`` to ``'random_from_data'``: as scikit-learn does, on all rows where
+        they fit in memory, else on a random sample of them. ``'search'``: by many short runs on the sample,
+        the best taken further, with split and merge moves; the first pass over all rows chooses among the
+        best. ``'k-means||'`` makes seven or eight passes over all rows, and finds clusters that are too rare
+        for a sample. ``'auto'``: scikit-learn's ``'kmeans'``, but ``'search'`` with more than
+        ``sample_rows`` rows.
     weights_init : array-like of shape (n_components,), default=None
     means_init : array-like of shape (n_components, n_features), default=None
     precisions_init : array-like, default=None
@@ -81,11 +78,11 @@ class GaussianMixture(FittedMixture):
         1 prints iterations, 2 their changes and times too.
     verbose_interval : int, default=10
         Iterations between two printed lines.
-    algorithm : {'em', 'corrected', 'auto'}, default='em'
+    algorithm : {'em', 'corrected', 'auto'}, default='auto'
         ``'em'`` is expectation-maximization with one pass an iteration. ``'corrected'`` makes many iterations
         on a sample after each pass, with the sample's error as the pass found it taken off; it reaches
         the same limit in a fraction of the passes, and the log-likelihood of all rows never falls.
-        ``'auto'``: corrected with more than ``sample_rows`` rows.
+        ``'auto'``: EM, but corrected with more than ``sample_rows`` rows.
     sample_rows : int or 'auto', default='auto'
         At most this many rows are gathered and fitted in memory; from more rows, a sample of this many is
         drawn to find starts and for corrected EM. ``'auto'``: 250,000, less where they take more than
@@ -133,6 +130,9 @@ class GaussianMixture(FittedMixture):
     array([1, 0])
     """
 
+    FITTED = FITTED
+    SCIKIT_LEARN = SklearnGaussianMixture
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(set(FAMILIES))],
@@ -148,7 +148,7 @@ class GaussianMixture(FittedMixture):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "algorithm": [StrOptions({"auto", "em", "corrected"})],
+        "algorithm": [StrOptions(set(ALGORITHMS))],
         "sample_rows": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
 
@@ -161,7 +161,7 @@ class GaussianMixture(FittedMixture):
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: str = "auto",
         weights_init: Any = None,
         means_init: Any = None,
         precisions_init: Any = None,
@@ -169,7 +169,7 @@ class GaussianMixture(FittedMixture):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        algorithm: str = "em",
+        algorithm: str = "auto",
         sample_rows: int | str = "auto",
     ):
         self.n_components = n_components
@@ -189,150 +189,40 @@ class GaussianMixture(FittedMixture):
         self.algorithm = algorithm
         self.sample_rows = sample_rows
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> GaussianMixture:
-        """Fit the mixture by expectation-maximization.
+    def _given(self, n_features: int) -> Given:
+        given = Given(self.weights_init, self.means_init, self.precisions_init)
+        return check_given(given, self.covariance_type, self.n_components, n_features)
+
+    def _goal(self, n_features: int) -> Likelihood:
+        return Likelihood(self.reg_covar)
+
+    def bic(self, X: Any) -> float:
+        """Compute the Bayesian information criterion on rows, in one pass: lower is better.
 
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
-        y : Ignored
-        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
-            Weights of the rows; whole numbers count a row so many times.
 
         Returns
         -------
-        self : GaussianMixture
-
-        Raises
-        ------
-        ValueError
-            For rows that a mixture cannot be fitted to; the message says where they are.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If the best start did not converge within ``max_iter`` iterations.
+        bic : float
         """
-        source = open_to_fit(X, type(self).__name__, self.n_components)
-        weights = open_sample_weight(sample_weight, source)
-        settings = self._settings(source.n_features)
-        resumed = self._resumed() if self.warm_start and hasattr(self, "converged_") else None
-        with listening(VerbosePrinter(self.verbose, self.verbose_interval)):
-            fitted = fit(source, weights, settings, check_random_state(self.random_state), resumed)
-        if not fitted.best.converged and self.max_iter > 0:
-            warnings.warn(
-                "Best performing initialization did not converge. "
-                "Try different init parameters, or increase max_iter, "
-                "tol, or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        self._set_fitted(fitted.best)
-        self.n_passes_ = fitted.n_passes
-        self.n_features_in_ = source.n_features
-        if source.feature_names is not None:
-            self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        return self
+        found = self._log_likelihood(X)
+        return criteria.bic(found.total, self._n_parameters(), found.n_rows)
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit the mixture and give the most probable component of each row.
+    def aic(self, X: Any) -> float:
+        """Compute the Akaike information criterion on rows, in one pass: lower is better.
 
         Parameters
         ----------
-        X, y, sample_weight
-            As for `fit`.
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
 
         Returns
         -------
-        labels : of shape (n_samples,)
-            As from `predict`.
+        aic : float
         """
-        return self.fit(X, y, sample_weight).predict(X)
+        return criteria.aic(self._log_likelihood(X).total, self._n_parameters())
 
-    def _settings(self, n_features: int) -> Settings:
-        given = check_given(
-            Given(self.weights_init, self.means_init, self.precisions_init),
-            self.covariance_type,
-            self.n_components,
-            n_features,
-        )
-        sample_rows = None if isinstance(self.sample_rows, str) else int(self.sample_rows)
-        if sample_rows is not None and sample_rows < self.n_components:
-            raise ValueError(
-                f"sample_rows={sample_rows} is less than n_components={self.n_components}: a start needs at "
-                "least a row for each component"
-            )
-        return Settings(
-            StartMethod(self.init_params, self.covariance_type, self.n_components, self.reg_covar),
-            given,
-            self.algorithm,
-            None if isinstance(self.tol, str) else float(self.tol),
-            self.max_iter,
-            self.n_init,
-            sample_rows or max(default_sample_rows(n_features), self.n_components),
-        )
-
-    def _resumed(self) -> EM:
-        return EM(0, self._parameters, self.lower_bound_)
-
-    def _set_fitted(self, best: EM) -> None:
-        parameters = best.parameters
-        self.weights_ = parameters.weights
-        self.means_ = parameters.means
-        self.covariances_ = parameters.covariances
-        self.precisions_ = parameters.precisions
-        self.precisions_cholesky_ = parameters.precisions_cholesky
-        self.converged_ = best.converged
-        self.n_iter_ = best.n_iter
-        self.lower_bound_ = best.lower_bound
-        self.lower_bounds_ = list(best.lower_bounds)
-        names = [field.name for field in fields(PassRecord)]
-        self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
-        self.stop_reason_ = "" if best.ending is None else best.ending.message
-
-    def to_sklearn(self) -> SklearnGaussianMixture:
-        """Give a fitted `sklearn.mixture.GaussianMixture` that predicts the same.
-
-        Returns
-        -------
-        sklearn.mixture.GaussianMixture
-            With ``init_params='kmeans'`` where the start here was k-means||, which scikit-learn lacks, and
-            its own ``tol`` for ``'auto'``.
-        """
-        parameters = {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name not in ("algorithm", "sample_rows")
-        }
-        if parameters["tol"] == "auto":
-            parameters["tol"] = TOLERANCES["em"]
-        if parameters["init_params"] == "k-means||":
-            parameters["init_params"] = "kmeans"
-        other = SklearnGaussianMixture(**parameters)
-        for name in (*FITTED, "feature_names_in_"):
-            if hasattr(self, name):
-                setattr(other, name, getattr(self, name))
-        return other
-
-    @classmethod
-    def from_sklearn(cls, mixture: SklearnGaussianMixture) -> GaussianMixture:
-        """Make a mixture from a fitted `sklearn.mixture.GaussianMixture`: the same parameters and attributes.
-
-        Parameters
-        ----------
-        mixture : sklearn.mixture.GaussianMixture
-
-        Returns
-        -------
-        GaussianMixture
-        """
-        if not isinstance(mixture, SklearnGaussianMixture):
-            raise TypeError(f"from_sklearn takes a sklearn GaussianMixture, not {type(mixture).__name__}")
-        made = cls(**mixture.get_params(deep=False))
-        for name in (*FITTED, "feature_names_in_"):
-            if hasattr(mixture, name):
-                setattr(made, name, getattr(mixture, name))
-        return made
+    def _n_parameters(self) -> int:
+        """Give the number of free parameters."""
+        return self._parameters.n_parameters

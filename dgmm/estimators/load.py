@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
 from dgmm.data import DataError
-from dgmm.estimators.gaussian_mixture import FITTED, GaussianMixture
+from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
+from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.model_file import read
 from dgmm.model.families import FAMILIES, DegenerateCovarianceError
 
-CLASSES: dict[str, type[GaussianMixture]] = {"GaussianMixture": GaussianMixture}
+CLASSES: dict[str, type[Mixture]] = {
+    kind.__name__: kind for kind in (GaussianMixture, BayesianGaussianMixture)
+}
 
 
-def load(path: str | os.PathLike[str]) -> GaussianMixture:
+def load(path: str | os.PathLike[str]) -> Any:
     """Read a mixture that was written by its ``save``.
 
     Parameters
@@ -23,7 +28,7 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
 
     Returns
     -------
-    GaussianMixture
+    GaussianMixture or BayesianGaussianMixture
         Fitted, with the parameters and attributes that were saved.
 
     Raises
@@ -43,15 +48,19 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
         is_names = name == "feature_names_in_"
         setattr(mixture, name, np.asarray(value, dtype=object) if is_names else value)
     _check(mixture, os.fspath(path))
+    mixture._check_loaded(os.fspath(path))
     return mixture
 
 
-def _check(mixture: GaussianMixture, path: str) -> None:
+def _check(mixture: Mixture, path: str) -> None:
     """Refuse values that are not a mixture."""
-    missing = [name for name in FITTED if not hasattr(mixture, name)]
+    missing = [name for name in mixture.FITTED if not hasattr(mixture, name)]
     if missing:
         raise DataError(f"{path} is damaged: it lacks {', '.join(missing)}")
-    found = mixture._parameters
+    try:
+        found = mixture._parameters
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
     n_components, n_features = len(found.means), mixture.n_features_in_
     shapes = {
         "weights_": (found.weights, (n_components,)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils import check_array
 
 from dgmm.data import DataError, LazyChunk, Source, open_dataset, open_weights
 from dgmm.data.memory import MemorySource
+from dgmm.fitting.objective import Belief
 from dgmm.fitting.starts import Given
 from dgmm.model.families import FAMILIES, Array
 
@@ -166,11 +168,48 @@ def _checked_precisions(precisions: Any, covariance_type: str, n_components: int
     precisions = _floats(precisions)
     shape = FAMILIES[covariance_type].covariance_shape(n_components, n_features)
     _check_shape(precisions, shape, f"{covariance_type} precision")
+    _check_positive(precisions, covariance_type)
+    return precisions
+
+
+def _check_positive(precisions: Array, covariance_type: str) -> None:
     if covariance_type in ("diag", "spherical"):
         if (precisions <= 0.0).any():
             raise ValueError(f"'{covariance_type} precision' should be positive")
-        return precisions
+        return
     symmetric = np.allclose(precisions, np.swapaxes(precisions, -1, -2))
     if not symmetric or not (np.linalg.eigvalsh(precisions) > 0.0).all():
         raise ValueError(f"'{covariance_type} precision' should be symmetric, positive-definite")
-    return precisions
+
+
+def check_belief(belief: Belief, n_features: int) -> Belief:
+    """Check what the user believes; the messages are scikit-learn's.
+
+    Parameters
+    ----------
+    belief : Belief
+        ``mean`` and ``covariance`` as the user gives them.
+    n_features : int
+
+    Raises
+    ------
+    ValueError
+        Where a prior is out of range, or of the wrong shape.
+    """
+    mean, covariance, name = belief.mean, belief.covariance, belief.covariance_type
+    if mean is not None:
+        mean = _floats(mean)
+        _check_shape(mean, (n_features,), "means")
+    if not belief.degrees_of_freedom > n_features - 1.0:
+        raise ValueError(
+            "The parameter 'degrees_of_freedom_prior' should be greater than "
+            f"{n_features - 1}, but got {belief.degrees_of_freedom:.3f}."
+        )
+    if covariance is not None:
+        covariance = np.asarray(covariance) if np.ndim(covariance) == 0 else _floats(covariance)
+        covariance = covariance.astype(np.float64)
+        one = FAMILIES[name].covariance_shape(1, n_features)
+        shape = one if name == "tied" else one[1:]
+        _check_shape(covariance, shape, f"{name} covariance_prior")
+        _check_positive(covariance, name)
+    return replace(belief, mean=mean, covariance=covariance)

@@ -16,11 +16,14 @@ class VerbosePrinter:
         0 prints nothing, 1 the iterations, 2 their times and changes too.
     interval : int
         Iterations between two lines.
+    unit : float, default=1.0
+        What nats a row are multiplied by.
     """
 
-    def __init__(self, verbose: int, interval: int):
+    def __init__(self, verbose: int, interval: int, unit: float = 1.0):
         self.verbose = int(verbose)
         self.interval = interval
+        self.unit = unit
         self.started: dict[int, float] = {}
         self.last: dict[int, float] = {}
 
@@ -36,12 +39,14 @@ class VerbosePrinter:
             case IterationFinished(number, n_iter, _, _, change) if n_iter % self.interval == 0:
                 line = f"  Iteration {n_iter}"
                 if self.verbose >= 2:
-                    line += f"\t time lapse {now - self.last[number]:.5f}s\t ll change {change:.5f}"
+                    line += (
+                        f"\t time lapse {now - self.last[number]:.5f}s\t ll change {self.unit * change:.5f}"
+                    )
                     self.last[number] = now
                 print(line)
             case InitializationFinished(number, lower_bound, converged):
                 line = f"Initialization {'converged' if converged else 'did not converge'}."
                 if self.verbose >= 2:
                     elapsed = now - self.started[number]
-                    line += f" time lapse {elapsed:.5f}s\t lower bound {lower_bound:.5f}."
+                    line += f" time lapse {elapsed:.5f}s\t lower bound {self.unit * lower_bound:.5f}."
                 print(line)

@@ -8,6 +8,7 @@ M-step it is plain EM, which does not lose.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,8 +16,11 @@ from dgmm.fitting.expectation import Evaluation
 from dgmm.fitting.loop import EM, Ending, StoppingRule, record
 from dgmm.model.parameters import Parameters
 
-FIRST_STEPS, MOST_STEPS = 4, 256
+FIRST_STEPS, MOST_STEPS = 8, 256
 """M-steps after the first pass, and the most after any."""
+
+GROWTH, GROWTH_AFTER_LOSS = 2.0, 1.25
+"""How M-steps grow after a gain: slowly where a pass has shown before that there can be too many."""
 
 
 class Refine(Protocol):
@@ -54,8 +58,10 @@ def begin(state: EM) -> CorrectedEM:
 
 def step(state: CorrectedEM, evaluation: Evaluation, rule: StoppingRule, refine: Refine) -> CorrectedEM:
     """Take in a pass with the state's parameters."""
-    best = state.best
-    accepted = best is None or evaluation.lower_bound >= best.lower_bound
+    best, gain = state.best, evaluation.lower_bound - state.lower_bound
+    accepted = best is None or gain >= 0.0
+    # A pass that gained less than one EM step would have gained made too many steps, as one that lost did.
+    is_good = accepted and not (best is not None and gain < best.promised_gain)
     if best is None or accepted:
         best = evaluation
     history = (*state.history, record(state.history, evaluation, state.inner_steps, accepted=accepted))
@@ -63,25 +69,30 @@ def step(state: CorrectedEM, evaluation: Evaluation, rule: StoppingRule, refine:
     ending = _ending(stepped, rule)
     if ending is not None:
         return replace(stepped, parameters=best.parameters, ending=ending)
-    parameters, made = refine(best, _next_steps(state.inner_steps, accepted=accepted))
+    parameters, made = refine(best, _next_steps(stepped, is_good=is_good))
     return replace(stepped, parameters=parameters, inner_steps=made)
 
 
-def _next_steps(n_steps: int, *, accepted: bool) -> int:
-    if not accepted:
+def _next_steps(state: CorrectedEM, *, is_good: bool) -> int:
+    n_steps = state.inner_steps
+    if not is_good:
         return max(1, n_steps // 4)
-    return FIRST_STEPS if n_steps == 0 else min(MOST_STEPS, int(1.5 * n_steps) + 1)
+    if n_steps == 0:
+        return FIRST_STEPS
+    growth = GROWTH if all(record.accepted for record in state.history) else GROWTH_AFTER_LOSS
+    return min(MOST_STEPS, math.ceil(growth * n_steps))
 
 
 def _ending(state: CorrectedEM, rule: StoppingRule) -> Ending | None:
     *_, before, last = [None, *state.history]
     assert last is not None
-    if not last.accepted:
-        if last.inner_steps <= 1:
-            message = "Converged: an EM step from the best parameters gains nothing more."
-            return Ending(converged=True, message=message)
+    if not last.accepted and last.inner_steps <= 1:
+        message = "Converged: an EM step from the best parameters gains nothing more."
+        return Ending(converged=True, message=message)
     # Twice: a first small prediction may be of fast progress that ended, with slow progress still to come.
-    elif before is not None and max(before.predicted_gain, last.predicted_gain) < rule.tol:
+    # A pass that lost next to nothing, many steps from the best parameters, confirms it as well.
+    is_near = last.accepted or state.lower_bound - last.log_likelihood < rule.tol
+    if before is not None and is_near and max(before.predicted_gain, last.predicted_gain) < rule.tol:
         message = (
             f"Converged: further iterations are predicted to gain {last.predicted_gain:.3g} nats a row, "
             f"less than tol={rule.tol:g}."

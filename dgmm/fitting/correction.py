@@ -1,30 +1,26 @@
 """EM in memory on a sample, corrected to what a pass said of all rows.
 
 The sample's statistics differ from those of all rows by a sampling error that changes slowly with the
-parameters. It is measured where a pass gave both, and added to the sample's statistics nearby.
+parameters. It is measured where a pass gave both, and taken off the sample's statistics nearby.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 
 from dask.system import CPU_COUNT
 
 from dgmm.fitting.expectation import Data, Evaluation
+from dgmm.fitting.in_memory import expect_rows
+from dgmm.fitting.objective import Objective
 from dgmm.fitting.survey import Sample
-from dgmm.model import em
+from dgmm.model.calibration import Calibration
 from dgmm.model.families import Array
-from dgmm.model.kernels import expect
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Statistics
 from dgmm.passes.blas import single_threaded_blas
-
-SLICE_ROWS = 2**14
-"""Rows of a task: fixed, so that the sums have the same bits on any number of threads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,18 +33,18 @@ class CorrectedSteps:
         All rows: their moments are used alone.
     sample : Sample
         Rows drawn from them at random, with their weights.
-    reg_covar : float
+    objective : Objective
     """
 
     data: Data
     sample: Sample
-    reg_covar: float
+    objective: Objective
 
     def __call__(self, evaluation: Evaluation, n_steps: int) -> tuple[Parameters, int]:
         """Make at most ``n_steps`` M-steps from a pass, the first of them on the statistics of all rows.
 
-        They end early where a component would be left with a row or less, where a covariance would not be
-        positive definite, and where sums would cancel: the sample cannot tell more there.
+        They end early where the sample cannot tell: of a component with fewer rows than a covariance needs,
+        of a covariance that would not be positive definite, and where sums would cancel.
 
         Returns
         -------
@@ -59,26 +55,41 @@ class CorrectedSteps:
         parameters, made = evaluation.updated, 1
         if n_steps == 1:
             return parameters, made
-        references = _references(evaluation.statistics, self.data.moments.mean, parameters.covariance_type)
+        covariance_type = parameters.covariance_type
+        references = _references(evaluation.statistics, self.data.moments.mean, covariance_type)
         with single_threaded_blas(), ThreadPoolExecutor(CPU_COUNT) as threads:
             ready = self._stack(evaluation.parameters, references)
-            correction = evaluation.statistics - self._expect(ready, threads)
-            while made < n_steps:
+            sample = self._expect(ready, threads)
+            known = self.objective.known(sample.counts, self._smallest_count)
+            calibrate = None
+            if known is not None:
+                calibrate = Calibration.measured(
+                    sample.of(known),
+                    evaluation.statistics.of(known),
+                    covariance_type,
+                    self.objective.reg_covar,
+                )
+            while made < n_steps and known is not None and calibrate is not None:
                 ready = self._stack(parameters, references)
                 if references is None and ready.centred:
-                    break  # its sums would be about other points than the correction
-                updated = self._update(self._expect(ready, threads) + correction, parameters, ready)
+                    break  # its sums would be about other points than the calibration
+                sample = self._expect(ready, threads).of(known)
+                if not (sample.counts >= self._smallest_count).all():
+                    break
+                statistics = evaluation.statistics.replaced(known, calibrate(sample))
+                updated = self.objective.update_unless_cancelled(
+                    statistics, covariance_type, self.data.moments, ready.dtype
+                )
                 if updated is None:
                     break
                 parameters, made = updated, made + 1
         return parameters, made
 
     @property
-    def _scale(self) -> float:
-        """Weight of all rows for each unit of the sample's."""
-        weights, moments = self.sample.weights, self.data.moments
-        total = len(self.sample.values) if weights is None else float(weights.sum())
-        return moments.weight / total if total > 0.0 else 0.0
+    def _smallest_count(self) -> float:
+        """Weight of the sample's rows that a component's covariance needs at the least."""
+        weights, n_features = self.sample.weights, self.sample.values.shape[1]
+        return (n_features + 1) * (1.0 if weights is None else float(weights.mean()))
 
     def _stack(self, parameters: Parameters, references: Array | None) -> Stack:
         moments = self.data.moments
@@ -88,28 +99,8 @@ class CorrectedSteps:
         )
 
     def _expect(self, ready: Stack, threads: ThreadPoolExecutor) -> Statistics:
-        """Give the sample's statistics, scaled to all rows."""
-        rows, weights = self.sample.values, self.sample.weights
-
-        def work(start: int) -> Statistics:
-            part = slice(start, start + SLICE_ROWS)
-            return expect(ready, [(rows[part], None if weights is None else weights[part])])[0]
-
-        return self._scale * reduce(add, threads.map(work, range(0, len(rows), SLICE_ROWS)))
-
-    def _update(self, statistics: Statistics, before: Parameters, ready: Stack) -> Parameters | None:
-        """Make an M-step; None where there are no rows with such statistics, or they cancelled."""
-        moments = self.data.moments
-        if not (statistics.counts > moments.weight / moments.n_rows).all():
-            return None
-        return em.update_unless_cancelled(
-            statistics,
-            before.covariance_type,
-            moments.mean,
-            moments.scatter,
-            self.reg_covar,
-            dtype=ready.dtype,
-        )
+        """Give the sample's statistics."""
+        return expect_rows(ready, self.sample.values, self.sample.weights, threads)[0]
 
 
 def _references(statistics: Statistics, centre: Array, covariance_type: str) -> Array | None:

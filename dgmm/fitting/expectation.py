@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgmm.data.source import Source
+from dgmm.fitting.objective import Likelihood, Objective, Step
 from dgmm.model import em
 from dgmm.model.families import Array
 from dgmm.model.kernels import complete_log_likelihood, expect
@@ -50,13 +51,15 @@ class Evaluation:
     parameters : Parameters
         The model that went in.
     lower_bound : float
-        Its log-likelihood, nats a row (a unit of weight).
+        What the fit climbs, nats a row (a unit of weight): by EM, the log-likelihood of ``parameters``.
     updated : Parameters
         What the M-step makes of the statistics.
     statistics : Statistics
         Of all rows.
     seconds : float
         That the pass took.
+    promised : float or None
+        See `promised_gain`; None for that of EM.
     """
 
     parameters: Parameters
@@ -64,6 +67,14 @@ class Evaluation:
     updated: Parameters
     statistics: Statistics
     seconds: float
+    promised: float | None = None
+
+    @property
+    def promised_gain(self) -> float:
+        """What an M-step gains at the least, nats a row."""
+        if self.promised is not None:
+            return self.promised
+        return em.promised_gain(self.parameters, self.updated)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +94,11 @@ class Data:
     moments: Moments
 
     def expectation_maximization(self, models: Sequence[Parameters], reg_covar: float) -> list[Evaluation]:
-        """One E-step and M-step of each model, in one pass over the rows.
+        """Make one E-step and M-step of EM of each model: see `climb`."""
+        return self.climb(models, Likelihood(reg_covar))
+
+    def climb(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation]:
+        """Make one E-step and M-step of each model, in one pass over the rows.
 
         Where sums about the centre have cancelled, a second pass takes them about the components' means.
 
@@ -95,16 +110,23 @@ class Data:
         started = time.perf_counter()
         with single_threaded_blas():  # the M-step's factors have the same bits whatever the machine
             statistics, ready = self._expect(models, None)
-            found = self._maximize(models, statistics, ready, reg_covar)
+            found = self._maximize(models, statistics, ready, objective)
             if found is None:
-                means = [em.update_means(each, self.moments.mean) for each in statistics]
+                means = [objective.means_of_rows(each, self.moments.mean) for each in statistics]
                 statistics, ready = self._expect(models, means)
-                found = self._maximize(models, statistics, ready, reg_covar)
+                found = self._maximize(models, statistics, ready, objective)
         assert found is not None
         seconds = time.perf_counter() - started
         return [
-            Evaluation(model, lower_bound, updated, own, seconds)
-            for model, own, (lower_bound, updated) in zip(models, statistics, found, strict=True)
+            Evaluation(
+                made.evaluated,
+                objective.lower_bound(made),
+                made.updated,
+                made.statistics,
+                seconds,
+                objective.promised_gain(made),
+            )
+            for made in found
         ]
 
     def _expect(
@@ -119,9 +141,9 @@ class Data:
         models: Sequence[Parameters],
         statistics: Sequence[Statistics],
         ready: Stack,
-        reg_covar: float,
-    ) -> list[tuple[float, Parameters]] | None:
-        """Make lower bounds and M-steps; give None where sums about the centre have cancelled."""
+        objective: Objective,
+    ) -> list[Step] | None:
+        """Make M-steps; give None where sums about the centre have cancelled."""
         moments, found = self.moments, []
         for index, (model, own) in enumerate(zip(models, statistics, strict=True)):
             total = complete_log_likelihood(own, ready, index, moments.scatter)
@@ -130,12 +152,11 @@ class Data:
                     f"the log-likelihood is {total}: values up to {moments.extent.max():.3g} from the mean "
                     "overflow; scale the data"
                 )
-            arguments = (own, model.covariance_type, moments.mean, moments.scatter, reg_covar)
             if ready.is_exact:
-                updated = em.update(*arguments)
+                updated = objective.update(own, model.covariance_type, moments)
             else:
-                updated = em.update_unless_cancelled(*arguments, dtype=ready.dtype)
+                updated = objective.update_unless_cancelled(own, model.covariance_type, moments, ready.dtype)
             if updated is None:
                 return None
-            found.append((total / moments.weight, updated))
+            found.append(Step(model, updated, own, total, moments))
         return found

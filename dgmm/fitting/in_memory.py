@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.expectation import AllStatistics, Data
+from dgmm.fitting.objective import Likelihood, Objective
 from dgmm.model.families import Array
 from dgmm.model.kernels import expect
 from dgmm.model.parameters import Parameters
@@ -113,10 +114,17 @@ def climb(data: InMemory, parameters: Parameters, reg_covar: float, n_steps: int
     DegenerateCovarianceError
         Where a covariance is not positive definite.
     """
-    (evaluation,) = data.expectation_maximization([parameters], reg_covar)
+    return ascend(data, parameters, Likelihood(reg_covar), n_steps, tol)
+
+
+def ascend(
+    data: InMemory, parameters: Parameters, objective: Objective, n_steps: int, tol: float = 0.0
+) -> Climb:
+    """Make steps of any objective, as `climb`; its ``log_likelihood`` is the objective's lower bound."""
+    (evaluation,) = data.climb([parameters], objective)
     for made in range(n_steps):
         before = evaluation
-        (evaluation,) = data.expectation_maximization([before.updated], reg_covar)
+        (evaluation,) = data.climb([before.updated], objective)
         if evaluation.lower_bound - before.lower_bound < tol:
             better = max(before, evaluation, key=lambda each: each.lower_bound)
             return Climb(better.parameters, better.lower_bound, made + 1)

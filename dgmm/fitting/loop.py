@@ -9,6 +9,9 @@ import numpy as np
 from dgmm.fitting.expectation import Evaluation
 from dgmm.model.parameters import Parameters
 
+ROUNDING = 1e-14
+"""Relative change of a log-likelihood that may be rounding alone."""
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -131,7 +134,8 @@ def record(
 ) -> PassRecord:
     """Make the record of a pass that comes after those of ``history``."""
     last = PassRecord(evaluation.lower_bound, np.inf, inner_steps, accepted, evaluation.seconds)
-    return replace(last, predicted_gain=predict_gain((*history, last)))
+    predicted = max(predict_gain((*history, last)), evaluation.promised_gain)
+    return replace(last, predicted_gain=predicted)
 
 
 def predict_gain(history: tuple[PassRecord, ...]) -> float:
@@ -149,13 +153,15 @@ def predict_gain(history: tuple[PassRecord, ...]) -> float:
     Returns
     -------
     float
-        Infinite before the third accepted pass, and where gains do not fall.
+        Infinite before the third accepted pass, and where gains do not fall; 0 where the last is rounding.
     """
     *_, earlier, before, last = [None, None, None, *(each for each in history if each.accepted)]
     if earlier is None or before is None or last is None:
         return np.inf
     first = before.log_likelihood - earlier.log_likelihood
     second = last.log_likelihood - before.log_likelihood
+    if abs(second) <= ROUNDING * abs(last.log_likelihood):
+        return 0.0
     if not 0.0 <= second < first:
         return np.inf
     ratio = max(second / first, _left_by(last.inner_steps, before.inner_steps, second / first))

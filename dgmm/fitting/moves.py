@@ -193,7 +193,8 @@ def _halves(rows: InMemory, parameters: Parameters, component: int, reg_covar: f
     deviations = np.sqrt(np.diagonal(covariance))
     # Cut along the longest axis of the correlations, which does not depend on the features' units: the
     # moments of both sides of a normal distribution that is cut in the middle.
-    lengths, axes = np.linalg.eigh(covariance / np.outer(deviations, deviations))
+    scales = np.where(deviations > 0.0, deviations, 1.0)
+    lengths, axes = np.linalg.eigh(covariance / np.outer(scales, scales))
     offset = HALF_MEAN * np.sqrt(lengths[-1]) * deviations * axes[:, -1]
     means = moments.mean + np.outer([1.0, -1.0], offset)
     remaining = covariance - np.outer(offset, offset)

@@ -11,8 +11,8 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 
 from dgmm.fitting.expectation import Data
 from dgmm.fitting.kmeans_parallel import NearestWork, scalable_kmeans
+from dgmm.fitting.objective import Likelihood, Objective
 from dgmm.fitting.survey import Sample
-from dgmm.model import em
 from dgmm.model.families import FAMILIES, Array
 from dgmm.model.kernels import assign
 from dgmm.model.parameters import Parameters
@@ -40,6 +40,9 @@ class Given:
     means: Array | None = None
     precisions: Array | None = None
 
+    def __bool__(self) -> bool:
+        return any(each is not None for each in (self.weights, self.means, self.precisions))
+
 
 @dataclass(frozen=True)
 class StartMethod:
@@ -53,12 +56,20 @@ class StartMethod:
     covariance_type : str
     n_components : int
     reg_covar : float
+    objective : Objective or None
+        Makes models of the rows of each component; None for those of highest likelihood.
     """
 
     init_params: str
     covariance_type: str
     n_components: int
     reg_covar: float
+    objective: Objective | None = None
+
+    @property
+    def maker(self) -> Objective:
+        """What makes models of the rows of each component."""
+        return Likelihood(self.reg_covar) if self.objective is None else self.objective
 
 
 def start(
@@ -151,7 +162,7 @@ def _start_at(
             covariances = (variances + reg_covar).mean(axis=1)
     # Shares of all rows, most of which have no component yet: the first lower bound is low, as there.
     total = len(rows) if weights is None else weights.sum()
-    return Parameters.from_covariances(method.covariance_type, counts / total, means, covariances)
+    return method.maker.begin(method.covariance_type, counts, means, covariances, total)
 
 
 def _start_by_passes(method: StartMethod, data: Data, random_state: np.random.RandomState) -> Parameters:
@@ -210,11 +221,10 @@ def _from_responsibilities(
 
 def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
     """M-step of given responsibilities; sums are taken again about the means where they cancel."""
-    family, centre = FAMILIES[method.covariance_type], moments.mean
+    family, name, centre = FAMILIES[method.covariance_type], method.covariance_type, moments.mean
     statistics = run(blank_stack(family, method.n_components, centre))
-    arguments = (method.covariance_type, centre, moments.scatter, method.reg_covar)
-    updated = em.update_unless_cancelled(statistics, *arguments, dtype=np.dtype(np.float64))
+    updated = method.maker.update_unless_cancelled(statistics, name, moments, np.dtype(np.float64))
     if updated is not None:
         return updated
-    means = em.update_means(statistics, centre)
-    return em.update(run(blank_stack(family, method.n_components, centre, means)), *arguments)
+    means = method.maker.means_of_rows(statistics, centre)
+    return method.maker.update(run(blank_stack(family, method.n_components, centre, means)), name, moments)

@@ -7,7 +7,7 @@ depend on how the rows are cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,9 @@ SMALLEST_WEIGHT = 1e-6
 
 PIECE_ROWS = 2**14
 """Rows that are surveyed at once."""
+
+Mask = Callable[[int, int], NDArray[np.bool_]]
+"""Tells which of the rows from some number on are left out: given that number, and how many."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +145,18 @@ class Survey:
 
 
 def hash_rows(seed: int, start: int, n_rows: int) -> NDArray[np.uint64]:
-    """Hash row numbers ``start`` … with a key: splitmix64 (Steele, Lea and Flood 2014).
+    """Hash row numbers ``start`` …, as `hash_numbers`: shape (n_rows,)."""
+    return hash_numbers(seed, np.arange(start, start + n_rows))
+
+
+def hash_numbers(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Hash row numbers with a key: splitmix64 (Steele, Lea and Flood 2014).
 
     Parameters
     ----------
     seed : int
         The key, 0 to 2⁶⁴ − 1.
-    start, n_rows : int
+    numbers : ndarray of shape (n_rows,)
 
     Returns
     -------
@@ -157,8 +165,7 @@ def hash_rows(seed: int, start: int, n_rows: int) -> NDArray[np.uint64]:
     """
     with np.errstate(over="ignore"):
         key = _mix(np.array([seed], np.uint64) + np.uint64(0x9E3779B97F4A7C15))
-        numbers = np.arange(start + 1, start + 1 + n_rows, dtype=np.uint64)
-        return _mix(numbers * np.uint64(0x9E3779B97F4A7C15) + key)
+        return _mix((numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + key)
 
 
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -180,6 +187,8 @@ class SurveyWork:
     sample_size : int
     seed : int
     weighted : bool
+    left_out : callable or None
+        See `survey`.
     """
 
     n_rows: int
@@ -188,6 +197,7 @@ class SurveyWork:
     sample_size: int
     seed: int
     weighted: bool
+    left_out: Mask | None = None
 
     def __call__(self, chunks: Iterator[Rows]) -> Survey:
         """Survey the rows of a span."""
@@ -201,9 +211,16 @@ class SurveyWork:
                 bad = NotFinite.of(piece)
                 not_finite += bad
                 if not bad:
-                    moments += Moments.of(piece.values, piece.weights)
+                    moments += Moments.of(piece.values, self._weights_of(piece))
                     drawn.append(self._draw(piece))
         return Survey(moments, not_finite, Sample.joined(drawn))
+
+    def _weights_of(self, piece: Rows) -> NDArray[np.floating] | None:
+        """Give the weights that rows have in the moments."""
+        if self.left_out is None:
+            return piece.weights
+        weights = np.ones(len(piece.values)) if piece.weights is None else piece.weights
+        return np.where(self.left_out(piece.start, len(piece.values)), 0.0, weights)
 
     def _draw(self, chunk: Rows) -> Sample:
         hashes = hash_rows(self.seed, chunk.start, len(chunk.values))
@@ -232,7 +249,13 @@ def check_weights(chunk: Rows) -> None:
         )
 
 
-def survey(source: Source, sample_size: int, seed: int, weights: Source | None = None) -> Survey:
+def survey(
+    source: Source,
+    sample_size: int,
+    seed: int,
+    weights: Source | None = None,
+    left_out: Mask | None = None,
+) -> Survey:
     """Make pass 0.
 
     Parameters
@@ -244,6 +267,9 @@ def survey(source: Source, sample_size: int, seed: int, weights: Source | None =
         Key of the row hash: which rows are drawn depends on it and on the row numbers alone.
     weights : Source, optional
         Row weights.
+    left_out : callable, optional
+        Tells which rows have no weight in the moments, though their extremes count, and the sample may have
+        them.
 
     Returns
     -------
@@ -255,7 +281,10 @@ def survey(source: Source, sample_size: int, seed: int, weights: Source | None =
         For NaN and infinite values, with the first row and column; for weights that are negative, not
         finite, or all zero.
     """
-    work = SurveyWork(source.n_rows, source.n_features, source.dtype, sample_size, seed, weights is not None)
+    is_weighted = weights is not None
+    work = SurveyWork(
+        source.n_rows, source.n_features, source.dtype, sample_size, seed, is_weighted, left_out
+    )
     found = run_pass(source, work, "survey", weights)
     if found.not_finite:
         raise found.not_finite.error(source.feature_names)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.model.families import Array
 
@@ -57,6 +58,23 @@ class Statistics:
             self.references,
             factor * self.log_likelihood,
         )
+
+    def of(self, components: NDArray[np.bool_]) -> Statistics:
+        """Give the statistics of some components."""
+        return replace(
+            self,
+            counts=self.counts[components],
+            sums=self.sums[components],
+            scatter=self.scatter[components],
+            references=self.references[components],
+        )
+
+    def replaced(self, components: NDArray[np.bool_], others: Statistics) -> Statistics:
+        """Put others in the place of some components' statistics."""
+        counts, sums, scatter = self.counts.copy(), self.sums.copy(), self.scatter.copy()
+        counts[components], sums[components] = others.counts, others.sums
+        scatter[components] = others.scatter
+        return replace(self, counts=counts, sums=sums, scatter=scatter)
 
 
 @dataclass(frozen=True, eq=False)

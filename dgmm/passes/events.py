@@ -85,6 +85,7 @@ class IterationFinished:
     """An iteration of a fit: its lower bound and the change of it, in nats a row.
 
     ``change`` is infinite in the first iteration. ``max_iter`` is where the fit ends at the latest.
+    ``quantity`` is the name of the bound.
     """
 
     initialization: int
@@ -92,6 +93,7 @@ class IterationFinished:
     max_iter: int
     lower_bound: float
     change: float
+    quantity: str = "log-likelihood"
 
 
 Event = (

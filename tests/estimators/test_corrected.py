@@ -66,6 +66,27 @@ def test_auto_is_corrected_for_more_rows_than_the_sample():
     assert all(small.history_["accepted"])
 
 
+def test_by_default_size_decides():
+    rows = overlapping(3000)
+    own = {"random_state": 0, "sample_rows": 1500}
+    large = GaussianMixture(4, **own).fit(rows)
+    assert large.lower_bounds_ == fit(rows, algorithm="corrected", init_params="search").lower_bounds_
+    assert large.n_passes_ == 1 + large.n_iter_  # the pass that chooses among the candidates is the first
+    small = GaussianMixture(4, random_state=0).fit(rows)
+    assert (
+        small.lower_bounds_ == fit(rows, algorithm="em", init_params="kmeans", sample_rows=3000).lower_bounds_
+    )
+
+
+def test_a_search_starts_from_what_is_given():
+    rows = overlapping(3000)
+    weights = np.array([0.1, 0.2, 0.3, 0.4])
+    mixture = fit(rows, init_params="search", weights_init=weights, max_iter=0)
+    np.testing.assert_allclose(mixture.weights_, weights)
+    means = fit(rows, weights_init=weights, max_iter=0).means_
+    np.testing.assert_array_equal(means, fit(rows, init_params="kmeans", max_iter=0).means_)
+
+
 def test_a_given_tol_is_the_predicted_gain():
     rows = overlapping(9000)
     assert fit(rows, tol=1e-2).n_iter_ < fit(rows, tol=1e-8).n_iter_

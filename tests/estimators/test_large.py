@@ -34,7 +34,13 @@ def rows():
 
 
 def fit(x, **own):
-    parameters = {"algorithm": "em", "sample_rows": 500, "random_state": 0, "tol": 1e-4}
+    parameters = {
+        "algorithm": "em",
+        "init_params": "kmeans",
+        "sample_rows": 500,
+        "random_state": 0,
+        "tol": 1e-4,
+    }
     return GaussianMixture(3, **parameters | own).fit(x)
 
 

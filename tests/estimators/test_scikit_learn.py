@@ -39,6 +39,7 @@ def test_parameters_and_clone():
     assert again.set_params(n_components=2).n_components == 2
 
 
+@pytest.mark.filterwarnings("ignore::dgmm.MixtureWarning")  # six components are too many, as BIC says
 def test_pipeline_and_grid_search():
     pipeline = make_pipeline(StandardScaler(), GaussianMixture(random_state=0))
     grid = {

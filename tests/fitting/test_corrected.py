@@ -9,6 +9,7 @@ from dgmm.fitting.corrected import MOST_STEPS, CorrectedEM
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.loop import PassRecord, StoppingRule, predict_gain
+from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.survey import Sample
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
@@ -21,8 +22,13 @@ def mixture(mean: float) -> Parameters:
     return Parameters.from_covariances("spherical", np.ones(1), np.full((1, 1), mean), np.ones(1))
 
 
-def run(bounds, tol=0.0, max_iter=1000, limit=MOST_STEPS) -> tuple[CorrectedEM, list[tuple[float, int]]]:
-    """Feed passes with these log-likelihoods; give also what was asked of the steps in memory."""
+def run(
+    bounds, tol=0.0, max_iter=1000, limit=MOST_STEPS, promised=0.0
+) -> tuple[CorrectedEM, list[tuple[float, int]]]:
+    """Feed passes with these log-likelihoods; give also what was asked of the steps in memory.
+
+    An EM step promises a gain of ``promised``: it moves the mean by the root of twice that.
+    """
     rule, asked = StoppingRule(tol, max_iter), []
 
     def refine(evaluation: Evaluation, n_steps: int) -> tuple[Parameters, int]:
@@ -32,26 +38,35 @@ def run(bounds, tol=0.0, max_iter=1000, limit=MOST_STEPS) -> tuple[CorrectedEM, 
     state = corrected.begin(loop.begin(0, mixture(0.0), rule))
     for bound in bounds:
         assert state.ending is None
-        evaluation = Evaluation(state.parameters, bound, mixture(np.nan), NOTHING, 1.0)
-        state = corrected.step(state, evaluation, rule, refine)
+        updated = mixture(state.parameters.means[0, 0] + np.sqrt(2.0 * promised))
+        state = corrected.step(
+            state, Evaluation(state.parameters, bound, updated, NOTHING, 1.0), rule, refine
+        )
     return state, asked
 
 
 def test_more_steps_while_the_likelihood_grows():
-    state, asked = run(range(14))
-    expected = [4, 7, 11, 17, 26, 40, 61, 92, 139, 209, 256, 256, 256, 256]
-    assert asked == list(zip(range(14), expected, strict=True))
+    state, asked = run(range(9))
+    expected = [8, 16, 32, 64, 128, 256, 256, 256, 256]
+    assert asked == list(zip(range(9), expected, strict=True))
     assert [each.inner_steps for each in state.history] == [0, *expected[:-1]]
     assert all(each.accepted for each in state.history)
 
 
-def test_a_loss_goes_back_to_the_best_with_a_quarter_of_the_steps():
-    state, asked = run([-5.0, -4.0, -3.0, -6.0, -2.5])
-    assert asked == [(-5.0, 4), (-4.0, 7), (-3.0, 11), (-3.0, 2), (-2.5, 4)]
-    assert [each.accepted for each in state.history] == [True, True, True, False, True]
-    assert state.lower_bound == -2.5
-    assert state.lower_bounds == (-5.0, -4.0, -3.0, -6.0, -2.5)
-    assert state.parameters.means[0, 0] == -2.5 + 4 / 1000
+def test_a_loss_goes_back_to_the_best_with_a_quarter_of_the_steps_and_then_they_grow_slowly():
+    state, asked = run([-5.0, -4.0, -3.0, -6.0, -2.5, -2.0])
+    assert asked == [(-5.0, 8), (-4.0, 16), (-3.0, 32), (-3.0, 8), (-2.5, 10), (-2.0, 13)]
+    assert [each.accepted for each in state.history] == [True, True, True, False, True, True]
+    assert state.lower_bound == -2.0
+    assert state.lower_bounds == (-5.0, -4.0, -3.0, -6.0, -2.5, -2.0)
+    assert state.parameters.means[0, 0] == -2.0 + 13 / 1000
+
+
+def test_a_gain_less_than_one_step_promised_makes_fewer_steps_from_there():
+    state, asked = run([-5.0, -4.0, -3.95], promised=0.1)
+    assert asked == [(-5.0, 8), (-4.0, 16), (-3.95, 4)]
+    assert all(each.accepted for each in state.history)
+    assert state.history[-1].predicted_gain == pytest.approx(0.1)
 
 
 def test_no_likelihood_is_a_loss():
@@ -59,8 +74,8 @@ def test_no_likelihood_is_a_loss():
 
 
 def test_losses_end_in_plain_em_and_then_the_fit():
-    state, asked = run([-3.0, -4.0, -4.0])
-    assert asked == [(-3.0, 4), (-3.0, 1)]
+    state, asked = run([-3.0, -4.0, -4.0, -4.0])
+    assert asked == [(-3.0, 8), (-3.0, 2), (-3.0, 1)]
     assert state.converged
     assert state.ending is not None
     assert state.ending.message == "Converged: an EM step from the best parameters gains nothing more."
@@ -69,18 +84,28 @@ def test_losses_end_in_plain_em_and_then_the_fit():
 
 
 def test_steps_that_ended_early_count_as_made():
-    assert [n for _, n in run([-3.0, -2.0, -1.0], limit=2)[1]] == [4, 4, 4]
+    assert [n for _, n in run([-3.0, -2.0, -1.0], limit=3)[1]] == [8, 6, 6]
 
 
 def test_it_stops_at_two_small_predictions_with_the_best_parameters():
     gains = [1.0, 0.1, 0.01, 0.001]
     state, asked = run(np.cumsum([-3.0, *gains]), tol=0.005)
+    assert [n for _, n in asked] == [8, 16, 32, 64]
     assert state.converged
     assert state.parameters.means[0, 0] == pytest.approx(asked[-1][0] + asked[-1][1] / 1000)
     assert state.lower_bound == state.lower_bounds[-1]
     assert state.ending is not None
     assert "further iterations are predicted to gain 0.000111 nats a row" in state.ending.message
     assert run(np.cumsum([-3.0, *gains[:-1]]), tol=0.005)[0].ending is None
+
+
+@pytest.mark.parametrize("loss", [1e-3, 1.0])
+def test_a_small_loss_confirms_a_small_prediction(loss):
+    bounds = np.cumsum([-3.0, 1.0, 0.01, -loss])
+    state, _ = run(bounds, tol=0.005)
+    assert state.history[-2].predicted_gain < 0.005
+    assert state.converged == (loss < 0.005)
+    assert state.lower_bound == bounds[2]
 
 
 def test_max_passes():
@@ -148,7 +173,7 @@ def test_with_all_rows_as_the_sample_steps_are_those_of_em(
         rows = np.concatenate([rows, rows[:1000] + offset])
         weights = None if weights is None else np.concatenate([weights, weights[:1000]])
     data, start = started(rows, covariance_type, weights)
-    refine = CorrectedSteps(data, sample_of(rows, weights, np.arange(len(rows))), 0.0)
+    refine = CorrectedSteps(data, sample_of(rows, weights, np.arange(len(rows))), Likelihood(0.0))
     (first,) = data.expectation_maximization([start], 0.0)
     parameters, made = refine(first, 5)
     if offset == 0.0:
@@ -166,12 +191,12 @@ def test_with_all_rows_as_the_sample_steps_are_those_of_em(
 def test_the_correction_makes_the_limit_of_em_a_fixed_point(rows, covariance_type):
     """Whatever the sample: there, the sample's error is known."""
     data, parameters = started(rows, covariance_type)
-    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(len(rows))), 0.0)
+    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(len(rows))), Likelihood(0.0))
     for _ in range(40):
         (evaluation,) = data.expectation_maximization([parameters], 0.0)
         parameters, _ = refine(evaluation, 50)
     (evaluation,) = data.expectation_maximization([parameters], 0.0)
-    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(0, 4000, 8)), 0.0)
+    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(0, 4000, 8)), Likelihood(0.0))
     stayed, made = refine(evaluation, 10)
     assert made == 10
     np.testing.assert_allclose(stayed.means, evaluation.updated.means, atol=1e-7)
@@ -182,7 +207,7 @@ def test_steps_end_before_a_component_vanishes(rows):
     """A sample that knows nothing of a component: the correction holds all of it, then less than that."""
     data, start = started(rows, "full")
     (first,) = data.expectation_maximization([start], 0.0)
-    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(3)), 0.0)
+    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(3)), Likelihood(0.0))
     parameters, made = refine(first, 256)
     assert 1 <= made < 256
     assert np.isfinite(parameters.precisions_cholesky).all()
@@ -193,5 +218,5 @@ def test_a_sample_without_weight_is_plain_em(rows):
     weights[:50] = 0.0
     data, start = started(rows, "full", weights)
     (first,) = data.expectation_maximization([start], 0.0)
-    parameters, _ = CorrectedSteps(data, sample_of(rows, weights, np.arange(50)), 0.0)(first, 20)
+    parameters, _ = CorrectedSteps(data, sample_of(rows, weights, np.arange(50)), Likelihood(0.0))(first, 20)
     np.testing.assert_allclose(parameters.means, first.updated.means, rtol=1e-12)

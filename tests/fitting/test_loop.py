@@ -1,10 +1,8 @@
-import logging
-
 import numpy as np
 import pytest
 
 from dgmm.fitting.expectation import Evaluation
-from dgmm.fitting.fit import _best, _tell
+from dgmm.fitting.fit import _best
 from dgmm.fitting.loop import EM, StoppingRule, begin, step
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
@@ -80,16 +78,6 @@ def test_states_are_not_changed():
     again = step(state, passed(state, -1.0, 1.0), rule)
     assert first.lower_bounds == again.lower_bounds == (-1.0,)
     assert state.n_iter == 0
-
-
-def test_a_falling_likelihood_is_logged(caplog):
-    before, rule = run([-3.0]), StoppingRule(0.1, 10)
-    with caplog.at_level(logging.WARNING, "dgmm"):
-        _tell(before, step(before, passed(before, -2.5, 1.0), rule), rule.max_iter)
-        assert not caplog.records
-        _tell(before, step(before, passed(before, -3.5, 1.0), rule), rule.max_iter)
-    (record,) = caplog.records
-    assert "fell by 0.5 nats a row in iteration 2" in record.getMessage()
 
 
 @pytest.mark.parametrize(

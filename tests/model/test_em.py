@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from dgmm.model import kernels
-from dgmm.model.em import cancels, update
+from dgmm.model.em import cancels, promised_gain, update
 from dgmm.model.families import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import stack_models
@@ -195,3 +195,29 @@ def test_cancels_exactly_where_the_error_of_a_variance_is_too_large(covariance_t
         updated = Parameters.from_covariances(covariance_type, np.full(2, 0.5), np.zeros((2, 1)), ones)
         errors.append(cancels(statistics, updated, total, np.dtype(dtype)))
     assert errors == [False, True]
+
+
+@each_family
+def test_a_step_gains_at_least_what_it_promises(covariance_type):
+    generator = np.random.default_rng(21)
+    truth = naive.random_parameters(generator, covariance_type, 3, 2, spread=1.5)
+    rows = naive.random_rows(generator, truth, 2000)
+    moments = Moments.of(rows)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 2, spread=1.5)
+    for _ in range(10):
+        ready = stack_models([parameters], moments.mean, moments.extent, np.float64)
+        (statistics,) = kernels.expect(ready, [(rows, None)])
+        updated = update(statistics, covariance_type, moments.mean, moments.scatter, 0.0)
+        before, after = naive.log_joint(parameters, rows), naive.log_joint(updated, rows)
+        log_density, shares = naive.split(before)
+        promised = promised_gain(parameters, updated)
+        assert promised == pytest.approx((shares * (after - before)).sum() / len(rows), abs=1e-10)
+        assert 0.0 <= promised <= (naive.split(after)[0] - log_density).mean() + 1e-12
+        parameters = updated
+
+
+def test_nothing_is_promised_where_nothing_changes():
+    parameters = naive.random_parameters(np.random.default_rng(0), "full", 3, 2)
+    empty = replace(parameters, weights=np.array([0.5, 0.5, 0.0]))
+    for same in (parameters, empty):
+        assert promised_gain(same, same) == pytest.approx(0.0, abs=1e-12)

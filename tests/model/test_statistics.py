@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dgmm.model import kernels
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import stack_models
-from dgmm.model.statistics import Moments
+from dgmm.model.statistics import Moments, Statistics
 from tests.model import naive
 
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
@@ -179,3 +179,16 @@ def test_moments_of_nothing():
     nothing = empty + Moments.of(rows[:0], np.empty(0))
     assert (nothing.n_rows, nothing.weight) == (0, 0.0)
     assert not nothing.scatter.any()
+
+
+def test_some_components_are_taken_and_put_back():
+    generator = np.random.default_rng(0)
+    counts, sums, scatter = (generator.normal(size=shape) for shape in ((3,), (3, 2), (3, 3)))
+    statistics = Statistics(counts, sums, scatter, np.zeros((3, 2)), 1.5)
+    chosen = np.array([True, False, True])
+    some = statistics.of(chosen)
+    np.testing.assert_array_equal(some.sums, sums[[0, 2]])
+    doubled = statistics.replaced(chosen, 2.0 * some)
+    np.testing.assert_array_equal(doubled.counts, counts * [2, 1, 2])
+    np.testing.assert_array_equal(doubled.scatter, scatter * np.array([[2], [1], [2]]))
+    assert doubled.log_likelihood == 1.5

@@ -1,0 +1,153 @@
+"""A sweep over numbers of components and covariance types, against scikit-learn and against fits one by one.
+
+    python benchmarks/sweep.py [--rows 1000000] [--most 20] [--features 10] [--subset 4:full 8:diag]
+
+All models of the sweep share their passes. scikit-learn fits a subset of the grid, each with n_init=5. Its
+time for all is extrapolated from these, in proportion to what a row costs (components times the size
+of the product with a covariance), and the table says so. Log-likelihoods are of all rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+from common import print_table, rows_of, synthetic_mixture
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+
+from dgmm import GaussianMixture, GaussianMixtureSweep
+from dgmm.model.families import FAMILIES
+
+N_INIT = 5
+NEAR = 1e-4
+"""Nats a row below scikit-learn's best that count as no worse."""
+
+
+def cost_of(n_components: int, covariance_type: str, n_features: int) -> float:
+    """Give the work of a row in scikit-learn, in proportion: a product with a matrix for each component."""
+    return n_components * n_features * (n_features if covariance_type in ("full", "tied") else 1.0)
+
+
+def timed(estimator: Any, rows: np.ndarray) -> tuple[Any, float]:
+    """Fit, and time it."""
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = estimator.fit(rows)
+    return fitted, time.perf_counter() - started
+
+
+def peak_mebibytes() -> float:
+    """Give the most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--features", type=int, default=10)
+    parser.add_argument(
+        "--true", type=int, default=12, help="components of the mixture that rows are drawn from"
+    )
+    parser.add_argument("--most", type=int, default=20, help="components of the largest model")
+    parser.add_argument("--sample-rows", type=int, default=250_000)
+    parser.add_argument("--prune", action="store_true", help="let models leave that cannot win any more")
+    parser.add_argument("--tol", type=float)
+    parser.add_argument("--subset", nargs="*", default=["4:full", "8:diag", "12:spherical", "8:tied"])
+    parser.add_argument("--separate", nargs="*", default=[], help="models that are fitted one by one too")
+    options = parser.parse_args()
+    rows = rows_of(synthetic_mixture(options.true, options.features), options.rows, 1)
+    before = peak_mebibytes()
+
+    sweep, seconds = timed(
+        GaussianMixtureSweep(
+            range(1, options.most + 1),
+            prune=options.prune,
+            tol="auto" if options.tol is None else options.tol,
+            random_state=0,
+            sample_rows=options.sample_rows,
+        ),
+        rows,
+    )
+    after = peak_mebibytes()
+    results = sweep.results_
+    index_of = {
+        (int(number), str(family)): index
+        for index, (number, family) in enumerate(
+            zip(results["n_components"], results["covariance_type"], strict=True)
+        )
+    }
+    grid = sum(cost_of(number, family, options.features) for number, family in index_of)
+
+    table, theirs, their_cost = [], 0.0, 0.0
+    for name in options.subset:
+        number, family = int(name.split(":")[0]), name.split(":")[1]
+        alone, took = timed(
+            SklearnGaussianMixture(number, covariance_type=family, n_init=N_INIT, random_state=0), rows
+        )
+        theirs, their_cost = theirs + took, their_cost + cost_of(number, family, options.features)
+        best = alone.score(rows)
+        index = index_of[number, family]
+        found = float(results["log_likelihood"][index])
+        state = "left early" if results["dropped"][index] else "ended"
+        table.append(
+            (number, family, f"{took:.1f}", f"{best:.6f}", f"{found:.6f}", f"{found - best:+.1e}", state)
+        )
+        if not results["dropped"][index]:
+            assert found > best - NEAR, f"{name} is {best - found:.2g} nats a row below scikit-learn"
+    header = ["K", "covariance", f"scikit-learn s (n_init={N_INIT})", "its log-likelihood", "sweep's"]
+    print_table(f"{options.rows:,} x {options.features}", [*header, "difference", "in the sweep"], table)
+
+    extrapolated = theirs * grid / their_cost
+    facts: list[tuple[str, object]] = [
+        ("models", len(index_of)),
+        ("full passes, for all together", sweep.n_passes_),
+        ("models that left early", int(results["dropped"].sum())),
+        ("converged", int(results["converged"].sum())),
+        ("the best", str(sweep.best_params_)),
+        ("sweep, s", f"{seconds:.1f}"),
+        ("of which passes, s", f"{sum(sweep.pass_seconds_):.1f}"),
+        ("memory beyond the rows, MiB", f"{after - before:.0f}"),
+        (f"scikit-learn on {len(options.subset)} models, s", f"{theirs:.0f}"),
+        (f"scikit-learn on all {len(index_of)}, extrapolated, s", f"{extrapolated:.0f}"),
+        ("ratio, extrapolated", f"{extrapolated / seconds:.0f}x"),
+    ]
+    if options.separate:
+        own, own_cost, passes = 0.0, 0.0, 0
+        for name in options.separate:
+            number, family = int(name.split(":")[0]), name.split(":")[1]
+            mixture, took = timed(
+                GaussianMixture(
+                    number,
+                    covariance_type=family,
+                    algorithm="corrected",
+                    random_state=0,
+                    sample_rows=options.sample_rows,
+                ),
+                rows,
+            )
+            own, passes = own + took, passes + mixture.n_passes_
+            own_cost += cost_of(number, family, options.features)
+        facts += [
+            (f"dgmm fits one by one, {len(options.separate)} models, s", f"{own:.1f}"),
+            ("their passes", passes),
+            (
+                "all, in proportion to the number of models, s",
+                f"{own * len(index_of) / len(options.separate):.0f}",
+            ),
+            ("their passes, in the same proportion", f"{passes * len(index_of) / len(options.separate):.0f}"),
+        ]
+    print_table("The whole sweep", ["what", "value"], facts)
+
+
+if __name__ == "__main__":
+    assert set(FAMILIES) == {"full", "tied", "diag", "spherical"}
+    main()

@@ -1,0 +1,197 @@
+"""The command that chooses a model: ``dgmm sweep``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+import dgmm
+from dgmm import report
+from dgmm.cli.commands import main, show
+from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.shell import INTERRUPTED, console, say
+from dgmm.estimators.gaussian_mixture import INIT_PARAMS
+from dgmm.fitting.scores import NAMES
+from dgmm.model.families import FAMILIES
+
+MODELS_SHOWN = 10
+
+
+class Numbers(click.ParamType):
+    """Numbers of components: ``1:20``, ``2:20:2`` or ``2,4,8``; ends of ranges are included."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """Read the numbers."""
+        if isinstance(value, list):
+            return value
+        numbers: list[int] = []
+        try:
+            for part in str(value).split(","):
+                first, *rest = [int(number) for number in part.split(":")]
+                last, step = [*rest, 1][:2] if rest else (first, 1)
+                if len(rest) > 2:
+                    raise ValueError
+                numbers += range(first, last + 1, step)
+        except ValueError:
+            self.fail(f"{value!r} is not such as 1:20, 2:20:2 or 2,4,8", param, ctx)
+        if not numbers or min(numbers) < 1:
+            self.fail(f"{value!r} must name numbers of at least 1", param, ctx)
+        return numbers
+
+
+def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
+    names = [name.strip() for name in value.split(",")]
+    for name in names:
+        if name not in FAMILIES:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(FAMILIES)}")
+    return names
+
+
+@main.command()
+@click.argument("data")
+@click.option(
+    "-k", "--components", type=Numbers(), default="1:10", show_default=True, help="Such as 1:20 or 2,4,8."
+)
+@click.option(
+    "--covariance",
+    default=",".join(FAMILIES),
+    show_default=True,
+    callback=_families,
+    help="Covariance types to try.",
+)
+@click.option("--criterion", type=click.Choice(list(NAMES)), default="bic", show_default=True)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for model.npz, results.csv and report.html.",
+)
+@click.option(
+    "--held-out",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of the rows to score only. [default: 0.1 for that criterion, else 0]",
+)
+@click.option("--no-prune", is_flag=True, help="Fit models to the end that cannot win any more.")
+@click.option(
+    "--init", type=click.Choice(INIT_PARAMS), default="auto", show_default=True, help="How to start."
+)
+@click.option("--tol", type=click.FloatRange(0), help="Ends fits, nats a row. [default: depends on the rows]")
+@click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
+@click.option("--reg-covar", type=click.FloatRange(0), default=1e-6, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
+@click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@overwriting
+@reading_rows
+@on_a_cluster()
+def sweep(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    data: str,
+    components: list[int],
+    covariance: list[str],
+    out: Path,
+    overwrite: bool,
+    held_out: float | None,
+    no_prune: bool,
+    init: str,
+    tol: float | None,
+    seed: int | None,
+    sample_rows: int | None,
+    **settings: Any,
+) -> None:
+    """Fit mixtures of many sizes to DATA in the same passes, choose the best, and report.
+
+    The report is one page of HTML with its pictures inside.
+    """
+    from dgmm import sweep_report  # noqa: PLC0415 - it needs an extra
+
+    check_folder(out, overwrite=overwrite)
+    source = dgmm.open_dataset(data, **opening)
+    found = dgmm.GaussianMixtureSweep(
+        components,
+        covariance_type=covariance,
+        held_out="auto" if held_out is None else held_out,
+        prune=not no_prune,
+        init_params=init,
+        tol="auto" if tol is None else tol,
+        random_state=seed,
+        sample_rows=sample_rows or "auto",
+        **settings,
+    )
+    try:
+        with cluster.joined(source):
+            found.fit(source)
+    except KeyboardInterrupt:
+        if getattr(found, "best_index_", None) is None:
+            raise
+        written = sweep_report.write_report(found, source, out)
+        say("interrupted", f"what was reached until then is in {', '.join(map(str, written))}")
+        sys.exit(INTERRUPTED)
+    written = sweep_report.write_report(found, source, out)
+    show(*report.source_facts(source), *sweep_facts(found))
+    console().print(models(found))
+    for sentence in found.advice_:
+        click.echo(f"- {sentence}")
+    show(*[(path.stem, path) for path in written])
+
+
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a folder that cannot be written to.
+
+    Raises
+    ------
+    OSError
+        If there is a report that must not be overwritten, or the folder cannot be written to.
+    """
+    there = [name for name in ("model.npz", "results.csv", "report.html") if (folder / name).exists()]
+    if there and not overwrite:
+        raise FileExistsError(
+            f"{folder} holds {there[0]} already; choose another folder, or give --overwrite"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} is not writable; choose another folder")
+
+
+def sweep_facts(found: Any) -> list[tuple[str, Any]]:
+    """Give what there is to say of a sweep in a few lines."""
+    results, best = found.results_, found.best_params_
+    n_dropped, n_failed = int(results["dropped"].sum()), int(results["failed"].sum())
+    return [
+        ("models", f"{len(results['bic'])}, of which {n_dropped} left early and {n_failed} failed"),
+        ("passes", f"{found.n_passes_} over all rows, for all of them together"),
+        ("best", f"{best['n_components']} components, {best['covariance_type']} covariance"),
+        (found.criterion, f"{found.best_score_:.6f}"),
+    ]
+
+
+def models(found: Any) -> Any:
+    """Lay out the best models of a sweep."""
+    results = found.results_
+    losses = -results["held_out"] if found.criterion == "held-out" else results[found.criterion]
+    order = [index for index in np.argsort(losses, kind="stable").tolist() if np.isfinite(losses[index])]
+    rows = [
+        [
+            str(results["n_components"][index]),
+            str(results["covariance_type"][index]),
+            f"{results['log_likelihood'][index]:.6f}",
+            f"{results[found.criterion if found.criterion != 'held-out' else 'held_out'][index]:.6f}",
+            "left early" if results["dropped"][index] else "" if results["converged"][index] else "no",
+        ]
+        for index in order[:MODELS_SHOWN]
+    ]
+    laid_out = report.table(
+        ["components", "covariance", "log-likelihood", found.criterion, "converged"], rows
+    )
+    rest = len(losses) - len(rows)
+    laid_out.caption = f"and {rest} more models in results.csv" if rest else None
+    return laid_out

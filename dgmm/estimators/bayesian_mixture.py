@@ -1,0 +1,301 @@
+"""`BayesianGaussianMixture`: variational Bayes."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from numbers import Real
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from sklearn.mixture import BayesianGaussianMixture as SklearnBayesianGaussianMixture
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from dgmm.data import DataError
+from dgmm.estimators.gaussian_mixture import FITTED, GaussianMixture
+from dgmm.estimators.mixture import Mixture
+from dgmm.estimators.validation import check_belief
+from dgmm.fitting.fit import Fit
+from dgmm.fitting.loop import EM
+from dgmm.fitting.objective import Belief, Evidence
+from dgmm.model.concentration import CONCENTRATIONS
+from dgmm.model.families import FAMILIES, Array
+from dgmm.model.variational import Posterior, Prior
+
+PRIOR_ATTRIBUTES = (
+    "weight_concentration_prior_",
+    "mean_precision_prior_",
+    "mean_prior_",
+    "degrees_of_freedom_prior_",
+    "covariance_prior_",
+)
+POSTERIOR_ATTRIBUTES = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
+
+
+class BayesianGaussianMixture(Mixture):
+    """Gaussian mixture whose posterior is found by variational inference, in the same passes as EM.
+
+    A drop-in for `sklearn.mixture.BayesianGaussianMixture`: the same parameters, attributes and, on rows that
+    fit in memory, the same answer for the same seed; on all that `GaussianMixture` takes. Offered more
+    components than the rows have clusters, it leaves some without rows.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        The most components.
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        As for `GaussianMixture`.
+    tol : float or 'auto', default='auto'
+        Plain steps end when the lower bound of all rows together changes by less than this, in nats;
+        ``'auto'`` is 1e-3, as in scikit-learn, and of more than 250,000 rows 1e-3 for each 250,000. Corrected
+        steps end when all further ones are predicted to gain less than this, in nats a row; ``'auto'`` is
+        1e-6.
+    reg_covar : float, default=1e-6
+        Added to the variances of each component's rows, in squared units of the data.
+    max_iter : int, default=100
+        The most iterations; with corrected steps, the most passes.
+    n_init : int, default=1
+        Number of starts; the one with the highest lower bound is kept.
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data', 'k-means||'}, default='kmeans'
+        As for `GaussianMixture`.
+    weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'}, \
+default='dirichlet_process'
+        The prior of the weights: sticks that are broken in order, which lets late components go without rows
+        more easily; or a Dirichlet distribution, the same for all.
+    weight_concentration_prior : float, default=None
+        Of the weights: smaller leaves fewer components with rows. None is ``1 / n_components``.
+    mean_precision_prior : float, default=None
+        How many rows the prior mean counts as. None is 1.
+    mean_prior : array-like of shape (n_features,), default=None
+        None is the mean of all rows.
+    degrees_of_freedom_prior : float, default=None
+        Of the Wishart distribution of precisions, more than ``n_features - 1``. None is ``n_features``.
+    covariance_prior : float or array-like, default=None
+        Of shape (n_features, n_features) for full and tied, (n_features,) for diag, a number for
+        spherical. None is the covariance of all rows.
+    random_state : int, RandomState instance or None, default=None
+        Seed of starts, of the sample of rows, and of `sample`.
+    warm_start : bool, default=False
+        Go on from the last fit, instead of from a start.
+    verbose : int, default=0
+        1 prints iterations, 2 their changes and times too.
+    verbose_interval : int, default=10
+        Iterations between two printed lines.
+    algorithm : {'em', 'corrected', 'auto'}, default='em'
+        ``'em'`` makes one pass an iteration; ``'corrected'`` many iterations on a sample after each pass,
+        accepted only if the bound of all rows rises: see `GaussianMixture`.
+    sample_rows : int or 'auto', default='auto'
+        As for `GaussianMixture`.
+    moves : bool, default=False
+        Beyond scikit-learn: merge and delete components, and split one to fill another that has no rows, as
+        long as the lower bound of all rows rises; of more rows than the sample, first on the sample. Then
+        the number of components found hardly depends on the start.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+        Expected ones.
+    means_ : ndarray of shape (n_components, n_features)
+    covariances_, precisions_, precisions_cholesky_ : ndarray
+        Shaped as in `GaussianMixture`. ``precisions_`` are expected ones, ``covariances_`` their inverses.
+    weight_concentration_ : tuple of two ndarrays, or ndarray, of shape (n_components,)
+        Of the beta distributions of the sticks; or of the Dirichlet distribution.
+    mean_precision_ : ndarray of shape (n_components,)
+        How many rows each mean is known from, with the prior's.
+    degrees_of_freedom_ : ndarray of shape (n_components,), or float for tied
+    weight_concentration_prior_, mean_precision_prior_, degrees_of_freedom_prior_ : float
+    mean_prior_ : ndarray of shape (n_features,)
+    covariance_prior_ : float or ndarray
+        The priors, completed.
+    elbo_ : float
+        The complete lower bound of the log evidence, in nats, of all rows together: comparable between
+        priors and numbers of components, but not between covariance types, as those of tied, diag and
+        spherical keep scikit-learn's posterior, which is not the closest. −inf where ``covariance_prior_``
+        is singular.
+    lower_bound_ : float
+        The same without constants, as scikit-learn has it, in nats, of all rows together.
+    lower_bounds_ : list of float
+        Of every iteration of the best start, or every pass.
+    effective_components_ : int
+        Components that have more than ``n_features + 1`` rows.
+    converged_ : bool
+    n_iter_ : int
+        Iterations of the best start; with corrected steps, its passes.
+    history_ : dict of list
+        As in `GaussianMixture`, but that it has ``lower_bound``, which is `lower_bounds_`.
+    n_passes_ : int
+        Full passes over the data.
+    stop_reason_ : str
+        A sentence that says why the fit ended; with nats a row.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Where ``X`` names its columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dgmm import BayesianGaussianMixture
+    >>> X = np.array([[1, 2], [1, 4], [1, 0], [4, 2], [12, 4], [10, 7]])
+    >>> mixture = BayesianGaussianMixture(n_components=2, random_state=42).fit(X)
+    >>> mixture.means_.round(2)
+    array([[2.49, 2.29],
+           [8.45, 4.52]])
+    >>> mixture.predict([[0, 0], [9, 3]])
+    array([0, 1])
+    """
+
+    FITTED = (*FITTED, *PRIOR_ATTRIBUTES, *POSTERIOR_ATTRIBUTES)
+    SCIKIT_LEARN = SklearnBayesianGaussianMixture
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **{
+            name: allowed
+            for name, allowed in GaussianMixture._parameter_constraints.items()
+            if not name.endswith("_init") or name == "n_init"
+        },
+        "moves": ["boolean"],
+        "weight_concentration_prior_type": [StrOptions(set(CONCENTRATIONS))],
+        "weight_concentration_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "mean_precision_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "mean_prior": [None, "array-like"],
+        "degrees_of_freedom_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "covariance_prior": [None, "array-like", Interval(Real, 0.0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_components: int = 1,
+        covariance_type: str = "full",
+        tol: float | str = "auto",
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weight_concentration_prior_type: str = "dirichlet_process",
+        weight_concentration_prior: float | None = None,
+        mean_precision_prior: float | None = None,
+        mean_prior: Any = None,
+        degrees_of_freedom_prior: float | None = None,
+        covariance_prior: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        algorithm: str = "em",
+        sample_rows: int | str = "auto",
+        moves: bool = False,
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weight_concentration_prior_type = weight_concentration_prior_type
+        self.weight_concentration_prior = weight_concentration_prior
+        self.mean_precision_prior = mean_precision_prior
+        self.mean_prior = mean_prior
+        self.degrees_of_freedom_prior = degrees_of_freedom_prior
+        self.covariance_prior = covariance_prior
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.algorithm = algorithm
+        self.sample_rows = sample_rows
+        self.moves = moves
+
+    def _goal(self, n_features: int) -> Belief:
+        concentration, mean_precision = self.weight_concentration_prior, self.mean_precision_prior
+        degrees_of_freedom = self.degrees_of_freedom_prior
+        belief = Belief(
+            self.covariance_type,
+            self.weight_concentration_prior_type,
+            1.0 / self.n_components if concentration is None else concentration,
+            1.0 if mean_precision is None else mean_precision,
+            self.mean_prior,
+            n_features if degrees_of_freedom is None else degrees_of_freedom,
+            self.covariance_prior,
+            self.reg_covar,
+        )
+        return check_belief(belief, n_features)
+
+    @property
+    def _parameters(self) -> Posterior:
+        """The posterior as frozen values."""
+        check_is_fitted(self)
+        plain = super()._parameters
+        return Posterior(
+            **{field.name: getattr(plain, field.name) for field in fields(plain)},
+            concentration_type=self.weight_concentration_prior_type,
+            weight_concentration=np.asarray(self.weight_concentration_, np.float64),
+            mean_precision=np.asarray(self.mean_precision_, np.float64),
+            degrees_of_freedom=np.asarray(self.degrees_of_freedom_, np.float64),
+        )
+
+    @property
+    def _rows_of_components(self) -> Array:
+        """The rows that each component has, as the posterior knows: (n_components,)."""
+        return np.asarray(self.mean_precision_) - self.mean_precision_prior_
+
+    def _unit(self, n_rows: int) -> float:
+        return n_rows
+
+    def _resumed(self) -> EM:
+        return EM(0, self._parameters, self.lower_bound_ / float(self._rows_of_components.sum()))
+
+    def _set_fitted(self, fitted: Fit) -> None:
+        super()._set_fitted(fitted)
+        posterior, objective = cast(Posterior, fitted.best.parameters), cast(Evidence, fitted.objective)
+        self._set_prior(objective.prior)
+        self.weight_concentration_ = self._given_back(posterior.weight_concentration)
+        self.mean_precision_ = posterior.mean_precision
+        tied = self.covariance_type == "tied"
+        self.degrees_of_freedom_ = (
+            float(posterior.degrees_of_freedom) if tied else posterior.degrees_of_freedom
+        )
+        self.lower_bounds_ = [objective.weight * bound for bound in fitted.best.lower_bounds]
+        self.lower_bound_ = objective.weight * fitted.best.lower_bound
+        self.elbo_ = self.lower_bound_ + objective.prior.constant(self.n_components, objective.weight)
+        del self.history_["log_likelihood"]
+        self.history_ = {"lower_bound": list(self.lower_bounds_), **self.history_}
+        self.effective_components_ = int((self._rows_of_components > posterior.n_features + 1).sum())
+
+    def _set_prior(self, prior: Prior) -> None:
+        self.weight_concentration_prior_ = prior.concentration
+        self.mean_precision_prior_ = prior.mean_precision
+        self.mean_prior_ = prior.mean
+        self.degrees_of_freedom_prior_ = prior.degrees_of_freedom
+        covariance = np.asarray(prior.covariance)
+        self.covariance_prior_ = covariance if covariance.ndim else float(covariance)
+
+    def _given_back(self, concentrations: Array) -> Any:
+        """Give concentrations as scikit-learn does: those of sticks as a pair of arrays."""
+        if self.weight_concentration_prior_type == "dirichlet_process":
+            return tuple(np.asarray(concentrations, np.float64))
+        return np.asarray(concentrations, np.float64)
+
+    def _check_loaded(self, path: str) -> None:
+        name, n_features = self.covariance_type, self.n_features_in_
+        n_components = len(self.weights_)
+        concentrations = CONCENTRATIONS[self.weight_concentration_prior_type].prior(1.0, n_components)
+        one = FAMILIES[name].covariance_shape(1, n_features)
+        shapes_and_least = {
+            "weight_concentration_": (concentrations.shape, 0.0),
+            "mean_precision_": ((n_components,), 0.0),
+            "degrees_of_freedom_": (() if name == "tied" else (n_components,), n_features - 1.0),
+            "weight_concentration_prior_": ((), 0.0),
+            "mean_precision_prior_": ((), 0.0),
+            "degrees_of_freedom_prior_": ((), n_features - 1.0),
+            "mean_prior_": ((n_features,), -np.inf),
+            "covariance_prior_": (one if name == "tied" else one[1:], -np.inf),
+        }
+        for attribute, (shape, least) in shapes_and_least.items():
+            values = np.asarray(getattr(self, attribute), np.float64)
+            if values.shape != shape:
+                raise DataError(f"{path} is damaged: {attribute} has the shape {values.shape}, not {shape}")
+            if not (np.isfinite(values) & (values > least)).all():
+                raise DataError(f"{path} is damaged: {attribute} holds values that no posterior has")
+        self.weight_concentration_ = self._given_back(self.weight_concentration_)

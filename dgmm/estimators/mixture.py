@@ -1,0 +1,233 @@
+"""How a mixture is fitted, and exchanged with scikit-learn: what all estimators share."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from dataclasses import fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from dgmm.estimators.base import FittedMixture
+from dgmm.estimators.validation import open_sample_weight, open_to_fit
+from dgmm.estimators.verbose import VerbosePrinter
+from dgmm.fitting.fit import Fit, Settings, default_sample_rows, fit
+from dgmm.fitting.loop import EM, PassRecord
+from dgmm.fitting.objective import TOLERANCES, Goal
+from dgmm.fitting.starts import Given, StartMethod
+from dgmm.passes.events import listening
+
+OWN_PARAMETERS = ("algorithm", "sample_rows", "moves")
+"""Parameters that scikit-learn's classes do not have."""
+
+OWN_STARTS = ("auto", "k-means||", "search")
+"""Starts that they do not have."""
+
+
+class MixtureWarning(UserWarning):
+    """Something is wrong with a fitted mixture, or with the scale of its data: the message says what."""
+
+
+class Mixture(FittedMixture):
+    """A mixture that can be fitted, with scikit-learn's parameters.
+
+    Attributes
+    ----------
+    FITTED : tuple of str
+        Fitted attributes that scikit-learn's class has too.
+    SCIKIT_LEARN : type
+        Scikit-learn's class.
+    """
+
+    FITTED: ClassVar[tuple[str, ...]]
+    SCIKIT_LEARN: ClassVar[type[Any]]
+
+    n_components: int
+    tol: float | str
+    reg_covar: float
+    max_iter: int
+    n_init: int
+    init_params: str
+    warm_start: bool
+    verbose: int
+    verbose_interval: int
+    algorithm: str
+    sample_rows: int | str
+    lower_bound_: float
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+            Weights of the rows; whole numbers count a row so many times.
+
+        Returns
+        -------
+        self : the mixture
+
+        Raises
+        ------
+        ValueError
+            For rows that a mixture cannot be fitted to; the message says where they are.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the best start did not converge within ``max_iter`` iterations.
+        MixtureWarning
+            If ``reg_covar`` is more than 1% of a feature's variance, or a component collapsed or emptied.
+        """
+        source = open_to_fit(X, type(self).__name__, self.n_components)
+        weights = open_sample_weight(sample_weight, source)
+        settings = self._settings(source.n_features)
+        resumed = self._resumed() if self.warm_start and hasattr(self, "converged_") else None
+        with listening(VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))):
+            fitted = fit(source, weights, settings, check_random_state(self.random_state), resumed)
+        if not fitted.best.converged and self.max_iter > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. "
+                "Try different init parameters, or increase max_iter, "
+                "tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        for concern in fitted.concerns:
+            warnings.warn(concern, MixtureWarning, stacklevel=3)
+        self._set_fitted(fitted)
+        self.n_passes_ = fitted.n_passes
+        self.n_features_in_ = source.n_features
+        if source.feature_names is not None:
+            self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit the mixture and give the most probable component of each row.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        labels : of shape (n_samples,)
+            As from `predict`.
+        """
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def _settings(self, n_features: int) -> Settings:
+        given, goal = self._given(n_features), self._goal(n_features)
+        sample_rows = None if isinstance(self.sample_rows, str) else int(self.sample_rows)
+        if sample_rows is not None and sample_rows < self.n_components:
+            raise ValueError(
+                f"sample_rows={sample_rows} is less than n_components={self.n_components}: a start needs at "
+                "least a row for each component"
+            )
+        return Settings(
+            StartMethod(self.init_params, self.covariance_type, self.n_components, self.reg_covar),
+            given,
+            self.algorithm,
+            None if isinstance(self.tol, str) else float(self.tol),
+            self.max_iter,
+            self.n_init,
+            sample_rows or max(default_sample_rows(n_features), self.n_components),
+            goal,
+            getattr(self, "moves", False),
+        )
+
+    def _given(self, n_features: int) -> Given:
+        """Give what the user gives of a start, checked."""
+        return Given()
+
+    @abstractmethod
+    def _goal(self, n_features: int) -> Goal:
+        """Give what the fit is to climb; the user's part of it is checked."""
+
+    def _unit(self, n_rows: int) -> float:
+        """Give how many nats of `lower_bound_` are a nat a row."""
+        return 1.0
+
+    def _resumed(self) -> EM:
+        return EM(0, self._parameters, self.lower_bound_)
+
+    def _set_fitted(self, fitted: Fit) -> None:
+        """Set the fitted attributes."""
+        best = fitted.best
+        parameters = best.parameters
+        self.weights_ = parameters.weights
+        self.means_ = parameters.means
+        self.covariances_ = parameters.covariances
+        self.precisions_ = parameters.precisions
+        self.precisions_cholesky_ = parameters.precisions_cholesky
+        self.converged_ = best.converged
+        self.n_iter_ = best.n_iter
+        self.lower_bound_ = best.lower_bound
+        self.lower_bounds_ = list(best.lower_bounds)
+        names = [field.name for field in fields(PassRecord)]
+        self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
+        self.stop_reason_ = "" if best.ending is None else best.ending.message
+
+    def _check_loaded(self, path: str) -> None:
+        """Check what a model file had for this class alone, and put it into its form.
+
+        Raises
+        ------
+        DataError
+            For values that no such mixture has.
+        """
+
+    def to_sklearn(self) -> Any:
+        """Give a fitted mixture of scikit-learn's that predicts the same.
+
+        Returns
+        -------
+        sklearn.mixture.GaussianMixture or sklearn.mixture.BayesianGaussianMixture
+            With ``init_params='kmeans'`` where scikit-learn lacks the start, and its own ``tol`` for
+            ``'auto'``.
+        """
+        parameters = {
+            name: value for name, value in self.get_params(deep=False).items() if name not in OWN_PARAMETERS
+        }
+        if parameters["tol"] == "auto":
+            parameters["tol"] = TOLERANCES["em"]
+        if parameters["init_params"] in OWN_STARTS:
+            parameters["init_params"] = "kmeans"
+        other = self.SCIKIT_LEARN(**parameters)
+        for name in (*self.FITTED, "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(other, name, getattr(self, name))
+        return other
+
+    @classmethod
+    def from_sklearn(cls, mixture: Any) -> Self:
+        """Make a mixture from a fitted one of scikit-learn's: the same parameters and attributes.
+
+        Parameters
+        ----------
+        mixture : sklearn.mixture.GaussianMixture or sklearn.mixture.BayesianGaussianMixture
+            The class of the same name.
+
+        Returns
+        -------
+        the mixture
+        """
+        if not isinstance(mixture, cls.SCIKIT_LEARN):
+            raise TypeError(
+                f"from_sklearn takes a sklearn {cls.SCIKIT_LEARN.__name__}, not {type(mixture).__name__}"
+            )
+        made = cls(**mixture.get_params(deep=False))
+        for name in (*cls.FITTED, "feature_names_in_"):
+            if hasattr(mixture, name):
+                setattr(made, name, getattr(mixture, name))
+        return made

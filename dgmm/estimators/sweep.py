@@ -1,0 +1,425 @@
+"""`GaussianMixtureSweep`: many mixtures fitted together, and the best of them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import replace
+from numbers import Integral, Real
+from time import perf_counter
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.validation import open_sample_weight, open_to_fit
+from dgmm.estimators.verbose import VerbosePrinter
+from dgmm.fitting.choice import advise, best_of
+from dgmm.fitting.fit import Fit, Settings, default_sample_rows
+from dgmm.fitting.objective import Likelihood
+from dgmm.fitting.race import Runner
+from dgmm.fitting.scores import NAMES, resolution
+from dgmm.fitting.starts import Given, StartMethod
+from dgmm.fitting.sweep import SweepSettings, Swept, begin, sweep
+from dgmm.model.families import FAMILIES
+from dgmm.passes.events import listening
+
+HELD_OUT = 0.1
+"""Share of the rows that is held out by default, where that is the criterion."""
+
+PICTURE_ROWS = 20_000
+"""Rows that are kept for pictures."""
+
+TOLERANCE = 0.01
+"""Nats a row within which a smaller mixture is called as good, by default."""
+
+
+class GaussianMixtureSweep(DensityMixin, BaseEstimator):
+    """Gaussian mixtures of many numbers of components and covariance types, and the best of them.
+
+    One fused fit in the place of a loop: every read of a row serves all models. Rows that fit in memory are
+    read once, and every model is what `GaussianMixture` alone gives for the same seed. With more rows, starts
+    for all models are found on a sample (components are split, and merged again), and all models go through
+    the same passes; those that have converged, or can no longer be the best, leave.
+
+    Once fitted it predicts as its best mixture does.
+
+    Parameters
+    ----------
+    n_components : int or sequence of int, default=1 to 10
+        Numbers of components to try.
+    covariance_type : str or sequence of {'full', 'tied', 'diag', 'spherical'}, default=all four
+        Covariance types to try.
+    criterion : {'bic', 'aic', 'icl', 'held-out'}, default='bic'
+        What the best model is best by: Bayesian or Akaike information criterion, integrated completed
+        likelihood (BIC and twice the entropy of the responsibilities), all of which are the lower the better;
+        or the mean log density of rows that are held out.
+    held_out : float or 'auto', default='auto'
+        Share of the rows that no model is fitted to, and that all are scored on. ``'auto'``: a tenth for
+        ``criterion='held-out'``, else none. The choice depends on the row numbers and the seed alone.
+    prune : bool, default=True
+        With more than ``sample_rows`` rows, let models leave that cannot become the best any more; their
+        figures are those of where they were, and ``dropped`` says so. False fits all to the end.
+    tolerance : float, default=0.01
+        Nats a row within which a smaller mixture is called as good in `advice_`.
+    tol : float or 'auto', default='auto'
+        As for `GaussianMixture`; but ``'auto'`` with more than ``sample_rows`` rows is the gain that could
+        change no choice by BIC, the price of half a parameter: ¼ log(n) / n.
+    reg_covar, max_iter, n_init, init_params, algorithm, sample_rows
+        As for `GaussianMixture`. With more than ``sample_rows`` rows ``n_init`` starts by ``init_params``
+        compete with those by splits and merges, and ``algorithm='auto'`` is corrected EM;
+        ``init_params='k-means||'`` is for fewer rows only.
+    random_state : int, RandomState instance or None, default=None
+        Every model starts from the same seed. A generator, or None, is asked for one.
+    verbose : int, default=0
+        As for `GaussianMixture`.
+
+    Attributes
+    ----------
+    results_ : dict of ndarray
+        An entry for each model: ``n_components``, ``covariance_type``; ``log_likelihood``, and ``entropy`` of
+        the responsibilities, nats a row; ``bic``, ``aic``, ``icl``; ``held_out`` and ``held_out_error``,
+        the mean log density of the held-out rows and its standard error, nats a row, NaN without such rows;
+        ``n_parameters``; ``n_iter`` (with corrected EM, passes); ``passes`` that the model took part in;
+        ``converged``; ``dropped``, whether it left as it could not win; ``failed``; ``message``, its end.
+        All figures are exact, and of the very parameters that the model ended with. Row weights count as so
+        many rows.
+    best_index_ : int
+        Of the best model in ``results_``.
+    best_params_ : dict
+        Its ``n_components`` and ``covariance_type``.
+    best_score_ : float
+        Its criterion.
+    best_estimator_ : GaussianMixture
+    advice_ : list of str
+        What the figures say of the choice, and what they do not.
+    smallest_index_, elbow_index_ : int or None
+        Of the smallest mixture within ``tolerance`` of the best, and of where the curve bends most.
+    at_edge_ : bool
+        Whether the best has the most components that were tried.
+    n_passes_ : int
+        Full passes over the data, for all models together.
+    pass_seconds_ : list of float
+        What each took.
+    seconds_ : float
+        What the whole sweep took.
+    seed_ : int
+        That every model started from.
+    sample_ : ndarray of shape (at most 20,000, n_features_in_)
+        Rows drawn at random from those that are fitted, for pictures.
+    partial_ : bool
+        Whether the sweep was interrupted: the attributes then tell of what was done until then.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Where ``X`` names its columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dgmm import GaussianMixtureSweep
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(0, 1, (300, 2)), rng.normal(8, 2, (200, 2))])
+    >>> sweep = GaussianMixtureSweep(range(1, 5), random_state=0).fit(X)
+    >>> sweep.best_params_
+    {'n_components': 2, 'covariance_type': 'spherical'}
+    >>> sweep.predict([[0, 0], [8, 8]]).shape
+    (2,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "covariance_type": [str, "array-like"],
+        "criterion": [StrOptions(set(NAMES))],
+        "held_out": [Interval(Real, 0.0, 1.0, closed="left"), StrOptions({"auto"})],
+        "prune": ["boolean"],
+        "tolerance": [Interval(Real, 0.0, None, closed="left")],
+        **{
+            name: GaussianMixture._parameter_constraints[name]
+            for name in (
+                "tol",
+                "reg_covar",
+                "max_iter",
+                "n_init",
+                "init_params",
+                "random_state",
+                "verbose",
+                "algorithm",
+                "sample_rows",
+            )
+        },
+    }
+
+    def __init__(
+        self,
+        n_components: Any = tuple(range(1, 11)),
+        *,
+        covariance_type: Any = ("full", "tied", "diag", "spherical"),
+        criterion: str = "bic",
+        held_out: float | str = "auto",
+        prune: bool = True,
+        tolerance: float = TOLERANCE,
+        tol: float | str = "auto",
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+        algorithm: str = "auto",
+        sample_rows: int | str = "auto",
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.criterion = criterion
+        self.held_out = held_out
+        self.prune = prune
+        self.tolerance = tolerance
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.random_state = random_state
+        self.verbose = verbose
+        self.algorithm = algorithm
+        self.sample_rows = sample_rows
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> GaussianMixtureSweep:
+        """Fit all models and choose the best.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+            Weights of the rows; whole numbers count a row so many times.
+
+        Returns
+        -------
+        self : GaussianMixtureSweep
+
+        Raises
+        ------
+        ValueError
+            For rows that no mixture can be fitted to; where every model fails.
+        KeyboardInterrupt
+            After an interruption: attributes tell of what was done until then, and ``partial_`` is True.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the best model did not converge within ``max_iter`` iterations.
+        """
+        self._forget()
+        models = self._models()
+        source = open_to_fit(X, type(self).__name__, 1)
+        weights = open_sample_weight(sample_weight, source)
+        settings = self._settings(models, source.n_features, source.n_rows)
+        swept, started = begin(settings), perf_counter()
+        self.seed_ = settings.seed
+        self.n_features_in_ = source.n_features
+        if source.feature_names is not None:
+            self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
+        try:
+            with listening(VerbosePrinter(self.verbose, 10)):
+                sweep(source, weights, settings, swept)
+        except KeyboardInterrupt:
+            self._set_fitted(swept, perf_counter() - started, partial=True)
+            raise
+        self._set_fitted(swept, perf_counter() - started, partial=False)
+        if self.best_index_ is None:
+            failures = "; ".join(dict.fromkeys(runner.failure for runner in swept.runners))
+            raise ValueError(f"No model could be fitted: {failures}")
+        if not self.best_estimator_.converged_ and self.max_iter > 0:
+            warnings.warn(
+                f"The best model, of {self.best_params_['n_components']} components, did not converge. "
+                "Increase max_iter or tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def _forget(self) -> None:
+        """Remove what an earlier fit has left."""
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
+
+    def _models(self) -> list[tuple[str, int]]:
+        """Give the models to fit: covariance type, number of components."""
+        numbers = [self.n_components] if isinstance(self.n_components, Integral) else list(self.n_components)
+        families = [self.covariance_type] if isinstance(self.covariance_type, str) else self.covariance_type
+        if not numbers or not len(families):
+            raise ValueError("n_components and covariance_type must name at least one value each to try")
+        for number in numbers:
+            if not isinstance(number, Integral) or number < 1:
+                raise ValueError(f"n_components must hold whole numbers of at least 1, not {number!r}")
+        for family in families:
+            if family not in FAMILIES:
+                raise ValueError(f"covariance_type {family!r} is none of {', '.join(FAMILIES)}")
+        return [
+            (family, number)
+            for family in dict.fromkeys(families)
+            for number in sorted({int(number) for number in numbers})  # pyright: ignore[reportArgumentType]
+        ]
+
+    def _settings(self, models: list[tuple[str, int]], n_features: int, n_rows: int) -> SweepSettings:
+        largest = max(n_components for _, n_components in models)
+        sample_rows = (
+            max(default_sample_rows(n_features), largest)
+            if isinstance(self.sample_rows, str)
+            else int(self.sample_rows)
+        )
+        if sample_rows < largest:
+            raise ValueError(
+                f"sample_rows={sample_rows} is less than {largest}, the most components: a start needs at "
+                "least a row for each component"
+            )
+        tol = None if isinstance(self.tol, str) else float(self.tol)
+        if tol is None and self.algorithm != "em" and n_rows > sample_rows:
+            tol = resolution(n_rows)
+        if self.init_params == "k-means||" and n_rows > sample_rows:
+            raise ValueError(
+                "init_params='k-means||' takes passes of its own for every model; a sweep over more than "
+                f"sample_rows={sample_rows} rows finds starts on a sample"
+            )
+        held_out = self.held_out
+        if isinstance(held_out, str):
+            held_out = HELD_OUT if self.criterion == "held-out" else 0.0
+        if self.criterion == "held-out" and held_out == 0.0:
+            raise ValueError("criterion='held-out' needs rows to be held out: give held_out more than 0")
+        seed = self.random_state
+        if not isinstance(seed, Integral):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        return SweepSettings(
+            tuple(
+                Settings(
+                    StartMethod(self.init_params, family, n_components, self.reg_covar),
+                    Given(),
+                    self.algorithm,
+                    tol,
+                    self.max_iter,
+                    self.n_init,
+                    sample_rows,
+                    Likelihood(self.reg_covar),
+                )
+                for family, n_components in models
+            ),
+            self.criterion,
+            self.prune,
+            float(held_out),
+            int(seed),
+        )
+
+    def _set_fitted(self, swept: Swept, seconds: float, *, partial: bool) -> None:
+        runners = swept.runners
+        self.seconds_ = seconds
+        self.partial_ = partial
+        self.n_passes_ = swept.n_passes
+        self.results_ = _table(runners)
+        self.best_index_ = best_of(runners, self.criterion)
+        self.pass_seconds_ = swept.seconds_of_passes
+        if swept.sample is not None:
+            self.sample_ = replace(swept.sample, size=PICTURE_ROWS).drawn().values
+        if self.best_index_ is None:
+            return
+        best = runners[self.best_index_]
+        assert best.scores is not None
+        self.best_params_ = {"n_components": best.n_components, "covariance_type": best.covariance_type}
+        loss = best.scores.loss(self.criterion)
+        self.best_score_ = -loss if self.criterion == "held-out" else loss
+        self.best_estimator_ = self._mixture(best)
+        found = advise(runners, self.best_index_, self.criterion, self.tolerance)
+        self.at_edge_, self.smallest_index_, self.elbow_index_ = found.at_edge, found.smallest, found.elbow
+        unfinished = "The sweep was interrupted: this is what was reached until then, and not all was tried."
+        self.advice_ = [*([unfinished] if partial else []), *found.sentences]
+
+    def _mixture(self, best: Runner) -> GaussianMixture:
+        """Give the best model as a mixture of its own."""
+        shared = ("tol", "reg_covar", "max_iter", "n_init", "init_params", "random_state", "algorithm")
+        own = {name: getattr(self, name) for name in (*shared, "sample_rows")}
+        mixture = GaussianMixture(best.n_components, covariance_type=best.covariance_type, **own)
+        assert best.state is not None
+        assert best.evaluated is not None
+        state = replace(best.state, parameters=best.evaluated)
+        mixture._set_fitted(Fit(state, best.n_passes, Likelihood(self.reg_covar)))
+        mixture.n_passes_ = best.n_passes
+        mixture.n_features_in_ = self.n_features_in_
+        if hasattr(self, "feature_names_in_"):
+            mixture.feature_names_in_ = self.feature_names_in_
+        return mixture
+
+    @property
+    def _best(self) -> GaussianMixture:
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_
+
+    def predict(self, X: Any) -> Any:
+        """Give the most probable component of each row in the best mixture: see `GaussianMixture.predict`."""
+        return self._best.predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Give the probability of each component given each row: see `GaussianMixture.predict_proba`."""
+        return self._best.predict_proba(X)
+
+    def score_samples(self, X: Any) -> Any:
+        """Give the log density of each row, in nats: see `GaussianMixture.score_samples`."""
+        return self._best.score_samples(X)
+
+    def score(  # pyright: ignore[reportIncompatibleMethodOverride] - scikit-learn's stub returns None
+        self, X: Any, y: Any = None, sample_weight: Any = None
+    ) -> float:
+        """Compute the mean log-likelihood of rows, nats a row: see `GaussianMixture.score`."""
+        return self._best.score(X, y, sample_weight)
+
+    def bic(self, X: Any) -> float:
+        """Compute the Bayesian information criterion of the best mixture on rows."""
+        return self._best.bic(X)
+
+    def aic(self, X: Any) -> float:
+        """Compute the Akaike information criterion of the best mixture on rows."""
+        return self._best.aic(X)
+
+    def sample(self, n_samples: int = 1, *, chunks: int | None = None) -> tuple[Any, Any]:
+        """Draw random rows from the best mixture: see `GaussianMixture.sample`."""
+        return self._best.sample(n_samples, chunks=chunks)
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit all models and give the most probable component of each row in the best."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the best mixture to a file, which `dgmm.load` reads as a `GaussianMixture`."""
+        self._best.save(path)
+
+
+def _table(runners: list[Runner]) -> dict[str, Any]:
+    """Lay out the models as arrays."""
+
+    def figures(name: str) -> Any:
+        values = [
+            getattr(runner.scores, name) if runner.scores is not None and not runner.failure else np.nan
+            for runner in runners
+        ]
+        return np.array(values, float)
+
+    states = [runner.state for runner in runners]
+    counts = [runner.scores.n_parameters if runner.scores else 0 for runner in runners]
+    return {
+        "n_components": np.array([runner.n_components for runner in runners]),
+        "covariance_type": np.array([runner.covariance_type for runner in runners]),
+        **{name: figures(name) for name in ("log_likelihood", "entropy", "bic", "aic", "icl")},
+        **{name: figures(name) for name in ("held_out", "held_out_error")},
+        "n_parameters": np.array(counts),
+        "n_iter": np.array([0 if state is None else state.n_iter for state in states]),
+        "passes": np.array([runner.n_passes for runner in runners]),
+        "converged": np.array([state is not None and state.converged for state in states]),
+        "dropped": np.array([bool(runner.dropped) for runner in runners]),
+        "failed": np.array([bool(runner.failure) for runner in runners]),
+        "message": np.array([runner.message for runner in runners]),
+    }

@@ -1,0 +1,349 @@
+"""What a fit climbs: all that expectation-maximization and variational Bayes differ in.
+
+A `Goal` is what the user wants, and becomes an `Objective` when the moments of the rows are known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.model import em, variational
+from dgmm.model.families import Array
+from dgmm.model.parameters import Parameters
+from dgmm.model.statistics import Moments, Statistics
+from dgmm.model.variational import Posterior, Prior
+
+TOLERANCES = {"em": 1e-3, "corrected": 1e-6}
+"""``tol="auto"``: scikit-learn's change of the lower bound, and a predicted remaining gain, nats a row."""
+
+SCIKIT_LEARN_ROWS = 250_000
+"""Of more rows, variational Bayes asks for no smaller change of the lower bound, in nats a row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An E-step and the M-step after it.
+
+    Attributes
+    ----------
+    evaluated : Parameters
+        The model that went in.
+    updated : Parameters
+        What the M-step made.
+    statistics : Statistics
+        Of all rows under ``evaluated``.
+    log_likelihood : float
+        The same's complete log-likelihood, nats.
+    moments : Moments
+        Of all rows.
+    """
+
+    evaluated: Parameters
+    updated: Parameters
+    statistics: Statistics
+    log_likelihood: float
+    moments: Moments
+
+
+class Objective(Protocol):
+    """How models come from statistics, and how good they are.
+
+    Attributes
+    ----------
+    bound_name : str
+        What the lower bound is called.
+    """
+
+    bound_name: ClassVar[str]
+
+    @property
+    def reg_covar(self) -> float:
+        """Added to variances, in squared units of the data."""
+        ...
+
+    def begin(
+        self, covariance_type: str, counts: Array, means: Array, covariances: Array, weight: float
+    ) -> Parameters:
+        """Make a model of the counts, means and covariances of components; ``weight`` is of all rows."""
+        ...
+
+    def adopt(self, parameters: Parameters, weight: float) -> Parameters:
+        """Make a model of a mixture of highest likelihood, found elsewhere; ``weight`` is of all rows."""
+        ...
+
+    def update(self, statistics: Statistics, covariance_type: str, moments: Moments) -> Parameters:
+        """M-step; raises `DegenerateCovarianceError`."""
+        ...
+
+    def update_unless_cancelled(
+        self, statistics: Statistics, covariance_type: str, moments: Moments, dtype: np.dtype
+    ) -> Parameters | None:
+        """M-step, or None where the sums, made in ``dtype``, leave only rounding errors of covariances."""
+        ...
+
+    def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
+        """Give the means of the components' rows: exact where their variances have cancelled; (K, D)."""
+        ...
+
+    def known(self, counts: Array, smallest: float) -> NDArray[np.bool_] | None:
+        """Tell which components a sample knows, from their counts (K,) there; None where it knows too few.
+
+        ``smallest`` is the count that a covariance needs.
+        """
+        ...
+
+    def promised_gain(self, step: Step) -> float | None:
+        """Give what the M-step gains at the least, nats a row; None for that of EM."""
+        ...
+
+    def lower_bound(self, step: Step) -> float:
+        """Give what the fit climbs, nats a row."""
+        ...
+
+
+class Goal(Protocol):
+    """What a fit is to climb, before the rows are known."""
+
+    def objective(self, moments: Moments, algorithm: str) -> Objective:
+        """Give the objective for rows with these moments and an algorithm, ``em`` or ``corrected``."""
+        ...
+
+    def tolerance(self, tol: float | None, algorithm: str, weight: float) -> float:
+        """Give the tolerance in nats a row, from the user's, or None, for rows of this weight."""
+        ...
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Maximum likelihood, by expectation-maximization; a lower bound belongs to the model that went in.
+
+    Attributes
+    ----------
+    reg_covar : float
+        Added to variances, in squared units of the data.
+    """
+
+    bound_name: ClassVar[str] = "log-likelihood"
+
+    reg_covar: float
+
+    def objective(self, moments: Moments, algorithm: str) -> Likelihood:
+        """Give itself: the goal is the objective."""
+        return self
+
+    def tolerance(self, tol: float | None, algorithm: str, weight: float) -> float:
+        """Give the user's, or `TOLERANCES`."""
+        return TOLERANCES[algorithm] if tol is None else tol
+
+    def begin(
+        self, covariance_type: str, counts: Array, means: Array, covariances: Array, weight: float
+    ) -> Parameters:
+        """Make a model; weights are shares of all rows, most of which may have no component yet."""
+        return Parameters.from_covariances(covariance_type, counts / weight, means, covariances)
+
+    def adopt(self, parameters: Parameters, weight: float) -> Parameters:
+        """Give the very mixture."""
+        return parameters
+
+    def update(self, statistics: Statistics, covariance_type: str, moments: Moments) -> Parameters:
+        """M-step."""
+        return em.update(statistics, covariance_type, moments.mean, moments.scatter, self.reg_covar)
+
+    def update_unless_cancelled(
+        self, statistics: Statistics, covariance_type: str, moments: Moments, dtype: np.dtype
+    ) -> Parameters | None:
+        """M-step, or None where sums have cancelled."""
+        given = (statistics, covariance_type, moments.mean, moments.scatter, self.reg_covar)
+        return em.update_unless_cancelled(*given, dtype=dtype)
+
+    def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
+        """Give the means."""
+        return em.update_means(statistics, centre)
+
+    def known(self, counts: Array, smallest: float) -> NDArray[np.bool_] | None:
+        """All components, or none."""
+        enough = counts >= smallest
+        return enough if enough.all() else None
+
+    def promised_gain(self, step: Step) -> None:
+        """Leave it to `dgmm.model.em.promised_gain`."""
+
+    def lower_bound(self, step: Step) -> float:
+        """Log-likelihood of the model that went in."""
+        return step.log_likelihood / step.moments.weight
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Variational Bayes; the lower bound is that of the posterior that went in, as in EM.
+
+    It is in scikit-learn's convention, without the constants of `Prior.constant`.
+
+    Attributes
+    ----------
+    prior : Prior
+    reg_covar : float
+        Added to the variances of components' rows, in squared units of the data.
+    weight : float
+        Of all rows: statistics of a sample are scaled to it, beside the prior.
+    """
+
+    bound_name: ClassVar[str] = "lower bound"
+
+    prior: Prior
+    reg_covar: float
+    weight: float
+
+    def begin(
+        self, covariance_type: str, counts: Array, means: Array, covariances: Array, weight: float
+    ) -> Posterior:
+        """Make the posterior of components' rows; its covariance type is the prior's."""
+        assert covariance_type == self.prior.covariance_type
+        return Posterior.of(self.prior, counts * (self.weight / weight), means, covariances)
+
+    def adopt(self, parameters: Parameters, weight: float) -> Posterior:
+        """Make the posterior of rows that the mixture describes."""
+        counts = parameters.weights * weight
+        return self.begin(
+            parameters.covariance_type, counts, parameters.means, parameters.covariances, weight
+        )
+
+    def update(self, statistics: Statistics, covariance_type: str, moments: Moments) -> Posterior:
+        """M-step."""
+        return variational.update(*self._arguments(statistics, covariance_type, moments))
+
+    def update_unless_cancelled(
+        self, statistics: Statistics, covariance_type: str, moments: Moments, dtype: np.dtype
+    ) -> Posterior | None:
+        """M-step, or None where sums have cancelled."""
+        given = self._arguments(statistics, covariance_type, moments)
+        return variational.update_unless_cancelled(*given, dtype=dtype)
+
+    def _arguments(
+        self, statistics: Statistics, covariance_type: str, moments: Moments
+    ) -> tuple[Statistics, Prior, Array, Array, float]:
+        assert covariance_type == self.prior.covariance_type
+        scatter = moments.scatter
+        if moments.weight != self.weight:
+            scale = self.weight / moments.weight
+            statistics, scatter = scale * statistics, scale * scatter
+        return statistics, self.prior, moments.mean, scatter, self.reg_covar
+
+    def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
+        """Give the means."""
+        return variational.update_means(statistics, centre)
+
+    def known(self, counts: Array, smallest: float) -> NDArray[np.bool_] | None:
+        """Tell which have rows enough; the others keep what a pass said of them."""
+        enough = counts >= smallest
+        return enough if enough.any() else None
+
+    def promised_gain(self, step: Step) -> float:
+        """Give what the M-step adds to the bound at the responsibilities of the E-step before it."""
+        return self._after(step) - self.lower_bound(step)
+
+    def _after(self, step: Step) -> float:
+        """Lower bound by the updated posterior, at the responsibilities of the one before."""
+        value = variational.bound_after(
+            cast(Posterior, step.evaluated),
+            cast(Posterior, step.updated),
+            step.statistics,
+            step.log_likelihood,
+            centre=step.moments.mean,
+            total_scatter=step.moments.scatter,
+        )
+        return value / step.moments.weight
+
+    def lower_bound(self, step: Step) -> float:
+        """Lower bound of the evidence by the posterior that went in."""
+        posterior, weight = cast(Posterior, step.evaluated), step.moments.weight
+        return variational.bound(self.prior, posterior, step.log_likelihood, weight) / weight
+
+
+class EvidenceAfter(Evidence):
+    """Variational Bayes as scikit-learn's: the lower bound is that of the posterior that the M-step made."""
+
+    def promised_gain(self, step: Step) -> float:
+        """Give nothing: the bound has it already."""
+        return 0.0
+
+    def lower_bound(self, step: Step) -> float:
+        """Lower bound by the updated posterior, at the responsibilities of the one before."""
+        return self._after(step)
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """The goal of variational Bayes: a prior of which the rows may decide a part.
+
+    Attributes
+    ----------
+    covariance_type, concentration_type, concentration, mean_precision, degrees_of_freedom
+        As for `Prior`.
+    mean, covariance : ndarray or None
+        As for `Prior`; None for the mean and the covariance of all rows.
+    reg_covar : float
+    """
+
+    covariance_type: str
+    concentration_type: str
+    concentration: float
+    mean_precision: float
+    mean: Array | None
+    degrees_of_freedom: float
+    covariance: Array | None
+    reg_covar: float
+
+    def prior(self, moments: Moments) -> Prior:
+        """Complete the prior.
+
+        Raises
+        ------
+        ValueError
+            Where the covariance is to be that of rows, and they weigh less than two rows.
+        """
+        mean = moments.mean if self.mean is None else self.mean
+        covariance = self.covariance
+        if covariance is None:
+            if moments.weight < 2.0:
+                raise ValueError(
+                    f"sample_weight sums to {moments.weight:.3g}, and the prior covariance is that of two "
+                    "rows at least: weights count rows here, beside the prior; scale them, or give "
+                    "covariance_prior"
+                )
+            covariance = _as_one(self.covariance_type, moments.scatter / (moments.weight - 1.0))
+        return Prior(
+            self.covariance_type,
+            self.concentration_type,
+            self.concentration,
+            self.mean_precision,
+            mean,
+            self.degrees_of_freedom,
+            covariance,
+        )
+
+    def objective(self, moments: Moments, algorithm: str) -> Evidence:
+        """Give the objective: corrected steps need the bound of what went into a pass."""
+        kind = EvidenceAfter if algorithm == "em" else Evidence
+        return kind(self.prior(moments), self.reg_covar, moments.weight)
+
+    def tolerance(self, tol: float | None, algorithm: str, weight: float) -> float:
+        """Give, for plain steps, the share of a row of scikit-learn's, which is of all rows together."""
+        if algorithm == "em":
+            return TOLERANCES["em"] / min(weight, SCIKIT_LEARN_ROWS) if tol is None else tol / weight
+        return TOLERANCES[algorithm] if tol is None else tol
+
+
+def _as_one(covariance_type: str, matrix: Array) -> Array:
+    """Give a matrix (D, D) as the covariance of one component."""
+    match covariance_type:
+        case "full" | "tied":
+            return matrix
+        case "diag":
+            return np.diagonal(matrix)
+        case _:
+            return np.asarray(np.diagonal(matrix).mean())

@@ -1,0 +1,231 @@
+"""Starts for every number of components, on a sample: grown by splits, pruned by merges, the best kept.
+
+A model of K + 1 components starts from the best one of K, with the component split that gains most; on the
+way back a model of K starts from the best one of K + 1, with the two components merged that cost least.
+Starts from clusters compete with these, and the best few of each K go on: where K is too small for the rows
+there are many local optima, and the best of one K does not always lead to the best of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from dgmm.fitting.in_memory import Climb, InMemory, climb
+from dgmm.fitting.moves import best_splits, merge, merge_costs, split
+from dgmm.fitting.search import Rows, ShortRun, best_of, move
+from dgmm.fitting.starts import Given, StartMethod, start
+from dgmm.fitting.survey import Sample
+from dgmm.model.families import DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
+from dgmm.model.statistics import Moments
+from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.tasks import run_tasks
+
+Starts = dict[tuple[str, int], Parameters]
+
+SPLITS, MERGES = 2, 2
+"""The best splits and merges that are tried, for each number of components."""
+
+STEPS, TOLERANCE = 15, 1e-4
+"""The most EM steps from a move, and the gain in nats a row that ends them."""
+
+KEPT = 3
+"""Mixtures of a number of components that the path goes on from."""
+
+N_CLUSTERINGS, SHORT_RUNS = 2, 4
+"""Starts by k-means as scikit-learn has them, and short runs, for each number of components."""
+
+PATH_ROWS = 25_000
+"""Rows that a path is walked on: moves need few rows to be compared."""
+
+POLISH_STEPS, POLISH_TOLERANCE = 20, 1e-5
+"""EM steps of the best start of each model on the whole sample, and the gain that ends them."""
+
+
+@dataclass(frozen=True)
+class PathSettings:
+    """How starts are searched for.
+
+    Attributes
+    ----------
+    covariance_type : str
+    n_components : tuple of int
+        Those that starts are wanted for.
+    init_params : str
+        Starts of this kind compete with those of the path; ``search`` for the short runs of
+        `dgmm.fitting.search`.
+    n_init : int
+        How many of them, for each number of components; so many times `SHORT_RUNS` short runs.
+    reg_covar : float
+    seed : int
+    """
+
+    covariance_type: str
+    n_components: tuple[int, ...]
+    init_params: str
+    n_init: int
+    reg_covar: float
+    seed: int
+
+
+def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float) -> Starts:
+    """Find a start for each model, by tasks on the ambient Dask scheduler.
+
+    Parameters
+    ----------
+    paths : sequence of PathSettings
+        One for each covariance type.
+    sample : Sample
+        Paths are walked on some of its rows; all of them polish the starts.
+    reg_covar : float
+
+    Returns
+    -------
+    dict of (covariance type, n_components) to Parameters
+        Lacks the models for which no start was found.
+    """
+    few = replace(sample, size=PATH_ROWS).drawn()
+    walked = run_tasks(walk, paths, few, "paths of starts")
+    found = {
+        (path.covariance_type, n_components): parameters
+        for path, each in zip(paths, walked, strict=True)
+        for n_components, parameters in each.items()
+    }
+    if len(few.values) == len(sample.values):
+        return found
+    # The largest first, so that no thread has to wait for them alone.
+    order = sorted(found, key=lambda model: -found[model].n_parameters)
+    polishing = partial(polish, reg_covar=reg_covar)
+    polished = run_tasks(polishing, [found[model] for model in order], sample, "starts on the sample")
+    return dict(zip(order, polished, strict=True))
+
+
+def polish(parameters: Parameters, sample: Sample, *, reg_covar: float) -> Parameters:
+    """Make EM steps on the whole sample."""
+    data = InMemory.of(sample.values, sample.weights)
+    try:
+        return climb(data, parameters, reg_covar, POLISH_STEPS, POLISH_TOLERANCE).parameters
+    except DegenerateCovarianceError:
+        return parameters
+
+
+def walk(settings: PathSettings, sample: Sample) -> dict[int, Parameters]:
+    """Find the best start for each number of components: see the module.
+
+    Parameters
+    ----------
+    settings : PathSettings
+    sample : Sample
+
+    Returns
+    -------
+    dict of int to Parameters
+        Lacks those numbers for which no start was found: components would have too few rows.
+    """
+    rows = Rows(sample.values, sample.weights)
+    path = Path(settings.reg_covar, rows, InMemory.of(rows.values, rows.weights), {})
+    wanted = settings.n_components
+    with single_threaded_blas():
+        path.compete([single(settings.covariance_type, path.data.moments, settings.reg_covar)])
+        for n_components in wanted:
+            path.compete(_started(settings, sample, path.data, n_components))
+        path.walk(min(wanted), max(wanted))
+        for n_components in wanted:
+            path.move(n_components)
+        path.walk(min(wanted), max(wanted))
+    return {number: path.best[number][0].parameters for number in wanted if number in path.best}
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The best mixtures found so far, for each number of components.
+
+    Attributes
+    ----------
+    reg_covar : float
+    rows : Rows
+    data : InMemory
+        The same rows.
+    best : dict of int to list of Climb
+        At most `KEPT` different ones, the best first; filled as the path is walked.
+    """
+
+    reg_covar: float
+    rows: Rows
+    data: InMemory
+    best: dict[int, list[Climb]]
+
+    def compete(self, starts: Iterable[Parameters]) -> None:
+        """Take some EM steps from each of these, and keep the best."""
+        for parameters in starts:
+            try:
+                found = climb(self.data, parameters, self.reg_covar, STEPS, TOLERANCE)
+            except DegenerateCovarianceError:
+                continue
+            self.keep(found)
+
+    def keep(self, found: Climb) -> None:
+        """Keep a mixture if it is among the best of its number of components."""
+        number = found.parameters.n_components
+        self.best[number] = best_of([*self.best.get(number, []), found], KEPT)
+
+    def walk(self, fewest: int, most: int) -> None:
+        """Split components one by one, and merge them again."""
+        for number in range(2, most + 1):
+            for smaller in self.best.get(number - 1, []):
+                moves = best_splits(self.data, smaller.parameters, self.reg_covar)[:SPLITS]
+                self.compete(split(smaller.parameters, move) for move in moves)
+        for number in range(most - 1, max(1, fewest - 1), -1):
+            for larger in self.best.get(number + 1, []):
+                self.compete(_merged(larger.parameters))
+
+    def move(self, number: int) -> None:
+        """Merge two components of the best mixtures and split another, as long as it gains."""
+        for found in self.best.get(number, []) if number > 1 else []:
+            n_rows = len(self.rows.values)
+            self.keep(move(found, self.rows, reg_covar=self.reg_covar, n_rows=n_rows))
+
+
+def _merged(parameters: Parameters) -> Iterator[Parameters]:
+    """Merge the two components that it costs least to merge, and the next such."""
+    costs = merge_costs(parameters)
+    first, second = np.triu_indices(len(costs), 1)
+    for pair in np.argsort(costs[first, second], kind="stable")[:MERGES]:
+        yield merge(parameters, int(first[pair]), int(second[pair]))
+
+
+def single(covariance_type: str, moments: Moments, reg_covar: float) -> Parameters:
+    """Give the mixture of one component: the moments of the rows are its parameters."""
+    covariance = moments.scatter / moments.weight + reg_covar * np.eye(len(moments.mean))
+    variances = np.diagonal(covariance)
+    covariances = {
+        "full": covariance[None],
+        "tied": covariance,
+        "diag": variances[None],
+        "spherical": np.array([variances.mean()]),
+    }[covariance_type]
+    return Parameters.from_covariances(covariance_type, np.ones(1), moments.mean[None], covariances)
+
+
+def _started(
+    settings: PathSettings, sample: Sample, data: InMemory, n_components: int
+) -> Iterator[Parameters]:
+    """Start from clusters of the sample, or as is asked for."""
+    method = StartMethod(settings.init_params, settings.covariance_type, n_components, settings.reg_covar)
+    random_state = np.random.RandomState(settings.seed)
+    is_search = settings.init_params == "search"
+    if is_search:
+        method = replace(method, init_params="kmeans")
+    for _ in range(N_CLUSTERINGS * settings.n_init):
+        with suppress(DegenerateCovarianceError):
+            yield start(method, Given(), sample, data, random_state)
+    for number in range(SHORT_RUNS * settings.n_init if is_search else 0):
+        run = ShortRun(method, number, int(random_state.randint(2**31 - 1)), len(sample.values))
+        found = run(Rows(sample.values, sample.weights))
+        if found is not None:
+            yield found.parameters

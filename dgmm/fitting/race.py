@@ -1,0 +1,209 @@
+"""Many models in the same passes, until each has converged, failed, or can no longer be the best."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+from typing import cast
+
+import numpy as np
+
+from dgmm.fitting.corrected import CorrectedEM
+from dgmm.fitting.expectation import Data, Evaluation
+from dgmm.fitting.loop import EM, PassRecord
+from dgmm.fitting.scores import NAMES, Scores, scores_of
+from dgmm.model import em
+from dgmm.model.families import DegenerateCovarianceError
+from dgmm.model.kernels import complete_log_likelihood
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import Stack
+from dgmm.model.statistics import Statistics
+from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.events import IterationFinished, emit
+
+GENEROUS = 20.0
+"""A model leaves if so many times its last gain, or the gain predicted for it, would not make it the best."""
+
+
+@dataclass(frozen=True, eq=False)
+class Runner:
+    """A model of a sweep, and how far it has come.
+
+    Attributes
+    ----------
+    covariance_type : str
+    n_components : int
+    state : EM or None
+        None where it has not begun.
+    evaluated : Parameters or None
+        The best parameters that a pass has seen: what is returned.
+    scores : Scores or None
+        Theirs.
+    n_passes : int
+        Passes that it took part in.
+    failure : str
+        Why it cannot be fitted; empty if it can.
+    dropped : str
+        Why it left the race; empty if it did not.
+    """
+
+    covariance_type: str
+    n_components: int
+    state: EM | None = None
+    evaluated: Parameters | None = None
+    scores: Scores | None = None
+    n_passes: int = 0
+    failure: str = ""
+    dropped: str = ""
+
+    @property
+    def message(self) -> str:
+        """How it ended, or that it did not."""
+        if self.failure or self.dropped:
+            return self.failure or self.dropped
+        if self.state is None or self.state.ending is None:
+            return "Interrupted." if self.n_passes else "Not fitted."
+        return self.state.ending.message
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it goes into the next pass."""
+        return self.state is not None and self.state.ending is None and not (self.failure or self.dropped)
+
+
+def race(
+    data: Data,
+    runners: list[Runner],
+    step: Callable[[EM, Evaluation], EM],
+    *,
+    reg_covar: float,
+    max_iter: int,
+    criterion: str | None,
+) -> None:
+    """Run models to their ends, all in the same passes.
+
+    Parameters
+    ----------
+    data : Data
+    runners : list of Runner
+        Changed in place, pass by pass: what was reached is there after an interruption.
+    step : callable
+        Takes a state and what a pass said of it to the next state.
+    reg_covar : float
+    max_iter : int
+        The most passes of a model.
+    criterion : str or None
+        Models that cannot be the best by it any more leave; None keeps them.
+    """
+    while running := [index for index, runner in enumerate(runners) if runner.is_running]:
+        states = [state for index in running if (state := runners[index].state) is not None]
+        found = evaluate_each(data, [state.parameters for state in states], reg_covar)
+        for index, state, evaluation in zip(running, states, found, strict=True):
+            runners[index] = _advanced(runners[index], state, evaluation, data, step)
+            after = runners[index].state
+            if after is not None and after is not state:
+                change = after.lower_bound - state.lower_bound
+                emit(IterationFinished(index, after.n_iter, max_iter, after.lower_bound, change))
+        if criterion is not None:
+            runners[:] = drop_losers(runners, criterion)
+
+
+def _advanced(
+    runner: Runner,
+    state: EM,
+    evaluation: Evaluation | Exception,
+    data: Data,
+    step: Callable[[EM, Evaluation], EM],
+) -> Runner:
+    """Take in what a pass said of a model."""
+    runner = replace(runner, n_passes=runner.n_passes + 1)
+    if isinstance(evaluation, Exception):
+        return replace(runner, failure=str(evaluation))
+    after = step(state, evaluation)
+    if isinstance(after, CorrectedEM) and after.best is not evaluation:
+        return replace(runner, state=after)
+    return replace(runner, state=after, evaluated=evaluation.parameters, scores=scores_of(data, evaluation))
+
+
+def evaluate_each(data: Data, models: Sequence[Parameters], reg_covar: float) -> list[Evaluation | Exception]:
+    """Make one E-step and M-step of each model in one pass, each for itself.
+
+    As `Data.expectation_maximization`; but where sums have cancelled, a second pass is for these models
+    alone, and an M-step without a positive definite covariance is its model's failure alone.
+    """
+    started = time.perf_counter()
+    with single_threaded_blas():
+        statistics, ready = data._expect(models, None)
+        found = [_maximized(data, own, ready, index, reg_covar) for index, own in enumerate(statistics)]
+        cancelled = [each is None for each in found]
+        if any(cancelled):
+            again = list(compress(range(len(models)), cancelled))
+            means = [em.update_means(statistics[index], data.moments.mean) for index in again]
+            statistics, ready = data._expect([models[index] for index in again], means)
+            for position, (index, own) in enumerate(zip(again, statistics, strict=True)):
+                found[index] = _maximized(data, own, ready, position, reg_covar)
+    seconds = time.perf_counter() - started
+    return [
+        replace(each, seconds=seconds) if isinstance(each, Evaluation) else each
+        for each in found
+        if each is not None
+    ]
+
+
+def _maximized(
+    data: Data, own: Statistics, ready: Stack, index: int, reg_covar: float
+) -> Evaluation | Exception | None:
+    """Make the M-step of a model, or give why there is none; None where its sums have cancelled."""
+    moments, model = data.moments, cast(Parameters, ready.models[index])
+    total = complete_log_likelihood(own, ready, index, moments.scatter)
+    if not np.isfinite(total):
+        return FloatingPointError(f"the log-likelihood is {total}: values overflow; scale the data")
+    arguments = (own, model.covariance_type, moments.mean, moments.scatter, reg_covar)
+    try:
+        if ready.is_exact:
+            updated = em.update(*arguments)
+        else:
+            updated = em.update_unless_cancelled(*arguments, dtype=ready.dtype)
+    except DegenerateCovarianceError as error:
+        return error
+    return None if updated is None else Evaluation(model, total / moments.weight, updated, own, 0.0)
+
+
+def drop_losers(runners: Sequence[Runner], criterion: str) -> list[Runner]:
+    """Mark the models that cannot become the best any more, whatever they may reasonably gain.
+
+    Parameters
+    ----------
+    runners : sequence of Runner
+    criterion : str
+    """
+    losses = [runner.scores.loss(criterion) for runner in runners if runner.scores and not runner.failure]
+    if not losses:
+        return list(runners)
+    best = min(losses)
+    return [_dropped(runner, criterion, best) if runner.is_running else runner for runner in runners]
+
+
+def _dropped(runner: Runner, criterion: str, best: float) -> Runner:
+    assert runner.state is not None
+    gain = possible_gain(runner.state.history)
+    if runner.scores is None or not runner.scores.with_gain(gain).loss(criterion) > best:
+        return runner
+    behind = runner.scores.loss(criterion) - best
+    return replace(
+        runner,
+        dropped=f"Left after {runner.n_passes} passes: by {NAMES[criterion]} it is {behind:.6g} behind the "
+        f"best, and would be behind with {gain:.2g} nats a row more.",
+    )
+
+
+def possible_gain(history: Sequence[PassRecord]) -> float:
+    """Give more than a model is likely to gain still, nats a row; infinite before two accepted passes."""
+    accepted = [record for record in history if record.accepted]
+    if len(accepted) < 2:
+        return float("inf")
+    last = accepted[-1].log_likelihood - accepted[-2].log_likelihood
+    predicted = accepted[-1].predicted_gain
+    return GENEROUS * max(last, predicted if predicted < float("inf") else 0.0)

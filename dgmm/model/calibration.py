@@ -1,0 +1,148 @@
+"""From a sample's statistics to those of all rows: measured where both are known, applied nearby.
+
+With the same parameters a sample's components differ from those of all rows by sampling errors: in count,
+mean and covariance. As the parameters move, these errors change slowly. So they are measured once, as a
+factor for the count and an affine map for the rows of each component, and applied to what the sample says of
+other parameters. Counts stay positive and covariances positive definite, and where it was measured it is
+exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from dgmm.model.families import FAMILIES, Array, DegenerateCovarianceError, Deviations, pack
+from dgmm.model.statistics import Statistics
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What takes a sample's statistics to those of all rows.
+
+    Means are relative to the reference points of the statistics that it was measured on.
+
+    Attributes
+    ----------
+    covariance_type : str
+    factors : ndarray of shape (K,)
+        Counts of all rows over those of the sample.
+    weight : float
+        Of all rows.
+    means, sample_means : ndarray of shape (K, D)
+        Of the components, in all rows and in the sample.
+    maps : ndarray of shape (K, D, D), or None
+        Linear parts of the affine maps; None for tied: its covariance is found from the scatter of all rows.
+    floor : float
+        Added to variances, in both.
+    """
+
+    covariance_type: str
+    factors: Array
+    weight: float
+    means: Array
+    sample_means: Array
+    maps: Array | None
+    floor: float
+
+    @classmethod
+    def measured(
+        cls, sample: Statistics, all_rows: Statistics, covariance_type: str, floor: float
+    ) -> Calibration | None:
+        """Measure on statistics of the same parameters and references.
+
+        Parameters
+        ----------
+        sample, all_rows : Statistics
+        covariance_type : str
+        floor : float
+            What an M-step adds to variances.
+
+        Returns
+        -------
+        Calibration or None
+            None where a component has no rows, or no covariance, in either; and for tied statistics that have
+            their own scatter.
+        """
+        if not ((sample.counts > 0.0) & (all_rows.counts > 0.0)).all():
+            return None
+        means, sample_means = _means(all_rows), _means(sample)
+        maps = None
+        if covariance_type == "tied":
+            if sample.scatter.shape[1]:
+                return None
+        else:
+            try:
+                maps = _maps(
+                    _covariances(sample, covariance_type, floor),
+                    _covariances(all_rows, covariance_type, floor),
+                    covariance_type,
+                )
+            except DegenerateCovarianceError:
+                return None
+        factors = all_rows.counts / sample.counts
+        weight = float(all_rows.counts.sum())
+        return cls(covariance_type, factors, weight, means, sample_means, maps, floor)
+
+    def __call__(self, sample: Statistics) -> Statistics:
+        """Give the statistics that all rows may have, from those of the sample.
+
+        Parameters
+        ----------
+        sample : Statistics
+            With positive counts. Its log-likelihood is kept, which is not one of all rows.
+        """
+        counts = self.factors * sample.counts
+        counts *= self.weight / counts.sum()
+        shifts = _means(sample) - self.sample_means
+        if self.maps is None:
+            means = self.means + shifts
+            return replace(sample, counts=counts, sums=counts[:, None] * means)
+        means = self.means + np.einsum("kij,kj->ki", self.maps, shifts)
+        matrices = (
+            self.maps @ _covariances(sample, self.covariance_type, self.floor) @ self.maps.swapaxes(1, 2)
+        )
+        matrices -= self.floor * np.eye(means.shape[1])
+        squares = matrices + means[:, :, None] * means[:, None, :]
+        scatter = counts[:, None] * _packed(squares, self.covariance_type)
+        return replace(sample, counts=counts, sums=counts[:, None] * means, scatter=scatter)
+
+
+def _means(statistics: Statistics) -> Array:
+    return statistics.sums / statistics.counts[:, None]
+
+
+def _covariances(statistics: Statistics, covariance_type: str, floor: float) -> Array:
+    """Give covariances as matrices of shape (K, D, D), with the floor added."""
+    n_components, n_features = statistics.sums.shape
+    means, family = _means(statistics), FAMILIES[covariance_type]
+    nothing = np.zeros((n_features, n_features))  # the scatter of all rows, which tied alone uses
+    deviations = Deviations(statistics.counts, means, statistics.scatter, means, nothing)
+    return family.to_matrices(family.covariances(deviations, floor), n_components, n_features)
+
+
+def _maps(sample: Array, all_rows: Array, covariance_type: str) -> Array:
+    """Give matrices A with ``A C Aᵀ`` the covariance in all rows where C is that in the sample."""
+    if covariance_type != "full":
+        variances, wanted = (np.diagonal(each, axis1=1, axis2=2) for each in (sample, all_rows))
+        if not ((variances > 0.0) & (wanted > 0.0)).all():
+            raise DegenerateCovarianceError(None)
+        return np.sqrt(wanted / variances)[:, :, None] * np.eye(sample.shape[1])
+    found = []
+    for component, (own, wanted) in enumerate(zip(sample, all_rows, strict=True)):
+        try:
+            lower, goal = np.linalg.cholesky(own), np.linalg.cholesky(wanted)
+        except np.linalg.LinAlgError:
+            raise DegenerateCovarianceError(component) from None
+        found.append(solve_triangular(lower, goal.T, lower=True, trans=1, check_finite=False).T)
+    return np.stack(found)
+
+
+def _packed(matrices: Array, covariance_type: str) -> Array:
+    """Give matrices (K, D, D) as the packed scatter of a family: whole, its diagonal, or its trace."""
+    if covariance_type == "full":
+        return pack(matrices)
+    diagonal = np.diagonal(matrices, axis1=1, axis2=2)
+    return diagonal if covariance_type == "diag" else diagonal.sum(axis=1, keepdims=True)

@@ -1,0 +1,120 @@
+"""Priors of the weights of a Bayesian mixture: a Dirichlet process, cut off, and a Dirichlet distribution.
+
+Both are exponential families: their divergence from the prior is a product of what the parameters differ by
+and the expected logarithms, and a difference of log normalizers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import betaln, digamma, gammaln
+
+from dgmm.model.families import Array
+
+
+class Concentration(ABC):
+    """A kind of prior; the posterior is of the same kind, and is given by its concentration alone."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def prior(self, concentration: float, n_components: int) -> Array:
+        """Give the concentration before any rows, in the shape of the posterior's."""
+
+    @abstractmethod
+    def posterior(self, concentration: float, counts: Array) -> Array:
+        """Give the concentration after rows, from the prior's and the components' counts (K,)."""
+
+    @abstractmethod
+    def expected_logarithms(self, concentrations: Array) -> Array:
+        """Give the expectations that belong to each entry of ``concentrations``, nats."""
+
+    @abstractmethod
+    def log_weights(self, concentrations: Array) -> Array:
+        """Give ``E[log π_k]``: shape (K,), nats."""
+
+    @abstractmethod
+    def weights(self, concentrations: Array) -> Array:
+        """Give ``E[π_k]``, made to sum to 1: shape (K,)."""
+
+    @abstractmethod
+    def log_normalizer(self, concentrations: Array) -> float:
+        """Give the logarithm of the integral of the density without its constant, nats."""
+
+
+class DirichletDistribution(Concentration):
+    """Weights of a Dirichlet distribution; its concentrations have the shape (K,)."""
+
+    name = "dirichlet_distribution"
+
+    def prior(self, concentration, n_components):
+        """One concentration for all components."""
+        return np.full(n_components, float(concentration))
+
+    def posterior(self, concentration, counts):
+        """Each component's count is added."""
+        return concentration + counts
+
+    def expected_logarithms(self, concentrations):
+        """``E[log π_k]``."""
+        return digamma(concentrations) - digamma(concentrations.sum())
+
+    def log_weights(self, concentrations):
+        """The same."""
+        return self.expected_logarithms(concentrations)
+
+    def weights(self, concentrations):
+        """In proportion to the concentrations."""
+        return concentrations / concentrations.sum()
+
+    def log_normalizer(self, concentrations):
+        """Of a Dirichlet distribution."""
+        return float(gammaln(concentrations).sum() - gammaln(concentrations.sum()))
+
+
+class DirichletProcess(Concentration):
+    """Weights ``π_k = v_k Π_{j<k} (1 − v_j)`` of sticks that are broken in order, ``v_k ~ Beta(1, γ)``.
+
+    Concentrations have the shape (2, K): both parameters of each ``v_k``'s beta distribution. As in
+    scikit-learn the last stick is broken too, and what is left of it belongs to no component (Blei and
+    Jordan, 2006, whose last stick is whole).
+    """
+
+    name = "dirichlet_process"
+
+    def prior(self, concentration, n_components):
+        """``Beta(1, γ)``, each."""
+        return np.stack([np.ones(n_components), np.full(n_components, float(concentration))])
+
+    def posterior(self, concentration, counts):
+        """The own count is added to the first, those of all later components to the second parameter."""
+        later = np.append(np.cumsum(counts[::-1])[-2::-1], 0.0)
+        return np.stack([1.0 + counts, concentration + later])
+
+    def expected_logarithms(self, concentrations):
+        """``E[log v_k]`` and ``E[log(1 − v_k)]``."""
+        return digamma(concentrations) - digamma(concentrations.sum(axis=0))
+
+    def log_weights(self, concentrations):
+        """``E[log v_k] + Σ_{j<k} E[log(1 − v_j)]``."""
+        broken, left = self.expected_logarithms(concentrations)
+        return broken + np.append(0.0, np.cumsum(left)[:-1])
+
+    def weights(self, concentrations):
+        """Expected pieces of the stick, made to sum to 1."""
+        broken, left = concentrations / concentrations.sum(axis=0)
+        weights = broken * np.append(1.0, np.cumprod(left[:-1]))
+        return weights / weights.sum()
+
+    def log_normalizer(self, concentrations):
+        """Of all the beta distributions."""
+        return float(betaln(*concentrations).sum())
+
+
+CONCENTRATIONS: dict[str, Concentration] = {
+    kind.name: kind for kind in (DirichletProcess(), DirichletDistribution())
+}
+"""The kinds of prior by scikit-learn's names for them (``weight_concentration_prior_type``)."""

@@ -1,0 +1,70 @@
+"""How undecided responsibilities are: exact from a pass's sums, with no pass of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dgmm.model.families import Array, unpack
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import LOG_OF_NOTHING
+from dgmm.model.statistics import Statistics
+
+
+def expected_log_joint(
+    parameters: Parameters, statistics: Statistics, centre: Array, total_scatter: Array
+) -> float:
+    """Sum ``r log p(x, k)`` over rows and components: linear in the statistics of these parameters.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        That went into the pass.
+    statistics : Statistics
+        That came out.
+    centre : ndarray of shape (n_features,)
+        The point that the statistics are relative to.
+    total_scatter : ndarray of shape (n_features, n_features)
+        Weighted sums of squares and products of all rows about the centre; used by tied only.
+
+    Returns
+    -------
+    float
+        Nats, of all rows.
+    """
+    family, n_features = parameters.family, parameters.n_features
+    constants = np.maximum(parameters.log_constants, LOG_OF_NOTHING)
+    means = parameters.means - centre - statistics.references
+    theta = family.natural_parameters(constants, means, parameters.precisions_cholesky)
+    constant, linear, quadratic = family.split_sums(theta, n_features)
+    total = float(constant @ statistics.counts + (linear * statistics.sums).sum())
+    if parameters.covariance_type != "tied":
+        return total + float((quadratic * statistics.scatter).sum())
+    own = statistics.scatter.shape[1] > 0
+    scatter = unpack(statistics.scatter.sum(axis=0), n_features) if own else total_scatter
+    return total - 0.5 * float((parameters.precisions * scatter).sum())
+
+
+def entropy(
+    parameters: Parameters,
+    statistics: Statistics,
+    log_likelihood: float,
+    centre: Array,
+    total_scatter: Array,
+) -> float:
+    """Compute the entropy of the responsibilities, ``−Σ r log r``, over all rows.
+
+    As ``log r = log p(x, k) − log p(x)``, it is the log-likelihood less `expected_log_joint`.
+
+    Parameters
+    ----------
+    parameters, statistics, centre, total_scatter
+        As for `expected_log_joint`.
+    log_likelihood : float
+        Sum of the rows' log densities under the parameters, nats.
+
+    Returns
+    -------
+    float
+        Nats, of all rows; 0 where every row belongs to one component.
+    """
+    return max(0.0, log_likelihood - expected_log_joint(parameters, statistics, centre, total_scatter))

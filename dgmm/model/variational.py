@@ -1,0 +1,417 @@
+"""Variational Bayes: from sufficient statistics to the posterior of a mixture, and its evidence lower bound.
+
+The posterior factorizes into the weights' and each component's normal-Wishart distribution, as in Bishop
+(2006), section 10.2, with scikit-learn's conventions: the fitted ``covariances`` are the inverses of the
+expected precisions ``ν W``; ``reg_covar`` is added to the scatter of rows; and the families are restrictions
+of one Wishart distribution. For tied, all components have precisions of their own, whose posteriors are
+held equal. For diag and spherical the log determinant stays that of a full Wishart matrix Λ, while the
+quadratic form takes its diagonal, or its mean diagonal: as ``|Λ|`` is at most the product of the diagonal
+(Hadamard), what follows is a lower bound of these families' evidence too, and the updates are exact
+coordinate ascent on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import digamma, gammaln
+
+from dgmm.model.concentration import CONCENTRATIONS, Concentration
+from dgmm.model.em import LARGEST_VARIANCE_ERROR
+from dgmm.model.families import FAMILIES, Array, DegenerateCovarianceError, Deviations, Family, unpack
+from dgmm.model.parameters import LOG_2_PI, Parameters
+from dgmm.model.stack import LOG_OF_NOTHING
+from dgmm.model.statistics import Statistics
+
+SMALLEST_COUNT = 10 * np.finfo(np.float64).eps
+"""Added to every count, as in scikit-learn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """What is believed of a mixture before any rows.
+
+    Attributes
+    ----------
+    covariance_type : str
+    concentration_type : str
+        ``dirichlet_process`` or ``dirichlet_distribution``.
+    concentration : float
+        Of the weights; the smaller, the fewer components.
+    mean_precision : float
+        How many rows the prior mean counts as.
+    mean : ndarray of shape (D,)
+    degrees_of_freedom : float
+        Of the Wishart distribution of precisions, more than D − 1.
+    covariance : ndarray
+        Inverse of the Wishart distribution's scale matrix: (D, D) full and tied, (D,) diag, () spherical.
+    """
+
+    covariance_type: str
+    concentration_type: str
+    concentration: float
+    mean_precision: float
+    mean: Array
+    degrees_of_freedom: float
+    covariance: Array
+
+    @property
+    def family(self) -> Family:
+        """The covariance structure."""
+        return FAMILIES[self.covariance_type]
+
+    @property
+    def weights(self) -> Concentration:
+        """The kind of prior of the weights."""
+        return CONCENTRATIONS[self.concentration_type]
+
+    @property
+    def covariance_matrix(self) -> Array:
+        """``covariance`` as a matrix of shape (D, D), whatever the family."""
+        n_features = len(self.mean)
+        one = np.reshape(self.covariance, self.family.covariance_shape(1, n_features))
+        return self.family.to_matrices(one, 1, n_features)[0]
+
+    def log_normalizer(self, n_components: int) -> float:
+        """Give what scikit-learn's lower bound leaves out of the priors of so many components, nats.
+
+        Infinite where ``covariance`` is singular: the prior is improper then.
+        """
+        n_features = len(self.mean)
+        half_log_determinant = -0.5 * float(np.linalg.slogdet(self.covariance_matrix)[1])
+        each = (
+            log_wishart_normalizer(np.asarray(self.degrees_of_freedom), half_log_determinant, n_features)
+            - 0.5 * n_features * np.log(self.mean_precision)
+        )  # fmt: skip
+        concentrations = self.weights.prior(self.concentration, n_components)
+        return n_components * float(each) + self.weights.log_normalizer(concentrations)
+
+    def constant(self, n_components: int, weight: float) -> float:
+        """Give the complete evidence lower bound less scikit-learn's, nats.
+
+        Parameters
+        ----------
+        n_components : int
+        weight : float
+            Of all rows.
+        """
+        return -self.log_normalizer(n_components) - 0.5 * weight * len(self.mean) * LOG_2_PI
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior(Parameters):
+    """What is believed of a mixture after rows.
+
+    As a mixture it is that of the expected weights and means, and the inverses of the expected precisions;
+    but its log densities are expected ones, ``E[log π_k + log N(x | μ_k, Λ_k)]``.
+
+    Attributes
+    ----------
+    concentration_type : str
+    weight_concentration : ndarray
+        (2, K) for a Dirichlet process, (K,) for a Dirichlet distribution: see `dgmm.model.concentration`.
+    mean_precision : ndarray of shape (K,)
+        How many rows each mean is known from, with the prior's.
+    degrees_of_freedom : ndarray of shape (K,), or () for tied
+        Of the Wishart distributions of precisions.
+    """
+
+    concentration_type: str
+    weight_concentration: Array
+    mean_precision: Array
+    degrees_of_freedom: Array
+
+    @classmethod
+    def of(cls, prior: Prior, counts: Array, means: Array, covariances: Array) -> Posterior:
+        """Combine a prior with the counts, means and covariances of components' rows.
+
+        Parameters
+        ----------
+        prior : Prior
+        counts : ndarray of shape (K,)
+            In rows.
+        means : ndarray of shape (K, D)
+        covariances : ndarray
+            Shaped as the covariance type says.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance is not positive definite.
+        """
+        family, name = prior.family, prior.covariance_type
+        mean_precision = prior.mean_precision + counts
+        known = (prior.mean_precision * prior.mean + counts[:, None] * means) / mean_precision[:, None]
+        degrees_of_freedom = np.asarray(prior.degrees_of_freedom + _shared(name, counts))
+        share = counts * prior.mean_precision / mean_precision
+        scatter = _expand(_shared(name, counts), covariances) * covariances
+        apart = between(name, share, means - prior.mean)
+        scatter = prior.covariance + scatter + (apart.mean(axis=0) if name == "tied" else apart)
+        expected = scatter / _expand(degrees_of_freedom, scatter)
+        concentration = prior.weights.posterior(prior.concentration, counts)
+        return cls(
+            name,
+            prior.weights.weights(concentration),
+            known,
+            expected,
+            family.precisions_cholesky(expected),
+            prior.concentration_type,
+            concentration,
+            mean_precision,
+            degrees_of_freedom,
+        )
+
+    @property
+    def half_log_scale(self) -> Array:
+        """``½ log|W_k|`` of the Wishart distributions' scale matrices: (K,), or () for tied."""
+        half = self.family.half_log_determinants(self.precisions_cholesky, self.n_features)
+        return half - 0.5 * self.n_features * np.log(self.degrees_of_freedom)
+
+    @property
+    def expected_log_determinants(self) -> Array:
+        """``E[log|Λ_k|]``: (K,), or () for tied (Bishop 10.65)."""
+        n_features = self.n_features
+        halves = 0.5 * (self.degrees_of_freedom[..., None] - np.arange(n_features))
+        return digamma(halves).sum(axis=-1) + n_features * np.log(2.0) + 2.0 * self.half_log_scale
+
+    @property
+    def log_constants(self) -> Array:
+        """Expected log joint density of each component at its mean: shape (K,), nats (Bishop 10.46)."""
+        log_weights = CONCENTRATIONS[self.concentration_type].log_weights(self.weight_concentration)
+        spread = LOG_2_PI + 1.0 / self.mean_precision
+        return log_weights + 0.5 * (self.expected_log_determinants - self.n_features * spread)
+
+
+def _shared(covariance_type: str, values: Array) -> Array:
+    """Give values of components (K,), or their mean where components have one covariance."""
+    return values.mean() if covariance_type == "tied" else values
+
+
+def _expand(values: Array, covariances: Array) -> Array:
+    """Shape values of components to multiply their covariances."""
+    return np.reshape(values, np.shape(values) + (1,) * (covariances.ndim - np.ndim(values)))
+
+
+_OUTER: dict[str, Callable[[Array], Array]] = {
+    "full": lambda gaps: gaps[:, :, None] * gaps[:, None, :],
+    "tied": lambda gaps: gaps[:, :, None] * gaps[:, None, :],
+    "diag": lambda gaps: gaps**2,
+    "spherical": lambda gaps: (gaps**2).mean(axis=1),
+}
+
+
+def between(covariance_type: str, shares: Array, gaps: Array) -> Array:
+    """Give scatter between points as covariances of a family, one for each component, for tied too.
+
+    Parameters
+    ----------
+    covariance_type : str
+    shares : ndarray of shape (K,)
+        Rows at each point.
+    gaps : ndarray of shape (K, D)
+        From there to another.
+    """
+    squares = _OUTER[covariance_type](gaps)
+    return _expand(shares, squares) * squares
+
+
+def log_wishart_normalizer(
+    degrees_of_freedom: Array, half_log_scale: Array | float, n_features: int
+) -> Array:
+    """Give the logarithm of a Wishart distribution's normalizer, without ``D (D − 1)/4 log π``, nats.
+
+    Parameters
+    ----------
+    degrees_of_freedom : ndarray of any shape
+    half_log_scale : ndarray
+        ``½ log|W|`` of the scale matrices W.
+    n_features : int
+    """
+    halves = 0.5 * (degrees_of_freedom[..., None] - np.arange(n_features))
+    powers = degrees_of_freedom * (half_log_scale + 0.5 * n_features * np.log(2.0))
+    return powers + gammaln(halves).sum(axis=-1)
+
+
+def update_means(statistics: Statistics, centre: Array) -> Array:
+    """Give the means of components' rows: (K, D); of an empty one, where its sums are about."""
+    counts = statistics.counts + SMALLEST_COUNT
+    return centre + statistics.references + statistics.sums / counts[:, None]
+
+
+def update(
+    statistics: Statistics, prior: Prior, centre: Array, total_scatter: Array, reg_covar: float
+) -> Posterior:
+    """M-step: the posterior that maximizes the evidence lower bound at the rows' responsibilities.
+
+    Parameters
+    ----------
+    statistics : Statistics
+        Of all rows.
+    prior : Prior
+    centre : ndarray of shape (D,)
+        The point that the statistics are relative to.
+    total_scatter : ndarray of shape (D, D)
+        Weighted sums of squares and products of all rows about the centre; used by tied only.
+    reg_covar : float
+        In squared units of the data: added to the variances of the rows of each component.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite.
+    """
+    counts = statistics.counts + SMALLEST_COUNT
+    offsets = statistics.sums / counts[:, None]
+    deviations = Deviations(
+        counts, offsets, statistics.scatter, statistics.references + offsets, total_scatter
+    )
+    covariances = prior.family.covariances(deviations, reg_covar)
+    return Posterior.of(prior, counts, update_means(statistics, centre), covariances)
+
+
+def cancels(statistics: Statistics, updated: Posterior, total_scatter: Array, dtype: np.dtype) -> bool:
+    """Tell whether posterior variances are too small beside the sums that they were made from.
+
+    Parameters
+    ----------
+    statistics : Statistics
+    updated : Posterior
+        What `update` made of them.
+    total_scatter : ndarray of shape (D, D)
+        As for `update`.
+    dtype : numpy.dtype
+        In which the sums were made.
+    """
+    n_features, known = updated.n_features, updated.degrees_of_freedom
+    variances = np.diagonal(updated.covariance_matrices, axis1=1, axis2=2)
+    if updated.covariance_type == "spherical":
+        squares, variances = statistics.scatter / known[:, None], variances.sum(axis=1, keepdims=True)
+    elif updated.covariance_type == "tied":
+        own = statistics.scatter[:, :n_features].sum(axis=0)
+        total = own if statistics.scatter.shape[1] else np.diagonal(total_scatter)
+        squares = total / (updated.n_components * known)
+    else:
+        squares = statistics.scatter[:, :n_features] / known[:, None]
+    error = np.finfo(dtype).eps * squares
+    return bool((error > LARGEST_VARIANCE_ERROR[np.dtype(dtype)] * variances).any())
+
+
+def update_unless_cancelled(
+    statistics: Statistics,
+    prior: Prior,
+    centre: Array,
+    total_scatter: Array,
+    reg_covar: float,
+    *,
+    dtype: np.dtype,
+) -> Posterior | None:
+    """M-step as `update`, or None where the sums leave no covariance, or only rounding errors of it."""
+    try:
+        updated = update(statistics, prior, centre, total_scatter, reg_covar)
+    except DegenerateCovarianceError:
+        return None
+    return None if cancels(statistics, updated, total_scatter, dtype) else updated
+
+
+def expected_log_joint(
+    model: Parameters, statistics: Statistics, centre: Array, total_scatter: Array
+) -> float:
+    """Sum ``r_k log ρ_k`` over rows and components: linear in the statistics, nats.
+
+    Parameters
+    ----------
+    model : Parameters
+        Whose log joint densities ρ to take.
+    statistics : Statistics
+        Whose responsibilities r.
+    centre : ndarray of shape (D,)
+    total_scatter : ndarray of shape (D, D)
+        As for `update`.
+    """
+    family, factors = model.family, model.precisions_cholesky
+    constants = np.maximum(model.log_constants, LOG_OF_NOTHING)
+    theta = family.natural_parameters(constants, model.means - centre - statistics.references, factors)
+    constant, linear, quadratic = family.split_sums(theta, model.n_features)
+    total = float(constant @ statistics.counts + (linear * statistics.sums).sum())
+    if model.covariance_type != "tied":
+        return total + float((quadratic * statistics.scatter).sum())
+    scatter = total_scatter
+    if statistics.scatter.shape[1]:
+        scatter = unpack(statistics.scatter.sum(axis=0), model.n_features)
+    return total - 0.5 * float((family.precisions(factors) * scatter).sum())
+
+
+def bound_after(
+    evaluated: Posterior,
+    updated: Posterior,
+    statistics: Statistics,
+    log_likelihood: float,
+    *,
+    centre: Array,
+    total_scatter: Array,
+) -> float:
+    """Give scikit-learn's lower bound after an M-step: of the posterior that it made, nats.
+
+    The bound's expectations cancel against what the posterior was made of: what is left are the entropy
+    of the responsibilities and the posterior's normalizers. `Prior.constant` makes it complete.
+
+    Parameters
+    ----------
+    evaluated, updated : Posterior
+        Before and after the M-step.
+    statistics : Statistics
+        The responsibilities are those of ``evaluated``.
+    log_likelihood : float
+        Sum over rows of the logarithms of ``Σ_k ρ_k`` under ``evaluated``, nats.
+    centre : ndarray of shape (D,)
+    total_scatter : ndarray of shape (D, D)
+        As for `update`.
+    """
+    entropy = log_likelihood - expected_log_joint(evaluated, statistics, centre, total_scatter)
+    return entropy + log_normalizer(updated)
+
+
+def log_normalizer(posterior: Posterior) -> float:
+    """Sum the log normalizers of a posterior's factors, without constants that its prior has too, nats."""
+    n_features = posterior.n_features
+    wishart = log_wishart_normalizer(posterior.degrees_of_freedom, posterior.half_log_scale, n_features)
+    each = wishart - 0.5 * n_features * np.log(posterior.mean_precision)
+    weights = CONCENTRATIONS[posterior.concentration_type]
+    return float(each.sum()) + weights.log_normalizer(posterior.weight_concentration)
+
+
+def bound(prior: Prior, posterior: Posterior, log_likelihood: float, weight: float) -> float:
+    """Give the lower bound of a posterior whose rows have been seen, in scikit-learn's convention, nats.
+
+    With `Prior.constant` it is complete: the log-likelihood less the divergence of the posterior from the
+    prior (Bishop 10.70, with the optimal responsibilities put in). It holds for any posterior, not only for
+    those that an M-step makes.
+
+    Parameters
+    ----------
+    prior : Prior
+    posterior : Posterior
+    log_likelihood : float
+        Sum over rows of the logarithms of ``Σ_k ρ_k`` under the posterior, nats.
+    weight : float
+        Of all rows.
+    """
+    n_features = posterior.n_features
+    precisions = posterior.family.to_matrices(posterior.precisions, posterior.n_components, n_features)
+    gaps = posterior.means - prior.mean
+    means = (
+        n_features * (prior.mean_precision / posterior.mean_precision - 1.0)
+        + prior.mean_precision * np.einsum("ki,kij,kj->k", gaps, precisions, gaps)
+    )  # fmt: skip
+    wisharts = (
+        (posterior.degrees_of_freedom - prior.degrees_of_freedom) * posterior.expected_log_determinants
+        - posterior.degrees_of_freedom * n_features
+        + (precisions * prior.covariance_matrix).sum(axis=(1, 2))
+    )  # fmt: skip
+    kind, own = prior.weights, posterior.weight_concentration
+    gained = own - kind.prior(prior.concentration, posterior.n_components)
+    weights = float((gained * kind.expected_logarithms(own)).sum())
+    divergence = 0.5 * float((means + wisharts).sum()) + weights - log_normalizer(posterior)
+    return log_likelihood + 0.5 * weight * n_features * LOG_2_PI - divergence

@@ -1,0 +1,414 @@
+"""The report of a sweep: one HTML file with its pictures inside, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+import platform
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data.source import Source
+from dgmm.model.densities import responsibilities
+from dgmm.report import source_facts, standard_deviations, with_deviation
+
+try:
+    from matplotlib.figure import Figure
+
+    from dgmm.plotting import (
+        INK,
+        component_colors,
+        plot_criteria,
+        plot_density,
+        plot_mixture,
+        plot_responsibilities,
+    )
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"The report of a sweep needs {error.name}: pip install 'dgmm[plot]'", name=error.name
+    ) from error
+
+FEATURES_SHOWN = 8
+LIBRARIES = ("dgmm", "numpy", "scipy", "scikit-learn", "dask")
+MOST_OVERLAPS = 24
+"""Components up to which their overlap is drawn."""
+
+COLUMNS = {
+    "n_components": "K",
+    "covariance_type": "covariance",
+    "log_likelihood": "log-likelihood",
+    "bic": "BIC",
+    "aic": "AIC",
+    "icl": "ICL",
+    "held_out": "held-out",
+    "n_parameters": "parameters",
+    "passes": "passes",
+    "n_iter": "iterations",
+}
+"""Columns of the table of models, and what they are called."""
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1b2a41; background: #fff; margin: 0; }
+main { max-width: 1080px; margin: 0 auto; padding: 28px 24px 60px; }
+h1 { font-size: 26px; margin: 0 0 2px; } h2 { font-size: 19px; margin: 38px 0 8px; }
+p.sub, figcaption, .note { color: #5b6678; font-size: 13px; }
+.answer { background: #eef4f8; border-left: 4px solid #1b6ca8; padding: 10px 18px; margin: 18px 0; }
+.answer li { margin: 4px 0; } .answer ul { padding-left: 18px; margin: 6px 0; }
+figure { margin: 12px 0; } figure svg { max-width: 100%; height: auto; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
+th, td { padding: 3px 10px; text-align: right; white-space: nowrap; border-bottom: 1px solid #e4e8ee; }
+th { border-bottom: 2px solid #b9c3d0; background: #fff; }
+tr.best td { background: #fdf3d8; font-weight: 600; } tr.out td { color: #8b95a5; }
+td.text, th.text { text-align: left; } td.long { white-space: normal; min-width: 220px; font-size: 12px; }
+.dot { display: inline-block; width: 10px; height: 10px; border-radius: 5px; margin-right: 6px; }
+"""
+
+
+def write_report(
+    sweep: Any, source: Source, folder: Path, feature_names: Sequence[str] | None = None
+) -> list[Path]:
+    """Write what a sweep has found: its best model, the table of all, and a page to read.
+
+    Parameters
+    ----------
+    sweep : GaussianMixtureSweep
+        Fitted; a partial one will do.
+    source : Source
+        What it was fitted to.
+    folder : Path
+        Made if it is not there. Files in it that have the same names are replaced.
+    feature_names : sequence of str, optional
+        What the page calls the features. Default: as the rows name them.
+
+    Returns
+    -------
+    list of Path
+        ``model.npz`` (where there is a best model), ``results.csv``, ``report.html``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    if sweep.best_index_ is not None:
+        sweep.save(folder / "model.npz")
+        written.append(folder / "model.npz")
+    table = folder / "results.csv"
+    table.write_text(results_csv(sweep.results_), encoding="utf-8")
+    page = folder / "report.html"
+    page.write_text(render(sweep, source, feature_names), encoding="utf-8")
+    return [*written, table, page]
+
+
+def results_csv(results: dict[str, NDArray[Any]]) -> str:
+    """Give the table of models as CSV, with every digit."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(results)
+    writer.writerows(zip(*(column.tolist() for column in results.values()), strict=True))
+    return text.getvalue()
+
+
+def render(sweep: Any, source: Source, feature_names: Sequence[str] | None = None) -> str:
+    """Give the page as HTML.
+
+    Parameters
+    ----------
+    sweep : GaussianMixtureSweep
+    source : Source
+    feature_names : sequence of str, optional
+    """
+    parts = [_head(sweep, source)]
+    if sweep.best_index_ is not None:
+        names = _names_of_features(sweep) if feature_names is None else feature_names
+        parts += [_curves(sweep), _mixture(sweep, names)]
+    parts += [_models(sweep), _how(sweep, source)]
+    body = "\n".join(parts)
+    title = f"Mixtures of {escape(source.name)}"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _head(sweep: Any, source: Source) -> str:
+    n_models = len(sweep.results_["bic"])
+    subtitle = (
+        f"{n_models} Gaussian mixtures fitted to {source.n_rows:,} rows × {source.n_features} features, "
+        f"compared by {_name_of(sweep.criterion)}"
+    )
+    title = "Partial sweep" if sweep.partial_ else "Sweep"
+    if sweep.best_index_ is None:
+        answer = "<p>No model could be evaluated.</p>"
+    else:
+        best = sweep.best_params_
+        kind = f"{best['n_components']} × {best['covariance_type']}"
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sweep.advice_)
+        answer = f"<strong>Best: {escape(kind)}</strong><ul>{items}</ul>"
+    return (
+        f"<h1>{title}: {escape(source.name)}</h1>\n"
+        f'<p class="sub">{escape(subtitle)}</p>\n<div class="answer">{answer}</div>'
+    )
+
+
+def _curves(sweep: Any) -> str:
+    """Draw the criterion of all models, and closer, of those near the best."""
+    figure = Figure(figsize=(10.6, 4.1), layout="constrained")
+    wide, close = figure.subplots(1, 2)
+    plot_criteria(sweep, ax=wide)
+    wide.set_title("All models", fontsize=11)
+    plot_criteria(sweep, ax=close, legend=False)
+    _zoom(sweep, close)
+    close.set_title("Near the best", fontsize=11)
+    caption = (
+        "Filled markers have converged, hollow ones left early or did not converge; the star is the best, "
+        "the ring the smallest mixture of its kind within the tolerance."
+    )
+    return f"<h2>How the models compare</h2>\n{_figure(figure, caption)}"
+
+
+def _zoom(sweep: Any, ax: Any) -> None:
+    """Limit the axis of a criterion to the models near the best."""
+    column, sign = ("held_out", -1.0) if sweep.criterion == "held-out" else (sweep.criterion, 1.0)
+    losses = np.sort(sign * sweep.results_[column])
+    losses = losses[np.isfinite(losses)]
+    near = losses[min(len(losses) - 1, max(3, len(losses) // 4))] - losses[0]
+    if sweep.criterion == "held-out":
+        near = max(near, 2.0 * float(sweep.results_["held_out_error"][sweep.best_index_]))
+    if near > 0.0:
+        low, high = losses[0] - 0.1 * near, losses[0] + 1.1 * near
+        ax.set_ylim(*((low, high) if sign > 0 else (-high, -low)))
+
+
+def _mixture(sweep: Any, names: Sequence[str]) -> str:
+    """Show the best mixture: ellipses, responsibilities, overlap and a table of components."""
+    model, rows = sweep.best_estimator_, sweep.sample_
+    colors = component_colors(model.means_[:, 0])
+    parts = ["<h2>The best mixture</h2>"]
+    pairs = telling_pairs(model)
+    if not pairs:
+        figure = Figure(figsize=(7.2, 3.8), layout="constrained")
+        _draw_one_feature(figure.subplots(), model, rows, colors, names[0])
+        parts.append(_figure(figure, "The rows as a histogram; the components, and their sum in black."))
+    else:
+        figure = Figure(figsize=(10.6, 4.4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        (x, y), other = pairs[0], pairs[-1]
+        _draw_pair(left, model, rows, (x, y), colors)
+        left.set(xlabel=names[x], ylabel=names[y])
+        if other == pairs[0]:
+            plot_responsibilities(model, rows, other, ax=right, colors=colors)
+            what = "rows are in the colours of the components that they may belong to"
+        else:
+            _draw_pair(right, model, rows, other, colors)
+            what = "in two other features"
+        right.set(xlabel=names[other[0]], ylabel=names[other[1]])
+        caption = (
+            f"Ellipses hold 68 % of their components, over {len(rows):,} random rows; on the right, {what}."
+        )
+        parts.append(_figure(figure, caption))
+    overlap = overlaps(model, rows)
+    if 1 < len(overlap) <= MOST_OVERLAPS:
+        side = 1.8 + 0.24 * len(overlap)
+        figure = Figure(figsize=(side + 0.4, side), layout="constrained")
+        _draw_overlap(figure.subplots(), overlap)
+        parts.append(
+            _figure(
+                figure,
+                "Overlap: the mean probability of one component (across) for the rows of another (down); on "
+                "the diagonal 1.00 means that its rows belong to no other.",
+            )
+        )
+    parts.append(_components(model, overlap, colors, names))
+    return "\n".join(parts)
+
+
+def _draw_pair(ax: Any, model: Any, rows: NDArray[Any], pair: tuple[int, int], colors: Any) -> None:
+    """Draw ellipses over a density whose cells hold a few rows each."""
+    plot_density(rows[:, pair], ax=ax, bins=int(np.clip(0.8 * len(rows) ** 0.5, 20, 160)))
+    plot_mixture(model, None, pair, ax=ax, colors=colors)
+
+
+def telling_pairs(model: Any) -> list[tuple[int, int]]:
+    """Give pairs of features in which the components differ most: at most two; none with one feature."""
+    if model.means_.shape[1] < 2:
+        return []
+    mean = model.weights_ @ model.means_
+    between = model.weights_ @ (model.means_ - mean) ** 2
+    within = model.weights_ @ standard_deviations(model) ** 2
+    order = np.argsort(-between / within, kind="stable").tolist()
+    pairs = [tuple(sorted(order[:2]))]
+    if len(order) > 2:
+        pairs.append(tuple(sorted((order[2], order[3] if len(order) > 3 else order[0]))))
+    return pairs
+
+
+def overlaps(model: Any, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Estimate how much components share rows.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+    rows : ndarray of shape (n_rows, n_features)
+
+    Returns
+    -------
+    ndarray of shape (n_components, n_components)
+        Mean responsibility of component j for the rows of component i: rows sum to 1.
+    """
+    share = responsibilities(model._parameters, rows)
+    counts = np.maximum(share.sum(axis=0), np.finfo(float).tiny)
+    return share.T @ share / counts[:, None]
+
+
+def _draw_overlap(ax: Any, overlap: NDArray[np.floating]) -> None:
+    n_components = len(overlap)
+    ax.imshow(overlap, cmap="Blues", vmin=0.0, vmax=1.0)
+    for i, j in np.ndindex(overlap.shape):
+        if overlap[i, j] >= 0.005 and n_components <= 14:
+            color = "white" if overlap[i, j] > 0.6 else INK
+            ax.text(j, i, f"{overlap[i, j]:.2f}", ha="center", va="center", fontsize=7, color=color)
+    ax.set(xticks=range(n_components), yticks=range(n_components), xlabel="component", ylabel="rows of")
+    ax.tick_params(labelsize=8)
+
+
+def _draw_one_feature(ax: Any, model: Any, rows: NDArray[Any], colors: Any, name: str) -> None:
+    values = np.asarray(rows, float)[:, 0]
+    low, high = np.percentile(values, [0.1, 99.9])
+    at = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 500)
+    deviations = standard_deviations(model)[:, 0]
+    standard = (at[:, None] - model.means_[:, 0]) / deviations
+    densities = model.weights_ * np.exp(-0.5 * standard**2) / (deviations * np.sqrt(2.0 * np.pi))
+    ax.hist(values, bins=120, range=(at[0], at[-1]), density=True, color="#d5dae2")
+    for k, color in enumerate(colors):
+        ax.plot(at, densities[:, k], color=color)
+    ax.plot(at, densities.sum(axis=1), color=INK, linewidth=1.6)
+    ax.set(xlabel=name, ylabel="density")
+
+
+def _components(model: Any, overlap: NDArray[np.floating], colors: Any, names: Sequence[str]) -> str:
+    shown = range(min(len(names), FEATURES_SHOWN))
+    deviations = standard_deviations(model)
+    header = ["component", "weight", *(names[i] for i in shown), "overlaps most with"]
+    rows = []
+    for k in np.argsort(-model.weights_, kind="stable").tolist():
+        cells = [with_deviation(model.means_[k, i], deviations[k, i]) for i in shown]
+        red, green, blue = (round(255 * float(part)) for part in colors[k][:3])
+        dot = f'<span class="dot" style="background: rgb({red}, {green}, {blue})"></span>{k}'
+        rows.append([dot, f"{model.weights_[k]:.4f}", *map(escape, cells), _most_overlap(overlap, k)])
+    rest = len(names) - len(shown)
+    note = f'<p class="note">And {rest} more features, in model.npz.</p>' if rest else ""
+    return (
+        '<p class="note">Means ± standard deviations, the heaviest component first.</p>'
+        + _html_table(header, rows)
+        + note
+    )
+
+
+def _most_overlap(overlap: NDArray[np.floating], k: int) -> str:
+    others = overlap[k].copy()
+    others[k] = 0.0
+    most = int(others.argmax())
+    return f"{most} ({others[most]:.1%})" if others[most] >= 0.0005 else "none"
+
+
+def _models(sweep: Any) -> str:
+    """Lay out all models as a table, the best first."""
+    results = sweep.results_
+    is_scored = bool(np.isfinite(results["held_out"]).any())
+    columns = {key: name for key, name in COLUMNS.items() if key != "held_out" or is_scored}
+    loss = -results["held_out"] if sweep.criterion == "held-out" else results[sweep.criterion]
+    formats: dict[str, Callable[[int], str]] = {
+        "log_likelihood": lambda i: f"{results['log_likelihood'][i]:.6f}",
+        **{name: (lambda i, name=name: f"{results[name][i]:,.1f}") for name in ("bic", "aic", "icl")},
+        "held_out": lambda i: f"{results['held_out'][i]:.5f} ± {results['held_out_error'][i]:.5f}",
+    }
+    rows, classes = [], []
+    for index in np.argsort(loss, kind="stable").tolist():
+        cells = [
+            formats.get(key, lambda i, key=key: str(results[key][i]))(index)
+            if np.isfinite(loss[index]) or key in ("n_components", "covariance_type")
+            else "–"
+            for key in columns
+        ]
+        rows.append([*map(escape, cells), escape(str(results["message"][index]))])
+        out = results["dropped"][index] or results["failed"][index]
+        classes.append("best" if index == sweep.best_index_ else "out" if out else "")
+    note = (
+        "Log-likelihoods are in nats a row. Every figure is of the very parameters that the model ended "
+        "with, on all rows that were fitted. Grey models left the race or failed."
+    )
+    table = _html_table([*columns.values(), "how it ended"], rows, classes, long_last=True)
+    return f'<h2>All models</h2>\n<p class="note">{note}</p>\n{table}'
+
+
+def _how(sweep: Any, source: Source) -> str:
+    """Say how the figures were computed."""
+    seconds = sum(sweep.pass_seconds_)
+    rate = sweep.n_passes_ * source.n_rows / max(seconds, 1e-9)
+    settings = ", ".join(f"{name}={value!r}" for name, value in sweep.get_params().items())
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    facts = [
+        *source_facts(source),
+        ("full passes", f"{sweep.n_passes_} for all models together"),
+        ("reading and E-steps", f"{seconds:.1f} s, {rate:,.0f} rows/s"),
+        ("whole sweep", f"{sweep.seconds_:.1f} s"),
+        ("seed", sweep.seed_),
+        ("settings", settings),
+        ("versions", f"{libraries}, Python {platform.python_version()}"),
+        ("machine", f"{platform.system()} {platform.machine()}"),
+        ("written", f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"),
+    ]
+    rows = [[escape(str(name)), escape(str(value))] for name, value in facts]
+    cells = "".join(f'<tr><td class="text">{a}</td><td class="text long">{b}</td></tr>' for a, b in rows)
+    return f"<h2>How it was computed</h2>\n<table>{cells}</table>"
+
+
+def _html_table(
+    header: Iterable[str],
+    rows: Sequence[Sequence[str]],
+    classes: Sequence[str] = (),
+    *,
+    long_last: bool = False,
+) -> str:
+    """Lay out a table whose cells are HTML already."""
+    names = list(header)
+    kinds = [""] * (len(names) - 1) + [' class="text"' if long_last else ""]
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(names, kinds, strict=True))
+    lines = []
+    for number, cells in enumerate(rows):
+        kinds = [""] * (len(cells) - 1) + [' class="text long"' if long_last else ""]
+        data = "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(cells, kinds, strict=True))
+        own = f' class="{classes[number]}"' if classes and classes[number] else ""
+        lines.append(f"<tr{own}>{data}</tr>")
+    body = "\n".join(lines)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+
+
+def _figure(figure: Figure, caption: str) -> str:
+    return f"<figure>{svg_of(figure)}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def svg_of(figure: Figure) -> str:
+    """Give a figure as an SVG element, with nothing that refers to elsewhere."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", dpi=110)
+    found = text.getvalue()
+    found = found[found.index("<svg") :]
+    return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
+
+
+def _names_of_features(model: Any) -> list[str]:
+    unnamed = [f"feature {number}" for number in range(model.n_features_in_)]
+    return [str(name) for name in getattr(model, "feature_names_in_", unnamed)]
+
+
+def _name_of(criterion: str) -> str:
+    return "held-out log-likelihood" if criterion == "held-out" else criterion.upper()

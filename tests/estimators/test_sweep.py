@@ -1,0 +1,350 @@
+"""Many models in the same passes: each against a fit of its own, scikit-learn, and plain sums."""
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
+# pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false
+
+import pickle
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import dgmm
+from dgmm import GaussianMixture, GaussianMixtureSweep
+
+FAMILIES = ["full", "tied", "diag", "spherical"]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def three_clusters(n_rows=600, seed=0):
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(3, size=n_rows)
+    means = np.array([[0.0, 0.0], [7.0, 1.0], [2.0, 8.0]])
+    return means[labels] + generator.normal(size=(n_rows, 2)) * np.array([1.0, 1.6, 0.7])[labels, None]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return three_clusters()
+
+
+@pytest.fixture(scope="module")
+def many():
+    return three_clusters(9000, 1)
+
+
+def large(rows, n_components=range(1, 5), **own):
+    parameters = {"sample_rows": 1500, "random_state": 0, "covariance_type": ("full", "diag")}
+    return GaussianMixtureSweep(n_components, **parameters | own).fit(rows)
+
+
+def entropy_of(model, rows):
+    share = model.predict_proba(rows)
+    return -(share * np.log(np.maximum(share, 1e-300))).sum()
+
+
+class TestSmall:
+    @pytest.mark.parametrize("own", [{}, {"n_init": 3, "init_params": "random_from_data", "tol": 1e-2}])
+    def test_every_model_is_the_fit_of_its_own(self, rows, own):
+        found = GaussianMixtureSweep(range(1, 5), random_state=3, **own).fit(rows)
+        results = found.results_
+        assert found.n_passes_ == 1
+        assert len(results["bic"]) == 16
+        for index in range(16):
+            n_components, family = results["n_components"][index], str(results["covariance_type"][index])
+            alone = GaussianMixture(int(n_components), covariance_type=family, random_state=3, **own)
+            alone.fit(rows)
+            assert results["bic"][index] == pytest.approx(alone.bic(rows), rel=1e-12)
+            assert results["aic"][index] == pytest.approx(alone.aic(rows), rel=1e-12)
+            icl = alone.bic(rows) + 2.0 * entropy_of(alone, rows)
+            assert results["icl"][index] == pytest.approx(icl, rel=1e-9)
+            assert results["n_iter"][index] == alone.n_iter_
+            assert results["converged"][index] == alone.converged_
+            assert results["n_parameters"][index] == alone._n_parameters()
+            if index == found.best_index_:
+                for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
+                    np.testing.assert_array_equal(getattr(found.best_estimator_, name), getattr(alone, name))
+
+    def test_it_chooses_as_a_loop_over_scikit_learn(self, rows):
+        found = GaussianMixtureSweep(range(1, 6), random_state=0).fit(rows)
+        expected = {
+            (number, family): SklearnGaussianMixture(number, covariance_type=family, random_state=0)
+            .fit(rows)
+            .bic(rows)
+            for number in range(1, 6)
+            for family in FAMILIES
+        }
+        best = min(expected, key=expected.__getitem__)
+        assert found.best_params_ == {"n_components": best[0], "covariance_type": best[1]}
+        assert found.best_score_ == pytest.approx(expected[best], rel=1e-9)
+
+    def test_it_agrees_with_grid_search(self, rows):
+        grid = {"n_components": [1, 2, 3, 4], "covariance_type": ["full", "spherical"]}
+        whole = [(np.arange(len(rows)), np.arange(len(rows)))]
+        search = GridSearchCV(GaussianMixture(random_state=0), grid, scoring=lambda e, X: -e.bic(X), cv=whole)
+        search.fit(rows)
+        found = GaussianMixtureSweep(range(1, 5), covariance_type=("full", "spherical"), random_state=0)
+        found.fit(rows)
+        assert found.best_params_ == search.best_params_
+        assert found.best_score_ == pytest.approx(-search.best_score_, rel=1e-12)
+
+    def test_weights_count_rows(self, rows):
+        counts = np.random.default_rng(0).integers(1, 4, size=len(rows))
+        start = {"random_state": 0, "covariance_type": "full", "tol": 1e-8, "max_iter": 500}
+        found = GaussianMixtureSweep([2, 3], **start).fit(rows, sample_weight=counts)
+        repeated = GaussianMixtureSweep([2, 3], **start).fit(np.repeat(rows, counts, axis=0))
+        np.testing.assert_allclose(found.results_["bic"], repeated.results_["bic"], rtol=1e-6)
+
+    def test_a_generator_gives_one_seed_for_all(self, rows):
+        one, two = (
+            GaussianMixtureSweep([2, 4], random_state=np.random.RandomState(5)).fit(rows) for _ in range(2)
+        )
+        np.testing.assert_array_equal(one.results_["bic"], two.results_["bic"])
+        alone = GaussianMixture(4, covariance_type="full", random_state=one.seed_).fit(rows)
+        assert one.results_["bic"][1] == pytest.approx(alone.bic(rows), rel=1e-12)
+
+
+class TestLarge:
+    def test_all_models_share_the_passes(self, many):
+        found = large(many, prune=False)
+        results = found.results_
+        assert results["converged"].all()
+        assert found.n_passes_ == 1 + results["passes"].max()
+        assert found.best_params_ == {"n_components": 3, "covariance_type": "diag"}
+        for index, number in enumerate(results["n_components"]):
+            best = max(
+                SklearnGaussianMixture(
+                    int(number), covariance_type=str(results["covariance_type"][index]), random_state=seed
+                )
+                .fit(many)
+                .score(many)
+                for seed in range(3)
+            )
+            assert results["log_likelihood"][index] > best - 1e-4
+
+    @pytest.mark.parametrize("criterion", ["bic", "held-out"])
+    def test_losers_leave_and_the_choice_is_the_same(self, many, criterion):
+        found, whole = (large(many, criterion=criterion, prune=prune) for prune in (True, False))
+        assert found.best_params_ == whole.best_params_
+        assert not whole.results_["dropped"].any()
+        dropped = found.results_["dropped"]
+        assert dropped.any()
+        assert not dropped[found.best_index_]
+        assert all(message.startswith("Left after") for message in found.results_["message"][dropped])
+        assert found.results_["passes"].sum() < whole.results_["passes"].sum()
+
+    @pytest.mark.parametrize(("algorithm", "prune"), [("em", True), ("em", False), ("corrected", True)])
+    def test_figures_are_of_the_parameters_returned(self, many, algorithm, prune):
+        found = large(many, [1, 3, 4], algorithm=algorithm, prune=prune, max_iter=4)
+        model = found.best_estimator_
+        assert found.best_score_ == pytest.approx(model.bic(many), rel=1e-12)
+        index = found.best_index_
+        icl = model.bic(many) + 2.0 * entropy_of(model, many)
+        assert found.results_["icl"][index] == pytest.approx(icl, rel=1e-8)
+        assert found.results_["aic"][index] == pytest.approx(model.aic(many), rel=1e-12)
+
+    def test_held_out_rows_are_only_scored(self, many):
+        found = large(many, criterion="held-out", held_out=0.25, algorithm="corrected")
+        from dgmm.fitting.held_out import HeldOut
+
+        held = HeldOut(found.seed_, 0.25)(0, len(many))
+        densities = found.score_samples(many[held])
+        index = found.best_index_
+        assert found.best_score_ == pytest.approx(densities.mean(), rel=1e-12)
+        error = densities.std(ddof=1) / np.sqrt(held.sum())
+        assert found.results_["held_out_error"][index] == pytest.approx(error, rel=1e-9)
+        assert found.results_["log_likelihood"][index] == pytest.approx(found.score(many[~held]), rel=1e-12)
+        small = GaussianMixtureSweep([3], criterion="held-out", held_out=0.25, random_state=0).fit(many)
+        assert small.best_score_ == pytest.approx(small.score(many[held]), rel=1e-12)
+        assert small.best_score_ == pytest.approx(found.best_score_, abs=1e-3)
+
+    @pytest.mark.usefixtures("small_spans")
+    def test_the_same_bits_on_every_scheduler(self, many, stored, request):
+        path, found = stored(many), []
+
+        def bits(sweep):
+            names = ("log_likelihood", "entropy", "held_out")
+            return [sweep.results_[name].tobytes() for name in names], sweep.means_bits
+
+        def fit():
+            sweep = large(path, range(1, 4), held_out=0.1, max_iter=6)
+            sweep.means_bits = sweep.best_estimator_.means_.tobytes()
+            return bits(sweep)
+
+        for scheduler in ("threads", "synchronous"):
+            with dask.config.set(scheduler=scheduler):
+                found.append(fit())
+        request.getfixturevalue("client")
+        found.append(fit())
+        assert found[0] == found[1] == found[2]
+
+    @pytest.mark.usefixtures("small_spans")
+    def test_sources_agree(self, many, stored):
+        expected = large(many, [2, 3]).results_
+        for x in (stored(many, 777), da.from_array(many, chunks=(1700, 1))):
+            np.testing.assert_allclose(large(x, [2, 3]).results_["bic"], expected["bic"], rtol=1e-9)
+
+    def test_weights(self, many):
+        counts = np.random.default_rng(0).integers(1, 4, size=len(many))
+        found = large(many, [3], tol=1e-9).fit(many, sample_weight=counts)
+        repeated = np.repeat(many, counts, axis=0)
+        assert found.best_score_ == pytest.approx(found.bic(repeated), rel=1e-12)
+
+
+class TestFailures:
+    def test_more_components_than_distinct_rows(self):
+        rows = np.repeat([[0.0, 0.0], [1.0, 5.0], [4.0, 1.0]], 5, axis=0)
+        found = GaussianMixtureSweep([1, 2, 4, 16], covariance_type="full", random_state=0).fit(rows)
+        results = found.results_
+        np.testing.assert_array_equal(results["failed"], [False, False, True, True])
+        assert "only 3 distinct rows" in results["message"][2]
+        assert "only 15 rows" in results["message"][3]
+        assert np.isnan(results["bic"][2:]).all()
+        assert np.isfinite(results["bic"][:2]).all()
+
+    @pytest.mark.parametrize("sample_rows", ["auto", 200])
+    def test_a_degenerate_model_leaves_the_others(self, sample_rows):
+        generator = np.random.default_rng(0)
+        rows = np.column_stack([generator.normal(size=400), np.repeat([0.0, 100.0], 200)])
+        own = {"reg_covar": 0.0, "random_state": 0, "sample_rows": sample_rows}
+        found = GaussianMixtureSweep([1, 2, 3], covariance_type=("full", "spherical"), **own).fit(rows)
+        failed = found.results_["failed"]
+        assert failed[1]
+        assert not failed[3:].any()
+        message = str(found.results_["message"][1])
+        assert "ill-defined empirical covariance" in message or "no start was found" in message
+
+    def test_all_fail(self):
+        with pytest.raises(ValueError, match="No model could be fitted: 7 components, but only 5 rows"):
+            GaussianMixtureSweep([7]).fit(np.arange(10.0).reshape(5, 2))
+
+    @pytest.mark.parametrize(
+        ("own", "message"),
+        [
+            ({"n_components": []}, "at least one value"),
+            ({"n_components": range(1, 1)}, "at least one value"),
+            ({"n_components": [0, 1]}, "whole numbers of at least 1, not 0"),
+            ({"n_components": [1.5]}, "whole numbers of at least 1, not 1.5"),
+            ({"covariance_type": "round"}, "'round' is none of full"),
+            ({"covariance_type": ("full", "round")}, "'round' is none of full"),
+            ({"criterion": "best"}, "'criterion' parameter"),
+            ({"criterion": "held-out", "held_out": 0.0}, "give held_out more than 0"),
+            ({"held_out": 1.0}, "'held_out' parameter"),
+            ({"sample_rows": 5}, "sample_rows=5 is less than 10"),
+            ({"sample_rows": 100, "init_params": "k-means||"}, "takes passes of its own"),
+        ],
+    )
+    def test_bad_parameters(self, rows, own, message):
+        with pytest.raises(ValueError, match=message):
+            GaussianMixtureSweep(**own).fit(rows)
+
+    def test_not_fitted(self, rows):
+        with pytest.raises(NotFittedError, match="GaussianMixtureSweep"):
+            GaussianMixtureSweep().predict(rows)
+
+    def test_the_best_that_did_not_converge_warns(self, rows):
+        with pytest.warns(ConvergenceWarning, match="The best model, of 3 components, did not converge"):
+            GaussianMixtureSweep([3], covariance_type="full", max_iter=1, random_state=0).fit(rows)
+
+    def test_an_interrupted_sweep_keeps_what_it_has(self):
+        code = """
+            import numpy as np
+            from dgmm import GaussianMixtureSweep
+            from dgmm.passes.events import IterationFinished, listening
+            rows = np.random.default_rng(0).normal(size=(3000, 2))
+            def interrupt(event):
+                if isinstance(event, IterationFinished):
+                    seen.append(event)
+                    if len(seen) == 9:
+                        raise KeyboardInterrupt
+            for sample_rows in (5000, 500):
+                seen = []
+                sweep = GaussianMixtureSweep(range(1, 5), tol=0.0, sample_rows=sample_rows, prune=False)
+                try:
+                    with listening(interrupt):
+                        sweep.set_params(covariance_type="full", random_state=0, max_iter=5).fit(rows)
+                except KeyboardInterrupt:
+                    assert sweep.partial_
+                    assert abs(sweep.best_score_ - sweep.bic(rows)) < 1e-9 * abs(sweep.best_score_)
+                    assert "interrupted" in sweep.advice_[0]
+                    messages = sweep.results_["message"].tolist()
+                    assert "Interrupted." in messages or "Not fitted." in messages, messages
+                    print("partial")
+        """
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stdout == "partial\npartial\n", done.stderr
+
+
+class TestAdvice:
+    def test_the_edge_of_the_range(self, rows):
+        found = GaussianMixtureSweep([1, 2], covariance_type="full", random_state=0).fit(rows)
+        assert found.at_edge_
+        assert any("edge of the range" in sentence for sentence in found.advice_)
+        assert "not the number of clusters" in found.advice_[0]
+
+    def test_the_smallest_within_the_tolerance_and_the_elbow(self, many):
+        own = {"covariance_type": "full", "random_state": 0, "criterion": "aic"}
+        found = GaussianMixtureSweep(range(1, 8), **own).fit(many)
+        heights = found.results_["log_likelihood"]
+        near = np.flatnonzero(heights >= heights[found.best_index_] - 0.01)[0]
+        assert found.smallest_index_ == near
+        assert found.results_["n_components"][found.elbow_index_] == 3
+        assert not found.at_edge_ or found.best_params_["n_components"] == 7
+        strict = GaussianMixtureSweep(range(1, 8), tolerance=0.0, **own).fit(many)
+        assert strict.smallest_index_ == strict.best_index_
+
+
+class TestScikitLearn:
+    def test_it_predicts_as_its_best(self, rows, tmp_path):
+        found = GaussianMixtureSweep(range(1, 5), random_state=0).fit(rows)
+        best = found.best_estimator_
+        np.testing.assert_array_equal(found.predict(rows), best.predict(rows))
+        np.testing.assert_array_equal(found.predict_proba(rows), best.predict_proba(rows))
+        np.testing.assert_array_equal(found.score_samples(rows), best.score_samples(rows))
+        assert found.score(rows) == best.score(rows)
+        assert found.aic(rows) == best.aic(rows)
+        assert found.sample(5)[0].shape == (5, 2)
+        again = pickle.loads(pickle.dumps(found))
+        np.testing.assert_array_equal(again.predict(rows), found.predict(rows))
+        found.save(tmp_path / "model.npz")
+        np.testing.assert_array_equal(dgmm.load(tmp_path / "model.npz").means_, best.means_)
+
+    def test_clone_repr_and_parameters(self, rows):
+        found = GaussianMixtureSweep([2, 3], criterion="icl", random_state=0).fit(rows)
+        again = clone(found)
+        assert again.get_params() == found.get_params()
+        assert not hasattr(again, "results_")
+        assert repr(again).startswith("GaussianMixtureSweep(criterion='icl', n_components=[2, 3]")
+
+    def test_in_a_pipeline(self, rows):
+        pipeline = make_pipeline(StandardScaler(), GaussianMixtureSweep(range(1, 5), random_state=0))
+        labels = pipeline.fit(rows).predict(rows)
+        assert len(np.unique(labels)) == pipeline[-1].best_params_["n_components"] == 3
+
+    def test_feature_names(self, rows):
+        frame = pd.DataFrame(rows, columns=["a", "b"])
+        found = GaussianMixtureSweep([2], random_state=0).fit(frame)
+        assert found.feature_names_in_.tolist() == found.best_estimator_.feature_names_in_.tolist()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found.predict(frame)
+        assert not hasattr(found.fit(rows), "feature_names_in_")
+
+
+@parametrize_with_checks([GaussianMixtureSweep(range(1, 3), covariance_type=("full", "diag"))])
+@pytest.mark.filterwarnings("ignore")  # what the checks provoke is theirs
+def test_checks(estimator, check):
+    check(estimator)

@@ -1,0 +1,100 @@
+"""Who leaves a race, and who stays."""
+
+import numpy as np
+import pytest
+
+from dgmm.data.memory import MemorySource
+from dgmm.fitting.expectation import Data, Evaluation
+from dgmm.fitting.loop import EM, Ending, PassRecord
+from dgmm.fitting.race import GENEROUS, Runner, drop_losers, evaluate_each, possible_gain
+from dgmm.fitting.scores import Scores, resolution
+from dgmm.model import criteria
+from dgmm.model.families import DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
+from dgmm.model.statistics import Moments
+from tests.model import naive
+
+
+def passes(*log_likelihoods, predicted=np.inf):
+    return tuple(PassRecord(each, predicted, 1, True, 0.0) for each in log_likelihoods)
+
+
+def scores(log_likelihood, n_parameters, entropy=0.0, held_out=np.nan):
+    return Scores(log_likelihood, entropy, held_out, 0.0, n_parameters, 1000.0)
+
+
+def runner(own, history, ending=None):
+    parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
+    return Runner("full", 2, EM(0, parameters, history=history, ending=ending), parameters, own, len(history))
+
+
+def test_what_a_model_may_gain():
+    assert possible_gain(()) == np.inf
+    assert possible_gain(passes(-3.0)) == np.inf
+    assert possible_gain(passes(-3.0, -2.9)) == pytest.approx(0.1 * GENEROUS)
+    assert possible_gain(passes(-3.0, -2.9, predicted=0.5)) == pytest.approx(0.5 * GENEROUS)
+    refused = PassRecord(-9.0, np.inf, 4, False, 0.0)
+    assert possible_gain((*passes(-3.0, -2.9), refused)) == pytest.approx(0.1 * GENEROUS)
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
+def test_only_those_leave_that_cannot_win(criterion):
+    best = runner(scores(-2.0, 5), passes(-2.1, -2.0))
+    hopeless = runner(scores(-3.0, 5), passes(-3.001, -3.0))
+    hopeful = runner(scores(-3.0, 5), passes(-3.1, -3.0))
+    undecided = runner(scores(-2.01, 5, entropy=0.2), passes(-2.011, -2.01))
+    new = runner(scores(-9.0, 5), passes(-9.0))
+    dear = runner(scores(-1.999, 500), passes(-2.0, -1.999))
+    ended = runner(scores(-3.0, 5), passes(-3.001, -3.0), Ending(True, "done"))
+    after = drop_losers([best, hopeless, hopeful, undecided, new, dear, ended], criterion)
+    assert [bool(each.dropped) for each in after] == [False, True, False, False, False, True, False]
+    assert after[1].message.startswith("Left after 2 passes: by")
+    assert not after[1].is_running
+
+
+def test_held_out_scores_decide_alone():
+    best = runner(scores(-2.0, 5, held_out=-2.5), passes(-2.1, -2.0))
+    overfitted = runner(scores(-1.0, 50, held_out=-3.0), passes(-1.001, -1.0))
+    near = runner(scores(-2.0, 5, held_out=-2.51), passes(-2.001, -2.0))
+    after = drop_losers([best, overfitted, near], "held-out")
+    assert [bool(each.dropped) for each in after] == [False, True, False]
+
+
+def test_scores_are_the_criteria():
+    own = scores(-2.0, 7, entropy=0.25)
+    assert own.bic == criteria.bic(-2000.0, 7, 1000)
+    assert own.aic == 4000.0 + 14
+    assert own.icl == own.bic + 500.0
+    assert scores(-2.0 + resolution(1000.0), 7).bic == pytest.approx(own.bic - 0.5 * np.log(1000.0))
+
+
+def test_one_degenerate_model_leaves_the_others_theirs():
+    generator = np.random.default_rng(0)
+    rows = np.concatenate([generator.normal(size=(200, 2)), np.full((1, 2), 50.0)])
+    data = Data(MemorySource(rows), None, Moments.of(rows))
+    means = np.array([[0.0, 0.0], [50.0, 50.0]])
+    lonely = Parameters.from_covariances("full", np.full(2, 0.5), means, np.stack([np.eye(2)] * 2))
+    good = naive.random_parameters(generator, "diag", 2, 2)
+    first, failed, last = evaluate_each(data, [good, lonely, good], 0.0)
+    assert isinstance(failed, DegenerateCovarianceError)
+    (expected,) = data.expectation_maximization([good], 0.0)
+    for found in (first, last):
+        assert isinstance(found, Evaluation)
+        assert found.lower_bound == pytest.approx(expected.lower_bound, rel=1e-13)
+        np.testing.assert_allclose(found.updated.covariances, expected.updated.covariances, rtol=1e-10)
+
+
+def test_models_whose_sums_cancel_are_taken_again_alone():
+    generator = np.random.default_rng(0)
+    rows = np.concatenate([generator.normal(size=(200, 1)), 1e8 + generator.normal(size=(200, 1))])
+    data = Data(MemorySource(rows), None, Moments.of(rows))
+    wide, weights = np.full((2, 1, 1), 1e12), np.full(2, 0.5)
+    far = Parameters.from_covariances("full", weights, np.array([[0.0], [1e8]]), wide)
+    single = Parameters.from_covariances(
+        "full", np.ones(1), rows.mean(axis=0)[None], np.full((1, 1, 1), 2e15)
+    )
+    found = evaluate_each(data, [single, far], 0.0)
+    (expected,) = data.expectation_maximization([far], 0.0)
+    assert isinstance(found[1], Evaluation)
+    np.testing.assert_allclose(found[1].updated.covariances, expected.updated.covariances, rtol=1e-9)
+    assert found[1].updated.covariances.max() < 2.0

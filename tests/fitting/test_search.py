@@ -1,0 +1,116 @@
+"""The search for starts: it finds what single runs miss, and does not fall for spurious components."""
+# pyright: reportPrivateImportUsage=false
+
+import dask
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+
+from dgmm.fitting import search as room
+from dgmm.fitting.in_memory import Climb, InMemory, climb
+from dgmm.fitting.search import N_CANDIDATES, SAME, best_of, move, search
+from dgmm.fitting.starts import StartMethod
+from dgmm.fitting.survey import Sample
+from dgmm.model.families import DegenerateCovarianceError
+from tests.model import naive
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A smaller search: 8 starts."""
+    monkeypatch.setattr(room, "N_STARTS", 8)
+    monkeypatch.setattr(room, "N_CONVERGED", 4)
+    monkeypatch.setattr(room, "N_MOVED", 2)
+
+
+def sample_of(rows, weights=None) -> Sample:
+    numbers = np.arange(len(rows))
+    hashes = np.random.default_rng(99).permutation(len(rows)).astype(np.uint64)
+    return Sample(len(rows), hashes, numbers, rows, weights)
+
+
+def found(rows, covariance_type, n_components, seed=0, weights=None):
+    method = StartMethod("search", covariance_type, n_components, 1e-6)
+    return search(method, sample_of(rows, weights), np.random.RandomState(seed))
+
+
+def log_likelihood(parameters, rows):
+    return climb(InMemory.of(rows), parameters, 1e-6, 0).log_likelihood
+
+
+@pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+def test_at_least_as_good_as_scikit_learns_best_of_ten(covariance_type):
+    generator = np.random.default_rng(0)
+    truth = naive.random_parameters(generator, covariance_type, 6, 2, spread=4.0)
+    rows = naive.random_rows(generator, truth, 3000)
+    other = SklearnGaussianMixture(6, covariance_type=covariance_type, n_init=10, random_state=0).fit(rows)
+    best = max(log_likelihood(each, rows) for each in found(rows, covariance_type, 6))
+    assert best > other.score(rows) - 2e-3  # the search is fitted to four fifths of the rows
+
+
+def test_it_does_not_depend_on_the_units_of_features():
+    generator = np.random.default_rng(1)
+    truth = naive.random_parameters(generator, "full", 4, 2, spread=4.0)
+    rows, units = naive.random_rows(generator, truth, 2000), np.array([1000.0, 0.01])
+    own, other = found(rows, "full", 4)[0], found(rows * units, "full", 4)[0]
+    assert log_likelihood(other, rows * units) + np.log(units).sum() == pytest.approx(
+        log_likelihood(own, rows), abs=1e-2
+    )
+
+
+def test_the_same_seed_gives_the_same_bits_on_any_scheduler():
+    rows = naive.random_rows(
+        np.random.default_rng(2), naive.random_parameters(np.random.default_rng(2), "diag", 3, 2), 1500
+    )
+    results = []
+    for scheduler in ("threads", "synchronous"):
+        with dask.config.set(scheduler=scheduler):
+            results.append([each.means.tobytes() for each in found(rows, "diag", 3)])
+    assert results[0] == results[1]
+    assert 1 <= len(results[0]) <= N_CANDIDATES
+
+
+def test_weights_count_rows():
+    """Rows that weigh nothing have no say."""
+    generator = np.random.default_rng(3)
+    rows = np.concatenate([generator.normal(size=(800, 2)), 8.0 + generator.normal(size=(800, 2))])
+    noise = generator.uniform(-30.0, 30.0, size=(400, 2))
+    weights = np.repeat([2.0, 0.0], [1600, 400])
+    best = found(np.concatenate([rows, noise]), "spherical", 2, weights=weights)[0]
+    np.testing.assert_allclose(np.sort(best.means[:, 0]), [0.0, 8.0], atol=0.2)
+    np.testing.assert_allclose(best.covariances, 1.0, atol=0.15)
+
+
+def test_a_move_takes_a_component_to_where_it_is_needed():
+    """Two components on one cluster, one on two far ones: EM alone stays there."""
+    generator = np.random.default_rng(4)
+    centres = np.array([[0.0, 0.0], [40.0, 0.0], [40.0, 12.0]])
+    rows = np.concatenate([centre + generator.normal(size=(600, 2)) for centre in centres])
+    rows = rows[generator.permutation(len(rows))]
+    start = naive.random_parameters(generator, "full", 3, 2)
+    start = type(start).from_covariances(
+        "full",
+        np.full(3, 1 / 3),
+        np.array([[-1.0, 0.0], [1.0, 0.0], [40.0, 6.0]]),
+        np.stack([np.eye(2), np.eye(2), np.diag([1.0, 40.0])]),
+    )
+    stuck = climb(InMemory.of(rows), start, 1e-6, 100)
+    moved = move(stuck, room.Rows(rows, None), reg_covar=1e-6, n_rows=len(rows))
+    assert moved.log_likelihood > stuck.log_likelihood + 0.3
+    np.testing.assert_allclose(
+        moved.parameters.means[np.argsort(moved.parameters.means @ [1, 2])], centres, atol=0.2
+    )
+
+
+def test_the_best_without_doubles():
+    parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
+    runs = [Climb(parameters, each, 1) for each in (-3.0, -1.0, -2.0, -1.0 - SAME / 2)]
+    assert [run.log_likelihood for run in best_of([*runs, None], 2)] == [-1.0, -2.0]
+
+
+def test_rows_on_a_line():
+    """No covariance is positive definite: what EM would say."""
+    rows = np.repeat(np.arange(500.0)[:, None], 2, axis=1)
+    method = StartMethod("search", "full", 3, 0.0)
+    with pytest.raises(DegenerateCovarianceError, match="ill-defined empirical covariance"):
+        search(method, sample_of(rows), np.random.RandomState(0))

@@ -1,0 +1,43 @@
+"""The entropy of responsibilities from sums, against the sum over rows."""
+
+import numpy as np
+import pytest
+
+from dgmm.model.densities import responsibilities
+from dgmm.model.entropy import entropy
+from dgmm.model.kernels import complete_log_likelihood, expect
+from dgmm.model.stack import stack_models
+from dgmm.model.statistics import Moments
+from tests.model import naive
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("about_means", [False, True])
+def test_it_is_that_of_the_rows(covariance_type, weighted, about_means):
+    generator = np.random.default_rng(1)
+    rows = 1.5 * generator.normal(size=(800, 3)) + 5.0
+    weights = generator.exponential(size=800) if weighted else None
+    model = naive.random_parameters(generator, covariance_type, 4, 3)
+    moments = Moments.of(rows, weights)
+    references = [model.means + 0.1] if about_means else None
+    ready = stack_models([model], moments.mean, moments.extent, rows.dtype, references=references)
+    (statistics,) = expect(ready, [(rows, weights)])
+    log_likelihood = complete_log_likelihood(statistics, ready, 0, moments.scatter)
+    found = entropy(model, statistics, log_likelihood, moments.mean, moments.scatter)
+    share = responsibilities(model, rows)
+    own = -(share * np.log(np.maximum(share, 1e-300))).sum(axis=1)
+    expected = own.sum() if weights is None else own @ weights
+    assert expected > 0.1
+    assert found == pytest.approx(expected, rel=1e-8, abs=1e-7)
+
+
+def test_rows_that_are_decided_have_none():
+    rows = np.repeat([[0.0], [1e4]], 50, axis=0) + np.random.default_rng(0).normal(size=(100, 1))
+    model = naive.random_parameters(np.random.default_rng(0), "full", 2, 1)
+    model.means[:] = [[0.0], [1e4]]
+    moments = Moments.of(rows)
+    ready = stack_models([model], moments.mean, moments.extent, rows.dtype)
+    (statistics,) = expect(ready, [(rows, None)])
+    found = entropy(model, statistics, statistics.log_likelihood, moments.mean, moments.scatter)
+    assert found == pytest.approx(0.0, abs=1e-4)

@@ -1,0 +1,199 @@
+"""The report of a sweep: what is in it, and that nothing comes from elsewhere."""
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
+import csv
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import dgmm
+from dgmm.cli import main
+
+pytest.importorskip("matplotlib")
+from matplotlib.figure import Figure
+
+from dgmm.plotting import plot_criteria, plot_responsibilities
+from dgmm.sweep_report import overlaps, render, results_csv, telling_pairs
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module")
+def sweep(three_clusters) -> Any:
+    return dgmm.GaussianMixtureSweep(
+        range(1, 6), covariance_type=("full", "spherical"), random_state=0, sample_rows=1000
+    ).fit(three_clusters)
+
+
+def page_of(sweep, rows) -> str:
+    return render(sweep, dgmm.open_dataset(rows))
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_nothing_comes_from_elsewhere(sweep, three_clusters):
+    page = page_of(sweep, three_clusters)
+    assert "<script" not in page
+    assert "<link" not in page
+    assert "@import" not in page
+    namespaces = r'xmlns(:\w+)?="[^"]*"'
+    assert "http" not in re.sub(namespaces, "", page)
+    for target in re.findall(r'(?:href|src)="([^"]*)"', page):
+        assert target.startswith(("#", "data:image/png;base64,"))
+
+
+def test_it_is_well_formed_and_says_what_was_found(sweep, three_clusters):
+    page = page_of(sweep, three_clusters)
+    tree = ET.fromstring(page.replace("<!DOCTYPE html>", "").replace('<meta charset="utf-8">', ""))
+    assert len(tree.findall(".//{http://www.w3.org/2000/svg}svg")) == 3
+    text = " ".join("".join(tree.itertext()).split())
+    best = sweep.best_params_
+    assert f"Best: {best['n_components']} × {best['covariance_type']}" in text
+    for sentence in sweep.advice_:
+        assert " ".join(sentence.split()) in text
+    for value in sweep.results_["bic"]:
+        assert f"{value:,.1f}" in text
+    assert f"{sweep.n_passes_} for all models together" in text
+    assert "Left after" in text
+
+
+def test_names_of_columns_are_escaped():
+    import pandas as pd
+
+    rows = np.random.default_rng(0).normal(size=(200, 2))
+    frame = pd.DataFrame(rows, columns=["<b>a</b>", "x & y"])
+    found = dgmm.GaussianMixtureSweep([1, 2], covariance_type="diag", random_state=0).fit(frame)
+    page = page_of(found, frame)
+    assert "<b>" not in page
+    assert "&lt;b&gt;a&lt;/b&gt;" in page
+    assert "x &amp; y" in page
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 3, 5])
+def test_any_number_of_features(n_features):
+    rows = np.random.default_rng(0).normal(size=(300, n_features))
+    rows[:100] += 5.0
+    found = dgmm.GaussianMixtureSweep(
+        [1, 2, 3], covariance_type="diag", criterion="held-out", random_state=0
+    ).fit(rows)
+    page = page_of(found, rows)
+    assert page.count("<svg") == (3 if len(found.best_estimator_.weights_) > 1 else 2)
+    assert "held-out" in page
+    pairs = telling_pairs(found.best_estimator_)
+    assert len(pairs) == min(n_features - 1, 2)
+    assert all(first < second < n_features for first, second in pairs)
+
+
+def test_pairs_are_of_the_features_that_tell_components_apart():
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(600, 5))
+    rows[:300, [1, 4]] += 9.0
+    model = dgmm.GaussianMixture(2, random_state=0).fit(rows)
+    assert telling_pairs(model)[0] == (1, 4)
+
+
+def test_overlap_is_the_mean_responsibility(three_clusters):
+    model = dgmm.GaussianMixture(3, random_state=0).fit(three_clusters)
+    found = overlaps(model, three_clusters)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    share = model.predict_proba(three_clusters)
+    expected = [np.average(share, axis=0, weights=share[:, k]) for k in range(3)]
+    np.testing.assert_allclose(found, expected)
+
+
+def test_csv_has_every_digit(sweep):
+    read = list(csv.DictReader(results_csv(sweep.results_).splitlines()))
+    assert [float(row["bic"]) for row in read] == sweep.results_["bic"].tolist()
+    assert [row["covariance_type"] for row in read] == sweep.results_["covariance_type"].tolist()
+
+
+def test_curves_show_the_figures(sweep):
+    for criterion in ("bic", "icl"):
+        ax = plot_criteria(sweep, criterion, ax=Figure().subplots())
+        for line, family in zip(ax.lines, ("full", "spherical"), strict=True):
+            own = sweep.results_["covariance_type"] == family
+            np.testing.assert_array_equal(line.get_xdata(), sweep.results_["n_components"][own])
+            np.testing.assert_array_equal(line.get_ydata(), sweep.results_[criterion][own])
+        assert "lower is better" in ax.get_ylabel()
+
+
+def test_points_have_the_colours_of_their_components(three_clusters):
+    model = dgmm.GaussianMixture(3, random_state=0).fit(three_clusters)
+    colors = np.eye(3)
+    ax = plot_responsibilities(model, three_clusters, ax=Figure().subplots(), colors=colors, n_points=500)
+    (points,) = ax.collections
+    drawn = three_clusters[::6]
+    np.testing.assert_allclose(points.get_offsets(), drawn)
+    np.testing.assert_allclose(points.get_facecolors()[:, :3], model.predict_proba(drawn))
+
+
+class TestCommand:
+    def test_three_files(self, rows_zarr, tmp_path):
+        out = tmp_path / "report"
+        found = run("sweep", rows_zarr, "-k", "1:4", "--covariance", "full,diag", "--out", out, "--seed", 0)
+        assert found.exit_code == 0, found.stderr
+        assert {path.name for path in out.iterdir()} == {"model.npz", "results.csv", "report.html"}
+        model = dgmm.load(out / "model.npz")
+        assert len(model.weights_) == 3
+        rows = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
+        assert len(rows) == 8
+        best = min(rows, key=lambda row: float(row["bic"]))
+        assert model.bic(rows_zarr) == pytest.approx(float(best["bic"]), rel=1e-6)  # float32 rows
+        assert "not the number of clusters" in found.stdout
+        assert str(out / "report.html") in found.stdout
+
+    def test_every_option_reaches_the_sweep(self, rows_parquet, tmp_path):
+        options = "--criterion held-out --held-out 0.2 --no-prune --init kmeans --tol 0.01 --max-iter 7"
+        more = "--n-init 2 --reg-covar 1e-5 --seed 4 --sample-rows 500 --columns a,b -k 2,3:5:2"
+        found = run(
+            "sweep", rows_parquet, *options.split(), *more.split(), "--covariance", "diag", "--out", tmp_path
+        )
+        assert found.exit_code == 0, found.stderr
+        page = (tmp_path / "report.html").read_text()
+        wanted = ("n_components=[2, 3, 5]", "held_out=0.2", "prune=False", "init_params='kmeans'", "tol=0.01")
+        wanted += ("max_iter=7", "n_init=2", "reg_covar=1e-05", "random_state=4", "sample_rows=500")
+        text = page.replace("&#x27;", "'")
+        assert [each for each in wanted if each not in text] == []
+
+    @pytest.mark.parametrize("numbers", ["0:3", "a", "5:2", "1:2:3:4", "2,,3", "1:9:0"])
+    def test_bad_numbers(self, rows_zarr, tmp_path, numbers):
+        found = run("sweep", rows_zarr, "-k", numbers, "--out", tmp_path / "out")
+        assert found.exit_code == 2
+        assert "'-k'" in found.stderr
+        assert not (tmp_path / "out").exists()
+
+    def test_bad_covariance(self, rows_zarr, tmp_path):
+        found = run("sweep", rows_zarr, "--covariance", "full,round", "--out", tmp_path / "out")
+        assert found.exit_code == 2
+        assert "'round' is none of full, tied, diag, spherical" in found.stderr
+
+    def test_a_report_is_not_overwritten_unless_asked(self, rows_zarr, tmp_path):
+        (tmp_path / "results.csv").write_text("mine")
+        arguments = ("sweep", rows_zarr, "-k", 1, "--covariance", "diag", "--out", tmp_path)
+        found = run(*arguments)
+        assert found.exit_code == 2
+        assert "--overwrite" in found.stderr
+        assert (tmp_path / "results.csv").read_text() == "mine"
+        assert run(*arguments, "--overwrite").exit_code == 0
+
+    def test_an_interruption_leaves_a_partial_report(self, rows_zarr, tmp_path, monkeypatch):
+        fit = dgmm.GaussianMixtureSweep.fit
+
+        def interrupted(self, *arguments: Any) -> None:
+            fit(self, *arguments)
+            self.partial_ = True
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(dgmm.GaussianMixtureSweep, "fit", interrupted)
+        out: Path = tmp_path / "out"
+        found = run("sweep", rows_zarr, "-k", "1:2", "--covariance", "diag", "--out", out)
+        assert found.exit_code == 130
+        assert "what was reached until then is in" in found.stderr
+        assert "Partial sweep" in (out / "report.html").read_text()
