@@ -15,9 +15,6 @@ from dgmm.model.families import Array
 from dgmm.model.kernels import Workspace, blocks_of
 from dgmm.model.stack import Evaluable, stack_models
 
-SMALLEST_RESPONSIBILITY = 1e-300
-"""Responsibilities of rows are zero below: arithmetic is slow where numbers underflow."""
-
 
 def _evaluate(
     model: Evaluable, rows: NDArray[np.floating]
@@ -30,7 +27,7 @@ def _evaluate(
     centre = model.means.mean(axis=0)
     extent = np.maximum(rows.max(axis=0) - centre, centre - rows.min(axis=0))
     ready = stack_models([model], centre, extent, np.float64)
-    workspace = Workspace(ready, SMALLEST_RESPONSIBILITY)
+    workspace = Workspace(ready)
     for block in blocks_of(ready, [(rows, None)]):
         table = workspace.features(block.rows)
         which = slice(block.start, block.start + len(block.rows))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.model.families import Array, pack
-from dgmm.model.stack import NEGLIGIBLE, Stack
+from dgmm.model.stack import Stack
 from dgmm.model.statistics import Statistics
 
 
@@ -64,8 +64,8 @@ class Workspace:
     ----------
     stack : Stack
         Says which features and how many components there are.
-    negligible : float, optional
-        Responsibilities below are zero. Default: `NEGLIGIBLE`, which sums do not miss.
+    negligible : float, default=0.0
+        Responsibilities below are made zero, at the cost of a look at each.
 
     Attributes
     ----------
@@ -73,11 +73,13 @@ class Workspace:
         Features.
     densities : ndarray of shape (n_components, block_rows)
         Log joint densities, then responsibilities.
-    largest, totals, floor : ndarray of shape (block_rows,)
+    largest, totals : ndarray of shape (block_rows,)
         Of log-sum-exp.
+    floor : ndarray of shape (block_rows,) or None
+        Log responsibilities below are made zero.
     """
 
-    def __init__(self, stack: Stack, negligible: float | None = None):
+    def __init__(self, stack: Stack, negligible: float = 0.0):
         n_features, n_rows = stack.n_features, stack.block_rows
         self.stack = stack
         self.centre = stack.centre[:, None]
@@ -87,9 +89,8 @@ class Workspace:
         self.densities = np.empty((stack.n_components, n_rows), stack.dtype)
         self.largest = np.empty(n_rows, stack.dtype)
         self.totals = np.empty(n_rows, stack.dtype)
-        negligible = NEGLIGIBLE[stack.dtype] if negligible is None else negligible
         # A row, as np.maximum takes more than twice as long with a scalar.
-        self.floor = np.full(n_rows, np.log(negligible), stack.dtype)
+        self.floor = np.full(n_rows, np.log(negligible), stack.dtype) if negligible > 0.0 else None
 
     def features(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
         """Compute the features of a block's rows: (n_rows, n_features) to (n_table, n_rows)."""
@@ -130,7 +131,7 @@ class Workspace:
     def normalize(self, log_densities: NDArray[np.floating]) -> NDArray[np.floating]:
         """Turn log joint densities (n_components, n_rows) into responsibilities, in place, by log-sum-exp.
 
-        Those that are negligible are zero.
+        Those that are negligible are zero, if any are to be.
 
         Returns
         -------
@@ -141,12 +142,12 @@ class Workspace:
         largest, totals = self.largest[:n_rows], self.totals[:n_rows]
         np.max(log_densities, axis=0, out=largest)
         log_densities -= largest
-        floor = self.floor[:n_rows]
-        some_negligible = log_densities.min() < floor[0]
-        if some_negligible:  # exp takes ten to fifty times as long where it underflows
+        if self.floor is None:
+            np.exp(log_densities, out=log_densities)
+        else:  # exp takes ten to fifty times as long where it underflows: there it is spared
+            floor = self.floor[:n_rows]
             np.maximum(log_densities, floor, out=log_densities)
-        np.exp(log_densities, out=log_densities)
-        if some_negligible:
+            np.exp(log_densities, out=log_densities)
             log_densities -= np.exp(floor)
         np.sum(log_densities, axis=0, out=totals)
         largest += np.log(totals)
@@ -265,7 +266,7 @@ def expect(
         One for each model. The log-likelihood of a tied model on the fast path lacks the trace term
         (see `complete_log_likelihood`).
     """
-    workspace, accumulator = Workspace(stack), Accumulator(stack)
+    workspace, accumulator = Workspace(stack, stack.negligible), Accumulator(stack)
     for block in blocks_of(stack, chunks):
         table = workspace.features(block.rows)
         densities = workspace.log_joint(block.rows, table)

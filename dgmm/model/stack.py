@@ -28,8 +28,8 @@ LOG_OF_NOTHING = -1e30
 """Stands for −inf in natural parameters, where BLAS would multiply it with the zeros of its padding."""
 
 NEGLIGIBLE = {np.dtype(np.float64): 1e-40, np.dtype(np.float32): 1e-30}
-"""Responsibilities below are zero in the E-step. As an M-step adds ten machine epsilons to every count, not
-even 1e9 such rows show in its parameters."""
+"""Responsibilities below are zero in the E-step where sums are gathered. As an M-step adds ten machine
+epsilons to every count, not even 1e9 such rows show in its parameters."""
 
 GATHERED_SHARE, GATHERED_PER_ROW = 1 / 300, 1 / 4
 """The sums of full models are taken component by component, each over its own rows, where no more
@@ -165,6 +165,12 @@ class Stack:
         n_components = len(group.natural_parameters)
         most = self.n_features * min(GATHERED_SHARE * n_components, GATHERED_PER_ROW)
         return most if group.family.name == "full" and most > len(group.models) else 0.0
+
+    @property
+    def negligible(self) -> float:
+        """Responsibilities below are to be zero in the E-step; zero where that would serve nothing."""
+        gathers = any(self.gathered_per_row(group) for group in self.groups)
+        return NEGLIGIBLE[self.dtype] if gathers else 0.0
 
     @property
     def working_bytes(self) -> int:
