@@ -25,6 +25,8 @@ except ModuleNotFoundError as error:
     ) from error
 
 DENSITY_BINS = 240
+SMALLEST_WEIGHT = 1e-5
+"""Of components that are drawn."""
 INK = "#1b2a41"
 CURVES = {"full": "#1b6ca8", "tied": "#d1495b", "diag": "#2a9d5c", "spherical": "#8d5fb0"}
 """Colours of the covariance types."""
@@ -41,6 +43,8 @@ def plot_mixture(
     labels: Sequence[object] | None = None,
 ) -> Axes:
     """Draw the components of a mixture as ellipses, over the density of rows.
+
+    Components without rows, which variational Bayes leaves as the prior has them, are not drawn.
 
     Parameters
     ----------
@@ -75,6 +79,8 @@ def plot_mixture(
     )  # of a disc that holds this share of a standard normal in the plane
     halo = [withStroke(linewidth=2.6, foreground="white")]
     for k in np.argsort(-model.weights_):
+        if model.weights_[k] < SMALLEST_WEIGHT:
+            break
         variances, axes = np.linalg.eigh(covariances[k])
         height, width = 2.0 * radius * np.sqrt(variances)
         angle = np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))

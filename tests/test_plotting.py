@@ -1,5 +1,6 @@
 """Pictures show what they say."""
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,13 @@ def test_an_ellipse_holds_its_share(model, three_clusters):
     inside = np.mean([(np.linalg.norm(points, axis=1) < 1).sum() for points in held]) * 3 / 20_000
     assert inside == pytest.approx(0.8, abs=0.03)
     assert sorted(text.get_text() for text in ax.texts) == ["0", "1", "2"]
+
+
+def test_components_without_rows_are_not_drawn(model):
+    emptied = copy(model)
+    emptied.weights_ = np.array([0.5, 1e-6, 0.499999])
+    ax = plot_mixture(emptied, ax=Figure().subplots())
+    assert sorted(text.get_text() for text in ax.texts) == ["0", "2"]
 
 
 def test_axes_can_be_sums_of_features(model):

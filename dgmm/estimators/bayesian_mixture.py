@@ -56,7 +56,8 @@ class BayesianGaussianMixture(Mixture):
         The most iterations; with corrected steps, the most passes.
     n_init : int, default=1
         Number of starts; the one with the highest lower bound is kept.
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data', 'k-means||'}, default='kmeans'
+    init_params : {'auto', 'kmeans', 'k-means++', 'random', 'random_from_data', 'search', 'k-means||'}, \
+            default='auto'
         As for `GaussianMixture`.
     weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'}, \
 default='dirichlet_process'
@@ -81,7 +82,7 @@ default='dirichlet_process'
         1 prints iterations, 2 their changes and times too.
     verbose_interval : int, default=10
         Iterations between two printed lines.
-    algorithm : {'em', 'corrected', 'auto'}, default='em'
+    algorithm : {'em', 'corrected', 'auto'}, default='auto'
         ``'em'`` makes one pass an iteration; ``'corrected'`` many iterations on a sample after each pass,
         accepted only if the bound of all rows rises: see `GaussianMixture`.
     sample_rows : int or 'auto', default='auto'
@@ -171,7 +172,7 @@ default='dirichlet_process'
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: str = "auto",
         weight_concentration_prior_type: str = "dirichlet_process",
         weight_concentration_prior: float | None = None,
         mean_precision_prior: float | None = None,
@@ -182,7 +183,7 @@ default='dirichlet_process'
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        algorithm: str = "em",
+        algorithm: str = "auto",
         sample_rows: int | str = "auto",
         moves: bool = False,
     ):

@@ -231,7 +231,18 @@ class TestLarger:
 
     def fit(self, x, sample_weight=None, **own):
         parameters = {"n_components": 4, "sample_rows": 500, "random_state": 0, "max_iter": 15}
+        parameters |= {"algorithm": "em", "init_params": "kmeans"}
         return BayesianGaussianMixture(**parameters | own).fit(x, sample_weight=sample_weight)
+
+    def test_by_default_size_decides(self, rows):
+        own = {"n_components": 4, "random_state": 0}
+        large = BayesianGaussianMixture(**own, sample_rows=500).fit(rows)
+        assert large.converged_
+        assert max(large.history_["inner_steps"]) > 1
+        best = self.fit(rows, algorithm="corrected", init_params="search", max_iter=100)
+        assert large.elbo_ == best.elbo_
+        small = BayesianGaussianMixture(**own).fit(rows)
+        assert small.elbo_ == self.fit(rows, sample_rows=6000, max_iter=100).elbo_
 
     @quietly
     @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
