@@ -161,7 +161,7 @@ def passes(limit_passes: int) -> None:
     """Count the passes on the Gaia stars until the bound is near its limit."""
     rows = read_stars()
     own: dict[str, Any] = {"n_components": 12, "random_state": 0, "sample_rows": 100_000}
-    plain = quiet(rows, **own, tol=0.0, max_iter=limit_passes)
+    plain = quiet(rows, **own, algorithm="em", tol=0.0, max_iter=limit_passes)
     own |= {"algorithm": "corrected", "tol": 1e-7, "max_iter": 100}
     corrected, moved = quiet(rows, **own), quiet(rows, **own, moves=True)
     table = []
