@@ -46,7 +46,8 @@ def n_tasks(source: Source) -> int:
     known=st.booleans(),
 )
 def test_any_chunks(chunks, known):
-    assume(chunks[0][0] > 0)  # dask.array.from_array gives an empty first chunk one row: a fault of its own
+    # from_array gives an empty first chunk one row; older Dask counts an empty chunk after a single row.
+    assume(chunks[0][0] > 0 and (sum(chunks[0]) > 1 or len(chunks[0]) == 1))
     values = count_up(sum(chunks[0]), sum(chunks[1]))
     x = da.from_array(values, chunks=tuple(map(tuple, chunks)))
     check_source(open_dataset(x if known else unknown(x)), values)
