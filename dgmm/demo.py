@@ -34,7 +34,6 @@ except ModuleNotFoundError as error:
 
 SAMPLE_ROWS = 50_000
 """Rows from which the fit starts; few, so that the passes over all rows have something to do."""
-N_STARTS = 4
 SWEPT, SWEPT_SAMPLE_ROWS = (1, 2, 4, 6, 8, 12, 16), 10_000
 """Numbers of components of the sweep, and rows from which it starts."""
 SWEEP_PASSES = 8

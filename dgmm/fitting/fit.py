@@ -162,11 +162,7 @@ def fit(
         rule = settings.rule_for(algorithm, found.moments.weight)
         objective = settings.goal.objective(found.moments, algorithm)
 
-        if algorithm == "em":
-            step: Step = partial(loop.step, rule=rule)
-        else:
-            refine = CorrectedSteps(data, found.sample, objective)
-            step = cast(Step, partial(corrected.step, rule=rule, refine=refine))
+        step = step_of(algorithm, data, found.sample, settings)
 
         def begun(initialization: int) -> list[EM]:
             """Begin from every mixture that a start offers."""
@@ -196,6 +192,15 @@ def fit(
         accepted = [record.log_likelihood for record in best.history if record.accepted]
         about = concerns(best.parameters, accepted, found.moments, objective.reg_covar, source.feature_names)
     return Fit(best, n_survey_passes if is_small else _count(passes), objective, about)
+
+
+def step_of(algorithm: str, data: Data, sample: Sample, settings: Settings) -> Step:
+    """Give what takes in a pass: a step of an algorithm, ``em`` or ``corrected``."""
+    rule = settings.rule_for(algorithm, data.moments.weight)
+    if algorithm == "em":
+        return partial(loop.step, rule=rule)
+    refine = CorrectedSteps(data, sample, settings.goal.objective(data.moments, algorithm))
+    return cast(Step, partial(corrected.step, rule=rule, refine=refine))
 
 
 def _starts(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import cast
 
 import numpy as np
@@ -19,9 +18,8 @@ from numpy.typing import NDArray
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting import corrected, loop
-from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data
-from dgmm.fitting.fit import Settings, Step, _best, _starts, run
+from dgmm.fitting.fit import Settings, _best, _starts, run, step_of
 from dgmm.fitting.held_out import HeldOut, SplitData, mean_and_error, score
 from dgmm.fitting.loop import EM
 from dgmm.fitting.paths import PathSettings, find_starts
@@ -182,7 +180,7 @@ def _fit_alone(data: Data, sample: Sample, settings: Settings, random_state: np.
     algorithm = settings.algorithm_for(len(sample.values))
     rule = settings.rule_for(algorithm, data.moments.weight)
     objective = settings.goal.objective(data.moments, algorithm)
-    step = _step_of(algorithm, data, sample, settings)
+    step = step_of(algorithm, data, sample, settings)
     ended = []
     for initialization in range(settings.n_init):
         emit(InitializationStarted(initialization))
@@ -192,14 +190,6 @@ def _fit_alone(data: Data, sample: Sample, settings: Settings, random_state: np.
             began = [cast(EM, corrected.begin(each)) for each in began]
         ended += run(data, [began], settings, step, objective)
     return _best(ended)
-
-
-def _step_of(algorithm: str, data: Data, sample: Sample, settings: Settings) -> Step:
-    rule = settings.rule_for(algorithm, data.moments.weight)
-    if algorithm == "em":
-        return partial(loop.step, rule=rule)
-    refine = CorrectedSteps(data, sample, settings.goal.objective(data.moments, algorithm))
-    return cast(Step, partial(corrected.step, rule=rule, refine=refine))
 
 
 def _score_in_memory(data: Data, held: Sample | None, swept: Swept) -> None:
@@ -237,7 +227,7 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
     race(
         data,
         runners,
-        _step_of(algorithm, data, sample, common),
+        step_of(algorithm, data, sample, common),
         reg_covar=reg_covar,
         max_iter=common.max_iter,
         criterion=settings.criterion if settings.prune else None,
