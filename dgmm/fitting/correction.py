@@ -15,12 +15,16 @@ from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.in_memory import expect_rows
 from dgmm.fitting.objective import Objective
 from dgmm.fitting.survey import Sample
+from dgmm.model import em
 from dgmm.model.calibration import Calibration
 from dgmm.model.families import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Statistics
 from dgmm.passes.blas import single_threaded_blas
+
+NEGLIGIBLE = 1e-12
+"""Nats a row: an M-step that promises less ends the steps in memory, which have converged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +86,10 @@ class CorrectedSteps:
                 )
                 if updated is None:
                     break
+                moved = em.promised_gain(parameters, updated)
                 parameters, made = updated, made + 1
+                if abs(moved) < NEGLIGIBLE:
+                    break
         return parameters, made
 
     @property

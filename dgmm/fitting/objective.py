@@ -165,9 +165,9 @@ class Likelihood:
         return em.update_means(statistics, centre)
 
     def known(self, counts: Array, smallest: float) -> NDArray[np.bool_] | None:
-        """All components, or none."""
+        """Tell which have rows enough; the others keep what a pass said of them."""
         enough = counts >= smallest
-        return enough if enough.all() else None
+        return enough if enough.any() else None
 
     def promised_gain(self, step: Step) -> None:
         """Leave it to `dgmm.model.em.promised_gain`."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from dgmm.fitting.in_memory import Climb, InMemory, climb
 from dgmm.fitting.moves import best_splits, merge, merge_costs, split
-from dgmm.fitting.search import Rows, ShortRun, best_of, move
+from dgmm.fitting.search import SAME, Rows, ShortRun, best_of, move
 from dgmm.fitting.starts import Given, StartMethod, start
 from dgmm.fitting.survey import Sample
 from dgmm.model.families import DegenerateCovarianceError
@@ -128,7 +128,7 @@ def walk(settings: PathSettings, sample: Sample) -> dict[int, Parameters]:
         Lacks those numbers for which no start was found: components would have too few rows.
     """
     rows = Rows(sample.values, sample.weights)
-    path = Path(settings.reg_covar, rows, InMemory.of(rows.values, rows.weights), {})
+    path = Path(settings.reg_covar, rows, InMemory.of(rows.values, rows.weights), {}, set())
     wanted = settings.n_components
     with single_threaded_blas():
         path.compete([single(settings.covariance_type, path.data.moments, settings.reg_covar)])
@@ -153,12 +153,15 @@ class Path:
         The same rows.
     best : dict of int to list of Climb
         At most `KEPT` different ones, the best first; filled as the path is walked.
+    walked_from : set of (str, Climb)
+        Which have been split, and which merged: they are not again.
     """
 
     reg_covar: float
     rows: Rows
     data: InMemory
     best: dict[int, list[Climb]]
+    walked_from: set[tuple[str, Climb]]
 
     def compete(self, starts: Iterable[Parameters]) -> None:
         """Take some EM steps from each of these, and keep the best."""
@@ -170,19 +173,26 @@ class Path:
             self.keep(found)
 
     def keep(self, found: Climb) -> None:
-        """Keep a mixture if it is among the best of its number of components."""
-        number = found.parameters.n_components
-        self.best[number] = best_of([*self.best.get(number, []), found], KEPT)
+        """Keep a mixture if it is among the best of its number of components, and another than these."""
+        kept = self.best.setdefault(found.parameters.n_components, [])
+        if all(abs(found.log_likelihood - each.log_likelihood) > SAME for each in kept):
+            kept[:] = best_of([*kept, found], KEPT)
 
     def walk(self, fewest: int, most: int) -> None:
         """Split components one by one, and merge them again."""
         for number in range(2, most + 1):
-            for smaller in self.best.get(number - 1, []):
+            for smaller in self._new("split", number - 1):
                 moves = best_splits(self.data, smaller.parameters, self.reg_covar)[:SPLITS]
                 self.compete(split(smaller.parameters, move) for move in moves)
         for number in range(most - 1, max(1, fewest - 1), -1):
-            for larger in self.best.get(number + 1, []):
+            for larger in self._new("merged", number + 1):
                 self.compete(_merged(larger.parameters))
+
+    def _new(self, way: str, number: int) -> list[Climb]:
+        """Give the best of a number of components that have not been walked from in this way."""
+        found = [each for each in self.best.get(number, []) if (way, each) not in self.walked_from]
+        self.walked_from.update((way, each) for each in found)
+        return found
 
     def move(self, number: int) -> None:
         """Merge two components of the best mixtures and split another, as long as it gains."""
