@@ -198,7 +198,7 @@ def model_facts(model: Any) -> list[tuple[str, Any]]:
     if hasattr(model, "elbo_"):
         n_components = f"{model.effective_components_} with rows, of {n_components}"
         bound = ("log evidence", f"at least {model.elbo_:.3f} nats")
-    return [
+    found = [
         ("components", n_components),
         ("covariances", model.covariance_type),
         (
@@ -207,6 +207,9 @@ def model_facts(model: Any) -> list[tuple[str, Any]]:
         ),
         bound,
     ]
+    if hasattr(model, "data_fingerprint_"):  # a mixture that came from scikit-learn has none
+        found.append(("fingerprint", model.data_fingerprint_))
+    return found
 
 
 def components(model: Any) -> Table:

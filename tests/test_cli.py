@@ -264,6 +264,15 @@ class TestOtherCommands:
         assert "features  2 (a, b)" in printed
         assert "float32" in printed
 
+    def test_the_fingerprints_of_a_model_and_its_data(self, model, rows_zarr, three_clusters):
+        def of(*arguments: object) -> str:
+            lines = succeed("info", *arguments).splitlines()
+            return next(line.split()[1] for line in lines if line.startswith("fingerprint "))
+
+        assert of(model) == of(rows_zarr, "--fingerprint")
+        assert of(model) == str(dgmm.fingerprint(three_clusters))
+        assert "\nfingerprint" not in succeed("info", rows_zarr)
+
     def test_info_of_a_model(self, named_model):
         printed = succeed("info", named_model)
         assert "components      3" in printed

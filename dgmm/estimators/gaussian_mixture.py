@@ -113,6 +113,9 @@ class GaussianMixture(Mixture):
         one an iteration. Counting the rows of a Dask collection of unknown length is not among them.
     stop_reason_ : str
         A sentence that says why the fit ended.
+    data_fingerprint_ : str
+        Rows × features, dtype and a checksum of the rows, in their order: the same wherever they are kept
+        and however they are cut. `dgmm.fingerprint` gives that of other rows, to compare.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Where ``X`` names its columns.

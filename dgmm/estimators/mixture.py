@@ -176,6 +176,7 @@ class Mixture(FittedMixture):
         self.lower_bounds_ = list(best.lower_bounds)
         names = [field.name for field in fields(PassRecord)]
         self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
+        self.data_fingerprint_ = str(fitted.fingerprint)
         self.stop_reason_ = "" if best.ending is None else best.ending.message
 
     def _check_loaded(self, path: str) -> None:
