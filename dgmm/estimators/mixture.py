@@ -84,7 +84,8 @@ class Mixture(FittedMixture):
         ConvergenceWarning
             If the best start did not converge within ``max_iter`` iterations.
         MixtureWarning
-            If ``reg_covar`` is more than 1% of a feature's variance, or a component collapsed or emptied.
+            If ``reg_covar`` is more than 1% of a feature's variance; if a component collapsed (onto what, it
+            says: repeated values of a feature or rows, few rows, or fewer dimensions) or emptied.
         """
         source = open_to_fit(X, type(self).__name__, self.n_components)
         weights = open_sample_weight(sample_weight, source)

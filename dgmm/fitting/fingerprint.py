@@ -1,6 +1,6 @@
 """The fingerprint of a data set: which rows these are, whatever holds them and however they are cut.
 
-It is made of a checksum for each run of `RUN_ROWS` rows, counted from the first row of all. Tasks cut the rows
+It is made of a checksum for each run of `RUN_ROWS` rows, counted from the first row of all. Tasks cut rows
 elsewhere; so the checksum must be one whose value for two byte strings in a row follows from the values for
 each, as that of a cyclic redundancy check does: CRC-32C (Castagnoli), which processors compute at tens of
 gigabytes a second. It finds accidents, not forgeries.

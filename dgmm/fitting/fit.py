@@ -194,7 +194,14 @@ def fit(
     about: tuple[str, ...] = ()
     if isinstance(objective, Likelihood):  # variational Bayes empties components on purpose
         accepted = [record.log_likelihood for record in best.history if record.accepted]
-        about = concerns(best.parameters, accepted, found.moments, objective.reg_covar, source.feature_names)
+        about = concerns(
+            best.parameters,
+            accepted,
+            found.moments,
+            found.sample,
+            reg_covar=objective.reg_covar,
+            feature_names=source.feature_names,
+        )
     n_passes = n_survey_passes if is_small else _count(passes)
     return Fit(best, n_passes, objective, found.fingerprint, about)
 

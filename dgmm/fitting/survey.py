@@ -1,8 +1,8 @@
 """Pass 0: what must be known of the rows before a mixture is fitted to them.
 
-Moments, extremes, values that are not numbers, the rows' fingerprint, and a sample of rows drawn at random from
-all chunks: the rows with the smallest keyed hashes of their row numbers, which merges like any statistic and
-does not depend on how the rows are cut.
+Moments, extremes, values that are not numbers, the rows' fingerprint, and a sample of them drawn at random
+from all chunks: the rows with the smallest keyed hashes of their row numbers, which merges like any statistic
+and does not depend on how the rows are cut.
 """
 
 from __future__ import annotations
