@@ -108,7 +108,7 @@ def fit(
     with cluster.joined(source):
         model.fit(source)
     model.save(out)
-    show(*report.source_facts(source), *report.model_facts(model), ("model", out))
+    show(*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model), ("model", out))
 
 
 @main.command()
