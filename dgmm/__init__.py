@@ -10,6 +10,7 @@ from dgmm.estimators import (
     MixtureWarning,
     load,
 )
+from dgmm.fitting.fingerprint import fingerprint
 
 __version__ = version("dgmm")
 
@@ -19,6 +20,7 @@ __all__ = [
     "GaussianMixtureSweep",
     "MixtureWarning",
     "__version__",
+    "fingerprint",
     "load",
     "open_dataset",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -198,7 +199,7 @@ def model_facts(model: Any) -> list[tuple[str, Any]]:
     if hasattr(model, "elbo_"):
         n_components = f"{model.effective_components_} with rows, of {n_components}"
         bound = ("log evidence", f"at least {model.elbo_:.3f} nats")
-    return [
+    found = [
         ("components", n_components),
         ("covariances", model.covariance_type),
         (
@@ -207,6 +208,22 @@ def model_facts(model: Any) -> list[tuple[str, Any]]:
         ),
         bound,
     ]
+    if hasattr(model, "data_fingerprint_"):  # a mixture that came from scikit-learn has none
+        found.append(("fingerprint", model.data_fingerprint_))
+    return found
+
+
+def speed_facts(model: Any) -> list[tuple[str, Any]]:
+    """Give how fast the passes of the best fit were, and what its threads did meanwhile."""
+    history = model.history_
+    seconds = sum(history["seconds"])
+    if not seconds:
+        return []
+    reading, computing = sum(history["reading_seconds"]), sum(history["computing_seconds"])
+    n_rows = sum(map(mul, history["rows_per_second"], history["seconds"]))
+    read = "reading in Dask's own tasks" if np.isnan(reading) else f"{reading:.1f} s reading"
+    threads = f"threads: {computing:.1f} s computing, {read}"
+    return [("passes", f"{seconds:.1f} s, {n_rows / seconds:,.0f} rows/s ({threads})")]
 
 
 def components(model: Any) -> Table:

@@ -98,6 +98,7 @@ class TestFit:
         assert_found(out)
         assert dgmm.load(out).n_passes_ > 2
         assert "rows/s" in result.stderr
+        assert " s computing, " in result.stdout
         assert "log-likelihood" in result.stderr
 
     def test_every_option_reaches_the_model(self, rows_zarr, tmp_path):
@@ -263,6 +264,15 @@ class TestOtherCommands:
         assert "rows      3,000" in printed
         assert "features  2 (a, b)" in printed
         assert "float32" in printed
+
+    def test_the_fingerprints_of_a_model_and_its_data(self, model, rows_zarr, three_clusters):
+        def of(*arguments: object) -> str:
+            lines = succeed("info", *arguments).splitlines()
+            return next(line.split()[1] for line in lines if line.startswith("fingerprint "))
+
+        assert of(model) == of(rows_zarr, "--fingerprint")
+        assert of(model) == str(dgmm.fingerprint(three_clusters))
+        assert "\nfingerprint" not in succeed("info", rows_zarr)
 
     def test_info_of_a_model(self, named_model):
         printed = succeed("info", named_model)

@@ -105,3 +105,21 @@ def test_components_of_every_family(covariance_type):
     deviations = report.standard_deviations(model)
     for k in range(2):
         np.testing.assert_allclose(deviations[k], drawn[component == k].std(axis=0), rtol=0.1)
+
+
+def test_speed():
+    history = {
+        "seconds": [1.0, 3.0],
+        "rows_per_second": [3000.0, 1000.0],
+        "reading_seconds": [0.5, 0.5],
+        "computing_seconds": [1.5, 4.0],
+    }
+    mixture = dgmm.GaussianMixture()
+    mixture.history_ = history
+    said = "4.0 s, 1,500 rows/s (threads: 5.5 s computing, 1.0 s reading)"
+    assert report.speed_facts(mixture) == [("passes", said)]
+    mixture.history_ = history | {"reading_seconds": [np.nan, np.nan]}
+    ((_, said),) = report.speed_facts(mixture)
+    assert said.endswith("(threads: 5.5 s computing, reading in Dask's own tasks)")
+    mixture.history_ = {name: [] for name in history}
+    assert report.speed_facts(mixture) == []

@@ -108,7 +108,7 @@ def fit(
     with cluster.joined(source):
         model.fit(source)
     model.save(out)
-    show(*report.source_facts(source), *report.model_facts(model), ("model", out))
+    show(*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model), ("model", out))
 
 
 @main.command()
@@ -189,11 +189,18 @@ def sample(*, cluster: Cluster, model: str, rows: int, out: str, seed: int | Non
 
 @main.command()
 @click.argument("path", metavar="MODEL|DATA")
+@click.option("--fingerprint", is_flag=True, help="Read all rows of DATA, to compare them with a model's.")
 @reading_rows
-def info(*, path: str, opening: dict[str, Any]) -> None:
+@on_a_cluster()
+def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, Any]) -> None:
     """Say what a model file or a data set holds."""
     if not path.endswith(".npz"):
-        show(*report.source_facts(dgmm.open_dataset(path, **opening)))
+        source = dgmm.open_dataset(path, **opening)
+        facts = report.source_facts(source)
+        if fingerprint:
+            with cluster.joined(source):
+                facts.append(("fingerprint", dgmm.fingerprint(source)))
+        show(*facts)
         return
     mixture = dgmm.load(path)
     show(("model", path), ("features", mixture.n_features_in_), *report.model_facts(mixture))

@@ -128,6 +128,8 @@ default='dirichlet_process'
         Full passes over the data.
     stop_reason_ : str
         A sentence that says why the fit ended; with nats a row.
+    data_fingerprint_ : str
+        As in `GaussianMixture`.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Where ``X`` names its columns.

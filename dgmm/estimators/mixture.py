@@ -84,7 +84,8 @@ class Mixture(FittedMixture):
         ConvergenceWarning
             If the best start did not converge within ``max_iter`` iterations.
         MixtureWarning
-            If ``reg_covar`` is more than 1% of a feature's variance, or a component collapsed or emptied.
+            If ``reg_covar`` is more than 1% of a feature's variance; if a component collapsed (onto what, it
+            says: repeated values of a feature or rows, few rows, or fewer dimensions) or emptied.
         """
         source = open_to_fit(X, type(self).__name__, self.n_components)
         weights = open_sample_weight(sample_weight, source)
@@ -176,6 +177,7 @@ class Mixture(FittedMixture):
         self.lower_bounds_ = list(best.lower_bounds)
         names = [field.name for field in fields(PassRecord)]
         self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
+        self.data_fingerprint_ = str(fitted.fingerprint)
         self.stop_reason_ = "" if best.ending is None else best.ending.message
 
     def _check_loaded(self, path: str) -> None:

@@ -20,6 +20,7 @@ from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.validation import open_sample_weight, open_to_fit
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.choice import advise, best_of
+from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.fit import Fit, Settings, default_sample_rows
 from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.race import Runner
@@ -108,6 +109,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         What each took.
     seconds_ : float
         What the whole sweep took.
+    data_fingerprint_ : str
+        Of the rows: see `GaussianMixture`.
     seed_ : int
         That every model started from.
     sample_ : ndarray of shape (at most 20,000, n_features_in_)
@@ -324,6 +327,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         self.results_ = _table(runners)
         self.best_index_ = best_of(runners, self.criterion)
         self.pass_seconds_ = swept.seconds_of_passes
+        if swept.fingerprint is not None:
+            self.data_fingerprint_ = str(swept.fingerprint)
         if swept.sample is not None:
             self.sample_ = replace(swept.sample, size=PICTURE_ROWS).drawn().values
         if self.best_index_ is None:
@@ -333,13 +338,13 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         self.best_params_ = {"n_components": best.n_components, "covariance_type": best.covariance_type}
         loss = best.scores.loss(self.criterion)
         self.best_score_ = -loss if self.criterion == "held-out" else loss
-        self.best_estimator_ = self._mixture(best)
+        self.best_estimator_ = self._mixture(best, swept.fingerprint)
         found = advise(runners, self.best_index_, self.criterion, self.tolerance)
         self.at_edge_, self.smallest_index_, self.elbow_index_ = found.at_edge, found.smallest, found.elbow
         unfinished = "The sweep was interrupted: this is what was reached until then, and not all was tried."
         self.advice_ = [*([unfinished] if partial else []), *found.sentences]
 
-    def _mixture(self, best: Runner) -> GaussianMixture:
+    def _mixture(self, best: Runner, fingerprint: Fingerprint | None) -> GaussianMixture:
         """Give the best model as a mixture of its own."""
         shared = ("tol", "reg_covar", "max_iter", "n_init", "init_params", "random_state", "algorithm")
         own = {name: getattr(self, name) for name in (*shared, "sample_rows")}
@@ -347,7 +352,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         assert best.state is not None
         assert best.evaluated is not None
         state = replace(best.state, parameters=best.evaluated)
-        mixture._set_fitted(Fit(state, best.n_passes, Likelihood(self.reg_covar)))
+        assert fingerprint is not None
+        mixture._set_fitted(Fit(state, best.n_passes, Likelihood(self.reg_covar), fingerprint))
         mixture.n_passes_ = best.n_passes
         mixture.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from dgmm.fitting.atoms import atom_near, share_of
+from dgmm.fitting.survey import Sample
 from dgmm.model.families import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
@@ -22,11 +24,16 @@ LARGEST_FALL = 1e-6
 NAMED = 5
 """Features and components that a message names at the most."""
 
+WIDTHS = 3.0
+"""Standard deviations about the mean of a component within which its rows are."""
+
 
 def concerns(
     parameters: Parameters,
     log_likelihoods: Sequence[float],
     moments: Moments,
+    sample: Sample,
+    *,
     reg_covar: float,
     feature_names: Sequence[str] | None,
 ) -> tuple[str, ...]:
@@ -39,6 +46,8 @@ def concerns(
         Of the iterations that led to them, nats a row.
     moments : Moments
         Of all rows.
+    sample : Sample
+        All rows, or a random sample of them: where a component collapsed, it tells onto what.
     reg_covar : float
     feature_names : sequence of str, optional
 
@@ -51,18 +60,26 @@ def concerns(
     variances = np.diagonal(moments.scatter) / moments.weight
     blurred = np.flatnonzero((variances > 0.0) & (reg_covar > LARGEST_SHARE * variances))
     if len(blurred):
-        names = [str(i) if feature_names is None else repr(feature_names[i]) for i in blurred.tolist()]
+        features = _named(blurred.tolist(), feature_names)
         found.append(
             f"reg_covar={reg_covar:g} is more than {LARGEST_SHARE:.0%} of the variance of feature "
-            f"{_some(names)}: it widens components there; scale the features, or make reg_covar smaller"
+            f"{features}: it widens components there; scale the features, or make reg_covar smaller"
         )
     smallest = _smallest_variances(parameters)
     collapsed = np.flatnonzero(COLLAPSED * smallest <= reg_covar) if reg_covar > 0.0 else np.empty(0, int)
     if len(collapsed) and not len(blurred):
+        places: dict[str, list[int]] = {}
+        for component in collapsed[:NAMED].tolist():
+            onto = _collapsed_onto(
+                component, parameters, moments, sample, reg_covar=reg_covar, feature_names=feature_names
+            )
+            places.setdefault(onto, []).append(component)
+        each = [f"component {_some(map(str, those))} collapsed onto {onto}" for onto, those in places.items()]
+        more = f", and {len(collapsed) - NAMED} more" if len(collapsed) > NAMED else ""
         found.append(
-            f"component {_some(map(str, collapsed))} collapsed, onto repeated values or fewer dimensions: "
-            f"reg_covar={reg_covar:g} makes most of its smallest variance, and the log-likelihood depends on "
-            "it; use fewer components, another covariance type, or a larger reg_covar"
+            f"{'; '.join(each)}{more}: reg_covar={reg_covar:g} makes most of the smallest variance, and the "
+            "log-likelihood depends on it; use fewer components, another covariance type, or a larger "
+            "reg_covar, or fit rows of a repeated value apart"
         )
     row = moments.weight / moments.n_rows
     emptied = np.flatnonzero(parameters.weights * moments.weight < row)
@@ -82,12 +99,49 @@ def concerns(
     return tuple(found)
 
 
+def _collapsed_onto(
+    component: int,
+    parameters: Parameters,
+    moments: Moments,
+    sample: Sample,
+    *,
+    reg_covar: float,
+    feature_names: Sequence[str] | None,
+) -> str:
+    """Say what a component collapsed onto: a repeated value or row, few rows, or fewer dimensions."""
+    mean, covariance = parameters.means[component], parameters.covariance_matrices[component]
+    variances = np.diagonal(covariance)
+    narrow = COLLAPSED * variances <= max(reg_covar, float(np.linalg.eigvalsh(covariance)[0]))
+    widths = WIDTHS * np.sqrt(variances)
+    near = [
+        atom_near(sample, feature, float(mean[feature]), float(widths[feature]))
+        for feature in np.flatnonzero(narrow).tolist()
+    ]
+    atoms = [atom for atom in near if atom is not None]
+    if not atoms:
+        n_rows = float(parameters.weights[component]) * moments.n_rows
+        is_few = n_rows < parameters.n_features + 1  # which a covariance needs
+        return f"few rows (about {n_rows:.3g})" if is_few else "fewer dimensions"
+    values = _some(f"{atom.value:.6g}" for atom in atoms)
+    share = share_of(sample, atoms, moments.n_rows)
+    if 1 < len(atoms) == parameters.n_features:
+        return f"one repeated row, {values} ({share} of the rows)"
+    features = _named([atom.feature for atom in atoms], feature_names)
+    plural = "s" if len(atoms) > 1 else ""
+    return f"the value{plural} {values} of feature{plural} {features} ({share} of the rows)"
+
+
 def _smallest_variances(parameters: Parameters) -> Array:
     """Give the variance of each component along its shortest axis: shape (K,)."""
     return np.linalg.eigvalsh(parameters.covariance_matrices)[:, 0]
 
 
-def _some(names: Sequence[str] | map[str]) -> str:
+def _named(features: Sequence[int], feature_names: Sequence[str] | None) -> str:
+    """Name the first few features, by their numbers where they have no names."""
+    return _some(str(i) if feature_names is None else repr(feature_names[i]) for i in features)
+
+
+def _some(names: Iterable[str]) -> str:
     """Name the first few."""
     all_of = list(names)
     more = f" and {len(all_of) - NAMED} more" if len(all_of) > NAMED else ""

@@ -17,8 +17,8 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.blas import single_threaded_blas
-from dgmm.passes.run import run_pass
-from dgmm.passes.task import Rows
+from dgmm.passes.run import run_timed_pass
+from dgmm.passes.task import Effort, Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,10 @@ class ExpectationWork:
         return AllStatistics(expect(self.stack, ((chunk.values, chunk.weights) for chunk in chunks)))
 
 
+NOT_MEASURED = Effort(0, np.nan, np.nan)
+"""Of an E-step that is no pass."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What an E-step says of one model.
@@ -60,6 +64,8 @@ class Evaluation:
         That the pass took.
     promised : float or None
         See `promised_gain`; None for that of EM.
+    effort : Effort
+        Of the pass's tasks.
     """
 
     parameters: Parameters
@@ -68,6 +74,7 @@ class Evaluation:
     statistics: Statistics
     seconds: float
     promised: float | None = None
+    effort: Effort = NOT_MEASURED
 
     @property
     def promised_gain(self) -> float:
@@ -109,11 +116,12 @@ class Data:
         """
         started = time.perf_counter()
         with single_threaded_blas():  # the M-step's factors have the same bits whatever the machine
-            statistics, ready = self._expect(models, None)
+            statistics, ready, effort = self._expect(models, None)
             found = self._maximize(models, statistics, ready, objective)
             if found is None:
                 means = [objective.means_of_rows(each, self.moments.mean) for each in statistics]
-                statistics, ready = self._expect(models, means)
+                statistics, ready, again = self._expect(models, means)
+                effort += again
                 found = self._maximize(models, statistics, ready, objective)
         assert found is not None
         seconds = time.perf_counter() - started
@@ -125,16 +133,19 @@ class Data:
                 made.statistics,
                 seconds,
                 objective.promised_gain(made),
+                effort,
             )
             for made in found
         ]
 
     def _expect(
         self, models: Sequence[Parameters], references: Sequence[Array] | None
-    ) -> tuple[tuple[Statistics, ...], Stack]:
+    ) -> tuple[tuple[Statistics, ...], Stack, Effort]:
+        """Make an E-step: give each model's statistics, the models as evaluated, and what the tasks took."""
         moments = self.moments
         ready = stack_models(models, moments.mean, moments.extent, self.source.dtype, references=references)
-        return run_pass(self.source, ExpectationWork(ready), "EM", self.weights).models, ready
+        timed = run_timed_pass(self.source, ExpectationWork(ready), "EM", self.weights)
+        return timed.result.models, ready, timed.effort
 
     def _maximize(
         self,

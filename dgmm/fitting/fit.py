@@ -17,6 +17,7 @@ from dgmm.fitting.bayesian_moves import GAIN, candidates, improve, rows_to_move_
 from dgmm.fitting.care import concerns
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data, Evaluation
+from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.loop import EM, StoppingRule
 from dgmm.fitting.objective import Evidence, Goal, Likelihood, Objective
 from dgmm.fitting.search import search
@@ -110,6 +111,8 @@ class Fit:
         Full passes over the data.
     objective : Objective
         What it climbed.
+    fingerprint : Fingerprint
+        Of the rows.
     concerns : tuple of str
         What a person should know of it: see `dgmm.fitting.care`.
     """
@@ -117,6 +120,7 @@ class Fit:
     best: EM
     n_passes: int
     objective: Objective
+    fingerprint: Fingerprint
     concerns: tuple[str, ...] = ()
 
 
@@ -190,8 +194,16 @@ def fit(
     about: tuple[str, ...] = ()
     if isinstance(objective, Likelihood):  # variational Bayes empties components on purpose
         accepted = [record.log_likelihood for record in best.history if record.accepted]
-        about = concerns(best.parameters, accepted, found.moments, objective.reg_covar, source.feature_names)
-    return Fit(best, n_survey_passes if is_small else _count(passes), objective, about)
+        about = concerns(
+            best.parameters,
+            accepted,
+            found.moments,
+            found.sample,
+            reg_covar=objective.reg_covar,
+            feature_names=source.feature_names,
+        )
+    n_passes = n_survey_passes if is_small else _count(passes)
+    return Fit(best, n_passes, objective, found.fingerprint, about)
 
 
 def step_of(algorithm: str, data: Data, sample: Sample, settings: Settings) -> Step:

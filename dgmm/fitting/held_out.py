@@ -19,8 +19,8 @@ from dgmm.model.kernels import expect
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Evaluable, Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
-from dgmm.passes.run import run_pass
-from dgmm.passes.task import Rows
+from dgmm.passes.run import run_timed_pass
+from dgmm.passes.task import Effort, Rows
 
 OTHER_KEY = 0x5DEECE66D
 """Makes another key of the same seed: which rows are held out must not depend on which are in the sample."""
@@ -114,12 +114,13 @@ class SplitData(Data):
 
     def _expect(
         self, models: Sequence[Parameters], references: Sequence[Array] | None
-    ) -> tuple[tuple[Statistics, ...], Stack]:
+    ) -> tuple[tuple[Statistics, ...], Stack, Effort]:
         if self.held_out.share == 0.0:
             return super()._expect(models, references)
         moments = self.moments
         ready = stack_models(models, moments.mean, moments.extent, self.source.dtype, references=references)
-        return run_pass(self.source, SplitWork(ready, self.held_out), "EM", self.weights).models, ready
+        timed = run_timed_pass(self.source, SplitWork(ready, self.held_out), "EM", self.weights)
+        return timed.result.models, ready, timed.effort
 
 
 def score(model: Evaluable, rows: NDArray[np.floating], weights: Array | None) -> Moments:

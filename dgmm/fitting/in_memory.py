@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
-from dgmm.fitting.expectation import AllStatistics, Data
+from dgmm.fitting.expectation import NOT_MEASURED, AllStatistics, Data
 from dgmm.fitting.objective import Likelihood, Objective
 from dgmm.model.families import Array
 from dgmm.model.kernels import expect
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
+from dgmm.passes.task import Effort
 
 SLICE_ROWS = 2**14
 """Rows that a thread takes at once: fixed, so that the sums have the same bits on any number of threads."""
@@ -82,10 +83,10 @@ class InMemory(Data):
 
     def _expect(
         self, models: Sequence[Parameters], references: Sequence[Array] | None
-    ) -> tuple[tuple[Statistics, ...], Stack]:
+    ) -> tuple[tuple[Statistics, ...], Stack, Effort]:
         moments = self.moments
         ready = stack_models(models, moments.mean, moments.extent, self.rows.dtype, references=references)
-        return expect_rows(ready, self.rows, self.row_weights, self.threads), ready
+        return expect_rows(ready, self.rows, self.row_weights, self.threads), ready, NOT_MEASURED
 
 
 @dataclass(frozen=True, eq=False)

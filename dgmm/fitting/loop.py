@@ -45,6 +45,10 @@ class PassRecord:
         Whether the fit goes on from them; if not, it goes back to the ones accepted before.
     seconds : float
         That the pass took, for all the fits that shared it.
+    rows_per_second : float
+        Rows that were worked on in these seconds: twice all rows, where sums had cancelled.
+    reading_seconds, computing_seconds : float
+        Of all threads together: see `Effort`.
     """
 
     log_likelihood: float
@@ -52,6 +56,9 @@ class PassRecord:
     inner_steps: int
     accepted: bool
     seconds: float
+    rows_per_second: float = np.nan
+    reading_seconds: float = np.nan
+    computing_seconds: float = np.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +140,17 @@ def record(
     history: tuple[PassRecord, ...], evaluation: Evaluation, inner_steps: int, *, accepted: bool
 ) -> PassRecord:
     """Make the record of a pass that comes after those of ``history``."""
-    last = PassRecord(evaluation.lower_bound, np.inf, inner_steps, accepted, evaluation.seconds)
+    effort, seconds = evaluation.effort, evaluation.seconds
+    last = PassRecord(
+        evaluation.lower_bound,
+        np.inf,
+        inner_steps,
+        accepted,
+        seconds,
+        effort.n_rows / seconds,
+        effort.reading,
+        effort.computing,
+    )
     predicted = max(predict_gain((*history, last)), evaluation.promised_gain)
     return replace(last, predicted_gain=predicted)
 

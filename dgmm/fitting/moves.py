@@ -148,6 +148,8 @@ def merge_costs(parameters: Parameters) -> Array:
         Symmetric; infinite on the diagonal.
     """
     n_components, n_features = parameters.means.shape
+    if n_components == 1:
+        return np.full((1, 1), np.inf)
     family, factors = parameters.family, parameters.precisions_cholesky
     first, second = np.triu_indices(n_components, 1)
     pairs = np.stack([first, second])

@@ -135,18 +135,19 @@ def evaluate_each(data: Data, models: Sequence[Parameters], reg_covar: float) ->
     """
     started = time.perf_counter()
     with single_threaded_blas():
-        statistics, ready = data._expect(models, None)
+        statistics, ready, effort = data._expect(models, None)
         found = [_maximized(data, own, ready, index, reg_covar) for index, own in enumerate(statistics)]
         cancelled = [each is None for each in found]
         if any(cancelled):
             again = list(compress(range(len(models)), cancelled))
             means = [em.update_means(statistics[index], data.moments.mean) for index in again]
-            statistics, ready = data._expect([models[index] for index in again], means)
+            statistics, ready, more = data._expect([models[index] for index in again], means)
+            effort += more
             for position, (index, own) in enumerate(zip(again, statistics, strict=True)):
                 found[index] = _maximized(data, own, ready, position, reg_covar)
     seconds = time.perf_counter() - started
     return [
-        replace(each, seconds=seconds) if isinstance(each, Evaluation) else each
+        replace(each, seconds=seconds, effort=effort) if isinstance(each, Evaluation) else each
         for each in found
         if each is not None
     ]

@@ -1,19 +1,20 @@
 """Pass 0: what must be known of the rows before a mixture is fitted to them.
 
-Moments, extremes, values that are not numbers, and a sample of rows drawn at random from all chunks:
-the rows with the smallest keyed hashes of their row numbers, which merges like any statistic and does not
-depend on how the rows are cut.
+Moments, extremes, values that are not numbers, the rows' fingerprint, and a sample of them drawn at random
+from all chunks: the rows with the smallest keyed hashes of their row numbers, which merges like any statistic
+and does not depend on how the rows are cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.source import DataError, Source
+from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.model.statistics import Moments
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
@@ -131,16 +132,21 @@ class Survey:
     ----------
     moments : Moments
     not_finite : NotFinite
+    fingerprint : Fingerprint
     sample : Sample
     """
 
     moments: Moments
     not_finite: NotFinite
+    fingerprint: Fingerprint
     sample: Sample
 
     def __add__(self, other: Survey) -> Survey:
         return Survey(
-            self.moments + other.moments, self.not_finite + other.not_finite, self.sample + other.sample
+            self.moments + other.moments,
+            self.not_finite + other.not_finite,
+            self.fingerprint + other.fingerprint,
+            self.sample + other.sample,
         )
 
 
@@ -203,17 +209,19 @@ class SurveyWork:
         """Survey the rows of a span."""
         nothing = np.empty((0, self.n_features), self.dtype)
         moments, not_finite = Moments.of(nothing), NotFinite()
+        fingerprint = Fingerprint(self.n_features, str(self.dtype))
         drawn = [self._draw(Rows(0, nothing, np.empty(0) if self.weighted else None, ""))]
         for chunk in chunks:
             if chunk.weights is not None:
                 check_weights(chunk)
             for piece in chunk.pieces(PIECE_ROWS):
+                fingerprint = fingerprint.extended(piece.start, piece.values)
                 bad = NotFinite.of(piece)
                 not_finite += bad
                 if not bad:
                     moments += Moments.of(piece.values, self._weights_of(piece))
                     drawn.append(self._draw(piece))
-        return Survey(moments, not_finite, Sample.joined(drawn))
+        return Survey(moments, not_finite, fingerprint, Sample.joined(drawn))
 
     def _weights_of(self, piece: Rows) -> NDArray[np.floating] | None:
         """Give the weights that rows have in the moments."""
@@ -295,4 +303,4 @@ def survey(
             f"sample_weight sums to {found.moments.weight:.3g}: too little beside what is added to counts; "
             "multiply the weights, for example so that their mean is 1"
         )
-    return Survey(found.moments, found.not_finite, found.sample.drawn())
+    return replace(found, sample=found.sample.drawn())

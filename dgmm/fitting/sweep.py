@@ -19,6 +19,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting import corrected, loop
 from dgmm.fitting.expectation import Data
+from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.fit import Settings, _best, _starts, run, step_of
 from dgmm.fitting.held_out import HeldOut, SplitData, mean_and_error, score
 from dgmm.fitting.loop import EM
@@ -74,12 +75,15 @@ class Swept:
         In the order of the settings.
     seconds_of_passes : list of float
         That each of them took.
+    fingerprint : Fingerprint or None
+        Of all rows; None before the survey.
     sample : Sample or None
         Of the rows that are fitted; all of them, where they are not more.
     """
 
     runners: list[Runner]
     seconds_of_passes: list[float] = field(default_factory=list)
+    fingerprint: Fingerprint | None = None
     sample: Sample | None = None
 
     @property
@@ -115,6 +119,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
 
     with listening(count):
         found = survey(source, sample_rows, settings.seed, weights, held_out if settings.held_out else None)
+    swept.fingerprint = found.fingerprint
     held = held_out.among(found.sample.numbers)
     fitted = _part(found.sample, ~held)
     swept.sample = fitted

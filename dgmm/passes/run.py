@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from functools import partial, reduce
 from operator import add
-from typing import Any, TypeVar
+from typing import Any
 
 import dask.config
 import dask.threaded
@@ -26,11 +26,9 @@ from dgmm.data.source import Source
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, listeners
 from dgmm.passes.plan import FAN_IN, Plan, plan
-from dgmm.passes.task import Additive, Work, span_task
+from dgmm.passes.task import Effort, Result, Timed, Work, span_task
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result", bound=Additive)
 
 LARGEST_WORK_IN_TASKS = 2**18
 """Bytes of parameters that travel in every task; larger ones are a task of their own, sent once a worker."""
@@ -56,6 +54,13 @@ def run_pass(source: Source, work: Work[Result], purpose: str, weights: Source |
     result of the work
         The sum over all spans, in row order.
     """
+    return run_timed_pass(source, work, purpose, weights).result
+
+
+def run_timed_pass(
+    source: Source, work: Work[Result], purpose: str, weights: Source | None = None
+) -> Timed[Result]:
+    """Do work as `run_pass` does it, and tell what its tasks took."""
     planned = plan(source)
     started = time.perf_counter()
     emit(PassStarted(purpose, planned.n_rows, len(planned.spans)))
@@ -71,14 +76,14 @@ def run_pass(source: Source, work: Work[Result], purpose: str, weights: Source |
     return result
 
 
-def _run_here(planned: Plan, work: Work[Result], weights: Source | None) -> Result:
+def _run_here(planned: Plan, work: Work[Result], weights: Source | None) -> Timed[Result]:
     """Work on the only span without a scheduler: small data should cost no task."""
     if not planned.spans:
-        return work(iter(()))
+        return Timed(work(iter(())), Effort())
     (span,) = planned.spans
     own = None if weights is None else weights.rows(span.start, span.start + span.n_rows)
     task, arguments = span_task(span, work, own)
-    result = task(*compute(*arguments)) if arguments else task()
+    result = task.timed(*compute(*arguments))
     emit(SpanFinished(span.n_rows))
     return result
 
@@ -89,7 +94,7 @@ def _sum(*results: Any) -> Any:
 
 def _run_on_dask(
     source: Source, planned: Plan, work: Work[Result], purpose: str, weights: Source | None
-) -> Result:
+) -> Timed[Result]:
     name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
     is_large = len(pickle.dumps(work, protocol=5)) > LARGEST_WORK_IN_TASKS
     shared = [delayed(work, name=f"parameters-{name}", traverse=False)] if is_large else []
@@ -97,7 +102,7 @@ def _run_on_dask(
     for span in planned.spans:
         own = None if weights is None else weights.rows(span.start, span.start + span.n_rows)
         task, arguments = span_task(span, None if is_large else work, own)
-        call: Any = delayed(task, name=f"task-{name}-{span.index}", traverse=False)
+        call: Any = delayed(task.timed, name=f"task-{name}-{span.index}", traverse=False)
         leaves.append(call(*shared, *arguments, dask_key_name=f"{name}-{span.index}"))
     n_rows = {leaf.key: span.n_rows for leaf, span in zip(leaves, planned.spans, strict=True)}
     root = _tree(leaves, name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,63 @@ class Additive(Protocol):
     def __add__(self, other: Self, /) -> Self: ...
 
 
+Result = TypeVar("Result", bound=Additive)
 Result_co = TypeVar("Result_co", bound=Additive, covariant=True)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What tasks took, added up over all of them.
+
+    Seconds are those of threads: two threads that work for a second make two. A thread's seconds go by while
+    it waits for the interpreter or for a core, too. Reading runs ahead on a thread of its own, so both may go
+    on at the same time, and a pass takes less than their sum.
+
+    Attributes
+    ----------
+    n_rows : int, default=0
+        Rows that were worked on.
+    reading : float, default=0.0
+        Seconds of reading and decoding chunks. NaN for Dask collections: there it is a part of Dask's own
+        tasks.
+    computing : float, default=0.0
+        Seconds of the work itself, without waiting for rows.
+    """
+
+    n_rows: int = 0
+    reading: float = 0.0
+    computing: float = 0.0
+
+    def __add__(self, other: Effort) -> Effort:
+        return Effort(
+            self.n_rows + other.n_rows, self.reading + other.reading, self.computing + other.computing
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Timed(Generic[Result]):
+    """A result and what it took: they add up side by side, so that time has no part in the result."""
+
+    result: Result
+    effort: Effort
+
+    def __add__(self, other: Timed[Result]) -> Timed[Result]:
+        return Timed(self.result + other.result, self.effort + other.effort)
+
+
+@dataclass
+class Clock:
+    """Seconds of a task so far: of reading, which its other thread adds to; and of not working."""
+
+    reading: float = 0.0
+    not_working: float = 0.0
+
+    def read(self, chunk: Chunk) -> NDArray[np.floating]:
+        """Read a chunk."""
+        started = time.perf_counter()
+        rows = chunk.read()
+        self.reading += time.perf_counter() - started
+        return rows
 
 
 class Rows(NamedTuple):
@@ -60,17 +117,18 @@ class Work(Protocol[Result_co]):
         ...
 
 
-def read_ahead(chunks: Iterable[Chunk]) -> Iterator[NDArray[np.floating]]:
+def read_ahead(chunks: Iterable[Chunk], clock: Clock | None = None) -> Iterator[NDArray[np.floating]]:
     """Read chunks one by one; while one is worked on, a thread reads the next."""
+    clock = clock or Clock()
     waiting = iter(chunks)
     first = next(waiting, None)
     if first is None:
         return
     with ThreadPoolExecutor(1, thread_name_prefix="dgmm-read-ahead") as reader:
-        ahead = reader.submit(first.read)
+        ahead = reader.submit(clock.read, first)
         for chunk in waiting:
             rows = ahead.result()
-            ahead = reader.submit(chunk.read)
+            ahead = reader.submit(clock.read, chunk)
             yield rows
             del rows
         yield ahead.result()
@@ -106,15 +164,24 @@ class SpanTask:
 
     def __call__(self, *arguments: Any) -> Any:
         """Do the work on the span's rows."""
-        given = list(arguments)
-        work = given.pop(0) if self.work is None else self.work
-        weights = given.pop() if self.lazy_weights else self.weights and self.weights.read()
-        with single_threaded_blas():
-            return work(self._rows(given, None if weights is None else np.asarray(weights)[:, 0]))
+        return self.timed(*arguments).result
 
-    def _rows(self, given: list[Any], weights: NDArray[np.floating] | None) -> Iterator[Rows]:
+    def timed(self, *arguments: Any) -> Timed[Any]:
+        """Do the work on the span's rows, and tell what it took."""
+        given, clock = list(arguments), Clock()
+        work = given.pop(0) if self.work is None else self.work
+        weights = given.pop() if self.lazy_weights else self.weights and clock.read(self.weights)
+        own = None if weights is None else np.asarray(weights)[:, 0]
+        started = time.perf_counter()
+        with single_threaded_blas():
+            result = work(self._rows(given, own, clock))
+        computing = time.perf_counter() - started - clock.not_working
+        return Timed(result, Effort(sum(self.sizes), np.nan if given else clock.reading, computing))
+
+    def _rows(self, given: list[Any], weights: NDArray[np.floating] | None, clock: Clock) -> Iterator[Rows]:
+        left_work = time.perf_counter()
         present = [chunk for chunk in self.chunks if chunk is not None]
-        values = iter(given) if given else read_ahead(present)
+        values = iter(given) if given else read_ahead(present, clock)
         offset = 0
         for rows, place, size in zip(values, self.places, self.sizes, strict=True):
             if len(rows) != size:  # row numbers and weights would be those of other rows
@@ -123,8 +190,11 @@ class SpanTask:
                     "they were opened, or the chunk sizes of the Dask collection are wrong"
                 )
             own = None if weights is None else weights[offset : offset + len(rows)]
+            clock.not_working += time.perf_counter() - left_work
             yield Rows(self.start + offset, rows, own, place)
+            left_work = time.perf_counter()
             offset += len(rows)
+        clock.not_working += time.perf_counter() - left_work
 
 
 def span_task(

@@ -3,6 +3,7 @@
 # pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false
 
 import dask
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -64,6 +65,31 @@ def test_auto_is_corrected_for_more_rows_than_the_sample():
     assert small.lower_bounds_ == fit(rows, algorithm="em", sample_rows=3000, tol=1e-3).lower_bounds_
     assert set(small.history_["inner_steps"][1:]) == {1}
     assert all(small.history_["accepted"])
+
+
+@pytest.mark.parametrize("sample_rows", [1500, 9000])
+def test_the_history_tells_of_every_pass(sample_rows):
+    rows = overlapping(9000)
+    history = fit(rows, sample_rows=sample_rows).history_
+    n_passes = len(history["log_likelihood"])
+    assert {name: len(values) for name, values in history.items()} == dict.fromkeys(history, n_passes)
+    for seconds, rate in zip(history["seconds"], history["rows_per_second"], strict=True):
+        assert rate * seconds == pytest.approx(9000)
+    for name in ("reading_seconds", "computing_seconds"):
+        assert (np.array(history[name]) > 0.0).all()
+    lazy = fit(da.from_array(rows, chunks=(1000, 3)), sample_rows=1500).history_
+    assert np.isnan(lazy["reading_seconds"]).all()
+    assert (np.array(lazy["computing_seconds"]) > 0.0).all()
+
+
+def test_a_pass_made_twice_counts_its_rows_twice():
+    """From wide components onto clusters far apart: sums about the centre cancel, and are taken again."""
+    rows = np.random.default_rng(0).normal(size=(4000, 1)) + np.repeat([[0.0], [1e8]], 2000, axis=0)
+    own = {"means_init": [[0.0], [1e8]], "precisions_init": [[[1e-14]], [[1e-14]]], "random_state": 0}
+    history = GaussianMixture(2, **own).fit(rows).history_
+    worked_on = np.array(history["rows_per_second"]) * history["seconds"]
+    assert worked_on[0] == pytest.approx(8000.0)
+    assert worked_on[-1] == pytest.approx(4000.0)
 
 
 def test_by_default_size_decides():

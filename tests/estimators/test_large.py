@@ -68,6 +68,14 @@ def test_it_is_plain_em_from_its_start(rows, covariance_type):
         np.testing.assert_allclose(getattr(mixture, name), getattr(other, name), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_one_component_is_the_moments_of_all_rows(rows, covariance_type):
+    mixture = GaussianMixture(1, covariance_type=covariance_type, sample_rows=500, random_state=0).fit(rows)
+    expected = SklearnGaussianMixture(1, covariance_type=covariance_type).fit(rows)
+    for name in NAMES:
+        np.testing.assert_allclose(getattr(mixture, name), getattr(expected, name), rtol=1e-9)
+
+
 def test_several_starts_share_passes(rows):
     mixture = fit(rows, n_init=4, init_params="random_from_data", max_iter=8, tol=0.0)
     assert mixture.n_passes_ == 1 + 8

@@ -3,10 +3,12 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dgmm import GaussianMixture, MixtureWarning
 from dgmm.fitting.care import concerns
+from dgmm.fitting.survey import Sample
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 
@@ -16,11 +18,20 @@ def rows():
     return np.random.default_rng(0).normal(size=(500, 3))
 
 
+def sample_of(rows) -> Sample:
+    """Give all rows."""
+    numbers = np.arange(len(rows))
+    return Sample(len(rows), numbers.astype(np.uint64), numbers, rows, None)
+
+
 def said(rows, reg_covar=1e-6, names=None, **own) -> tuple[str, ...]:
     weights = own.get("weights", np.array([0.5, 0.5]))
     widths = own.get("widths", np.ones((2, 3)))
     parameters = Parameters.from_covariances("diag", weights, np.zeros((2, 3)), widths)
-    return concerns(parameters, own.get("found", [-3.0, -2.0]), Moments.of(rows), reg_covar, names)
+    found = own.get("found", [-3.0, -2.0])
+    return concerns(
+        parameters, found, Moments.of(rows), sample_of(rows), reg_covar=reg_covar, feature_names=names
+    )
 
 
 def test_nothing(rows):
@@ -57,13 +68,80 @@ def test_few_are_named():
     parameters = Parameters.from_covariances(
         "spherical", np.full(9, 1 / 9), np.zeros((9, 1)), np.full(9, 1e-6)
     )
-    (message,) = concerns(parameters, [], Moments.of(np.arange(20.0)[:, None]), 1e-6, None)
-    assert message.startswith("component 0, 1, 2, 3, 4 and 4 more collapsed")
+    rows = np.arange(20.0)[:, None]
+    (message,) = concerns(
+        parameters, [], Moments.of(rows), sample_of(rows), reg_covar=1e-6, feature_names=None
+    )
+    assert message.startswith("component 0, 1, 2, 3, 4 collapsed onto fewer dimensions, and 4 more: ")
 
 
-def test_a_fit_warns_of_atoms(rows):
-    """Half of the rows have one and the same value: a component ends on it."""
-    rows[::2] = 7.0
-    with pytest.warns(MixtureWarning, match=re.escape("collapsed, onto repeated values")) as caught:
-        GaussianMixture(2, random_state=0).fit(rows)
+def warned(rows, n_components=2, **own) -> str:
+    """Give what the fit of a mixture warns of."""
+    with pytest.warns(MixtureWarning) as caught:
+        GaussianMixture(n_components, random_state=0, **own).fit(rows)
+    (message,) = [str(each.message) for each in caught if each.category is MixtureWarning]
     assert caught[0].filename == __file__
+    return message
+
+
+class TestCollapsed:
+    """What a component collapsed onto."""
+
+    @pytest.fixture
+    def late(self):
+        """Flights: a tenth of them leave at the very minute."""
+        generator = np.random.default_rng(0)
+        frame = pd.DataFrame(generator.normal(size=(20_000, 3)), columns=["distance", "dep_delay", "wind"])
+        frame.loc[generator.permutation(20_000)[:2000], "dep_delay"] = 0.0
+        return frame
+
+    def test_a_value_of_a_feature(self, late):
+        narrow = [np.eye(3), np.diag([1.0, 1000.0, 1.0])]
+        message = warned(late, precisions_init=narrow, tol=1e-5)
+        assert re.match(
+            r"component \d collapsed onto the value 0 of feature 'dep_delay' \(10% of the rows\): ", message
+        )
+        assert "feature 1 (10%" in warned(late.to_numpy(np.float32), precisions_init=narrow, tol=1e-5)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_a_sample_tells_about_how_many(self, late, dtype):
+        message = warned(late.astype(dtype), sample_rows=5000)
+        match = re.search(r"the value 0 of feature 'dep_delay' \((.*)% ± (.*)% of the rows\)", message)
+        assert match is not None
+        share, error = map(float, match.groups())
+        assert abs(share - 10.0) < 4.0 * error
+        assert error == pytest.approx(100.0 * (0.1 * 0.9 / 5000 * 0.75) ** 0.5, rel=0.2)
+
+    def test_one_row(self, rows):
+        rows[::2] = [7.0, 0.5, -1.25]
+        assert "collapsed onto one repeated row, 7, 0.5, -1.25 (50% of the rows): " in warned(rows)
+
+    def test_several_values_at_once(self, rows):
+        rows[::2, 0] = 7.0
+        rows[::2, 2] = -1.0
+        rows[1::10, 2] = -1.0  # without the other value
+        assert "collapsed onto the values 7, -1 of features 0, 2 (50% of the rows): " in warned(rows)
+
+    def test_weights_count(self, rows):
+        rows[:100, 1] = 3.0
+        weights = np.where(np.arange(500) < 100, 4.0, 1.0)
+        with pytest.warns(MixtureWarning, match=re.escape("the value 3 of feature 1 (50% of the rows)")):
+            GaussianMixture(2, random_state=0).fit(rows, sample_weight=weights)
+
+    def test_rounded_values_are_one_each(self):
+        rows = np.random.default_rng(0).normal(size=(2000, 2))
+        rows[:, 0] = rows[:, 0].round()
+        message = warned(rows, n_components=7, means_init=[[value, 0.0] for value in range(-3, 4)])
+        for value in (-1, 0, 1):
+            share = (rows[:, 0] == value).mean()
+            assert (
+                f"collapsed onto the value {value} of feature 0 ({100 * share:.3g}% of the rows)" in message
+            )
+
+    def test_fewer_dimensions(self, rows):
+        rows[::2, 2] = rows[::2, 0] + rows[::2, 1] + 5.0
+        assert re.match(r"component \d collapsed onto fewer dimensions: ", warned(rows))
+
+    def test_few_rows(self, rows):
+        rows[3] = [50.0, 50.0, 50.0]
+        assert re.match(r"component \d collapsed onto few rows \(about 1\): ", warned(rows))

@@ -13,7 +13,7 @@ from distributed import SchedulerPlugin
 
 from dgmm.data import open_dataset, open_weights
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, listening
-from dgmm.passes.run import run_pass
+from dgmm.passes.run import run_pass, run_timed_pass
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,16 @@ def test_events_count_every_row(kind, stored):
     (finished,) = [event for event in seen if isinstance(event, PassFinished)]
     assert finished.n_rows == 11_000
     assert finished.seconds > 0.0
+
+
+@pytest.mark.usefixtures("small_spans", "scheduler")
+@pytest.mark.parametrize("kind", ["memory", "zarr", "dask"])
+def test_what_the_tasks_took(kind, stored):
+    timed = run_timed_pass(sources(stored)[kind], VisitWork(), "visit")
+    assert timed.result == run_pass(sources(stored)[kind], VisitWork(), "visit")
+    assert timed.effort.n_rows == 11_000
+    assert timed.effort.computing > 0.0
+    assert np.isnan(timed.effort.reading) if kind == "dask" else timed.effort.reading > 0.0
 
 
 def test_no_rows(stored):

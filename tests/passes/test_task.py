@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from dgmm.passes.task import read_ahead
+import dgmm.passes.task as task_module
+from dgmm.data.source import Span
+from dgmm.passes.task import Clock, Effort, Timed, read_ahead, span_task
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,81 @@ def test_a_reader_that_is_left_ends_its_thread():
     assert [reader for reader in readers if reader.is_alive()]
     rows.close()
     assert not [reader for reader in readers if reader.is_alive()]
+
+
+class Clockwork:
+    """Time that goes by only where something sleeps."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@dataclass(frozen=True)
+class Timepiece:
+    """A chunk that takes three seconds to read."""
+
+    clockwork: Clockwork
+    value: float = 1.0
+    n_rows: int = 2
+    n_bytes: int = 16
+    place: str = ""
+
+    def read(self):
+        self.clockwork.now += 3.0
+        return np.full((2, 1), self.value)
+
+
+@pytest.fixture
+def clockwork(monkeypatch):
+    """Time stands still but for sleepers, and nothing is read ahead: the sums are then known."""
+    own = Clockwork()
+    monkeypatch.setattr(task_module, "time", own)
+
+    def read_on_demand(chunks, clock):
+        yield from map(clock.read, chunks)
+
+    monkeypatch.setattr(task_module, "read_ahead", read_on_demand)
+    return own
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_chunks", [0, 1, 4])
+def test_seconds_of_reading_and_of_computing(clockwork, weighted, n_chunks):
+    def work(chunks):
+        total = 0.0
+        clockwork.now += 0.5
+        for chunk in chunks:
+            clockwork.now += 10.0
+            total += chunk.values.sum()
+        clockwork.now += 0.25
+        return total
+
+    span = Span(0, 0, (Timepiece(clockwork),) * n_chunks)
+    weights = Timepiece(clockwork) if weighted else None
+    task, _ = span_task(span, work, weights)
+    timed = task.timed()
+    assert timed.result == 2.0 * n_chunks
+    assert timed.effort == Effort(2 * n_chunks, 3.0 * (n_chunks + weighted), 0.75 + 10.0 * n_chunks)
+    assert task() == timed.result
+
+
+def test_reading_is_timed_on_its_own_thread():
+    clock = Clock()
+
+    class Timed(Slow):
+        def read(self):
+            time.sleep(0.01)
+            return super().read()
+
+    assert len(list(read_ahead([Timed(number, []) for number in range(4)], clock))) == 4
+    assert clock.reading >= 0.04
+
+
+def test_results_and_seconds_add_up_side_by_side():
+    parts = [Timed(0.1, Effort(1, 2.0, 3.0)), Timed(0.2, Effort(10, 20.0, 30.0))]
+    added = parts[0] + parts[1]
+    assert added.result == 0.1 + 0.2
+    assert added.effort == Effort(11, 22.0, 33.0)
