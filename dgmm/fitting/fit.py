@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -16,9 +16,11 @@ from dgmm.fitting import corrected, loop
 from dgmm.fitting.bayesian_moves import GAIN, candidates, improve, rows_to_move_on
 from dgmm.fitting.care import concerns
 from dgmm.fitting.correction import CorrectedSteps
-from dgmm.fitting.expectation import Data, Evaluation
+from dgmm.fitting.expectation import Data
 from dgmm.fitting.loop import EM, StoppingRule
+from dgmm.fitting.moves import reseeded
 from dgmm.fitting.objective import Evidence, Goal, Likelihood, Objective
+from dgmm.fitting.reseeding import FEWEST_ROWS, Reseeding, Step
 from dgmm.fitting.search import search
 from dgmm.fitting.starts import Given, StartMethod, start, with_given
 from dgmm.fitting.survey import Sample, survey
@@ -41,8 +43,6 @@ SAMPLE_BYTES = 2**28
 
 MOVE_PASSES = 3
 """Passes after which a move of components must have gained."""
-
-Step = Callable[[EM, Evaluation], EM]
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,12 +195,24 @@ def fit(
 
 
 def step_of(algorithm: str, data: Data, sample: Sample, settings: Settings) -> Step:
-    """Give what takes in a pass: a step of an algorithm, ``em`` or ``corrected``."""
+    """Give what takes in a pass: a step of an algorithm, ``em`` or ``corrected``.
+
+    Components that empty are re-seeded, but not by variational Bayes, which empties them on purpose, nor
+    where the answer is to be scikit-learn's.
+    """
     rule = settings.rule_for(algorithm, data.moments.weight)
+    objective = settings.goal.objective(data.moments, algorithm)
     if algorithm == "em":
-        return partial(loop.step, rule=rule)
-    refine = CorrectedSteps(data, sample, settings.goal.objective(data.moments, algorithm))
-    return cast(Step, partial(corrected.step, rule=rule, refine=refine))
+        step = partial(loop.step, rule=rule)
+    else:
+        refine = CorrectedSteps(data, sample, objective)
+        step = cast(Step, partial(corrected.step, rule=rule, refine=refine))
+    is_scikit_learns = algorithm == "em" and data.source.n_rows <= settings.sample_rows
+    if is_scikit_learns or not isinstance(objective, Likelihood):
+        return step
+    reseed = partial(reseeded, sample=sample, reg_covar=objective.reg_covar)
+    smallest_weight = FEWEST_ROWS * sample.row_weight / data.moments.weight
+    return Reseeding(step, reseed, smallest_weight, rule.max_iter)
 
 
 def _starts(
