@@ -1,6 +1,7 @@
 """Re-seeding of emptied components: the state machine on passes made by hand, then fits."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -10,11 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dgmm import GaussianMixture, GaussianMixtureSweep, MixtureWarning
+from dgmm.data.memory import MemorySource
 from dgmm.fitting import corrected, loop
 from dgmm.fitting.corrected import CorrectedEM
-from dgmm.fitting.expectation import Evaluation
+from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.loop import EM, PassRecord, StoppingRule, course, predict_gain
+from dgmm.fitting.race import Runner, race
 from dgmm.fitting.reseeding import MOST_TRIALS, Reseeding, Step
+from dgmm.fitting.runs import Runs
+from dgmm.fitting.survey import survey
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 from tests.model import naive
@@ -284,26 +289,18 @@ def test_one_row_alone_is_no_cluster():
     assert found.history_["inner_steps"].count(0) == 2
 
 
-def test_in_a_sweep_too():
-    """All starts of the sweep on a sample are good: one is made bad, as rows that the sample lacks could."""
-    from dgmm.data.memory import MemorySource
-    from dgmm.fitting.expectation import Data
-    from dgmm.fitting.fit import step_of
-    from dgmm.fitting.race import Runner, race
-    from dgmm.fitting.survey import survey
-
+def test_in_a_race_too():
+    """From a start that a sweep would not find."""
     rows = clusters()
     model = GaussianMixtureSweep([4], covariance_type="full", sample_rows=1500, random_state=0)
     (settings,) = model._settings([("full", 4)], 2, len(rows)).models
     source = MemorySource(rows)
     found = survey(source, 1500, 0, None)
     data = Data(source, None, found.moments)
+    start = Parameters.from_covariances("full", np.full(4, 0.25), FAR, np.stack([np.eye(2)] * 4))
     for algorithm in ALGORITHMS:
-        rule = settings.rule_for(algorithm, found.moments.weight)
-        start = Parameters.from_covariances("full", np.full(4, 0.25), FAR, np.stack([np.eye(2)] * 4))
-        state = loop.begin(0, start, rule)
-        runners = [Runner("full", 4, state if algorithm == "em" else corrected.begin(state))]
-        step = step_of(algorithm, data, found.sample, settings)
-        race(data, runners, step, reg_covar=1e-6, max_iter=100, criterion="bic")
+        runs = Runs(replace(settings, algorithm=algorithm), data, found.sample)
+        runners = [Runner("full", 4, runs.begin(0, start))]
+        race(data, runners, runs.step, reg_covar=1e-6, max_iter=100, criterion="bic")
         assert runners[0].scores is not None
         assert runners[0].scores.log_likelihood == pytest.approx(fit(rows, means=MEANS).score(rows), abs=1e-4)
