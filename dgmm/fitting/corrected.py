@@ -65,7 +65,7 @@ def step(state: CorrectedEM, evaluation: Evaluation, rule: StoppingRule, refine:
     best, gain = state.best, evaluation.lower_bound - state.lower_bound
     accepted = best is None or gain >= 0.0
     # A pass that gained less than one EM step would have gained made too many steps, as one that lost did.
-    is_good = accepted and not (best is not None and gain < best.promised_gain)
+    is_good = accepted and (best is None or gain >= best.promised_gain)
     if best is None or accepted:
         best = evaluation
     history = (*state.history, record(state.history, evaluation, state.inner_steps, accepted=accepted))
