@@ -15,9 +15,10 @@ from sklearn.utils import check_random_state
 from dgmm.estimators.base import FittedMixture
 from dgmm.estimators.validation import open_sample_weight, open_to_fit
 from dgmm.estimators.verbose import VerbosePrinter
-from dgmm.fitting.fit import Fit, Settings, default_sample_rows, fit
+from dgmm.fitting.fit import Fit, fit
 from dgmm.fitting.loop import EM, PassRecord
 from dgmm.fitting.objective import TOLERANCES, Goal
+from dgmm.fitting.runs import Settings, default_sample_rows
 from dgmm.fitting.starts import Given, StartMethod
 from dgmm.passes.events import listening
 

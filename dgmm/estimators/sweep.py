@@ -21,9 +21,10 @@ from dgmm.estimators.validation import open_sample_weight, open_to_fit
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.choice import advise, best_of
 from dgmm.fitting.fingerprint import Fingerprint
-from dgmm.fitting.fit import Fit, Settings, default_sample_rows
+from dgmm.fitting.fit import Fit
 from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.race import Runner
+from dgmm.fitting.runs import Settings, default_sample_rows
 from dgmm.fitting.scores import NAMES, resolution
 from dgmm.fitting.starts import Given, StartMethod
 from dgmm.fitting.sweep import SweepSettings, Swept, begin, sweep

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, Self
 
 from dgmm.fitting.expectation import Evaluation
-from dgmm.fitting.loop import EM, Ending, StoppingRule, record
+from dgmm.fitting.loop import EM, Ending, StoppingRule, course, record
 from dgmm.model.parameters import Parameters
 
 FIRST_STEPS, MOST_STEPS = 8, 256
@@ -50,6 +50,10 @@ class CorrectedEM(EM):
     best: Evaluation | None = None
     inner_steps: int = 0
 
+    def restarted(self) -> Self:
+        """Take its parameters as a start."""
+        return replace(super().restarted(), best=None, inner_steps=0)
+
 
 def begin(state: EM) -> CorrectedEM:
     """Begin where a fit by EM would begin; the log-likelihood of a start is found by the first pass."""
@@ -61,7 +65,7 @@ def step(state: CorrectedEM, evaluation: Evaluation, rule: StoppingRule, refine:
     best, gain = state.best, evaluation.lower_bound - state.lower_bound
     accepted = best is None or gain >= 0.0
     # A pass that gained less than one EM step would have gained made too many steps, as one that lost did.
-    is_good = accepted and not (best is not None and gain < best.promised_gain)
+    is_good = accepted and (best is None or gain >= best.promised_gain)
     if best is None or accepted:
         best = evaluation
     history = (*state.history, record(state.history, evaluation, state.inner_steps, accepted=accepted))
@@ -79,12 +83,12 @@ def _next_steps(state: CorrectedEM, *, is_good: bool) -> int:
         return max(1, n_steps // 4)
     if n_steps == 0:
         return FIRST_STEPS
-    growth = GROWTH if all(record.accepted for record in state.history) else GROWTH_AFTER_LOSS
+    growth = GROWTH if all(record.accepted for record in course(state.history)) else GROWTH_AFTER_LOSS
     return min(MOST_STEPS, math.ceil(growth * n_steps))
 
 
 def _ending(state: CorrectedEM, rule: StoppingRule) -> Ending | None:
-    *_, before, last = [None, *state.history]
+    *_, before, last = [None, *course(state.history)]
     assert last is not None
     if not last.accepted and last.inner_steps <= 1:
         message = "Converged: an EM step from the best parameters gains nothing more."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -40,7 +41,8 @@ class PassRecord:
     predicted_gain : float
         What further iterations may gain, nats a row (see `predict_gain`); infinite where it is not known.
     inner_steps : int
-        M-steps that led to these parameters from those accepted before: one in plain EM, none for a start.
+        M-steps that led to these parameters from those accepted before: one in plain EM; none for a start,
+        and for a mixture that was re-seeded.
     accepted : bool
         Whether the fit goes on from them; if not, it goes back to the ones accepted before.
     seconds : float
@@ -77,6 +79,9 @@ class EM:
         Of every E-step so far.
     ending : Ending or None
         None while it goes on.
+    fallback : EM or None
+        Where the fit goes on if the next pass says that ``parameters``, which were re-seeded, lose: see
+        `dgmm.fitting.reseeding`.
     """
 
     initialization: int
@@ -84,6 +89,7 @@ class EM:
     lower_bound: float = -np.inf
     history: tuple[PassRecord, ...] = ()
     ending: Ending | None = None
+    fallback: EM | None = None
 
     @property
     def lower_bounds(self) -> tuple[float, ...]:
@@ -99,6 +105,10 @@ class EM:
     def converged(self) -> bool:
         """Whether it ended because it converged."""
         return self.ending is not None and self.ending.converged
+
+    def restarted(self) -> Self:
+        """Take its parameters as a start: what they have is found by the next pass."""
+        return replace(self, lower_bound=-np.inf, ending=None, fallback=None)
 
 
 def begin(
@@ -116,11 +126,13 @@ def begin(
 def step(state: EM, evaluation: Evaluation, rule: StoppingRule) -> EM:
     """Take in an E-step of the state's parameters."""
     change = evaluation.lower_bound - state.lower_bound
+    is_start = state.n_iter == 0 or state.lower_bound == -np.inf
+    last = record(state.history, evaluation, 0 if is_start else 1, accepted=True)
     stepped = replace(
         state,
         parameters=evaluation.updated,
         lower_bound=evaluation.lower_bound,
-        history=(*state.history, record(state.history, evaluation, min(state.n_iter, 1), accepted=True)),
+        history=(*state.history, last),
     )
     if abs(change) < rule.tol:
         message = (
@@ -155,6 +167,16 @@ def record(
     return replace(last, predicted_gain=predicted)
 
 
+def course(history: tuple[PassRecord, ...]) -> tuple[PassRecord, ...]:
+    """Give the passes since the last accepted start, without re-seedings that were not accepted.
+
+    A re-seeding is a start: what was gained before it says nothing of what comes after.
+    """
+    passes = [each for each in history if each.accepted or each.inner_steps]
+    starts = [index for index, each in enumerate(passes) if not each.inner_steps]
+    return tuple(passes[starts[-1] :] if starts else passes)
+
+
 def predict_gain(history: tuple[PassRecord, ...]) -> float:
     """Predict what further iterations gain, from the last two gains of accepted passes, nats a row.
 
@@ -170,9 +192,10 @@ def predict_gain(history: tuple[PassRecord, ...]) -> float:
     Returns
     -------
     float
-        Infinite before the third accepted pass, and where gains do not fall; 0 where the last is rounding.
+        Infinite before the third accepted pass from a start, and where gains do not fall; 0 where the last
+        is rounding.
     """
-    *_, earlier, before, last = [None, None, None, *(each for each in history if each.accepted)]
+    *_, earlier, before, last = [None, None, None, *(each for each in course(history) if each.accepted)]
     if earlier is None or before is None or last is None:
         return np.inf
     first = before.log_likelihood - earlier.log_likelihood

@@ -6,15 +6,21 @@ there are too few. A merge and a split do (Ueda, Nakano, Ghahramani and Hinton, 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.fitting.in_memory import InMemory, climb
+from dgmm.fitting.survey import Sample
 from dgmm.model import densities
 from dgmm.model.families import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
+from dgmm.passes.blas import single_threaded_blas
+
+logger = logging.getLogger(__name__)
 
 LOCAL_STEPS = 10
 """EM steps of the two halves of a component, on its own rows."""
@@ -64,11 +70,13 @@ def best_splits(data: InMemory, parameters: Parameters, reg_covar: float) -> lis
         Without those components that have too few rows for two.
     """
     share = densities.responsibilities(parameters, data.rows)
+    is_own = share > SMALLEST_SHARE  # of a row, whatever its weight
     if data.row_weights is not None:
         share *= data.row_weights[:, None]
+        is_own &= data.row_weights[:, None] > 0.0
     found = []
     for component in range(parameters.n_components):
-        own = np.flatnonzero(share[:, component] > SMALLEST_SHARE)
+        own = np.flatnonzero(is_own[:, component])
         if len(own) < 2 * (parameters.n_features + 1):
             continue
         rows = InMemory.of(data.rows[own], share[own, component])
@@ -104,6 +112,57 @@ def split(parameters: Parameters, move: Split) -> Parameters:
         placed(parameters.covariances, halves.covariances),
         placed(parameters.precisions_cholesky, halves.precisions_cholesky),
     )
+
+
+def reseeded(
+    parameters: Parameters, emptied: NDArray[np.intp], *, sample: Sample, reg_covar: float
+) -> Parameters | None:
+    """Let components that have emptied take half of another one each: the best split, one after the other.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    emptied : ndarray of int
+        Indices of the components that are to have another place.
+    sample : Sample
+        Rows that tell which split is the best.
+    reg_covar : float
+
+    Returns
+    -------
+    Parameters or None
+        The others stay as they are; None where a component is left over, as no split gains.
+    """
+    places = np.setdiff1d(np.arange(parameters.n_components), emptied)
+    found = _chosen(parameters, places)
+    found = replace(found, weights=found.weights / found.weights.sum())
+    moves = []
+    with single_threaded_blas():
+        data = InMemory.of(sample.values, sample.weights)
+        for component in emptied.tolist():
+            best, *_ = [*best_splits(data, found, reg_covar), None]
+            if best is None or best.gain <= 0.0:
+                return None
+            moves.append((component, places[best.component]))
+            found = _narrowed(split(found, best), best)
+            places = np.append(places, component)
+    for move in moves:
+        logger.info("Component %d emptied: re-seeded by splitting component %d", *move)
+    return _chosen(found, np.argsort(places))
+
+
+def _narrowed(parameters: Parameters, move: Split) -> Parameters:
+    """Take what lies between the halves of a component off the covariance of tied ones, after a split."""
+    halves = move.halves
+    if parameters.covariance_type != "tied":
+        return parameters
+    gaps = halves.means - halves.weights @ halves.means
+    weight = parameters.weights[[move.component, -1]].sum()
+    covariances = parameters.covariances - weight * (halves.weights[:, None] * gaps).T @ gaps
+    try:
+        return Parameters.from_covariances("tied", parameters.weights, parameters.means, covariances)
+    except DegenerateCovarianceError:  # the sample's halves are further apart than those of all rows
+        return parameters
 
 
 def merge(parameters: Parameters, first: int, second: int) -> Parameters:
@@ -175,16 +234,21 @@ def merge_costs(parameters: Parameters) -> Array:
 
 def _alone(parameters: Parameters, component: int, moments: Moments, reg_covar: float) -> Parameters:
     """Give a component as a mixture of its own; a tied one with the covariance of its own rows."""
-    one = [component]
     if parameters.covariance_type == "tied":
         covariance = moments.scatter / moments.weight + reg_covar * np.eye(parameters.n_features)
         return Parameters.from_covariances("tied", np.ones(1), moments.mean[None, :], covariance)
+    return replace(_chosen(parameters, np.array([component])), weights=np.ones(1))
+
+
+def _chosen(parameters: Parameters, components: NDArray[np.intp]) -> Parameters:
+    """Give some components of a mixture, or all in another order, with the weights that they have there."""
+    shared = parameters.covariance_type == "tied"
     return Parameters(
         parameters.covariance_type,
-        np.ones(1),
-        parameters.means[one],
-        parameters.covariances[one],
-        parameters.precisions_cholesky[one],
+        parameters.weights[components],
+        parameters.means[components],
+        parameters.covariances if shared else parameters.covariances[components],
+        parameters.precisions_cholesky if shared else parameters.precisions_cholesky[components],
     )
 
 

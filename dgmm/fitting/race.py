@@ -10,9 +10,8 @@ from typing import cast
 
 import numpy as np
 
-from dgmm.fitting.corrected import CorrectedEM
 from dgmm.fitting.expectation import Data, Evaluation
-from dgmm.fitting.loop import EM, PassRecord
+from dgmm.fitting.loop import EM, PassRecord, course
 from dgmm.fitting.scores import NAMES, Scores, scores_of
 from dgmm.model import em
 from dgmm.model.families import DegenerateCovarianceError
@@ -122,7 +121,7 @@ def _advanced(
     if isinstance(evaluation, Exception):
         return replace(runner, failure=str(evaluation))
     after = step(state, evaluation)
-    if isinstance(after, CorrectedEM) and after.best is not evaluation:
+    if not after.history[-1].accepted:
         return replace(runner, state=after)
     return replace(runner, state=after, evaluated=evaluation.parameters, scores=scores_of(data, evaluation))
 
@@ -189,7 +188,8 @@ def drop_losers(runners: Sequence[Runner], criterion: str) -> list[Runner]:
 
 def _dropped(runner: Runner, criterion: str, best: float) -> Runner:
     assert runner.state is not None
-    gain = possible_gain(runner.state.history)
+    # What a re-seeding gains is not known before its first pass.
+    gain = possible_gain(runner.state.history) if runner.state.fallback is None else float("inf")
     if runner.scores is None or not runner.scores.with_gain(gain).loss(criterion) > best:
         return runner
     behind = runner.scores.loss(criterion) - best
@@ -200,9 +200,12 @@ def _dropped(runner: Runner, criterion: str, best: float) -> Runner:
     )
 
 
-def possible_gain(history: Sequence[PassRecord]) -> float:
-    """Give more than a model is likely to gain still, nats a row; infinite before two accepted passes."""
-    accepted = [record for record in history if record.accepted]
+def possible_gain(history: tuple[PassRecord, ...]) -> float:
+    """Give more than a model is likely to gain still, nats a row; infinite before two accepted passes.
+
+    A re-seeding is a start: passes are counted from the last.
+    """
+    accepted = [record for record in course(history) if record.accepted]
     if len(accepted) < 2:
         return float("inf")
     last = accepted[-1].log_likelihood - accepted[-2].log_likelihood

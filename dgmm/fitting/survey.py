@@ -101,6 +101,12 @@ class Sample:
     values: NDArray[np.floating]
     weights: NDArray[np.floating] | None
 
+    @property
+    def row_weight(self) -> float:
+        """Mean weight of the rows that have any."""
+        positive = np.ones(1) if self.weights is None else self.weights[self.weights > 0.0]
+        return float(positive.mean()) if len(positive) else 0.0
+
     @classmethod
     def joined(cls, parts: Sequence[Sample]) -> Sample:
         """Join samples of different rows."""

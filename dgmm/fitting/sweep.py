@@ -10,24 +10,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
-from dgmm.fitting import corrected, loop
 from dgmm.fitting.expectation import Data
 from dgmm.fitting.fingerprint import Fingerprint
-from dgmm.fitting.fit import Settings, _best, _starts, run, step_of
 from dgmm.fitting.held_out import HeldOut, SplitData, mean_and_error, score
-from dgmm.fitting.loop import EM
 from dgmm.fitting.paths import PathSettings, find_starts
 from dgmm.fitting.race import Runner, race
+from dgmm.fitting.runs import Runs, Settings
 from dgmm.fitting.scores import score_models
 from dgmm.fitting.survey import Sample, survey
-from dgmm.passes.events import Event, InitializationStarted, PassFinished, emit, listening
+from dgmm.passes.events import Event, PassFinished, listening
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +167,7 @@ def _fit_each(data: Data, sample: Sample, settings: SweepSettings, swept: Swept)
         if runner.failure:
             continue
         try:
-            state = _fit_alone(data, sample, own, np.random.RandomState(settings.seed))
+            state = Runs(own, data, sample).best(np.random.RandomState(settings.seed))
         except FAILURES as error:
             swept.runners[index] = replace(runner, failure=str(error))
         except KeyboardInterrupt:
@@ -178,23 +175,6 @@ def _fit_each(data: Data, sample: Sample, settings: SweepSettings, swept: Swept)
             raise
         else:
             swept.runners[index] = replace(runner, state=state, evaluated=state.parameters, n_passes=1)
-
-
-def _fit_alone(data: Data, sample: Sample, settings: Settings, random_state: np.random.RandomState) -> EM:
-    """Fit a model to rows in memory, start after start: what `dgmm.fitting.fit.fit` does."""
-    algorithm = settings.algorithm_for(len(sample.values))
-    rule = settings.rule_for(algorithm, data.moments.weight)
-    objective = settings.goal.objective(data.moments, algorithm)
-    step = step_of(algorithm, data, sample, settings)
-    ended = []
-    for initialization in range(settings.n_init):
-        emit(InitializationStarted(initialization))
-        offered = _starts(settings, sample, data, random_state, objective)
-        began = [loop.begin(initialization, parameters, rule) for parameters in offered]
-        if algorithm != "em":
-            began = [cast(EM, corrected.begin(each)) for each in began]
-        ended += run(data, [began], settings, step, objective)
-    return _best(ended)
 
 
 def _score_in_memory(data: Data, held: Sample | None, swept: Swept) -> None:
@@ -215,8 +195,7 @@ def _score_in_memory(data: Data, held: Sample | None, swept: Swept) -> None:
 def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swept: Swept) -> None:
     """Find starts on the sample, and run all models in the same passes."""
     common, runners = settings.common, swept.runners
-    algorithm = common.algorithm_for(data.source.n_rows)
-    rule = common.rule_for(algorithm, data.moments.weight)
+    runs = Runs(common, data, sample)
     reg_covar = common.method.reg_covar
     starts = find_starts(_paths(settings, runners, data.source.n_rows), sample, reg_covar)
     for index, runner in enumerate(runners):
@@ -227,17 +206,16 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
             failure = "no start was found: components would have too few rows of the sample"
             runners[index] = replace(runner, failure=failure)
         else:
-            began = loop.begin(index, parameters, rule)
-            runners[index] = replace(runner, state=began if algorithm == "em" else corrected.begin(began))
+            runners[index] = replace(runner, state=runs.begin(index, parameters))
     race(
         data,
         runners,
-        step_of(algorithm, data, sample, common),
+        runs.step,
         reg_covar=reg_covar,
         max_iter=common.max_iter,
         criterion=settings.criterion if settings.prune else None,
     )
-    if algorithm == "em" or common.max_iter == 0:
+    if runs.algorithm == "em" or common.max_iter == 0:
         _score_ended(data, runners)
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from dgmm.fitting.expectation import Evaluation
-from dgmm.fitting.fit import _best
 from dgmm.fitting.loop import EM, StoppingRule, begin, step
+from dgmm.fitting.runs import best_of_ended
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
@@ -85,4 +85,4 @@ def test_states_are_not_changed():
 )
 def test_the_best_of_several(bounds, best):
     ended = [run(own, max_iter=max(len(own), 1)) for own in bounds]
-    assert _best(ended) is ended[best]
+    assert best_of_ended(ended) is ended[best]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dgmm.fitting.in_memory import InMemory, climb
-from dgmm.fitting.moves import best_splits, merge, merge_costs, split
+from dgmm.fitting.moves import best_splits, merge, merge_costs, reseeded, split
+from dgmm.fitting.survey import Sample
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
@@ -102,3 +103,35 @@ def test_a_component_with_hardly_any_rows_is_not_split():
         "full", np.array([0.95, 0.05]), np.array([[0.0, 0.0], [50.0, 50.0]]), np.stack([np.eye(2)] * 2)
     )
     assert [move.component for move in best_splits(InMemory.of(rows), parameters, 1e-6)] == [0]
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+@pytest.mark.parametrize("weight", [1.0, 1e-6])
+def test_a_component_without_rows_takes_half_of_another(covariance_type, weight):
+    """One on the rows of two clusters: the likelihood rises at once, also where all share a covariance."""
+    generator = np.random.default_rng(3)
+    rows = np.where(generator.random(2000) < 0.5, -3.0, 3.0)[:, None] * [1.0, 0.0]
+    rows += generator.normal(size=rows.shape)
+    weights = np.full(len(rows), weight)
+    data = InMemory.of(rows, weights)
+    (one,) = data.expectation_maximization([naive.random_parameters(generator, covariance_type, 1, 2)], 1e-6)
+    found = one.updated
+    empty = Parameters.from_covariances(
+        covariance_type,
+        np.array([0.0, 1.0]),
+        np.concatenate([[[0.0, 50.0]], found.means]),
+        found.covariances if covariance_type == "tied" else np.concatenate([found.covariances] * 2),
+    )
+    sample = Sample(2000, np.arange(2000, dtype=np.uint64), np.arange(2000), rows, weights)
+    after = reseeded(empty, np.array([0]), sample=sample, reg_covar=1e-6)
+    assert after is not None
+    np.testing.assert_allclose(np.sort(after.means[:, 0]), [-3.0, 3.0], atol=0.3)
+    assert log_likelihood(after, data) > log_likelihood(empty, data) + 0.3
+    assert after.weights.sum() == pytest.approx(1.0)
+
+
+def test_a_component_is_left_without_rows_where_none_can_be_split():
+    rows = np.arange(5.0)[:, None] * [1.0, 2.0]
+    sample = Sample(5, np.arange(5, dtype=np.uint64), np.arange(5), rows, None)
+    empty = Parameters.from_covariances("diag", np.array([1.0, 0.0]), np.ones((2, 2)), np.ones((2, 2)))
+    assert reseeded(empty, np.array([1]), sample=sample, reg_covar=1e-6) is None

@@ -1,5 +1,7 @@
 """Who leaves a race, and who stays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,18 @@ def test_what_a_model_may_gain():
     assert possible_gain(passes(-3.0, -2.9, predicted=0.5)) == pytest.approx(0.5 * GENEROUS)
     refused = PassRecord(-9.0, np.inf, 4, False, 0.0)
     assert possible_gain((*passes(-3.0, -2.9), refused)) == pytest.approx(0.1 * GENEROUS)
+
+
+def test_nobody_leaves_while_a_re_seeding_may_gain():
+    best = runner(scores(-2.0, 5), passes(-2.1, -2.0))
+    behind = runner(scores(-3.0, 5), passes(-3.001, -3.0))
+    assert behind.state is not None
+    trial = replace(behind, state=replace(behind.state, fallback=behind.state))
+    start = PassRecord(-3.0, np.inf, 0, True, 0.0)
+    accepted = runner(scores(-3.0, 5), (*passes(-3.001), start))
+    grown = runner(scores(-3.0, 5), (start, *passes(-3.0)))
+    after = drop_losers([best, behind, trial, accepted, grown], "bic")
+    assert [bool(each.dropped) for each in after] == [False, True, False, False, True]
 
 
 @pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])

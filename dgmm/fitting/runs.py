@@ -1,0 +1,236 @@
+"""The fits of one mixture to the same rows: from starts, pass by pass, to their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import cast
+
+import numpy as np
+
+from dgmm.fitting import corrected, loop
+from dgmm.fitting.bayesian_moves import improve, rows_to_move_on
+from dgmm.fitting.correction import CorrectedSteps
+from dgmm.fitting.expectation import Data
+from dgmm.fitting.loop import EM, StoppingRule
+from dgmm.fitting.moves import reseeded
+from dgmm.fitting.objective import Evidence, Goal, Likelihood, Objective
+from dgmm.fitting.reseeding import FEWEST_ROWS, Reseeding, Step
+from dgmm.fitting.search import search
+from dgmm.fitting.starts import Given, StartMethod, start, with_given
+from dgmm.fitting.survey import Sample
+from dgmm.model.parameters import Parameters
+from dgmm.passes.events import InitializationFinished, InitializationStarted, IterationFinished, emit
+
+SAMPLE_ROWS = 250_000
+SAMPLE_BYTES = 2**28
+
+
+def default_sample_rows(n_features: int) -> int:
+    """Rows that are fitted in memory by default: 250,000, less where they take more than 256 MiB."""
+    return min(SAMPLE_ROWS, SAMPLE_BYTES // (8 * n_features))
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What to fit, and how.
+
+    Attributes
+    ----------
+    method : StartMethod
+        The mixture's covariance type and number of components, and how a start is found.
+    given : Given
+    algorithm : str
+        ``em``, ``corrected`` (EM), or ``auto``: corrected with more than ``sample_rows`` rows.
+    tol : float or None
+        See `StoppingRule` and `Goal.tolerance`; None for the default.
+    max_iter : int
+    n_init : int
+        Number of starts; the best is kept.
+    sample_rows : int
+        At most this many rows are gathered and fitted in memory; from more, a sample of this many is drawn
+        to find starts, and for corrected EM.
+    goal : Goal
+        What the fit climbs.
+    moves : bool
+        Whether components are moved too, as `dgmm.fitting.bayesian_moves` does; of variational Bayes only.
+    """
+
+    method: StartMethod
+    given: Given
+    algorithm: str
+    tol: float | None
+    max_iter: int
+    n_init: int
+    sample_rows: int
+    goal: Goal
+    moves: bool = False
+
+    def algorithm_for(self, n_rows: int) -> str:
+        """Give the algorithm for so many rows: ``em`` or ``corrected``."""
+        if self.algorithm == "auto":
+            return "em" if n_rows <= self.sample_rows else "corrected"
+        return self.algorithm
+
+    def method_for(self, n_rows: int) -> StartMethod:
+        """Give the start method: ``auto`` searches where there are more rows than the sample."""
+        if self.method.init_params != "auto":
+            return self.method
+        searches = n_rows > self.sample_rows and not self.given
+        return replace(self.method, init_params="search" if searches else "kmeans")
+
+    def rule_for(self, algorithm: str, weight: float) -> StoppingRule:
+        """Give the rule that an algorithm stops by, on rows of this weight."""
+        return StoppingRule(self.goal.tolerance(self.tol, algorithm, weight), self.max_iter)
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Fits of one mixture to the same rows, from several starts.
+
+    Attributes
+    ----------
+    settings : Settings
+    data : Data
+        All rows.
+    sample : Sample
+        Rows drawn from them; all of them in their order, where they are not more than ``sample_rows``.
+    """
+
+    settings: Settings
+    data: Data
+    sample: Sample
+
+    @property
+    def is_small(self) -> bool:
+        """Whether all rows are in the sample: starts are then fitted in turn, as scikit-learn does it."""
+        return self.data.source.n_rows <= self.settings.sample_rows
+
+    @property
+    def algorithm(self) -> str:
+        """``em`` or ``corrected``."""
+        return self.settings.algorithm_for(self.data.source.n_rows)
+
+    @cached_property
+    def rule(self) -> StoppingRule:
+        """When a fit ends."""
+        return self.settings.rule_for(self.algorithm, self.data.moments.weight)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What a fit climbs."""
+        return self.settings.goal.objective(self.data.moments, self.algorithm)
+
+    @cached_property
+    def step(self) -> Step:
+        """What takes in a pass.
+
+        Components that empty are re-seeded, but not by variational Bayes, which empties them on purpose,
+        nor where the answer is to be scikit-learn's.
+        """
+        step: Step = partial(loop.step, rule=self.rule)
+        if self.algorithm == "corrected":
+            refine = CorrectedSteps(self.data, self.sample, self.objective)
+            step = cast(Step, partial(corrected.step, rule=self.rule, refine=refine))
+        elif self.is_small:
+            return step
+        if not isinstance(self.objective, Likelihood):
+            return step
+        reseed = partial(reseeded, sample=self.sample, reg_covar=self.objective.reg_covar)
+        smallest_weight = FEWEST_ROWS * self.sample.row_weight / self.data.moments.weight
+        return Reseeding(step, reseed, smallest_weight, self.rule.max_iter)
+
+    def best(self, random_state: np.random.RandomState) -> EM:
+        """Fit from every start, and give the best: in turn in memory, else all in the same passes."""
+
+        def began(initialization: int) -> list[EM]:
+            emit(InitializationStarted(initialization))
+            return [self.begin(initialization, each) for each in self._starts(random_state)]
+
+        initializations = range(self.settings.n_init)
+        if self.is_small:
+            return best_of_ended([self.run([began(each)])[0] for each in initializations])
+        return best_of_ended(self.run([began(each) for each in initializations]))
+
+    def resume(self, state: EM) -> EM:
+        """Go on with a fit that had ended."""
+        emit(InitializationStarted(0))
+        return self.run([[self.begin(0, state.parameters, state.lower_bound)]])[0]
+
+    def begin(self, initialization: int, parameters: Parameters, lower_bound: float = -np.inf) -> EM:
+        """Begin a fit; of ``lower_bound`` see `dgmm.fitting.loop.EM`."""
+        began = loop.begin(initialization, parameters, self.rule, lower_bound)
+        return began if self.algorithm == "em" else corrected.begin(began)
+
+    def improved(self, parameters: Parameters) -> Parameters:
+        """Move components as the sample, for itself, says: of variational Bayes only."""
+        rows = rows_to_move_on(self.sample)
+        objective = cast(Evidence, self.settings.goal.objective(self.data.moments, "corrected"))
+        own = replace(objective, weight=rows.moments.weight)
+        found = improve(rows, own.adopt(parameters, own.weight), own)
+        return objective.adopt(found, objective.weight)
+
+    def run(self, offered: Sequence[Sequence[EM]]) -> list[EM]:
+        """Run fits to their ends, all in the same passes.
+
+        Parameters
+        ----------
+        offered : sequence of sequence of EM
+            What each fit may begin from: the first pass tells which is the best.
+        """
+        states = [state for candidates in offered for state in candidates]
+        if len(states) > len(offered):
+            after = iter(self.one_pass(states))
+            states = [max([next(after) for _ in candidates], key=lower_bound) for candidates in offered]
+        while any(state.ending is None for state in states):
+            states = self.one_pass(states)
+        return states
+
+    def one_pass(self, states: Sequence[EM]) -> list[EM]:
+        """Make one pass for all the fits that have not ended."""
+        models = [state.parameters for state in states if state.ending is None]
+        evaluations = iter(self.data.climb(models, self.objective) if models else ())
+        after = [
+            state if state.ending is not None else self.step(state, next(evaluations)) for state in states
+        ]
+        for old, new in zip(states, after, strict=True):
+            if new is not old:
+                self._tell(old, new)
+        return after
+
+    def _starts(self, random_state: np.random.RandomState) -> list[Parameters]:
+        """Find what a fit may begin from: one start, or the candidates of a search."""
+        settings, data = self.settings, self.data
+        method = settings.method_for(data.source.n_rows)
+        if method.init_params == "search":
+            found = [
+                with_given(self.objective.adopt(each, data.moments.weight), settings.given)
+                for each in search(method, self.sample, random_state)
+            ]
+        else:
+            method = replace(method, objective=self.objective)
+            found = [start(method, settings.given, self.sample, data, random_state)]
+        return [self.improved(each) for each in found] if settings.moves and not self.is_small else found
+
+    def _tell(self, before: EM, after: EM) -> None:
+        change, name = after.lower_bound - before.lower_bound, self.objective.bound_name
+        emit(
+            IterationFinished(
+                after.initialization, after.n_iter, self.rule.max_iter, after.lower_bound, change, name
+            )
+        )
+        if after.ending is not None:
+            emit(InitializationFinished(after.initialization, after.lower_bound, after.converged))
+
+
+def best_of_ended(states: Sequence[EM]) -> EM:
+    """Give the highest lower bound, the first of equals; the last start where no iteration was made."""
+    if not any(state.n_iter for state in states):
+        return states[-1]
+    return max(states, key=lower_bound)
+
+
+def lower_bound(state: EM) -> float:
+    """Give the lower bound that a fit has reached."""
+    return state.lower_bound
