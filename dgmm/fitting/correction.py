@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 from dask.system import CPU_COUNT
 
 from dgmm.fitting.expectation import Data, Evaluation
@@ -21,6 +22,9 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Statistics
 from dgmm.passes.blas import single_threaded_blas
+
+SETTLED = 1e-10
+"""Nats a row of the sample: steps that change its log-likelihood by less are needless."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +48,8 @@ class CorrectedSteps:
         """Make at most ``n_steps`` M-steps from a pass, the first of them on the statistics of all rows.
 
         They end early where the sample cannot tell: of a component with fewer rows than a covariance needs,
-        of a covariance that would not be positive definite, and where sums would cancel.
+        of a covariance that would not be positive definite, and where sums would cancel; and where a step has
+        changed next to nothing.
 
         Returns
         -------
@@ -69,6 +74,7 @@ class CorrectedSteps:
                     covariance_type,
                     self.objective.reg_covar,
                 )
+            before = -np.inf
             while made < n_steps and known is not None and calibrate is not None:
                 ready = self._stack(parameters, references)
                 if references is None and ready.centred:
@@ -83,7 +89,17 @@ class CorrectedSteps:
                 if updated is None:
                     break
                 parameters, made = updated, made + 1
+                change = abs(sample.log_likelihood - before) / self._weight
+                before = sample.log_likelihood
+                if change < SETTLED:
+                    break
         return parameters, made
+
+    @property
+    def _weight(self) -> float:
+        """Weight of the sample's rows."""
+        weights = self.sample.weights
+        return float(len(self.sample.values) if weights is None else weights.sum())
 
     @property
     def _smallest_count(self) -> float:
