@@ -127,6 +127,7 @@ def moved(
     parameters: Parameters,
     candidate: Split,
     pair: tuple[int, int],
+    *,
     reg_covar: float,
 ) -> Move:
     """Split one component and merge two others, with some EM steps of the three on their own rows.

@@ -23,7 +23,7 @@ from dgmm.model.families import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.tasks import run_tasks
 
-N_ROUNDS, N_STARTS, SHORT_STEPS, SHORT_ROWS, SHORT_ROWS_OF_COMPONENT = 3, 8, 15, 20_000, 300
+N_ROUNDS, N_STARTS, SHORT_STEPS, SHORT_ROWS, SHORT_ROWS_OF_COMPONENT = 2, 8, 15, 20_000, 300
 """Short runs: in how many rounds at the most, how many in each, their EM steps, and rows (or so many of each
 component, if that is more)."""
 
@@ -279,7 +279,7 @@ def judged(
         left[[candidate.component, *pair]] = left[:, [candidate.component, *pair]] = np.inf
         if np.isfinite(costs[pair]):
             with suppress(DegenerateCovarianceError):
-                found.append(moved(data, share, parameters, candidate, pair, reg_covar))
+                found.append(moved(data, share, parameters, candidate, pair, reg_covar=reg_covar))
     again = {candidate.component for candidate in splits} | {k for move in found for k in move.components}
     return sorted(found, key=lambda move: -move.gain), sorted(again)
 

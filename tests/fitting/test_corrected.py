@@ -190,6 +190,7 @@ def test_with_all_rows_as_the_sample_steps_are_those_of_em(
 @pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 def test_the_correction_makes_the_limit_of_em_a_fixed_point(rows, covariance_type, monkeypatch):
     """Whatever the sample: there, the sample's error is known."""
+    monkeypatch.setattr(correction, "SETTLED", 0.0)  # steps that change nothing are spared
     data, parameters = started(rows, covariance_type)
     refine = CorrectedSteps(data, sample_of(rows, None, np.arange(len(rows))), Likelihood(0.0))
     for _ in range(40):
@@ -197,7 +198,6 @@ def test_the_correction_makes_the_limit_of_em_a_fixed_point(rows, covariance_typ
         parameters, _ = refine(evaluation, 50)
     (evaluation,) = data.expectation_maximization([parameters], 0.0)
     refine = CorrectedSteps(data, sample_of(rows, None, np.arange(0, 4000, 8)), Likelihood(0.0))
-    monkeypatch.setattr(correction, "SETTLED", 0.0)  # steps that change nothing are spared
     stayed, made = refine(evaluation, 10)
     assert made == 10
     np.testing.assert_allclose(stayed.means, evaluation.updated.means, atol=1e-7)

@@ -17,12 +17,6 @@ from dgmm.passes.events import Event, TasksStarted, listening
 from tests.model import naive
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """A smaller search: two rounds."""
-    monkeypatch.setattr(room, "N_ROUNDS", 2)
-
-
 def sample_of(rows, weights=None) -> Sample:
     numbers = np.arange(len(rows))
     hashes = np.random.default_rng(99).permutation(len(rows)).astype(np.uint64)
