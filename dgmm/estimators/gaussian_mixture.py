@@ -107,10 +107,10 @@ class GaussianMixture(Mixture):
         What `lower_bounds_` is of, one entry each: ``log_likelihood``; ``predicted_gain`` of all further
         iterations, infinite where it is not known, both in nats a row; ``inner_steps``, M-steps since
         the parameters accepted before, 0 for a start and where components that had lost their rows were
-        re-seeded; ``accepted``, whether the fit went on from there; ``seconds`` of the pass, for all fits that
-        shared it, and ``rows_per_second``; ``reading_seconds`` and ``computing_seconds``, of all threads
-        together, which overlap: reading runs ahead. ``nan`` is what is not known: a Dask collection's rows are
-        loaded in Dask's own tasks.
+        re-seeded; ``accepted``, whether the fit went on from there; ``seconds`` of the pass, for all
+        fits that shared it, and ``rows_per_second``; ``reading_seconds`` and ``computing_seconds``, of all
+        threads together, which overlap: reading runs ahead. ``nan`` is what is not known: a Dask
+        collection's rows are loaded in Dask's own tasks.
     n_passes_ : int
         Full passes over the data: one where they fit in memory; else the survey, the starts' passes and
         one an iteration. Counting the rows of a Dask collection of unknown length is not among them.

@@ -7,6 +7,7 @@ there are too few. A merge and a split do (Ueda, Nakano, Ghahramani and Hinton, 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 LOCAL_STEPS = 10
 """EM steps of the two halves of a component, on its own rows."""
+
+LOCAL_TOLERANCE = 1e-4
+"""Nats for each of these rows: where EM gains less, it ends sooner when a move is judged."""
 
 SMALLEST_SHARE = 1e-3
 """Rows with a smaller responsibility are not a component's own."""
@@ -50,7 +54,32 @@ class Split:
     gain: float
 
 
-def best_splits(data: InMemory, parameters: Parameters, reg_covar: float) -> list[Split]:
+@dataclass(frozen=True, eq=False)
+class Move:
+    """A component split and two others merged, with what came of it on their own rows.
+
+    Attributes
+    ----------
+    components : list of int
+        The one that is split and the two that are merged.
+    parts : Parameters
+        What takes their places: a half, the two merged, the other half. Their weights sum to 1.
+    gain : float
+        What the log-likelihood gains at least (tied: about), nats a row.
+    """
+
+    components: list[int]
+    parts: Parameters
+    gain: float
+
+
+def best_splits(
+    data: InMemory,
+    parameters: Parameters,
+    reg_covar: float,
+    n_steps: int = LOCAL_STEPS,
+    components: Iterable[int] | None = None,
+) -> list[Split]:
     """Find the best split of each component, the best of all first.
 
     The halves of a component begin as those of its rows on either side of their mean, and take some EM steps
@@ -63,25 +92,25 @@ def best_splits(data: InMemory, parameters: Parameters, reg_covar: float) -> lis
     data : InMemory
     parameters : Parameters
     reg_covar : float
+    n_steps : int
+        EM steps of the halves.
+    components : iterable of int, optional
+        Those to split; all by default.
 
     Returns
     -------
     list of Split
         Without those components that have too few rows for two.
     """
-    share = densities.responsibilities(parameters, data.rows)
-    is_own = share > SMALLEST_SHARE  # of a row, whatever its weight
-    if data.row_weights is not None:
-        share *= data.row_weights[:, None]
-        is_own &= data.row_weights[:, None] > 0.0
+    share = shares(data, parameters)
     found = []
-    for component in range(parameters.n_components):
-        own = np.flatnonzero(is_own[:, component])
+    for component in range(parameters.n_components) if components is None else components:
+        own = _own_rows(data, share[:, component])
         if len(own) < 2 * (parameters.n_features + 1):
             continue
         rows = InMemory.of(data.rows[own], share[own, component])
         try:
-            halves = _halves(rows, parameters, component, reg_covar)
+            halves = _halves(rows, parameters, component, reg_covar, n_steps)
         except DegenerateCovarianceError:
             continue
         alone = _alone(parameters, component, rows.moments, reg_covar)
@@ -90,6 +119,81 @@ def best_splits(data: InMemory, parameters: Parameters, reg_covar: float) -> lis
             Split(component, halves, float(difference @ share[own, component]) / data.moments.weight)
         )
     return sorted(found, key=lambda split: -split.gain)
+
+
+def shares(data: InMemory, parameters: Parameters) -> Array:
+    """Give the weight of each row that each component has: (n_rows, K)."""
+    share = densities.responsibilities(parameters, data.rows)
+    return share if data.row_weights is None else share * data.row_weights[:, None]
+
+
+def _own_rows(data: InMemory, share: Array) -> NDArray[np.intp]:
+    """Find the rows of which components have more than a small part, (n_rows,), whatever they weigh."""
+    return np.flatnonzero(share > SMALLEST_SHARE * (1.0 if data.row_weights is None else data.row_weights))
+
+
+def moved(
+    data: InMemory,
+    share: Array,
+    parameters: Parameters,
+    candidate: Split,
+    pair: tuple[int, int],
+    *,
+    reg_covar: float,
+) -> Move:
+    """Split one component and merge two others, with some EM steps of the three on their own rows.
+
+    What they gain there is a lower bound of what the mixture gains, as for `best_splits`.
+
+    Parameters
+    ----------
+    data : InMemory
+    share : ndarray of shape (n_rows, K)
+        See `shares`.
+    parameters : Parameters
+    candidate : Split
+    pair : (int, int)
+        The components to merge.
+    reg_covar : float
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite.
+    """
+    components = [candidate.component, *pair]
+    weights = share[:, components].sum(axis=1)
+    own = _own_rows(data, weights)
+    rows = InMemory.of(data.rows[own], weights[own])
+    before = _part(parameters, components)
+    # Tied: both with a covariance of these rows alone.
+    n_steps = 1 if parameters.covariance_type == "tied" else 0
+    alone = climb(rows, before, reg_covar, n_steps)
+    after = merge(split(before, replace(candidate, component=0)), 1, 2)
+    after = climb(rows, after, reg_covar, LOCAL_STEPS, LOCAL_TOLERANCE)
+    gain = (after.log_likelihood - alone.log_likelihood) * rows.moments.weight / data.moments.weight
+    return Move(components, after.parameters, gain)
+
+
+def apply(parameters: Parameters, move: Move) -> Parameters:
+    """Put the parts of a move in the places of its components."""
+
+    def placed(all_of: Array, parts: Array) -> Array:
+        changed = all_of.copy()
+        changed[move.components] = parts
+        return changed
+
+    parts, weight = move.parts, parameters.weights[move.components].sum()
+    weights, means = placed(parameters.weights, weight * parts.weights), placed(parameters.means, parts.means)
+    if parameters.covariance_type == "tied":
+        return replace(parameters, weights=weights, means=means)
+    return Parameters(
+        parameters.covariance_type,
+        weights,
+        means,
+        placed(parameters.covariances, parts.covariances),
+        placed(parameters.precisions_cholesky, parts.precisions_cholesky),
+    )
 
 
 def split(parameters: Parameters, move: Split) -> Parameters:
@@ -237,10 +341,16 @@ def _alone(parameters: Parameters, component: int, moments: Moments, reg_covar: 
     if parameters.covariance_type == "tied":
         covariance = moments.scatter / moments.weight + reg_covar * np.eye(parameters.n_features)
         return Parameters.from_covariances("tied", np.ones(1), moments.mean[None, :], covariance)
-    return replace(_chosen(parameters, np.array([component])), weights=np.ones(1))
+    return _part(parameters, [component])
 
 
-def _chosen(parameters: Parameters, components: NDArray[np.intp]) -> Parameters:
+def _part(parameters: Parameters, components: Sequence[int]) -> Parameters:
+    """Give some components as a mixture of their own."""
+    part = _chosen(parameters, components)
+    return replace(part, weights=part.weights / part.weights.sum())
+
+
+def _chosen(parameters: Parameters, components: Sequence[int] | NDArray[np.intp]) -> Parameters:
     """Give some components of a mixture, or all in another order, with the weights that they have there."""
     shared = parameters.covariance_type == "tied"
     return Parameters(
@@ -252,7 +362,9 @@ def _chosen(parameters: Parameters, components: NDArray[np.intp]) -> Parameters:
     )
 
 
-def _halves(rows: InMemory, parameters: Parameters, component: int, reg_covar: float) -> Parameters:
+def _halves(
+    rows: InMemory, parameters: Parameters, component: int, reg_covar: float, n_steps: int
+) -> Parameters:
     """Fit two components to the rows of one; tied ones share a covariance of their own."""
     moments = rows.moments
     covariance = moments.scatter / moments.weight + reg_covar * np.eye(parameters.n_features)
@@ -272,4 +384,4 @@ def _halves(rows: InMemory, parameters: Parameters, component: int, reg_covar: f
         case name:
             covariances = np.stack([_projected(name, remaining)] * 2)
     start = Parameters.from_covariances(parameters.covariance_type, np.full(2, 0.5), means, covariances)
-    return climb(rows, start, reg_covar, LOCAL_STEPS).parameters
+    return climb(rows, start, reg_covar, n_steps).parameters

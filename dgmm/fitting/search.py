@@ -6,30 +6,41 @@ last word is with rows of the sample that are held out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from dgmm.fitting.in_memory import Climb, InMemory, climb
-from dgmm.fitting.moves import best_splits, merge, merge_costs, split
+from dgmm.fitting.moves import Move, apply, best_splits, merge_costs, moved, shares
 from dgmm.fitting.starts import StartMethod, from_labels
 from dgmm.fitting.survey import Sample
 from dgmm.model.families import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.tasks import run_tasks
 
-N_STARTS, SHORT_STEPS, SHORT_ROWS, SHORT_ROWS_OF_COMPONENT = 24, 15, 20_000, 300
-"""Short runs: how many, their EM steps, and rows (or so many of each component, if that is more)."""
+N_ROUNDS, N_STARTS, SHORT_STEPS, SHORT_ROWS, SHORT_ROWS_OF_COMPONENT = 2, 8, 15, 20_000, 300
+"""Short runs: in how many rounds at the most, how many in each, their EM steps, and rows (or so many of each
+component, if that is more)."""
 
-N_CONVERGED, LONG_STEPS, LONG_ROWS = 8, 60, 4
-"""The best short runs go on for at most so many steps, on so many times the rows."""
+N_MOVED, N_MOVES, MOVE_STEPS, CONVERGED_STEPS = 4, 8, 20, 60
+"""The best short runs of a round make at most so many moves, each with so many EM steps, and twice as many if
+it is promising; then at most so many to convergence."""
 
-N_MOVED, N_MOVES, N_TRIED, MOVE_STEPS = 4, 8, 3, 15
-"""The best of these make at most so many moves; so many are tried for each, with so many EM steps."""
+SPLIT_STEPS, N_JUDGED, JUDGED_OF, N_TRIED = 4, 4, 8, 2
+"""EM steps of the halves of components, for the choice of so many splits (or one for so many components) that
+are judged on the rows of their components; so many of these are tried on all rows."""
+
+ALIKE, UNSEEN = 1e-3, 0.2
+"""Optima that differ by less, nats a row, are not worth more starts. The search ends where optima that were
+not found would attract a smaller share of the starts."""
+
+N_LONG, LONG_ROWS, LONG_STEPS = 4, 4, 30
+"""So many of the best of all rounds go on for at most so many steps, on so many times the rows."""
 
 N_CANDIDATES = 3
 """Distinct mixtures that a pass over all rows is to choose from."""
@@ -75,19 +86,40 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     """
     fitted, held_out = _divided(sample)
     n_short = max(SHORT_ROWS, SHORT_ROWS_OF_COMPONENT * method.n_components)
-    seeds = random_state.randint(2**31 - 1, size=N_STARTS)
-    short = [ShortRun(method, way, int(seed), n_short) for way, seed in enumerate(seeds)]
-    runs = best_of(run_tasks(ShortRun.__call__, short, fitted, "short runs"), N_CONVERGED)
+    improve = partial(move, reg_covar=method.reg_covar, n_rows=n_short)
     longer = partial(go_on, reg_covar=method.reg_covar, n_rows=LONG_ROWS * n_short)
-    runs = best_of(run_tasks(longer, runs, fitted, "longer runs"), N_MOVED)
-    moved = partial(move, reg_covar=method.reg_covar, n_rows=LONG_ROWS * n_short)
-    runs = best_of(run_tasks(moved, runs, fitted, "split and merge"), N_MOVED)
+    seeds = random_state.randint(2**31 - 1, size=(N_ROUNDS, N_STARTS))
+    found: list[Climb] = []
+    best = -np.inf
+    for of_round in seeds:
+        short = [ShortRun(method, way, int(seed), n_short) for way, seed in enumerate(of_round)]
+        begun = run_tasks(ShortRun.__call__, short, fitted, "short runs")
+        runs = best_of(begun, N_MOVED)
+        ended = run_tasks(improve, runs, fitted, "split and merge")
+        for run, end in zip(runs, ended, strict=True):  # those that were the same would end the same
+            alike = [each for each in begun if each and 0 <= run.log_likelihood - each.log_likelihood <= SAME]
+            found += [end] * len(alike)
+        before, best = best, max((run.log_likelihood for run in found), default=-np.inf)
+        if unseen(found) < UNSEEN or before > best - ALIKE:
+            break
+    runs = best_of(run_tasks(longer, best_of(found, N_LONG), fitted, "longer runs"), N_LONG)
     if not runs:
         raise DegenerateCovarianceError(None)
     test = held_out.first(len(held_out.values))
     scores = [climb(test, run.parameters, method.reg_covar, 0).log_likelihood for run in runs]
     order = np.argsort(scores)[::-1][:N_CANDIDATES]
     return [runs[index].parameters for index in order]
+
+
+def unseen(runs: Sequence[Climb]) -> float:
+    """Estimate the share of starts that lead to optima which none of these runs has found.
+
+    From n runs that ended in w optima: w (w + 1) / (n (n − 1)), the posterior mean where any number of optima
+    with any shares were equally probable (Boender and Rinnooy Kan, 1987, *Bayesian stopping rules for
+    multistart global optimization methods*).
+    """
+    n_runs, n_optima = len(runs), len(best_of(runs, len(runs), ALIKE))
+    return 1.0 if n_runs < 2 else min(1.0, n_optima * (n_optima + 1) / (n_runs * (n_runs - 1)))
 
 
 def _divided(sample: Sample) -> tuple[Rows, Rows]:
@@ -101,11 +133,11 @@ def _divided(sample: Sample) -> tuple[Rows, Rows]:
     return rows(order[n_held_out:]), rows(order[:n_held_out])
 
 
-def best_of(runs: Iterable[Climb | None], n_wanted: int) -> list[Climb]:
-    """Give the runs with the highest log-likelihoods, one of each that are the same."""
+def best_of(runs: Iterable[Climb | None], n_wanted: int, same: float = SAME) -> list[Climb]:
+    """Give the runs with the highest log-likelihoods, one of each that are the ``same``."""
     kept: list[Climb] = []
     for run in sorted((run for run in runs if run is not None), key=lambda run: -run.log_likelihood):
-        if not kept or kept[-1].log_likelihood - run.log_likelihood > SAME:
+        if not kept or kept[-1].log_likelihood - run.log_likelihood > same:
             kept.append(run)
     return kept[:n_wanted]
 
@@ -165,7 +197,7 @@ def _coordinates(data: InMemory, covariance_type: str, *, uncorrelated: bool) ->
 
 
 def go_on(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb | None:
-    """Go on from a short run, on more rows; None where a covariance is not positive definite."""
+    """Go on from a run on fewer rows; None where a covariance is not positive definite."""
     try:
         return climb(rows.first(n_rows), run.parameters, reg_covar, LONG_STEPS, tol=SAME / 10)
     except DegenerateCovarianceError:
@@ -173,22 +205,28 @@ def go_on(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb | N
 
 
 def move(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb:
-    """Move components by a merge and a split at a time, as long as it gains."""
+    """Move components by merges and splits as long as it gains, and climb to convergence."""
     data = rows.first(n_rows)
+    tried: Sequence[int] | None = None
     for _ in range(N_MOVES):
-        after = _moved(run, data, reg_covar)
+        found, tried = judged(run.parameters, data, reg_covar, tried)
+        after = _moved(run, found, data, reg_covar)
         if after is None:
             break
         run = after
-    return run
+    try:
+        return climb(data, run.parameters, reg_covar, CONVERGED_STEPS, tol=SAME / 10)
+    except DegenerateCovarianceError:
+        return run
 
 
-def _moved(run: Climb, data: InMemory, reg_covar: float) -> Climb | None:
-    for moved in _promising(run.parameters, data, reg_covar):
+def _moved(run: Climb, moves: Sequence[Move], data: InMemory, reg_covar: float) -> Climb | None:
+    """Give the first of the promising moves that gains; None if none does."""
+    for candidate in promising(run.parameters, moves):
         try:
-            tried = climb(data, moved, reg_covar, MOVE_STEPS, tol=SAME)
-            if tried.log_likelihood > run.log_likelihood - SAME:
-                tried = climb(data, tried.parameters, reg_covar, LONG_STEPS, tol=SAME / 10)
+            tried = climb(data, candidate, reg_covar, MOVE_STEPS, tol=SAME)
+            if tried.log_likelihood > run.log_likelihood - 10 * SAME:
+                tried = climb(data, tried.parameters, reg_covar, 2 * MOVE_STEPS, tol=SAME / 3)
         except DegenerateCovarianceError:
             continue
         if tried.log_likelihood > run.log_likelihood + SAME:
@@ -196,14 +234,59 @@ def _moved(run: Climb, data: InMemory, reg_covar: float) -> Climb | None:
     return None
 
 
-def _promising(parameters: Parameters, data: InMemory, reg_covar: float) -> Sequence[Parameters]:
-    """Give the pairs of a split and a merge of other components that promise the most."""
-    costs = merge_costs(parameters)
-    found = []
-    for candidate in best_splits(data, parameters, reg_covar)[:N_TRIED]:
-        others = costs.copy()
-        others[candidate.component] = others[:, candidate.component] = np.inf
-        first, second = np.unravel_index(int(others.argmin()), others.shape)
-        if np.isfinite(others[first, second]):
-            found.append(merge(split(parameters, candidate), int(first), int(second)))
-    return found
+def promising(parameters: Parameters, moves: Sequence[Move]) -> Iterator[Parameters]:
+    """Give a mixture with all moves that gain by their bounds, then with the best moves one by one."""
+    gaining: list[Move] = []
+    for each in moves:
+        taken = {component for other in gaining for component in other.components}
+        if each.gain > SAME and taken.isdisjoint(each.components):
+            gaining.append(each)
+    if len(gaining) > 1:
+        yield reduce(apply, gaining, parameters)
+    for each in moves[:N_TRIED]:
+        yield apply(parameters, each)
+
+
+def judged(
+    parameters: Parameters, data: InMemory, reg_covar: float, tried: Sequence[int] | None
+) -> tuple[list[Move], list[int]]:
+    """Judge the most promising splits, each with the cheapest merge of others.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    data : InMemory
+    reg_covar : float
+    tried : sequence of int or None
+        The components to split: those that promised most before; None for all.
+
+    Returns
+    -------
+    moves : list of Move
+        The best first.
+    tried : list of int
+        Components to split the next time.
+    """
+    n_judged = max(N_JUDGED, parameters.n_components // JUDGED_OF)
+    splits = best_splits(data, parameters, reg_covar, SPLIT_STEPS, tried)[: 2 * n_judged]
+    costs, share, found = merge_costs(parameters), shares(data, parameters), []
+    left = costs.copy()
+    for candidate in splits[:n_judged]:
+        # A merge of its own, where that can pay: moves that share no component are made together.
+        pair = _cheapest(left, candidate.component)
+        if not left[pair] < candidate.gain:
+            pair = _cheapest(costs, candidate.component)
+        left[[candidate.component, *pair]] = left[:, [candidate.component, *pair]] = np.inf
+        if np.isfinite(costs[pair]):
+            with suppress(DegenerateCovarianceError):
+                found.append(moved(data, share, parameters, candidate, pair, reg_covar=reg_covar))
+    again = {candidate.component for candidate in splits} | {k for move in found for k in move.components}
+    return sorted(found, key=lambda move: -move.gain), sorted(again)
+
+
+def _cheapest(costs: Array, spared: int) -> tuple[int, int]:
+    """Find the two components that it costs least to merge, other than the one spared."""
+    others = costs.copy()
+    others[spared] = others[:, spared] = np.inf
+    first, second = np.unravel_index(int(others.argmin()), others.shape)
+    return int(first), int(second)

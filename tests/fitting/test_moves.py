@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from dgmm.fitting.in_memory import InMemory, climb
-from dgmm.fitting.moves import best_splits, merge, merge_costs, reseeded, split
+from dgmm.fitting.moves import (
+    apply,
+    best_splits,
+    merge,
+    merge_costs,
+    moved,
+    reseeded,
+    shares,
+    split,
+)
 from dgmm.fitting.survey import Sample
 from dgmm.model.parameters import Parameters
 from tests.model import naive
@@ -72,6 +81,25 @@ def test_a_split_gains_what_it_says(covariance_type, weighted):
         assert found.weights.sum() == pytest.approx(1.0)
         gain = log_likelihood(found, data) - fitted.log_likelihood
         assert move.gain - 1e-9 <= gain <= move.gain + 0.2
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_move_gains_what_it_says_at_least(covariance_type, weighted):
+    generator = np.random.default_rng(5)
+    truth = naive.random_parameters(generator, covariance_type, 6, 2)
+    rows = naive.random_rows(generator, truth, 4000)
+    weights = generator.gamma(2.0, size=len(rows)) if weighted else None
+    data = InMemory.of(rows, weights)
+    fitted = climb(data, naive.random_parameters(generator, covariance_type, 5, 2), 1e-6, 20)
+    share = shares(data, fitted.parameters)
+    for candidate in best_splits(data, fitted.parameters, 1e-6, 2):
+        first, second = [k for k in range(5) if k != candidate.component][:2]
+        move = moved(data, share, fitted.parameters, candidate, (first, second), reg_covar=1e-6)
+        found = apply(fitted.parameters, move)
+        assert found.n_components == 5
+        assert found.weights.sum() == pytest.approx(1.0)
+        assert log_likelihood(found, data) - fitted.log_likelihood >= move.gain - 1e-5
 
 
 @pytest.mark.parametrize("covariance_type", FAMILIES)

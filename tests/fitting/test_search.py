@@ -8,19 +8,13 @@ from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from dgmm.fitting import search as room
 from dgmm.fitting.in_memory import Climb, InMemory, climb
-from dgmm.fitting.search import N_CANDIDATES, SAME, best_of, move, search
+from dgmm.fitting.search import N_CANDIDATES, SAME, best_of, judged, move, promising, search, unseen
 from dgmm.fitting.starts import StartMethod
 from dgmm.fitting.survey import Sample
 from dgmm.model.families import DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
+from dgmm.passes.events import Event, TasksStarted, listening
 from tests.model import naive
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """A smaller search: 8 starts."""
-    monkeypatch.setattr(room, "N_STARTS", 8)
-    monkeypatch.setattr(room, "N_CONVERGED", 4)
-    monkeypatch.setattr(room, "N_MOVED", 2)
 
 
 def sample_of(rows, weights=None) -> Sample:
@@ -106,6 +100,56 @@ def test_the_best_without_doubles():
     parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
     runs = [Climb(parameters, each, 1) for each in (-3.0, -1.0, -2.0, -1.0 - SAME / 2)]
     assert [run.log_likelihood for run in best_of([*runs, None], 2)] == [-1.0, -2.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "share"), [([0, 0, 0, 0], 2 / 12), ([0, -1, 0, -1], 6 / 12), ([0, -1], 1)]
+)
+def test_the_share_of_starts_whose_optima_were_not_found(values, share):
+    """Two optima of four runs: 2 · 3 / (4 · 3). Those that are nearly alike are one."""
+    parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
+    runs = [Climb(parameters, value + index * room.ALIKE / 10, 1) for index, value in enumerate(values)]
+    assert unseen(runs) == pytest.approx(share)
+    assert unseen(runs[:1]) == 1.0
+
+
+def n_rounds(rows, n_components) -> int:
+    events: list[Event] = []
+    with listening(events.append):
+        found(rows, "full", n_components)
+    return sum(isinstance(event, TasksStarted) and event.purpose == "short runs" for event in events)
+
+
+def test_rounds_of_starts_end_where_all_reach_the_same_optimum():
+    generator = np.random.default_rng(5)
+    centres = np.array([[0.0, 0.0], [30.0, 0.0], [0.0, 30.0]])
+    rows = np.concatenate([centre + generator.normal(size=(400, 2)) for centre in centres])
+    assert n_rounds(rows[generator.permutation(len(rows))], 3) == 1
+
+
+def test_rounds_of_starts_go_on_where_they_end_in_different_optima():
+    """No clusters: every start finds another way to cover a square."""
+    assert n_rounds(np.random.default_rng(6).uniform(size=(2000, 2)), 12) == 2
+
+
+def test_moves_that_share_no_component_are_made_together():
+    """Two clusters have two components each, and two pairs of clusters one each."""
+    generator = np.random.default_rng(7)
+    centres = np.array([[0.0, 0.0], [0.0, 50.0], [40.0, 0.0], [40.0, 9.0], [80.0, 0.0], [80.0, 9.0]])
+    rows = np.concatenate([centre + generator.normal(size=(500, 2)) for centre in centres])
+    means = np.array([[-0.5, 0.0], [0.5, 0.0], [-0.5, 50.0], [0.5, 50.0], [40.0, 4.5], [80.0, 4.5]])
+    wide = np.diag([1.0, 21.0])
+    covariances = np.stack([np.eye(2)] * 4 + [wide] * 2)
+    start = Parameters.from_covariances("full", np.array([1, 1, 1, 1, 2, 2]) / 8, means, covariances)
+    data = InMemory.of(rows)
+    before = climb(data, start, 1e-6, 20).parameters
+    moves, _ = judged(before, data, 1e-6, None)
+    together = next(iter(promising(before, moves)))
+    gain = log_likelihood(together, rows) - log_likelihood(before, rows)
+    assert len({component for move in moves[:2] for component in move.components}) == 6
+    assert gain >= moves[0].gain + moves[1].gain - 1e-9
+    nearest = np.linalg.norm(together.means[:, None] - centres, axis=-1).argmin(axis=0)
+    np.testing.assert_allclose(together.means[nearest], centres, atol=0.3)
 
 
 def test_rows_on_a_line():
