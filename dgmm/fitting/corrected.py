@@ -31,6 +31,11 @@ class Refine(Protocol):
         ...
 
 
+def m_step_alone(evaluation: Evaluation, n_steps: int) -> tuple[Parameters, int]:
+    """Make the M-step on all rows alone: with it, corrected EM is plain EM."""
+    return evaluation.updated, min(n_steps, 1)
+
+
 @dataclass(frozen=True, eq=False)
 class CorrectedEM(EM):
     """The state of one fit by corrected EM.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 from dask.system import CPU_COUNT
 
 from dgmm.fitting.expectation import Data, Evaluation
@@ -63,6 +64,7 @@ class CorrectedSteps:
         references = _references(evaluation.statistics, self.data.moments.mean, covariance_type)
         with single_threaded_blas(), ThreadPoolExecutor(CPU_COUNT) as threads:
             ready = self._stack(evaluation.parameters, references)
+            n_centred = len(ready.centred)
             sample = self._expect(ready, threads)
             known = self.objective.known(sample.counts, self._smallest_count)
             calibrate = None
@@ -75,7 +77,7 @@ class CorrectedSteps:
                 )
             while made < n_steps and known is not None and calibrate is not None:
                 ready = self._stack(parameters, references)
-                if references is None and ready.centred:
+                if len(ready.centred) > n_centred:
                     break  # its sums would be about other points than the calibration
                 sample = self._expect(ready, threads).of(known)
                 if not (sample.counts >= self._smallest_count).all():
@@ -98,19 +100,18 @@ class CorrectedSteps:
         weights, n_features = self.sample.weights, self.sample.values.shape[1]
         return (n_features + 1) * (1.0 if weights is None else float(weights.mean()))
 
-    def _stack(self, parameters: Parameters, references: Array | None) -> Stack:
-        moments = self.data.moments
-        about = None if references is None else [references]
-        return stack_models(
-            [parameters], moments.mean, moments.extent, self.sample.values.dtype, references=about
-        )
+    def _stack(self, parameters: Parameters, references: Array) -> Stack:
+        moments, dtype = self.data.moments, self.sample.values.dtype
+        about = None if np.isnan(references).all() else [references]  # float32 rows: only without such points
+        return stack_models([parameters], moments.mean, moments.extent, dtype, references=about)
 
     def _expect(self, ready: Stack, threads: ThreadPoolExecutor) -> Statistics:
         """Give the sample's statistics."""
         return expect_rows(ready, self.sample.values, self.sample.weights, threads)[0]
 
 
-def _references(statistics: Statistics, centre: Array, covariance_type: str) -> Array | None:
-    """Give the points that sums are about, in the data's own coordinates; None for the centre."""
+def _references(statistics: Statistics, centre: Array, covariance_type: str) -> Array:
+    """Give the points that sums are about, in the data's own coordinates; NaN for the centre."""
     has_own_scatter = covariance_type == "tied" and statistics.scatter.shape[1] > 0
-    return centre + statistics.references if has_own_scatter or statistics.references.any() else None
+    is_centred = statistics.references.any(axis=1, keepdims=True) | has_own_scatter
+    return np.where(is_centred, centre + statistics.references, np.nan)

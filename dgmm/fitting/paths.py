@@ -15,14 +15,14 @@ from functools import partial
 
 import numpy as np
 
+from dgmm.fitting.growth import Grower, single
 from dgmm.fitting.in_memory import Climb, InMemory, climb
 from dgmm.fitting.moves import best_splits, merge, merge_costs, split
-from dgmm.fitting.search import SAME, Rows, ShortRun, best_of, move
+from dgmm.fitting.search import SAME, SPLIT_STEPS, Rows, ShortRun, best_of, move
 from dgmm.fitting.starts import Given, StartMethod, start
 from dgmm.fitting.survey import Sample
 from dgmm.model.families import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
-from dgmm.model.statistics import Moments
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.tasks import run_tasks
 
@@ -39,6 +39,9 @@ KEPT = 3
 
 N_CLUSTERINGS, SHORT_RUNS = 2, 4
 """Starts by k-means as scikit-learn has them, and short runs, for each number of components."""
+
+SURPLUS = 2.0
+"""Times the most components, to which one mixture grows: after merges it is walked on from."""
 
 PATH_ROWS = 25_000
 """Rows that a path is walked on: moves need few rows to be compared."""
@@ -134,6 +137,10 @@ def walk(settings: PathSettings, sample: Sample) -> dict[int, Parameters]:
         path.compete([single(settings.covariance_type, path.data.moments, settings.reg_covar)])
         for n_components in wanted:
             path.compete(_started(settings, sample, path.data, n_components))
+        if settings.init_params == "search" and max(wanted) > 1:
+            grow = Grower(settings.covariance_type, max(wanted), settings.reg_covar)
+            with suppress(DegenerateCovarianceError):
+                path.keep(grow(path.data, SURPLUS))
         path.walk(min(wanted), max(wanted))
         for n_components in wanted:
             path.move(n_components)
@@ -182,7 +189,7 @@ class Path:
         """Split components one by one, and merge them again."""
         for number in range(2, most + 1):
             for smaller in self._new("split", number - 1):
-                moves = best_splits(self.data, smaller.parameters, self.reg_covar)[:SPLITS]
+                moves = best_splits(self.data, smaller.parameters, self.reg_covar, SPLIT_STEPS)[:SPLITS]
                 self.compete(split(smaller.parameters, move) for move in moves)
         for number in range(most - 1, max(1, fewest - 1), -1):
             for larger in self._new("merged", number + 1):
@@ -196,7 +203,7 @@ class Path:
 
     def move(self, number: int) -> None:
         """Merge two components of the best mixtures and split another, as long as it gains."""
-        for found in self.best.get(number, []) if number > 1 else []:
+        for found in self.best.get(number, [])[:1] if number > 1 else []:
             n_rows = len(self.rows.values)
             self.keep(move(found, self.rows, reg_covar=self.reg_covar, n_rows=n_rows))
 
@@ -207,19 +214,6 @@ def _merged(parameters: Parameters) -> Iterator[Parameters]:
     first, second = np.triu_indices(len(costs), 1)
     for pair in np.argsort(costs[first, second], kind="stable")[:MERGES]:
         yield merge(parameters, int(first[pair]), int(second[pair]))
-
-
-def single(covariance_type: str, moments: Moments, reg_covar: float) -> Parameters:
-    """Give the mixture of one component: the moments of the rows are its parameters."""
-    covariance = moments.scatter / moments.weight + reg_covar * np.eye(len(moments.mean))
-    variances = np.diagonal(covariance)
-    covariances = {
-        "full": covariance[None],
-        "tied": covariance,
-        "diag": variances[None],
-        "spherical": np.array([variances.mean()]),
-    }[covariance_type]
-    return Parameters.from_covariances(covariance_type, np.ones(1), moments.mean[None], covariances)
 
 
 def _started(

@@ -23,7 +23,11 @@ from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.events import IterationFinished, emit
 
 GENEROUS = 20.0
-"""A model leaves if so many times its last gain, or the gain predicted for it, would not make it the best."""
+"""A model leaves if so many times its last gain, or the gain predicted for it, would not make it the best.
+After its first pass the gain that its M-step promises stands for these."""
+
+Step = Callable[[EM, Evaluation], EM]
+"""Takes a state and what a pass said of it to the next state."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +79,9 @@ class Runner:
 def race(
     data: Data,
     runners: list[Runner],
-    step: Callable[[EM, Evaluation], EM],
+    step: Step,
     *,
+    hurried_step: Step,
     reg_covar: float,
     max_iter: int,
     criterion: str | None,
@@ -89,7 +94,9 @@ def race(
     runners : list of Runner
         Changed in place, pass by pass: what was reached is there after an interruption.
     step : callable
-        Takes a state and what a pass said of it to the next state.
+        See `Step`.
+    hurried_step : callable
+        The same with no more work than an M-step, for models that will hardly win: they have one more pass.
     reg_covar : float
     max_iter : int
         The most passes of a model.
@@ -99,8 +106,13 @@ def race(
     while running := [index for index, runner in enumerate(runners) if runner.is_running]:
         states = [state for index in running if (state := runners[index].state) is not None]
         found = evaluate_each(data, [state.parameters for state in states], reg_covar)
-        for index, state, evaluation in zip(running, states, found, strict=True):
-            runners[index] = _advanced(runners[index], state, evaluation, data, step)
+        scores = [None if isinstance(each, Exception) else scores_of(data, each) for each in found]
+        hopeless = _hopeless(states, found, scores, criterion)
+        for index, state, evaluation, own, is_hopeless in zip(
+            running, states, found, scores, hopeless, strict=True
+        ):
+            take = hurried_step if is_hopeless else step
+            runners[index] = _advanced(runners[index], state, evaluation, own, take)
             after = runners[index].state
             if after is not None and after is not state:
                 change = after.lower_bound - state.lower_bound
@@ -109,12 +121,27 @@ def race(
             runners[:] = drop_losers(runners, criterion)
 
 
+def _hopeless(
+    states: Sequence[EM],
+    found: Sequence[Evaluation | Exception],
+    scores: Sequence[Scores | None],
+    criterion: str | None,
+) -> list[bool]:
+    """Tell which models will hardly win, after their first pass, which all of them share."""
+    losses = [own.loss(criterion) for own in scores if own is not None] if criterion is not None else []
+    if criterion is None or not losses or any(state.history for state in states):
+        return [False] * len(states)
+    best = min(losses)
+    return [
+        own is not None
+        and isinstance(evaluation, Evaluation)
+        and own.with_gain(GENEROUS * max(evaluation.promised_gain, 0.0)).loss(criterion) > best
+        for own, evaluation in zip(scores, found, strict=True)
+    ]
+
+
 def _advanced(
-    runner: Runner,
-    state: EM,
-    evaluation: Evaluation | Exception,
-    data: Data,
-    step: Callable[[EM, Evaluation], EM],
+    runner: Runner, state: EM, evaluation: Evaluation | Exception, scores: Scores | None, step: Step
 ) -> Runner:
     """Take in what a pass said of a model."""
     runner = replace(runner, n_passes=runner.n_passes + 1)
@@ -123,7 +150,7 @@ def _advanced(
     after = step(state, evaluation)
     if not after.history[-1].accepted:
         return replace(runner, state=after)
-    return replace(runner, state=after, evaluated=evaluation.parameters, scores=scores_of(data, evaluation))
+    return replace(runner, state=after, evaluated=evaluation.parameters, scores=scores)
 
 
 def evaluate_each(data: Data, models: Sequence[Parameters], reg_covar: float) -> list[Evaluation | Exception]:

@@ -141,6 +141,13 @@ class Runs:
         smallest_weight = FEWEST_ROWS * self.sample.row_weight / self.data.moments.weight
         return Reseeding(step, reseed, smallest_weight, self.rule.max_iter)
 
+    @cached_property
+    def hurried_step(self) -> Step:
+        """What takes in a pass with no work on the sample: for models that a sweep is about to leave."""
+        if self.algorithm == "em":
+            return self.step
+        return cast(Step, partial(corrected.step, rule=self.rule, refine=corrected.m_step_alone))
+
     def best(self, random_state: np.random.RandomState) -> EM:
         """Fit from every start, and give the best: in turn in memory, else all in the same passes."""
 

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, reduce
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
+from dgmm.fitting.growth import Grower
 from dgmm.fitting.in_memory import Climb, InMemory, climb
 from dgmm.fitting.moves import Move, apply, best_splits, merge_costs, moved, shares
 from dgmm.fitting.starts import StartMethod, from_labels
@@ -23,9 +25,11 @@ from dgmm.model.families import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.tasks import run_tasks
 
-N_ROUNDS, N_STARTS, SHORT_STEPS, SHORT_ROWS, SHORT_ROWS_OF_COMPONENT = 2, 8, 15, 20_000, 300
-"""Short runs: in how many rounds at the most, how many in each, their EM steps, and rows (or so many of each
-component, if that is more)."""
+N_STARTS, SHORT_STEPS, SHORT_ROWS, SHORT_ROWS_OF_COMPONENT = 8, 15, 20_000, 300
+"""Short runs: how many, their EM steps, and rows (or so many of each component, if that is more)."""
+
+SURPLUSES = (2.0, 3.0, 2.0, 3.0)
+"""Mixtures that grow in the second round, if there is one: to so many times the components wanted."""
 
 N_MOVED, N_MOVES, MOVE_STEPS, CONVERGED_STEPS = 4, 8, 20, 60
 """The best short runs of a round make at most so many moves, each with so many EM steps, and twice as many if
@@ -36,8 +40,8 @@ SPLIT_STEPS, N_JUDGED, JUDGED_OF, N_TRIED = 4, 4, 8, 2
 are judged on the rows of their components; so many of these are tried on all rows."""
 
 ALIKE, UNSEEN = 1e-3, 0.2
-"""Optima that differ by less, nats a row, are not worth more starts. The search ends where optima that were
-not found would attract a smaller share of the starts."""
+"""Optima that differ by less, nats a row, are not worth more starts. There is no second round where optima
+that were not found would attract a smaller share of the starts."""
 
 N_LONG, LONG_ROWS, LONG_STEPS = 4, 4, 30
 """So many of the best of all rounds go on for at most so many steps, on so many times the rows."""
@@ -88,19 +92,18 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     n_short = max(SHORT_ROWS, SHORT_ROWS_OF_COMPONENT * method.n_components)
     improve = partial(move, reg_covar=method.reg_covar, n_rows=n_short)
     longer = partial(go_on, reg_covar=method.reg_covar, n_rows=LONG_ROWS * n_short)
-    seeds = random_state.randint(2**31 - 1, size=(N_ROUNDS, N_STARTS))
+    seeds = random_state.randint(2**31 - 1, size=N_STARTS)
+    short = [ShortRun(method, way, int(seed), n_short) for way, seed in enumerate(seeds)]
+    grown = [GrownRun(method, number, n_short) for number in range(len(SURPLUSES))]
     found: list[Climb] = []
-    best = -np.inf
-    for of_round in seeds:
-        short = [ShortRun(method, way, int(seed), n_short) for way, seed in enumerate(of_round)]
-        begun = run_tasks(ShortRun.__call__, short, fitted, "short runs")
+    for round_of in (short, grown):
+        begun = run_tasks(_run, round_of, fitted, round_of[0].purpose)
         runs = best_of(begun, N_MOVED)
         ended = run_tasks(improve, runs, fitted, "split and merge")
         for run, end in zip(runs, ended, strict=True):  # those that were the same would end the same
             alike = [each for each in begun if each and 0 <= run.log_likelihood - each.log_likelihood <= SAME]
             found += [end] * len(alike)
-        before, best = best, max((run.log_likelihood for run in found), default=-np.inf)
-        if unseen(found) < UNSEEN or before > best - ALIKE:
+        if unseen(found) < UNSEEN:
             break
     runs = best_of(run_tasks(longer, best_of(found, N_LONG), fitted, "longer runs"), N_LONG)
     if not runs:
@@ -156,6 +159,8 @@ class ShortRun:
     n_rows : int
     """
 
+    purpose: ClassVar[str] = "short runs"
+
     method: StartMethod
     way: int
     seed: int
@@ -178,6 +183,44 @@ class ShortRun:
             return climb(data, start, self.method.reg_covar, SHORT_STEPS, tol=SAME)
         except DegenerateCovarianceError:
             return None
+
+
+@dataclass(frozen=True)
+class GrownRun:
+    """A start that grows, and some EM steps.
+
+    Attributes
+    ----------
+    method : StartMethod
+    number : int
+        Of `SURPLUSES`; each grows on other rows of the sample, as far as it has them.
+    n_rows : int
+    """
+
+    purpose: ClassVar[str] = "growing runs"
+
+    method: StartMethod
+    number: int
+    n_rows: int
+
+    def __call__(self, rows: Rows) -> Climb | None:
+        """Run, and go on on the first of these rows; None where a covariance is not positive definite."""
+        method = self.method
+        grow = Grower(method.covariance_type, method.n_components, method.reg_covar)
+        begin = self.number * self.n_rows % max(len(rows.values) - self.n_rows + 1, 1)
+        weights = None if rows.weights is None else rows.weights[begin:]
+        own = Rows(rows.values[begin:], weights).first(self.n_rows)
+        try:
+            start = grow(own, SURPLUSES[self.number]).parameters
+            if start.n_components < method.n_components:
+                return None
+            return climb(rows.first(self.n_rows), start, method.reg_covar, SHORT_STEPS, tol=SAME)
+        except DegenerateCovarianceError:
+            return None
+
+
+def _run(run: ShortRun | GrownRun, rows: Rows) -> Climb | None:
+    return run(rows)
 
 
 def _coordinates(data: InMemory, covariance_type: str, *, uncorrelated: bool) -> NDArray[np.floating]:

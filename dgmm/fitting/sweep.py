@@ -211,6 +211,7 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
         data,
         runners,
         runs.step,
+        hurried_step=runs.hurried_step,
         reg_covar=reg_covar,
         max_iter=common.max_iter,
         criterion=settings.criterion if settings.prune else None,

@@ -237,8 +237,9 @@ def stack_models(
     rows_dtype : dtype
         float32 rows take float32 products where every component allows it.
     references : sequence of ndarray of shape (n_components, n_features), optional
-        Points near the components of each model, in the data's own coordinates: every component takes the
-        centred path then, with sums about them. Default: narrow components take it, about their own means.
+        Points near the components of each model, in the data's own coordinates: these take the centred path,
+        with sums about them. Where there is none (a row of NaN, or no array), narrow components take it
+        nevertheless, about their own means.
     """
     single = (
         references is None
@@ -261,8 +262,9 @@ def stack_models(
             constants = model.log_constants
             finite = np.maximum(constants, LOG_OF_NOTHING)
             theta = family.natural_parameters(finite, model.means - centre, model.precisions_cholesky)
-            narrow = np.full(n_components, references is not None)
-            points = model.means if references is None else references[index]
+            about: Array = np.full(model.means.shape, np.nan) if references is None else references[index]
+            narrow = np.asarray(np.isfinite(about).all(axis=1))
+            points = np.where(narrow[:, None], about, model.means)
             if not single:
                 narrow |= ~(rounding_errors(model, extent, dtype) <= LARGEST_ERROR)
             theta[narrow] = 0.0  # not used, and too large for products

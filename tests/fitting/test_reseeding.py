@@ -316,6 +316,14 @@ def test_in_a_race_too():
     for algorithm in ALGORITHMS:
         runs = Runs(replace(wanted, algorithm=algorithm), data, found.sample)
         runners = [Runner("full", 4, runs.begin(0, start))]
-        race(data, runners, runs.step, reg_covar=1e-6, max_iter=100, criterion="bic")
+        race(
+            data,
+            runners,
+            runs.step,
+            hurried_step=runs.hurried_step,
+            reg_covar=1e-6,
+            max_iter=100,
+            criterion="bic",
+        )
         assert runners[0].scores is not None
         assert runners[0].scores.log_likelihood == pytest.approx(fit(rows, means=MEANS).score(rows), abs=1e-4)

@@ -117,7 +117,7 @@ def n_rounds(rows, n_components) -> int:
     events: list[Event] = []
     with listening(events.append):
         found(rows, "full", n_components)
-    return sum(isinstance(event, TasksStarted) and event.purpose == "short runs" for event in events)
+    return sum(isinstance(event, TasksStarted) and event.purpose == "split and merge" for event in events)
 
 
 def test_rounds_of_starts_end_where_all_reach_the_same_optimum():
@@ -127,7 +127,7 @@ def test_rounds_of_starts_end_where_all_reach_the_same_optimum():
     assert n_rounds(rows[generator.permutation(len(rows))], 3) == 1
 
 
-def test_rounds_of_starts_go_on_where_they_end_in_different_optima():
+def test_mixtures_grow_where_starts_end_in_different_optima():
     """No clusters: every start finds another way to cover a square."""
     assert n_rounds(np.random.default_rng(6).uniform(size=(2000, 2)), 12) == 2
 
