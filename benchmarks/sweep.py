@@ -1,6 +1,6 @@
 """A sweep over numbers of components and covariance types, against scikit-learn and against fits one by one.
 
-    python benchmarks/sweep.py [--rows 1000000] [--most 20] [--features 10] [--subset 4:full 8:diag]
+    python benchmarks/sweep.py [--rows 1000000] [--most 20] [--features 10] [--subset 15:full 5:diag]
 
 All models of the sweep share their passes. scikit-learn fits a subset of the grid, each with n_init=5. Its
 time for all is extrapolated from these, in proportion to what a row costs (components times the size
@@ -63,7 +63,7 @@ def main() -> None:
         "--keep", action="store_true", help="keep models that cannot win any more (prune=False)"
     )
     parser.add_argument("--tol", type=float)
-    parser.add_argument("--subset", nargs="*", default=["4:full", "8:diag", "12:spherical", "8:tied"])
+    parser.add_argument("--subset", nargs="*", default=["15:full", "20:tied", "5:diag", "10:spherical"])
     parser.add_argument("--separate", nargs="*", default=[], help="models that are fitted one by one too")
     options = parser.parse_args()
     rows = rows_of(synthetic_mixture(options.true, options.features), options.rows, 1)

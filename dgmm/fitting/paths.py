@@ -43,7 +43,7 @@ N_CLUSTERINGS, SHORT_RUNS = 2, 4
 SURPLUS = 2.0
 """Times the most components, to which one mixture grows: after merges it is walked on from."""
 
-PATH_ROWS = 25_000
+PATH_ROWS = 15_000
 """Rows that a path is walked on: moves need few rows to be compared."""
 
 POLISH_STEPS, POLISH_TOLERANCE = 20, 1e-5

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 from dgmm.data.memory import MemorySource
+from dgmm.fitting import loop
 from dgmm.fitting.expectation import Data, Evaluation
-from dgmm.fitting.loop import EM, Ending, PassRecord
-from dgmm.fitting.race import GENEROUS, Runner, drop_losers, evaluate_each, possible_gain
+from dgmm.fitting.loop import EM, Ending, PassRecord, StoppingRule
+from dgmm.fitting.race import GENEROUS, Runner, drop_losers, evaluate_each, possible_gain, race
 from dgmm.fitting.scores import Scores, resolution
 from dgmm.model import criteria
 from dgmm.model.families import DegenerateCovarianceError
@@ -112,3 +114,49 @@ def test_models_whose_sums_cancel_are_taken_again_alone():
     assert isinstance(found[1], Evaluation)
     np.testing.assert_allclose(found[1].updated.covariances, expected.updated.covariances, rtol=1e-9)
     assert found[1].updated.covariances.max() < 2.0
+
+
+@pytest.mark.parametrize("criterion", ["bic", None])
+def test_models_that_will_hardly_win_take_hurried_steps(generator, criterion):
+    """One component for two clusters: its last pass comes after the M-step alone, with exact figures."""
+    rows = generator.normal(size=(1000, 2)) + np.repeat([[0.0, 0.0], [9.0, 0.0]], 500, axis=0)
+    data = Data(MemorySource(rows), None, Moments.of(rows))
+    means = {1: rows[:1], 2: rows[[0, -1]]}
+    starts = [
+        Parameters.from_covariances(
+            "full", np.full(k, 1 / k), means[k], np.stack([np.eye(2) * 21 ** (2 - k)] * k)
+        )
+        for k in (1, 2)
+    ]
+    (first,) = data.expectation_maximization(starts[:1], 1e-6)
+    starts[0] = first.updated
+    steps: dict[str, list[int]] = {"step": [], "hurried": []}
+
+    def step(name: str):
+        def take(state: EM, evaluation: Evaluation) -> EM:
+            steps[name].append(evaluation.parameters.n_components)
+            return loop.step(state, evaluation, StoppingRule(0.0, 6))
+
+        return take
+
+    runners = [
+        Runner("full", k, loop.begin(k, each, StoppingRule(0.0, 6)))
+        for k, each in zip((1, 2), starts, strict=True)
+    ]
+    race(
+        data,
+        runners,
+        step("step"),
+        hurried_step=step("hurried"),
+        reg_covar=1e-6,
+        max_iter=6,
+        criterion=criterion,
+    )
+    assert steps["hurried"] == ([1] if criterion else [])
+    assert steps["step"].count(2) == 6
+    assert bool(runners[0].dropped) == bool(criterion)
+    for each in runners:
+        assert each.scores is not None
+        assert each.evaluated is not None
+        expected = logsumexp(naive.log_joint(each.evaluated, rows), axis=1).mean()
+        assert each.scores.log_likelihood == pytest.approx(expected, abs=1e-10)
