@@ -177,13 +177,24 @@ def moved(
 
 def apply(parameters: Parameters, move: Move) -> Parameters:
     """Put the parts of a move in the places of its components."""
+    return _with_parts(parameters, move.components, move.parts)
 
-    def placed(all_of: Array, parts: Array) -> Array:
-        changed = all_of.copy()
-        changed[move.components] = parts
+
+def split(parameters: Parameters, move: Split) -> Parameters:
+    """Put the halves in the place of a component: the first there, the second last."""
+    return _with_parts(parameters, [move.component, parameters.n_components], move.halves)
+
+
+def _with_parts(parameters: Parameters, places: list[int], parts: Parameters) -> Parameters:
+    """Put parts, whose weights sum to 1, in the places of components; the place after the last is new."""
+    n_components = parameters.n_components
+
+    def placed(all_of: Array, own: Array) -> Array:
+        changed = np.concatenate([all_of, own[: int(n_components in places)]])
+        changed[places] = own
         return changed
 
-    parts, weight = move.parts, parameters.weights[move.components].sum()
+    weight = sum(parameters.weights[place] for place in places if place < n_components)
     weights, means = placed(parameters.weights, weight * parts.weights), placed(parameters.means, parts.means)
     if parameters.covariance_type == "tied":
         return replace(parameters, weights=weights, means=means)
@@ -193,28 +204,6 @@ def apply(parameters: Parameters, move: Move) -> Parameters:
         means,
         placed(parameters.covariances, parts.covariances),
         placed(parameters.precisions_cholesky, parts.precisions_cholesky),
-    )
-
-
-def split(parameters: Parameters, move: Split) -> Parameters:
-    """Put the halves in the place of a component: the first there, the second last."""
-    k, halves = move.component, move.halves
-
-    def placed(all_of: Array, two: Array) -> Array:
-        changed = all_of.copy()
-        changed[k] = two[0]
-        return np.concatenate([changed, two[1:]])
-
-    weights = placed(parameters.weights, parameters.weights[k] * halves.weights)
-    means = placed(parameters.means, halves.means)
-    if parameters.covariance_type == "tied":
-        return replace(parameters, weights=weights, means=means)
-    return Parameters(
-        parameters.covariance_type,
-        weights,
-        means,
-        placed(parameters.covariances, halves.covariances),
-        placed(parameters.precisions_cholesky, halves.precisions_cholesky),
     )
 
 

@@ -1,4 +1,4 @@
-"""The search for starts on a sample: many short runs, the best taken further, with split and merge moves.
+"""The search for starts on a sample: short runs, and mixtures that grow, with split and merge moves.
 
 What is the best on the rows that it was fitted to can be spurious, a component on a handful of rows. So the
 last word is with rows of the sample that are held out.
