@@ -84,11 +84,11 @@ class CorrectedSteps:
                     break
                 statistics = evaluation.statistics.replaced(known, calibrate(sample))
                 updated = self.objective.update_unless_cancelled(
-                    statistics, covariance_type, self.data.moments, ready.dtype
+                    statistics, covariance_type, self.data.moments, ready.largest_ratio
                 )
                 if updated is None:
                     break
-                moved = em.promised_gain(parameters, updated)
+                moved = em.promised_gain(parameters, updated)  # of posteriors no bound, but zero at rest too
                 parameters, made = updated, made + 1
                 if abs(moved) < NEGLIGIBLE:
                     break

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from dgmm.data.source import Source
 from dgmm.fitting.objective import Likelihood, Objective, Step
 from dgmm.model import em
-from dgmm.model.families import Array
+from dgmm.model.families import Array, DegenerateCovarianceError
 from dgmm.model.kernels import complete_log_likelihood, expect
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
@@ -105,25 +106,38 @@ class Data:
         return self.climb(models, Likelihood(reg_covar))
 
     def climb(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation]:
-        """Make one E-step and M-step of each model, in one pass over the rows.
-
-        Where sums about the centre have cancelled, a second pass takes them about the components' means.
+        """Make one E-step and M-step of each model, in one pass over the rows: see `climb_each`.
 
         Raises
         ------
         DegenerateCovarianceError
             Where a covariance is not positive definite.
+        FloatingPointError
+            Where values overflow.
+        """
+        found = self.climb_each(models, objective)
+        for each in found:
+            if isinstance(each, Exception):
+                raise each
+        return cast(list[Evaluation], found)
+
+    def climb_each(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation | Exception]:
+        """Make one E-step and M-step of each model in one pass, each for itself: what fails is given.
+
+        Where sums about the centre have cancelled, a second pass takes those of these models about the
+        components' means.
         """
         started = time.perf_counter()
         with single_threaded_blas():  # the M-step's factors have the same bits whatever the machine
             statistics, ready, effort = self._expect(models, None)
-            found = self._maximize(models, statistics, ready, objective)
-            if found is None:
-                means = [objective.means_of_rows(each, self.moments.mean) for each in statistics]
-                statistics, ready, again = self._expect(models, means)
-                effort += again
-                found = self._maximize(models, statistics, ready, objective)
-        assert found is not None
+            found = self._maximized(statistics, ready, objective)
+            again = [index for index, each in enumerate(found) if each is None]
+            if again:
+                means = [objective.means_of_rows(statistics[index], self.moments.mean) for index in again]
+                statistics, ready, more = self._expect([models[index] for index in again], means)
+                effort += more
+                for index, made in zip(again, self._maximized(statistics, ready, objective), strict=True):
+                    found[index] = made
         seconds = time.perf_counter() - started
         return [
             Evaluation(
@@ -135,7 +149,10 @@ class Data:
                 objective.promised_gain(made),
                 effort,
             )
+            if isinstance(made, Step)
+            else made
             for made in found
+            if made is not None
         ]
 
     def _expect(
@@ -147,27 +164,28 @@ class Data:
         timed = run_timed_pass(self.source, ExpectationWork(ready), "EM", self.weights)
         return timed.result.models, ready, timed.effort
 
-    def _maximize(
-        self,
-        models: Sequence[Parameters],
-        statistics: Sequence[Statistics],
-        ready: Stack,
-        objective: Objective,
-    ) -> list[Step] | None:
-        """Make M-steps; give None where sums about the centre have cancelled."""
-        moments, found = self.moments, []
-        for index, (model, own) in enumerate(zip(models, statistics, strict=True)):
+    def _maximized(
+        self, statistics: Sequence[Statistics], ready: Stack, objective: Objective
+    ) -> list[Step | Exception | None]:
+        """Make the M-step of each model, or give why there is none; None where sums have cancelled."""
+        moments = self.moments
+        found: list[Step | Exception | None] = []
+        for index, own in enumerate(statistics):
+            model = cast(Parameters, ready.models[index])
             total = complete_log_likelihood(own, ready, index, moments.scatter)
             if not np.isfinite(total):
-                raise FloatingPointError(
-                    f"the log-likelihood is {total}: values up to {moments.extent.max():.3g} from the mean "
-                    "overflow; scale the data"
-                )
-            if ready.is_exact:
-                updated = objective.update(own, model.covariance_type, moments)
+                reach = moments.extent.max()
+                message = f"the log-likelihood is {total}: values up to {reach:.3g} from the mean overflow"
+                found.append(FloatingPointError(f"{message}; scale the data"))
+                continue
+            try:
+                if ready.is_exact:
+                    updated = objective.update(own, model.covariance_type, moments)
+                else:
+                    given = (own, model.covariance_type, moments, ready.largest_ratio)
+                    updated = objective.update_unless_cancelled(*given)
+            except DegenerateCovarianceError as error:
+                found.append(error)
             else:
-                updated = objective.update_unless_cancelled(own, model.covariance_type, moments, ready.dtype)
-            if updated is None:
-                return None
-            found.append(Step(model, updated, own, total, moments))
+                found.append(None if updated is None else Step(model, updated, own, total, moments))
         return found

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgmm.fitting.in_memory import Climb, InMemory, climb
-from dgmm.fitting.moves import best_splits, merge, merge_costs, split
+from dgmm.fitting.moves import FEW_STEPS, cheapest_merge, merge, merge_costs, split
+from dgmm.fitting.splits import best_splits
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 
 SPLIT_AT_ONCE, MERGED_AT_ONCE = 1 / 3, 1 / 5
 """Of the components there are, before EM goes on: so the number of EM runs grows with the logarithm of K."""
-
-HALF_STEPS = 4
-"""EM steps of the halves of components, for the choice of those to split."""
 
 STEPS, TOLERANCE = 15, 1e-4
 """The most EM steps after splits or merges, and the gain in nats a row that ends them."""
@@ -57,7 +55,7 @@ class Grower:
         found = self._climb(data, single(self.covariance_type, data.moments, self.reg_covar))
         while (n_components := found.parameters.n_components) < most:
             n_splits = min(max(1, int(SPLIT_AT_ONCE * n_components)), most - n_components)
-            splits = best_splits(data, found.parameters, self.reg_covar, HALF_STEPS)[:n_splits]
+            splits = best_splits(data, found.parameters, self.reg_covar, FEW_STEPS)[:n_splits]
             if not splits:
                 break
             parameters = found.parameters
@@ -68,9 +66,7 @@ class Grower:
             n_merges = min(max(1, int(MERGED_AT_ONCE * n_components)), n_components - self.n_components)
             parameters = found.parameters
             for _ in range(n_merges):
-                costs = merge_costs(parameters)
-                first, second = np.unravel_index(int(costs.argmin()), costs.shape)
-                parameters = merge(parameters, int(first), int(second))
+                parameters = merge(parameters, *cheapest_merge(merge_costs(parameters)))
             found = self._climb(data, parameters)
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -109,6 +110,10 @@ class EM:
     def restarted(self) -> Self:
         """Take its parameters as a start: what they have is found by the next pass."""
         return replace(self, lower_bound=-np.inf, ending=None, fallback=None)
+
+
+Step = Callable[[EM, Evaluation], EM]
+"""Takes a state and what a pass said of its parameters to the next state."""
 
 
 def begin(

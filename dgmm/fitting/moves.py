@@ -7,51 +7,25 @@ there are too few. A merge and a split do (Ueda, Nakano, Ghahramani and Hinton, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.in_memory import InMemory, climb
+from dgmm.fitting.splits import LOCAL_STEPS, Split, best_splits, own_rows
 from dgmm.fitting.survey import Sample
-from dgmm.model import densities
-from dgmm.model.families import Array, DegenerateCovarianceError
+from dgmm.model.families import Array, DegenerateCovarianceError, projected
 from dgmm.model.parameters import Parameters
-from dgmm.model.statistics import Moments
 from dgmm.passes.blas import single_threaded_blas
 
 logger = logging.getLogger(__name__)
 
-LOCAL_STEPS = 10
-"""EM steps of the two halves of a component, on its own rows."""
+FEW_STEPS = 4
+"""EM steps of the halves, where many splits are compared for the few that are tried."""
 
 LOCAL_TOLERANCE = 1e-4
 """Nats for each of these rows: where EM gains less, it ends sooner when a move is judged."""
-
-SMALLEST_SHARE = 1e-3
-"""Rows with a smaller responsibility are not a component's own."""
-
-HALF_MEAN = float(np.sqrt(2.0 / np.pi))
-"""Mean of the upper half of a standard normal distribution; its variance is 1 − 2/π."""
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """A component, and two that fit its rows better.
-
-    Attributes
-    ----------
-    component : int
-    halves : Parameters
-        Of two components; their weights sum to 1.
-    gain : float
-        What the log-likelihood gains at least (tied: about), nats a row.
-    """
-
-    component: int
-    halves: Parameters
-    gain: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,65 +47,6 @@ class Move:
     gain: float
 
 
-def best_splits(
-    data: InMemory,
-    parameters: Parameters,
-    reg_covar: float,
-    n_steps: int = LOCAL_STEPS,
-    components: Iterable[int] | None = None,
-) -> list[Split]:
-    """Find the best split of each component, the best of all first.
-
-    The halves of a component begin as those of its rows on either side of their mean, and take some EM steps
-    on these rows, weighted by the component's responsibility. What they gain there is a lower bound of what
-    the whole mixture gains, by Jensen's inequality; for tied, whose other components keep the covariance,
-    an estimate.
-
-    Parameters
-    ----------
-    data : InMemory
-    parameters : Parameters
-    reg_covar : float
-    n_steps : int
-        EM steps of the halves.
-    components : iterable of int, optional
-        Those to split; all by default.
-
-    Returns
-    -------
-    list of Split
-        Without those components that have too few rows for two.
-    """
-    share = shares(data, parameters)
-    found = []
-    for component in range(parameters.n_components) if components is None else components:
-        own = _own_rows(data, share[:, component])
-        if len(own) < 2 * (parameters.n_features + 1):
-            continue
-        rows = InMemory.of(data.rows[own], share[own, component])
-        try:
-            halves = _halves(rows, parameters, component, reg_covar, n_steps)
-        except DegenerateCovarianceError:
-            continue
-        alone = _alone(parameters, component, rows.moments, reg_covar)
-        difference = densities.log_densities(halves, rows.rows) - densities.log_densities(alone, rows.rows)
-        found.append(
-            Split(component, halves, float(difference @ share[own, component]) / data.moments.weight)
-        )
-    return sorted(found, key=lambda split: -split.gain)
-
-
-def shares(data: InMemory, parameters: Parameters) -> Array:
-    """Give the weight of each row that each component has: (n_rows, K)."""
-    share = densities.responsibilities(parameters, data.rows)
-    return share if data.row_weights is None else share * data.row_weights[:, None]
-
-
-def _own_rows(data: InMemory, share: Array) -> NDArray[np.intp]:
-    """Find the rows of which components have more than a small part, (n_rows,), whatever they weigh."""
-    return np.flatnonzero(share > SMALLEST_SHARE * (1.0 if data.row_weights is None else data.row_weights))
-
-
 def moved(
     data: InMemory,
     share: Array,
@@ -148,8 +63,8 @@ def moved(
     Parameters
     ----------
     data : InMemory
-    share : ndarray of shape (n_rows, K)
-        See `shares`.
+    share : ndarray of shape (K, n_rows)
+        See `dgmm.fitting.splits.shares`.
     parameters : Parameters
     candidate : Split
     pair : (int, int)
@@ -162,10 +77,10 @@ def moved(
         Where a covariance is not positive definite.
     """
     components = [candidate.component, *pair]
-    weights = share[:, components].sum(axis=1)
-    own = _own_rows(data, weights)
+    weights = share[components].sum(axis=0, dtype=np.float64)
+    own = own_rows(data, weights)
     rows = InMemory.of(data.rows[own], weights[own])
-    before = _part(parameters, components)
+    before = parameters.part(components)
     # Tied: both with a covariance of these rows alone.
     n_steps = 1 if parameters.covariance_type == "tied" else 0
     alone = climb(rows, before, reg_covar, n_steps)
@@ -227,8 +142,7 @@ def reseeded(
         The others stay as they are; None where a component is left over, as no split gains.
     """
     places = np.setdiff1d(np.arange(parameters.n_components), emptied)
-    found = _chosen(parameters, places)
-    found = replace(found, weights=found.weights / found.weights.sum())
+    found = parameters.part(places)
     moves = []
     with single_threaded_blas():
         data = InMemory.of(sample.values, sample.weights)
@@ -241,7 +155,7 @@ def reseeded(
             places = np.append(places, component)
     for move in moves:
         logger.info("Component %d emptied: re-seeded by splitting component %d", *move)
-    return _chosen(found, np.argsort(places))
+    return found.chosen(np.argsort(places))
 
 
 def _narrowed(parameters: Parameters, move: Split) -> Parameters:
@@ -275,16 +189,8 @@ def merge(parameters: Parameters, first: int, second: int) -> Parameters:
     else:
         within = np.tensordot(share, parameters.covariances[pair], 1)
         covariances = parameters.covariances[kept]
-        covariances[at] = within + _projected(parameters.covariance_type, between)
+        covariances[at] = within + projected(parameters.covariance_type, between)
     return Parameters.from_covariances(parameters.covariance_type, weights, means, covariances)
-
-
-def _projected(covariance_type: str, matrices: Array) -> Array:
-    """Give matrices (..., D, D) as covariances of a family: whole, their diagonal, or its mean."""
-    if covariance_type == "full":
-        return matrices
-    diagonal = np.diagonal(matrices, axis1=-2, axis2=-1)
-    return diagonal if covariance_type == "diag" else diagonal.mean(axis=-1)
 
 
 def merge_costs(parameters: Parameters) -> Array:
@@ -315,7 +221,7 @@ def merge_costs(parameters: Parameters) -> Array:
         share = (weights / weight).reshape(2, len(first), *(1,) * (parameters.covariances.ndim - 1))
         between = (weights.prod(axis=0) / weight**2)[:, None, None] * gaps[:, :, None] * gaps[:, None, :]
         within = (share * parameters.covariances[pairs]).sum(axis=0)
-        merged = family.precisions_cholesky(within + _projected(parameters.covariance_type, between))
+        merged = family.precisions_cholesky(within + projected(parameters.covariance_type, between))
         halves = family.half_log_determinants(factors, n_features)
         bounds = (weights * halves[pairs]).sum(axis=0) - weight * family.half_log_determinants(
             merged, n_features
@@ -325,52 +231,7 @@ def merge_costs(parameters: Parameters) -> Array:
     return costs
 
 
-def _alone(parameters: Parameters, component: int, moments: Moments, reg_covar: float) -> Parameters:
-    """Give a component as a mixture of its own; a tied one with the covariance of its own rows."""
-    if parameters.covariance_type == "tied":
-        covariance = moments.scatter / moments.weight + reg_covar * np.eye(parameters.n_features)
-        return Parameters.from_covariances("tied", np.ones(1), moments.mean[None, :], covariance)
-    return _part(parameters, [component])
-
-
-def _part(parameters: Parameters, components: Sequence[int]) -> Parameters:
-    """Give some components as a mixture of their own."""
-    part = _chosen(parameters, components)
-    return replace(part, weights=part.weights / part.weights.sum())
-
-
-def _chosen(parameters: Parameters, components: Sequence[int] | NDArray[np.intp]) -> Parameters:
-    """Give some components of a mixture, or all in another order, with the weights that they have there."""
-    shared = parameters.covariance_type == "tied"
-    return Parameters(
-        parameters.covariance_type,
-        parameters.weights[components],
-        parameters.means[components],
-        parameters.covariances if shared else parameters.covariances[components],
-        parameters.precisions_cholesky if shared else parameters.precisions_cholesky[components],
-    )
-
-
-def _halves(
-    rows: InMemory, parameters: Parameters, component: int, reg_covar: float, n_steps: int
-) -> Parameters:
-    """Fit two components to the rows of one; tied ones share a covariance of their own."""
-    moments = rows.moments
-    covariance = moments.scatter / moments.weight + reg_covar * np.eye(parameters.n_features)
-    deviations = np.sqrt(np.diagonal(covariance))
-    # Cut along the longest axis of the correlations, which does not depend on the features' units: the
-    # moments of both sides of a normal distribution that is cut in the middle.
-    scales = np.where(deviations > 0.0, deviations, 1.0)
-    lengths, axes = np.linalg.eigh(covariance / np.outer(scales, scales))
-    offset = HALF_MEAN * np.sqrt(lengths[-1]) * deviations * axes[:, -1]
-    means = moments.mean + np.outer([1.0, -1.0], offset)
-    remaining = covariance - np.outer(offset, offset)
-    match parameters.covariance_type:
-        case "tied":
-            covariances = remaining
-        case "spherical":
-            covariances = np.full(2, np.trace(remaining) / len(remaining))
-        case name:
-            covariances = np.stack([_projected(name, remaining)] * 2)
-    start = Parameters.from_covariances(parameters.covariance_type, np.full(2, 0.5), means, covariances)
-    return climb(rows, start, reg_covar, n_steps).parameters
+def cheapest_merge(costs: Array) -> tuple[int, int]:
+    """Find the two components that it costs least to merge, by `merge_costs` or some of them."""
+    first, second = np.unravel_index(int(costs.argmin()), costs.shape)
+    return int(first), int(second)

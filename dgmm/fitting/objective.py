@@ -80,9 +80,12 @@ class Objective(Protocol):
         ...
 
     def update_unless_cancelled(
-        self, statistics: Statistics, covariance_type: str, moments: Moments, dtype: np.dtype
+        self, statistics: Statistics, covariance_type: str, moments: Moments, largest_ratio: float
     ) -> Parameters | None:
-        """M-step, or None where the sums, made in ``dtype``, leave only rounding errors of covariances."""
+        """M-step, or None where the sums leave only rounding errors of covariances.
+
+        Of ``largest_ratio`` see `dgmm.model.stack.Stack`.
+        """
         ...
 
     def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
@@ -154,11 +157,11 @@ class Likelihood:
         return em.update(statistics, covariance_type, moments.mean, moments.scatter, self.reg_covar)
 
     def update_unless_cancelled(
-        self, statistics: Statistics, covariance_type: str, moments: Moments, dtype: np.dtype
+        self, statistics: Statistics, covariance_type: str, moments: Moments, largest_ratio: float
     ) -> Parameters | None:
         """M-step, or None where sums have cancelled."""
         given = (statistics, covariance_type, moments.mean, moments.scatter, self.reg_covar)
-        return em.update_unless_cancelled(*given, dtype=dtype)
+        return em.update_unless_cancelled(*given, largest_ratio=largest_ratio)
 
     def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
         """Give the means."""
@@ -217,11 +220,11 @@ class Evidence:
         return variational.update(*self._arguments(statistics, covariance_type, moments))
 
     def update_unless_cancelled(
-        self, statistics: Statistics, covariance_type: str, moments: Moments, dtype: np.dtype
+        self, statistics: Statistics, covariance_type: str, moments: Moments, largest_ratio: float
     ) -> Posterior | None:
         """M-step, or None where sums have cancelled."""
         given = self._arguments(statistics, covariance_type, moments)
-        return variational.update_unless_cancelled(*given, dtype=dtype)
+        return variational.update_unless_cancelled(*given, largest_ratio=largest_ratio)
 
     def _arguments(
         self, statistics: Statistics, covariance_type: str, moments: Moments

@@ -12,16 +12,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
-from dgmm.fitting.growth import Grower, single
-from dgmm.fitting.in_memory import Climb, InMemory, climb
-from dgmm.fitting.moves import best_splits, merge, merge_costs, split
-from dgmm.fitting.search import SAME, SPLIT_STEPS, Rows, ShortRun, best_of, move
+from dgmm.fitting.growth import STEPS, TOLERANCE, Grower, single
+from dgmm.fitting.in_memory import Climb, InMemory, climb, contest
+from dgmm.fitting.moves import FEW_STEPS, merge, merge_costs, split
+from dgmm.fitting.search import SAME, Rows, ShortRun, best_of, move
+from dgmm.fitting.splits import best_splits
 from dgmm.fitting.starts import Given, StartMethod, start
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import DegenerateCovarianceError
+from dgmm.model.families import FAMILIES, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.tasks import run_tasks
@@ -31,8 +33,8 @@ Starts = dict[tuple[str, int], Parameters]
 SPLITS, MERGES = 2, 2
 """The best splits and merges that are tried, for each number of components."""
 
-STEPS, TOLERANCE = 15, 1e-4
-"""The most EM steps from a move, and the gain in nats a row that ends them."""
+SOUND_ROWS = 2.0
+"""Times the features, and one more: components with fewer rows than this fit what is not there."""
 
 KEPT = 3
 """Mixtures of a number of components that the path goes on from."""
@@ -92,15 +94,22 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
     dict of (covariance type, n_components) to Parameters
         Lacks the models for which no start was found.
     """
+    centre = sample.mean
+    sample = sample.in_single_precision(centre)
     few = replace(sample, size=PATH_ROWS).drawn()
+    paths = sorted(paths, key=lambda path: [*FAMILIES].index(path.covariance_type))  # the longest first
     walked = run_tasks(walk, paths, few, "paths of starts")
     found = {
         (path.covariance_type, n_components): parameters
         for path, each in zip(paths, walked, strict=True)
         for n_components, parameters in each.items()
     }
-    if len(few.values) == len(sample.values):
-        return found
+    if len(few.values) < len(sample.values):
+        found = _polished(found, sample, reg_covar)
+    return {model: parameters.shifted(centre) for model, parameters in found.items()}
+
+
+def _polished(found: Starts, sample: Sample, reg_covar: float) -> Starts:
     # The largest first, so that no thread has to wait for them alone.
     order = sorted(found, key=lambda model: -found[model].n_parameters)
     polishing = partial(polish, reg_covar=reg_covar)
@@ -171,29 +180,37 @@ class Path:
     walked_from: set[tuple[str, Climb]]
 
     def compete(self, starts: Iterable[Parameters]) -> None:
-        """Take some EM steps from each of these, and keep the best."""
-        for parameters in starts:
-            try:
-                found = climb(self.data, parameters, self.reg_covar, STEPS, TOLERANCE)
-            except DegenerateCovarianceError:
-                continue
+        """Take some EM steps from each of these, all of as many components, and keep the best."""
+        for found in contest(self.data, [*starts], self.reg_covar, STEPS, TOLERANCE, n_wanted=KEPT):
             self.keep(found)
 
     def keep(self, found: Climb) -> None:
-        """Keep a mixture if it is among the best of its number of components, and another than these."""
+        """Keep a mixture if it is among the best of its number of components, and another than these.
+
+        One with a component of hardly any rows (see `SOUND_ROWS`) is kept as long as there is no other.
+        """
         kept = self.best.setdefault(found.parameters.n_components, [])
         if all(abs(found.log_likelihood - each.log_likelihood) > SAME for each in kept):
-            kept[:] = best_of([*kept, found], KEPT)
+            everything = [*kept, found]
+            kept[:] = best_of([each for each in everything if self._is_sound(each)] or everything, KEPT)
+
+    def _is_sound(self, found: Climb) -> bool:
+        n_rows = found.parameters.weights.min() * self.data.moments.n_rows
+        return n_rows >= SOUND_ROWS * (found.parameters.n_features + 1)
 
     def walk(self, fewest: int, most: int) -> None:
         """Split components one by one, and merge them again."""
         for number in range(2, most + 1):
-            for smaller in self._new("split", number - 1):
-                moves = best_splits(self.data, smaller.parameters, self.reg_covar, SPLIT_STEPS)[:SPLITS]
-                self.compete(split(smaller.parameters, move) for move in moves)
+            smaller = self._new("split", number - 1)
+            self.compete(chain.from_iterable(self._split(each.parameters) for each in smaller))
         for number in range(most - 1, max(1, fewest - 1), -1):
-            for larger in self._new("merged", number + 1):
-                self.compete(_merged(larger.parameters))
+            larger = self._new("merged", number + 1)
+            self.compete(chain.from_iterable(_merged(each.parameters) for each in larger))
+
+    def _split(self, parameters: Parameters) -> Iterator[Parameters]:
+        """Split the component that it gains most to split, and the next such."""
+        for candidate in best_splits(self.data, parameters, self.reg_covar, FEW_STEPS)[:SPLITS]:
+            yield split(parameters, candidate)
 
     def _new(self, way: str, number: int) -> list[Climb]:
         """Give the best of a number of components that have not been walked from in this way."""
@@ -230,6 +247,5 @@ def _started(
             yield start(method, Given(), sample, data, random_state)
     for number in range(SHORT_RUNS * settings.n_init if is_search else 0):
         run = ShortRun(method, number, int(random_state.randint(2**31 - 1)), len(sample.values))
-        found = run(Rows(sample.values, sample.weights))
-        if found is not None:
-            yield found.parameters
+        with suppress(DegenerateCovarianceError):
+            yield run.start(data)

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
-from typing import cast
 
 import numpy as np
 
 from dgmm.fitting.expectation import Data, Evaluation
-from dgmm.fitting.loop import EM, PassRecord, course
+from dgmm.fitting.loop import EM, PassRecord, Step, course
+from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.scores import NAMES, Scores, scores_of
-from dgmm.model import em
-from dgmm.model.families import DegenerateCovarianceError
-from dgmm.model.kernels import complete_log_likelihood
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import Stack
-from dgmm.model.statistics import Statistics
-from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.events import IterationFinished, emit
 
 GENEROUS = 20.0
 """A model leaves if so many times its last gain, or the gain predicted for it, would not make it the best.
 After its first pass the gain that its M-step promises stands for these."""
-
-Step = Callable[[EM, Evaluation], EM]
-"""Takes a state and what a pass said of it to the next state."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +83,7 @@ def race(
     runners : list of Runner
         Changed in place, pass by pass: what was reached is there after an interruption.
     step : callable
-        See `Step`.
+        See `dgmm.fitting.loop.Step`.
     hurried_step : callable
         The same with no more work than an M-step, for models that will hardly win: they have one more pass.
     reg_covar : float
@@ -105,20 +94,25 @@ def race(
     """
     while running := [index for index, runner in enumerate(runners) if runner.is_running]:
         states = [state for index in running if (state := runners[index].state) is not None]
-        found = evaluate_each(data, [state.parameters for state in states], reg_covar)
+        found = data.climb_each([state.parameters for state in states], Likelihood(reg_covar))
         scores = [None if isinstance(each, Exception) else scores_of(data, each) for each in found]
         hopeless = _hopeless(states, found, scores, criterion)
+        leaving = list(runners)
+        for index, state, evaluation, own in zip(running, states, found, scores, strict=True):
+            leaving[index] = _advanced(runners[index], state, evaluation, own, hurried_step)
+        if criterion is not None:
+            leaving = drop_losers(leaving, criterion)
         for index, state, evaluation, own, is_hopeless in zip(
             running, states, found, scores, hopeless, strict=True
         ):
-            take = hurried_step if is_hopeless else step
-            runners[index] = _advanced(runners[index], state, evaluation, own, take)
+            if leaving[index].dropped or is_hopeless:
+                runners[index] = leaving[index]
+            else:  # work on the sample is for those alone that stay
+                runners[index] = _advanced(runners[index], state, evaluation, own, step)
             after = runners[index].state
             if after is not None and after is not state:
                 change = after.lower_bound - state.lower_bound
                 emit(IterationFinished(index, after.n_iter, max_iter, after.lower_bound, change))
-        if criterion is not None:
-            runners[:] = drop_losers(runners, criterion)
 
 
 def _hopeless(
@@ -128,16 +122,20 @@ def _hopeless(
     criterion: str | None,
 ) -> list[bool]:
     """Tell which models will hardly win, after their first pass, which all of them share."""
-    losses = [own.loss(criterion) for own in scores if own is not None] if criterion is not None else []
-    if criterion is None or not losses or any(state.history for state in states):
+    if criterion is None or any(state.history for state in states):
         return [False] * len(states)
-    best = min(losses)
+    best = min((own.loss(criterion) for own in scores if own is not None), default=np.inf)
     return [
         own is not None
         and isinstance(evaluation, Evaluation)
-        and own.with_gain(GENEROUS * max(evaluation.promised_gain, 0.0)).loss(criterion) > best
+        and _is_behind(own, GENEROUS * max(evaluation.promised_gain, 0.0), criterion, best)
         for own, evaluation in zip(scores, found, strict=True)
     ]
+
+
+def _is_behind(scores: Scores, gain: float, criterion: str, best: float) -> bool:
+    """Tell whether a model would still not be the best with so many nats a row more."""
+    return scores.with_gain(gain).loss(criterion) > best
 
 
 def _advanced(
@@ -151,51 +149,6 @@ def _advanced(
     if not after.history[-1].accepted:
         return replace(runner, state=after)
     return replace(runner, state=after, evaluated=evaluation.parameters, scores=scores)
-
-
-def evaluate_each(data: Data, models: Sequence[Parameters], reg_covar: float) -> list[Evaluation | Exception]:
-    """Make one E-step and M-step of each model in one pass, each for itself.
-
-    As `Data.expectation_maximization`; but where sums have cancelled, a second pass is for these models
-    alone, and an M-step without a positive definite covariance is its model's failure alone.
-    """
-    started = time.perf_counter()
-    with single_threaded_blas():
-        statistics, ready, effort = data._expect(models, None)
-        found = [_maximized(data, own, ready, index, reg_covar) for index, own in enumerate(statistics)]
-        cancelled = [each is None for each in found]
-        if any(cancelled):
-            again = list(compress(range(len(models)), cancelled))
-            means = [em.update_means(statistics[index], data.moments.mean) for index in again]
-            statistics, ready, more = data._expect([models[index] for index in again], means)
-            effort += more
-            for position, (index, own) in enumerate(zip(again, statistics, strict=True)):
-                found[index] = _maximized(data, own, ready, position, reg_covar)
-    seconds = time.perf_counter() - started
-    return [
-        replace(each, seconds=seconds, effort=effort) if isinstance(each, Evaluation) else each
-        for each in found
-        if each is not None
-    ]
-
-
-def _maximized(
-    data: Data, own: Statistics, ready: Stack, index: int, reg_covar: float
-) -> Evaluation | Exception | None:
-    """Make the M-step of a model, or give why there is none; None where its sums have cancelled."""
-    moments, model = data.moments, cast(Parameters, ready.models[index])
-    total = complete_log_likelihood(own, ready, index, moments.scatter)
-    if not np.isfinite(total):
-        return FloatingPointError(f"the log-likelihood is {total}: values overflow; scale the data")
-    arguments = (own, model.covariance_type, moments.mean, moments.scatter, reg_covar)
-    try:
-        if ready.is_exact:
-            updated = em.update(*arguments)
-        else:
-            updated = em.update_unless_cancelled(*arguments, dtype=ready.dtype)
-    except DegenerateCovarianceError as error:
-        return error
-    return None if updated is None else Evaluation(model, total / moments.weight, updated, own, 0.0)
 
 
 def drop_losers(runners: Sequence[Runner], criterion: str) -> list[Runner]:
@@ -217,7 +170,7 @@ def _dropped(runner: Runner, criterion: str, best: float) -> Runner:
     assert runner.state is not None
     # What a re-seeding gains is not known before its first pass.
     gain = possible_gain(runner.state.history) if runner.state.fallback is None else float("inf")
-    if runner.scores is None or not runner.scores.with_gain(gain).loss(criterion) > best:
+    if runner.scores is None or not _is_behind(runner.scores, gain, criterion, best):
         return runner
     behind = runner.scores.loss(criterion) - best
     return replace(

@@ -9,7 +9,6 @@ been tried, and nothing is tried again. No data, no Dask.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.expectation import Evaluation
-from dgmm.fitting.loop import EM, record
+from dgmm.fitting.loop import EM, Step, record
 from dgmm.model.parameters import Parameters
 
 logger = logging.getLogger(__name__)
@@ -27,9 +26,6 @@ FEWEST_ROWS = 1.5
 
 MOST_TRIALS = 5
 """Re-seedings of a fit."""
-
-Step = Callable[[EM, Evaluation], EM]
-"""Takes a state and what a pass said of its parameters to the next state."""
 
 
 class Reseed(Protocol):

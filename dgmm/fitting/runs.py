@@ -13,10 +13,10 @@ from dgmm.fitting import corrected, loop
 from dgmm.fitting.bayesian_moves import improve, rows_to_move_on
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data
-from dgmm.fitting.loop import EM, StoppingRule
+from dgmm.fitting.loop import EM, Step, StoppingRule
 from dgmm.fitting.moves import reseeded
 from dgmm.fitting.objective import Evidence, Goal, Likelihood, Objective
-from dgmm.fitting.reseeding import FEWEST_ROWS, Reseeding, Step
+from dgmm.fitting.reseeding import FEWEST_ROWS, Reseeding
 from dgmm.fitting.search import search
 from dgmm.fitting.starts import Given, StartMethod, start, with_given
 from dgmm.fitting.survey import Sample

@@ -18,7 +18,8 @@ from sklearn.cluster import KMeans
 
 from dgmm.fitting.growth import Grower
 from dgmm.fitting.in_memory import Climb, InMemory, climb
-from dgmm.fitting.moves import Move, apply, best_splits, merge_costs, moved, shares
+from dgmm.fitting.moves import FEW_STEPS, Move, apply, cheapest_merge, merge_costs, moved
+from dgmm.fitting.splits import best_splits, shares
 from dgmm.fitting.starts import StartMethod, from_labels
 from dgmm.fitting.survey import Sample
 from dgmm.model.families import Array, DegenerateCovarianceError
@@ -35,9 +36,9 @@ N_MOVED, N_MOVES, MOVE_STEPS, CONVERGED_STEPS = 4, 8, 20, 60
 """The best short runs of a round make at most so many moves, each with so many EM steps, and twice as many if
 it is promising; then at most so many to convergence."""
 
-SPLIT_STEPS, N_JUDGED, JUDGED_OF, N_TRIED = 4, 4, 8, 2
-"""EM steps of the halves of components, for the choice of so many splits (or one for so many components) that
-are judged on the rows of their components; so many of these are tried on all rows."""
+N_JUDGED, JUDGED_OF, N_TRIED = 4, 8, 2
+"""So many splits (or one for so many components) are judged on the rows of their components; so many of these
+are tried on all rows."""
 
 ALIKE, UNSEEN = 1e-3, 0.2
 """Optima that differ by less, nats a row, are not worth more starts. There is no second round where optima
@@ -88,7 +89,8 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     DegenerateCovarianceError
         Where every run ended in one.
     """
-    fitted, held_out = _divided(sample)
+    centre = sample.mean
+    fitted, held_out = _divided(sample.in_single_precision(centre))
     n_short = max(SHORT_ROWS, SHORT_ROWS_OF_COMPONENT * method.n_components)
     improve = partial(move, reg_covar=method.reg_covar, n_rows=n_short)
     longer = partial(go_on, reg_covar=method.reg_covar, n_rows=LONG_ROWS * n_short)
@@ -111,7 +113,7 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     test = held_out.first(len(held_out.values))
     scores = [climb(test, run.parameters, method.reg_covar, 0).log_likelihood for run in runs]
     order = np.argsort(scores)[::-1][:N_CANDIDATES]
-    return [runs[index].parameters for index in order]
+    return [runs[index].parameters.shifted(centre) for index in order]
 
 
 def unseen(runs: Sequence[Climb]) -> float:
@@ -169,6 +171,19 @@ class ShortRun:
     def __call__(self, rows: Rows) -> Climb | None:
         """Run, on the first of these rows; None where a covariance is not positive definite."""
         data = rows.first(self.n_rows)
+        try:
+            return climb(data, self.start(data), self.method.reg_covar, SHORT_STEPS, tol=SAME)
+        except DegenerateCovarianceError:
+            return None
+
+    def start(self, data: InMemory) -> Parameters:
+        """Start from clusters of these rows.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance is not positive definite.
+        """
         coordinates = _coordinates(data, self.method.covariance_type, uncorrelated=self.way % 2 == 1)
         clusters = KMeans(
             self.method.n_components,
@@ -178,11 +193,7 @@ class ShortRun:
             random_state=self.seed,
         )
         labels = np.asarray(clusters.fit(coordinates, sample_weight=data.row_weights).labels_)
-        try:
-            start = from_labels(self.method, labels, data.rows, data.row_weights)
-            return climb(data, start, self.method.reg_covar, SHORT_STEPS, tol=SAME)
-        except DegenerateCovarianceError:
-            return None
+        return from_labels(self.method, labels, data.rows, data.row_weights)
 
 
 @dataclass(frozen=True)
@@ -226,17 +237,17 @@ def _run(run: ShortRun | GrownRun, rows: Rows) -> Climb | None:
 def _coordinates(data: InMemory, covariance_type: str, *, uncorrelated: bool) -> NDArray[np.floating]:
     """Give rows in which clusters look round: in the units of the data for spherical, which are its own."""
     moments = data.moments
-    deviations = data.rows - moments.mean
+    deviations = data.rows - moments.mean.astype(data.rows.dtype)
     if covariance_type == "spherical":
         return deviations
     covariance = moments.scatter / moments.weight
     scales = np.sqrt(np.diagonal(covariance))
     scales = np.where(scales > 0.0, scales, 1.0)
-    scaled = deviations / scales
+    scaled = deviations / scales.astype(data.rows.dtype)
     if not uncorrelated:
         return scaled
     variances, axes = np.linalg.eigh(covariance / np.outer(scales, scales))
-    return scaled @ (axes / np.sqrt(np.maximum(variances, 1e-6)))
+    return scaled @ (axes / np.sqrt(np.maximum(variances, 1e-6))).astype(data.rows.dtype)
 
 
 def go_on(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb | None:
@@ -311,8 +322,8 @@ def judged(
         Components to split the next time.
     """
     n_judged = max(N_JUDGED, parameters.n_components // JUDGED_OF)
-    splits = best_splits(data, parameters, reg_covar, SPLIT_STEPS, tried)[: 2 * n_judged]
     costs, share, found = merge_costs(parameters), shares(data, parameters), []
+    splits = best_splits(data, parameters, reg_covar, FEW_STEPS, tried, share=share)[: 2 * n_judged]
     left = costs.copy()
     for candidate in splits[:n_judged]:
         # A merge of its own, where that can pay: moves that share no component are made together.
@@ -331,5 +342,4 @@ def _cheapest(costs: Array, spared: int) -> tuple[int, int]:
     """Find the two components that it costs least to merge, other than the one spared."""
     others = costs.copy()
     others[spared] = others[:, spared] = np.inf
-    first, second = np.unravel_index(int(others.argmin()), others.shape)
-    return int(first), int(second)
+    return cheapest_merge(others)

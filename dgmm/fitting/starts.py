@@ -222,8 +222,9 @@ def _from_responsibilities(
 def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
     """M-step of given responsibilities; sums are taken again about the means where they cancel."""
     family, name, centre = FAMILIES[method.covariance_type], method.covariance_type, moments.mean
-    statistics = run(blank_stack(family, method.n_components, centre))
-    updated = method.maker.update_unless_cancelled(statistics, name, moments, np.dtype(np.float64))
+    stack = blank_stack(family, method.n_components, centre)
+    statistics = run(stack)
+    updated = method.maker.update_unless_cancelled(statistics, name, moments, stack.largest_ratio)
     if updated is not None:
         return updated
     means = method.maker.means_of_rows(statistics, centre)

@@ -107,6 +107,15 @@ class Sample:
         positive = np.ones(1) if self.weights is None else self.weights[self.weights > 0.0]
         return float(positive.mean()) if len(positive) else 0.0
 
+    @property
+    def mean(self) -> NDArray[np.floating]:
+        """Mean of the rows, whatever they weigh: shape (n_features,)."""
+        return self.values.mean(axis=0, dtype=np.float64)
+
+    def in_single_precision(self, centre: NDArray[np.floating]) -> Sample:
+        """Give the rows less a centre, as float32: what is far from zero would lose digits otherwise."""
+        return replace(self, values=(self.values - centre).astype(np.float32))
+
     @classmethod
     def joined(cls, parts: Sequence[Sample]) -> Sample:
         """Join samples of different rows."""

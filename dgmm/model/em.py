@@ -8,9 +8,6 @@ from dgmm.model.families import FAMILIES, Array, DegenerateCovarianceError, Devi
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
-LARGEST_VARIANCE_ERROR = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
-"""Largest relative rounding error of a variance from sums in float64 and float32."""
-
 
 def update_means(statistics: Statistics, centre: Array) -> Array:
     """Give the means alone of `update`: they are exact where variances have cancelled; (K, D)."""
@@ -54,7 +51,7 @@ def update(
     return Parameters.from_covariances(covariance_type, counts / counts.sum(), means, covariances)
 
 
-def cancels(statistics: Statistics, updated: Parameters, total_scatter: Array, dtype: np.dtype) -> bool:
+def cancels(statistics: Statistics, updated: Parameters, total_scatter: Array, largest_ratio: float) -> bool:
     """Tell whether variances are too small beside the sums that they were made from.
 
     The sums about the centre then leave only rounding errors of the variances: they are to be taken again,
@@ -67,8 +64,8 @@ def cancels(statistics: Statistics, updated: Parameters, total_scatter: Array, d
         What `update` made of them.
     total_scatter : ndarray of shape (n_features, n_features)
         As for `update`.
-    dtype : numpy.dtype
-        In which the sums were made.
+    largest_ratio : float
+        Of squares to variance: see `dgmm.model.stack.Stack.largest_ratio`.
     """
     n_features = updated.n_features
     counts = statistics.counts[:, None] + 10 * np.finfo(np.float64).eps
@@ -79,8 +76,7 @@ def cancels(statistics: Statistics, updated: Parameters, total_scatter: Array, d
         squares = np.diagonal(total_scatter) / counts.sum()
     else:
         squares = statistics.scatter[:, :n_features] / counts
-    error = np.finfo(dtype).eps * squares
-    return bool((error > LARGEST_VARIANCE_ERROR[np.dtype(dtype)] * variances).any())
+    return bool((squares > largest_ratio * variances).any())
 
 
 def update_unless_cancelled(
@@ -90,7 +86,7 @@ def update_unless_cancelled(
     total_scatter: Array,
     reg_covar: float,
     *,
-    dtype: np.dtype,
+    largest_ratio: float,
 ) -> Parameters | None:
     """M-step as `update`, or None where the sums leave no covariance, or only rounding errors of it.
 
@@ -98,14 +94,14 @@ def update_unless_cancelled(
     ----------
     statistics, covariance_type, centre, total_scatter, reg_covar
         As for `update`.
-    dtype : numpy.dtype
-        In which the sums were made.
+    largest_ratio : float
+        Of squares to variance: see `dgmm.model.stack.Stack.largest_ratio`.
     """
     try:
         updated = update(statistics, covariance_type, centre, total_scatter, reg_covar)
     except DegenerateCovarianceError:
         return None
-    return None if cancels(statistics, updated, total_scatter, dtype) else updated
+    return None if cancels(statistics, updated, total_scatter, largest_ratio) else updated
 
 
 def promised_gain(before: Parameters, updated: Parameters) -> float:

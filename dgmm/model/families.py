@@ -27,7 +27,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 Array = NDArray[np.floating]
 
@@ -72,6 +71,14 @@ def unpack(packed: Array, n_features: int) -> Array:
     symmetric[..., above[0], above[1]] = packed[..., n_features:]
     symmetric[..., above[1], above[0]] = packed[..., n_features:]
     return symmetric
+
+
+def projected(covariance_type: str, matrices: Array) -> Array:
+    """Give matrices (..., D, D) as covariances of a family: whole, their diagonal, or its mean."""
+    if covariance_type == "full":
+        return matrices
+    diagonal = np.diagonal(matrices, axis1=-2, axis2=-1)
+    return diagonal if covariance_type == "diag" else diagonal.mean(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -161,6 +168,7 @@ class Family(ABC):
         """Largest possible sum ``|z|ᵀ |Λ_k| |z|`` of absolute terms over rows with ``|z_i| ≤ extent_i``.
 
         Times the machine epsilon it bounds the rounding error of a log density from features, in nats.
+        ``extent`` is (D,), or (K, D) where each component has rows of its own.
         """
 
     @abstractmethod
@@ -180,15 +188,41 @@ class Family(ABC):
         return pack((deviations * shares) @ deviations.T)
 
 
-def _triangular_precision_factor(covariance: Array, component: int | None) -> Array:
+def _precision_factors(covariances: Array) -> Array:
+    """Upper triangular factors U of the precisions ``U Uᵀ`` of covariances: (K, D, D) to the same.
+
+    Transposed inverses of the Cholesky factors, by forward substitution of all components at once: a call of
+    LAPACK for each would take most of the time of an EM step on few rows.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite: the first such component.
+    """
     try:
-        lower = np.linalg.cholesky(covariance)
+        lower = np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError:
-        raise DegenerateCovarianceError(component) from None
-    factor = solve_triangular(lower, np.eye(len(covariance)), lower=True, check_finite=False).T
-    if not np.isfinite(factor).all():
-        raise DegenerateCovarianceError(component)
-    return factor
+        raise DegenerateCovarianceError(_first_without_factor(covariances)) from None
+    inverse = np.zeros_like(lower)
+    with np.errstate(all="ignore"):  # what overflows is refused below
+        for row in range(lower.shape[-1]):
+            pivot = lower[:, row, row, None]
+            inverse[:, row, row] = 1.0 / pivot[:, 0]
+            done = lower[:, row, None, :row] @ inverse[:, :row, :row]
+            inverse[:, row, :row] = -done[:, 0] / pivot
+    is_bad = ~np.isfinite(inverse).all(axis=(1, 2))
+    if is_bad.any():
+        raise DegenerateCovarianceError(int(is_bad.argmax()))
+    return np.ascontiguousarray(np.swapaxes(inverse, 1, 2))
+
+
+def _first_without_factor(covariances: Array) -> int | None:
+    for component, covariance in enumerate(covariances):
+        try:
+            np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            return component
+    return None
 
 
 def _upper_factor(precision: Array) -> Array:
@@ -216,7 +250,7 @@ class Full(Family):
         return raw - d.offsets[:, :, None] * d.offsets[:, None, :] + reg_covar * np.eye(n_features)
 
     def precisions_cholesky(self, covariances):
-        return np.stack([_triangular_precision_factor(c, k) for k, c in enumerate(covariances)])
+        return _precision_factors(covariances)
 
     def precisions_cholesky_from_precisions(self, precisions):
         return np.stack([_upper_factor(precision) for precision in precisions])
@@ -240,7 +274,8 @@ class Full(Family):
         return np.concatenate([constant[:, None], linear, quadratic], axis=1)
 
     def scatter_bound(self, precisions_cholesky, extent):
-        return extent @ np.abs(self.precisions(precisions_cholesky)) @ extent
+        products = extent[..., None, :] @ np.abs(self.precisions(precisions_cholesky)) @ extent[..., :, None]
+        return products[..., 0, 0]
 
     def standardize(self, deviations, precisions_cholesky, component):
         return precisions_cholesky[component].T @ deviations
@@ -273,7 +308,10 @@ class Tied(Family):
         return (total - between) / d.counts.sum() + reg_covar * np.eye(n_features)
 
     def precisions_cholesky(self, covariances):
-        return _triangular_precision_factor(covariances, None)
+        try:
+            return _precision_factors(covariances[None])[0]
+        except DegenerateCovarianceError:
+            raise DegenerateCovarianceError(None) from None
 
     def precisions_cholesky_from_precisions(self, precisions):
         return _upper_factor(precisions)
@@ -293,7 +331,7 @@ class Tied(Family):
         return np.concatenate([constant[:, None], standardized @ precisions_cholesky.T], axis=1)
 
     def scatter_bound(self, precisions_cholesky, extent):
-        return extent @ np.abs(self.precisions(precisions_cholesky)) @ extent
+        return ((extent @ np.abs(self.precisions(precisions_cholesky))) * extent).sum(axis=-1)
 
     def standardize(self, deviations, precisions_cholesky, component):
         return precisions_cholesky.T @ deviations
@@ -348,7 +386,7 @@ class Diagonal(_Variances):
         return np.concatenate([constant[:, None], precisions * means, -0.5 * precisions], axis=1)
 
     def scatter_bound(self, precisions_cholesky, extent):
-        return precisions_cholesky**2 @ extent**2
+        return (precisions_cholesky**2 * extent**2).sum(axis=-1)
 
     def standardize(self, deviations, precisions_cholesky, component):
         return deviations * precisions_cholesky[component][:, None]
@@ -390,7 +428,7 @@ class Spherical(_Variances):
         )
 
     def scatter_bound(self, precisions_cholesky, extent):
-        return precisions_cholesky**2 * (extent**2).sum()
+        return precisions_cholesky**2 * (extent**2).sum(axis=-1)
 
     def standardize(self, deviations, precisions_cholesky, component):
         return deviations * precisions_cholesky[component]

@@ -27,7 +27,7 @@ class Block(NamedTuple):
     Attributes
     ----------
     rows : ndarray of shape (n_rows, n_features)
-    weights : ndarray of shape (n_rows,) or None
+    weights : ndarray of shape (n_rows,) or (n_models, n_rows), or None
     start : int
         Number of rows before it.
     """
@@ -45,7 +45,7 @@ def blocks_of(stack: Stack, chunks: Iterable[tuple[NDArray[np.floating], Array |
         while left := len(rows) - start:
             n_rows = min(largest, left - left % tile) if left >= tile else left
             part = slice(start, start + n_rows)
-            yield Block(rows[part], None if weights is None else weights[part], offset + start)
+            yield Block(rows[part], None if weights is None else weights[..., part], offset + start)
             start += n_rows
         offset += len(rows)
 
@@ -258,7 +258,8 @@ def expect(
     ----------
     stack : Stack
     chunks : iterable of (rows, weights)
-        Rows of shape (n, n_features); weights of shape (n,) or None.
+        Rows of shape (n, n_features); weights of shape (n,), or (n_models, n) with those of each model, or
+        None.
 
     Returns
     -------
@@ -273,10 +274,10 @@ def expect(
         for index, model_rows in enumerate(stack.rows):
             log_densities = workspace.normalize(densities[model_rows])
             if block.weights is not None:
-                log_densities *= block.weights
+                own = block.weights if block.weights.ndim == 1 else block.weights[index]
+                log_densities *= own
+                densities[model_rows] *= own
             accumulator.log_likelihoods[index] += log_densities.sum(dtype=np.float64)
-        if block.weights is not None:
-            densities *= block.weights
         accumulator.add(block.rows, table, densities)
     return accumulator.statistics()
 

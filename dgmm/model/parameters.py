@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.model.families import FAMILIES, Array, Family
 
@@ -46,6 +48,26 @@ class Parameters:
         """
         factors = FAMILIES[covariance_type].precisions_cholesky(covariances)
         return cls(covariance_type, weights, means, covariances, factors)
+
+    def shifted(self, offset: Array) -> Parameters:
+        """Give the same mixture for rows that are moved by an offset of shape (D,)."""
+        return replace(self, means=self.means + offset)
+
+    def chosen(self, components: Sequence[int] | NDArray[np.intp]) -> Parameters:
+        """Give some components, or all in another order, with the weights that they have here."""
+        shared = self.covariance_type == "tied"
+        return Parameters(
+            self.covariance_type,
+            self.weights[components],
+            self.means[components],
+            self.covariances if shared else self.covariances[components],
+            self.precisions_cholesky if shared else self.precisions_cholesky[components],
+        )
+
+    def part(self, components: Sequence[int] | NDArray[np.intp]) -> Parameters:
+        """Give some components as a mixture of their own."""
+        part = self.chosen(components)
+        return replace(part, weights=part.weights / part.weights.sum())
 
     @property
     def family(self) -> Family:

@@ -21,6 +21,16 @@ LARGEST_ERROR = 1e-8
 LARGEST_ERROR_FLOAT32 = 1e-4
 """Largest estimated rounding error of a log density from float32 features, in nats; for float32 rows only."""
 
+ROUGH_ERROR = 1e-2
+"""The same where rows far from a component do not matter: starts and moves ask for no more. The mean of a
+log-likelihood is a hundred times as exact as the worst row."""
+
+LARGEST_VARIANCE_ERROR = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
+"""Largest relative rounding error of a variance from sums in float64 and float32."""
+
+ROUGH_VARIANCE_ERROR = 1e-2
+"""The same from float32, for starts and moves."""
+
 LARGEST_FLOAT32 = 1e12
 """Largest deviation, and inverse width, for float32 products: their squares, summed, stay in its range."""
 
@@ -124,6 +134,8 @@ class Stack:
     centred : tuple of Centred
         Components that take the centred path.
     models : tuple of Evaluable
+    is_rough : bool
+        Whether rough answers serve, as in starts and moves.
     """
 
     centre: Array
@@ -132,6 +144,7 @@ class Stack:
     rows: tuple[slice, ...]
     centred: tuple[Centred, ...]
     models: tuple[Evaluable, ...]
+    is_rough: bool = False
 
     @property
     def n_features(self) -> int:
@@ -183,6 +196,13 @@ class Stack:
         return int((self.dtype.itemsize * n_table + 8 * (n_centred + n_gathered)) * self.block_rows)
 
     @property
+    def largest_ratio(self) -> float:
+        """Mean squares about the centre, in units of a component's variance, that leave it exact enough."""
+        is_rough = self.is_rough and self.dtype == np.float32
+        error = ROUGH_VARIANCE_ERROR if is_rough else LARGEST_VARIANCE_ERROR[self.dtype]
+        return error / float(np.finfo(self.dtype).eps)
+
+    @property
     def is_exact(self) -> bool:
         """Whether all components are on the centred path: their sums do not cancel."""
         return len(self.centred) == self.n_components
@@ -199,21 +219,28 @@ def rounding_errors(model: Evaluable, extent: Array, dtype: np.dtype) -> Array:
     Parameters
     ----------
     model : Evaluable
-    extent : ndarray of shape (n_features,)
-        Largest distance of a row from the centre.
+    extent : ndarray of shape (n_features,) or (n_components, n_features)
+        Largest distance of a row from the centre; of rows that matter to a component.
     dtype : numpy.dtype
         Of the features.
     """
     return np.finfo(dtype).eps * model.family.scatter_bound(model.precisions_cholesky, extent)
 
 
-def allows_single_precision(model: Evaluable, centre: Array, extent: Array) -> bool:
-    """Tell whether float32 features are exact enough for a model, and within the range of float32."""
+def allows_single_precision(
+    model: Evaluable, centre: Array, extent: Array, reach: Array | None = None
+) -> bool:
+    """Tell whether float32 features are exact enough for a model, and within the range of float32.
+
+    Of ``reach`` see `stack_models`.
+    """
     # Means may lie outside the rows: float32 would not hold the densities there to this error.
-    reach = np.maximum(extent, np.abs(model.means - centre).max(axis=0))
-    errors = rounding_errors(model, reach, np.dtype(np.float32))
-    in_range = max(reach.max(), np.abs(model.precisions_cholesky).max()) <= LARGEST_FLOAT32
-    return bool(in_range and (errors <= LARGEST_ERROR_FLOAT32).all())
+    farthest = np.maximum(extent, np.abs(model.means - centre).max(axis=0))
+    if max(farthest.max(), np.abs(model.precisions_cholesky).max()) > LARGEST_FLOAT32:
+        return False
+    limit = LARGEST_ERROR_FLOAT32 if reach is None else ROUGH_ERROR
+    errors = rounding_errors(model, farthest if reach is None else reach, np.dtype(np.float32))
+    return bool((errors <= limit).all())
 
 
 def stack_models(
@@ -223,6 +250,7 @@ def stack_models(
     rows_dtype: np.dtype | type,
     *,
     references: Sequence[Array] | None = None,
+    reaches: Sequence[Array] | None = None,
 ) -> Stack:
     """Make models ready for evaluation.
 
@@ -240,11 +268,17 @@ def stack_models(
         Points near the components of each model, in the data's own coordinates: these take the centred path,
         with sums about them. Where there is none (a row of NaN, or no array), narrow components take it
         nevertheless, about their own means.
+    reaches : sequence of ndarray of shape (n_components, n_features), optional
+        Distances from the centre within which the densities of each component matter: float32 rows take
+        float32 products if these are exact to `ROUGH_ERROR`. By default all rows matter.
     """
     single = (
         references is None
         and np.dtype(rows_dtype) == np.float32
-        and all(allows_single_precision(model, centre, extent) for model in models)
+        and all(
+            allows_single_precision(model, centre, extent, None if reaches is None else reaches[index])
+            for index, model in enumerate(models)
+        )
     )
     dtype = np.dtype(np.float32 if single else np.float64)
     groups: list[Group] = []
@@ -280,7 +314,9 @@ def stack_models(
             Group(family, members, slice(start, first), features, np.concatenate(thetas).astype(dtype))
         )
     in_order = tuple(rows[index] for index in range(len(models)))
-    return Stack(centre, dtype, tuple(groups), in_order, tuple(centred), tuple(models))
+    return Stack(
+        centre, dtype, tuple(groups), in_order, tuple(centred), tuple(models), is_rough=reaches is not None
+    )
 
 
 def blank_stack(family: Family, n_components: int, centre: Array, references: Array | None = None) -> Stack:

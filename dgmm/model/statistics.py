@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,6 +58,17 @@ class Statistics:
             factor * self.scatter,
             self.references,
             factor * self.log_likelihood,
+        )
+
+    @classmethod
+    def concatenated(cls, models: Sequence[Statistics]) -> Statistics:
+        """Give the statistics of the components of several models, one model after the other."""
+        return cls(
+            np.concatenate([each.counts for each in models]),
+            np.concatenate([each.sums for each in models]),
+            np.concatenate([each.scatter for each in models]),
+            np.concatenate([each.references for each in models]),
+            sum(each.log_likelihood for each in models),
         )
 
     def of(self, components: NDArray[np.bool_]) -> Statistics:

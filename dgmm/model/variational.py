@@ -19,7 +19,6 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from dgmm.model.concentration import CONCENTRATIONS, Concentration
-from dgmm.model.em import LARGEST_VARIANCE_ERROR
 from dgmm.model.families import FAMILIES, Array, DegenerateCovarianceError, Deviations, Family, unpack
 from dgmm.model.parameters import LOG_2_PI, Parameters
 from dgmm.model.stack import LOG_OF_NOTHING
@@ -271,7 +270,7 @@ def update(
     return Posterior.of(prior, counts, update_means(statistics, centre), covariances)
 
 
-def cancels(statistics: Statistics, updated: Posterior, total_scatter: Array, dtype: np.dtype) -> bool:
+def cancels(statistics: Statistics, updated: Posterior, total_scatter: Array, largest_ratio: float) -> bool:
     """Tell whether posterior variances are too small beside the sums that they were made from.
 
     Parameters
@@ -281,8 +280,8 @@ def cancels(statistics: Statistics, updated: Posterior, total_scatter: Array, dt
         What `update` made of them.
     total_scatter : ndarray of shape (D, D)
         As for `update`.
-    dtype : numpy.dtype
-        In which the sums were made.
+    largest_ratio : float
+        Of squares to variance: see `dgmm.model.stack.Stack.largest_ratio`.
     """
     n_features, known = updated.n_features, updated.degrees_of_freedom
     variances = np.diagonal(updated.covariance_matrices, axis1=1, axis2=2)
@@ -294,8 +293,7 @@ def cancels(statistics: Statistics, updated: Posterior, total_scatter: Array, dt
         squares = total / (updated.n_components * known)
     else:
         squares = statistics.scatter[:, :n_features] / known[:, None]
-    error = np.finfo(dtype).eps * squares
-    return bool((error > LARGEST_VARIANCE_ERROR[np.dtype(dtype)] * variances).any())
+    return bool((squares > largest_ratio * variances).any())
 
 
 def update_unless_cancelled(
@@ -305,14 +303,14 @@ def update_unless_cancelled(
     total_scatter: Array,
     reg_covar: float,
     *,
-    dtype: np.dtype,
+    largest_ratio: float,
 ) -> Posterior | None:
     """M-step as `update`, or None where the sums leave no covariance, or only rounding errors of it."""
     try:
         updated = update(statistics, prior, centre, total_scatter, reg_covar)
     except DegenerateCovarianceError:
         return None
-    return None if cancels(statistics, updated, total_scatter, dtype) else updated
+    return None if cancels(statistics, updated, total_scatter, largest_ratio) else updated
 
 
 def expected_log_joint(

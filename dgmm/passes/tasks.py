@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+import dask
 from dask.base import compute, get_scheduler
 from dask.callbacks import Callback
 from dask.delayed import delayed
@@ -34,6 +35,7 @@ def run_tasks(
     function : callable
         Takes an item and what they share. Picklable.
     items : sequence
+        They are begun in this order: the longest first leave no thread waiting for the last.
     shared : object
         Sent once to each worker: rows, as a rule.
     purpose : str
@@ -47,14 +49,21 @@ def run_tasks(
     name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
     started = time.perf_counter()
     emit(TasksStarted(purpose, len(items)))
-    common = delayed(shared, name=f"shared-{name}", traverse=False)
+    get = get_scheduler()
+    client = client_of(get)
+    on_cluster = client is not None
+    common: Any = delayed(shared, name=f"shared-{name}", traverse=False) if on_cluster else None
     calls = []
     for index, item in enumerate(items):
-        call: Any = delayed(partial(function, item), name=f"task-{name}-{index}", traverse=False)
-        calls.append(call(common, dask_key_name=f"{name}-{index}"))
+        # In order: a cluster goes by priority; a local scheduler, of tasks that need nothing, by name from
+        # the last. There `shared` is no task that all need: they would begin in any order after it.
+        place = len(items) - index
+        task = partial(function, item) if on_cluster else partial(function, item, shared)
+        call: Any = delayed(task, name=f"task-{name}-{index}", traverse=False)
+        with dask.annotate(priority=place):  # pyright: ignore[reportPrivateImportUsage]
+            arguments = (common,) if on_cluster else ()
+            calls.append(call(*arguments, dask_key_name=f"{name}-{place:06d}"))
     keys, to = {call.key for call in calls}, listeners()
-    get = get_scheduler(collections=calls)
-    client = client_of(get)
     with single_threaded_blas():
         if client is None:
 

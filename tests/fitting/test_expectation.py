@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 
 from dgmm.data import open_dataset
-from dgmm.fitting.expectation import Data
+from dgmm.fitting.expectation import Data, Evaluation
+from dgmm.fitting.objective import Likelihood
+from dgmm.model.families import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 from tests.model import naive
@@ -40,3 +42,35 @@ def test_one_step_from_a_broad_start_is_exact_however_far_clusters_are_apart(
         assert evaluation.parameters is model
         direct = naive.split(naive.exact_log_joint(model, rows))[0].mean()
         np.testing.assert_allclose(evaluation.lower_bound, float(direct), rtol=1e-12)
+
+
+def test_one_degenerate_model_leaves_the_others_theirs():
+    generator = np.random.default_rng(0)
+    rows = np.concatenate([generator.normal(size=(200, 2)), np.full((1, 2), 50.0)])
+    data = data_of(rows)
+    means = np.array([[0.0, 0.0], [50.0, 50.0]])
+    lonely = Parameters.from_covariances("full", np.full(2, 0.5), means, np.stack([np.eye(2)] * 2))
+    good = naive.random_parameters(generator, "diag", 2, 2)
+    first, failed, last = data.climb_each([good, lonely, good], Likelihood(0.0))
+    assert isinstance(failed, DegenerateCovarianceError)
+    (expected,) = data.expectation_maximization([good], 0.0)
+    for found in (first, last):
+        assert isinstance(found, Evaluation)
+        assert found.lower_bound == pytest.approx(expected.lower_bound, rel=1e-13)
+        np.testing.assert_allclose(found.updated.covariances, expected.updated.covariances, rtol=1e-10)
+
+
+def test_models_whose_sums_cancel_are_taken_again_alone():
+    generator = np.random.default_rng(0)
+    rows = np.concatenate([generator.normal(size=(200, 1)), 1e8 + generator.normal(size=(200, 1))])
+    data = data_of(rows)
+    wide, weights = np.full((2, 1, 1), 1e12), np.full(2, 0.5)
+    far = Parameters.from_covariances("full", weights, np.array([[0.0], [1e8]]), wide)
+    single = Parameters.from_covariances(
+        "full", np.ones(1), rows.mean(axis=0)[None], np.full((1, 1, 1), 2e15)
+    )
+    found = data.climb_each([single, far], Likelihood(0.0))
+    (expected,) = data.expectation_maximization([far], 0.0)
+    assert isinstance(found[1], Evaluation)
+    np.testing.assert_allclose(found[1].updated.covariances, expected.updated.covariances, rtol=1e-9)
+    assert found[1].updated.covariances.max() < 2.0

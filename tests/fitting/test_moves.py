@@ -6,14 +6,13 @@ import pytest
 from dgmm.fitting.in_memory import InMemory, climb
 from dgmm.fitting.moves import (
     apply,
-    best_splits,
     merge,
     merge_costs,
     moved,
     reseeded,
-    shares,
     split,
 )
+from dgmm.fitting.splits import best_splits, shares
 from dgmm.fitting.survey import Sample
 from dgmm.model.parameters import Parameters
 from tests.model import naive
@@ -63,15 +62,21 @@ def test_merge_costs_bound_the_loss(covariance_type):
             assert loss <= costs[first, second] + 0.02  # the sampling error of 20,000 rows
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_a_split_gains_what_it_says(covariance_type, weighted):
-    generator = np.random.default_rng(2)
-    truth = naive.random_parameters(generator, covariance_type, 5, 2)
+def climbed(covariance_type, *, seed, n_clusters, n_components, weighted):
+    """Rows of a mixture, and one of fewer components that has climbed on them."""
+    generator = np.random.default_rng(seed)
+    truth = naive.random_parameters(generator, covariance_type, n_clusters, 2)
     rows = naive.random_rows(generator, truth, 4000)
     weights = generator.gamma(2.0, size=len(rows)) if weighted else None
     data = InMemory.of(rows, weights)
-    fitted = climb(data, naive.random_parameters(generator, covariance_type, 3, 2), 1e-6, 20)
+    start = naive.random_parameters(generator, covariance_type, n_components, 2)
+    return data, climb(data, start, 1e-6, 20)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_split_gains_what_it_says(covariance_type, weighted):
+    data, fitted = climbed(covariance_type, seed=2, n_clusters=5, n_components=3, weighted=weighted)
     moves = best_splits(data, fitted.parameters, 1e-6)
     assert [move.gain for move in moves] == sorted((move.gain for move in moves), reverse=True)
     assert moves[0].gain > 1e-3
@@ -86,12 +91,7 @@ def test_a_split_gains_what_it_says(covariance_type, weighted):
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_move_gains_what_it_says_at_least(covariance_type, weighted):
-    generator = np.random.default_rng(5)
-    truth = naive.random_parameters(generator, covariance_type, 6, 2)
-    rows = naive.random_rows(generator, truth, 4000)
-    weights = generator.gamma(2.0, size=len(rows)) if weighted else None
-    data = InMemory.of(rows, weights)
-    fitted = climb(data, naive.random_parameters(generator, covariance_type, 5, 2), 1e-6, 20)
+    data, fitted = climbed(covariance_type, seed=5, n_clusters=6, n_components=5, weighted=weighted)
     share = shares(data, fitted.parameters)
     for candidate in best_splits(data, fitted.parameters, 1e-6, 2):
         first, second = [k for k in range(5) if k != candidate.component][:2]

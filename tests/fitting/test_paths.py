@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from dgmm.fitting.in_memory import InMemory, climb
-from dgmm.fitting.paths import PathSettings, find_starts, single, walk
+from dgmm.fitting.in_memory import Climb, InMemory, climb
+from dgmm.fitting.paths import Path, PathSettings, find_starts, walk
+from dgmm.fitting.search import Rows
 from dgmm.fitting.survey import Sample
-from dgmm.model.statistics import Moments
+from dgmm.model.parameters import Parameters
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
 
@@ -32,15 +33,6 @@ def clusters(n_rows, n_clusters=5, seed=0):
 def settings_of(covariance_type, n_components, **own):
     given: Any = {"init_params": "search", "n_init": 1, "reg_covar": 1e-6, "seed": 0} | own
     return PathSettings(covariance_type, tuple(n_components), **given)
-
-
-@pytest.mark.parametrize("covariance_type", FAMILIES)
-def test_one_component_is_the_moments(covariance_type):
-    rows = clusters(500)
-    found = single(covariance_type, Moments.of(rows), 1e-6)
-    expected = GaussianMixture(1, covariance_type=covariance_type).fit(rows)
-    np.testing.assert_allclose(found.means, expected.means_)
-    np.testing.assert_allclose(found.covariances, expected.covariances_)
 
 
 @pytest.mark.parametrize("covariance_type", FAMILIES)
@@ -79,3 +71,31 @@ def test_the_whole_sample_polishes(monkeypatch):
     for start in found.values():
         more = climb(data, start, 1e-6, 1).log_likelihood - climb(data, start, 1e-6, 0).log_likelihood
         assert 0.0 <= more < 1e-3
+
+
+def test_components_of_hardly_any_rows_give_way():
+    """However much likelier: three rows on a line have any density. With no other mixture they stay."""
+    rows = clusters(400)
+    path = Path(1e-6, Rows(rows, None), InMemory.of(rows), {}, set())
+
+    def mixture(smallest, log_likelihood):
+        weights = np.array([smallest, 1.0 - smallest])
+        wide = np.stack([np.cov(rows.T)] * 2)
+        parameters = Parameters.from_covariances("full", weights, rows[:2], wide)
+        return Climb(parameters, log_likelihood, 1)
+
+    spurious, sound = mixture(3 / 400, 5.0), mixture(0.3, -2.0)
+    path.keep(spurious)
+    assert path.best[2] == [spurious]
+    path.keep(sound)
+    assert path.best[2] == [sound]
+    path.keep(spurious)
+    assert path.best[2] == [sound]
+
+
+def test_starts_do_not_depend_on_where_the_rows_lie():
+    rows = clusters(2000)
+    (own,) = find_starts([settings_of("full", [5])], sample_of(rows), 1e-6).values()
+    (far,) = find_starts([settings_of("full", [5])], sample_of(rows + 1e7), 1e-6).values()
+    expected = climb(InMemory.of(rows), own, 1e-6, 0).log_likelihood
+    assert climb(InMemory.of(rows + 1e7), far, 1e-6, 0).log_likelihood == pytest.approx(expected, abs=1e-3)

@@ -52,6 +52,16 @@ def test_it_does_not_depend_on_the_units_of_features():
     )
 
 
+def test_it_does_not_depend_on_where_the_rows_lie():
+    """Rows are taken as float32, but about their mean: 1e7 away they would be integers otherwise."""
+    generator = np.random.default_rng(1)
+    rows = naive.random_rows(generator, naive.random_parameters(generator, "full", 4, 2, spread=4.0), 2000)
+    own, other = found(rows, "full", 4)[0], found(rows + 1e7, "full", 4)[0]
+    assert log_likelihood(other, rows + 1e7) == pytest.approx(log_likelihood(own, rows), abs=1e-3)
+    order, of_other = np.argsort(own.means[:, 0]), np.argsort(other.means[:, 0])
+    np.testing.assert_allclose(other.means[of_other] - 1e7, own.means[order], atol=0.05)
+
+
 def test_the_same_seed_gives_the_same_bits_on_any_scheduler():
     rows = naive.random_rows(
         np.random.default_rng(2), naive.random_parameters(np.random.default_rng(2), "diag", 3, 2), 1500

@@ -106,6 +106,29 @@ def test_stacked_models_equal_each_alone(weighted, narrow):
         )
 
 
+@pytest.mark.parametrize("narrow", [False, True])
+def test_models_with_row_weights_of_their_own_equal_each_alone(narrow):
+    generator = np.random.default_rng(5)
+    models = [naive.random_parameters(generator, family, 3, 2) for family in ("full", "diag", "full")]
+    rows = naive.random_rows(generator, models[0], 1500)
+    weights = generator.gamma(1.0, size=(3, len(rows)))
+    points = [model.means for model in models] if narrow else None
+    ready = stack_models(models, np.zeros(2), np.abs(rows).max(axis=0), np.float64, references=points)
+    for found, model, own in zip(kernels.expect(ready, [(rows, weights)]), models, weights, strict=True):
+        alone = stack_models(
+            [model],
+            np.zeros(2),
+            np.abs(rows).max(axis=0),
+            np.float64,
+            references=[model.means] if narrow else None,
+        )
+        (expected,) = kernels.expect(alone, [(rows, own)])
+        np.testing.assert_allclose(found.counts, expected.counts, rtol=1e-11)
+        np.testing.assert_allclose(found.sums, expected.sums, rtol=1e-10, atol=1e-9)
+        np.testing.assert_allclose(found.scatter, expected.scatter, rtol=1e-10, atol=1e-9)
+        assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-12)
+
+
 def test_tied_log_likelihood_of_the_fast_path_is_the_direct_one():
     generator = np.random.default_rng(4)
     parameters = naive.random_parameters(generator, "tied", 3, 3)

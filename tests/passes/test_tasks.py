@@ -50,3 +50,16 @@ def test_errors_come_through():
 
 def test_no_items():
     assert run_tasks(operator.add, [], ROWS, "nothing") == []
+
+
+def begun(item: int, order: list) -> int:
+    order.append(item)
+    return item
+
+
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+def test_tasks_begin_in_the_order_of_the_items(scheduler):
+    order: list = []
+    with dask.config.set(scheduler=scheduler, num_workers=1):
+        run_tasks(begun, range(12), order, "in order")
+    assert order == [*range(12)]
