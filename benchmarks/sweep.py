@@ -63,7 +63,9 @@ def main() -> None:
         "--keep", action="store_true", help="keep models that cannot win any more (prune=False)"
     )
     parser.add_argument("--tol", type=float)
-    parser.add_argument("--subset", nargs="*", default=["15:full", "20:tied", "5:diag", "10:spherical"])
+    parser.add_argument(
+        "--subset", nargs="*", default=["15:full", "20:tied", "5:diag", "10:spherical", "8:full", "16:diag"]
+    )
     parser.add_argument("--separate", nargs="*", default=[], help="models that are fitted one by one too")
     options = parser.parse_args()
     rows = rows_of(synthetic_mixture(options.true, options.features), options.rows, 1)
