@@ -6,11 +6,12 @@ parameters. It is measured where a pass gave both, and taken off the sample's st
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from dask.system import CPU_COUNT
+from numpy.typing import NDArray
 
 from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.in_memory import expect_rows
@@ -18,6 +19,7 @@ from dgmm.fitting.objective import Objective
 from dgmm.fitting.survey import Sample
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
+from dgmm.model.extrapolation import FIRST_LENGTH, extrapolated, next_longest
 from dgmm.model.families import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
@@ -26,6 +28,10 @@ from dgmm.passes.blas import single_threaded_blas
 
 NEGLIGIBLE = 1e-12
 """Nats a row: an M-step that promises less ends the steps in memory, which have converged."""
+
+MOST_GROWTH = 5.0
+"""An extrapolation is good if the M-step after it promises no more than so many times what the one before it
+did: it stirs up what EM damps fast, and that is gone two steps later."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,66 +54,164 @@ class CorrectedSteps:
     def __call__(self, evaluation: Evaluation, n_steps: int) -> tuple[Parameters, int]:
         """Make at most ``n_steps`` M-steps from a pass, the first of them on the statistics of all rows.
 
-        They end early where the sample cannot tell: of a component with fewer rows than a covariance needs,
-        of a covariance that would not be positive definite, and where sums would cancel.
+        Where steps are slow, an extrapolation of two stands for as many as lead there. Steps end early where
+        the sample cannot tell: of a component with fewer rows than a covariance needs, of a covariance that
+        would not be positive definite, and where sums would cancel.
 
         Returns
         -------
         parameters : Parameters
         n_steps : int
-            M-steps made.
+            M-steps made, or stood for.
         """
-        parameters, made = evaluation.updated, 1
         if n_steps == 1:
-            return parameters, made
-        covariance_type = parameters.covariance_type
-        references = _references(evaluation.statistics, self.data.moments.mean, covariance_type)
+            return evaluation.updated, 1
         with single_threaded_blas(), ThreadPoolExecutor(CPU_COUNT) as threads:
-            ready = self._stack(evaluation.parameters, references)
-            n_centred = len(ready.centred)
-            sample = self._expect(ready, threads)
-            known = self.objective.known(sample.counts, self._smallest_count)
-            calibrate = None
-            if known is not None:
-                calibrate = Calibration.measured(
-                    sample.of(known),
-                    evaluation.statistics.of(known),
-                    covariance_type,
-                    self.objective.reg_covar,
-                )
-            while made < n_steps and known is not None and calibrate is not None:
-                ready = self._stack(parameters, references)
-                if len(ready.centred) > n_centred:
-                    break  # its sums would be about other points than the calibration
-                sample = self._expect(ready, threads).of(known)
-                if not (sample.counts >= self._smallest_count).all():
-                    break
-                statistics = evaluation.statistics.replaced(known, calibrate(sample))
-                updated = self.objective.update_unless_cancelled(
-                    statistics, covariance_type, self.data.moments, ready.largest_ratio
-                )
-                if updated is None:
-                    break
-                moved = em.promised_gain(parameters, updated)  # of posteriors no bound, but zero at rest too
-                parameters, made = updated, made + 1
-                if abs(moved) < NEGLIGIBLE:
-                    break
-        return parameters, made
+            surroundings = Surroundings.measured(self, evaluation, threads)
+            return (evaluation.updated, 1) if surroundings is None else surroundings.climb(n_steps)
 
     @property
-    def _smallest_count(self) -> float:
+    def smallest_count(self) -> float:
         """Weight of the sample's rows that a component's covariance needs at the least."""
         weights, n_features = self.sample.weights, self.sample.values.shape[1]
         return (n_features + 1) * (1.0 if weights is None else float(weights.mean()))
 
-    def _stack(self, parameters: Parameters, references: Array) -> Stack:
+    def stack(self, parameters: Parameters, references: Array) -> Stack:
+        """Make a model ready for evaluation, with sums about these points: see `stack_models`."""
         moments, dtype = self.data.moments, self.sample.values.dtype
         about = None if np.isnan(references).all() else [references]  # float32 rows: only without such points
         return stack_models([parameters], moments.mean, moments.extent, dtype, references=about)
 
-    def _expect(self, ready: Stack, threads: ThreadPoolExecutor) -> Statistics:
-        """Give the sample's statistics."""
-        return expect_rows(ready, self.sample.values, self.sample.weights, threads)[0]
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """An E-step and the M-step after it.
+
+    Attributes
+    ----------
+    statistics : Statistics
+        Of the components that the sample knows, as all rows would have them.
+    updated : Parameters
+    promised : float
+        See `dgmm.model.em.promised_gain`; of posteriors no bound, but zero at rest too.
+    """
+
+    statistics: Statistics
+    updated: Parameters
+    promised: float
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What is known near the parameters of a pass.
+
+    Attributes
+    ----------
+    steps : CorrectedSteps
+    evaluation : Evaluation
+        What the pass said.
+    references : ndarray of shape (K, D)
+        The points that sums are about, in the data's own coordinates; NaN for the centre.
+    n_centred : int
+        Components on the centred path.
+    known : ndarray of shape (K,), bool
+        Components that the sample knows; the others keep what the pass said.
+    calibrate : Calibration
+        From the sample's statistics of these to those of all rows.
+    threads : Executor
+    """
+
+    steps: CorrectedSteps
+    evaluation: Evaluation
+    references: Array
+    n_centred: int
+    known: NDArray[np.bool_]
+    calibrate: Calibration
+    threads: Executor
+
+    @classmethod
+    def measured(
+        cls, steps: CorrectedSteps, evaluation: Evaluation, threads: Executor
+    ) -> Surroundings | None:
+        """Measure how the sample and all rows differ; None where the sample knows too little."""
+        parameters, objective = evaluation.parameters, steps.objective
+        references = _references(evaluation.statistics, steps.data.moments.mean, parameters.covariance_type)
+        ready = steps.stack(parameters, references)
+        (sample,) = expect_rows(ready, steps.sample.values, steps.sample.weights, threads)
+        known = objective.known(sample.counts, steps.smallest_count)
+        if known is None:
+            return None
+        all_rows = evaluation.statistics.of(known)
+        calibrate = Calibration.measured(
+            sample.of(known), all_rows, parameters.covariance_type, objective.reg_covar
+        )
+        if calibrate is None:
+            return None
+        return cls(steps, evaluation, references, len(ready.centred), known, calibrate, threads)
+
+    def climb(self, n_steps: int) -> tuple[Parameters, int]:
+        """Make steps: see `CorrectedSteps`."""
+        parameters, made, longest = self.evaluation.updated, 1, FIRST_LENGTH
+        path = [self.evaluation.statistics.of(self.known)]
+        while made < n_steps and (step := self._step(parameters)) is not None:
+            parameters, made, path = step.updated, made + 1, [*path, step.statistics]
+            if step.promised < NEGLIGIBLE:
+                break
+            if len(path) < 3:
+                continue
+            # From the first of the path, with the step that follows.
+            far = self._extrapolated(path, min(longest, 0.5 * (n_steps - made + 1)))
+            path = path[2:]
+            if far is None:
+                continue
+            statistics, start, length = far
+            landed = self._step(start)
+            is_good = landed is not None and landed.promised <= MOST_GROWTH * step.promised
+            longest = next_longest(longest, length, is_good=is_good)
+            if landed is None or not is_good:
+                continue
+            parameters, made, path = (
+                landed.updated,
+                made + int(2.0 * length) - 1,
+                [statistics, landed.statistics],
+            )
+            if landed.promised < NEGLIGIBLE:
+                break
+        return parameters, made
+
+    def _step(self, parameters: Parameters) -> _Step | None:
+        """Make an E-step and an M-step; None where the sample cannot tell."""
+        steps = self.steps
+        ready = steps.stack(parameters, self.references)
+        if len(ready.centred) > self.n_centred:
+            return None  # its sums would be about other points than the calibration
+        (sample,) = expect_rows(ready, steps.sample.values, steps.sample.weights, self.threads)
+        if not (sample.counts[self.known] >= steps.smallest_count).all():
+            return None
+        statistics = self.calibrate(sample.of(self.known))
+        updated = self._updated(statistics, ready.largest_ratio)
+        if updated is None:
+            return None
+        return _Step(statistics, updated, abs(em.promised_gain(parameters, updated)))
+
+    def _extrapolated(
+        self, path: list[Statistics], longest: float
+    ) -> tuple[Statistics, Parameters, float] | None:
+        """Extrapolate: see `extrapolated`; with the parameters that an M-step makes of it."""
+        moments, floor = self.steps.data.moments, self.steps.objective.reg_covar
+        covariance_type = self.evaluation.parameters.covariance_type
+        found = extrapolated(path, covariance_type, floor, moments.scatter, longest)
+        if found is None:
+            return None
+        statistics, length = found
+        parameters = self._updated(statistics, np.inf)
+        return None if parameters is None else (statistics, parameters, length)
+
+    def _updated(self, statistics: Statistics, largest_ratio: float) -> Parameters | None:
+        """Make an M-step; None where the sums leave no covariance, or only rounding errors of it."""
+        all_of = self.evaluation.statistics.replaced(self.known, statistics)
+        covariance_type, moments = self.evaluation.parameters.covariance_type, self.steps.data.moments
+        return self.steps.objective.update_unless_cancelled(all_of, covariance_type, moments, largest_ratio)
 
 
 def _references(statistics: Statistics, centre: Array, covariance_type: str) -> Array:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from functools import reduce
-from itertools import starmap
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +14,9 @@ from numpy.typing import NDArray
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.expectation import NOT_MEASURED, AllStatistics, Data, Evaluation
 from dgmm.fitting.objective import Likelihood, Objective
+from dgmm.model.extrapolation import FIRST_LENGTH, extrapolated, next_longest
 from dgmm.model.families import Array
-from dgmm.model.kernels import Workspace, blocks_of, expect
+from dgmm.model.kernels import Workspace, blocks_of, expect, feature_table
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
@@ -27,28 +26,29 @@ SLICE_ROWS = 2**14
 """Rows that a thread takes at once: fixed, so that the sums have the same bits on any number of threads."""
 
 
+LARGEST_TABLE_BYTES = 2**25
+"""Features of more bytes are found again in each E-step: to read them from memory takes as long."""
+
 NEAR = 4.0
 """Standard deviations from a component's mean within which densities are to be right: elsewhere they are so
 small that float32 products serve, whatever their error."""
 
 
 def expect_rows(
-    ready: Stack, rows: NDArray[np.floating], weights: Array | None, threads: Executor | None
+    ready: Stack, rows: NDArray[np.floating], weights: Array | None, threads: Executor
 ) -> tuple[Statistics, ...]:
-    """E-step on rows in memory, on the threads given or on this one.
+    """E-step on rows in memory, on threads.
 
     Parameters
     ----------
     ready : Stack
     rows : ndarray of shape (n_rows, n_features)
     weights : ndarray of shape (n_rows,), or (n_models, n_rows) with those of each model, or None
-    threads : Executor or None
+    threads : Executor
     """
-    starts = range(0, max(len(rows), 1), SLICE_ROWS)
-    slices = [slice(start, start + SLICE_ROWS) for start in starts]
-    parts = [(ready, [(rows[part], None if weights is None else weights[..., part])]) for part in slices]
-    sums: Any = starmap(expect, parts) if threads is None else threads.map(expect, *zip(*parts, strict=True))
-    return reduce(add, map(AllStatistics, sums)).models
+    slices = [slice(start, start + SLICE_ROWS) for start in range(0, max(len(rows), 1), SLICE_ROWS)]
+    parts = [[(rows[part], None if weights is None else weights[..., part])] for part in slices]
+    return reduce(add, map(AllStatistics, threads.map(partial(expect, ready), parts))).models
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +64,12 @@ class InMemory(Data):
     moments : Moments
     threads : Executor or None
         That share the work of an E-step.
+    tables : dict
+        Features of the rows, as they were asked for.
     """
 
     threads: Executor | None = None
+    tables: dict[tuple[int, bool, np.dtype], NDArray[np.floating]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -109,8 +112,8 @@ class InMemory(Data):
         ready = self.stack([parameters])
         workspace = Workspace(ready)
         result = np.empty((parameters.n_components, len(self.rows)), ready.dtype)
-        for block in blocks_of(ready, [(self.rows, None)]):
-            log_joint = workspace.log_joint(block.rows, workspace.features(block.rows))
+        for block in blocks_of(ready, [(self.rows, None)], self._features(ready)):
+            log_joint = workspace.log_joint(block.rows, workspace.features(block))
             workspace.normalize(log_joint)
             result[:, block.start : block.start + len(block.rows)] = log_joint
         return result
@@ -119,7 +122,22 @@ class InMemory(Data):
         self, models: Sequence[Parameters], references: Sequence[Array] | None
     ) -> tuple[tuple[Statistics, ...], Stack, Effort]:
         ready = self.stack(models, references)
-        return expect_rows(ready, self.rows, self.row_weights, self.threads), ready, NOT_MEASURED
+        return self.expect(ready, self.row_weights), ready, NOT_MEASURED
+
+    def expect(self, ready: Stack, weights: Array | None) -> tuple[Statistics, ...]:
+        """E-step with these weights of the rows, (n_rows,) or (n_models, n_rows), or None."""
+        if self.threads is not None:
+            return expect_rows(ready, self.rows, weights, self.threads)
+        return expect(ready, [(self.rows, weights)], self._features(ready))
+
+    def _features(self, ready: Stack) -> NDArray[np.floating] | None:
+        """Give the features of the rows for `InMemory.stack`, found once; None where they are too large."""
+        if ready.n_table * len(self.rows) * ready.dtype.itemsize > LARGEST_TABLE_BYTES:
+            return None
+        kind = (ready.n_table, ready.has_norm, ready.dtype)
+        if kind not in self.tables:
+            self.tables[kind] = feature_table(ready, self.rows)
+        return self.tables[kind]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,13 +174,123 @@ def ascend(
 ) -> Climb:
     """Make steps of any objective, as `climb`; its ``log_likelihood`` is the objective's lower bound."""
     (evaluation,) = data.climb([parameters], objective)
-    for made in range(n_steps):
-        before = evaluation
-        (evaluation,) = data.climb([before.updated], objective)
-        if evaluation.lower_bound - before.lower_bound < tol:
-            better = max(before, evaluation, key=lambda each: each.lower_bound)
-            return Climb(better.parameters, better.lower_bound, made + 1)
-    return Climb(evaluation.parameters, evaluation.lower_bound, n_steps)
+    run = _Run.begun(evaluation, n_steps)
+    while not run.has_ended:
+        (found,) = data.climb_each([run.candidate], objective)
+        if isinstance(found, Exception) and not run.is_trial:
+            raise found
+        run = run.after(found, data, objective, tol)
+    return run.climb
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A climb on its way: steps, and extrapolations of two steps where these are slow.
+
+    An extrapolation stands for as many steps as lead there (see `dgmm.model.extrapolation`), and is taken
+    back where it does not climb.
+
+    Attributes
+    ----------
+    reached : Evaluation
+        The last that was not taken back.
+    n_steps, left : int
+        Steps made, or stood for, and those that may still be made.
+    gain : float
+        Of the last step, in nats a row.
+    path : tuple of Statistics
+        That the next extrapolation will be from.
+    longest : float
+        Its most length.
+    trial : tuple of (Statistics, Parameters, float), or None
+        An extrapolation that is to be evaluated next, and its length.
+    has_converged : bool
+    """
+
+    reached: Evaluation
+    n_steps: int
+    left: int
+    gain: float
+    path: tuple[Statistics, ...]
+    longest: float = FIRST_LENGTH
+    trial: tuple[Statistics, Parameters, float] | None = None
+    has_converged: bool = False
+
+    @classmethod
+    def begun(cls, evaluation: Evaluation, n_steps: int) -> _Run:
+        """Begin with what is known of a start."""
+        return cls(evaluation, 0, n_steps, np.inf, (evaluation.statistics,))
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether an extrapolation is to be evaluated next."""
+        return self.trial is not None
+
+    @property
+    def candidate(self) -> Parameters:
+        """What is to be evaluated next."""
+        return self.reached.updated if self.trial is None else self.trial[1]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has converged, or made all its steps."""
+        return self.has_converged or (self.left <= 0 and not self.is_trial)
+
+    @property
+    def climb(self) -> Climb:
+        """Where it has come to."""
+        return Climb(self.reached.parameters, self.reached.lower_bound, self.n_steps)
+
+    @property
+    def promise(self) -> float:
+        """What it reaches if all steps that are left gain as much as the last, nats a row."""
+        return self.reached.lower_bound + self.left * self.gain
+
+    def after(self, found: Evaluation | Exception, data: InMemory, objective: Objective, tol: float) -> _Run:
+        """Take in what is known of the candidate; a step that failed is for the caller."""
+        if self.trial is not None:
+            return self._after_trial(found, self.trial)
+        assert isinstance(found, Evaluation)
+        gain = found.lower_bound - self.reached.lower_bound
+        if gain < tol:
+            better = max(self.reached, found, key=lambda each: each.lower_bound)
+            return replace(self._stepped(better, 1), gain=gain, has_converged=True)
+        run = replace(self._stepped(found, 1), gain=gain, path=(*self.path, found.statistics))
+        if len(run.path) < 3:
+            return run
+        # From the first of the path, two steps ago; one step follows.
+        longest = min(run.longest, 0.5 * (run.left + 1))
+        trial = _extrapolated(run.path, found.parameters.covariance_type, data, objective, longest)
+        return replace(run, path=run.path[2:], trial=trial)
+
+    def _after_trial(
+        self, found: Evaluation | Exception, trial: tuple[Statistics, Parameters, float]
+    ) -> _Run:
+        far, _, length = trial
+        is_good = isinstance(found, Evaluation) and found.lower_bound >= self.reached.lower_bound
+        run = replace(self, trial=None, longest=next_longest(self.longest, length, is_good=is_good))
+        if not isinstance(found, Evaluation) or not is_good:
+            return run
+        return replace(run._stepped(found, int(2.0 * length) - 1), path=(far, found.statistics))
+
+    def _stepped(self, reached: Evaluation, n_steps: int) -> _Run:
+        return replace(self, reached=reached, n_steps=self.n_steps + n_steps, left=self.left - n_steps)
+
+
+def _extrapolated(
+    path: Sequence[Statistics], covariance_type: str, data: InMemory, objective: Objective, longest: float
+) -> tuple[Statistics, Parameters, float] | None:
+    """Extrapolate: see `extrapolated`; with the parameters that an M-step makes of it."""
+    first, *others = path
+    if any(not np.array_equal(first.references, each.references) for each in others):
+        return None
+    moments = data.moments
+    found = extrapolated(path, covariance_type, objective.reg_covar, moments.scatter, longest)
+    if found is None:
+        return None
+    far, length = found
+    start = objective.update_unless_cancelled(far, covariance_type, moments, np.inf)
+    return None if start is None else (far, start, length)
 
 
 def contest(
@@ -190,27 +318,19 @@ def contest(
         A climb ends where a step gains less, nats a row.
     n_wanted : int
     """
-    objective, ended = Likelihood(reg_covar), []
+    objective = Likelihood(reg_covar)
     begun = data.climb_each(starts, objective) if starts else []
-    running = [each for each in begun if isinstance(each, Evaluation)]
-    for left in reversed(range(n_steps)):
-        if not running:
-            break
-        after = data.climb_each([each.updated for each in running], objective)
-        pairs = [
-            (before, each)
-            for before, each in zip(running, after, strict=True)
-            if isinstance(each, Evaluation)
+    running = [_Run.begun(each, n_steps) for each in begun if isinstance(each, Evaluation)]
+    ended: list[_Run] = []
+    while running:
+        evaluated = data.climb_each([run.candidate for run in running], objective)
+        after = [
+            run.after(found, data, objective, tol)
+            for run, found in zip(running, evaluated, strict=True)
+            if run.is_trial or isinstance(found, Evaluation)
         ]
-        promises: list[tuple[float, Evaluation]] = []
-        for before, each in pairs:
-            gain = each.lower_bound - before.lower_bound
-            if gain < tol or left == 0:
-                better = max(before, each, key=lambda one: one.lower_bound)
-                ended.append(Climb(better.parameters, better.lower_bound, n_steps - left))
-            else:
-                promises.append((each.lower_bound + left * gain, each))
-        reached = sorted([each.lower_bound for _, each in pairs] + [each.log_likelihood for each in ended])
+        reached = sorted(run.reached.lower_bound for run in [*ended, *after])
+        ended += [run for run in after if run.has_ended]
         bar = reached[-n_wanted] if len(reached) >= n_wanted else -np.inf
-        running = [each for promise, each in promises if promise >= bar]
-    return ended
+        running = [run for run in after if not run.has_ended and run.promise >= bar]
+    return [run.climb for run in ended]

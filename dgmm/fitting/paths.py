@@ -15,13 +15,14 @@ from functools import partial
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.fitting.growth import STEPS, TOLERANCE, Grower, single
-from dgmm.fitting.in_memory import Climb, InMemory, climb, contest
+from dgmm.fitting.in_memory import Climb, InMemory, contest
 from dgmm.fitting.moves import FEW_STEPS, merge, merge_costs, split
-from dgmm.fitting.search import SAME, Rows, ShortRun, best_of, move
+from dgmm.fitting.search import SAME, Rows, Way, best_of, clusters, move
 from dgmm.fitting.splits import best_splits
-from dgmm.fitting.starts import Given, StartMethod, start
+from dgmm.fitting.starts import Given, StartMethod, from_labels, start
 from dgmm.fitting.survey import Sample
 from dgmm.model.families import FAMILIES, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -29,6 +30,9 @@ from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.tasks import run_tasks
 
 Starts = dict[tuple[str, int], Parameters]
+
+Clusterings = dict[int, list[NDArray[np.int16]]]
+"""For each number of components, the clusters of rows that were found in several ways."""
 
 SPLITS, MERGES = 2, 2
 """The best splits and merges that are tried, for each number of components."""
@@ -39,17 +43,35 @@ SOUND_ROWS = 2.0
 KEPT = 3
 """Mixtures of a number of components that the path goes on from."""
 
-N_CLUSTERINGS, SHORT_RUNS = 2, 4
-"""Starts by k-means as scikit-learn has them, and short runs, for each number of components."""
+WAYS: tuple[tuple[Way, bool], ...] = (
+    ("as they are", False),
+    ("as they are", False),
+    ("as they are", True),
+    ("unit variance", False),
+    ("unit variance", True),
+    ("uncorrelated", False),
+    ("uncorrelated", True),
+)
+"""How rows are clustered for each number of components, and whether roughly: see `clusters`."""
+
+FEWEST_CLUSTERS = 10
+"""Clusters found in each way: with fewer components rows are clustered again and again. It costs little, and
+with fewer components than the rows want there are many local optima."""
+
+N_STARTS = 2
+"""Starts of another kind, where one is asked for, for each number of components."""
 
 SURPLUS = 2.0
 """Times the most components, to which one mixture grows: after merges it is walked on from."""
 
-PATH_ROWS = 15_000
+PATH_ROWS = 15 * 2**10
 """Rows that a path is walked on: moves need few rows to be compared."""
 
+FINAL_ROWS = 2**16
+"""Rows that say which of the best starts of a model is the best: those of a path can mistake it."""
+
 POLISH_STEPS, POLISH_TOLERANCE = 20, 1e-5
-"""EM steps of the best start of each model on the whole sample, and the gain that ends them."""
+"""EM steps on these and then on the whole sample, and the gain that ends them."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +84,9 @@ class PathSettings:
     n_components : tuple of int
         Those that starts are wanted for.
     init_params : str
-        Starts of this kind compete with those of the path; ``search`` for the short runs of
-        `dgmm.fitting.search`.
+        Starts of this kind compete with those of the path; ``search`` for clusters found in all `WAYS`.
     n_init : int
-        How many of them, for each number of components; so many times `SHORT_RUNS` short runs.
+        How many of them, for each number of components; so many times all ways.
     reg_covar : float
     seed : int
     """
@@ -97,55 +118,87 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
     centre = sample.mean
     sample = sample.in_single_precision(centre)
     few = replace(sample, size=PATH_ROWS).drawn()
+    clusterings = _clusterings([path for path in paths if path.init_params == "search"], few)
     paths = sorted(paths, key=lambda path: [*FAMILIES].index(path.covariance_type))  # the longest first
-    walked = run_tasks(walk, paths, few, "paths of starts")
-    found = {
-        (path.covariance_type, n_components): parameters
+    walked = run_tasks(walk, paths, (few, clusterings), "paths of starts")
+    candidates = {
+        (path.covariance_type, n_components): found
         for path, each in zip(paths, walked, strict=True)
-        for n_components, parameters in each.items()
+        for n_components, found in each.items()
     }
     if len(few.values) < len(sample.values):
-        found = _polished(found, sample, reg_covar)
-    return {model: parameters.shifted(centre) for model, parameters in found.items()}
+        best = _polished(candidates, sample, reg_covar)
+    else:
+        best = {model: found[0] for model, found in candidates.items()}
+    return {model: parameters.shifted(centre) for model, parameters in best.items()}
 
 
-def _polished(found: Starts, sample: Sample, reg_covar: float) -> Starts:
+def _clusterings(paths: Sequence[PathSettings], sample: Sample) -> Clusterings:
+    """Cluster rows for all numbers of components: the same clusters serve all covariance types."""
+    numbers = sorted({number for path in paths for number in path.n_components if number > 1}, reverse=True)
+    if not numbers:
+        return {}
+    find = partial(cluster, n_init=paths[0].n_init, seed=paths[0].seed)
+    return dict(zip(numbers, run_tasks(find, numbers, sample, "clusters"), strict=True))
+
+
+def cluster(n_components: int, sample: Sample, *, n_init: int, seed: int) -> list[NDArray[np.int16]]:
+    """Cluster rows in all ways ``n_init`` times, or more: give the cluster of each row, (n_rows,)."""
+    data, random_state = InMemory.of(sample.values, sample.weights), np.random.RandomState(seed)
+    with single_threaded_blas():
+        return [
+            clusters(data, n_components, way, random_state.randint(2**31 - 1), is_rough=is_rough).astype(
+                np.int16
+            )
+            for _ in range(n_init * max(1, FEWEST_CLUSTERS // n_components))
+            for way, is_rough in WAYS
+        ]
+
+
+def _polished(
+    candidates: dict[tuple[str, int], list[Parameters]], sample: Sample, reg_covar: float
+) -> Starts:
     # The largest first, so that no thread has to wait for them alone.
-    order = sorted(found, key=lambda model: -found[model].n_parameters)
+    order = sorted(candidates, key=lambda model: -candidates[model][0].n_parameters)
     polishing = partial(polish, reg_covar=reg_covar)
-    polished = run_tasks(polishing, [found[model] for model in order], sample, "starts on the sample")
+    samples = replace(sample, size=FINAL_ROWS).drawn(), sample
+    polished = run_tasks(polishing, [candidates[model] for model in order], samples, "starts on the sample")
     return dict(zip(order, polished, strict=True))
 
 
-def polish(parameters: Parameters, sample: Sample, *, reg_covar: float) -> Parameters:
-    """Make EM steps on the whole sample."""
-    data = InMemory.of(sample.values, sample.weights)
-    try:
-        return climb(data, parameters, reg_covar, POLISH_STEPS, POLISH_TOLERANCE).parameters
-    except DegenerateCovarianceError:
-        return parameters
+def polish(candidates: Sequence[Parameters], samples: Sequence[Sample], *, reg_covar: float) -> Parameters:
+    """Make EM steps on larger and larger samples, the best alone from one to the next."""
+    for sample in samples:
+        data = InMemory.of(sample.values, sample.weights)
+        ended = contest(data, candidates, reg_covar, POLISH_STEPS, POLISH_TOLERANCE, n_wanted=1)
+        candidates = [each.parameters for each in best_of(ended, 1)] or candidates[:1]
+    return candidates[0]
 
 
-def walk(settings: PathSettings, sample: Sample) -> dict[int, Parameters]:
-    """Find the best start for each number of components: see the module.
+def walk(settings: PathSettings, shared: tuple[Sample, Clusterings]) -> dict[int, list[Parameters]]:
+    """Find the best few starts for each number of components: see the module.
 
     Parameters
     ----------
     settings : PathSettings
-    sample : Sample
+    shared : (Sample, dict)
+        Rows, and for each number of components how they are clustered.
 
     Returns
     -------
-    dict of int to Parameters
-        Lacks those numbers for which no start was found: components would have too few rows.
+    dict of int to list of Parameters
+        The best first. Lacks those numbers for which no start was found: components would have too few rows.
     """
+    sample, clusterings = shared
     rows = Rows(sample.values, sample.weights)
     path = Path(settings.reg_covar, rows, InMemory.of(rows.values, rows.weights), {}, set())
     wanted = settings.n_components
     with single_threaded_blas():
         path.compete([single(settings.covariance_type, path.data.moments, settings.reg_covar)])
         for n_components in wanted:
-            path.compete(_started(settings, sample, path.data, n_components))
+            path.compete(
+                _started(settings, sample, path.data, n_components, clusterings.get(n_components, ()))
+            )
         if settings.init_params == "search" and max(wanted) > 1:
             grow = Grower(settings.covariance_type, max(wanted), settings.reg_covar)
             with suppress(DegenerateCovarianceError):
@@ -154,7 +207,8 @@ def walk(settings: PathSettings, sample: Sample) -> dict[int, Parameters]:
         for n_components in wanted:
             path.move(n_components)
         path.walk(min(wanted), max(wanted))
-    return {number: path.best[number][0].parameters for number in wanted if number in path.best}
+    best = {number: path.best[number] for number in wanted if number in path.best}
+    return {number: [each.parameters for each in found] for number, found in best.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,18 +288,20 @@ def _merged(parameters: Parameters) -> Iterator[Parameters]:
 
 
 def _started(
-    settings: PathSettings, sample: Sample, data: InMemory, n_components: int
+    settings: PathSettings,
+    sample: Sample,
+    data: InMemory,
+    n_components: int,
+    clusterings: Sequence[NDArray[np.int16]],
 ) -> Iterator[Parameters]:
     """Start from clusters of the sample, or as is asked for."""
     method = StartMethod(settings.init_params, settings.covariance_type, n_components, settings.reg_covar)
+    if settings.init_params == "search":
+        for labels in clusterings:
+            with suppress(DegenerateCovarianceError):
+                yield from_labels(method, labels, data.rows, data.row_weights)
+        return
     random_state = np.random.RandomState(settings.seed)
-    is_search = settings.init_params == "search"
-    if is_search:
-        method = replace(method, init_params="kmeans")
-    for _ in range(N_CLUSTERINGS * settings.n_init):
+    for _ in range(N_STARTS * settings.n_init):
         with suppress(DegenerateCovarianceError):
             yield start(method, Given(), sample, data, random_state)
-    for number in range(SHORT_RUNS * settings.n_init if is_search else 0):
-        run = ShortRun(method, number, int(random_state.randint(2**31 - 1)), len(sample.values))
-        with suppress(DegenerateCovarianceError):
-            yield run.start(data)

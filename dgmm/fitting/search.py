@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from dgmm.model.families import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.tasks import run_tasks
 
-N_STARTS, SHORT_STEPS, SHORT_ROWS, SHORT_ROWS_OF_COMPONENT = 8, 15, 20_000, 300
+N_STARTS, SHORT_STEPS, SHORT_ROWS, SHORT_ROWS_OF_COMPONENT = 8, 15, 20 * 2**10, 300
 """Short runs: how many, their EM steps, and rows (or so many of each component, if that is more)."""
 
 SURPLUSES = (2.0, 3.0, 2.0, 3.0)
@@ -55,6 +55,9 @@ SAME = 1e-4
 
 HELD_OUT = 5
 """One row of so many is held out."""
+
+Way = Literal["as they are", "unit variance", "uncorrelated"]
+"""Coordinates of rows to cluster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,15 +187,10 @@ class ShortRun:
         DegenerateCovarianceError
             Where a covariance is not positive definite.
         """
-        coordinates = _coordinates(data, self.method.covariance_type, uncorrelated=self.way % 2 == 1)
-        clusters = KMeans(
-            self.method.n_components,
-            init="random" if self.way & 2 else "k-means++",
-            max_iter=2 if self.way & 2 else 300,
-            n_init=1,  # pyright: ignore[reportArgumentType]
-            random_state=self.seed,
-        )
-        labels = np.asarray(clusters.fit(coordinates, sample_weight=data.row_weights).labels_)
+        way: Way = ("unit variance", "uncorrelated")[self.way % 2]
+        if self.method.covariance_type == "spherical":  # the units of the data are its own
+            way = "as they are"
+        labels = clusters(data, self.method.n_components, way, self.seed, is_rough=bool(self.way & 2))
         return from_labels(self.method, labels, data.rows, data.row_weights)
 
 
@@ -234,17 +232,46 @@ def _run(run: ShortRun | GrownRun, rows: Rows) -> Climb | None:
     return run(rows)
 
 
-def _coordinates(data: InMemory, covariance_type: str, *, uncorrelated: bool) -> NDArray[np.floating]:
-    """Give rows in which clusters look round: in the units of the data for spherical, which are its own."""
+def clusters(
+    data: InMemory, n_components: int, way: Way, seed: int, *, is_rough: bool
+) -> NDArray[np.integer]:
+    """Cluster rows by k-means.
+
+    Parameters
+    ----------
+    data : InMemory
+    n_components : int
+    way : str
+        Coordinates in which clusters are to look round.
+    seed : int
+    is_rough : bool
+        From random rows with two iterations only; else from k-means++, to the end.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        The cluster of each row.
+    """
+    means = KMeans(
+        n_components,
+        init="random" if is_rough else "k-means++",
+        max_iter=2 if is_rough else 300,
+        n_init=1,  # pyright: ignore[reportArgumentType]
+        random_state=seed,
+    )
+    return np.asarray(means.fit(_coordinates(data, way), sample_weight=data.row_weights).labels_)
+
+
+def _coordinates(data: InMemory, way: Way) -> NDArray[np.floating]:
     moments = data.moments
     deviations = data.rows - moments.mean.astype(data.rows.dtype)
-    if covariance_type == "spherical":
+    if way == "as they are":
         return deviations
     covariance = moments.scatter / moments.weight
     scales = np.sqrt(np.diagonal(covariance))
     scales = np.where(scales > 0.0, scales, 1.0)
     scaled = deviations / scales.astype(data.rows.dtype)
-    if not uncorrelated:
+    if way == "unit variance":
         return scaled
     variances, axes = np.linalg.eigh(covariance / np.outer(scales, scales))
     return scaled @ (axes / np.sqrt(np.maximum(variances, 1e-6))).astype(data.rows.dtype)

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.fitting.in_memory import InMemory, climb, expect_rows
+from dgmm.fitting.in_memory import InMemory, climb
 from dgmm.model import em
 from dgmm.model.families import FAMILIES, Array, DegenerateCovarianceError, projected, unpack
 from dgmm.model.kernels import assign, complete_log_likelihood
@@ -207,7 +207,7 @@ class _Parts:
             ready = self.data.stack([models[part] for part in order])
         if not order:
             return [], ready, ()
-        return order, ready, expect_rows(ready, self.data.rows, self.weights[order], None)
+        return order, ready, self.data.expect(ready, self.weights[order])
 
 
 def _split_alone(

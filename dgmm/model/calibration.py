@@ -9,12 +9,12 @@ exact.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from dgmm.model.families import FAMILIES, Array, DegenerateCovarianceError, Deviations, pack
+from dgmm.model.families import Array, DegenerateCovarianceError
 from dgmm.model.statistics import Statistics
 
 
@@ -68,7 +68,7 @@ class Calibration:
         """
         if not ((sample.counts > 0.0) & (all_rows.counts > 0.0)).all():
             return None
-        means, sample_means = _means(all_rows), _means(sample)
+        means, sample_means = all_rows.means, sample.means
         maps = None
         if covariance_type == "tied":
             if sample.scatter.shape[1]:
@@ -76,8 +76,8 @@ class Calibration:
         else:
             try:
                 maps = _maps(
-                    _covariances(sample, covariance_type, floor),
-                    _covariances(all_rows, covariance_type, floor),
+                    sample.covariances(covariance_type, floor),
+                    all_rows.covariances(covariance_type, floor),
                     covariance_type,
                 )
             except DegenerateCovarianceError:
@@ -96,31 +96,13 @@ class Calibration:
         """
         counts = self.factors * sample.counts
         counts *= self.weight / counts.sum()
-        shifts = _means(sample) - self.sample_means
+        shifts = sample.means - self.sample_means
         if self.maps is None:
-            means = self.means + shifts
-            return replace(sample, counts=counts, sums=counts[:, None] * means)
+            return sample.with_moments(counts, self.means + shifts, None, self.covariance_type)
         means = self.means + np.einsum("kij,kj->ki", self.maps, shifts)
-        matrices = (
-            self.maps @ _covariances(sample, self.covariance_type, self.floor) @ self.maps.swapaxes(1, 2)
-        )
-        matrices -= self.floor * np.eye(means.shape[1])
-        squares = matrices + means[:, :, None] * means[:, None, :]
-        scatter = counts[:, None] * _packed(squares, self.covariance_type)
-        return replace(sample, counts=counts, sums=counts[:, None] * means, scatter=scatter)
-
-
-def _means(statistics: Statistics) -> Array:
-    return statistics.sums / statistics.counts[:, None]
-
-
-def _covariances(statistics: Statistics, covariance_type: str, floor: float) -> Array:
-    """Give covariances as matrices of shape (K, D, D), with the floor added."""
-    n_components, n_features = statistics.sums.shape
-    means, family = _means(statistics), FAMILIES[covariance_type]
-    nothing = np.zeros((n_features, n_features))  # the scatter of all rows, which tied alone uses
-    deviations = Deviations(statistics.counts, means, statistics.scatter, means, nothing)
-    return family.to_matrices(family.covariances(deviations, floor), n_components, n_features)
+        covariances = sample.covariances(self.covariance_type, self.floor)
+        mapped = self.maps @ covariances @ self.maps.swapaxes(1, 2) - self.floor * np.eye(means.shape[1])
+        return sample.with_moments(counts, means, mapped, self.covariance_type)
 
 
 def _maps(sample: Array, all_rows: Array, covariance_type: str) -> Array:
@@ -138,11 +120,3 @@ def _maps(sample: Array, all_rows: Array, covariance_type: str) -> Array:
             raise DegenerateCovarianceError(component) from None
         found.append(solve_triangular(lower, goal.T, lower=True, trans=1, check_finite=False).T)
     return np.stack(found)
-
-
-def _packed(matrices: Array, covariance_type: str) -> Array:
-    """Give matrices (K, D, D) as the packed scatter of a family: whole, its diagonal, or its trace."""
-    if covariance_type == "full":
-        return pack(matrices)
-    diagonal = np.diagonal(matrices, axis1=1, axis2=2)
-    return diagonal if covariance_type == "diag" else diagonal.sum(axis=1, keepdims=True)

@@ -29,7 +29,7 @@ def _evaluate(
     ready = stack_models([model], centre, extent, np.float64)
     workspace = Workspace(ready)
     for block in blocks_of(ready, [(rows, None)]):
-        table = workspace.features(block.rows)
+        table = workspace.features(block)
         which = slice(block.start, block.start + len(block.rows))
         yield workspace, which, table, workspace.log_joint(block.rows, table)
 
@@ -40,7 +40,7 @@ def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
     for workspace, which, table, log_joint in _evaluate(model, rows):
         result[which] = workspace.normalize(log_joint)
         if not workspace.stack.is_complete(0):  # tied: the quadratic term, the same for all components
-            z = table[workspace.deviations]
+            z = table[workspace.stack.deviations]
             standardized = model.family.standardize(z, model.precisions_cholesky, 0)
             result[which] -= 0.5 * np.einsum("db,db->b", standardized, standardized)
     return result

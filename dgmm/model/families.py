@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -55,16 +56,22 @@ class DegenerateCovarianceError(ValueError):
         return type(self), (self.component,)
 
 
+@lru_cache
+def _above_diagonal(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the entries above the diagonal: to find them takes longer than to use them."""
+    return np.triu_indices(n_features, 1)
+
+
 def pack(symmetric: Array) -> Array:
     """Pack symmetric matrices (..., D, D) as (..., D (D + 1) / 2): diagonal, then above it."""
-    above = np.triu_indices(symmetric.shape[-1], 1)
+    above = _above_diagonal(symmetric.shape[-1])
     diagonal = np.diagonal(symmetric, axis1=-2, axis2=-1)
     return np.concatenate([diagonal, symmetric[..., above[0], above[1]]], axis=-1)
 
 
 def unpack(packed: Array, n_features: int) -> Array:
     """Undo `pack`: (..., D (D + 1) / 2) to symmetric matrices (..., D, D)."""
-    above = np.triu_indices(n_features, 1)
+    above = _above_diagonal(n_features)
     diagonal = np.arange(n_features)
     symmetric = np.empty((*packed.shape[:-1], n_features, n_features))
     symmetric[..., diagonal, diagonal] = packed[..., :n_features]

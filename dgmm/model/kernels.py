@@ -9,6 +9,7 @@ sums of a component are taken over its own rows alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from dgmm.model.statistics import Statistics
 
 
 class Block(NamedTuple):
-    """Rows that are worked on at once: whole tiles, or what is less than one at the end of a chunk.
+    """Rows that are worked on at once: whole tiles, and what is less than one at the end of a chunk.
 
     Attributes
     ----------
@@ -30,31 +31,62 @@ class Block(NamedTuple):
     weights : ndarray of shape (n_rows,) or (n_models, n_rows), or None
     start : int
         Number of rows before it.
+    features : ndarray of shape (n_table, n_rows), or None
+        See `feature_table`; None where they are not known yet.
     """
 
     rows: NDArray[np.floating]
     weights: Array | None
     start: int
+    features: NDArray[np.floating] | None
 
 
-def blocks_of(stack: Stack, chunks: Iterable[tuple[NDArray[np.floating], Array | None]]) -> Iterator[Block]:
-    """Cut chunks of rows, and their weights if there are any, into blocks."""
-    tile, largest, offset = stack.tile_rows, stack.block_rows, 0
+def blocks_of(
+    stack: Stack,
+    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    features: NDArray[np.floating] | None = None,
+) -> Iterator[Block]:
+    """Cut chunks of rows, their weights if there are any, and their features if known, into blocks."""
+    offset = 0
     for rows, weights in chunks:
-        start = 0
-        while left := len(rows) - start:
-            n_rows = min(largest, left - left % tile) if left >= tile else left
-            part = slice(start, start + n_rows)
-            yield Block(rows[part], None if weights is None else weights[..., part], offset + start)
-            start += n_rows
+        for start in range(0, len(rows), stack.block_rows):
+            part = slice(start, start + stack.block_rows)
+            known = None if features is None else features[:, offset + start : offset + part.stop]
+            yield Block(rows[part], None if weights is None else weights[..., part], offset + start, known)
         offset += len(rows)
 
 
-def tiles(table: NDArray[np.floating], tile_rows: int) -> NDArray[np.floating]:
-    """View a table (n, rows) as (n_tiles, n, tile_rows); one tile where the rows are not whole tiles."""
+def feature_table(stack: Stack, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Compute the features of rows, as far as the models of a stack use them: (n_table, n_rows)."""
+    table = np.empty((stack.n_table, len(rows)), stack.dtype)
+    write_features(table, rows, stack)
+    return table
+
+
+def write_features(table: NDArray[np.floating], rows: NDArray[np.floating], stack: Stack) -> None:
+    """Write the features of rows (n_rows, n_features) to a table (n_table, n_rows)."""
+    n_features, n_table = stack.n_features, len(table)
+    table[1] = 1.0
+    z = table[stack.deviations]
+    np.subtract(rows.T, stack.centre[:, None], out=z, casting="same_kind")
+    if stack.has_norm:
+        np.einsum("db,db->b", z, z, out=table[0])
+    if n_table > n_features + 2:
+        np.multiply(z, z, out=table[n_features + 2 : 2 * n_features + 2])
+    if n_table > 2 * n_features + 2:
+        first = 2 * n_features + 2
+        for i in range(n_features - 1):
+            last = first + n_features - 1 - i
+            np.multiply(z[i], z[i + 1 :], out=table[first:last])
+            first = last
+
+
+def tiles(table: NDArray[np.floating], tile_rows: int) -> list[NDArray[np.floating]]:
+    """View a table (n, rows) as whole tiles (n_tiles, n, tile_rows), and a last one (1, n, less rows)."""
     n, n_rows = table.shape
-    tile_rows = tile_rows if n_rows % tile_rows == 0 else n_rows
-    return table.reshape(n, n_rows // tile_rows, tile_rows).transpose(1, 0, 2)
+    n_tiles, rest = divmod(n_rows, tile_rows)
+    whole = table[:, : n_rows - rest].reshape(n, n_tiles, tile_rows).transpose(1, 0, 2)
+    return ([whole] if n_tiles else []) + ([table[None, :, n_rows - rest :]] if rest else [])
 
 
 class Workspace:
@@ -73,42 +105,29 @@ class Workspace:
         Features.
     densities : ndarray of shape (n_components, block_rows)
         Log joint densities, then responsibilities.
-    largest, totals : ndarray of shape (block_rows,)
-        Of log-sum-exp.
+    largest, totals : ndarray of shape (n_models, block_rows)
+        Of log-sum-exp, of as many models as go through it at once.
     floor : ndarray of shape (block_rows,) or None
         Log responsibilities below are made zero.
     """
 
     def __init__(self, stack: Stack, negligible: float = 0.0):
-        n_features, n_rows = stack.n_features, stack.block_rows
+        n_rows = stack.block_rows
         self.stack = stack
-        self.centre = stack.centre[:, None]
-        self.deviations = slice(2, n_features + 2)
-        self.has_norm = any(group.features.start == 0 for group in stack.groups)
-        self.table = np.empty((max(group.features.stop for group in stack.groups), n_rows), stack.dtype)
+        self.table = np.empty((stack.n_table, n_rows), stack.dtype)
         self.densities = np.empty((stack.n_components, n_rows), stack.dtype)
-        self.largest = np.empty(n_rows, stack.dtype)
-        self.totals = np.empty(n_rows, stack.dtype)
+        most = max(len(run.models) for run in stack.runs)
+        self.largest = np.empty((most, n_rows), stack.dtype)
+        self.totals = np.empty((most, n_rows), stack.dtype)
         # A row, as np.maximum takes more than twice as long with a scalar.
         self.floor = np.full(n_rows, np.log(negligible), stack.dtype) if negligible > 0.0 else None
 
-    def features(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Compute the features of a block's rows: (n_rows, n_features) to (n_table, n_rows)."""
-        n_features, n_table = len(self.centre), len(self.table)
-        table = self.table[:, : len(rows)]
-        table[1] = 1.0
-        z = table[self.deviations]
-        np.subtract(rows.T, self.centre, out=z, casting="same_kind")
-        if self.has_norm:
-            np.einsum("db,db->b", z, z, out=table[0])
-        if n_table > n_features + 2:
-            np.multiply(z, z, out=table[n_features + 2 : 2 * n_features + 2])
-        if n_table > 2 * n_features + 2:
-            first = 2 * n_features + 2
-            for i in range(n_features - 1):
-                last = first + n_features - 1 - i
-                np.multiply(z[i], z[i + 1 :], out=table[first:last])
-                first = last
+    def features(self, block: Block) -> NDArray[np.floating]:
+        """Give the features of a block's rows: (n_table, n_rows)."""
+        if block.features is not None:
+            return block.features
+        table = self.table[:, : len(block.rows)]
+        write_features(table, block.rows, self.stack)
         return table
 
     def log_joint(self, rows: NDArray[np.floating], table: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -119,8 +138,9 @@ class Workspace:
         stack, densities = self.stack, self.densities[:, : len(rows)]
         for group in stack.groups:
             features = tiles(table[group.features], stack.tile_rows)
-            out = tiles(densities[group.rows], stack.tile_rows)
-            np.matmul(group.natural_parameters, features, out=out)
+            outs = tiles(densities[group.rows], stack.tile_rows)
+            for each, out in zip(features, outs, strict=True):
+                np.matmul(group.natural_parameters, each, out=out)
         for entry in stack.centred:
             deviations = rows.T - entry.mean[:, None]
             factors = stack.models[entry.model].precisions_cholesky
@@ -129,18 +149,21 @@ class Workspace:
         return densities
 
     def normalize(self, log_densities: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Turn log joint densities (n_components, n_rows) into responsibilities, in place, by log-sum-exp.
+        """Turn log joint densities (..., n_components, n_rows) into responsibilities, in place.
 
-        Those that are negligible are zero, if any are to be.
+        By log-sum-exp. Those that are negligible are zero, if any are to be.
 
         Returns
         -------
-        ndarray of shape (n_rows,)
+        ndarray of shape (..., n_rows)
             Log densities of the rows, the logarithms of the sums; until the next call.
         """
-        n_rows = log_densities.shape[1]
-        largest, totals = self.largest[:n_rows], self.totals[:n_rows]
-        np.max(log_densities, axis=0, out=largest)
+        *n_models, _, n_rows = log_densities.shape
+        largest, totals = (
+            table[: math.prod(n_models), :n_rows].reshape(*n_models, 1, n_rows)
+            for table in (self.largest, self.totals)
+        )
+        np.max(log_densities, axis=-2, out=largest, keepdims=True)
         log_densities -= largest
         if self.floor is None:
             np.exp(log_densities, out=log_densities)
@@ -149,11 +172,11 @@ class Workspace:
             np.maximum(log_densities, floor, out=log_densities)
             np.exp(log_densities, out=log_densities)
             log_densities -= np.exp(floor)
-        np.sum(log_densities, axis=0, out=totals)
+        np.sum(log_densities, axis=-2, out=totals, keepdims=True)
         largest += np.log(totals)
         np.reciprocal(totals, out=totals)  # multiplications are cheaper than divisions
         log_densities *= totals
-        return largest
+        return largest[..., 0, :]
 
 
 class Accumulator:
@@ -185,8 +208,10 @@ class Accumulator:
             if index in self.gathered and self._gather(index, table, responsibilities[group.rows]):
                 continue
             shares = tiles(responsibilities[group.rows], tile_rows)
-            products = shares @ tiles(table[group.features], tile_rows).transpose(0, 2, 1)
-            np.add(totals, products.sum(axis=0, dtype=np.float64), out=totals)
+            features = tiles(table[group.features], tile_rows)
+            for share, each in zip(shares, features, strict=True):
+                products = share @ each.transpose(0, 2, 1)
+                np.add(totals, products.sum(axis=0, dtype=np.float64), out=totals)
         for index, entry in enumerate(self.stack.centred):
             own = np.flatnonzero(responsibilities[entry.row])
             deviations, share = rows[own].T - entry.reference[:, None], responsibilities[entry.row, own]
@@ -250,7 +275,9 @@ class Accumulator:
 
 
 def expect(
-    stack: Stack, chunks: Iterable[tuple[NDArray[np.floating], Array | None]]
+    stack: Stack,
+    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    features: NDArray[np.floating] | None = None,
 ) -> tuple[Statistics, ...]:
     """E-step: sum the sufficient statistics of all models over rows.
 
@@ -260,6 +287,8 @@ def expect(
     chunks : iterable of (rows, weights)
         Rows of shape (n, n_features); weights of shape (n,), or (n_models, n) with those of each model, or
         None.
+    features : ndarray of shape (n_table, rows of all chunks), optional
+        See `feature_table`: for rows that are evaluated many times.
 
     Returns
     -------
@@ -268,16 +297,17 @@ def expect(
         (see `complete_log_likelihood`).
     """
     workspace, accumulator = Workspace(stack, stack.negligible), Accumulator(stack)
-    for block in blocks_of(stack, chunks):
-        table = workspace.features(block.rows)
+    for block in blocks_of(stack, chunks, features):
+        table = workspace.features(block)
         densities = workspace.log_joint(block.rows, table)
-        for index, model_rows in enumerate(stack.rows):
-            log_densities = workspace.normalize(densities[model_rows])
+        for run in stack.runs:
+            own = densities[run.rows].reshape(len(run.models), -1, len(block.rows))
+            log_densities = workspace.normalize(own)
             if block.weights is not None:
-                own = block.weights if block.weights.ndim == 1 else block.weights[index]
-                log_densities *= own
-                densities[model_rows] *= own
-            accumulator.log_likelihoods[index] += log_densities.sum(dtype=np.float64)
+                weights = block.weights if block.weights.ndim == 1 else block.weights[run.models]
+                log_densities *= weights
+                own *= weights[..., None, :]
+            accumulator.log_likelihoods[run.models] += log_densities.sum(axis=-1, dtype=np.float64)
         accumulator.add(block.rows, table, densities)
     return accumulator.statistics()
 
@@ -307,7 +337,7 @@ def assign(
         share = responsibilities_of(block.rows, block.start)
         if block.weights is not None:
             share = share * block.weights
-        accumulator.add(block.rows, workspace.features(block.rows), share)
+        accumulator.add(block.rows, workspace.features(block), share)
     return accumulator.statistics()[0]
 
 

@@ -7,9 +7,11 @@ path*: deviations from its own mean, which never cancel, at a few times the cost
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from itertools import groupby
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -53,6 +55,10 @@ to a fifth faster on one thread, but threads then hinder each other at every Num
 TILE_ROWS, LARGE_TILE_ROWS, SMALL_PRODUCT = 512, 1024, 10**6
 """Rows of a tile; the larger where a product of smaller tiles has more than so many multiplications: OpenBLAS
 has a path without packing below, which is up to twice as fast, and packing wants longer rows."""
+
+
+RUN_COMPONENTS = 16
+"""Components of small models that go through log-sum-exp together: fewer and longer calls of NumPy."""
 
 
 class Evaluable(Protocol):
@@ -120,6 +126,20 @@ class Group:
     natural_parameters: Array
 
 
+class Run(NamedTuple):
+    """Models of as many components each, one after the other in a stack.
+
+    Attributes
+    ----------
+    models : list of int
+    rows : slice
+        Their rows of the stack.
+    """
+
+    models: list[int]
+    rows: slice
+
+
 @dataclass(frozen=True, eq=False)
 class Stack:
     """Models made ready for evaluation on rows about one centre; small, picklable.
@@ -157,6 +177,39 @@ class Stack:
         return max(rows.stop for rows in self.rows)
 
     @property
+    def n_table(self) -> int:
+        """Rows of the feature table: up to the last that a family uses."""
+        return max(group.features.stop for group in self.groups)
+
+    @property
+    def deviations(self) -> slice:
+        """Rows of the feature table that are the data rows less the centre."""
+        return slice(2, self.n_features + 2)
+
+    @property
+    def has_norm(self) -> bool:
+        """Whether squared distances from the centre are among the features."""
+        return any(group.features.start == 0 for group in self.groups)
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """All models, in the order of their rows: those of a run go through log-sum-exp together.
+
+        For a few components each, and not for more than `RUN_COMPONENTS` together: they would not stay in a
+        cache from one step to the next.
+        """
+        runs: list[Run] = []
+        for index, rows in sorted(enumerate(self.rows), key=lambda each: each[1].start):
+            n_components = rows.stop - rows.start
+            last = runs[-1] if runs else Run([], slice(0, 0))
+            size = last.rows.stop - last.rows.start + n_components
+            if n_components * (len(last.models) + 1) == size <= RUN_COMPONENTS:
+                runs[-1:] = [Run([*last.models, index], slice(last.rows.start, rows.stop))]
+            else:
+                runs.append(Run([index], rows))
+        return tuple(runs)
+
+    @property
     def tile_rows(self) -> int:
         """Rows of a tile."""
         largest = max(group.natural_parameters.size for group in self.groups)
@@ -165,7 +218,7 @@ class Stack:
     @property
     def block_rows(self) -> int:
         """Rows of a block: as many tiles as fit `BLOCK_BYTES`."""
-        n_table = max(group.features.stop for group in self.groups) + self.n_components
+        n_table = self.n_table + self.n_components
         exact = min(BLOCK_BYTES // (self.dtype.itemsize * n_table), LARGEST_BLOCK_ROWS)
         return self.tile_rows * max(1, exact // self.tile_rows)
 
@@ -189,7 +242,7 @@ class Stack:
     def working_bytes(self) -> int:
         """Bytes that the work on a block allocates, temporary arrays included."""
         # Densities of this block and the last; the rows' largest ones, totals and log densities.
-        n_table = max(group.features.stop for group in self.groups) + 2 * self.n_components + 3
+        n_table = self.n_table + 2 * self.n_components + 3
         n_centred = 4 * self.n_features if self.centred else 0
         # Gathered rows, once as they are and once weighted, with their places.
         n_gathered = 2 * (self.n_features + 2) * max(self.gathered_per_row(group) for group in self.groups)
@@ -213,7 +266,50 @@ class Stack:
         return self.models[model].family.name != "tied" or model in centred
 
 
-def rounding_errors(model: Evaluable, extent: Array, dtype: np.dtype) -> Array:
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Models of one family, joined: all their components go through its formulas in one call.
+
+    But for tied ones: a batch has one of these, with the covariance that its components share.
+
+    Attributes
+    ----------
+    family : Family
+    members : tuple of int
+        Positions of the models.
+    log_constants, means, precisions_cholesky
+        As for `Evaluable`, of all components.
+    """
+
+    family: Family
+    members: tuple[int, ...]
+    log_constants: Array
+    means: Array
+    precisions_cholesky: Array
+
+    def joined(self, arrays: Sequence[Array]) -> Array:
+        """Join those of all models' arrays, with a row for each component, that belong to this batch."""
+        return np.concatenate([arrays[index] for index in self.members])
+
+
+def _batches(models: Sequence[Evaluable]) -> Iterator[_Batch]:
+    """Give all models in batches: family after family, and in their own order."""
+    for family in FAMILIES.values():
+        members = tuple(i for i, model in enumerate(models) if model.family is family)
+        is_shared = family.name == "tied"
+        for batch in [(i,) for i in members] if is_shared else [members] if members else []:
+            own = [models[index] for index in batch]
+            factors = [model.precisions_cholesky for model in own]
+            yield _Batch(
+                family,
+                batch,
+                np.concatenate([model.log_constants for model in own]),
+                np.concatenate([model.means for model in own]),
+                factors[0] if is_shared else np.concatenate(factors),
+            )
+
+
+def rounding_errors(model: Evaluable | _Batch, extent: Array, dtype: np.dtype) -> Array:
     """Estimate the rounding error of log densities from features, per component (or shared), in nats.
 
     Parameters
@@ -228,14 +324,14 @@ def rounding_errors(model: Evaluable, extent: Array, dtype: np.dtype) -> Array:
 
 
 def allows_single_precision(
-    model: Evaluable, centre: Array, extent: Array, reach: Array | None = None
+    model: Evaluable | _Batch, centre: Array, extent: Array, reach: Array | None = None
 ) -> bool:
     """Tell whether float32 features are exact enough for a model, and within the range of float32.
 
     Of ``reach`` see `stack_models`.
     """
     # Means may lie outside the rows: float32 would not hold the densities there to this error.
-    farthest = np.maximum(extent, np.abs(model.means - centre).max(axis=0))
+    farthest = np.maximum(extent, np.abs(model.means - centre))
     if max(farthest.max(), np.abs(model.precisions_cholesky).max()) > LARGEST_FLOAT32:
         return False
     limit = LARGEST_ERROR_FLOAT32 if reach is None else ROUGH_ERROR
@@ -272,12 +368,13 @@ def stack_models(
         Distances from the centre within which the densities of each component matter: float32 rows take
         float32 products if these are exact to `ROUGH_ERROR`. By default all rows matter.
     """
+    batches = [*_batches(models)]
     single = (
         references is None
         and np.dtype(rows_dtype) == np.float32
         and all(
-            allows_single_precision(model, centre, extent, None if reaches is None else reaches[index])
-            for index, model in enumerate(models)
+            allows_single_precision(batch, centre, extent, None if reaches is None else batch.joined(reaches))
+            for batch in batches
         )
     )
     dtype = np.dtype(np.float32 if single else np.float64)
@@ -285,34 +382,36 @@ def stack_models(
     centred: list[Centred] = []
     rows: dict[int, slice] = {}
     first = 0
-    for family in FAMILIES.values():
-        members = tuple(i for i, model in enumerate(models) if model.family.name == family.name)
-        if not members:
-            continue
-        start, thetas = first, []
-        for index in members:
-            model = models[index]
-            n_components = len(model.means)
-            constants = model.log_constants
-            finite = np.maximum(constants, LOG_OF_NOTHING)
-            theta = family.natural_parameters(finite, model.means - centre, model.precisions_cholesky)
-            about: Array = np.full(model.means.shape, np.nan) if references is None else references[index]
+    for family, own in groupby(batches, key=lambda batch: batch.family):
+        start, thetas, members = first, [], []
+        for batch in own:
+            finite = np.maximum(batch.log_constants, LOG_OF_NOTHING)
+            theta = family.natural_parameters(finite, batch.means - centre, batch.precisions_cholesky)
+            about = np.full(batch.means.shape, np.nan) if references is None else batch.joined(references)
             narrow = np.asarray(np.isfinite(about).all(axis=1))
-            points = np.where(narrow[:, None], about, model.means)
+            points = np.where(narrow[:, None], about, batch.means)
             if not single:
-                narrow |= ~(rounding_errors(model, extent, dtype) <= LARGEST_ERROR)
+                narrow |= ~(rounding_errors(batch, extent, dtype) <= LARGEST_ERROR)
             theta[narrow] = 0.0  # not used, and too large for products
             thetas.append(theta)
+            members += batch.members
+            components = [(index, k) for index in batch.members for k in range(len(models[index].means))]
             centred += [
-                Centred(first + k, index, k, family, model.means[k], points[k], float(constants[k]))
+                Centred(
+                    first + k,
+                    *components[k],
+                    family,
+                    batch.means[k],
+                    points[k],
+                    float(batch.log_constants[k]),
+                )
                 for k in np.flatnonzero(narrow).tolist()
             ]
-            rows[index] = slice(first, first + n_components)
-            first += n_components
+            for index in batch.members:
+                rows[index] = slice(first, first := first + len(models[index].means))
         features = family.feature_rows(len(centre))
-        groups.append(
-            Group(family, members, slice(start, first), features, np.concatenate(thetas).astype(dtype))
-        )
+        natural_parameters = np.concatenate(thetas).astype(dtype)
+        groups.append(Group(family, tuple(members), slice(start, first), features, natural_parameters))
     in_order = tuple(rows[index] for index in range(len(models)))
     return Stack(
         centre, dtype, tuple(groups), in_order, tuple(centred), tuple(models), is_rough=reaches is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.families import Array
+from dgmm.model.families import FAMILIES, Array, Deviations, pack
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +70,60 @@ class Statistics:
             np.concatenate([each.references for each in models]),
             sum(each.log_likelihood for each in models),
         )
+
+    @property
+    def means(self) -> Array:
+        """Means of the components' rows, less the reference points: (n_components, n_features)."""
+        return self.sums / self.counts[:, None]
+
+    def covariances(
+        self, covariance_type: str, floor: float = 0.0, total_scatter: Array | None = None
+    ) -> Array:
+        """Give the covariances of the components' rows as matrices.
+
+        Parameters
+        ----------
+        covariance_type : str
+        floor : float
+            Added to variances.
+        total_scatter : ndarray of shape (n_features, n_features), optional
+            Of all rows about the centre: needed for tied.
+
+        Returns
+        -------
+        ndarray of shape (n_components, n_features, n_features)
+        """
+        n_components, n_features = self.sums.shape
+        total = np.zeros((n_features, n_features)) if total_scatter is None else total_scatter
+        deviations = Deviations(self.counts, self.means, self.scatter, self.references + self.means, total)
+        family = FAMILIES[covariance_type]
+        return family.to_matrices(family.covariances(deviations, floor), n_components, n_features)
+
+    def with_moments(
+        self, counts: Array, means: Array, covariances: Array | None, covariance_type: str
+    ) -> Statistics:
+        """Give the statistics of components with these moments, about the same reference points.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (n_components,)
+        means : ndarray of shape (n_components, n_features)
+            As `means`.
+        covariances : ndarray of shape (n_components, n_features, n_features), or None
+            As `covariances`, without a floor; None for tied, where it is that of all rows.
+        covariance_type : str
+        """
+        sums = counts[:, None] * means
+        if covariances is None:
+            return replace(self, counts=counts, sums=sums)
+        squares = covariances + means[:, :, None] * means[:, None, :]
+        diagonal = np.diagonal(squares, axis1=1, axis2=2)
+        packed = {
+            "full": lambda: pack(squares),
+            "diag": lambda: diagonal,
+            "spherical": lambda: diagonal.sum(axis=1, keepdims=True),
+        }[covariance_type]()
+        return replace(self, counts=counts, sums=sums, scatter=counts[:, None] * packed)
 
     def of(self, components: NDArray[np.bool_]) -> Statistics:
         """Give the statistics of some components."""

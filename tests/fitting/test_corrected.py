@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dgmm.data import open_dataset
-from dgmm.fitting import corrected, loop
+from dgmm.fitting import corrected, correction, loop
 from dgmm.fitting.corrected import MOST_STEPS, CorrectedEM
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data, Evaluation
@@ -166,8 +166,9 @@ def sample_of(rows, weights, chosen) -> Sample:
 @pytest.mark.parametrize("offset", [0.0, 1e5])  # far away, components take the centred path
 @pytest.mark.parametrize("weighted", [False, True])
 def test_with_all_rows_as_the_sample_steps_are_those_of_em(
-    rows, generator, covariance_type, offset, weighted
+    rows, generator, monkeypatch, *, covariance_type, offset, weighted
 ):
+    monkeypatch.setattr(correction, "extrapolated", lambda *_: None)
     weights = generator.uniform(0.5, 2.0, size=len(rows)) if weighted else None
     if offset:
         rows = np.concatenate([rows, rows[:1000] + offset])
@@ -185,6 +186,36 @@ def test_with_all_rows_as_the_sample_steps_are_those_of_em(
     np.testing.assert_allclose(parameters.weights, expected.weights, rtol=1e-8)
     np.testing.assert_allclose(parameters.means, expected.means, rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(parameters.covariances, expected.covariances, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+def test_extrapolations_lead_as_far_as_the_steps_that_they_stand_for(generator, covariance_type, monkeypatch):
+    """Components that overlap, where EM crawls."""
+    truth = naive.random_parameters(generator, covariance_type, 3, 2)
+    rows = 0.6 * naive.random_rows(generator, truth, 4000) + generator.normal(size=(4000, 2))
+    data, start = started(rows, covariance_type)
+    refine = CorrectedSteps(data, sample_of(rows, None, np.arange(len(rows))), Likelihood(0.0))
+    (first,) = data.expectation_maximization([start], 0.0)
+    n_evaluated = []
+    expect_rows = correction.expect_rows
+
+    def counted(*given):
+        n_evaluated.append(1)
+        return expect_rows(*given)
+
+    monkeypatch.setattr(correction, "expect_rows", counted)
+    short, _ = refine(first, 20)
+    n_evaluated.clear()
+    far, made = refine(first, 200)
+    assert made <= 200
+    assert len(n_evaluated) < 0.6 * made
+    monkeypatch.setattr(correction, "extrapolated", lambda *_: None)
+    crawled, _ = refine(first, made)
+    near, ours, theirs = (
+        each.lower_bound for each in data.expectation_maximization([short, far, crawled], 0.0)
+    )
+    assert ours > near
+    assert ours > theirs - 0.1 * (theirs - near)
 
 
 @pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)

@@ -38,6 +38,45 @@ def test_who_wins_is_what_it_would_be_alone(covariance_type):
     assert 1 <= best.n_steps <= 40
 
 
+def climb_by_steps_alone(data, parameters, n_steps):
+    """Give all log-likelihoods on the way."""
+    evaluations = data.expectation_maximization([parameters], 1e-6)
+    for _ in range(n_steps):
+        evaluations += data.expectation_maximization([evaluations[-1].updated], 1e-6)
+    return [each.lower_bound for each in evaluations]
+
+
+@each_family
+def test_a_climb_leads_as_far_as_its_steps_by_fewer_evaluations(covariance_type, monkeypatch):
+    """Components that overlap, where EM crawls."""
+    rows, (start, *_) = rows_and_starts(covariance_type)
+    rows = 0.5 * rows + np.random.default_rng(5).normal(size=rows.shape)
+    data = InMemory.of(rows)
+    crawled = climb_by_steps_alone(data, start, 300)
+    reached = []
+    climb_each = InMemory.climb_each
+
+    def noted(self, models, objective):
+        found = climb_each(self, models, objective)
+        reached.extend(each.lower_bound for each in found if not isinstance(each, Exception))
+        return found
+
+    monkeypatch.setattr(InMemory, "climb_each", noted)
+    found = climb(data, start, 1e-6, 300)
+    assert found.n_steps <= 300
+    assert len(reached) < 0.5 * found.n_steps
+    assert found.log_likelihood == max(reached)  # what lost was taken back
+    assert found.log_likelihood > crawled[found.n_steps] - 0.05 * (crawled[found.n_steps] - crawled[15])
+
+
+def test_a_climb_without_steps_is_an_evaluation():
+    rows, (start, *_) = rows_and_starts("full")
+    found = climb(InMemory.of(rows), start, 1e-6, 0)
+    assert (found.n_steps, found.parameters) == (0, start)
+    expected = np.logaddexp.reduce(naive.log_joint(start, rows), axis=1).mean()
+    assert found.log_likelihood == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_start_without_a_covariance_leaves_the_others_theirs():
     rows = np.concatenate([rows_and_starts("full")[0], [[1e3, 1e3]]])
     good = Parameters.from_covariances("full", np.ones(1), rows[:1], np.cov(rows.T)[None])

@@ -8,7 +8,7 @@ import pytest
 from sklearn.mixture import GaussianMixture
 
 from dgmm.fitting.in_memory import Climb, InMemory, climb
-from dgmm.fitting.paths import Path, PathSettings, find_starts, walk
+from dgmm.fitting.paths import POLISH_TOLERANCE, WAYS, Path, PathSettings, cluster, find_starts, polish, walk
 from dgmm.fitting.search import Rows
 from dgmm.fitting.survey import Sample
 from dgmm.model.parameters import Parameters
@@ -35,13 +35,31 @@ def settings_of(covariance_type, n_components, **own):
     return PathSettings(covariance_type, tuple(n_components), **given)
 
 
+def walked(settings, rows):
+    sample = sample_of(rows)
+    return walk(settings, (sample, {k: cluster(k, sample, n_init=1, seed=0) for k in settings.n_components}))
+
+
+def test_clusters_are_found_in_all_ways():
+    """Five clusters far apart: every run of k-means to its end in coordinates of the data finds them."""
+    rows = np.repeat(np.eye(5) * 100.0, 50, axis=0) + np.random.default_rng(2).normal(size=(250, 5))
+    found = cluster(5, sample_of(rows), n_init=2, seed=0)
+    assert len(found) == 4 * len(WAYS)  # twice as often, as these are few clusters
+    for labels, (way, is_rough) in zip(found, 4 * WAYS, strict=True):
+        assert labels.shape == (250,)
+        if way == "as they are" and not is_rough:
+            assert sorted(np.bincount(labels)) == [50] * 5
+    again = cluster(5, sample_of(rows), n_init=2, seed=0)
+    assert all((ours == theirs).all() for ours, theirs in zip(found, again, strict=True))
+
+
 @pytest.mark.parametrize("covariance_type", FAMILIES)
 def test_starts_are_as_good_as_restarts_of_scikit_learn(covariance_type):
     rows = clusters(1200)
-    found = walk(settings_of(covariance_type, range(1, 7)), sample_of(rows))
+    found = walked(settings_of(covariance_type, range(1, 7)), rows)
     assert sorted(found) == list(range(1, 7))
     data = InMemory.of(rows)
-    for number, start in found.items():
+    for number, (start, *_) in found.items():
         assert start.n_components == number
         reached = climb(data, start, 1e-6, 100, 1e-4).log_likelihood
         expected = GaussianMixture(number, covariance_type=covariance_type, n_init=2, random_state=0).fit(
@@ -51,14 +69,29 @@ def test_starts_are_as_good_as_restarts_of_scikit_learn(covariance_type):
 
 
 def test_wanted_numbers_alone():
-    found = walk(settings_of("diag", [3, 6], init_params="kmeans"), sample_of(clusters(800)))
+    found = walk(settings_of("diag", [3, 6], init_params="kmeans"), (sample_of(clusters(800)), {}))
     assert sorted(found) == [3, 6]
 
 
 def test_too_few_rows_for_so_many():
-    found = walk(settings_of("full", range(1, 9), reg_covar=0.0), sample_of(clusters(12)))
+    found = walked(settings_of("full", range(1, 9), reg_covar=0.0), clusters(12))
     assert 1 in found
     assert 8 not in found
+
+
+def test_more_rows_say_which_start_is_the_best():
+    """One that few rows liked better loses on the samples that are larger."""
+    rows = clusters(3000)
+    good = Parameters.from_covariances("full", np.full(2, 0.5), rows[:2], np.stack([np.cov(rows.T)] * 2))
+    best = climb(InMemory.of(rows), good, 1e-6, 50)
+    bad = Parameters.from_covariances(
+        "full", np.full(2, 0.5), np.stack([rows.mean(axis=0)] * 2), np.stack([np.cov(rows.T)] * 2)
+    )
+    samples = [sample_of(rows[:1000]), sample_of(rows)]
+    found = climb(InMemory.of(rows), polish([bad, best.parameters], samples, reg_covar=1e-6), 1e-6, 0)
+    assert found.log_likelihood > best.log_likelihood - POLISH_TOLERANCE
+    alone = polish([bad], samples, reg_covar=1e-6)
+    np.testing.assert_allclose(alone.means, bad.means)  # its components are the same, and stay so
 
 
 def test_the_whole_sample_polishes(monkeypatch):

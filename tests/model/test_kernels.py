@@ -280,9 +280,9 @@ def test_feature_table(families, n_features):
     first = min(FAMILIES[name].feature_rows(n_features).start for name in families)
     last = max(FAMILIES[name].feature_rows(n_features).stop for name in families)
     for part in (rows, rows[:5]):  # written again for each block
-        table, z = workspace.features(part), (part - centre).T
+        table, z = workspace.features(kernels.Block(part, None, 0, None)), (part - centre).T
         assert table.shape == (last, len(part))
-        np.testing.assert_array_equal(table[workspace.deviations], z)
+        np.testing.assert_array_equal(table[workspace.stack.deviations], z)
         expected = [(z**2).sum(axis=0), np.ones(len(part)), *z, *z**2]
         expected += [z[i] * z[j] for i in range(n_features) for j in range(i + 1, n_features)]
         np.testing.assert_allclose(table[first:], expected[first:last], rtol=1e-14)
@@ -293,10 +293,11 @@ def test_feature_table(families, n_features):
 def test_tiles_are_views_that_hold_every_row_in_order(n, tile_rows, n_rows):
     table = np.arange(float(n * n_rows)).reshape(n, n_rows)
     tiled = kernels.tiles(table, tile_rows)
-    whole = n_rows % tile_rows == 0
-    assert tiled.shape == ((n_rows // tile_rows, n, tile_rows) if whole else (1, n, n_rows))
-    np.testing.assert_array_equal(np.concatenate(list(tiled), axis=1), table)
-    assert n == 0 or np.shares_memory(tiled, table)
+    n_tiles, rest = divmod(n_rows, tile_rows)
+    whole = [(n_tiles, n, tile_rows)] if n_tiles else []
+    assert [part.shape for part in tiled] == whole + ([(1, n, rest)] if rest else [])
+    np.testing.assert_array_equal(np.concatenate([tile for part in tiled for tile in part], axis=1), table)
+    assert n == 0 or all(np.shares_memory(part, table) for part in tiled)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -323,8 +324,7 @@ def check_blocks(weighted, sizes):
     for block in blocks:
         assert block.start == block.rows[0, 0] // 2
         assert 0 < len(block.rows) <= ready.block_rows
-        if len(block.rows) % ready.tile_rows:  # less than a tile, and only at the end of a chunk
-            assert len(block.rows) < ready.tile_rows
+        if len(block.rows) < ready.block_rows:  # only at the end of a chunk
             assert block.start + len(block.rows) in ends
         if weighted:
             np.testing.assert_array_equal(block.weights, block.rows[:, 0] * 0.5)

@@ -1,0 +1,162 @@
+"""Many steps of EM in one: from two steps to where they lead.
+
+EM crawls where components overlap: each step is nearly the one before. Two steps in a row say how fast they
+shrink, and so how far many more would go (SQUAREM; Varadhan and Roland, 2008, *Simple and globally convergent
+methods for accelerating the convergence of any EM algorithm*). Sufficient statistics are extrapolated, in
+coordinates that keep counts positive and covariances positive definite; whoever asks tests the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgmm.model.families import Array, DegenerateCovarianceError
+from dgmm.model.statistics import Statistics
+
+FIRST_LENGTH, SHORTEST_LENGTH, LONGER = 4.0, 2.0, 4.0
+"""The most length of a first extrapolation, and the least that this becomes; how it grows beyond one that was
+good, and shrinks after one that was not."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """Coordinates of statistics near others.
+
+    Half the squared distance of two points nearby is the Kullback–Leibler divergence of the joint
+    distributions of component and row, in nats a row: lengths do not depend on units of features.
+
+    A component that had n of N rows, and the Cholesky factor L of its covariance, when the coordinates were
+    made, has ``2 √count``, ``√n L⁻¹ mean``, and of the Cholesky factor of ``L⁻¹ covariance L⁻ᵀ`` the
+    logarithms of the diagonal, times ``√(2 n)``, and the entries below it, times ``√n``; all over √N.
+
+    Attributes
+    ----------
+    covariance_type : str
+    floor : float
+        What an M-step adds to variances.
+    counts : ndarray of shape (K,)
+    means : ndarray of shape (K, D)
+        Less the reference points.
+    factors : ndarray of shape (K, D, D)
+        Lower Cholesky factors of the covariances.
+    """
+
+    covariance_type: str
+    floor: float
+    counts: Array
+    means: Array
+    factors: Array
+
+    @classmethod
+    def about(
+        cls, statistics: Statistics, covariance_type: str, floor: float, total_scatter: Array
+    ) -> Coordinates:
+        """Make coordinates near these statistics, with positive counts.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance is not positive definite.
+        """
+        factors = _lower(statistics.covariances(covariance_type, floor, total_scatter))
+        return cls(covariance_type, floor, statistics.counts, statistics.means, factors)
+
+    @property
+    def _scales(self) -> Array:
+        """``√(n / N)``: shape (K, 1)."""
+        return np.sqrt(self.counts / self.counts.sum())[:, None]
+
+    def of(self, statistics: Statistics) -> Array:
+        """Give the coordinates of statistics with the same reference points: one row a component.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance is not positive definite.
+        """
+        counts = 2.0 * np.sqrt(statistics.counts / self.counts.sum())[:, None]
+        shifts = np.linalg.solve(self.factors, (statistics.means - self.means)[:, :, None])[:, :, 0]
+        parts = [counts, self._scales * shifts]
+        if self.covariance_type != "tied":
+            lower = _lower(statistics.covariances(self.covariance_type, self.floor))
+            inner = np.linalg.solve(self.factors, lower)
+            below = np.tril_indices(inner.shape[1], -1)
+            logarithms = np.sqrt(2.0) * np.log(np.diagonal(inner, axis1=1, axis2=2))
+            parts += [self._scales * logarithms, self._scales * inner[:, below[0], below[1]]]
+        return np.concatenate(parts, axis=1)
+
+    def statistics(self, coordinates: Array, like: Statistics) -> Statistics:
+        """Give the statistics at these coordinates, with as many rows in all as where they were made."""
+        n_features = self.means.shape[1]
+        counts = coordinates[:, 0] ** 2
+        counts *= self.counts.sum() / counts.sum()
+        standardized = coordinates[:, 1:] / self._scales
+        shifts = self.factors @ standardized[:, :n_features, None]
+        covariances = None
+        if self.covariance_type != "tied":
+            inner = np.zeros(self.factors.shape)
+            diagonal, below = np.arange(n_features), np.tril_indices(n_features, -1)
+            inner[:, diagonal, diagonal] = np.exp(standardized[:, n_features : 2 * n_features] / np.sqrt(2.0))
+            inner[:, below[0], below[1]] = standardized[:, 2 * n_features :]
+            lower = self.factors @ inner
+            covariances = lower @ lower.swapaxes(1, 2) - self.floor * np.eye(n_features)
+        means = self.means + shifts[:, :, 0]
+        return like.with_moments(counts, means, covariances, self.covariance_type)
+
+
+def extrapolated(
+    path: Sequence[Statistics], covariance_type: str, floor: float, total_scatter: Array, longest: float
+) -> tuple[Statistics, float] | None:
+    """Extrapolate from the statistics of three E-steps, with M-steps between.
+
+    Parameters
+    ----------
+    path : sequence of three Statistics
+        With the same reference points.
+    covariance_type : str
+    floor : float
+        What an M-step adds to variances.
+    total_scatter : ndarray of shape (D, D)
+        Of all rows about the centre.
+    longest : float
+        The most length.
+
+    Returns
+    -------
+    (Statistics, float) or None
+        With a length a: about where 2 a M-steps from the first lead, as far as steps are slow. None where
+        that is no further than the last of them, or no mixture.
+    """
+    if any(statistics.counts.min() <= 0.0 for statistics in path):
+        return None
+    try:
+        coordinates = Coordinates.about(path[0], covariance_type, floor, total_scatter)
+        first, second, third = (coordinates.of(statistics) for statistics in path)
+    except DegenerateCovarianceError:
+        return None
+    step = second - first
+    change = third - second - step
+    turn = float(np.linalg.norm(change))
+    length = min(longest, float(np.linalg.norm(step)) / turn) if turn > 0.0 else longest
+    if length <= 1.0:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is no mixture
+        far = coordinates.statistics(first + 2.0 * length * step + length**2 * change, path[2])
+    is_finite = all(np.isfinite(part).all() for part in (far.counts, far.sums, far.scatter))
+    return (far, length) if is_finite else None
+
+
+def next_longest(longest: float, length: float, *, is_good: bool) -> float:
+    """Give the most length of the next extrapolation, after one that was good or not."""
+    return max(longest, LONGER * length) if is_good else max(SHORTEST_LENGTH, length / LONGER)
+
+
+def _lower(matrices: Array) -> Array:
+    """Give the Cholesky factors of matrices (K, D, D)."""
+    try:
+        return np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        raise DegenerateCovarianceError(None) from None

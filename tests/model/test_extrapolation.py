@@ -1,0 +1,155 @@
+"""Extrapolation: coordinates against their definition, and steps whose limit is known."""
+
+import numpy as np
+import pytest
+
+from dgmm.model import em
+from dgmm.model.extrapolation import Coordinates, extrapolated, next_longest
+from dgmm.model.statistics import Moments, Statistics
+from tests.model import naive
+from tests.model.test_kernels import expect
+
+each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+FLOOR = 1e-3
+
+
+def rows_of(seed=0, n_rows=500, scales=(1.0, 1.0)):
+    generator = np.random.default_rng(seed)
+    truth = naive.random_parameters(generator, "full", 3, 2)
+    return naive.random_rows(generator, truth, n_rows) * np.asarray(scales)
+
+
+def statistics_of(rows, covariance_type, seed) -> Statistics:
+    """Give what an E-step of some mixture says, about the mean of the rows."""
+    model = naive.random_parameters(np.random.default_rng(seed), covariance_type, 3, 2)
+    (found,), _ = expect([model], rows)
+    return found
+
+
+def coordinates_of(statistics, covariance_type, rows) -> Coordinates:
+    return Coordinates.about(statistics, covariance_type, FLOOR, Moments.of(rows).scatter)
+
+
+def moved(statistics, covariance_type, rows, shift) -> Statistics:
+    """Move by a vector in coordinates about these statistics."""
+    coordinates = coordinates_of(statistics, covariance_type, rows)
+    return coordinates.statistics(coordinates.of(statistics) + shift, statistics)
+
+
+@each_family
+def test_there_and_back(covariance_type):
+    rows = rows_of()
+    here, there = (statistics_of(rows, covariance_type, seed) for seed in (1, 2))
+    coordinates = coordinates_of(here, covariance_type, rows)
+    back = coordinates.statistics(coordinates.of(there), there)
+    for name in ("counts", "sums", "scatter", "references"):
+        np.testing.assert_allclose(getattr(back, name), getattr(there, name), rtol=1e-9, atol=1e-9)
+
+
+@each_family
+def test_half_the_squared_distance_is_a_divergence(covariance_type):
+    """Of the joint distributions of component and row: what `em.promised_gain` is, for steps of EM."""
+    rows = rows_of()
+    moments, here = Moments.of(rows), statistics_of(rows, covariance_type, 1)
+    coordinates = coordinates_of(here, covariance_type, rows)
+    shift = 1e-4 * np.random.default_rng(3).normal(size=coordinates.of(here).shape)
+    if covariance_type == "spherical":  # one variance a component
+        shift[:, 4], shift[:, 5:] = shift[:, 3], 0.0
+    elif covariance_type == "diag":
+        shift[:, 5:] = 0.0
+    there = coordinates.statistics(coordinates.of(here) + shift, here)
+    # Counts keep their sum: the shift of them is not quite the one that was asked for.
+    distance = ((coordinates.of(there) - coordinates.of(here)) ** 2).sum()
+    centre = np.zeros(2)  # that the statistics are relative to
+    before, after = (
+        em.update(each, covariance_type, centre, _scatter(each, here, moments, covariance_type), FLOOR)
+        for each in (here, there)
+    )
+    assert em.promised_gain(before, after) == pytest.approx(0.5 * distance, rel=2e-2)
+
+
+def _scatter(statistics, base, moments, covariance_type):
+    """Give the scatter of all rows; for tied one that leaves its covariance the same as the base's."""
+    if covariance_type != "tied":
+        return moments.scatter
+    own, other = ((each.counts[:, None] * each.means).T @ each.means for each in (statistics, base))
+    return moments.scatter + own - other
+
+
+@each_family
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_steps_that_each_leave_the_same_share_lead_to_their_limit(covariance_type, share):
+    rows = rows_of()
+    limit = statistics_of(rows, covariance_type, 1)
+    shift = 0.02 * np.random.default_rng(4).normal(
+        size=coordinates_of(limit, covariance_type, rows).of(limit).shape
+    )
+    shift[:, 0] = 0.0  # a circle: not a straight line
+    if covariance_type in ("diag", "spherical"):
+        shift[:, 3:] = np.where(np.arange(3) < 2, shift[:, 3:4], 0.0)
+    path = [moved(limit, covariance_type, rows, share**power * shift) for power in range(3)]
+    scatter = Moments.of(rows).scatter
+    found = extrapolated(path, covariance_type, FLOOR, scatter, 1e6)
+    assert found is not None
+    far, length = found
+    assert length == pytest.approx(1.0 / (1.0 - share), rel=0.05)
+    for name in ("counts", "sums", "scatter"):
+        reached, wanted, first = (getattr(each, name) for each in (far, limit, path[0]))
+        if wanted.size:
+            assert np.abs(reached - wanted).max() < 0.1 * np.abs(first - wanted).max() + 1e-12
+    limited = extrapolated(path, covariance_type, FLOOR, scatter, 1.5)
+    assert limited is not None
+    assert limited[1] == 1.5
+
+
+@each_family
+def test_units_of_features_do_not_matter(covariance_type):
+    if covariance_type == "spherical":
+        pytest.skip("has one variance for all features")
+    lengths = []
+    for scales in ((1.0, 1.0), (1e-4, 1e5)):
+        rows = rows_of(scales=scales)
+        first = statistics_of(rows_of(), covariance_type, 1)
+        path = [
+            _in_units(moved(first, covariance_type, rows_of(), q * 0.05), scales) for q in (1.0, 0.7, 0.5)
+        ]
+        floor = 0.0
+        found = extrapolated(path, covariance_type, floor, Moments.of(rows).scatter, 1e6)
+        assert found is not None
+        lengths.append(found[1])
+    assert lengths[1] == pytest.approx(lengths[0], rel=1e-6)
+
+
+def _in_units(statistics, scales) -> Statistics:
+    a, b = scales
+    products = np.array([a * a, b * b, a * b])[: statistics.scatter.shape[1]]
+    return Statistics(
+        statistics.counts, statistics.sums * scales, statistics.scatter * products, statistics.references, 0.0
+    )
+
+
+def test_where_there_is_nothing_to_extrapolate():
+    rows = rows_of()
+    here = statistics_of(rows, "full", 1)
+    scatter = Moments.of(rows).scatter
+
+    def path(*shares):
+        return [moved(here, "full", rows, 0.1 * share) for share in shares]
+
+    assert extrapolated(path(1.0, 0.2, 1.0), "full", FLOOR, scatter, 100.0) is None  # they turn round
+    empty = path(1.0, 0.5, 0.25)
+    empty[1].counts[0] = 0.0
+    assert extrapolated(empty, "full", FLOOR, scatter, 100.0) is None
+    flat = path(1.0, 0.5, 0.25)
+    flat[2].scatter[1] = 0.0
+    assert extrapolated(flat, "full", 0.0, scatter, 100.0) is None
+    # So far that covariances overflow: steps of no curvature, and no limit to the length.
+    straight = [moved(here, "full", rows, 20.0 * share) for share in (0.0, 1.0, 2.0)]
+    assert extrapolated(straight, "full", FLOOR, scatter, 1e9) is None
+
+
+def test_lengths_grow_after_good_extrapolations_and_shrink_after_others():
+    assert next_longest(4.0, 4.0, is_good=True) == 16.0
+    assert next_longest(16.0, 2.0, is_good=True) == 16.0
+    assert next_longest(16.0, 12.0, is_good=False) == 3.0
+    assert next_longest(16.0, 1.5, is_good=False) == 2.0
