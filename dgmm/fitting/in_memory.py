@@ -113,7 +113,7 @@ class InMemory(Data):
         workspace = Workspace(ready)
         result = np.empty((parameters.n_components, len(self.rows)), ready.dtype)
         for block in blocks_of(ready, [(self.rows, None)], self._features(ready)):
-            log_joint = workspace.log_joint(block.rows, workspace.features(block))
+            log_joint = workspace.log_joint(block.rows, workspace.features(block), ready.groups[0])
             workspace.normalize(log_joint)
             result[:, block.start : block.start + len(block.rows)] = log_joint
         return result

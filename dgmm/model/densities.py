@@ -31,7 +31,7 @@ def _evaluate(
     for block in blocks_of(ready, [(rows, None)]):
         table = workspace.features(block)
         which = slice(block.start, block.start + len(block.rows))
-        yield workspace, which, table, workspace.log_joint(block.rows, table)
+        yield workspace, which, table, workspace.log_joint(block.rows, table, ready.groups[0])
 
 
 def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.model.families import Array, pack
-from dgmm.model.stack import Stack
+from dgmm.model.stack import Group, Stack
 from dgmm.model.statistics import Statistics
 
 
@@ -103,7 +103,7 @@ class Workspace:
     ----------
     table : ndarray of shape (n_table, block_rows)
         Features.
-    densities : ndarray of shape (n_components, block_rows)
+    densities : ndarray of shape (components of the largest group, block_rows)
         Log joint densities, then responsibilities.
     largest, totals : ndarray of shape (n_models, block_rows)
         Of log-sum-exp, of as many models as go through it at once.
@@ -115,8 +115,8 @@ class Workspace:
         n_rows = stack.block_rows
         self.stack = stack
         self.table = np.empty((stack.n_table, n_rows), stack.dtype)
-        self.densities = np.empty((stack.n_components, n_rows), stack.dtype)
-        most = max(len(run.models) for run in stack.runs)
+        self.densities = np.empty((stack.largest_group, n_rows), stack.dtype)
+        most = max(len(run.models) for group in stack.groups for run in group.runs)
         self.largest = np.empty((most, n_rows), stack.dtype)
         self.totals = np.empty((most, n_rows), stack.dtype)
         # A row, as np.maximum takes more than twice as long with a scalar.
@@ -130,22 +130,22 @@ class Workspace:
         write_features(table, block.rows, self.stack)
         return table
 
-    def log_joint(self, rows: NDArray[np.floating], table: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Compute the log joint densities of a block's rows and features: (n_components, n_rows), nats.
+    def log_joint(
+        self, rows: NDArray[np.floating], table: NDArray[np.floating], group: Group
+    ) -> NDArray[np.floating]:
+        """Compute a group's log joint densities of rows, from their features: (n_components, n_rows), nats.
 
         Tied models on the fast path lack ``−½ zᵀΛz``, which is the same for all their components.
         """
-        stack, densities = self.stack, self.densities[:, : len(rows)]
-        for group in stack.groups:
-            features = tiles(table[group.features], stack.tile_rows)
-            outs = tiles(densities[group.rows], stack.tile_rows)
-            for each, out in zip(features, outs, strict=True):
-                np.matmul(group.natural_parameters, each, out=out)
-        for entry in stack.centred:
+        stack, densities = self.stack, self.densities[: len(group.natural_parameters), : len(rows)]
+        features, outs = tiles(table[group.features], stack.tile_rows), tiles(densities, stack.tile_rows)
+        for each, out in zip(features, outs, strict=True):
+            np.matmul(group.natural_parameters, each, out=out)
+        for entry in (stack.centred[index] for index in stack.centred_in(group)):
             deviations = rows.T - entry.mean[:, None]
             factors = stack.models[entry.model].precisions_cholesky
             y = entry.family.standardize(deviations, factors, entry.component)
-            densities[entry.row] = entry.log_constant - 0.5 * np.einsum("db,db->b", y, y)
+            densities[entry.row - group.rows.start] = entry.log_constant - 0.5 * np.einsum("db,db->b", y, y)
         return densities
 
     def normalize(self, log_densities: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -198,23 +198,24 @@ class Accumulator:
 
     def add(
         self,
+        number: int,
         rows: NDArray[np.floating],
         table: NDArray[np.floating],
         responsibilities: NDArray[np.floating],
     ) -> None:
-        """Add a block: its rows, its features, and (weighted) responsibilities (n_components, n_rows)."""
-        tile_rows = self.stack.tile_rows
-        for index, (group, totals) in enumerate(zip(self.stack.groups, self.totals, strict=True)):
-            if index in self.gathered and self._gather(index, table, responsibilities[group.rows]):
-                continue
-            shares = tiles(responsibilities[group.rows], tile_rows)
+        """Add a block to a group, by its number: rows, features, (weighted) responsibilities (K, n_rows)."""
+        tile_rows, group, totals = self.stack.tile_rows, self.stack.groups[number], self.totals[number]
+        if number not in self.gathered or not self._gather(number, table, responsibilities):
+            shares = tiles(responsibilities, tile_rows)
             features = tiles(table[group.features], tile_rows)
             for share, each in zip(shares, features, strict=True):
                 products = share @ each.transpose(0, 2, 1)
                 np.add(totals, products.sum(axis=0, dtype=np.float64), out=totals)
-        for index, entry in enumerate(self.stack.centred):
-            own = np.flatnonzero(responsibilities[entry.row])
-            deviations, share = rows[own].T - entry.reference[:, None], responsibilities[entry.row, own]
+        for index in self.stack.centred_in(group):
+            entry = self.stack.centred[index]
+            share = responsibilities[entry.row - group.rows.start]
+            own = np.flatnonzero(share)
+            deviations, share = rows[own].T - entry.reference[:, None], share[own]
             self.centred_sums[index] += deviations @ share
             self.centred_scatter[index] += entry.family.scatter(deviations, share)
 
@@ -299,16 +300,17 @@ def expect(
     workspace, accumulator = Workspace(stack, stack.negligible), Accumulator(stack)
     for block in blocks_of(stack, chunks, features):
         table = workspace.features(block)
-        densities = workspace.log_joint(block.rows, table)
-        for run in stack.runs:
-            own = densities[run.rows].reshape(len(run.models), -1, len(block.rows))
-            log_densities = workspace.normalize(own)
-            if block.weights is not None:
-                weights = block.weights if block.weights.ndim == 1 else block.weights[run.models]
-                log_densities *= weights
-                own *= weights[..., None, :]
-            accumulator.log_likelihoods[run.models] += log_densities.sum(axis=-1, dtype=np.float64)
-        accumulator.add(block.rows, table, densities)
+        for number, group in enumerate(stack.groups):
+            densities = workspace.log_joint(block.rows, table, group)
+            for run in group.runs:
+                own = densities[run.rows].reshape(len(run.models), -1, len(block.rows))
+                log_densities = workspace.normalize(own)
+                if block.weights is not None:
+                    weights = block.weights if block.weights.ndim == 1 else block.weights[run.models]
+                    log_densities *= weights
+                    own *= weights[..., None, :]
+                accumulator.log_likelihoods[run.models] += log_densities.sum(axis=-1, dtype=np.float64)
+            accumulator.add(number, block.rows, table, densities)
     return accumulator.statistics()
 
 
@@ -337,7 +339,7 @@ def assign(
         share = responsibilities_of(block.rows, block.start)
         if block.weights is not None:
             share = share * block.weights
-        accumulator.add(block.rows, workspace.features(block), share)
+        accumulator.add(0, block.rows, workspace.features(block), share)
     return accumulator.statistics()[0]
 
 

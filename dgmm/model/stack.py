@@ -7,9 +7,8 @@ path*: deviations from its own mean, which never cancel, at a few times the cost
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple, Protocol
 
@@ -57,8 +56,9 @@ TILE_ROWS, LARGE_TILE_ROWS, SMALL_PRODUCT = 512, 1024, 10**6
 has a path without packing below, which is up to twice as fast, and packing wants longer rows."""
 
 
-RUN_COMPONENTS = 16
-"""Components of small models that go through log-sum-exp together: fewer and longer calls of NumPy."""
+RUN_COMPONENTS, GROUP_COMPONENTS = 16, 64
+"""Components of small models that go through log-sum-exp together, for fewer and longer calls of NumPy; and
+of models that are evaluated together: with more, blocks would have few rows, and calls be short again."""
 
 
 class Evaluable(Protocol):
@@ -112,32 +112,93 @@ class Centred:
     log_constant: float
 
 
-@dataclass(frozen=True, eq=False)
-class Group:
-    """The models of one family: which, and their rows of the stack and of the feature table.
-
-    ``natural_parameters`` has the shape (components of all of them, features).
-    """
-
-    family: Family
-    models: tuple[int, ...]
-    rows: slice
-    features: slice
-    natural_parameters: Array
-
-
 class Run(NamedTuple):
-    """Models of as many components each, one after the other in a stack.
+    """Models of as many components each, one after the other in a group.
 
     Attributes
     ----------
     models : list of int
     rows : slice
-        Their rows of the stack.
+        Their rows of the group.
     """
 
     models: list[int]
     rows: slice
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Models of one family that are evaluated together, and not so many that blocks would be short for it.
+
+    Attributes
+    ----------
+    family : Family
+    runs : tuple of Run
+        The models, in the order of their rows: those of a run go through log-sum-exp together.
+    rows : slice
+        Of the stack.
+    features : slice
+        Rows of the feature table.
+    natural_parameters : ndarray of shape (n_components, n_features of the family)
+    """
+
+    family: Family
+    runs: tuple[Run, ...]
+    rows: slice
+    features: slice
+    natural_parameters: Array
+
+    @property
+    def models(self) -> list[int]:
+        """Positions of the models."""
+        return [model for run in self.runs for model in run.models]
+
+
+def _runs(sizes: Iterable[tuple[int, int]]) -> tuple[Run, ...]:
+    """Put models of as many components together, but few: they are to stay in a cache from step to step."""
+    runs, first = [], 0
+    for model, size in sizes:
+        last = runs[-1] if runs else Run([], slice(0, 0))
+        together = first + size - last.rows.start
+        if size * (len(last.models) + 1) == together <= RUN_COMPONENTS:
+            runs[-1:] = [Run([*last.models, model], slice(last.rows.start, first + size))]
+        else:
+            runs.append(Run([model], slice(first, first + size)))
+        first += size
+    return tuple(runs)
+
+
+def _groups(
+    family: Family, sizes: Sequence[tuple[int, int]], start: int, features: slice, theta: Array
+) -> Iterator[Group]:
+    """Cut the models of a family into groups.
+
+    Parameters
+    ----------
+    family : Family
+    sizes : sequence of (int, int)
+        Models, and how many components they have.
+    start : int
+        Row of the stack where the first begins.
+    features : slice
+        Rows of the feature table.
+    theta : ndarray of shape (n_components, n_features of the family)
+        Natural parameters of all of them.
+    """
+    most = min(GROUP_COMPONENTS, SMALL_PRODUCT // (TILE_ROWS * theta.shape[1]))
+    first, begin, end = 0, 0, 0
+    for index, (_, size) in enumerate(sizes):
+        if index > first and end + size - begin > most:
+            yield Group(
+                family,
+                _runs(sizes[first:index]),
+                slice(start + begin, start + end),
+                features,
+                theta[begin:end],
+            )
+            first, begin = index, end
+        end += size
+    yield Group(family, _runs(sizes[first:]), slice(start + begin, start + end), features, theta[begin:end])
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,23 +252,15 @@ class Stack:
         """Whether squared distances from the centre are among the features."""
         return any(group.features.start == 0 for group in self.groups)
 
-    @cached_property
-    def runs(self) -> tuple[Run, ...]:
-        """All models, in the order of their rows: those of a run go through log-sum-exp together.
+    @property
+    def largest_group(self) -> int:
+        """The most components of a group."""
+        return max(len(group.natural_parameters) for group in self.groups)
 
-        For a few components each, and not for more than `RUN_COMPONENTS` together: they would not stay in a
-        cache from one step to the next.
-        """
-        runs: list[Run] = []
-        for index, rows in sorted(enumerate(self.rows), key=lambda each: each[1].start):
-            n_components = rows.stop - rows.start
-            last = runs[-1] if runs else Run([], slice(0, 0))
-            size = last.rows.stop - last.rows.start + n_components
-            if n_components * (len(last.models) + 1) == size <= RUN_COMPONENTS:
-                runs[-1:] = [Run([*last.models, index], slice(last.rows.start, rows.stop))]
-            else:
-                runs.append(Run([index], rows))
-        return tuple(runs)
+    def centred_in(self, group: Group) -> list[int]:
+        """Give the positions of the centred components that are in a group."""
+        rows = range(group.rows.start, group.rows.stop)
+        return [index for index, entry in enumerate(self.centred) if entry.row in rows]
 
     @property
     def tile_rows(self) -> int:
@@ -218,7 +271,7 @@ class Stack:
     @property
     def block_rows(self) -> int:
         """Rows of a block: as many tiles as fit `BLOCK_BYTES`."""
-        n_table = self.n_table + self.n_components
+        n_table = self.n_table + self.largest_group
         exact = min(BLOCK_BYTES // (self.dtype.itemsize * n_table), LARGEST_BLOCK_ROWS)
         return self.tile_rows * max(1, exact // self.tile_rows)
 
@@ -242,7 +295,7 @@ class Stack:
     def working_bytes(self) -> int:
         """Bytes that the work on a block allocates, temporary arrays included."""
         # Densities of this block and the last; the rows' largest ones, totals and log densities.
-        n_table = self.n_table + 2 * self.n_components + 3
+        n_table = self.n_table + 2 * self.largest_group + 3
         n_centred = 4 * self.n_features if self.centred else 0
         # Gathered rows, once as they are and once weighted, with their places.
         n_gathered = 2 * (self.n_features + 2) * max(self.gathered_per_row(group) for group in self.groups)
@@ -409,9 +462,9 @@ def stack_models(
             ]
             for index in batch.members:
                 rows[index] = slice(first, first := first + len(models[index].means))
+        sizes = [(index, len(models[index].means)) for index in members]
         features = family.feature_rows(len(centre))
-        natural_parameters = np.concatenate(thetas).astype(dtype)
-        groups.append(Group(family, tuple(members), slice(start, first), features, natural_parameters))
+        groups += _groups(family, sizes, start, features, np.concatenate(thetas).astype(dtype))
     in_order = tuple(rows[index] for index in range(len(models)))
     return Stack(
         centre, dtype, tuple(groups), in_order, tuple(centred), tuple(models), is_rough=reaches is not None
@@ -433,5 +486,5 @@ def blank_stack(family: Family, n_components: int, centre: Array, references: Ar
     blank = np.zeros((n_components, features.stop - features.start))
     points = [] if references is None else list(references)
     centred = tuple(Centred(k, 0, k, family, point, point, 0.0) for k, point in enumerate(points))
-    group = Group(family, (0,), rows, features, blank)
+    group = Group(family, _runs([(0, n_components)]), rows, features, blank)
     return Stack(centre, np.dtype(np.float64), (group,), (rows,), centred, ())

@@ -129,6 +129,62 @@ def test_models_with_row_weights_of_their_own_equal_each_alone(narrow):
         assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-12)
 
 
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=12),
+    families=st.lists(st.sampled_from(naive.COVARIANCE_TYPES), min_size=12, max_size=12),
+    most=st.integers(1, 70),
+)
+@settings(max_examples=40, deadline=None)
+def test_groups_hold_every_model_once(sizes, families, most):
+    """Models of one family each, in runs of as many components; together no more than may be, but one."""
+    generator = np.random.default_rng(13)
+    models = [
+        naive.random_parameters(generator, family, size, 2)
+        for size, family in zip(sizes, families, strict=False)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dgmm.model.stack.GROUP_COMPONENTS", most)
+        ready = stack_models(models, np.zeros(2), np.ones(2), np.float64)
+    assert sorted(model for group in ready.groups for model in group.models) == list(range(len(models)))
+    end = 0
+    for group in ready.groups:
+        n_components = group.rows.stop - group.rows.start
+        assert group.rows.start == end
+        end = group.rows.stop
+        assert len(group.natural_parameters) == n_components
+        assert n_components <= most or len(group.models) == 1
+        assert {models[model].covariance_type for model in group.models} == {group.family.name}
+        for run in group.runs:
+            own = [ready.rows[model] for model in run.models]
+            assert len({rows.stop - rows.start for rows in own}) == 1
+            assert run.rows == slice(own[0].start - group.rows.start, own[-1].stop - group.rows.start)
+    assert end == sum(sizes)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_models_of_all_sizes_equal_each_alone(weighted):
+    """Several groups of each family, with runs of small models, and a narrow component in the midst."""
+    generator = np.random.default_rng(14)
+    models = [
+        naive.random_parameters(generator, family, size, 3)
+        for size in (1, 1, 2, 2, 2, 5, 40, 30, 7)
+        for family in naive.COVARIANCE_TYPES
+    ]
+    narrow = naive.random_parameters(generator, "full", 2, 3, width=1e-7)
+    models.insert(9, narrow)
+    rows = np.concatenate(
+        [naive.random_rows(generator, models[0], 1500), naive.random_rows(generator, narrow, 200)]
+    )
+    weights = generator.gamma(1.0, size=len(rows)) if weighted else None
+    together, ready = expect(models, rows, weights)
+    assert len(ready.groups) > 4
+    assert len(ready.centred) > 0
+    for model, found in zip(models, together, strict=True):
+        (alone,), _ = expect([model], rows, weights)
+        for name in ("counts", "sums", "scatter", "references", "log_likelihood"):
+            np.testing.assert_allclose(getattr(found, name), getattr(alone, name), rtol=1e-11, atol=1e-9)
+
+
 def test_tied_log_likelihood_of_the_fast_path_is_the_direct_one():
     generator = np.random.default_rng(4)
     parameters = naive.random_parameters(generator, "tied", 3, 3)
@@ -252,7 +308,8 @@ def test_stacked_models_over_own_rows_equal_each_alone():
     tied = naive.random_parameters(generator, "tied", 3, 20, spread=30.0)
     rows = np.concatenate([rows, others])
     together, ready = expect([first, tied, second], rows)
-    assert [bool(ready.gathered_per_row(group)) for group in ready.groups] == [True, False]
+    gathers = {(group.family.name, bool(ready.gathered_per_row(group))) for group in ready.groups}
+    assert gathers == {("full", True), ("tied", False)}
     for statistics, model in zip(together, (first, tied, second), strict=True):
         (alone,), _ = expect([model], rows)
         for name in ("counts", "sums", "scatter"):

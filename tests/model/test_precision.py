@@ -19,7 +19,7 @@ def log_joint(parameters, rows, rows_dtype, extent):
     """Log joint densities (n_rows, K) about the origin, without tied's quadratic term if fast."""
     ready = stack_models([parameters], np.zeros(rows.shape[1]), extent, rows_dtype)
     workspace = kernels.Workspace(ready)
-    values = workspace.log_joint(rows, kernels.feature_table(ready, rows))
+    values = workspace.log_joint(rows, kernels.feature_table(ready, rows), ready.groups[0])
     return values.T, ready
 
 
