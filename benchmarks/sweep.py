@@ -91,7 +91,7 @@ def main() -> None:
     }
     grid = sum(cost_of(number, family, options.features) for number, family in index_of)
 
-    table, theirs, their_cost = [], 0.0, 0.0
+    table, worse, theirs, their_cost = [], [], 0.0, 0.0
     for name in options.subset:
         number, family = int(name.split(":")[0]), name.split(":")[1]
         alone, took = timed(
@@ -105,7 +105,8 @@ def main() -> None:
         table.append(
             (number, family, f"{took:.1f}", f"{best:.6f}", f"{found:.6f}", f"{found - best:+.1e}", state)
         )
-        assert found > best - NEAR, f"{name} is {best - found:.2g} nats a row below scikit-learn"
+        if found <= best - NEAR:
+            worse.append(f"{name} is {best - found:.2g} nats a row below scikit-learn")
     header = ["K", "covariance", f"scikit-learn s (n_init={N_INIT})", "its log-likelihood", "sweep's"]
     print_table(f"{options.rows:,} x {options.features}", [*header, "difference", "in the sweep"], table)
 
@@ -149,6 +150,7 @@ def main() -> None:
             ("their passes, in the same proportion", f"{passes * len(index_of) / len(options.separate):.0f}"),
         ]
     print_table("The whole sweep", ["what", "value"], facts)
+    assert not worse, worse
 
 
 if __name__ == "__main__":
