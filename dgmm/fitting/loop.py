@@ -42,8 +42,8 @@ class PassRecord:
     predicted_gain : float
         What further iterations may gain, nats a row (see `predict_gain`); infinite where it is not known.
     inner_steps : int
-        M-steps that led to these parameters from those accepted before: one in plain EM; none for a start,
-        and for a mixture that was re-seeded.
+        M-steps that led to these parameters from those accepted before, with those that extrapolations stand
+        for: one in plain EM; none for a start, and for a mixture that was re-seeded.
     accepted : bool
         Whether the fit goes on from them; if not, it goes back to the ones accepted before.
     seconds : float
