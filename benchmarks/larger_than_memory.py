@@ -28,7 +28,7 @@ from distributed import Client, LocalCluster, get_task_stream
 import dgmm
 from dgmm.data import Source
 from dgmm.fitting.expectation import ExpectationWork
-from dgmm.model.kernels import expect
+from dgmm.model.kernels import expect, working_bytes
 from dgmm.model.stack import Stack, stack_models
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.plan import plan
@@ -129,7 +129,7 @@ def main() -> None:
     source = dgmm.open_dataset(data)
     ready = ready_stack(source)
     planned = plan(source)
-    forecast = planned.process_bytes(1, ready.working_bytes) / MEBIBYTE
+    forecast = planned.process_bytes(1, working_bytes(ready)) / MEBIBYTE
 
     seconds, driver, workers, said = fit_and_watch(data, "1GiB")
     print(said)

@@ -194,6 +194,10 @@ class Family(ABC):
         """Packed scatter of deviations (D, rows), each row with its share (rows,)."""
         return pack((deviations * shares) @ deviations.T)
 
+    def pack_scatter(self, matrices: Array) -> Array:
+        """Pack scatter matrices (..., D, D), of which only the upper triangles are read."""
+        return pack(matrices)
+
 
 def _precision_factors(covariances: Array) -> Array:
     """Upper triangular factors U of the precisions ``U Uᵀ`` of covariances: (K, D, D) to the same.
@@ -404,6 +408,9 @@ class Diagonal(_Variances):
     def scatter(self, deviations, shares):
         return deviations**2 @ shares
 
+    def pack_scatter(self, matrices):
+        return np.diagonal(matrices, axis1=-2, axis2=-1)
+
 
 class Spherical(_Variances):
     """Each component has one variance: (K,)."""
@@ -448,6 +455,9 @@ class Spherical(_Variances):
 
     def scatter(self, deviations, shares):
         return (deviations**2 @ shares).sum(keepdims=True)
+
+    def pack_scatter(self, matrices):
+        return np.trace(matrices, axis1=-2, axis2=-1)[..., None]
 
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (Full(), Tied(), Diagonal(), Spherical())}

@@ -10,13 +10,15 @@ sums of a component are taken over its own rows alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.model import compiled
+from dgmm.model.compiled import CompiledGroup
 from dgmm.model.families import Array, pack
 from dgmm.model.stack import Group, Stack
 from dgmm.model.statistics import Statistics
@@ -184,7 +186,7 @@ class Accumulator:
 
     def __init__(self, stack: Stack):
         self.stack = stack
-        self.totals = [np.zeros(group.natural_parameters.shape) for group in stack.groups]
+        self.totals: list[Array] = [np.zeros(group.natural_parameters.shape) for group in stack.groups]
         side = stack.n_features + 1
         self.gathered = {
             index: np.zeros((len(group.natural_parameters), side, side))
@@ -193,7 +195,7 @@ class Accumulator:
         }
         self.log_likelihoods = np.zeros(len(stack.rows))
         nothing = np.zeros((stack.n_features, 0))
-        self.centred_sums = [np.zeros(stack.n_features) for _ in stack.centred]
+        self.centred_sums: list[Array] = [np.zeros(stack.n_features) for _ in stack.centred]
         self.centred_scatter = [entry.family.scatter(nothing, np.zeros(0)) for entry in stack.centred]
 
     def add(
@@ -236,6 +238,15 @@ class Accumulator:
         for component, (start, end) in enumerate(pairwise([0, *ends])):
             totals[component] += weighted[:, start:end] @ features[:, start:end].T
         return True
+
+    def take(self, groups: Sequence[CompiledGroup]) -> None:
+        """Take the sums of the compiled loop: a group of it for each of the stack."""
+        for number, group in enumerate(groups):
+            self.totals[number] = group.feature_sums()
+            self.gathered.pop(number, None)
+            self.log_likelihoods[group.group.models] = group.sums.log_likelihoods
+            for index, sums, scatter in group.centred_sums():
+                self.centred_sums[index], self.centred_scatter[index] = sums, scatter
 
     def _sums(self, index: int) -> Array:
         """Give the sums of a group's features, however they were taken."""
@@ -297,7 +308,15 @@ def expect(
         One for each model. The log-likelihood of a tied model on the fast path lacks the trace term
         (see `complete_log_likelihood`).
     """
-    workspace, accumulator = Workspace(stack, stack.negligible), Accumulator(stack)
+    accumulator = Accumulator(stack)
+    if compiled.is_available():
+        groups = [compiled.CompiledGroup(stack, group) for group in stack.groups]
+        for rows, weights in compiled.pieces_of(chunks):
+            for each in groups:
+                each.add(rows, weights)
+        accumulator.take(groups)
+        return accumulator.statistics()
+    workspace = Workspace(stack, stack.negligible)
     for block in blocks_of(stack, chunks, features):
         table = workspace.features(block)
         for number, group in enumerate(stack.groups):
@@ -312,6 +331,11 @@ def expect(
                 accumulator.log_likelihoods[run.models] += log_densities.sum(axis=-1, dtype=np.float64)
             accumulator.add(number, block.rows, table, densities)
     return accumulator.statistics()
+
+
+def working_bytes(stack: Stack) -> int:
+    """Forecast the bytes that `expect` allocates beyond the rows, temporary arrays included."""
+    return compiled.working_bytes(stack) if compiled.is_available() else stack.working_bytes
 
 
 def assign(

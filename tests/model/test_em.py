@@ -16,6 +16,8 @@ from dgmm.model.stack import blank_stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
 from tests.model import naive
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 
 

@@ -12,6 +12,8 @@ from dgmm.model.statistics import Moments
 from tests.model import naive
 from tests.model.test_kernels import assert_expected, each_family, expect
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 SLACK = 4  # the bound leaves out the rounding of the mean's own terms, and of sums of several terms
 
 

@@ -11,6 +11,8 @@ from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments, Statistics
 from tests.model import naive
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 seeds = st.integers(0, 2**32 - 1)
 cuts = st.lists(st.integers(0, 300), max_size=6).map(sorted)

@@ -22,6 +22,7 @@ import numpy as np
 import dask
 from dgmm import open_dataset
 from dgmm.fitting.expectation import ExpectationWork
+from dgmm.model.kernels import working_bytes
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import stack_models
 from dgmm.passes.plan import plan
@@ -42,7 +43,7 @@ Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
 before = kibibytes("VmRSS")
 with dask.config.set(scheduler="threads", num_workers=n_threads):
     run_pass(source, ExpectationWork(ready), "test")
-forecast = n_threads * plan(source).task_bytes(ready.working_bytes)
+forecast = n_threads * plan(source).task_bytes(working_bytes(ready))
 print(json.dumps({"measured": (kibibytes("VmHWM") - before) * 1024, "forecast": forecast}))
 """
 

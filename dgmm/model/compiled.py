@@ -1,0 +1,364 @@
+"""Stacks made ready for the compiled loop of `dgmm.model.tiles`, and its sums made statistics.
+
+Numba, which compiles it, is the extra ``fast``. Where it is not installed, or the environment variable
+``DGMM_COMPILED`` is 0, NumPy does the same work (`dgmm.model.kernels`), at half the speed or less.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache, partial
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.model.families import Array
+from dgmm.model.stack import NEGLIGIBLE, Group, Stack
+
+logger = logging.getLogger(__name__)
+
+PIECE_BYTES = 2**23
+"""Rows that a call takes at most, and that are copied where they do not lie one after the other."""
+
+CACHE_LINE = 64
+"""Bytes that processors fetch at once, and that their longest vectors have."""
+
+GATHERS_FROM = 20
+"""Features from which sums over a component's own rows are faster, where these are few: with less, gathering
+takes the time that it saves."""
+
+
+def is_available() -> bool:
+    """Tell whether the loop is compiled in this process."""
+    return os.environ.get("DGMM_COMPILED", "1") != "0" and _loop() is not None
+
+
+@cache
+def _loop() -> Any:
+    """Give the compiled module, or None. To import Numba takes a second, for those who fit only."""
+    if find_spec("numba") is None:
+        return None
+    try:
+        from dgmm.model import tiles  # noqa: PLC0415
+    except ImportError as error:  # as where NumPy is newer than Numba knows
+        logger.warning("Numba is installed, but cannot be used: %s. NumPy does its work.", error)
+        return None
+    return tiles
+
+
+def _padded(number: int) -> int:
+    unrolled = _loop().UNROLLED
+    return -(-number // unrolled) * unrolled
+
+
+@cache
+def _pairs(first: int, last: int, n_features: int) -> NDArray[np.int64]:
+    """Give the two factors of each row of the feature table from ``first`` to ``last``, padded: (P, 2).
+
+    Factor 0 is 1, then come the deviations, and ‖z‖².
+    """
+    linear = range(1, n_features + 1)
+    table = [(0, n_features + 1), (0, 0), *((0, i) for i in linear), *((i, i) for i in linear)]
+    table += [(i, j) for i in linear for j in linear if i < j]
+    own = table[first:last]
+    return np.array(own + [(0, 0)] * (_padded(len(own)) - len(own)), np.int64)
+
+
+class Model(NamedTuple):
+    """A group of models of one family, as the loop takes them: K components together, P features.
+
+    K and P are padded to multiples of four, with zeros; C components are *centred* (see
+    `dgmm.model.stack`). float64, but for what is said to have the dtype of products.
+
+    Attributes
+    ----------
+    theta : ndarray of shape (K, P)
+        Natural parameters, of the dtype of products; zero for centred components.
+    pairs : ndarray of shape (P, 2), int64
+        The factors of each feature.
+    has_length : bool
+        Whether ‖z‖² is one of them.
+    bounds : ndarray of shape (n_models + 1,), int64
+        Where the components of each model begin, and where the last end.
+    negligible : floating
+        Logarithm of the responsibilities below which they are zero, of the dtype of products.
+    centre : ndarray of shape (D,)
+    slots : ndarray of shape (K,), int64
+        The buffer of each component; −1 for those whose rows are never gathered.
+    origins : ndarray of shape (K, D)
+        Points about which gathered sums are.
+    centred : ndarray of shape (C,), int64
+        Which components are centred.
+    means : ndarray of shape (C, D)
+    precision_factors : ndarray of shape (C, D, D)
+        ``Uᵀ``: the Mahalanobis distance of x is ``‖Uᵀ(x − μ)‖``.
+    log_constants : ndarray of shape (C,)
+        Log joint densities at the means.
+    gathers : bool
+        Whether the rows of all components are gathered where few responsibilities are not zero.
+    """
+
+    theta: NDArray[np.floating]
+    pairs: NDArray[np.int64]
+    has_length: bool
+    bounds: NDArray[np.int64]
+    negligible: np.floating
+    centre: Array
+    slots: NDArray[np.int64]
+    origins: Array
+    centred: NDArray[np.int64]
+    means: Array
+    precision_factors: Array
+    log_constants: Array
+    gathers: bool
+
+
+class Workspace(NamedTuple):
+    """What the loop writes to while it works on a tile, of the dtype of products.
+
+    The last axis is of `TILE_ROWS`, and a few more that are not used.
+
+    Attributes
+    ----------
+    factors : ndarray of shape (D + 2, rows)
+    panel : ndarray of shape (features at once, rows)
+    densities : ndarray of shape (K, rows)
+        Log joint densities, then responsibilities.
+    largest, totals : ndarray of shape (rows,)
+    deviations : ndarray of shape (D + 1, rows)
+        From the mean of a centred component.
+    buffers : ndarray of shape (n_buffers, 1 + side, rows)
+        Gathered rows of components: their responsibilities, then 1 and deviations, ``side`` of them with the
+        zeros that make it a multiple of four.
+    filled : ndarray of shape (n_buffers,), int64
+        Rows in each buffer.
+    """
+
+    factors: NDArray[np.floating]
+    panel: NDArray[np.floating]
+    densities: NDArray[np.floating]
+    largest: NDArray[np.floating]
+    totals: NDArray[np.floating]
+    deviations: NDArray[np.floating]
+    buffers: NDArray[np.floating]
+    filled: NDArray[np.int64]
+
+
+class Sums(NamedTuple):
+    """What the loop adds to, float64.
+
+    Attributes
+    ----------
+    features : ndarray of shape (K, P)
+        Weighted by responsibilities.
+    gathered : ndarray of shape (n_buffers, side, side)
+        The same of gathered rows: of products of 1 and deviations, in the blocks on and above the diagonal.
+    log_likelihoods : ndarray of shape (n_models,)
+    """
+
+    features: Array
+    gathered: Array
+    log_likelihoods: Array
+
+
+class CompiledGroup:
+    """The sums of a group of models, by the compiled loop.
+
+    Parameters
+    ----------
+    stack : Stack
+    group : Group
+
+    Attributes
+    ----------
+    entries : list of int
+        Positions in ``stack.centred`` of its centred components.
+    model : Model
+    work : Workspace
+    sums : Sums
+    """
+
+    def __init__(self, stack: Stack, group: Group):
+        self.stack, self.group = stack, group
+        self.entries = stack.centred_in(group)
+        centred = [stack.centred[index] for index in self.entries]
+        n_components, n_own = group.natural_parameters.shape
+        pairs = _pairs(group.features.start, group.features.stop, stack.n_features)
+        shapes = _Shapes.of(stack, group)
+        theta = np.zeros((shapes.components, shapes.features), stack.dtype)
+        theta[:n_components, :n_own] = group.natural_parameters
+        rows = [entry.row - group.rows.start for entry in centred]
+        gathers = gathers_rows(stack, group)
+        slots = np.full(n_components, -1, np.int64)
+        own = range(n_components) if gathers else rows
+        slots[own] = np.arange(len(own))
+        origins = np.repeat(stack.centre[None, :], n_components, axis=0)
+        identity = np.eye(stack.n_features)
+        for row, entry in zip(rows, centred, strict=True):
+            origins[row] = entry.reference
+        sizes = [stack.rows[index].stop - stack.rows[index].start for index in group.models]
+        self.model = Model(
+            theta,
+            pairs,
+            bool((pairs == stack.n_features + 1).any()),
+            np.cumsum([0, *sizes], dtype=np.int64),
+            stack.dtype.type(np.log(NEGLIGIBLE[stack.dtype])),
+            np.asarray(stack.centre, np.float64),
+            slots,
+            origins,
+            np.array(rows, np.int64),
+            np.array([entry.mean for entry in centred], np.float64).reshape(-1, stack.n_features),
+            np.array(
+                [
+                    entry.family.standardize(
+                        identity, stack.models[entry.model].precisions_cholesky, entry.component
+                    )
+                    for entry in centred
+                ],
+                np.float64,
+            ).reshape(-1, stack.n_features, stack.n_features),
+            np.array([entry.log_constant for entry in centred], np.float64),
+            gathers,
+        )
+        self.work = _workspace(shapes, stack.dtype)
+        gathered = np.zeros((shapes.buffers, shapes.side, shapes.side))
+        self.sums = Sums(np.zeros(theta.shape), gathered, np.zeros(len(sizes)))
+
+    def add(self, rows: NDArray[np.floating], weights: Array | None) -> None:
+        """Add rows (n, D), with weights (n,) or (models of the stack, n) or None."""
+        if weights is None:
+            own = np.empty((0, 0))
+        elif weights.ndim == 1:
+            own = weights[None, :]
+        else:
+            own = weights[self.group.models]
+        own = np.ascontiguousarray(own, np.float64)
+        _loop().expect(rows, own, self.model, self.work, self.sums)
+
+    def feature_sums(self) -> Array:
+        """Give the sums of the features of all components, however they were taken: (K, P of the family)."""
+        n_components, n_own = self.group.natural_parameters.shape
+        totals = self.sums.features[:n_components, :n_own].copy()
+        if self.model.gathers:  # of full components only, whose features these are
+            gathered = self._gathered()
+            totals += np.concatenate([gathered[:, 0], self.group.family.pack_scatter(gathered[:, 1:, 1:])], 1)
+        else:  # the other sums of centred components are about points of their own
+            count = 1 - self.group.features.start
+            totals[self.model.centred, count] = self.sums.gathered[:, 0, 0]
+        return totals
+
+    def centred_sums(self) -> Iterator[tuple[int, Array, Array]]:
+        """Give the position of each centred component in the stack, its sums (D,) and its packed scatter."""
+        gathered = self._gathered()
+        for index, row in zip(self.entries, self.model.centred, strict=True):
+            own = gathered[self.model.slots[row]]
+            yield index, own[0, 1:], self.stack.centred[index].family.pack_scatter(own[1:, 1:])
+
+    def _gathered(self) -> Array:
+        side = self.stack.n_features + 1
+        return self.sums.gathered[:, :side, :side]
+
+
+def gathers_rows(stack: Stack, group: Group) -> bool:
+    """Tell whether rows may be gathered for all components of a group: full ones with many features."""
+    several = len(group.natural_parameters) > 2 * len(group.models)
+    return group.family.name == "full" and stack.n_features >= GATHERS_FROM and several
+
+
+class _Shapes(NamedTuple):
+    """Of what the loop writes to and adds to, for a group of models.
+
+    Attributes
+    ----------
+    components, features : int
+        Padded.
+    at_once : int
+        Features of a panel.
+    buffers, side : int
+        Of gathered rows; the factors of a row in one, padded.
+    deviations : int
+        Rows of the table of deviations of a centred component.
+    linear : int
+        Factors of a row.
+    """
+
+    components: int
+    features: int
+    at_once: int
+    buffers: int
+    side: int
+    deviations: int
+    linear: int
+
+    @classmethod
+    def of(cls, stack: Stack, group: Group) -> _Shapes:
+        """Find them."""
+        n_components, n_own = group.natural_parameters.shape
+        n_features = _padded(n_own)
+        n_panels = -(-n_features // _loop().PANEL_FEATURES)
+        n_centred = len(stack.centred_in(group))
+        return cls(
+            _padded(n_components),
+            n_features,
+            _padded(-(-n_features // n_panels)),  # panels of about one size
+            n_components if gathers_rows(stack, group) else n_centred,
+            _padded(stack.n_features + 1),
+            stack.n_features + 1 if n_centred else 0,
+            stack.n_features + 2,
+        )
+
+    @property
+    def n_bytes(self) -> tuple[int, int]:
+        """Numbers in the workspace for each row of a tile, and in parameters and sums."""
+        rows = self.linear + self.at_once + self.components + 2 + self.deviations
+        return rows + self.buffers * (
+            self.side + 1
+        ), 3 * self.components * self.features + self.buffers * self.side**2
+
+
+def working_bytes(stack: Stack) -> int:
+    """Forecast the bytes that the loop allocates for all groups of a stack."""
+    width = _loop().TILE_ROWS + CACHE_LINE // stack.dtype.itemsize
+    sizes = [_Shapes.of(stack, group).n_bytes for group in stack.groups]
+    return sum(stack.dtype.itemsize * width * of_rows + 8 * others for of_rows, others in sizes)
+
+
+def _workspace(shapes: _Shapes, dtype: np.dtype) -> Workspace:
+    """Allocate what the loop writes to."""
+    # Rows of a power of two bytes would all compete for the same few places of the caches.
+    tables = partial(_aligned, _loop().TILE_ROWS + CACHE_LINE // dtype.itemsize, dtype)
+    return Workspace(
+        tables(shapes.linear),
+        tables(shapes.at_once),
+        tables(shapes.components),
+        tables(),
+        tables(),
+        tables(shapes.deviations),
+        tables(shapes.buffers, shapes.side + 1),
+        np.zeros(shapes.buffers, np.int64),
+    )
+
+
+def _aligned(width: int, dtype: np.dtype, *shape: int) -> NDArray[np.floating]:
+    """Allocate zeros of shape (*shape, width) from the start of a cache line: else each vector is in two."""
+    n_bytes = math.prod(shape) * width * dtype.itemsize
+    memory = np.zeros(n_bytes + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + n_bytes].view(dtype).reshape(*shape, width)
+
+
+def pieces_of(
+    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+) -> Iterator[tuple[NDArray[np.floating], Array | None]]:
+    """Cut chunks of rows and weights into pieces of at most `PIECE_BYTES`, in the memory order of C."""
+    for rows, weights in chunks:
+        n_rows = max(1, PIECE_BYTES // (rows.itemsize * rows.shape[1]))
+        for start in range(0, len(rows), n_rows):
+            part = slice(start, start + n_rows)
+            dtype = np.float32 if rows.dtype == np.float32 else np.float64
+            yield np.ascontiguousarray(rows[part], dtype), None if weights is None else weights[..., part]

@@ -1,0 +1,450 @@
+# Numba gives its intrinsics their first argument, which type checkers do not know:
+# pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
+"""The E-step in one compiled loop: tiles of rows go through features, densities and sums in the cache.
+
+The formulas are those of `dgmm.model.kernels`. The loop holds no interpreter lock: threads do not wait for
+each other. Every feature is a product of two *factors* of a row, which are 1, its deviations z from the
+centre, and ‖z‖²: pairs of factors are all that is known of a family here.
+
+Numba compiles it; `dgmm.model.compiled` imports it where that is installed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic, overload
+
+TILE_ROWS = 256
+"""Rows of a tile: sums over longer ones have less to add up in the end, shorter ones leave more in the
+nearest cache."""
+
+PANEL_FEATURES = 96
+"""Features that are made at once, about: with a tile's rows they are well within a second-level cache."""
+
+UNROLLED = 4
+"""Components, and features, that the products take at once: padding makes both a multiple of it."""
+
+_IN_ORDER = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+"""The exponential rounds by adding and taking away a large number: that must not be reordered away."""
+
+_REORDERED = {**_IN_ORDER, "fastmath": {"reassoc", "contract", "nsz"}}
+"""Sums may be reordered, as vectors do. Infinities and NaN mean what they always do."""
+
+
+def _compiled(options: dict[str, Any]) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function when it is first called, and keep what was compiled beside the source."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = njit(**options)(function)
+        with suppress(RuntimeError):  # no folder that may be written to: each process compiles for itself
+            dispatcher.enable_caching()
+        return dispatcher
+
+    return decorate
+
+
+@intrinsic
+def _bits(typingctx, value):  # pyright: ignore[reportUnusedParameter]
+    """Read the bits of a float64 as an int64, of a float32 as an int32."""
+    integer = types.int64 if value == types.float64 else types.int32
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
+
+    return integer(value), generate
+
+
+@intrinsic
+def _from_bits(typingctx, bits):  # pyright: ignore[reportUnusedParameter]
+    """Read the bits of an int64 as a float64, of an int32 as a float32."""
+    is_double = bits == types.int64
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType() if is_double else ir.FloatType())
+
+    return (types.float64 if is_double else types.float32)(bits), generate
+
+
+def exponential(x):
+    """Compute e to the power of x ≤ 0, where that is a normal number, to 2 units in the last place.
+
+    In a form that compilers make vectors of: x = n log 2 + r, a polynomial in r, and n in the exponent.
+    """
+    raise NotImplementedError("for compiled functions only")
+
+
+@overload(exponential, jit_options=_IN_ORDER)
+def _exponential(x):
+    if x == types.float64:
+        return _exponential_float64
+    return _exponential_float32 if x == types.float32 else None
+
+
+def _exponential_float64(x):
+    shifted = x * 1.4426950408889634 + 6755399441055744.0  # the last bits are n, rounded
+    n = shifted - 6755399441055744.0
+    r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
+    p = 1.6059043836821613e-10 * r + 2.08767569878681e-09  # Taylor's series to r¹³, |r| ≤ ½ log 2
+    p = p * r + 2.505210838544172e-08
+    p = p * r + 2.755731922398589e-07
+    p = p * r + 2.7557319223985893e-06
+    p = p * r + 2.48015873015873e-05
+    p = p * r + 0.0001984126984126984
+    p = p * r + 0.001388888888888889
+    p = p * r + 0.008333333333333333
+    p = p * r + 0.041666666666666664
+    p = p * r + 0.16666666666666666
+    p = p * r + 0.5
+    p = p * r + 1.0
+    p = p * r + 1.0
+    return p * _from_bits((_bits(shifted) + 1023) << 52)
+
+
+_F = np.float32
+_SHIFT, _INVERSE, _HIGH, _LOW = _F(12582912.0), _F(1.4426950408889634), _F(0.693359375), _F(-2.12194440e-4)
+_C7, _C6, _C5, _C4, _C3, _C2, _C1 = (_F(1.0 / math.factorial(power)) for power in range(7, 0, -1))
+_BIAS, _WIDTH = np.int32(127), np.int32(23)
+
+
+def _exponential_float32(x):
+    shifted = x * _INVERSE + _SHIFT
+    n = shifted - _SHIFT
+    r = (x - n * _HIGH) - n * _LOW
+    p = _C7 * r + _C6
+    p = p * r + _C5
+    p = p * r + _C4
+    p = p * r + _C3
+    p = p * r + _C2
+    p = p * r + _C1
+    p = p * r + _C1
+    return p * _from_bits(np.int32(np.int32(_bits(shifted) + _BIAS) << _WIDTH))
+
+
+_HALF_ROOT = 4604544271217802189  # the bits of √½
+
+
+@_compiled(_IN_ORDER)
+def logarithm(x):
+    """Compute the natural logarithm of a normal float64 x > 0, in a form that compilers make vectors of.
+
+    x = 2ⁿ m with m about 1, and log m = 2 artanh((m − 1) / (m + 1)).
+    """
+    n = (_bits(x) - _HALF_ROOT) >> 52
+    m = _from_bits(_bits(x) - (n << 52))
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    p = z / 21.0 + 1.0 / 19.0
+    p = p * z + 1.0 / 17.0
+    p = p * z + 1.0 / 15.0
+    p = p * z + 1.0 / 13.0
+    p = p * z + 1.0 / 11.0
+    p = p * z + 1.0 / 9.0
+    p = p * z + 1.0 / 7.0
+    p = p * z + 1.0 / 5.0
+    p = p * z + 1.0 / 3.0
+    return n * 0.6931471805599453 + (2.0 * s + 2.0 * s * z * p)
+
+
+@_compiled(_REORDERED)
+def _write_factors(rows, centre, factors, has_length):
+    """Write the factors of rows (n, D): 1, deviations from the centre, and their squared lengths if asked."""
+    n_rows, n_features = rows.shape
+    one, length = factors[0], factors[n_features + 1]
+    for row in range(n_rows):
+        one[row] = 1.0
+        length[row] = 0.0
+    for feature in range(n_features):
+        own, middle = factors[feature + 1], centre[feature]
+        for row in range(n_rows):
+            own[row] = rows[row, feature] - middle
+        if has_length:
+            for row in range(n_rows):
+                length[row] += own[row] * own[row]
+
+
+@_compiled(_REORDERED)
+def _write_panel(factors, pairs, panel, n_rows):
+    """Write features, the products of pairs of factors."""
+    for feature in range(len(pairs)):
+        out, left, right = panel[feature], factors[pairs[feature, 0]], factors[pairs[feature, 1]]
+        for row in range(n_rows):
+            out[row] = left[row] * right[row]
+
+
+@_compiled(_IN_ORDER)
+def _add_densities(theta, panel, densities, n_rows):
+    """Add ``Θ Φ`` of a panel of features to the log joint densities (K, rows): 4 components × 4 features."""
+    for k in range(0, len(theta), 4):
+        a0, a1, a2, a3 = densities[k], densities[k + 1], densities[k + 2], densities[k + 3]
+        for p in range(0, theta.shape[1], 4):
+            f0, f1, f2, f3 = panel[p], panel[p + 1], panel[p + 2], panel[p + 3]
+            t00, t01, t02, t03 = theta[k, p], theta[k, p + 1], theta[k, p + 2], theta[k, p + 3]
+            t10, t11, t12, t13 = (
+                theta[k + 1, p],
+                theta[k + 1, p + 1],
+                theta[k + 1, p + 2],
+                theta[k + 1, p + 3],
+            )
+            t20, t21, t22, t23 = (
+                theta[k + 2, p],
+                theta[k + 2, p + 1],
+                theta[k + 2, p + 2],
+                theta[k + 2, p + 3],
+            )
+            t30, t31, t32, t33 = (
+                theta[k + 3, p],
+                theta[k + 3, p + 1],
+                theta[k + 3, p + 2],
+                theta[k + 3, p + 3],
+            )
+            for row in range(n_rows):
+                x0, x1, x2, x3 = f0[row], f1[row], f2[row], f3[row]
+                a0[row] = a0[row] + t00 * x0 + t01 * x1 + t02 * x2 + t03 * x3
+                a1[row] = a1[row] + t10 * x0 + t11 * x1 + t12 * x2 + t13 * x3
+                a2[row] = a2[row] + t20 * x0 + t21 * x1 + t22 * x2 + t23 * x3
+                a3[row] = a3[row] + t30 * x0 + t31 * x1 + t32 * x2 + t33 * x3
+
+
+@_compiled(_REORDERED)
+def _add_sums(shares, panel, sums, n_rows):
+    """Add ``R Φᵀ`` of a panel of features to the sums (K, P), in float64: 4 components × 4 features."""
+    zero = panel.dtype.type(0)
+    for p in range(0, sums.shape[1], 4):
+        f0, f1, f2, f3 = panel[p], panel[p + 1], panel[p + 2], panel[p + 3]
+        for k in range(0, len(sums), 4):
+            r0, r1, r2, r3 = shares[k], shares[k + 1], shares[k + 2], shares[k + 3]
+            s00, s01, s02, s03 = zero, zero, zero, zero
+            s10, s11, s12, s13 = zero, zero, zero, zero
+            s20, s21, s22, s23 = zero, zero, zero, zero
+            s30, s31, s32, s33 = zero, zero, zero, zero
+            for row in range(n_rows):
+                x0, x1, x2, x3 = f0[row], f1[row], f2[row], f3[row]
+                y0, y1, y2, y3 = r0[row], r1[row], r2[row], r3[row]
+                s00, s01, s02, s03 = s00 + y0 * x0, s01 + y0 * x1, s02 + y0 * x2, s03 + y0 * x3
+                s10, s11, s12, s13 = s10 + y1 * x0, s11 + y1 * x1, s12 + y1 * x2, s13 + y1 * x3
+                s20, s21, s22, s23 = s20 + y2 * x0, s21 + y2 * x1, s22 + y2 * x2, s23 + y2 * x3
+                s30, s31, s32, s33 = s30 + y3 * x0, s31 + y3 * x1, s32 + y3 * x2, s33 + y3 * x3
+            _add_four(sums[k], p, s00, s01, s02, s03)
+            _add_four(sums[k + 1], p, s10, s11, s12, s13)
+            _add_four(sums[k + 2], p, s20, s21, s22, s23)
+            _add_four(sums[k + 3], p, s30, s31, s32, s33)
+
+
+@_compiled(_REORDERED)
+def _add_four(sums, p, first, second, third, fourth):
+    sums[p] += first
+    sums[p + 1] += second
+    sums[p + 2] += third
+    sums[p + 3] += fourth
+
+
+@_compiled(_REORDERED)
+def _normalize(densities, weights, negligible, largest, totals, n_rows):
+    """Turn log joint densities of a model into (weighted) responsibilities, by log-sum-exp.
+
+    Those whose logarithm, less the largest of the row, is below ``negligible`` are made zero. Returns the
+    (weighted) sum of the rows' log densities, float64.
+    """
+    zero = densities.dtype.type(0)
+    for row in range(n_rows):
+        largest[row] = densities[0, row]
+        totals[row] = zero
+    for k in range(1, len(densities)):
+        own = densities[k]
+        for row in range(n_rows):
+            largest[row] = own[row] if own[row] > largest[row] else largest[row]
+    for k in range(len(densities)):
+        own = densities[k]
+        for row in range(n_rows):
+            less = own[row] - largest[row]
+            share = exponential(less if less > negligible else negligible)
+            share = share if less > negligible else zero
+            own[row] = share
+            totals[row] += share
+    log_likelihood = 0.0
+    if len(weights):
+        for row in range(n_rows):
+            log_likelihood += weights[row] * (largest[row] + logarithm(np.float64(totals[row])))
+            totals[row] = weights[row] / totals[row]
+    else:
+        for row in range(n_rows):
+            log_likelihood += largest[row] + logarithm(np.float64(totals[row]))
+            totals[row] = 1.0 / totals[row]
+    for k in range(len(densities)):
+        own = densities[k]
+        for row in range(n_rows):
+            own[row] *= totals[row]
+    return log_likelihood
+
+
+@_compiled(_REORDERED)
+def _write_centred(tile, mean, factor, log_constant, deviations, out):
+    """Write the log joint densities of a centred component, from deviations from its mean."""
+    n_rows, n_features = tile.shape
+    for feature in range(n_features):
+        for row in range(n_rows):
+            deviations[feature, row] = tile[row, feature] - mean[feature]
+    y = deviations[n_features]
+    for row in range(n_rows):
+        out[row] = log_constant
+    for i in range(n_features):
+        for row in range(n_rows):
+            y[row] = 0
+        for j in range(n_features):
+            coefficient = factor[i, j]
+            if coefficient != 0.0:
+                for row in range(n_rows):
+                    y[row] += coefficient * deviations[j, row]
+        for row in range(n_rows):
+            out[row] -= 0.5 * y[row] * y[row]
+
+
+@_compiled(_REORDERED)
+def _gather(tile, share, origin, buffer, filled, total):
+    """Append the rows of a component, those with a share that is not zero, to its buffer.
+
+    One that is full is added to the component's sums, and begins anew. Returns the rows in the buffer.
+    """
+    for row in range(len(tile)):
+        if share[row] != 0:
+            buffer[0, filled] = share[row]
+            buffer[1, filled] = 1
+            for feature in range(tile.shape[1]):
+                buffer[feature + 2, filled] = tile[row, feature] - origin[feature]
+            filled += 1
+            if filled == TILE_ROWS:
+                _add_gathered(buffer, filled, total)
+                filled = 0
+    return filled
+
+
+@_compiled(_REORDERED)
+def _add_gathered(buffer, n_rows, total):
+    """Add the products of 1 and deviations of gathered rows, weighted: 4 × 4, on and above the diagonal."""
+    zero = buffer.dtype.type(0)
+    weight = buffer[0]
+    for i in range(0, len(total), 4):
+        e0, e1, e2, e3 = buffer[i + 1], buffer[i + 2], buffer[i + 3], buffer[i + 4]
+        for j in range(i, len(total), 4):
+            f0, f1, f2, f3 = buffer[j + 1], buffer[j + 2], buffer[j + 3], buffer[j + 4]
+            s00, s01, s02, s03 = zero, zero, zero, zero
+            s10, s11, s12, s13 = zero, zero, zero, zero
+            s20, s21, s22, s23 = zero, zero, zero, zero
+            s30, s31, s32, s33 = zero, zero, zero, zero
+            for row in range(n_rows):
+                w = weight[row]
+                x0, x1, x2, x3 = f0[row], f1[row], f2[row], f3[row]
+                y0, y1, y2, y3 = w * e0[row], w * e1[row], w * e2[row], w * e3[row]
+                s00, s01, s02, s03 = s00 + y0 * x0, s01 + y0 * x1, s02 + y0 * x2, s03 + y0 * x3
+                s10, s11, s12, s13 = s10 + y1 * x0, s11 + y1 * x1, s12 + y1 * x2, s13 + y1 * x3
+                s20, s21, s22, s23 = s20 + y2 * x0, s21 + y2 * x1, s22 + y2 * x2, s23 + y2 * x3
+                s30, s31, s32, s33 = s30 + y3 * x0, s31 + y3 * x1, s32 + y3 * x2, s33 + y3 * x3
+            _add_four(total[i], j, s00, s01, s02, s03)
+            _add_four(total[i + 1], j, s10, s11, s12, s13)
+            _add_four(total[i + 2], j, s20, s21, s22, s23)
+            _add_four(total[i + 3], j, s30, s31, s32, s33)
+
+
+@_compiled(_REORDERED)
+def _number_of_shares(shares, n_rows):
+    """Count the responsibilities that are not zero."""
+    number = 0
+    for k in range(len(shares)):
+        own = shares[k]
+        for row in range(n_rows):
+            number += own[row] != 0
+    return number
+
+
+@_compiled(_REORDERED)
+def expect(rows, weights, model, work, sums):
+    """E-step of a group of models: adds to their sums.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, D)
+    weights : ndarray of shape (0, 0), (1, n_rows) or (n_models, n_rows)
+        Of the rows: none, the same for all models, or those of each.
+    model : Model
+    work : Workspace
+    sums : Sums
+        See `dgmm.model.compiled`.
+    """
+    theta, bounds, slots, densities, filled = (
+        model.theta,
+        model.bounds,
+        model.slots,
+        work.densities,
+        work.filled,
+    )
+    n_components, n_features = bounds[-1], theta.shape[1]
+    at_once = len(work.panel)
+    unweighted = np.empty(0, np.float64)
+    for start in range(0, len(rows), TILE_ROWS):
+        tile = rows[start : start + TILE_ROWS]
+        n_rows = len(tile)
+        _write_factors(tile, model.centre, work.factors, model.has_length)
+        densities[:] = 0
+        for first in range(0, n_features, at_once):
+            last = min(first + at_once, n_features)
+            _write_panel(work.factors, model.pairs[first:last], work.panel, n_rows)
+            _add_densities(theta[:, first:last], work.panel, densities, n_rows)
+        for index in range(len(model.centred)):
+            _write_centred(
+                tile,
+                model.means[index],
+                model.precision_factors[index],
+                model.log_constants[index],
+                work.deviations,
+                densities[model.centred[index]],
+            )
+        for number in range(len(bounds) - 1):
+            own = unweighted
+            if len(weights):
+                own = weights[number if len(weights) > 1 else 0, start : start + n_rows]
+            sums.log_likelihoods[number] += _normalize(
+                densities[bounds[number] : bounds[number + 1]],
+                own,
+                model.negligible,
+                work.largest,
+                work.totals,
+                n_rows,
+            )
+        gathers = model.gathers and (
+            2 * _number_of_shares(densities[:n_components], n_rows) <= n_components * n_rows
+        )
+        if gathers:
+            for k in range(n_components):
+                slot = slots[k]
+                filled[slot] = _gather(
+                    tile,
+                    densities[k],
+                    model.origins[k],
+                    work.buffers[slot],
+                    filled[slot],
+                    sums.gathered[slot],
+                )
+            continue
+        for k in model.centred:
+            slot = slots[k]
+            filled[slot] = _gather(
+                tile, densities[k], model.origins[k], work.buffers[slot], filled[slot], sums.gathered[slot]
+            )
+            densities[k] = 0
+        densities[n_components:] = 0
+        for first in range(0, n_features, at_once):
+            last = min(first + at_once, n_features)
+            if n_features > at_once:
+                _write_panel(work.factors, model.pairs[first:last], work.panel, n_rows)
+            _add_sums(densities, work.panel, sums.features[:, first:last], n_rows)
+    for slot in range(len(filled)):
+        if filled[slot] > 0:
+            _add_gathered(work.buffers[slot], filled[slot], sums.gathered[slot])
+            filled[slot] = 0
