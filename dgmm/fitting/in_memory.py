@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.expectation import NOT_MEASURED, AllStatistics, Data, Evaluation
 from dgmm.fitting.objective import Likelihood, Objective
+from dgmm.model import compiled
 from dgmm.model.extrapolation import FIRST_LENGTH, extrapolated, next_longest
 from dgmm.model.families import Array
 from dgmm.model.kernels import Workspace, blocks_of, expect, feature_table
@@ -128,7 +129,8 @@ class InMemory(Data):
         """E-step with these weights of the rows, (n_rows,) or (n_models, n_rows), or None."""
         if self.threads is not None:
             return expect_rows(ready, self.rows, weights, self.threads)
-        return expect(ready, [(self.rows, weights)], self._features(ready))
+        features = None if compiled.is_available() else self._features(ready)
+        return expect(ready, [(self.rows, weights)], features)
 
     def _features(self, ready: Stack) -> NDArray[np.floating] | None:
         """Give the features of the rows for `InMemory.stack`, found once; None where they are too large."""

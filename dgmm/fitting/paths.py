@@ -164,15 +164,15 @@ def _polished(
     # The largest first, so that no thread has to wait for them alone.
     order = sorted(candidates, key=lambda model: -candidates[model][0].n_parameters)
     polishing = partial(polish, reg_covar=reg_covar)
-    samples = replace(sample, size=FINAL_ROWS).drawn(), sample
+    samples = [Rows(each.values, each.weights) for each in (replace(sample, size=FINAL_ROWS).drawn(), sample)]
     polished = run_tasks(polishing, [candidates[model] for model in order], samples, "starts on the sample")
     return dict(zip(order, polished, strict=True))
 
 
-def polish(candidates: Sequence[Parameters], samples: Sequence[Sample], *, reg_covar: float) -> Parameters:
+def polish(candidates: Sequence[Parameters], samples: Sequence[Rows], *, reg_covar: float) -> Parameters:
     """Make EM steps on larger and larger samples: the best goes on, and one that is close to it."""
-    for sample in samples:
-        data = InMemory.of(sample.values, sample.weights)
+    for rows in samples:
+        data = rows.first(len(rows.values))
         ended = contest(data, candidates, reg_covar, POLISH_STEPS, POLISH_TOLERANCE, n_wanted=2)
         best = best_of(ended, 2)
         close = [each for each in best if each.log_likelihood > best[0].log_likelihood - CLOSE]
@@ -196,7 +196,7 @@ def walk(settings: PathSettings, shared: tuple[Sample, Clusterings]) -> dict[int
     """
     sample, clusterings = shared
     rows = Rows(sample.values, sample.weights)
-    path = Path(settings.reg_covar, rows, InMemory.of(rows.values, rows.weights), {}, set())
+    path = Path(settings.reg_covar, rows, rows.first(len(rows.values)), {}, set())
     wanted = settings.n_components
     with single_threaded_blas():
         path.compete([single(settings.covariance_type, path.data.moments, settings.reg_covar)])
@@ -304,7 +304,7 @@ def _started(
     if settings.init_params == "search":
         for labels in clusterings:
             with suppress(DegenerateCovarianceError):
-                yield from_labels(method, labels, data.rows, data.row_weights)
+                yield from_labels(method, labels, data.rows, data.row_weights, data.moments)
         return
     random_state = np.random.RandomState(settings.seed)
     for _ in range(N_STARTS * settings.n_init):

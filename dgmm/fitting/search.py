@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import ClassVar, Literal
 
@@ -62,15 +62,27 @@ Way = Literal["as they are", "unit variance", "uncorrelated"]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of the sample in random order, so that the first are a sample of it."""
+    """Rows of the sample in random order, so that the first are a sample of it.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,), or None
+    taken : dict
+        The first rows, as they were asked for: all tasks of a process share their moments.
+    """
 
     values: NDArray[np.floating]
     weights: Array | None
+    taken: dict[int, InMemory] = field(default_factory=dict, repr=False)
 
     def first(self, n_rows: int) -> InMemory:
         """Take the first rows to fit to."""
-        weights = None if self.weights is None else self.weights[:n_rows]
-        return InMemory.of(self.values[:n_rows], weights)
+        n_rows = min(n_rows, len(self.values))
+        if n_rows not in self.taken:
+            weights = None if self.weights is None else self.weights[:n_rows]
+            self.taken[n_rows] = InMemory.of(self.values[:n_rows], weights)
+        return self.taken[n_rows]
 
 
 def search(method: StartMethod, sample: Sample, random_state: np.random.RandomState) -> list[Parameters]:
@@ -191,7 +203,7 @@ class ShortRun:
         if self.method.covariance_type == "spherical":  # the units of the data are its own
             way = "as they are"
         labels = clusters(data, self.method.n_components, way, self.seed, is_rough=bool(self.way & 2))
-        return from_labels(self.method, labels, data.rows, data.row_weights)
+        return from_labels(self.method, labels, data.rows, data.row_weights, data.moments)
 
 
 @dataclass(frozen=True)

@@ -133,20 +133,23 @@ def _split_together(
     )
     if whole is None:
         return []
-    parts = _Parts(data, weights, unpack(sums.scatter, parameters.n_features), covariance_type, reg_covar)
-    halves, alone = {}, {}
+    scatters = unpack(sums.scatter, parameters.n_features)
+    parts = _Parts(data, weights, scatters, covariance_type, reg_covar)
+    halves, before = {}, {}
     for index, number in enumerate(numbers):
         with suppress(DegenerateCovarianceError):
             mean, covariance = whole.means[index], whole.covariances[index]
-            alone[index] = _alone(parameters, number, mean, covariance)
+            alone = _alone(parameters, number, mean, covariance)
+            before[index] = _log_likelihood(
+                alone, sums.counts[index], sums.sums[index], scatters[index], moments.mean
+            )
             halves[index] = _halves(covariance_type, mean, covariance)
     for _ in range(n_steps):
         halves = parts.stepped(halves)
-    before, after = parts.log_likelihoods(alone), parts.log_likelihoods(halves)
+    after = parts.log_likelihoods(halves)
     return [
         Split(numbers[index], halves[index], (after[index] - before[index]) / moments.weight)
         for index in after
-        if index in before
     ]
 
 
@@ -230,6 +233,14 @@ def _alone(parameters: Parameters, component: int, mean: Array, covariance: Arra
     if parameters.covariance_type == "tied":
         return Parameters.from_covariances("tied", np.ones(1), mean[None, :], covariance)
     return parameters.part([component])
+
+
+def _log_likelihood(alone: Parameters, count: float, sums: Array, scatter: Array, centre: Array) -> float:
+    """Give the log-likelihood of rows under one component, from their sums about a centre; nats."""
+    precision = alone.family.to_matrices(alone.precisions, 1, alone.n_features)[0]
+    offset = alone.means[0] - centre
+    about_mean = scatter - 2.0 * np.outer(offset, sums) + count * np.outer(offset, offset)
+    return float(count * alone.log_constants[0] - 0.5 * (precision * about_mean).sum())
 
 
 def _halves(covariance_type: str, mean: Array, covariance: Array) -> Parameters:

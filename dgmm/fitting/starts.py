@@ -128,7 +128,9 @@ def _start_on_rows(
         chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random_state)[1]
         return _start_at(method, rows, weights, chosen)
     share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
-    return _from_responsibilities(method, share, rows, weights)
+    with single_threaded_blas():
+        moments = Moments.of(rows, weights)
+        return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
 
 
 def _start_at(
@@ -197,7 +199,11 @@ def _one_hot(labels: NDArray[np.integer], n_components: int) -> Responsibilities
 
 
 def from_labels(
-    method: StartMethod, labels: NDArray[np.integer], rows: NDArray[np.floating], weights: Array | None
+    method: StartMethod,
+    labels: NDArray[np.integer],
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    moments: Moments,
 ) -> Parameters:
     """Start from rows that each belong to one component.
 
@@ -207,15 +213,11 @@ def from_labels(
     labels : ndarray of shape (n_rows,)
     rows : ndarray of shape (n_rows, n_features)
     weights : ndarray of shape (n_rows,) or None
+    moments : Moments
+        Of these rows.
     """
-    return _from_responsibilities(method, _one_hot(labels, method.n_components), rows, weights)
-
-
-def _from_responsibilities(
-    method: StartMethod, share: Responsibilities, rows: NDArray[np.floating], weights: Array | None
-) -> Parameters:
+    share = _one_hot(labels, method.n_components)
     with single_threaded_blas():
-        moments = Moments.of(rows, weights)
         return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
 
 

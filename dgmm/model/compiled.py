@@ -1,26 +1,18 @@
-"""Stacks made ready for the compiled loop of `dgmm.model.tiles`, and its sums made statistics.
-
-Numba, which compiles it, is the extra ``fast``. Where it is not installed, or the environment variable
-``DGMM_COMPILED`` is 0, NumPy does the same work (`dgmm.model.kernels`), at half the speed or less.
-"""
+"""Stacks made ready for the compiled loop of `dgmm.model.tiles`, and its sums made statistics."""
 
 from __future__ import annotations
 
-import logging
-import math
-import os
 from collections.abc import Iterable, Iterator
-from functools import cache, partial
-from importlib.util import find_spec
+from functools import cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.model.families import Array
+from dgmm.model.jit import compiled_module
 from dgmm.model.stack import NEGLIGIBLE, Group, Stack
-
-logger = logging.getLogger(__name__)
 
 PIECE_BYTES = 2**23
 """Rows that a call takes at most, and that are copied where they do not lie one after the other."""
@@ -35,20 +27,11 @@ takes the time that it saves."""
 
 def is_available() -> bool:
     """Tell whether the loop is compiled in this process."""
-    return os.environ.get("DGMM_COMPILED", "1") != "0" and _loop() is not None
+    return _loop() is not None
 
 
-@cache
 def _loop() -> Any:
-    """Give the compiled module, or None. To import Numba takes a second, for those who fit only."""
-    if find_spec("numba") is None:
-        return None
-    try:
-        from dgmm.model import tiles  # noqa: PLC0415
-    except ImportError as error:  # as where NumPy is newer than Numba knows
-        logger.warning("Numba is installed, but cannot be used: %s. NumPy does its work.", error)
-        return None
-    return tiles
+    return compiled_module("tiles")
 
 
 def _padded(number: int) -> int:
@@ -329,27 +312,24 @@ def working_bytes(stack: Stack) -> int:
 
 
 def _workspace(shapes: _Shapes, dtype: np.dtype) -> Workspace:
-    """Allocate what the loop writes to."""
-    # Rows of a power of two bytes would all compete for the same few places of the caches.
-    tables = partial(_aligned, _loop().TILE_ROWS + CACHE_LINE // dtype.itemsize, dtype)
-    return Workspace(
-        tables(shapes.linear),
-        tables(shapes.at_once),
-        tables(shapes.components),
-        tables(),
-        tables(),
-        tables(shapes.deviations),
-        tables(shapes.buffers, shapes.side + 1),
-        np.zeros(shapes.buffers, np.int64),
+    """Allocate what the loop writes to.
+
+    Tables begin with a cache line: else each vector would be in two. Their rows are longer by one than a
+    power of two: else these would compete for the same few places of the caches.
+    """
+    line = CACHE_LINE // dtype.itemsize
+    width = _loop().TILE_ROWS + line
+    gathered = shapes.buffers * (shapes.side + 1)
+    sizes = [shapes.linear, shapes.at_once, shapes.components, 1, 1, shapes.deviations, gathered]
+    memory = np.zeros(sum(sizes) * width + line, dtype)
+    start = -memory.ctypes.data % CACHE_LINE // dtype.itemsize
+    tables = memory[start : start + sum(sizes) * width].reshape(-1, width)
+    factors, panel, densities, largest, totals, deviations, buffers = (
+        tables[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)
     )
-
-
-def _aligned(width: int, dtype: np.dtype, *shape: int) -> NDArray[np.floating]:
-    """Allocate zeros of shape (*shape, width) from the start of a cache line: else each vector is in two."""
-    n_bytes = math.prod(shape) * width * dtype.itemsize
-    memory = np.zeros(n_bytes + CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + n_bytes].view(dtype).reshape(*shape, width)
+    buffers = buffers.reshape(shapes.buffers, shapes.side + 1, width)
+    filled = np.zeros(shapes.buffers, np.int64)
+    return Workspace(factors, panel, densities, largest[0], totals[0], deviations, buffers, filled)
 
 
 def pieces_of(

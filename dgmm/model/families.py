@@ -29,7 +29,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.model.jit import compiled_module
+
 Array = NDArray[np.floating]
+
+
+COMPILED_FEATURES = 32
+"""Features of the largest matrices whose factors are compiled: with more, LAPACK is as fast or faster."""
 
 
 class DegenerateCovarianceError(ValueError):
@@ -202,28 +208,42 @@ class Family(ABC):
 def _precision_factors(covariances: Array) -> Array:
     """Upper triangular factors U of the precisions ``U Uᵀ`` of covariances: (K, D, D) to the same.
 
-    Transposed inverses of the Cholesky factors, by forward substitution of all components at once: a call of
-    LAPACK for each would take most of the time of an EM step on few rows.
+    They are transposed inverses of the Cholesky factors.
 
     Raises
     ------
     DegenerateCovarianceError
         Where a covariance is not positive definite: the first such component.
     """
+    module = compiled_module("factors") if covariances.shape[-1] <= COMPILED_FEATURES else None
+    if module is not None:
+        bad, factors = module.precision_factors(np.ascontiguousarray(covariances, np.float64))
+        if bad >= 0:
+            raise DegenerateCovarianceError(bad)
+    else:
+        factors = _factors_by_substitution(covariances)
+    is_bad = ~np.isfinite(factors).all(axis=(1, 2))
+    if is_bad.any():
+        raise DegenerateCovarianceError(int(is_bad.argmax()))
+    return factors
+
+
+def _factors_by_substitution(covariances: Array) -> Array:
+    """Compute `_precision_factors` by forward substitution of all components at once.
+
+    A call of LAPACK for each would take most of the time of an EM step on few rows.
+    """
     try:
         lower = np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError:
         raise DegenerateCovarianceError(_first_without_factor(covariances)) from None
     inverse = np.zeros_like(lower)
-    with np.errstate(all="ignore"):  # what overflows is refused below
+    with np.errstate(all="ignore"):  # what overflows is refused by the caller
         for row in range(lower.shape[-1]):
             pivot = lower[:, row, row, None]
             inverse[:, row, row] = 1.0 / pivot[:, 0]
             done = lower[:, row, None, :row] @ inverse[:, :row, :row]
             inverse[:, row, :row] = -done[:, 0] / pivot
-    is_bad = ~np.isfinite(inverse).all(axis=(1, 2))
-    if is_bad.any():
-        raise DegenerateCovarianceError(int(is_bad.argmax()))
     return np.ascontiguousarray(np.swapaxes(inverse, 1, 2))
 
 

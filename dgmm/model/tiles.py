@@ -12,14 +12,13 @@ Numba compiles it; `dgmm.model.compiled` imports it where that is installed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, overload
+
+from dgmm.model.jit import IN_ORDER, REORDERED, compiled
 
 TILE_ROWS = 256
 """Rows of a tile: sums over longer ones have less to add up in the end, shorter ones leave more in the
@@ -30,24 +29,6 @@ PANEL_FEATURES = 96
 
 UNROLLED = 4
 """Components, and features, that the products take at once: padding makes both a multiple of it."""
-
-_IN_ORDER = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-"""The exponential rounds by adding and taking away a large number: that must not be reordered away."""
-
-_REORDERED = {**_IN_ORDER, "fastmath": {"reassoc", "contract", "nsz"}}
-"""Sums may be reordered, as vectors do. Infinities and NaN mean what they always do."""
-
-
-def _compiled(options: dict[str, Any]) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function when it is first called, and keep what was compiled beside the source."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = njit(**options)(function)
-        with suppress(RuntimeError):  # no folder that may be written to: each process compiles for itself
-            dispatcher.enable_caching()
-        return dispatcher
-
-    return decorate
 
 
 @intrinsic
@@ -80,7 +61,8 @@ def exponential(x):
     raise NotImplementedError("for compiled functions only")
 
 
-@overload(exponential, jit_options=_IN_ORDER)
+# The large number that is added and taken away must not be reordered away.
+@overload(exponential, jit_options=IN_ORDER)
 def _exponential(x):
     if x == types.float64:
         return _exponential_float64
@@ -130,7 +112,7 @@ def _exponential_float32(x):
 _HALF_ROOT = 4604544271217802189  # the bits of √½
 
 
-@_compiled(_IN_ORDER)
+@compiled(IN_ORDER)
 def logarithm(x):
     """Compute the natural logarithm of a normal float64 x > 0, in a form that compilers make vectors of.
 
@@ -152,7 +134,7 @@ def logarithm(x):
     return n * 0.6931471805599453 + (2.0 * s + 2.0 * s * z * p)
 
 
-@_compiled(_REORDERED)
+@compiled(REORDERED)
 def _write_factors(rows, centre, factors, has_length):
     """Write the factors of rows (n, D): 1, deviations from the centre, and their squared lengths if asked."""
     n_rows, n_features = rows.shape
@@ -169,7 +151,7 @@ def _write_factors(rows, centre, factors, has_length):
                 length[row] += own[row] * own[row]
 
 
-@_compiled(_REORDERED)
+@compiled(REORDERED)
 def _write_panel(factors, pairs, panel, n_rows):
     """Write features, the products of pairs of factors."""
     for feature in range(len(pairs)):
@@ -178,7 +160,7 @@ def _write_panel(factors, pairs, panel, n_rows):
             out[row] = left[row] * right[row]
 
 
-@_compiled(_IN_ORDER)
+@compiled(IN_ORDER)
 def _add_densities(theta, panel, densities, n_rows):
     """Add ``Θ Φ`` of a panel of features to the log joint densities (K, rows): 4 components × 4 features."""
     for k in range(0, len(theta), 4):
@@ -212,7 +194,7 @@ def _add_densities(theta, panel, densities, n_rows):
                 a3[row] = a3[row] + t30 * x0 + t31 * x1 + t32 * x2 + t33 * x3
 
 
-@_compiled(_REORDERED)
+@compiled(REORDERED)
 def _add_sums(shares, panel, sums, n_rows):
     """Add ``R Φᵀ`` of a panel of features to the sums (K, P), in float64: 4 components × 4 features."""
     zero = panel.dtype.type(0)
@@ -237,7 +219,7 @@ def _add_sums(shares, panel, sums, n_rows):
             _add_four(sums[k + 3], p, s30, s31, s32, s33)
 
 
-@_compiled(_REORDERED)
+@compiled(REORDERED)
 def _add_four(sums, p, first, second, third, fourth):
     sums[p] += first
     sums[p + 1] += second
@@ -245,7 +227,7 @@ def _add_four(sums, p, first, second, third, fourth):
     sums[p + 3] += fourth
 
 
-@_compiled(_REORDERED)
+@compiled(REORDERED)
 def _normalize(densities, weights, negligible, largest, totals, n_rows):
     """Turn log joint densities of a model into (weighted) responsibilities, by log-sum-exp.
 
@@ -284,7 +266,7 @@ def _normalize(densities, weights, negligible, largest, totals, n_rows):
     return log_likelihood
 
 
-@_compiled(_REORDERED)
+@compiled(REORDERED)
 def _write_centred(tile, mean, factor, log_constant, deviations, out):
     """Write the log joint densities of a centred component, from deviations from its mean."""
     n_rows, n_features = tile.shape
@@ -306,7 +288,7 @@ def _write_centred(tile, mean, factor, log_constant, deviations, out):
             out[row] -= 0.5 * y[row] * y[row]
 
 
-@_compiled(_REORDERED)
+@compiled(REORDERED)
 def _gather(tile, share, origin, buffer, filled, total):
     """Append the rows of a component, those with a share that is not zero, to its buffer.
 
@@ -325,7 +307,7 @@ def _gather(tile, share, origin, buffer, filled, total):
     return filled
 
 
-@_compiled(_REORDERED)
+@compiled(REORDERED)
 def _add_gathered(buffer, n_rows, total):
     """Add the products of 1 and deviations of gathered rows, weighted: 4 × 4, on and above the diagonal."""
     zero = buffer.dtype.type(0)
@@ -352,7 +334,7 @@ def _add_gathered(buffer, n_rows, total):
             _add_four(total[i + 3], j, s30, s31, s32, s33)
 
 
-@_compiled(_REORDERED)
+@compiled(REORDERED)
 def _number_of_shares(shares, n_rows):
     """Count the responsibilities that are not zero."""
     number = 0
@@ -363,7 +345,7 @@ def _number_of_shares(shares, n_rows):
     return number
 
 
-@_compiled(_REORDERED)
+@compiled(REORDERED)
 def expect(rows, weights, model, work, sums):
     """E-step of a group of models: adds to their sums.
 

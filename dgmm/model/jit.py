@@ -1,0 +1,59 @@
+"""Functions that Numba compiles: whether there are any, and how they are made.
+
+Numba is the extra ``fast``. Where it is not installed, or the environment variable ``DGMM_COMPILED`` is 0,
+NumPy does the same work, at half the speed or less.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+IN_ORDER = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+"""Options of functions whose sums are made in the order in which they are written."""
+
+REORDERED = {**IN_ORDER, "fastmath": {"reassoc", "contract", "nsz"}}
+"""Options where sums may be reordered, as vectors do. Infinities and NaN mean what they always do."""
+
+
+def compiled_module(name: str) -> Any:
+    """Give a module of this package whose functions are compiled, or None where none are to be.
+
+    To import Numba takes a second: it is imported when it is first needed.
+    """
+    return _imported(name) if os.environ.get("DGMM_COMPILED", "1") != "0" else None
+
+
+@cache
+def _imported(name: str) -> Any:
+    if find_spec("numba") is None:
+        return None
+    try:
+        return import_module(f"dgmm.model.{name}")
+    except ImportError as error:  # as where NumPy is newer than Numba knows
+        logger.warning("Numba is installed, but cannot be used: %s. NumPy does its work.", error)
+        return None
+
+
+def compiled(options: dict[str, Any]) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function when it is first called, and keep what was compiled beside the source.
+
+    It is compiled anew when its own file changes: what it calls is to be in that file too.
+    """
+    from numba import njit  # noqa: PLC0415
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = njit(**options)(function)
+        with suppress(RuntimeError):  # no folder that may be written to: each process compiles for itself
+            dispatcher.enable_caching()
+        return dispatcher
+
+    return decorate
