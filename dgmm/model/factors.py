@@ -7,6 +7,10 @@ import numpy as np
 from dgmm.model.jit import REORDERED, compiled
 
 
+NOISE = 2 * np.finfo(np.float64).eps
+"""Share of a variance that, once the features before are known, rounding errors alone can leave."""
+
+
 @compiled(REORDERED)
 def precision_factors(covariances):
     """Compute upper triangular factors U of the precisions ``U Uᵀ``: transposed inverses of Cholesky factors.
@@ -36,7 +40,7 @@ def precision_factors(covariances):
             value = covariance[i, i]
             for m in range(i):
                 value -= lower[i, m] * lower[i, m]
-            if not value > 0.0:
+            if not value > NOISE * covariance[i, i]:
                 return k, factors
             lower[i, i] = np.sqrt(value)
             upper[i, i] = 1.0 / lower[i, i]

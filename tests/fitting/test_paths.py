@@ -87,7 +87,7 @@ def test_more_rows_say_which_start_is_the_best():
     bad = Parameters.from_covariances(
         "full", np.full(2, 0.5), np.stack([rows.mean(axis=0)] * 2), np.stack([np.cov(rows.T)] * 2)
     )
-    samples = [sample_of(rows[:1000]), sample_of(rows)]
+    samples = [Rows(rows[:1000], None), Rows(rows, None)]
     found = climb(InMemory.of(rows), polish([bad, best.parameters], samples, reg_covar=1e-6), 1e-6, 0)
     assert found.log_likelihood > best.log_likelihood - POLISH_TOLERANCE
     alone = polish([bad], samples, reg_covar=1e-6)
