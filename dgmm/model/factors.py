@@ -6,7 +6,6 @@ import numpy as np
 
 from dgmm.model.jit import REORDERED, compiled
 
-
 NOISE = 2 * np.finfo(np.float64).eps
 """Share of a variance that, once the features before are known, rounding errors alone can leave."""
 
