@@ -15,6 +15,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.fitting.expectation import NOT_MEASURED, AllStatistics, Data, Evaluation
 from dgmm.fitting.objective import Likelihood, Objective
 from dgmm.model import compiled
+from dgmm.model.compiled import CompiledGroup
 from dgmm.model.extrapolation import FIRST_LENGTH, extrapolated, next_longest
 from dgmm.model.families import Array
 from dgmm.model.kernels import Workspace, blocks_of, expect, feature_table
@@ -111,6 +112,8 @@ class InMemory(Data):
     def responsibilities(self, parameters: Parameters) -> NDArray[np.floating]:
         """Probability of each component given each row: (K, n_rows)."""
         ready = self.stack([parameters])
+        if compiled.is_available():
+            return np.ascontiguousarray(CompiledGroup(ready, ready.groups[0]).evaluate(self.rows)[0].T)
         workspace = Workspace(ready)
         result = np.empty((parameters.n_components, len(self.rows)), ready.dtype)
         for block in blocks_of(ready, [(self.rows, None)], self._features(ready)):

@@ -150,12 +150,14 @@ class Sums(NamedTuple):
 
 
 class CompiledGroup:
-    """The sums of a group of models, by the compiled loop.
+    """A group of models in the compiled loop: their sums over rows, and what one model says of each.
 
     Parameters
     ----------
     stack : Stack
     group : Group
+    negligible : float, optional
+        Responsibilities below are zero: a normal number of the stack's dtype, by default `NEGLIGIBLE`.
 
     Attributes
     ----------
@@ -166,7 +168,7 @@ class CompiledGroup:
     sums : Sums
     """
 
-    def __init__(self, stack: Stack, group: Group):
+    def __init__(self, stack: Stack, group: Group, negligible: float | None = None):
         self.stack, self.group = stack, group
         self.entries = stack.centred_in(group)
         centred = [stack.centred[index] for index in self.entries]
@@ -190,7 +192,7 @@ class CompiledGroup:
             pairs,
             bool((pairs == stack.n_features + 1).any()),
             np.cumsum([0, *sizes], dtype=np.int64),
-            stack.dtype.type(np.log(NEGLIGIBLE[stack.dtype])),
+            stack.dtype.type(np.log(NEGLIGIBLE[stack.dtype] if negligible is None else negligible)),
             np.asarray(stack.centre, np.float64),
             slots,
             origins,
@@ -222,6 +224,22 @@ class CompiledGroup:
             own = weights[self.group.models]
         own = np.ascontiguousarray(own, np.float64)
         _loop().expect(rows, own, self.model, self.work, self.sums)
+
+    def evaluate(self, rows: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Give responsibilities (n, K) and log densities (n,) of rows (n, D), in one model; adds nothing.
+
+        Log densities of a tied model lack its quadratic term (see `Stack.is_complete`).
+        """
+        shares = np.empty((len(rows), len(self.model.slots)), self.stack.dtype)
+        log_densities = np.empty(len(rows), self.stack.dtype)
+        _loop().evaluate(rows, self.model, self.work, shares, log_densities)
+        return shares, log_densities
+
+    def label(self, rows: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Give the most probable component of each of the rows (n, D), in one model: (n,)."""
+        labels = np.empty(len(rows), np.int64)
+        _loop().label(rows, self.model, self.work, labels)
+        return labels
 
     def feature_sums(self) -> Array:
         """Give the sums of the features of all components, however they were taken: (K, P of the family)."""

@@ -231,8 +231,8 @@ def _add_four(sums, p, first, second, third, fourth):
 def _normalize(densities, weights, negligible, largest, totals, n_rows):
     """Turn log joint densities of a model into (weighted) responsibilities, by log-sum-exp.
 
-    Those whose logarithm, less the largest of the row, is below ``negligible`` are made zero. Returns the
-    (weighted) sum of the rows' log densities, float64.
+    Those whose logarithm, less the largest of the row, is below ``negligible`` are made zero. The log
+    densities of the rows are left in ``largest``; returns their (weighted) sum, float64.
     """
     zero = densities.dtype.type(0)
     for row in range(n_rows):
@@ -253,11 +253,15 @@ def _normalize(densities, weights, negligible, largest, totals, n_rows):
     log_likelihood = 0.0
     if len(weights):
         for row in range(n_rows):
-            log_likelihood += weights[row] * (largest[row] + logarithm(np.float64(totals[row])))
+            log_density = largest[row] + logarithm(np.float64(totals[row]))
+            log_likelihood += weights[row] * log_density
+            largest[row] = log_density
             totals[row] = weights[row] / totals[row]
     else:
         for row in range(n_rows):
-            log_likelihood += largest[row] + logarithm(np.float64(totals[row]))
+            log_density = largest[row] + logarithm(np.float64(totals[row]))
+            log_likelihood += log_density
+            largest[row] = log_density
             totals[row] = 1.0 / totals[row]
     for k in range(len(densities)):
         own = densities[k]
@@ -346,6 +350,57 @@ def _number_of_shares(shares, n_rows):
 
 
 @compiled(REORDERED)
+def _write_log_joint(tile, model, work):
+    """Write the log joint densities (K, rows) of a tile; leaves features in the panel, all if they fit."""
+    n_rows, n_features, at_once = len(tile), model.theta.shape[1], len(work.panel)
+    _write_factors(tile, model.centre, work.factors, model.has_length)
+    work.densities[:] = 0
+    for first in range(0, n_features, at_once):
+        last = min(first + at_once, n_features)
+        _write_panel(work.factors, model.pairs[first:last], work.panel, n_rows)
+        _add_densities(model.theta[:, first:last], work.panel, work.densities, n_rows)
+    for index in range(len(model.centred)):
+        _write_centred(
+            tile,
+            model.means[index],
+            model.precision_factors[index],
+            model.log_constants[index],
+            work.deviations,
+            work.densities[model.centred[index]],
+        )
+
+
+@compiled(REORDERED)
+def _gather_component(tile, k, model, work, sums):
+    """Gather the rows of a component, weighted by its responsibilities."""
+    slot = model.slots[k]
+    work.filled[slot] = _gather(
+        tile, work.densities[k], model.origins[k], work.buffers[slot], work.filled[slot], sums.gathered[slot]
+    )
+
+
+@compiled(REORDERED)
+def _add_tile(tile, model, work, sums):
+    """Add a tile to the sums: responsibilities are in the place of densities, factors as they were."""
+    n_rows, n_components, n_features = len(tile), model.bounds[-1], model.theta.shape[1]
+    n_shares = _number_of_shares(work.densities[:n_components], n_rows) if model.gathers else 0
+    if model.gathers and 2 * n_shares <= n_components * n_rows:
+        for k in range(n_components):
+            _gather_component(tile, k, model, work, sums)
+        return
+    for k in model.centred:
+        _gather_component(tile, k, model, work, sums)
+        work.densities[k] = 0
+    work.densities[n_components:] = 0
+    at_once = len(work.panel)
+    for first in range(0, n_features, at_once):
+        last = min(first + at_once, n_features)
+        if n_features > at_once:
+            _write_panel(work.factors, model.pairs[first:last], work.panel, n_rows)
+        _add_sums(work.densities, work.panel, sums.features[:, first:last], n_rows)
+
+
+@compiled(REORDERED)
 def expect(rows, weights, model, work, sums):
     """E-step of a group of models: adds to their sums.
 
@@ -359,74 +414,53 @@ def expect(rows, weights, model, work, sums):
     sums : Sums
         See `dgmm.model.compiled`.
     """
-    theta, bounds, slots, densities, filled = (
-        model.theta,
-        model.bounds,
-        model.slots,
-        work.densities,
-        work.filled,
-    )
-    n_components, n_features = bounds[-1], theta.shape[1]
-    at_once = len(work.panel)
+    bounds = model.bounds
     unweighted = np.empty(0, np.float64)
     for start in range(0, len(rows), TILE_ROWS):
         tile = rows[start : start + TILE_ROWS]
-        n_rows = len(tile)
-        _write_factors(tile, model.centre, work.factors, model.has_length)
-        densities[:] = 0
-        for first in range(0, n_features, at_once):
-            last = min(first + at_once, n_features)
-            _write_panel(work.factors, model.pairs[first:last], work.panel, n_rows)
-            _add_densities(theta[:, first:last], work.panel, densities, n_rows)
-        for index in range(len(model.centred)):
-            _write_centred(
-                tile,
-                model.means[index],
-                model.precision_factors[index],
-                model.log_constants[index],
-                work.deviations,
-                densities[model.centred[index]],
-            )
+        _write_log_joint(tile, model, work)
         for number in range(len(bounds) - 1):
             own = unweighted
             if len(weights):
-                own = weights[number if len(weights) > 1 else 0, start : start + n_rows]
+                own = weights[number if len(weights) > 1 else 0, start : start + TILE_ROWS]
+            densities = work.densities[bounds[number] : bounds[number + 1]]
             sums.log_likelihoods[number] += _normalize(
-                densities[bounds[number] : bounds[number + 1]],
-                own,
-                model.negligible,
-                work.largest,
-                work.totals,
-                n_rows,
+                densities, own, model.negligible, work.largest, work.totals, len(tile)
             )
-        gathers = model.gathers and (
-            2 * _number_of_shares(densities[:n_components], n_rows) <= n_components * n_rows
-        )
-        if gathers:
-            for k in range(n_components):
-                slot = slots[k]
-                filled[slot] = _gather(
-                    tile,
-                    densities[k],
-                    model.origins[k],
-                    work.buffers[slot],
-                    filled[slot],
-                    sums.gathered[slot],
-                )
-            continue
-        for k in model.centred:
-            slot = slots[k]
-            filled[slot] = _gather(
-                tile, densities[k], model.origins[k], work.buffers[slot], filled[slot], sums.gathered[slot]
-            )
-            densities[k] = 0
-        densities[n_components:] = 0
-        for first in range(0, n_features, at_once):
-            last = min(first + at_once, n_features)
-            if n_features > at_once:
-                _write_panel(work.factors, model.pairs[first:last], work.panel, n_rows)
-            _add_sums(densities, work.panel, sums.features[:, first:last], n_rows)
-    for slot in range(len(filled)):
-        if filled[slot] > 0:
-            _add_gathered(work.buffers[slot], filled[slot], sums.gathered[slot])
-            filled[slot] = 0
+        _add_tile(tile, model, work, sums)
+    for slot in range(len(work.filled)):
+        if work.filled[slot] > 0:
+            _add_gathered(work.buffers[slot], work.filled[slot], sums.gathered[slot])
+            work.filled[slot] = 0
+
+
+@compiled(REORDERED)
+def evaluate(rows, model, work, shares, log_densities):
+    """Write what one model says of rows: responsibilities (n_rows, K) and log densities (n_rows,), nats.
+
+    Log densities of a tied model lack its quadratic term, but for centred components.
+    """
+    unweighted = np.empty(0, np.float64)
+    for start in range(0, len(rows), TILE_ROWS):
+        tile = rows[start : start + TILE_ROWS]
+        _write_log_joint(tile, model, work)
+        densities = work.densities[: model.bounds[-1]]
+        _normalize(densities, unweighted, model.negligible, work.largest, work.totals, len(tile))
+        for row in range(len(tile)):
+            log_densities[start + row] = work.largest[row]
+            for k in range(len(densities)):
+                shares[start + row, k] = densities[k, row]
+
+
+@compiled(REORDERED)
+def label(rows, model, work, labels):
+    """Write the most probable component of each row, the first of equal ones: (n_rows,)."""
+    for start in range(0, len(rows), TILE_ROWS):
+        tile = rows[start : start + TILE_ROWS]
+        _write_log_joint(tile, model, work)
+        for row in range(len(tile)):
+            best = 0
+            for k in range(1, model.bounds[-1]):
+                if work.densities[k, row] > work.densities[best, row]:
+                    best = k
+            labels[start + row] = best

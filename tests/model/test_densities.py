@@ -6,6 +6,8 @@ from dgmm.model.densities import labels, log_densities, responsibilities
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 
 
