@@ -108,7 +108,8 @@ class GaussianMixture(Mixture):
         iterations, infinite where it is not known, both in nats a row; ``inner_steps``, M-steps since
         the parameters accepted before, 0 for a start and where components that had lost their rows were
         re-seeded; ``accepted``, whether the fit went on from there; ``seconds`` of the pass, for all
-        fits that shared it, and ``rows_per_second``; ``reading_seconds`` and ``computing_seconds``, of all
+        fits that shared it, and ``rows_per_second``; ``promised_gain`` of one M-step at the least, nats
+        a row; ``reading_seconds`` and ``computing_seconds``, of all
         threads together, which overlap: reading runs ahead. ``nan`` is what is not known: a Dask
         collection's rows are loaded in Dask's own tasks.
     n_passes_ : int

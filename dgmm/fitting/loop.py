@@ -11,6 +11,9 @@ import numpy as np
 from dgmm.fitting.expectation import Evaluation
 from dgmm.model.parameters import Parameters
 
+SLOWEST = 0.99
+"""Of what one M-step promises, the largest share that the next one is thought to: more is not known so well."""
+
 ROUNDING = 1e-14
 """Relative change of a log-likelihood that may be rounding alone."""
 
@@ -52,6 +55,8 @@ class PassRecord:
         Rows that were worked on in these seconds: twice all rows, where sums had cancelled.
     reading_seconds, computing_seconds : float
         Of all threads together: see `Effort`.
+    promised_gain : float
+        What one M-step gains at the least, nats a row.
     """
 
     log_likelihood: float
@@ -62,6 +67,7 @@ class PassRecord:
     rows_per_second: float = np.nan
     reading_seconds: float = np.nan
     computing_seconds: float = np.nan
+    promised_gain: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,9 +173,10 @@ def record(
         effort.n_rows / seconds,
         effort.reading,
         effort.computing,
+        evaluation.promised_gain,
     )
-    predicted = max(predict_gain((*history, last)), evaluation.promised_gain)
-    return replace(last, predicted_gain=predicted)
+    passes = (*history, last)
+    return replace(last, predicted_gain=max(predict_gain(passes), promised_in_all(passes)))
 
 
 def course(history: tuple[PassRecord, ...]) -> tuple[PassRecord, ...]:
@@ -211,6 +218,22 @@ def predict_gain(history: tuple[PassRecord, ...]) -> float:
         return np.inf
     ratio = max(second / first, _left_by(last.inner_steps, before.inner_steps, second / first))
     return second * ratio / (1.0 - ratio) if ratio < 1.0 else np.inf
+
+
+def promised_in_all(history: tuple[PassRecord, ...]) -> float:
+    """Give what all further M-steps promise together, nats a row.
+
+    Gains of passes tell of the progress that was fast, and with it ended; what one M-step promises tells of
+    the progress that is left. From the accepted pass before, it fell by the same factor with each M-step:
+    what is promised in all is a geometric series.
+    """
+    *before, last = history
+    if last.inner_steps == 0 or last.promised_gain <= 0.0:
+        return last.promised_gain
+    earlier = [each.promised_gain for each in course(tuple(before)) if each.accepted]
+    fallen = last.promised_gain / earlier[-1] if earlier and earlier[-1] > 0.0 else 0.0
+    share = min(fallen ** (1.0 / last.inner_steps), SLOWEST)
+    return last.promised_gain / (1.0 - share)
 
 
 def _left_by(n_last: int, n_before: int, ratio: float) -> float:

@@ -1,5 +1,7 @@
 """Corrected EM: its state machine on passes made by hand, and its steps on a sample."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from dgmm.fitting import corrected, correction, loop
 from dgmm.fitting.corrected import MOST_STEPS, CorrectedEM
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data, Evaluation
-from dgmm.fitting.loop import PassRecord, StoppingRule, predict_gain
+from dgmm.fitting.loop import SLOWEST, PassRecord, StoppingRule, predict_gain, promised_in_all
 from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.survey import Sample
 from dgmm.model.parameters import Parameters
@@ -66,7 +68,7 @@ def test_a_gain_less_than_one_step_promised_makes_fewer_steps_from_there():
     state, asked = run([-5.0, -4.0, -3.95], promised=0.1)
     assert asked == [(-5.0, 8), (-4.0, 16), (-3.95, 4)]
     assert all(each.accepted for each in state.history)
-    assert state.history[-1].predicted_gain == pytest.approx(0.1)
+    assert state.history[-1].predicted_gain == pytest.approx(0.1 / (1.0 - SLOWEST))
 
 
 def test_no_likelihood_is_a_loss():
@@ -137,6 +139,28 @@ def test_a_prediction_is_not_too_small_after_more_steps():
 def test_nothing_is_predicted_of_gains_that_do_not_fall():
     assert predict_gain(records([-3.0, -2.0], [0, 4])) == np.inf
     assert predict_gain(records([-3.0, -2.0, -1.0], [0, 4, 4])) == np.inf
+
+
+@pytest.mark.parametrize(("left", "n_steps"), [(0.5, 1), (0.9, 8), (0.98, 32)])
+def test_what_is_promised_in_all_is_a_geometric_series(left, n_steps):
+    first, second = (
+        PassRecord(-1.0, np.inf, steps, True, 1.0, promised_gain=1e-3 * left**done)
+        for steps, done in ((4, 0), (n_steps, n_steps))
+    )
+    further = 1e-3 * left ** (n_steps + np.arange(5000))
+    assert promised_in_all((first, second)) == pytest.approx(further.sum(), rel=1e-6)
+    assert promised_in_all((first, replace(second, accepted=False))) == pytest.approx(further.sum(), rel=1e-6)
+
+
+def test_slow_progress_goes_on_when_fast_progress_has_ended():
+    """The gains of passes alone would predict 4e-8 nats a row; EM steps promise 5e-7 each, for long."""
+    bounds = [-5.0, -4.0, -4.0 + 1e-4, -4.0 + 1.02e-4]
+    state, _ = run(bounds, tol=1e-6, promised=5e-7)
+    assert predict_gain(state.history) < 1e-7
+    assert state.ending is None
+    assert state.history[-1].predicted_gain == pytest.approx(5e-7 / (1.0 - SLOWEST))
+    state, _ = run(bounds, tol=1e-6, promised=5e-9)
+    assert state.converged
 
 
 @pytest.fixture
