@@ -12,7 +12,7 @@ from dgmm.fitting.expectation import Evaluation
 from dgmm.model.parameters import Parameters
 
 SLOWEST = 0.99
-"""Of what one M-step promises, the largest share that the next one is thought to: more is not known so well."""
+"""Of what one M-step promises, the largest share that the next may: more than that is not known so well."""
 
 ROUNDING = 1e-14
 """Relative change of a log-likelihood that may be rounding alone."""
