@@ -29,7 +29,8 @@ from dgmm.model.parameters import Parameters
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.tasks import run_tasks
 
-Starts = dict[tuple[str, int], Parameters]
+Starts = dict[tuple[str, int], list[Parameters]]
+"""For each covariance type and number of components: the best start, then others that are close to it."""
 
 Clusterings = dict[int, list[NDArray[np.int16]]]
 """For each number of components, the clusters of rows that were found in several ways."""
@@ -40,21 +41,24 @@ SPLITS, MERGES = 2, 2
 SOUND_ROWS = 2.0
 """Times the features, and one more: components with fewer rows than this fit what is not there."""
 
-KEPT = 3
-"""Mixtures of a number of components that the path goes on from."""
+KEPT, REMEMBERED = 3, 6
+"""Mixtures of a number of components that the path goes on from, and those that larger samples compare: few
+rows mistake the best ones for each other."""
 
 WAYS: tuple[tuple[Way, bool], ...] = (
+    ("as they are", False),
     ("as they are", False),
     ("as they are", False),
     ("as they are", True),
     ("unit variance", False),
     ("unit variance", True),
     ("uncorrelated", False),
+    ("uncorrelated", False),
     ("uncorrelated", True),
 )
 """How rows are clustered for each number of components, and whether roughly: see `clusters`."""
 
-FEWEST_CLUSTERS = 10
+FEWEST_CLUSTERS = 8
 """Clusters found in each way: with fewer components rows are clustered again and again. It costs little, and
 with fewer components than the rows want there are many local optima."""
 
@@ -70,10 +74,10 @@ PATH_ROWS = 15 * 2**10
 FINAL_ROWS = 2**16
 """Rows that say which of the best starts of a model is the best: those of a path can mistake it."""
 
-CLOSE = 2e-3
-"""Nats a row: of two mixtures that differ by less on so many rows, all rows may like either better."""
+CLOSE = 3e-3
+"""Nats a row: of mixtures that differ by less on the sample, all rows may like either better."""
 
-POLISH_STEPS, POLISH_TOLERANCE = 20, 1e-5
+POLISH_STEPS, POLISH_TOLERANCE = (20, 8), 1e-5
 """EM steps on these and then on the whole sample, and the gain that ends them."""
 
 
@@ -115,8 +119,8 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
 
     Returns
     -------
-    dict of (covariance type, n_components) to Parameters
-        Lacks the models for which no start was found.
+    dict of (covariance type, n_components) to list of Parameters
+        The best first, then those that all rows may like better. Lacks the models without a start.
     """
     centre = sample.mean
     sample = sample.in_single_precision(centre)
@@ -132,8 +136,8 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
     if len(few.values) < len(sample.values):
         best = _polished(candidates, sample, reg_covar)
     else:
-        best = {model: found[0] for model, found in candidates.items()}
-    return {model: parameters.shifted(centre) for model, parameters in best.items()}
+        best = {model: found[:1] for model, found in candidates.items()}
+    return {model: [each.shifted(centre) for each in found] for model, found in best.items()}
 
 
 def _clusterings(paths: Sequence[PathSettings], sample: Sample) -> Clusterings:
@@ -169,15 +173,17 @@ def _polished(
     return dict(zip(order, polished, strict=True))
 
 
-def polish(candidates: Sequence[Parameters], samples: Sequence[Rows], *, reg_covar: float) -> Parameters:
-    """Make EM steps on larger and larger samples: the best goes on, and one that is close to it."""
-    for rows in samples:
+def polish(
+    candidates: Sequence[Parameters], samples: Sequence[Rows], *, reg_covar: float
+) -> list[Parameters]:
+    """Make EM steps on larger and larger samples: the best goes on, and those that are close to it."""
+    for rows, n_steps in zip(samples, POLISH_STEPS, strict=True):
         data = rows.first(len(rows.values))
-        ended = contest(data, candidates, reg_covar, POLISH_STEPS, POLISH_TOLERANCE, n_wanted=2)
-        best = best_of(ended, 2)
+        ended = contest(data, candidates, reg_covar, n_steps, POLISH_TOLERANCE, n_wanted=KEPT)
+        best = best_of(ended, KEPT)
         close = [each for each in best if each.log_likelihood > best[0].log_likelihood - CLOSE]
         candidates = [each.parameters for each in close] or candidates[:1]
-    return candidates[0]
+    return [*candidates]
 
 
 def walk(settings: PathSettings, shared: tuple[Sample, Clusterings]) -> dict[int, list[Parameters]]:
@@ -227,7 +233,7 @@ class Path:
     data : InMemory
         The same rows.
     best : dict of int to list of Climb
-        At most `KEPT` different ones, the best first; filled as the path is walked.
+        At most `REMEMBERED` different ones, the best first; filled as the path is walked.
     walked_from : set of (str, Climb)
         Which have been split, and which merged: they are not again.
     """
@@ -251,7 +257,7 @@ class Path:
         kept = self.best.setdefault(found.parameters.n_components, [])
         if all(abs(found.log_likelihood - each.log_likelihood) > SAME for each in kept):
             everything = [*kept, found]
-            kept[:] = best_of([each for each in everything if self._is_sound(each)] or everything, KEPT)
+            kept[:] = best_of([each for each in everything if self._is_sound(each)] or everything, REMEMBERED)
 
     def _is_sound(self, found: Climb) -> bool:
         n_rows = found.parameters.weights.min() * self.data.moments.n_rows
@@ -273,7 +279,7 @@ class Path:
 
     def _new(self, way: str, number: int) -> list[Climb]:
         """Give the best of a number of components that have not been walked from in this way."""
-        found = [each for each in self.best.get(number, []) if (way, each) not in self.walked_from]
+        found = [each for each in self.best.get(number, [])[:KEPT] if (way, each) not in self.walked_from]
         self.walked_from.update((way, each) for each in found)
         return found
 

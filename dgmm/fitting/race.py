@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dgmm.fitting.expectation import Data, Evaluation
-from dgmm.fitting.loop import EM, PassRecord, Step, course
+from dgmm.fitting.loop import EM, PassRecord, Step, course, predict_gain
 from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.scores import NAMES, Scores, scores_of
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import IterationFinished, emit
 
 GENEROUS = 20.0
-"""A model leaves if so many times its last gain, or the gain predicted for it, would not make it the best.
-After its first pass the gain that its M-step promises stands for these."""
+"""A model leaves if so many times its last gain, or the one that its gains predict, would not make it the
+best, nor what all further M-steps promise. After its first pass so many times what one promises stands for
+these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,8 @@ class Runner:
         The best parameters that a pass has seen: what is returned.
     scores : Scores or None
         Theirs.
+    rivals : tuple of Parameters
+        Other starts, which share its first pass: the one goes on that all rows like best.
     n_passes : int
         Passes that it took part in.
     failure : str
@@ -46,6 +49,7 @@ class Runner:
     state: EM | None = None
     evaluated: Parameters | None = None
     scores: Scores | None = None
+    rivals: tuple[Parameters, ...] = ()
     n_passes: int = 0
     failure: str = ""
     dropped: str = ""
@@ -93,8 +97,7 @@ def race(
         Models that cannot be the best by it any more leave; None keeps them.
     """
     while running := [index for index, runner in enumerate(runners) if runner.is_running]:
-        states = [state for index in running if (state := runners[index].state) is not None]
-        found = data.climb_each([state.parameters for state in states], Likelihood(reg_covar))
+        states, found = _evaluated(data, [runners[index] for index in running], reg_covar)
         scores = [None if isinstance(each, Exception) else scores_of(data, each) for each in found]
         hopeless = _hopeless(states, found, scores, criterion)
         leaving = list(runners)
@@ -113,6 +116,27 @@ def race(
             if after is not None and after is not state:
                 change = after.lower_bound - state.lower_bound
                 emit(IterationFinished(index, after.n_iter, max_iter, after.lower_bound, change))
+
+
+def _evaluated(
+    data: Data, runners: Sequence[Runner], reg_covar: float
+) -> tuple[list[EM], list[Evaluation | Exception]]:
+    """Make a pass with all models, and their rivals: give what it said of each, or of the likeliest rival."""
+    states = [runner.state for runner in runners if runner.state is not None]
+    entered = [
+        (number, parameters)
+        for number, (runner, state) in enumerate(zip(runners, states, strict=True))
+        for parameters in (state.parameters, *(() if state.history else runner.rivals))
+    ]
+    evaluated = data.climb_each([parameters for _, parameters in entered], Likelihood(reg_covar))
+    found: dict[int, Evaluation | Exception] = {}
+    for (number, parameters), each in zip(entered, evaluated, strict=True):
+        before = found.get(number)
+        bar = before.lower_bound if isinstance(before, Evaluation) else -np.inf
+        if before is None or (isinstance(each, Evaluation) and each.lower_bound > bar):
+            found[number] = each
+            states[number] = replace(states[number], parameters=parameters)
+    return states, [found[number] for number in range(len(states))]
 
 
 def _hopeless(
@@ -189,5 +213,6 @@ def possible_gain(history: tuple[PassRecord, ...]) -> float:
     if len(accepted) < 2:
         return float("inf")
     last = accepted[-1].log_likelihood - accepted[-2].log_likelihood
-    predicted = accepted[-1].predicted_gain
-    return GENEROUS * max(last, predicted if predicted < float("inf") else 0.0)
+    by_gains, predicted = predict_gain(history), accepted[-1].predicted_gain
+    most = GENEROUS * max(last, by_gains if by_gains < float("inf") else 0.0)
+    return max(most, predicted if predicted < float("inf") else 0.0)

@@ -125,7 +125,7 @@ def _split_together(
     covariance_type, moments = parameters.covariance_type, data.moments
     if not numbers:
         return []
-    weights = share[numbers]
+    weights = share[numbers].astype(np.float64)  # what E-steps take: here once for all of them
     blank = blank_stack(FAMILIES["full"], len(numbers), moments.mean)
     sums = assign(blank, [(data.rows, None)], lambda rows, start: weights[:, start : start + len(rows)])
     whole = em.update_unless_cancelled(
@@ -210,7 +210,8 @@ class _Parts:
             ready = self.data.stack([models[part] for part in order])
         if not order:
             return [], ready, ()
-        return order, ready, self.data.expect(ready, self.weights[order])
+        is_each = order == [*range(len(self.weights))]
+        return order, ready, self.data.expect(ready, self.weights if is_each else self.weights[order])
 
 
 def _split_alone(

@@ -199,14 +199,14 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
     reg_covar = common.method.reg_covar
     starts = find_starts(_paths(settings, runners, data.source.n_rows), sample, reg_covar)
     for index, runner in enumerate(runners):
-        parameters = starts.get((runner.covariance_type, runner.n_components))
+        own = starts.get((runner.covariance_type, runner.n_components))
         if runner.failure:
             continue
-        if parameters is None:
+        if own is None:
             failure = "no start was found: components would have too few rows of the sample"
             runners[index] = replace(runner, failure=failure)
         else:
-            runners[index] = replace(runner, state=runs.begin(index, parameters))
+            runners[index] = replace(runner, state=runs.begin(index, own[0]), rivals=tuple(own[1:]))
     race(
         data,
         runners,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dgmm.model.families import Array
 from dgmm.model.jit import compiled_module
-from dgmm.model.stack import NEGLIGIBLE, Group, Stack
+from dgmm.model.stack import NEGLIGIBLE, Centred, Group, Stack
 
 PIECE_BYTES = 2**23
 """Rows that a call takes at most, and that are copied where they do not lie one after the other."""
@@ -183,31 +183,20 @@ class CompiledGroup:
         own = range(n_components) if gathers else rows
         slots[own] = np.arange(len(own))
         origins = np.repeat(stack.centre[None, :], n_components, axis=0)
-        identity = np.eye(stack.n_features)
         for row, entry in zip(rows, centred, strict=True):
             origins[row] = entry.reference
         sizes = [stack.rows[index].stop - stack.rows[index].start for index in group.models]
         self.model = Model(
             theta,
             pairs,
-            bool((pairs == stack.n_features + 1).any()),
+            group.features.start == 0,
             np.cumsum([0, *sizes], dtype=np.int64),
             stack.dtype.type(np.log(NEGLIGIBLE[stack.dtype] if negligible is None else negligible)),
             np.asarray(stack.centre, np.float64),
             slots,
             origins,
             np.array(rows, np.int64),
-            np.array([entry.mean for entry in centred], np.float64).reshape(-1, stack.n_features),
-            np.array(
-                [
-                    entry.family.standardize(
-                        identity, stack.models[entry.model].precisions_cholesky, entry.component
-                    )
-                    for entry in centred
-                ],
-                np.float64,
-            ).reshape(-1, stack.n_features, stack.n_features),
-            np.array([entry.log_constant for entry in centred], np.float64),
+            *_centred_arrays(stack, centred),
             gathers,
         )
         self.work = _workspace(shapes, stack.dtype)
@@ -221,7 +210,8 @@ class CompiledGroup:
         elif weights.ndim == 1:
             own = weights[None, :]
         else:
-            own = weights[self.group.models]
+            is_each = self.group.models == [*range(len(weights))]
+            own = weights if is_each else weights[self.group.models]
         own = np.ascontiguousarray(own, np.float64)
         _loop().expect(rows, own, self.model, self.work, self.sums)
 
@@ -263,6 +253,17 @@ class CompiledGroup:
     def _gathered(self) -> Array:
         side = self.stack.n_features + 1
         return self.sums.gathered[:, :side, :side]
+
+
+def _centred_arrays(stack: Stack, centred: Sequence[Centred]) -> tuple[Array, Array, Array]:
+    """Give means, precision factors and log constants of centred components: see `Model`."""
+    n, n_features = len(centred), stack.n_features
+    means, factors, constants = np.empty((n, n_features)), np.empty((n, n_features, n_features)), np.empty(n)
+    for index, entry in enumerate(centred):
+        own = stack.models[entry.model].precisions_cholesky
+        means[index], constants[index] = entry.mean, entry.log_constant
+        factors[index] = entry.family.standardize(np.eye(n_features), own, entry.component)
+    return means, factors, constants
 
 
 def gathers_rows(stack: Stack, group: Group) -> bool:

@@ -28,14 +28,16 @@ def scores(log_likelihood, n_parameters, entropy=0.0, held_out=np.nan):
 
 def runner(own, history, ending=None):
     parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
-    return Runner("full", 2, EM(0, parameters, history=history, ending=ending), parameters, own, len(history))
+    state = EM(0, parameters, history=history, ending=ending)
+    return Runner("full", 2, state, parameters, own, n_passes=len(history))
 
 
 def test_what_a_model_may_gain():
     assert possible_gain(()) == np.inf
     assert possible_gain(passes(-3.0)) == np.inf
     assert possible_gain(passes(-3.0, -2.9)) == pytest.approx(0.1 * GENEROUS)
-    assert possible_gain(passes(-3.0, -2.9, predicted=0.5)) == pytest.approx(0.5 * GENEROUS)
+    assert possible_gain(passes(-3.0, -2.9, predicted=5.0)) == pytest.approx(5.0)  # promised in all
+    assert possible_gain(passes(-3.0, -2.9, -2.82)) == pytest.approx(0.32 * GENEROUS)  # predicted by gains
     refused = PassRecord(-9.0, np.inf, 4, False, 0.0)
     assert possible_gain((*passes(-3.0, -2.9), refused)) == pytest.approx(0.1 * GENEROUS)
 
@@ -128,3 +130,31 @@ def test_models_that_will_hardly_win_take_hurried_steps(generator, criterion):
         assert each.evaluated is not None
         expected = np.mean(logsumexp(naive.log_joint(each.evaluated, rows), axis=1))
         assert each.scores.log_likelihood == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_the_rival_goes_on_that_all_rows_like_best(best):
+    """The others share the first pass alone; one whose covariance collapses has no part in it."""
+    generator = np.random.default_rng(4)
+    truth = naive.random_parameters(generator, "full", 2, 2)
+    rows = naive.random_rows(generator, truth, 2000)
+    data = Data(MemorySource(rows), None, Moments.of(rows))
+    lonely = replace(truth, means=np.stack([truth.means[0], rows.max(axis=0) + 1e3]))
+    far = replace(truth, means=truth.means + 2.0)
+    starts = [far, lonely]
+    starts.insert(best, truth)
+    rule, seen = StoppingRule(0.0, 2), []
+
+    def step(state: EM, evaluation: Evaluation) -> EM:
+        seen.append(evaluation.parameters)
+        return loop.step(state, evaluation, rule)
+
+    runners = [Runner("full", 2, loop.begin(0, starts[0], rule), rivals=tuple(starts[1:]))]
+    race(data, runners, step, hurried_step=step, reg_covar=0.0, max_iter=2, criterion=None)
+    assert seen[0] is truth
+    assert runners[0].n_passes == 2
+    assert runners[0].state is not None
+    assert runners[0].state.n_iter == 2
+    assert runners[0].scores is not None
+    expected = np.mean(logsumexp(naive.log_joint(runners[0].evaluated, rows), axis=1))
+    assert runners[0].scores.log_likelihood == pytest.approx(expected, abs=1e-10)
