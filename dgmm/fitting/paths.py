@@ -41,9 +41,9 @@ SPLITS, MERGES = 2, 2
 SOUND_ROWS = 2.0
 """Times the features, and one more: components with fewer rows than this fit what is not there."""
 
-KEPT, REMEMBERED = 3, 6
-"""Mixtures of a number of components that the path goes on from, and those that larger samples compare: few
-rows mistake the best ones for each other."""
+KEPT, REMEMBERED, RIVALS = 2, 6, 3
+"""Mixtures of a number of components that the path goes on from; those that larger samples compare, as few
+rows mistake the best ones for each other; and those that all rows compare."""
 
 WAYS: tuple[tuple[Way, bool], ...] = (
     ("as they are", False),
@@ -179,8 +179,8 @@ def polish(
     """Make EM steps on larger and larger samples: the best goes on, and those that are close to it."""
     for rows, n_steps in zip(samples, POLISH_STEPS, strict=True):
         data = rows.first(len(rows.values))
-        ended = contest(data, candidates, reg_covar, n_steps, POLISH_TOLERANCE, n_wanted=KEPT)
-        best = best_of(ended, KEPT)
+        ended = contest(data, candidates, reg_covar, n_steps, POLISH_TOLERANCE, n_wanted=RIVALS)
+        best = best_of(ended, RIVALS)
         close = [each for each in best if each.log_likelihood > best[0].log_likelihood - CLOSE]
         candidates = [each.parameters for each in close] or candidates[:1]
     return [*candidates]
