@@ -31,6 +31,10 @@ UNROLLED = 4
 """Components, and features, that the products take at once: padding makes both a multiple of it."""
 
 
+INLINE = {**REORDERED, "inline": "always"}
+"""Options of parts of the loop: as calls they would count the references to all its arrays, tile by tile."""
+
+
 @intrinsic
 def _bits(typingctx, value):  # pyright: ignore[reportUnusedParameter]
     """Read the bits of a float64 as an int64, of a float32 as an int32."""
@@ -349,7 +353,7 @@ def _number_of_shares(shares, n_rows):
     return number
 
 
-@compiled(REORDERED)
+@compiled(INLINE)
 def _write_log_joint(tile, model, work):
     """Write the log joint densities (K, rows) of a tile; leaves features in the panel, all if they fit."""
     n_rows, n_features, at_once = len(tile), model.theta.shape[1], len(work.panel)
@@ -370,7 +374,7 @@ def _write_log_joint(tile, model, work):
         )
 
 
-@compiled(REORDERED)
+@compiled(INLINE)
 def _gather_component(tile, k, model, work, sums):
     """Gather the rows of a component, weighted by its responsibilities."""
     slot = model.slots[k]
@@ -379,7 +383,7 @@ def _gather_component(tile, k, model, work, sums):
     )
 
 
-@compiled(REORDERED)
+@compiled(INLINE)
 def _add_tile(tile, model, work, sums):
     """Add a tile to the sums: responsibilities are in the place of densities, factors as they were."""
     n_rows, n_components, n_features = len(tile), model.bounds[-1], model.theta.shape[1]
