@@ -192,7 +192,7 @@ class CompiledGroup:
             group.features.start == 0,
             np.cumsum([0, *sizes], dtype=np.int64),
             stack.dtype.type(np.log(NEGLIGIBLE[stack.dtype] if negligible is None else negligible)),
-            np.asarray(stack.centre, np.float64),
+            np.array(stack.centre, np.float64),  # a copy: what was sent to a worker may not be written to
             slots,
             origins,
             np.array(rows, np.int64),

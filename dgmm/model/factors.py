@@ -10,7 +10,7 @@ NOISE = 2 * np.finfo(np.float64).eps
 """Share of a variance that, once the features before are known, rounding errors alone can leave."""
 
 
-@compiled(REORDERED)
+@compiled(REORDERED, is_kept=True)
 def precision_factors(covariances):
     """Compute upper triangular factors U of the precisions ``U Uᵀ``: transposed inverses of Cholesky factors.
 

@@ -43,17 +43,24 @@ def _imported(name: str) -> Any:
         return None
 
 
-def compiled(options: dict[str, Any]) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function when it is first called, and keep what was compiled beside the source.
+def compiled(options: dict[str, Any], *, is_kept: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function when it is first called.
 
-    It is compiled anew when its own file changes: what it calls is to be in that file too.
+    Parameters
+    ----------
+    options : dict
+        Of Numba.
+    is_kept : bool, default=False
+        Keep what was compiled beside the source, for all processes. It is compiled anew when its own file
+        changes, so what it calls is to be in that file too. For what is called from outside alone.
     """
     from numba import njit  # noqa: PLC0415
 
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = njit(**options)(function)
-        with suppress(RuntimeError):  # no folder that may be written to: each process compiles for itself
-            dispatcher.enable_caching()
+        if is_kept:
+            with suppress(RuntimeError):  # no folder that may be written to: each process compiles for itself
+                dispatcher.enable_caching()
         return dispatcher
 
     return decorate

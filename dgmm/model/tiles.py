@@ -32,7 +32,10 @@ UNROLLED = 4
 
 
 INLINE = {**REORDERED, "inline": "always"}
-"""Options of parts of the loop: as calls they would count the references to all its arrays, tile by tile."""
+"""Options of parts of the loop. As calls they would count the references to all its arrays, tile by
+tile; and those that add rows up would be there twice, in a module of their own and in the loop's, with
+sums in orders that can differ: which of them runs depends on whether the loop was just compiled, or
+loaded."""
 
 
 @intrinsic
@@ -198,7 +201,7 @@ def _add_densities(theta, panel, densities, n_rows):
                 a3[row] = a3[row] + t30 * x0 + t31 * x1 + t32 * x2 + t33 * x3
 
 
-@compiled(REORDERED)
+@compiled(INLINE)
 def _add_sums(shares, panel, sums, n_rows):
     """Add ``R Φᵀ`` of a panel of features to the sums (K, P), in float64: 4 components × 4 features."""
     zero = panel.dtype.type(0)
@@ -231,7 +234,7 @@ def _add_four(sums, p, first, second, third, fourth):
     sums[p + 3] += fourth
 
 
-@compiled(REORDERED)
+@compiled(INLINE)
 def _normalize(densities, weights, negligible, largest, totals, n_rows):
     """Turn log joint densities of a model into (weighted) responsibilities, by log-sum-exp.
 
@@ -296,7 +299,7 @@ def _write_centred(tile, mean, factor, log_constant, deviations, out):
             out[row] -= 0.5 * y[row] * y[row]
 
 
-@compiled(REORDERED)
+@compiled(INLINE)
 def _gather(tile, share, origin, buffer, filled, total):
     """Append the rows of a component, those with a share that is not zero, to its buffer.
 
@@ -315,7 +318,7 @@ def _gather(tile, share, origin, buffer, filled, total):
     return filled
 
 
-@compiled(REORDERED)
+@compiled(INLINE)
 def _add_gathered(buffer, n_rows, total):
     """Add the products of 1 and deviations of gathered rows, weighted: 4 × 4, on and above the diagonal."""
     zero = buffer.dtype.type(0)
@@ -404,7 +407,7 @@ def _add_tile(tile, model, work, sums):
         _add_sums(work.densities, work.panel, sums.features[:, first:last], n_rows)
 
 
-@compiled(REORDERED)
+@compiled(REORDERED, is_kept=True)
 def expect(rows, weights, model, work, sums):
     """E-step of a group of models: adds to their sums.
 
@@ -438,7 +441,7 @@ def expect(rows, weights, model, work, sums):
             work.filled[slot] = 0
 
 
-@compiled(REORDERED)
+@compiled(REORDERED, is_kept=True)
 def evaluate(rows, model, work, shares, log_densities):
     """Write what one model says of rows: responsibilities (n_rows, K) and log densities (n_rows,), nats.
 
@@ -456,7 +459,7 @@ def evaluate(rows, model, work, shares, log_densities):
                 shares[start + row, k] = densities[k, row]
 
 
-@compiled(REORDERED)
+@compiled(REORDERED, is_kept=True)
 def label(rows, model, work, labels):
     """Write the most probable component of each row, the first of equal ones: (n_rows,)."""
     for start in range(0, len(rows), TILE_ROWS):
