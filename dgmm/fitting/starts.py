@@ -128,9 +128,7 @@ def _start_on_rows(
         chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random_state)[1]
         return _start_at(method, rows, weights, chosen)
     share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
-    with single_threaded_blas():
-        moments = Moments.of(rows, weights)
-        return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
+    return _from_responsibilities(method, share, rows, weights, Moments.of(rows, weights))
 
 
 def _start_at(
@@ -216,7 +214,16 @@ def from_labels(
     moments : Moments
         Of these rows.
     """
-    share = _one_hot(labels, method.n_components)
+    return _from_responsibilities(method, _one_hot(labels, method.n_components), rows, weights, moments)
+
+
+def _from_responsibilities(
+    method: StartMethod,
+    share: Responsibilities,
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    moments: Moments,
+) -> Parameters:
     with single_threaded_blas():
         return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
 

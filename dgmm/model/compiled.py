@@ -15,7 +15,7 @@ from dgmm.model.jit import compiled_module
 from dgmm.model.stack import NEGLIGIBLE, Centred, Group, Stack
 
 PIECE_BYTES = 2**23
-"""Rows that a call takes at most, and that are copied where they do not lie one after the other."""
+"""Bytes of rows that a call takes at most, and that are copied where they do not lie one after the other."""
 
 CACHE_LINE = 64
 """Bytes that processors fetch at once, and that their longest vectors have."""
@@ -212,8 +212,7 @@ class CompiledGroup:
         else:
             is_each = self.group.models == [*range(len(weights))]
             own = weights if is_each else weights[self.group.models]
-        own = np.ascontiguousarray(own, np.float64)
-        _loop().expect(rows, own, self.model, self.work, self.sums)
+        _loop().expect(_in_one_form(rows), _in_one_form(own, np.float64), self.model, self.work, self.sums)
 
     def evaluate(self, rows: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Give responsibilities (n, K) and log densities (n,) of rows (n, D), in one model; adds nothing.
@@ -222,13 +221,13 @@ class CompiledGroup:
         """
         shares = np.empty((len(rows), len(self.model.slots)), self.stack.dtype)
         log_densities = np.empty(len(rows), self.stack.dtype)
-        _loop().evaluate(rows, self.model, self.work, shares, log_densities)
+        _loop().evaluate(_in_one_form(rows), self.model, self.work, shares, log_densities)
         return shares, log_densities
 
     def label(self, rows: NDArray[np.floating]) -> NDArray[np.int64]:
         """Give the most probable component of each of the rows (n, D), in one model: (n,)."""
         labels = np.empty(len(rows), np.int64)
-        _loop().label(rows, self.model, self.work, labels)
+        _loop().label(_in_one_form(rows), self.model, self.work, labels)
         return labels
 
     def feature_sums(self) -> Array:
@@ -318,9 +317,8 @@ class _Shapes(NamedTuple):
     def n_bytes(self) -> tuple[int, int]:
         """Numbers in the workspace for each row of a tile, and in parameters and sums."""
         rows = self.linear + self.at_once + self.components + 2 + self.deviations
-        return rows + self.buffers * (
-            self.side + 1
-        ), 3 * self.components * self.features + self.buffers * self.side**2
+        others = 3 * self.components * self.features + self.buffers * self.side**2
+        return rows + self.buffers * (self.side + 1), others
 
 
 def working_bytes(stack: Stack) -> int:
@@ -351,13 +349,24 @@ def _workspace(shapes: _Shapes, dtype: np.dtype) -> Workspace:
     return Workspace(factors, panel, densities, largest[0], totals[0], deviations, buffers, filled)
 
 
+def _in_one_form(array: NDArray[Any], dtype: type[np.floating] | None = None) -> NDArray[np.floating]:
+    """View an array in the memory order of C, as float64 if it is no float32; it may not be written to.
+
+    The loop is compiled for each form that arrays come in: rows of memory, of files and of a cluster are all
+    to have one.
+    """
+    found = dtype or (np.float32 if array.dtype == np.float32 else np.float64)
+    view = np.ascontiguousarray(array, found).view()
+    view.flags.writeable = False
+    return view
+
+
 def pieces_of(
     chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
 ) -> Iterator[tuple[NDArray[np.floating], Array | None]]:
-    """Cut chunks of rows and weights into pieces of at most `PIECE_BYTES`, in the memory order of C."""
+    """Cut chunks of rows and weights into pieces of at most `PIECE_BYTES`."""
     for rows, weights in chunks:
         n_rows = max(1, PIECE_BYTES // (rows.itemsize * rows.shape[1]))
         for start in range(0, len(rows), n_rows):
             part = slice(start, start + n_rows)
-            dtype = np.float32 if rows.dtype == np.float32 else np.float64
-            yield np.ascontiguousarray(rows[part], dtype), None if weights is None else weights[..., part]
+            yield rows[part], None if weights is None else weights[..., part]
