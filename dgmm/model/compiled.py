@@ -118,6 +118,8 @@ class Workspace(NamedTuple):
     buffers : ndarray of shape (n_buffers, 1 + side, rows)
         Gathered rows of components: their responsibilities, then 1 and deviations, ``side`` of them with the
         zeros that make it a multiple of four.
+    weighted : ndarray of shape (4, rows)
+        Factors of gathered rows, times their responsibilities.
     filled : ndarray of shape (n_buffers,), int64
         Rows in each buffer.
     """
@@ -129,6 +131,7 @@ class Workspace(NamedTuple):
     totals: NDArray[np.floating]
     deviations: NDArray[np.floating]
     buffers: NDArray[np.floating]
+    weighted: NDArray[np.floating]
     filled: NDArray[np.int64]
 
 
@@ -316,7 +319,7 @@ class _Shapes(NamedTuple):
     @property
     def n_bytes(self) -> tuple[int, int]:
         """Numbers in the workspace for each row of a tile, and in parameters and sums."""
-        rows = self.linear + self.at_once + self.components + 2 + self.deviations
+        rows = self.linear + self.at_once + self.components + 2 + self.deviations + _padded(1)
         others = 3 * self.components * self.features + self.buffers * self.side**2
         return rows + self.buffers * (self.side + 1), others
 
@@ -337,16 +340,16 @@ def _workspace(shapes: _Shapes, dtype: np.dtype) -> Workspace:
     line = CACHE_LINE // dtype.itemsize
     width = _loop().TILE_ROWS + line
     gathered = shapes.buffers * (shapes.side + 1)
-    sizes = [shapes.linear, shapes.at_once, shapes.components, 1, 1, shapes.deviations, gathered]
+    sizes = [shapes.linear, shapes.at_once, shapes.components, 1, 1, shapes.deviations, gathered, _padded(1)]
     memory = np.zeros(sum(sizes) * width + line, dtype)
     start = -memory.ctypes.data % CACHE_LINE // dtype.itemsize
     tables = memory[start : start + sum(sizes) * width].reshape(-1, width)
-    factors, panel, densities, largest, totals, deviations, buffers = (
+    factors, panel, densities, largest, totals, deviations, buffers, weighted = (
         tables[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)
     )
     buffers = buffers.reshape(shapes.buffers, shapes.side + 1, width)
     filled = np.zeros(shapes.buffers, np.int64)
-    return Workspace(factors, panel, densities, largest[0], totals[0], deviations, buffers, filled)
+    return Workspace(factors, panel, densities, largest[0], totals[0], deviations, buffers, weighted, filled)
 
 
 def _in_one_form(array: NDArray[Any], dtype: type[np.floating] | None = None) -> NDArray[np.floating]:

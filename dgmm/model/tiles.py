@@ -300,11 +300,13 @@ def _write_centred(tile, mean, factor, log_constant, deviations, out):
 
 
 @compiled(INLINE)
-def _gather(tile, share, origin, buffer, filled, total):
-    """Append the rows of a component, those with a share that is not zero, to its buffer.
+def _gather(tile, k, model, work, sums):
+    """Append the rows of a component, those with a responsibility that is not zero, to its buffer.
 
-    One that is full is added to the component's sums, and begins anew. Returns the rows in the buffer.
+    One that is full is added to the component's sums, and begins anew.
     """
+    slot, share, origin = model.slots[k], work.densities[k], model.origins[k]
+    buffer, filled = work.buffers[slot], work.filled[slot]
     for row in range(len(tile)):
         if share[row] != 0:
             buffer[0, filled] = share[row]
@@ -313,36 +315,21 @@ def _gather(tile, share, origin, buffer, filled, total):
                 buffer[feature + 2, filled] = tile[row, feature] - origin[feature]
             filled += 1
             if filled == TILE_ROWS:
-                _add_gathered(buffer, filled, total)
+                _add_gathered(buffer, work.weighted, sums.gathered[slot], filled)
                 filled = 0
-    return filled
+    work.filled[slot] = filled
 
 
 @compiled(INLINE)
-def _add_gathered(buffer, n_rows, total):
-    """Add the products of 1 and deviations of gathered rows, weighted: 4 × 4, on and above the diagonal."""
-    zero = buffer.dtype.type(0)
+def _add_gathered(buffer, weighted, total, n_rows):
+    """Add the weighted products of 1 and deviations of gathered rows, in blocks on and above the diagonal."""
     weight = buffer[0]
-    for i in range(0, len(total), 4):
-        e0, e1, e2, e3 = buffer[i + 1], buffer[i + 2], buffer[i + 3], buffer[i + 4]
-        for j in range(i, len(total), 4):
-            f0, f1, f2, f3 = buffer[j + 1], buffer[j + 2], buffer[j + 3], buffer[j + 4]
-            s00, s01, s02, s03 = zero, zero, zero, zero
-            s10, s11, s12, s13 = zero, zero, zero, zero
-            s20, s21, s22, s23 = zero, zero, zero, zero
-            s30, s31, s32, s33 = zero, zero, zero, zero
+    for i in range(0, len(total), UNROLLED):
+        for j in range(UNROLLED):
+            out, own = weighted[j], buffer[i + j + 1]
             for row in range(n_rows):
-                w = weight[row]
-                x0, x1, x2, x3 = f0[row], f1[row], f2[row], f3[row]
-                y0, y1, y2, y3 = w * e0[row], w * e1[row], w * e2[row], w * e3[row]
-                s00, s01, s02, s03 = s00 + y0 * x0, s01 + y0 * x1, s02 + y0 * x2, s03 + y0 * x3
-                s10, s11, s12, s13 = s10 + y1 * x0, s11 + y1 * x1, s12 + y1 * x2, s13 + y1 * x3
-                s20, s21, s22, s23 = s20 + y2 * x0, s21 + y2 * x1, s22 + y2 * x2, s23 + y2 * x3
-                s30, s31, s32, s33 = s30 + y3 * x0, s31 + y3 * x1, s32 + y3 * x2, s33 + y3 * x3
-            _add_four(total[i], j, s00, s01, s02, s03)
-            _add_four(total[i + 1], j, s10, s11, s12, s13)
-            _add_four(total[i + 2], j, s20, s21, s22, s23)
-            _add_four(total[i + 3], j, s30, s31, s32, s33)
+                out[row] = weight[row] * own[row]
+        _add_sums(weighted, buffer[i + 1 :], total[i : i + UNROLLED, i:], n_rows)
 
 
 @compiled(REORDERED)
@@ -378,25 +365,16 @@ def _write_log_joint(tile, model, work):
 
 
 @compiled(INLINE)
-def _gather_component(tile, k, model, work, sums):
-    """Gather the rows of a component, weighted by its responsibilities."""
-    slot = model.slots[k]
-    work.filled[slot] = _gather(
-        tile, work.densities[k], model.origins[k], work.buffers[slot], work.filled[slot], sums.gathered[slot]
-    )
-
-
-@compiled(INLINE)
 def _add_tile(tile, model, work, sums):
     """Add a tile to the sums: responsibilities are in the place of densities, factors as they were."""
     n_rows, n_components, n_features = len(tile), model.bounds[-1], model.theta.shape[1]
     n_shares = _number_of_shares(work.densities[:n_components], n_rows) if model.gathers else 0
     if model.gathers and 2 * n_shares <= n_components * n_rows:
         for k in range(n_components):
-            _gather_component(tile, k, model, work, sums)
+            _gather(tile, k, model, work, sums)
         return
     for k in model.centred:
-        _gather_component(tile, k, model, work, sums)
+        _gather(tile, k, model, work, sums)
         work.densities[k] = 0
     work.densities[n_components:] = 0
     at_once = len(work.panel)
@@ -437,7 +415,7 @@ def expect(rows, weights, model, work, sums):
         _add_tile(tile, model, work, sums)
     for slot in range(len(work.filled)):
         if work.filled[slot] > 0:
-            _add_gathered(work.buffers[slot], work.filled[slot], sums.gathered[slot])
+            _add_gathered(work.buffers[slot], work.weighted, sums.gathered[slot], work.filled[slot])
             work.filled[slot] = 0
 
 

@@ -22,20 +22,20 @@ from numba import njit
 from dgmm.model import tiles
 
 
-@njit
-def exponentials(x):
-    out = np.empty_like(x)
-    for i in range(len(x)):
-        out[i] = tiles.exponential(x[i])
-    return out
+def of_each(function):
+    """Compile a loop that applies a compiled function to each number."""
+
+    @njit
+    def apply(x):
+        out = np.empty_like(x)
+        for i in range(len(x)):
+            out[i] = function(x[i])
+        return out
+
+    return apply
 
 
-@njit
-def logarithms(x):
-    out = np.empty_like(x)
-    for i in range(len(x)):
-        out[i] = tiles.logarithm(x[i])
-    return out
+exponentials, logarithms = of_each(tiles.exponential), of_each(tiles.logarithm)
 
 
 @pytest.mark.parametrize(("dtype", "lowest"), [(np.float64, -700.0), (np.float32, -80.0)])
