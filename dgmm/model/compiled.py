@@ -17,9 +17,6 @@ from dgmm.model.stack import NEGLIGIBLE, Centred, Group, Stack
 PIECE_BYTES = 2**23
 """Bytes of rows that a call takes at most, and that are copied where they do not lie one after the other."""
 
-CACHE_LINE = 64
-"""Bytes that processors fetch at once, and that their longest vectors have."""
-
 GATHERS_FROM = 20
 """Features from which sums over a component's own rows are faster, where these are few: with less, gathering
 takes the time that it saves."""
@@ -40,16 +37,14 @@ def _padded(number: int) -> int:
 
 
 @cache
-def _pairs(first: int, last: int, n_features: int) -> NDArray[np.int64]:
-    """Give the two factors of each row of the feature table from ``first`` to ``last``, padded: (P, 2).
+def _pairs(n_products: int, n_padded: int, n_features: int) -> NDArray[np.int64]:
+    """Give the two factors of the first products in the feature table, then of padding: (n_padded, 2).
 
-    Factor 0 is 1, then come the deviations, and ‖z‖².
+    The table begins with the factors themselves: ‖z‖², 1, and the deviations.
     """
-    linear = range(1, n_features + 1)
-    table = [(0, n_features + 1), (0, 0), *((0, i) for i in linear), *((i, i) for i in linear)]
-    table += [(i, j) for i in linear for j in linear if i < j]
-    own = table[first:last]
-    return np.array(own + [(0, 0)] * (_padded(len(own)) - len(own)), np.int64)
+    deviations = range(2, n_features + 2)
+    pairs = [*((i, i) for i in deviations), *((i, j) for i in deviations for j in deviations if i < j)]
+    return np.array(pairs[:n_products] + [(1, 1)] * (n_padded - n_products), np.int64).reshape(-1, 2)
 
 
 class Model(NamedTuple):
@@ -62,10 +57,12 @@ class Model(NamedTuple):
     ----------
     theta : ndarray of shape (K, P)
         Natural parameters, of the dtype of products; zero for centred components.
-    pairs : ndarray of shape (P, 2), int64
-        The factors of each feature.
-    has_length : bool
-        Whether ‖z‖² is one of them.
+    first_feature : int
+        The row of the feature table with which those of the family begin: 0 is ‖z‖², 1 is 1.
+    pairs : ndarray of shape (products, 2), int64
+        The factors of each feature that is no factor itself.
+    at_once : int
+        Features of a panel: the loop makes as many before it uses them.
     bounds : ndarray of shape (n_models + 1,), int64
         Where the components of each model begin, and where the last end.
     negligible : floating
@@ -87,8 +84,9 @@ class Model(NamedTuple):
     """
 
     theta: NDArray[np.floating]
+    first_feature: int
     pairs: NDArray[np.int64]
-    has_length: bool
+    at_once: int
     bounds: NDArray[np.int64]
     negligible: np.floating
     centre: Array
@@ -108,8 +106,12 @@ class Workspace(NamedTuple):
 
     Attributes
     ----------
+    table : ndarray of shape (D + 2 + features at once, rows)
+        Factors, then products.
     factors : ndarray of shape (D + 2, rows)
-    panel : ndarray of shape (features at once, rows)
+        Of the table.
+    products : ndarray of shape (features at once, rows)
+        Of the table.
     densities : ndarray of shape (K, rows)
         Log joint densities, then responsibilities.
     largest, totals : ndarray of shape (rows,)
@@ -124,8 +126,9 @@ class Workspace(NamedTuple):
         Rows in each buffer.
     """
 
+    table: NDArray[np.floating]
     factors: NDArray[np.floating]
-    panel: NDArray[np.floating]
+    products: NDArray[np.floating]
     densities: NDArray[np.floating]
     largest: NDArray[np.floating]
     totals: NDArray[np.floating]
@@ -176,8 +179,13 @@ class CompiledGroup:
         self.entries = stack.centred_in(group)
         centred = [stack.centred[index] for index in self.entries]
         n_components, n_own = group.natural_parameters.shape
-        pairs = _pairs(group.features.start, group.features.stop, stack.n_features)
         shapes = _Shapes.of(stack, group)
+        n_factors = stack.n_features + 2
+        pairs = _pairs(
+            max(0, group.features.stop - n_factors),
+            max(0, group.features.start + shapes.features - n_factors),
+            stack.n_features,
+        )
         theta = np.zeros((shapes.components, shapes.features), stack.dtype)
         theta[:n_components, :n_own] = group.natural_parameters
         rows = [entry.row - group.rows.start for entry in centred]
@@ -191,8 +199,9 @@ class CompiledGroup:
         sizes = [stack.rows[index].stop - stack.rows[index].start for index in group.models]
         self.model = Model(
             theta,
+            group.features.start,
             pairs,
-            group.features.start == 0,
+            shapes.at_once,
             np.cumsum([0, *sizes], dtype=np.int64),
             stack.dtype.type(np.log(NEGLIGIBLE[stack.dtype] if negligible is None else negligible)),
             np.array(stack.centre, np.float64),  # a copy: what was sent to a worker may not be written to
@@ -209,7 +218,7 @@ class CompiledGroup:
     def add(self, rows: NDArray[np.floating], weights: Array | None) -> None:
         """Add rows (n, D), with weights (n,) or (models of the stack, n) or None."""
         if weights is None:
-            own = np.empty((0, 0))
+            own = np.empty((1, 0))
         elif weights.ndim == 1:
             own = weights[None, :]
         else:
@@ -287,8 +296,8 @@ class _Shapes(NamedTuple):
         Of gathered rows; the factors of a row in one, padded.
     deviations : int
         Rows of the table of deviations of a centred component.
-    linear : int
-        Factors of a row.
+    factors : int
+        Of a row.
     """
 
     components: int
@@ -297,7 +306,7 @@ class _Shapes(NamedTuple):
     buffers: int
     side: int
     deviations: int
-    linear: int
+    factors: int
 
     @classmethod
     def of(cls, stack: Stack, group: Group) -> _Shapes:
@@ -319,14 +328,14 @@ class _Shapes(NamedTuple):
     @property
     def n_bytes(self) -> tuple[int, int]:
         """Numbers in the workspace for each row of a tile, and in parameters and sums."""
-        rows = self.linear + self.at_once + self.components + 2 + self.deviations + _padded(1)
+        rows = self.factors + self.at_once + self.components + 2 + self.deviations + _padded(1)
         others = 3 * self.components * self.features + self.buffers * self.side**2
         return rows + self.buffers * (self.side + 1), others
 
 
 def working_bytes(stack: Stack) -> int:
     """Forecast the bytes that the loop allocates for all groups of a stack."""
-    width = _loop().TILE_ROWS + CACHE_LINE // stack.dtype.itemsize
+    width = _loop().TILE_ROWS + _loop().CACHE_LINE // stack.dtype.itemsize
     sizes = [_Shapes.of(stack, group).n_bytes for group in stack.groups]
     return sum(stack.dtype.itemsize * width * of_rows + 8 * others for of_rows, others in sizes)
 
@@ -337,19 +346,31 @@ def _workspace(shapes: _Shapes, dtype: np.dtype) -> Workspace:
     Tables begin with a cache line: else each vector would be in two. Their rows are longer by one than a
     power of two: else these would compete for the same few places of the caches.
     """
-    line = CACHE_LINE // dtype.itemsize
-    width = _loop().TILE_ROWS + line
+    loop = _loop()
+    line = loop.CACHE_LINE // dtype.itemsize
+    width = loop.TILE_ROWS + line
     gathered = shapes.buffers * (shapes.side + 1)
-    sizes = [shapes.linear, shapes.at_once, shapes.components, 1, 1, shapes.deviations, gathered, _padded(1)]
+    sizes = [
+        shapes.factors + shapes.at_once,
+        shapes.components,
+        1,
+        1,
+        shapes.deviations,
+        gathered,
+        _padded(1),
+    ]
     memory = np.zeros(sum(sizes) * width + line, dtype)
-    start = -memory.ctypes.data % CACHE_LINE // dtype.itemsize
+    start = -memory.ctypes.data % loop.CACHE_LINE // dtype.itemsize
     tables = memory[start : start + sum(sizes) * width].reshape(-1, width)
-    factors, panel, densities, largest, totals, deviations, buffers, weighted = (
+    table, densities, largest, totals, deviations, buffers, weighted = (
         tables[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)
     )
     buffers = buffers.reshape(shapes.buffers, shapes.side + 1, width)
     filled = np.zeros(shapes.buffers, np.int64)
-    return Workspace(factors, panel, densities, largest[0], totals[0], deviations, buffers, weighted, filled)
+    factors, products = table[: shapes.factors], table[shapes.factors :]
+    return Workspace(
+        table, factors, products, densities, largest[0], totals[0], deviations, buffers, weighted, filled
+    )
 
 
 def _in_one_form(array: NDArray[Any], dtype: type[np.floating] | None = None) -> NDArray[np.floating]:

@@ -17,7 +17,7 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-IN_ORDER = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+IN_ORDER = {"nogil": True, "error_model": "numpy", "_nrt": False, "fastmath": {"contract"}}
 """Options of functions whose sums are made in the order in which they are written."""
 
 REORDERED = {**IN_ORDER, "fastmath": {"reassoc", "contract", "nsz"}}

@@ -11,11 +11,10 @@ Numba compiles it; `dgmm.model.compiled` imports it where that is installed.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from dgmm.model.jit import IN_ORDER, REORDERED, compiled
@@ -26,6 +25,12 @@ nearest cache."""
 
 PANEL_FEATURES = 96
 """Features that are made at once, about: with a tile's rows they are well within a second-level cache."""
+
+CACHE_LINE = 64
+"""Bytes that processors fetch at once, and that their longest vectors have."""
+
+SIDE = 8
+"""Rows, and features, of the blocks in which rows are transposed."""
 
 UNROLLED = 4
 """Components, and features, that the products take at once: padding makes both a multiple of it."""
@@ -61,14 +66,17 @@ def _from_bits(typingctx, bits):  # pyright: ignore[reportUnusedParameter]
 
 
 def exponential(x):
-    """Compute e to the power of x ≤ 0, where that is a normal number, to 2 units in the last place.
+    """Compute e to the power of x ≤ 0, where that is a normal number, to its rounding and that of x.
 
-    In a form that compilers make vectors of: x = n log 2 + r, a polynomial in r, and n in the exponent.
+    In a form that compilers make vectors of: x = n log 2 + r, a polynomial in r, and n in the exponent. It is
+    the polynomial of the least relative error for |r| ≤ ½ log 2 (Remez's algorithm): 3e-18 for float64, 2e-9
+    for float32. What comes for lower x means nothing.
     """
     raise NotImplementedError("for compiled functions only")
 
 
-# The large number that is added and taken away must not be reordered away.
+# The large number that is added and taken away must not be reordered away: it leaves n, rounded, in the last
+# bits, and with it the bias of the exponent.
 @overload(exponential, jit_options=IN_ORDER)
 def _exponential(x):
     if x == types.float64:
@@ -77,43 +85,42 @@ def _exponential(x):
 
 
 def _exponential_float64(x):
-    shifted = x * 1.4426950408889634 + 6755399441055744.0  # the last bits are n, rounded
-    n = shifted - 6755399441055744.0
-    r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
-    p = 1.6059043836821613e-10 * r + 2.08767569878681e-09  # Taylor's series to r¹³, |r| ≤ ½ log 2
-    p = p * r + 2.505210838544172e-08
-    p = p * r + 2.755731922398589e-07
-    p = p * r + 2.7557319223985893e-06
-    p = p * r + 2.48015873015873e-05
-    p = p * r + 0.0001984126984126984
-    p = p * r + 0.001388888888888889
-    p = p * r + 0.008333333333333333
-    p = p * r + 0.041666666666666664
-    p = p * r + 0.16666666666666666
-    p = p * r + 0.5
-    p = p * r + 1.0
-    p = p * r + 1.0
-    return p * _from_bits((_bits(shifted) + 1023) << 52)
+    shifted = x * 1.4426950408889634 + 6755399441056767.0  # 3/2 2⁵² + 1023
+    r = x - (shifted - 6755399441056767.0) * 0.6931471805599453
+    square = r * r
+    p = 2.4994304873278693e-08 * r + 2.763229329440413e-07
+    p = p * square + (2.755762253099339e-06 * r + 2.4801486521387327e-05)
+    p = p * square + (0.00019841269432678993 * r + 0.0013888888951224026)
+    p = p * square + (0.008333333333559272 * r + 0.04166666666649277)
+    p = p * square + (0.1666666666666617 * r + 0.5000000000000018)
+    p = p * square + (r + 1.0)
+    return p * _from_bits(_bits(shifted) << 52)
 
 
 _F = np.float32
-_SHIFT, _INVERSE, _HIGH, _LOW = _F(12582912.0), _F(1.4426950408889634), _F(0.693359375), _F(-2.12194440e-4)
-_C7, _C6, _C5, _C4, _C3, _C2, _C1 = (_F(1.0 / math.factorial(power)) for power in range(7, 0, -1))
-_BIAS, _WIDTH = np.int32(127), np.int32(23)
+_INVERSE, _SHIFT, _LOG_2, _WIDTH = (
+    _F(1.4426950408889634),
+    _F(12583039.0),
+    _F(0.6931471805599453),
+    np.int32(23),
+)
+_C6, _C5, _C4, _C3 = (
+    _F(0.0013836846124185467),
+    _F(0.008374815806553677),
+    _F(0.04166822556754512),
+    _F(0.16666420169848561),
+)
+_C2, _ONE = _F(0.4999999207982328), _F(1.0)
 
 
 def _exponential_float32(x):
-    shifted = x * _INVERSE + _SHIFT
-    n = shifted - _SHIFT
-    r = (x - n * _HIGH) - n * _LOW
-    p = _C7 * r + _C6
-    p = p * r + _C5
-    p = p * r + _C4
-    p = p * r + _C3
-    p = p * r + _C2
-    p = p * r + _C1
-    p = p * r + _C1
-    return p * _from_bits(np.int32(np.int32(_bits(shifted) + _BIAS) << _WIDTH))
+    shifted = x * _INVERSE + _SHIFT  # 3/2 2²³ + 127
+    r = x - (shifted - _SHIFT) * _LOG_2
+    square = r * r
+    p = _C6 * square + (_C5 * r + _C4)
+    p = p * square + (_C3 * r + _C2)
+    p = p * square + (r + _ONE)
+    return p * _from_bits(np.int32(_bits(shifted) << _WIDTH))
 
 
 _HALF_ROOT = 4604544271217802189  # the bits of √½
@@ -129,7 +136,7 @@ def logarithm(x):
     m = _from_bits(_bits(x) - (n << 52))
     s = (m - 1.0) / (m + 1.0)
     z = s * s
-    p = z / 21.0 + 1.0 / 19.0
+    p = z * (1.0 / 21.0) + 1.0 / 19.0
     p = p * z + 1.0 / 17.0
     p = p * z + 1.0 / 15.0
     p = p * z + 1.0 / 13.0
@@ -141,64 +148,147 @@ def logarithm(x):
     return n * 0.6931471805599453 + (2.0 * s + 2.0 * s * z * p)
 
 
+@intrinsic
+def _prefetch(typingctx, rows, line):  # pyright: ignore[reportUnusedParameter]
+    """Ask for a cache line of rows, counted from the first."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(rows)(context, builder, arguments[0]).data
+        start = builder.bitcast(data, ir.IntType(8).as_pointer())
+        pointer = builder.gep(start, [builder.mul(arguments[1], arguments[1].type(CACHE_LINE))])
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+        builder.call(ask, [pointer, number(0), number(2), number(1)])  # to read data, in the second level
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp), generate
+
+
+@intrinsic
+def _transpose(typingctx, rows, row, feature, centre, factors):  # pyright: ignore[reportUnusedParameter]
+    """Write the deviations of 8 rows in 8 features, from the first of each, to factors: 8 vectors at once."""
+    # Compilers gather each vector of a column number by number, which takes three times as long.
+
+    def generate(context, builder, signature, arguments):
+        def vector_at(array_type, array, index, kind):
+            pointer = cgutils.get_item_pointer(context, builder, array_type, array, index)
+            return builder.bitcast(pointer, kind.as_pointer())
+
+        def read(array_type, argument, index):
+            kind = ir.VectorType(context.get_data_type(array_type.dtype), SIDE)
+            array = context.make_array(array_type)(context, builder, argument)
+            values = builder.load(
+                vector_at(array_type, array, index, kind), align=array_type.dtype.bitwidth // 8
+            )
+            return values if array_type.dtype == types.float64 else builder.fpext(values, doubles)
+
+        first_row, first_feature = arguments[1:3]
+        doubles = ir.VectorType(ir.DoubleType(), SIDE)
+        number = first_row.type
+        middle = read(centre, arguments[3], [first_feature])
+        vectors = []
+        for i in range(SIDE):
+            values = read(rows, arguments[0], [builder.add(first_row, number(i)), first_feature])
+            vectors.append(builder.fsub(values, middle))
+        for step in (1, 2, 4):  # of vectors that are as many apart: numbers that are, change places
+            low = ir.Constant(
+                mask := ir.VectorType(ir.IntType(32), SIDE),
+                [k + (SIDE - step if k & step else 0) for k in range(SIDE)],
+            )
+            high = ir.Constant(mask, [k + (SIDE if k & step else step) for k in range(SIDE)])
+            for i in range(SIDE):
+                if not i & step:
+                    pair = vectors[i], vectors[i + step]
+                    vectors[i] = builder.shuffle_vector(*pair, low)
+                    vectors[i + step] = builder.shuffle_vector(*pair, high)
+        out = context.make_array(factors)(context, builder, arguments[4])
+        own = ir.VectorType(context.get_data_type(factors.dtype), SIDE)
+        for j, values in enumerate(vectors):
+            index = [builder.add(first_feature, number(j + 2)), first_row]
+            written = values if factors.dtype == types.float64 else builder.fptrunc(values, own)
+            builder.store(written, vector_at(factors, out, index, own), align=factors.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp, types.intp, centre, factors), generate
+
+
 @compiled(REORDERED)
 def _write_factors(rows, centre, factors, has_length):
-    """Write the factors of rows (n, D): 1, deviations from the centre, and their squared lengths if asked."""
+    """Write the factors of rows (n, D): their squared lengths if asked, 1, and deviations from the centre."""
     n_rows, n_features = rows.shape
-    one, length = factors[0], factors[n_features + 1]
+    length, one = factors[0], factors[1]
     for row in range(n_rows):
         one[row] = 1.0
-        length[row] = 0.0
-    for feature in range(n_features):
-        own, middle = factors[feature + 1], centre[feature]
+    n_whole, n_alone = n_rows // SIDE * SIDE, n_features % SIDE
+    for feature in range(0, n_features - n_alone, SIDE):
+        for row in range(0, n_whole, SIDE):
+            _transpose(rows, row, feature, centre, factors)
+    for row in range(n_whole, n_rows):
+        for feature in range(n_features - n_alone):
+            factors[feature + 2, row] = rows[row, feature] - centre[feature]
+    for feature in range(n_features - n_alone, n_features):
+        own, middle = factors[feature + 2], centre[feature]
         for row in range(n_rows):
             own[row] = rows[row, feature] - middle
-        if has_length:
+    if has_length:
+        for row in range(n_rows):
+            length[row] = 0.0
+        for feature in range(n_features):
+            own = factors[feature + 2]
             for row in range(n_rows):
                 length[row] += own[row] * own[row]
 
 
 @compiled(REORDERED)
-def _write_panel(factors, pairs, panel, n_rows):
-    """Write features, the products of pairs of factors."""
+def _write_products(factors, pairs, products, n_rows):
+    """Write the products of pairs of factors."""
     for feature in range(len(pairs)):
-        out, left, right = panel[feature], factors[pairs[feature, 0]], factors[pairs[feature, 1]]
+        out, left, right = products[feature], factors[pairs[feature, 0]], factors[pairs[feature, 1]]
         for row in range(n_rows):
             out[row] = left[row] * right[row]
 
 
-@compiled(IN_ORDER)
-def _add_densities(theta, panel, densities, n_rows):
-    """Add ``Θ Φ`` of a panel of features to the log joint densities (K, rows): 4 components × 4 features."""
-    for k in range(0, len(theta), 4):
-        a0, a1, a2, a3 = densities[k], densities[k + 1], densities[k + 2], densities[k + 3]
-        for p in range(0, theta.shape[1], 4):
-            f0, f1, f2, f3 = panel[p], panel[p + 1], panel[p + 2], panel[p + 3]
-            t00, t01, t02, t03 = theta[k, p], theta[k, p + 1], theta[k, p + 2], theta[k, p + 3]
-            t10, t11, t12, t13 = (
-                theta[k + 1, p],
-                theta[k + 1, p + 1],
-                theta[k + 1, p + 2],
-                theta[k + 1, p + 3],
-            )
-            t20, t21, t22, t23 = (
-                theta[k + 2, p],
-                theta[k + 2, p + 1],
-                theta[k + 2, p + 2],
-                theta[k + 2, p + 3],
-            )
-            t30, t31, t32, t33 = (
-                theta[k + 3, p],
-                theta[k + 3, p + 1],
-                theta[k + 3, p + 2],
-                theta[k + 3, p + 3],
-            )
-            for row in range(n_rows):
-                x0, x1, x2, x3 = f0[row], f1[row], f2[row], f3[row]
-                a0[row] = a0[row] + t00 * x0 + t01 * x1 + t02 * x2 + t03 * x3
-                a1[row] = a1[row] + t10 * x0 + t11 * x1 + t12 * x2 + t13 * x3
-                a2[row] = a2[row] + t20 * x0 + t21 * x1 + t22 * x2 + t23 * x3
-                a3[row] = a3[row] + t30 * x0 + t31 * x1 + t32 * x2 + t33 * x3
+@compiled(INLINE)
+def _panel(first, last, model, work):
+    """Give the table of the features from ``first`` to ``last``, and the pairs of those that are products.
+
+    Features that are factors are where factors are, products behind all factors.
+    """
+    n_factors = len(work.factors)
+    n_own = n_factors - model.first_feature
+    begin = min(model.first_feature + first, n_factors)
+    return work.table[begin : begin + last - first], model.pairs[max(first - n_own, 0) : max(last - n_own, 0)]
+
+
+def _densities_of_features(adds):
+    @compiled(IN_ORDER)
+    def write(theta, panel, densities, n_rows):
+        zero = densities.dtype.type(0)
+        for k in range(0, len(theta), 4):
+            a0, a1, a2, a3 = densities[k], densities[k + 1], densities[k + 2], densities[k + 3]
+            t0, t1, t2, t3 = theta[k], theta[k + 1], theta[k + 2], theta[k + 3]
+            for p in range(0, theta.shape[1], 4):
+                f0, f1, f2, f3 = panel[p], panel[p + 1], panel[p + 2], panel[p + 3]
+                t00, t01, t02, t03 = t0[p], t0[p + 1], t0[p + 2], t0[p + 3]
+                t10, t11, t12, t13 = t1[p], t1[p + 1], t1[p + 2], t1[p + 3]
+                t20, t21, t22, t23 = t2[p], t2[p + 1], t2[p + 2], t2[p + 3]
+                t30, t31, t32, t33 = t3[p], t3[p + 1], t3[p + 2], t3[p + 3]
+                for row in range(n_rows):
+                    x0, x1, x2, x3 = f0[row], f1[row], f2[row], f3[row]
+                    a0[row] = (a0[row] if adds else zero) + t00 * x0 + t01 * x1 + t02 * x2 + t03 * x3
+                    a1[row] = (a1[row] if adds else zero) + t10 * x0 + t11 * x1 + t12 * x2 + t13 * x3
+                    a2[row] = (a2[row] if adds else zero) + t20 * x0 + t21 * x1 + t22 * x2 + t23 * x3
+                    a3[row] = (a3[row] if adds else zero) + t30 * x0 + t31 * x1 + t32 * x2 + t33 * x3
+
+    return write
+
+
+_write_densities = _densities_of_features(adds=False)
+"""Write ``Θ Φ`` of at most four features to the log joint densities (K, rows): 4 components at once."""
+
+_add_densities = _densities_of_features(adds=True)
+"""Add ``Θ Φ`` of a panel of features to the log joint densities (K, rows): 4 components × 4 features."""
 
 
 @compiled(INLINE)
@@ -235,11 +325,12 @@ def _add_four(sums, p, first, second, third, fourth):
 
 
 @compiled(INLINE)
-def _normalize(densities, weights, negligible, largest, totals, n_rows):
+def _normalize(densities, weights, negligible, largest, totals, n_rows, ahead):
     """Turn log joint densities of a model into (weighted) responsibilities, by log-sum-exp.
 
     Those whose logarithm, less the largest of the row, is below ``negligible`` are made zero. The log
-    densities of the rows are left in ``largest``; returns their (weighted) sum, float64.
+    densities of the rows are left in ``largest``; returns their (weighted) sum, float64. Meanwhile the rows
+    ``ahead`` are fetched: this is the time when nothing else is.
     """
     zero = densities.dtype.type(0)
     for row in range(n_rows):
@@ -249,12 +340,14 @@ def _normalize(densities, weights, negligible, largest, totals, n_rows):
         own = densities[k]
         for row in range(n_rows):
             largest[row] = own[row] if own[row] > largest[row] else largest[row]
-    for k in range(len(densities)):
+    n_lines, n_components = ahead.size * ahead.itemsize // CACHE_LINE, len(densities)
+    for k in range(n_components):
         own = densities[k]
+        for line in range(k * n_lines // n_components, (k + 1) * n_lines // n_components):
+            _prefetch(ahead, line)
         for row in range(n_rows):
             less = own[row] - largest[row]
-            share = exponential(less if less > negligible else negligible)
-            share = share if less > negligible else zero
+            share = exponential(less) if less > negligible else zero
             own[row] = share
             totals[row] += share
     log_likelihood = 0.0
@@ -345,14 +438,18 @@ def _number_of_shares(shares, n_rows):
 
 @compiled(INLINE)
 def _write_log_joint(tile, model, work):
-    """Write the log joint densities (K, rows) of a tile; leaves features in the panel, all if they fit."""
-    n_rows, n_features, at_once = len(tile), model.theta.shape[1], len(work.panel)
-    _write_factors(tile, model.centre, work.factors, model.has_length)
-    work.densities[:] = 0
-    for first in range(0, n_features, at_once):
-        last = min(first + at_once, n_features)
-        _write_panel(work.factors, model.pairs[first:last], work.panel, n_rows)
-        _add_densities(model.theta[:, first:last], work.panel, work.densities, n_rows)
+    """Write the log joint densities (K, rows) of a tile; leaves the features of its last panel."""
+    n_rows, n_features = len(tile), model.theta.shape[1]
+    _write_factors(tile, model.centre, work.factors, model.first_feature == 0)
+    for first in range(0, n_features, model.at_once):
+        last = min(first + model.at_once, n_features)
+        panel, pairs = _panel(first, last, model, work)
+        _write_products(work.factors, pairs, work.products, n_rows)
+        if first == 0:
+            _write_densities(model.theta[:, :4], panel, work.densities, n_rows)
+            _add_densities(model.theta[:, 4:last], panel[4:], work.densities, n_rows)
+        else:
+            _add_densities(model.theta[:, first:last], panel, work.densities, n_rows)
     for index in range(len(model.centred)):
         _write_centred(
             tile,
@@ -377,12 +474,12 @@ def _add_tile(tile, model, work, sums):
         _gather(tile, k, model, work, sums)
         work.densities[k] = 0
     work.densities[n_components:] = 0
-    at_once = len(work.panel)
-    for first in range(0, n_features, at_once):
-        last = min(first + at_once, n_features)
-        if n_features > at_once:
-            _write_panel(work.factors, model.pairs[first:last], work.panel, n_rows)
-        _add_sums(work.densities, work.panel, sums.features[:, first:last], n_rows)
+    for first in range(0, n_features, model.at_once):
+        last = min(first + model.at_once, n_features)
+        panel, pairs = _panel(first, last, model, work)
+        if n_features > model.at_once:
+            _write_products(work.factors, pairs, work.products, n_rows)
+        _add_sums(work.densities, panel, sums.features[:, first:last], n_rows)
 
 
 @compiled(REORDERED, is_kept=True)
@@ -392,7 +489,7 @@ def expect(rows, weights, model, work, sums):
     Parameters
     ----------
     rows : ndarray of shape (n_rows, D)
-    weights : ndarray of shape (0, 0), (1, n_rows) or (n_models, n_rows)
+    weights : ndarray of shape (1, 0), (1, n_rows) or (n_models, n_rows)
         Of the rows: none, the same for all models, or those of each.
     model : Model
     work : Workspace
@@ -400,18 +497,17 @@ def expect(rows, weights, model, work, sums):
         See `dgmm.model.compiled`.
     """
     bounds = model.bounds
-    unweighted = np.empty(0, np.float64)
     for start in range(0, len(rows), TILE_ROWS):
-        tile = rows[start : start + TILE_ROWS]
+        end = start + TILE_ROWS
+        tile, ahead = rows[start:end], rows[end : end + TILE_ROWS]
         _write_log_joint(tile, model, work)
         for number in range(len(bounds) - 1):
-            own = unweighted
-            if len(weights):
-                own = weights[number if len(weights) > 1 else 0, start : start + TILE_ROWS]
+            own = weights[number if len(weights) > 1 else 0, start:end]
             densities = work.densities[bounds[number] : bounds[number + 1]]
             sums.log_likelihoods[number] += _normalize(
-                densities, own, model.negligible, work.largest, work.totals, len(tile)
+                densities, own, model.negligible, work.largest, work.totals, len(tile), ahead
             )
+            ahead = ahead[:0]
         _add_tile(tile, model, work, sums)
     for slot in range(len(work.filled)):
         if work.filled[slot] > 0:
@@ -425,12 +521,13 @@ def evaluate(rows, model, work, shares, log_densities):
 
     Log densities of a tied model lack its quadratic term, but for centred components.
     """
-    unweighted = np.empty(0, np.float64)
+    unweighted = work.largest[:0]
     for start in range(0, len(rows), TILE_ROWS):
-        tile = rows[start : start + TILE_ROWS]
+        end = start + TILE_ROWS
+        tile, ahead = rows[start:end], rows[end : end + TILE_ROWS]
         _write_log_joint(tile, model, work)
         densities = work.densities[: model.bounds[-1]]
-        _normalize(densities, unweighted, model.negligible, work.largest, work.totals, len(tile))
+        _normalize(densities, unweighted, model.negligible, work.largest, work.totals, len(tile), ahead)
         for row in range(len(tile)):
             log_densities[start + row] = work.largest[row]
             for k in range(len(densities)):

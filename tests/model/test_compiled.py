@@ -39,13 +39,14 @@ exponentials, logarithms = of_each(tiles.exponential), of_each(tiles.logarithm)
 
 
 @pytest.mark.parametrize(("dtype", "lowest"), [(np.float64, -700.0), (np.float32, -80.0)])
-def test_exponential_to_two_units_in_the_last_place(dtype, lowest):
+def test_exponential_to_a_few_roundings(dtype, lowest):
+    """Of the result, and of x, which changes the result by |x| times as much."""
     generator = np.random.default_rng(0)
     x = np.concatenate([np.linspace(lowest, 0.0, 100_001), -(generator.exponential(size=100_000) ** 8)])
     x = np.maximum(x, lowest).astype(dtype)
     expected = np.exp(x.astype(np.longdouble))
     error = np.abs(exponentials(x) - expected) / expected
-    assert error.max() < 2 * np.finfo(dtype).eps
+    assert (error / (2 + np.abs(x))).max() < np.finfo(dtype).eps
     assert exponentials(np.zeros(1, dtype))[0] == 1.0
 
 
@@ -61,7 +62,7 @@ def test_logarithm_to_two_units_in_the_last_place():
 @given(
     seed=st.integers(0, 2**32 - 1),
     families=st.lists(st.sampled_from(naive.COVARIANCE_TYPES), min_size=1, max_size=4),
-    n_features=st.sampled_from([1, 2, 3, 7, 21, 30]),
+    n_features=st.sampled_from([1, 2, 3, 7, 8, 21, 30, 100]),
     n_rows=st.sampled_from([1, 5, 255, 256, 257, 1400]),
     weighted=st.sampled_from(["no", "rows", "models"]),
     narrow=st.booleans(),
