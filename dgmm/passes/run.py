@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 LARGEST_WORK_IN_TASKS = 2**18
 """Bytes of parameters that travel in every task; larger ones are a task of their own, sent once a worker."""
+
+LATEST_TOLD = 10.0
+"""Seconds after a result in which all tasks before it are to be told of; only progress depends on it."""
 
 
 def run_pass(source: Source, work: Work[Result], purpose: str, weights: Source | None = None) -> Result:
@@ -158,7 +162,7 @@ def _compute_on_cluster(client: Any, root: Delayed, n_rows: dict[str, int]) -> A
 
 
 def gather(wanted: list[Any], watched: list[Any], told: list[Callable[[], None]]) -> list[Any]:
-    """Wait for futures of a cluster; after an error or an interrupt, release them.
+    """Wait for futures of a cluster, and until all is told; after an error or an interrupt, release them.
 
     Parameters
     ----------
@@ -168,15 +172,22 @@ def gather(wanted: list[Any], watched: list[Any], told: list[Callable[[], None]]
     told : list of callable
         Called when the watched future of the same place is done.
     """
+    told_of = threading.Semaphore(0)  # callbacks run on a thread of their own, maybe after the results
 
     def finished(future: Any, tell: Callable[[], None]) -> None:
-        if future.status == "finished":
-            tell()
+        try:
+            if future.status == "finished":
+                tell()
+        finally:
+            told_of.release()
 
     for future, tell in zip(watched, told, strict=True):
         future.add_done_callback(partial(finished, tell=tell))
     try:
-        return [future.result() for future in wanted]
+        results = [future.result() for future in wanted]
+        for _ in watched:
+            told_of.acquire(timeout=LATEST_TOLD)
+        return results
     except BaseException:  # an interrupt too: leave no tasks behind on a cluster that is not ours
         for future in [*wanted, *watched]:
             future.release()
