@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.fitting.in_memory import InMemory, climb
-from dgmm.fitting.splits import LOCAL_STEPS, Split, best_splits, own_rows
+from dgmm.fitting.in_memory import InMemory, ascend
+from dgmm.fitting.splits import LOCAL_STEPS, Split, best_splits, objectives_of, own_rows
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import Array, DegenerateCovarianceError, projected
+from dgmm.model.families import Array, projected
 from dgmm.model.parameters import Parameters
 from dgmm.passes.blas import single_threaded_blas
 
@@ -39,7 +39,7 @@ class Move:
     parts : Parameters
         What takes their places: a half, the two merged, the other half. Their weights sum to 1.
     gain : float
-        What the log-likelihood gains at least (tied: about), nats a row.
+        What the log-likelihood gains at least, nats a row.
     """
 
     components: list[int]
@@ -80,12 +80,11 @@ def moved(
     weights = share[components].sum(axis=0, dtype=np.float64)
     own = own_rows(data, weights)
     rows = InMemory.of(data.rows[own], weights[own])
+    (objective,) = objectives_of(data, parameters, share, [components], reg_covar)
     before = parameters.part(components)
-    # Tied: both with a covariance of these rows alone.
-    n_steps = 1 if parameters.covariance_type == "tied" else 0
-    alone = climb(rows, before, reg_covar, n_steps)
+    alone = ascend(rows, before, objective, 0)
     after = merge(split(before, replace(candidate, component=0)), 1, 2)
-    after = climb(rows, after, reg_covar, LOCAL_STEPS, LOCAL_TOLERANCE)
+    after = ascend(rows, after, objective, LOCAL_STEPS, LOCAL_TOLERANCE)
     gain = (after.log_likelihood - alone.log_likelihood) * rows.moments.weight / data.moments.weight
     return Move(components, after.parameters, gain)
 
@@ -112,7 +111,7 @@ def _with_parts(parameters: Parameters, places: list[int], parts: Parameters) ->
     weight = sum(parameters.weights[place] for place in places if place < n_components)
     weights, means = placed(parameters.weights, weight * parts.weights), placed(parameters.means, parts.means)
     if parameters.covariance_type == "tied":
-        return replace(parameters, weights=weights, means=means)
+        return replace(parts, weights=weights, means=means)
     return Parameters(
         parameters.covariance_type,
         weights,
@@ -151,25 +150,11 @@ def reseeded(
             if best is None or best.gain <= 0.0:
                 return None
             moves.append((component, places[best.component]))
-            found = _narrowed(split(found, best), best)
+            found = split(found, best)
             places = np.append(places, component)
     for move in moves:
         logger.info("Component %d emptied: re-seeded by splitting component %d", *move)
     return found.chosen(np.argsort(places))
-
-
-def _narrowed(parameters: Parameters, move: Split) -> Parameters:
-    """Take what lies between the halves of a component off the covariance of tied ones, after a split."""
-    halves = move.halves
-    if parameters.covariance_type != "tied":
-        return parameters
-    gaps = halves.means - halves.weights @ halves.means
-    weight = parameters.weights[[move.component, -1]].sum()
-    covariances = parameters.covariances - weight * (halves.weights[:, None] * gaps).T @ gaps
-    try:
-        return Parameters.from_covariances("tied", parameters.weights, parameters.means, covariances)
-    except DegenerateCovarianceError:  # the sample's halves are further apart than those of all rows
-        return parameters
 
 
 def merge(parameters: Parameters, first: int, second: int) -> Parameters:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.model import em, variational
-from dgmm.model.families import Array
+from dgmm.model.families import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.model.variational import Posterior, Prior
@@ -178,6 +178,62 @@ class Likelihood:
     def lower_bound(self, step: Step) -> float:
         """Log-likelihood of the model that went in."""
         return step.log_likelihood / step.moments.weight
+
+
+@dataclass(frozen=True, eq=False)
+class TiedPart(Likelihood):
+    """Maximum likelihood of some components of a tied mixture, on their rows, while others keep theirs.
+
+    They share the covariance with all others: what it gains on their rows, it can lose on those. The lower
+    bound is of both; per row of the part, as everything about it.
+
+    Attributes
+    ----------
+    scatter : ndarray of shape (n_features, n_features)
+        Of the other components' rows, weighted, about the mean of each component.
+    weight : float
+        Of these rows.
+    """
+
+    scatter: Array
+    weight: float
+
+    def update(self, statistics: Statistics, covariance_type: str, moments: Moments) -> Parameters:
+        """M-step."""
+        return self._shared(super().update(statistics, covariance_type, moments), moments.weight)
+
+    def update_unless_cancelled(
+        self, statistics: Statistics, covariance_type: str, moments: Moments, largest_ratio: float
+    ) -> Parameters | None:
+        """M-step, or None where sums have cancelled."""
+        updated = super().update_unless_cancelled(statistics, covariance_type, moments, largest_ratio)
+        if updated is None:
+            return None
+        try:
+            return self._shared(updated, moments.weight)
+        except DegenerateCovarianceError:
+            return None
+
+    def _shared(self, updated: Parameters, weight: float) -> Parameters:
+        covariance = self.covariance(updated.covariances, weight)
+        return Parameters.from_covariances("tied", updated.weights, updated.means, covariance)
+
+    def covariance(self, own: Array, weight: float) -> Array:
+        """Give the covariance of all components, from that of the part's, whose rows have this weight."""
+        others = self.scatter + self.weight * self.reg_covar * np.eye(len(own))
+        return (others + weight * own) / (self.weight + weight)
+
+    def lower_bound(self, step: Step) -> float:
+        """Log-likelihood of the part, and what the others have of it by the shared covariance."""
+        return super().lower_bound(step) + self.of_others(step.evaluated) / step.moments.weight
+
+    def of_others(self, parameters: Parameters) -> float:
+        """Give the part of the others' expected log-likelihood that depends on the covariance, nats."""
+        family, factor = parameters.family, parameters.precisions_cholesky
+        half_log_determinant = float(family.half_log_determinants(factor, parameters.n_features))
+        return self.weight * half_log_determinant - 0.5 * float(
+            (family.precisions(factor) * self.scatter).sum()
+        )
 
 
 @dataclass(frozen=True, eq=False)

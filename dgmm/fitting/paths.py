@@ -74,8 +74,9 @@ PATH_ROWS = 15 * 2**10
 FINAL_ROWS = 2**16
 """Rows that say which of the best starts of a model is the best: those of a path can mistake it."""
 
-CLOSE = 3e-3
-"""Nats a row: of mixtures that differ by less on the sample, all rows may like either better."""
+CLOSE = 2.5
+"""Standard errors: of mixtures that differ by less on some rows, more rows may like either better. The log
+densities of a row under two of them differ by about one nat, so means of n rows by one over the root of n."""
 
 POLISH_STEPS, POLISH_TOLERANCE = (20, 8), 1e-5
 """EM steps on these and then on the whole sample, and the gain that ends them."""
@@ -181,7 +182,8 @@ def polish(
         data = rows.first(len(rows.values))
         ended = contest(data, candidates, reg_covar, n_steps, POLISH_TOLERANCE, n_wanted=RIVALS)
         best = best_of(ended, RIVALS)
-        close = [each for each in best if each.log_likelihood > best[0].log_likelihood - CLOSE]
+        least = best[0].log_likelihood - CLOSE / np.sqrt(len(rows.values)) if best else -np.inf
+        close = [each for each in best if each.log_likelihood > least]
         candidates = [each.parameters for each in close] or candidates[:1]
     return [*candidates]
 

@@ -73,7 +73,7 @@ def climbed(covariance_type, *, seed, n_clusters, n_components, weighted):
     return data, climb(data, start, 1e-6, 20)
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+@pytest.mark.parametrize("covariance_type", FAMILIES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_split_gains_what_it_says(covariance_type, weighted):
     data, fitted = climbed(covariance_type, seed=2, n_clusters=5, n_components=3, weighted=weighted)
@@ -88,7 +88,7 @@ def test_a_split_gains_what_it_says(covariance_type, weighted):
         assert move.gain - 1e-9 <= gain <= move.gain + 0.2
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+@pytest.mark.parametrize("covariance_type", FAMILIES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_move_gains_what_it_says_at_least(covariance_type, weighted):
     data, fitted = climbed(covariance_type, seed=5, n_clusters=6, n_components=5, weighted=weighted)

@@ -56,9 +56,12 @@ def test_single_precision_finds_the_same_splits(covariance_type):
 
 @each_family
 def test_narrow_components_far_away_are_split_about_their_own_mean(covariance_type):
-    """Two clusters a millionth wide, a millionth apart: about the mean of the rows their sums cancel."""
+    """Two clusters, a millionth apart and narrower: about the mean of the rows their sums cancel.
+
+    Beside a wide component tied ones do not gain from a split of them: there all are narrow.
+    """
     generator = np.random.default_rng(9)
-    widths = np.repeat([1.0, 1e-8], [400, 800])[:, None]
+    widths = np.repeat([1e-8 if covariance_type == "tied" else 1.0, 1e-8], [400, 800])[:, None]
     rows = widths * generator.normal(size=(1200, 2))
     rows[400:800] += [50.0, 50.0]
     rows[800:] += [50.0 + 1e-6, 50.0]
@@ -68,7 +71,7 @@ def test_narrow_components_far_away_are_split_about_their_own_mean(covariance_ty
         np.array([1.0, 2.0]) / 3,
         np.array([[0.0, 0.0], [50.0 + 5e-7, 50.0]]),
         naive.covariances_of(
-            covariance_type, np.stack([wide, wide if covariance_type == "tied" else narrow])
+            covariance_type, np.stack([narrow if covariance_type == "tied" else wide, narrow])
         ),
     )
     found = by_component(best_splits(InMemory.of(rows), mixture, 0.0))
@@ -83,3 +86,24 @@ def test_shares_are_responsibilities_times_row_weights(generator):
     log_joint = naive.log_joint(mixture, rows)
     expected = np.exp(log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True)) * weights[:, None]
     np.testing.assert_allclose(shares(InMemory.of(rows, weights), mixture).T, expected, atol=1e-10)
+
+
+def test_the_others_of_a_tied_mixture_are_told_of_its_covariance(generator):
+    """What splits say they gain, and their covariance, by the M-step's formula in full."""
+    rows, mixture = rows_and_mixture("tied")
+    weights = generator.gamma(2.0, size=len(rows))
+    data = InMemory.of(rows, weights)
+    share = shares(data, mixture)
+    for move in best_splits(data, mixture, 1e-3, 1):
+        halves, others = move.halves, np.delete(np.arange(3), move.component)
+        within = np.zeros((3, 3))
+        for k in others:
+            mean = np.average(rows, axis=0, weights=share[k])
+            within += (share[k][:, None] * (rows - mean)).T @ (rows - mean)
+        start = by_component(best_splits(data, mixture, 1e-3, 0))[move.component].halves
+        log_joint = naive.log_joint(start, rows)
+        half = np.exp(log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True)).T
+        for own in half * share[move.component]:
+            mean = np.average(rows, axis=0, weights=own)
+            within += (own[:, None] * (rows - mean)).T @ (rows - mean)
+        np.testing.assert_allclose(halves.covariances, within / weights.sum() + 1e-3 * np.eye(3), rtol=1e-9)
