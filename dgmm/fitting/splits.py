@@ -311,7 +311,10 @@ def _halves(
     unit = np.diag(np.where(variances > 0.0, variances, 1.0))
     if isinstance(objective, TiedPart):
         unit = objective.covariance(unit, weight)
-    root = np.linalg.cholesky(unit)
+    try:
+        root = np.linalg.cholesky(unit)
+    except np.linalg.LinAlgError:  # of tied ones, where others leave rounding errors only
+        raise DegenerateCovarianceError(None) from None
     lengths, axes = np.linalg.eigh(np.linalg.solve(root, np.linalg.solve(root, covariance).T))
     offset = HALF_MEAN * np.sqrt(lengths[-1]) * root @ axes[:, -1]
     means = mean + np.outer([1.0, -1.0], offset)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgmm.model.jit import REORDERED, compiled
+from dgmm.model.jit import MAKES_ARRAYS, REORDERED, compiled
 
 NOISE = 2 * np.finfo(np.float64).eps
 """Share of a variance that, once the features before are known, rounding errors alone can leave."""
 
 
-@compiled(REORDERED, is_kept=True)
+@compiled({**REORDERED, **MAKES_ARRAYS}, is_kept=True)
 def precision_factors(covariances):
     """Compute upper triangular factors U of the precisions ``U Uᵀ``: transposed inverses of Cholesky factors.
 

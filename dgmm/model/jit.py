@@ -18,10 +18,14 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 IN_ORDER = {"nogil": True, "error_model": "numpy", "_nrt": False, "fastmath": {"contract"}}
-"""Options of functions whose sums are made in the order in which they are written."""
+"""Options of functions whose sums are made in the order in which they are written. They make no arrays:
+without Numba's runtime no references to views are counted."""
 
 REORDERED = {**IN_ORDER, "fastmath": {"reassoc", "contract", "nsz"}}
 """Options where sums may be reordered, as vectors do. Infinities and NaN mean what they always do."""
+
+MAKES_ARRAYS = {"_nrt": True}
+"""Options of functions that do make arrays."""
 
 
 def compiled_module(name: str) -> Any:
