@@ -56,7 +56,8 @@ def compiled(options: dict[str, Any], *, is_kept: bool = False) -> Callable[[Cal
         Of Numba.
     is_kept : bool, default=False
         Keep what was compiled beside the source, for all processes. It is compiled anew when its own file
-        changes, so what it calls is to be in that file too. For what is called from outside alone.
+        changes, so what it calls is to be in that file too; not when options of this module do. For what is
+        called from outside alone.
     """
     from numba import njit  # noqa: PLC0415
 
