@@ -3,8 +3,8 @@
 """The E-step in one compiled loop: tiles of rows go through features, densities and sums in the cache.
 
 The formulas are those of `dgmm.model.kernels`. The loop holds no interpreter lock: threads do not wait for
-each other. Every feature is a product of two *factors* of a row, which are 1, its deviations z from the
-centre, and ‖z‖²: pairs of factors are all that is known of a family here.
+each other. Features are *factors* of a row, which are ‖z‖², 1 and its deviations z from the centre, and
+products of two of them: the first of its features, and pairs of factors, are all that is known of a family.
 
 Numba compiles it; `dgmm.model.compiled` imports it where that is installed.
 """
@@ -184,7 +184,7 @@ def _transpose(typingctx, rows, row, feature, centre, factors):  # pyright: igno
             return values if array_type.dtype == types.float64 else builder.fpext(values, doubles)
 
         first_row, first_feature = arguments[1:3]
-        doubles = ir.VectorType(ir.DoubleType(), SIDE)
+        doubles, mask = ir.VectorType(ir.DoubleType(), SIDE), ir.VectorType(ir.IntType(32), SIDE)
         number = first_row.type
         middle = read(centre, arguments[3], [first_feature])
         vectors = []
@@ -192,10 +192,7 @@ def _transpose(typingctx, rows, row, feature, centre, factors):  # pyright: igno
             values = read(rows, arguments[0], [builder.add(first_row, number(i)), first_feature])
             vectors.append(builder.fsub(values, middle))
         for step in (1, 2, 4):  # of vectors that are as many apart: numbers that are, change places
-            low = ir.Constant(
-                mask := ir.VectorType(ir.IntType(32), SIDE),
-                [k + (SIDE - step if k & step else 0) for k in range(SIDE)],
-            )
+            low = ir.Constant(mask, [k + (SIDE - step if k & step else 0) for k in range(SIDE)])
             high = ir.Constant(mask, [k + (SIDE if k & step else step) for k in range(SIDE)])
             for i in range(SIDE):
                 if not i & step:
