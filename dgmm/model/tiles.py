@@ -258,8 +258,7 @@ def _panel(first, last, model, work):
     return work.table[begin : begin + last - first], model.pairs[max(first - n_own, 0) : max(last - n_own, 0)]
 
 
-def _densities_of_features(adds):
-    @compiled(IN_ORDER)
+def _densities_of_features(name, *, adds):
     def write(theta, panel, densities, n_rows):
         zero = densities.dtype.type(0)
         for k in range(0, len(theta), 4):
@@ -278,13 +277,16 @@ def _densities_of_features(adds):
                     a2[row] = (a2[row] if adds else zero) + t20 * x0 + t21 * x1 + t22 * x2 + t23 * x3
                     a3[row] = (a3[row] if adds else zero) + t30 * x0 + t31 * x1 + t32 * x2 + t33 * x3
 
-    return write
+    # Parts of the loop that different processes have compiled are linked by name: without names of their own
+    # one of these two would now and then be taken for the other.
+    write.__qualname__ = name
+    return compiled(IN_ORDER)(write)
 
 
-_write_densities = _densities_of_features(adds=False)
+_write_densities = _densities_of_features("_write_densities", adds=False)
 """Write ``Θ Φ`` of at most four features to the log joint densities (K, rows): 4 components at once."""
 
-_add_densities = _densities_of_features(adds=True)
+_add_densities = _densities_of_features("_add_densities", adds=True)
 """Add ``Θ Φ`` of a panel of features to the log joint densities (K, rows): 4 components × 4 features."""
 
 

@@ -18,6 +18,7 @@ from tests.model import naive
 pytest.importorskip("numba")
 
 from numba import njit
+from numba.core.dispatcher import Dispatcher
 
 from dgmm.model import tiles
 
@@ -127,6 +128,14 @@ def test_rows_are_gathered_where_few_responsibilities_are_not_zero(spread, monke
     monkeypatch.setattr(compiled, "GATHERS_FROM", 25)
     (dense,) = kernels.expect(ready, [(rows, None)])
     naive.close(group.feature_sums()[:, 25:], dense.scatter, np.abs(dense.scatter).max(), 1e-12)
+
+
+def test_compiled_functions_have_names_of_their_own():
+    """What several processes compiled is linked by name: predictions were wrong where two had the same."""
+    functions = [each for each in vars(tiles).values() if isinstance(each, Dispatcher)]
+    names = [each.py_func.__qualname__ for each in functions]
+    assert len(names) > 10
+    assert len(set(names)) == len(names)
 
 
 def test_threads_share_nothing():
