@@ -37,10 +37,9 @@ UNROLLED = 4
 
 
 INLINE = {**REORDERED, "inline": "always"}
-"""Options of parts of the loop. As calls they would count the references to all its arrays, tile by
-tile; and those that add rows up would be there twice, in a module of their own and in the loop's, with
-sums in orders that can differ: which of them runs depends on whether the loop was just compiled, or
-loaded."""
+"""Options of parts of the loop. As calls, those that add rows up would be there twice, in a module of their
+own and in the loop's, with sums in orders that can differ: which of them runs depends on whether the loop was
+just compiled, or loaded."""
 
 
 @intrinsic

@@ -89,7 +89,7 @@ def test_shares_are_responsibilities_times_row_weights(generator):
 
 
 def test_the_others_of_a_tied_mixture_are_told_of_its_covariance(generator):
-    """What splits say they gain, and their covariance, by the M-step's formula in full."""
+    """What all share after a split, by the M-step's formula in full; `test_moves` has what it gains."""
     rows, mixture = rows_and_mixture("tied")
     weights = generator.gamma(2.0, size=len(rows))
     data = InMemory.of(rows, weights)
