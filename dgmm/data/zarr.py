@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zarr.core.sync import sync
 
 from dgmm.data.convert import check_shape
+from dgmm.data.shards import missing_chunk
 from dgmm.data.source import MEBIBYTE, DataError, Span, check_columns, rows_dtype, span_bytes_for
 
 CHUNK_BYTES = 8 * MEBIBYTE
@@ -36,6 +37,8 @@ class ZarrChunk:
         float32 or float64.
     name : str
         What the user would call the array or group.
+    fill_missing : bool
+        Take the fill value where a shard does not hold a chunk.
     """
 
     arrays: tuple[zarr.Array[Any], ...]
@@ -43,6 +46,7 @@ class ZarrChunk:
     stop: int
     dtype: np.dtype
     name: str
+    fill_missing: bool
 
     @property
     def n_rows(self) -> int:
@@ -70,7 +74,13 @@ class ZarrChunk:
         return f"{self.name}, rows {self.start} to {self.stop}, chunk {' to '.join(dict.fromkeys(keys))}"
 
     def read(self) -> NDArray[np.floating]:
-        """Read the rows."""
+        """Read the rows.
+
+        Raises
+        ------
+        DataError
+            If a chunk cannot be decoded, or its shard does not hold it.
+        """
         if self.arrays[0].ndim == 2:
             return np.asarray(self._stored(self.arrays[0]), dtype=self.dtype)
         rows = np.empty((self.n_rows, len(self.arrays)), self.dtype)
@@ -79,6 +89,9 @@ class ZarrChunk:
         return rows
 
     def _stored(self, array: zarr.Array[Any]) -> Any:
+        if not self.fill_missing and (missing := missing_chunk(array, self.start, self.stop)):
+            column = f", column {array.basename!r}" if array.ndim == 1 and len(self.arrays) > 1 else ""
+            raise DataError(_lacks(self.name + column, missing, array))
         try:
             return array[self.start : self.stop]
         except (ValueError, RuntimeError) as error:  # what codecs raise; OSError speaks for itself
@@ -173,7 +186,7 @@ class ZarrSource:
 
     def rows(self, start: int, stop: int) -> ZarrChunk:
         """Rows ``start`` to ``stop``."""
-        return ZarrChunk(self.arrays, start, stop, self.dtype, self.name)
+        return ZarrChunk(self.arrays, start, stop, self.dtype, self.name, self.fill_missing)
 
 
 def zarr_source(
@@ -259,10 +272,14 @@ def _check_complete(array: zarr.Array[Any], name: str) -> None:
     # A store that cannot list (HTTP) shows nothing; then nothing is known.
     if missing and not sync(array.store.exists(prefix + missing[0])):
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(
-            f"{name} lacks chunk {missing[0]}{others}; restore it, or, if its rows are meant to hold the "
-            f"fill value {array.fill_value} (writers may leave such chunks out), open with fill_missing=True"
-        )
+        raise DataError(_lacks(name, f"{missing[0]}{others}", array))
+
+
+def _lacks(name: str, chunks: str, array: zarr.Array[Any]) -> str:
+    return (
+        f"{name} lacks chunk {chunks}; restore it, or, if its rows are meant to hold the "
+        f"fill value {array.fill_value} (writers may leave such chunks out), open with fill_missing=True"
+    )
 
 
 def _whole(wanted: int, unit: int) -> int:

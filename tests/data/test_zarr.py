@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -152,6 +153,37 @@ class TestMissingChunks:
         (tmp_path / "x.zarr" / "c" / "1" / "0").unlink()
         values[5:10] = -1
         check_source(open_dataset(tmp_path / "x.zarr", fill_missing=True), values)
+
+    @pytest.mark.parametrize("index_location", ["start", "end"])
+    def test_are_named_within_shards(self, tmp_path, index_location):
+        values = count_up(50, 3)
+        values[15:20] = 0  # writers leave chunks of fill values out
+        shards = {"shape": (20, 4), "index_location": index_location}
+        store(tmp_path / "x.zarr", values, chunks=(5, 2), shards=shards)
+        source = open_dataset(tmp_path / "x.zarr")
+        np.testing.assert_array_equal(source.rows(0, 15).read(), values[:15])
+        np.testing.assert_array_equal(source.rows(20, 50).read(), values[20:])
+        with pytest.raises(DataError, match=r"x.zarr lacks chunk 3/0 in shard c/0/0;.*fill value 0"):
+            source.rows(19, 30).read()
+        check_source(open_dataset(tmp_path / "x.zarr", fill_missing=True), values)
+
+    def test_are_named_within_shards_of_columns(self, tmp_path):
+        for column, zero in (("a", 0), ("b", 1)):
+            values = np.ones(12)
+            values[4:8] = zero
+            store(tmp_path / "g.zarr" / column, values, chunks=(4,), shards=(8,))
+        zarr.open_group(tmp_path / "g.zarr")
+        with pytest.raises(DataError, match=r"g.zarr, column 'a' lacks chunk 1 in shard c/0;"):
+            read(open_dataset(tmp_path / "g.zarr").rows(0, 12))
+
+    def test_an_index_in_an_encoding_of_its_own_is_not_guessed(self, tmp_path):
+        zarr.create_array(tmp_path / "x.zarr", shape=(20, 3), chunks=(5, 3), shards=(10, 3), dtype="f8")
+        metadata = json.loads((tmp_path / "x.zarr" / "zarr.json").read_text())
+        metadata["codecs"][0]["configuration"]["index_codecs"][0]["configuration"]["endian"] = "big"
+        (tmp_path / "x.zarr" / "zarr.json").write_text(json.dumps(metadata))
+        values = count_up(20, 3)
+        zarr.open_array(tmp_path / "x.zarr")[:] = values
+        check_source(open_dataset(tmp_path / "x.zarr"), values)
 
     def test_others_are_counted(self, tmp_path):
         store(tmp_path / "x.zarr", count_up(20, 3), chunks=(5, 1))
