@@ -34,6 +34,8 @@ SAME = 1e-5
 GAIN = 1e-2
 """Nats of all rows that a move must gain."""
 
+MOVE_PASSES = 3
+"""Passes over all rows after which a move must have gained."""
 
 MOVE_ROWS = 50_000
 """Rows of a sample on which mixtures are improved and splits are found."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
-from dgmm.fitting.bayesian_moves import GAIN, candidates, rows_to_move_on
+from dgmm.fitting.bayesian_moves import GAIN, MOVE_PASSES, candidates, rows_to_move_on
 from dgmm.fitting.care import concerns
 from dgmm.fitting.expectation import Data
 from dgmm.fitting.fingerprint import Fingerprint
@@ -24,9 +24,6 @@ from dgmm.model.variational import Posterior
 from dgmm.passes.events import Event, PassFinished, listening
 
 logger = logging.getLogger(__name__)
-
-MOVE_PASSES = 3
-"""Passes after which a move of components must have gained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +108,7 @@ def fit(
 def _moved(best: EM, runs: Runs) -> EM:
     """Move components as long as the lower bound of all rows rises: the moves of a round share its passes."""
     objective, rows = cast(Evidence, runs.objective), rows_to_move_on(runs.sample)
-    # Of more rows than the sample, starts were moved on the sample before the first pass.
+    # Of more rows than the sample, that was done at the start.
     offered: Sequence[Parameters] = [runs.improved(best.parameters)] if runs.is_small else []
     while True:
         offered = offered or list(candidates(cast(Posterior, best.parameters), objective, rows))

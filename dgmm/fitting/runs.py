@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 
 from dgmm.fitting import corrected, loop
-from dgmm.fitting.bayesian_moves import improve, rows_to_move_on
+from dgmm.fitting.bayesian_moves import MOVE_PASSES, improve, rows_to_move_on
 from dgmm.fitting.correction import CorrectedSteps
 from dgmm.fitting.expectation import Data
 from dgmm.fitting.loop import EM, Step, StoppingRule
@@ -158,7 +158,20 @@ class Runs:
         initializations = range(self.settings.n_init)
         if self.is_small:
             return best_of_ended([self.run([began(each)])[0] for each in initializations])
-        return best_of_ended(self.run([began(each) for each in initializations]))
+        offered = [began(each) for each in initializations]
+        return best_of_ended(self.run(self._moved_or_not(offered) if self.settings.moves else offered))
+
+    def _moved_or_not(self, offered: Sequence[Sequence[EM]]) -> list[list[EM]]:
+        """Move components as the sample says, and let passes over all rows tell whether that was right."""
+        moved = [
+            [self.begin(state.initialization, self.improved(state.parameters)) for state in candidates]
+            for candidates in offered
+        ]
+        states = self._chosen([*offered, *moved])
+        for _ in range(MOVE_PASSES):
+            states = self.one_pass(states)
+        pairs = zip(states[: len(offered)], states[len(offered) :], strict=True)
+        return [[max(pair, key=lower_bound)] for pair in pairs]
 
     def resume(self, state: EM) -> EM:
         """Go on with a fit that had ended."""
@@ -186,13 +199,18 @@ class Runs:
         offered : sequence of sequence of EM
             What each fit may begin from: the first pass tells which is the best.
         """
-        states = [state for candidates in offered for state in candidates]
-        if len(states) > len(offered):
-            after = iter(self.one_pass(states))
-            states = [max([next(after) for _ in candidates], key=lower_bound) for candidates in offered]
+        states = self._chosen(offered)
         while any(state.ending is None for state in states):
             states = self.one_pass(states)
         return states
+
+    def _chosen(self, offered: Sequence[Sequence[EM]]) -> list[EM]:
+        """Give each fit's best candidate after a pass; without one where there is nothing to choose."""
+        states = [state for candidates in offered for state in candidates]
+        if len(states) == len(offered):
+            return states
+        after = iter(self.one_pass(states))
+        return [max([next(after) for _ in candidates], key=lower_bound) for candidates in offered]
 
     def one_pass(self, states: Sequence[EM]) -> list[EM]:
         """Make one pass for all the fits that have not ended."""
@@ -211,14 +229,12 @@ class Runs:
         settings, data = self.settings, self.data
         method = settings.method_for(data.source.n_rows)
         if method.init_params == "search":
-            found = [
+            return [
                 with_given(self.objective.adopt(each, data.moments.weight), settings.given)
                 for each in search(method, self.sample, random_state)
             ]
-        else:
-            method = replace(method, objective=self.objective)
-            found = [start(method, settings.given, self.sample, data, random_state)]
-        return [self.improved(each) for each in found] if settings.moves and not self.is_small else found
+        method = replace(method, objective=self.objective)
+        return [start(method, settings.given, self.sample, data, random_state)]
 
     def _tell(self, before: EM, after: EM) -> None:
         change, name = after.lower_bound - before.lower_bound, self.objective.bound_name

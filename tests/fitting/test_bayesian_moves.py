@@ -123,3 +123,20 @@ def test_through_the_estimator(algorithm, sample_rows):
     assert (mixture.n_passes_ == 1) == (sample_rows == 3000)
     assert mixture.n_iter_ == len(mixture.lower_bounds_)
     assert mixture.fit(rows).effective_components_ == 3
+
+
+def test_moves_that_only_the_sample_likes_are_not_made(monkeypatch):
+    """Where what the sample moves to is worse for all rows, the fit is the one without moves."""
+
+    def worse(data, posterior, objective):  # two clusters in one component, and two components in a cluster
+        counts, means = np.array([0.8, 0.1, 0.1]) * len(data.rows), np.array([[2.2, 0], [-1, 7], [1, 7]])
+        covariances = np.stack([np.diag([10.0, 1.0]), np.eye(2), np.eye(2)])
+        return Posterior.of(objective.prior, counts, means, covariances)
+
+    own = {"n_components": 3, "algorithm": "corrected", "sample_rows": 800, "random_state": 0}
+    plain = BayesianGaussianMixture(**own).fit(three_clusters())
+    monkeypatch.setattr("dgmm.fitting.runs.improve", worse)
+    monkeypatch.setattr("dgmm.fitting.fit.candidates", lambda *of: [])  # which would mend it
+    moved = BayesianGaussianMixture(**own, moves=True).fit(three_clusters())
+    assert moved.elbo_ >= plain.elbo_ - 1e-6 * abs(plain.elbo_)
+    assert moved.effective_components_ == 3
