@@ -21,8 +21,7 @@ from dgmm.estimators.rowwise import Quantity, RowFunction, evaluate
 from dgmm.estimators.validation import open_sample_weight, open_to_predict
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.model import densities, generate
-from dgmm.model.parameters import Parameters
-from dgmm.model.stack import Evaluable
+from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
 

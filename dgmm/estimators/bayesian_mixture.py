@@ -19,7 +19,8 @@ from dgmm.fitting.fit import Fit
 from dgmm.fitting.loop import EM
 from dgmm.fitting.objective import Belief, Evidence
 from dgmm.model.concentration import CONCENTRATIONS
-from dgmm.model.families import FAMILIES, Array
+from dgmm.model.families import FAMILIES
+from dgmm.model.matrices import Array
 from dgmm.model.variational import Posterior, Prior
 
 PRIOR_ATTRIBUTES = (

@@ -12,7 +12,8 @@ from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.model_file import read
-from dgmm.model.families import FAMILIES, DegenerateCovarianceError
+from dgmm.model.families import FAMILIES
+from dgmm.model.matrices import DegenerateCovarianceError
 
 CLASSES: dict[str, type[Mixture]] = {
     kind.__name__: kind for kind in (GaussianMixture, BayesianGaussianMixture)

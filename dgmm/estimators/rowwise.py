@@ -21,7 +21,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.source import cut_into_spans, rows_dtype
 from dgmm.fitting.survey import NotFinite
 from dgmm.model import densities
-from dgmm.model.stack import Evaluable
+from dgmm.model.parameters import Evaluable
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.task import Rows, span_task
 

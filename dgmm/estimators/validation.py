@@ -15,7 +15,8 @@ from dgmm.data import DataError, LazyChunk, Source, open_dataset, open_weights
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.objective import Belief
 from dgmm.fitting.starts import Given
-from dgmm.model.families import FAMILIES, Array
+from dgmm.model.families import FAMILIES
+from dgmm.model.matrices import Array
 
 NAMES_LISTED = 5
 """Feature names that a message lists, as in scikit-learn."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import Array
+from dgmm.model.matrices import Array
 
 MOST = 0.5
 """Share of the rows near a place that an atom has, if it is what made a component collapse there."""

@@ -18,7 +18,7 @@ from dgmm.fitting.in_memory import Climb, InMemory, ascend
 from dgmm.fitting.moves import best_splits, merge_costs
 from dgmm.fitting.objective import Evidence
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import Array, DegenerateCovarianceError
+from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior, Prior, between
 

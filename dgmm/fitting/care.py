@@ -8,7 +8,7 @@ import numpy as np
 
 from dgmm.fitting.atoms import atom_near, share_of
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import Array
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 

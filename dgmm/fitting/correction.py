@@ -20,7 +20,7 @@ from dgmm.fitting.survey import Sample
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
 from dgmm.model.extrapolation import FIRST_LENGTH, extrapolated, next_longest
-from dgmm.model.families import Array
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Statistics

@@ -12,8 +12,8 @@ import numpy as np
 from dgmm.data.source import Source
 from dgmm.fitting.objective import Likelihood, Objective, Step
 from dgmm.model import em
-from dgmm.model.families import Array, DegenerateCovarianceError
 from dgmm.model.kernels import complete_log_likelihood, expect
+from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from dgmm.fitting.expectation import AllStatistics, Data
 from dgmm.fitting.survey import hash_numbers
 from dgmm.model.densities import log_densities
-from dgmm.model.families import Array
 from dgmm.model.kernels import expect
-from dgmm.model.parameters import Parameters
-from dgmm.model.stack import Evaluable, Stack, stack_models
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import Evaluable, Parameters
+from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.run import run_timed_pass
 from dgmm.passes.task import Effort, Rows

@@ -17,8 +17,8 @@ from dgmm.fitting.objective import Likelihood, Objective
 from dgmm.model import compiled
 from dgmm.model.compiled import CompiledGroup
 from dgmm.model.extrapolation import FIRST_LENGTH, extrapolated, next_longest
-from dgmm.model.families import Array
 from dgmm.model.kernels import Workspace, blocks_of, expect, feature_table
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics

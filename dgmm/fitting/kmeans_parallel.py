@@ -18,8 +18,8 @@ from sklearn.cluster import KMeans
 
 from dgmm.data.source import Source
 from dgmm.fitting.survey import hash_rows
-from dgmm.model.families import Array
 from dgmm.model.kernels import assign
+from dgmm.model.matrices import Array
 from dgmm.model.stack import Stack
 from dgmm.model.statistics import Statistics
 from dgmm.passes.run import run_pass

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dgmm.fitting.in_memory import InMemory, ascend
 from dgmm.fitting.splits import LOCAL_STEPS, Split, best_splits, objectives_of, own_rows
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import Array, projected
+from dgmm.model.matrices import Array, projected
 from dgmm.model.parameters import Parameters
 from dgmm.passes.blas import single_threaded_blas
 

@@ -24,7 +24,8 @@ from dgmm.fitting.search import SAME, Rows, Way, best_of, clusters, move
 from dgmm.fitting.splits import best_splits
 from dgmm.fitting.starts import Given, StartMethod, from_labels, start
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import FAMILIES, DegenerateCovarianceError
+from dgmm.model.families import FAMILIES
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.tasks import run_tasks

@@ -22,7 +22,7 @@ from dgmm.fitting.moves import FEW_STEPS, Move, apply, cheapest_merge, merge_cos
 from dgmm.fitting.splits import best_splits, shares
 from dgmm.fitting.starts import StartMethod, from_labels
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import Array, DegenerateCovarianceError
+from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.tasks import run_tasks
 

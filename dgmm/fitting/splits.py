@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from dgmm.fitting.in_memory import InMemory, ascend
 from dgmm.fitting.objective import Likelihood, TiedPart
 from dgmm.model import em
-from dgmm.model.families import FAMILIES, Array, DegenerateCovarianceError, projected, unpack
+from dgmm.model.families import FAMILIES
 from dgmm.model.kernels import assign, complete_log_likelihood
+from dgmm.model.matrices import Array, DegenerateCovarianceError, projected, unpack
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, blank_stack
 from dgmm.model.statistics import Moments, Statistics

@@ -13,8 +13,9 @@ from dgmm.fitting.expectation import Data
 from dgmm.fitting.kmeans_parallel import NearestWork, scalable_kmeans
 from dgmm.fitting.objective import Likelihood, Objective
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import FAMILIES, Array
+from dgmm.model.families import FAMILIES
 from dgmm.model.kernels import assign
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, blank_stack
 from dgmm.model.statistics import Moments, Statistics

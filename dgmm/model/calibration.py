@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from dgmm.model.families import Array, DegenerateCovarianceError
+from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.statistics import Statistics
 
 

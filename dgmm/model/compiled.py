@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.families import Array
 from dgmm.model.jit import compiled_module
+from dgmm.model.matrices import Array
 from dgmm.model.stack import NEGLIGIBLE, Centred, Group, Stack
 
 PIECE_BYTES = 2**23

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betaln, digamma, gammaln
 
-from dgmm.model.families import Array
+from dgmm.model.matrices import Array
 
 
 class Concentration(ABC):

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from dgmm.model import compiled
 from dgmm.model.compiled import CompiledGroup
-from dgmm.model.families import Array
 from dgmm.model.kernels import Workspace, blocks_of
-from dgmm.model.stack import Evaluable, Stack, stack_models
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import Evaluable
+from dgmm.model.stack import Stack, stack_models
 
 
 def _fill(

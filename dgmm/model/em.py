@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgmm.model.families import FAMILIES, Array, DegenerateCovarianceError, Deviations
+from dgmm.model.families import FAMILIES, Deviations
+from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgmm.model.families import Array, unpack
+from dgmm.model.matrices import Array, unpack
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import LOG_OF_NOTHING
 from dgmm.model.statistics import Statistics

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dgmm.model.families import Array, DegenerateCovarianceError
+from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.statistics import Statistics
 
 FIRST_LENGTH, SHORTEST_LENGTH, LONGER = 4.0, 2.0, 4.0

@@ -16,82 +16,25 @@ D+2 … 2D+1            ``z_i²``            diag, full
 
 Each family takes consecutive rows. The quadratic term of ``tied`` is the same for every component and
 cancels from the responsibilities; it is added to the log-likelihood once, from the scatter of all rows.
-A scatter matrix is *packed* as its diagonal, then the entries above the diagonal row by row.
+Scatter matrices are packed as `dgmm.model.matrices.pack` does.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dgmm.model.jit import compiled_module
-
-Array = NDArray[np.floating]
-
-
-COMPILED_FEATURES = 32
-"""Features of the largest matrices whose factors are compiled: with more, LAPACK is as fast or faster."""
-
-
-class DegenerateCovarianceError(ValueError):
-    """A component's covariance is not positive definite; the message is scikit-learn's.
-
-    Attributes
-    ----------
-    component : int or None
-        The first such component; None where all share one covariance.
-    """
-
-    def __init__(self, component: int | None):
-        where = "" if component is None else f" (Component {component}.)"
-        super().__init__(
-            "Fitting the mixture model failed because some components have "
-            "ill-defined empirical covariance (for instance caused by singleton "
-            "or collapsed samples). Try to decrease the number of components, "
-            f"increase reg_covar, or scale the input data.{where}"
-        )
-        self.component = component
-
-    def __reduce__(self):
-        """Rebuild from the component: exceptions cross processes by pickle."""
-        return type(self), (self.component,)
-
-
-@lru_cache
-def _above_diagonal(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the entries above the diagonal: to find them takes longer than to use them."""
-    return np.triu_indices(n_features, 1)
-
-
-def pack(symmetric: Array) -> Array:
-    """Pack symmetric matrices (..., D, D) as (..., D (D + 1) / 2): diagonal, then above it."""
-    above = _above_diagonal(symmetric.shape[-1])
-    diagonal = np.diagonal(symmetric, axis1=-2, axis2=-1)
-    return np.concatenate([diagonal, symmetric[..., above[0], above[1]]], axis=-1)
-
-
-def unpack(packed: Array, n_features: int) -> Array:
-    """Undo `pack`: (..., D (D + 1) / 2) to symmetric matrices (..., D, D)."""
-    above = _above_diagonal(n_features)
-    diagonal = np.arange(n_features)
-    symmetric = np.empty((*packed.shape[:-1], n_features, n_features))
-    symmetric[..., diagonal, diagonal] = packed[..., :n_features]
-    symmetric[..., above[0], above[1]] = packed[..., n_features:]
-    symmetric[..., above[1], above[0]] = packed[..., n_features:]
-    return symmetric
-
-
-def projected(covariance_type: str, matrices: Array) -> Array:
-    """Give matrices (..., D, D) as covariances of a family: whole, their diagonal, or its mean."""
-    if covariance_type == "full":
-        return matrices
-    diagonal = np.diagonal(matrices, axis1=-2, axis2=-1)
-    return diagonal if covariance_type == "diag" else diagonal.mean(axis=-1)
+from dgmm.model.matrices import (
+    Array,
+    DegenerateCovarianceError,
+    pack,
+    precision_factors,
+    unpack,
+    upper_factor,
+)
 
 
 @dataclass(frozen=True)
@@ -205,62 +148,6 @@ class Family(ABC):
         return pack(matrices)
 
 
-def _precision_factors(covariances: Array) -> Array:
-    """Upper triangular factors U of the precisions ``U Uᵀ`` of covariances: (K, D, D) to the same.
-
-    They are transposed inverses of the Cholesky factors.
-
-    Raises
-    ------
-    DegenerateCovarianceError
-        Where a covariance is not positive definite: the first such component.
-    """
-    module = compiled_module("factors") if covariances.shape[-1] <= COMPILED_FEATURES else None
-    if module is not None:
-        bad, factors = module.precision_factors(np.ascontiguousarray(covariances, np.float64))
-        if bad >= 0:
-            raise DegenerateCovarianceError(bad)
-    else:
-        factors = _factors_by_substitution(covariances)
-    is_bad = ~np.isfinite(factors).all(axis=(1, 2))
-    if is_bad.any():
-        raise DegenerateCovarianceError(int(is_bad.argmax()))
-    return factors
-
-
-def _factors_by_substitution(covariances: Array) -> Array:
-    """Compute `_precision_factors` by forward substitution of all components at once.
-
-    A call of LAPACK for each would take most of the time of an EM step on few rows.
-    """
-    try:
-        lower = np.linalg.cholesky(covariances)
-    except np.linalg.LinAlgError:
-        raise DegenerateCovarianceError(_first_without_factor(covariances)) from None
-    inverse = np.zeros_like(lower)
-    with np.errstate(all="ignore"):  # what overflows is refused by the caller
-        for row in range(lower.shape[-1]):
-            pivot = lower[:, row, row, None]
-            inverse[:, row, row] = 1.0 / pivot[:, 0]
-            done = lower[:, row, None, :row] @ inverse[:, :row, :row]
-            inverse[:, row, :row] = -done[:, 0] / pivot
-    return np.ascontiguousarray(np.swapaxes(inverse, 1, 2))
-
-
-def _first_without_factor(covariances: Array) -> int | None:
-    for component, covariance in enumerate(covariances):
-        try:
-            np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError:
-            return component
-    return None
-
-
-def _upper_factor(precision: Array) -> Array:
-    """Upper triangular U with ``U Uᵀ = precision``: a Cholesky factor of the matrix turned by 180°."""
-    return np.linalg.cholesky(precision[::-1, ::-1])[::-1, ::-1]
-
-
 class Full(Family):
     """Each component has its own covariance matrix: (K, D, D)."""
 
@@ -281,10 +168,10 @@ class Full(Family):
         return raw - d.offsets[:, :, None] * d.offsets[:, None, :] + reg_covar * np.eye(n_features)
 
     def precisions_cholesky(self, covariances):
-        return _precision_factors(covariances)
+        return precision_factors(covariances)
 
     def precisions_cholesky_from_precisions(self, precisions):
-        return np.stack([_upper_factor(precision) for precision in precisions])
+        return np.stack([upper_factor(precision) for precision in precisions])
 
     def precisions(self, precisions_cholesky):
         return precisions_cholesky @ np.swapaxes(precisions_cholesky, 1, 2)
@@ -340,12 +227,12 @@ class Tied(Family):
 
     def precisions_cholesky(self, covariances):
         try:
-            return _precision_factors(covariances[None])[0]
+            return precision_factors(covariances[None])[0]
         except DegenerateCovarianceError:
             raise DegenerateCovarianceError(None) from None
 
     def precisions_cholesky_from_precisions(self, precisions):
-        return _upper_factor(precisions)
+        return upper_factor(precisions)
 
     def precisions(self, precisions_cholesky):
         return precisions_cholesky @ precisions_cholesky.T

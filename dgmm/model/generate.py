@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.families import Array
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dgmm.model import compiled
 from dgmm.model.compiled import CompiledGroup
-from dgmm.model.families import Array, pack
+from dgmm.model.matrices import Array, pack
 from dgmm.model.stack import Group, Stack
 from dgmm.model.statistics import Statistics
 

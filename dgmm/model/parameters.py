@@ -4,13 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.families import FAMILIES, Array, Family
+from dgmm.model.families import FAMILIES, Family
+from dgmm.model.matrices import Array
 
 LOG_2_PI = float(np.log(2.0 * np.pi))
+
+
+class Evaluable(Protocol):
+    """What the kernels know of a model: ``log p(x, k) = log_constants_k − ½‖U_kᵀ(x − μ_k)‖²``."""
+
+    @property
+    def family(self) -> Family:
+        """The covariance structure."""
+        ...
+
+    @property
+    def log_constants(self) -> Array:
+        """Log joint density at the mean of each component: shape (K,)."""
+        ...
+
+    @property
+    def means(self) -> Array:
+        """Shape (K, D)."""
+        ...
+
+    @property
+    def precisions_cholesky(self) -> Array:
+        """Factors U_k of the precisions, shaped as the family says."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

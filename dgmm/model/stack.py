@@ -1,7 +1,6 @@
 """Models made ready for evaluation: stacked by family, and on which path each component goes.
 
-Sums about the centre of the data cancel where a component is very narrow. The rounding error of its log
-densities from features is about ``ε |z|ᵀ|Λ_k||z|``; above `LARGEST_ERROR` the component takes the *centred
+A component whose log densities from features would not be exact (`dgmm.model.precision`) takes the *centred
 path*: deviations from its own mean, which never cancel, at a few times the cost.
 """
 
@@ -10,30 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from dgmm.model.families import FAMILIES, Array, Family
-
-LARGEST_ERROR = 1e-8
-"""Largest estimated rounding error of a log density from float64 features, in nats."""
-
-LARGEST_ERROR_FLOAT32 = 1e-4
-"""Largest estimated rounding error of a log density from float32 features, in nats; for float32 rows only."""
-
-ROUGH_ERROR = 1e-2
-"""The same where rows far from a component do not matter: starts and moves ask for no more. The mean of a
-log-likelihood is a hundred times as exact as the worst row."""
-
-LARGEST_VARIANCE_ERROR = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
-"""Largest relative rounding error of a variance from sums in float64 and float32."""
-
-ROUGH_VARIANCE_ERROR = 1e-2
-"""The same from float32, for starts and moves."""
-
-LARGEST_FLOAT32 = 1e12
-"""Largest deviation, and inverse width, for float32 products: their squares, summed, stay in its range."""
+from dgmm.model.families import FAMILIES, Family
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import Evaluable
+from dgmm.model.precision import (
+    LARGEST_ERROR,
+    LARGEST_VARIANCE_ERROR,
+    ROUGH_VARIANCE_ERROR,
+    allows_single_precision,
+    rounding_errors,
+)
 
 LOG_OF_NOTHING = -1e30
 """Stands for −inf in natural parameters, where BLAS would multiply it with the zeros of its padding."""
@@ -59,30 +48,6 @@ has a path without packing below, which is up to twice as fast, and packing want
 RUN_COMPONENTS, GROUP_COMPONENTS = 16, 64
 """Components of small models that go through log-sum-exp together, for fewer and longer calls of NumPy; and
 of models that are evaluated together: with more, blocks would have few rows, and calls be short again."""
-
-
-class Evaluable(Protocol):
-    """What the kernels know of a model: ``log p(x, k) = log_constants_k − ½‖U_kᵀ(x − μ_k)‖²``."""
-
-    @property
-    def family(self) -> Family:
-        """The covariance structure."""
-        ...
-
-    @property
-    def log_constants(self) -> Array:
-        """Log joint density at the mean of each component: shape (K,)."""
-        ...
-
-    @property
-    def means(self) -> Array:
-        """Shape (K, D)."""
-        ...
-
-    @property
-    def precisions_cholesky(self) -> Array:
-        """Factors U_k of the precisions, shaped as the family says."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,36 +325,6 @@ def _batches(models: Sequence[Evaluable]) -> Iterator[_Batch]:
                 np.concatenate([model.means for model in own]),
                 factors[0] if is_shared else np.concatenate(factors),
             )
-
-
-def rounding_errors(model: Evaluable | _Batch, extent: Array, dtype: np.dtype) -> Array:
-    """Estimate the rounding error of log densities from features, per component (or shared), in nats.
-
-    Parameters
-    ----------
-    model : Evaluable
-    extent : ndarray of shape (n_features,) or (n_components, n_features)
-        Largest distance of a row from the centre; of rows that matter to a component.
-    dtype : numpy.dtype
-        Of the features.
-    """
-    return np.finfo(dtype).eps * model.family.scatter_bound(model.precisions_cholesky, extent)
-
-
-def allows_single_precision(
-    model: Evaluable | _Batch, centre: Array, extent: Array, reach: Array | None = None
-) -> bool:
-    """Tell whether float32 features are exact enough for a model, and within the range of float32.
-
-    Of ``reach`` see `stack_models`.
-    """
-    # Means may lie outside the rows: float32 would not hold the densities there to this error.
-    farthest = np.maximum(extent, np.abs(model.means - centre))
-    if max(farthest.max(), np.abs(model.precisions_cholesky).max()) > LARGEST_FLOAT32:
-        return False
-    limit = LARGEST_ERROR_FLOAT32 if reach is None else ROUGH_ERROR
-    errors = rounding_errors(model, farthest if reach is None else reach, np.dtype(np.float32))
-    return bool((errors <= limit).all())
 
 
 def stack_models(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.families import FAMILIES, Array, Deviations, pack
+from dgmm.model.families import FAMILIES, Deviations
+from dgmm.model.matrices import Array, pack
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,8 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from dgmm.model.concentration import CONCENTRATIONS, Concentration
-from dgmm.model.families import FAMILIES, Array, DegenerateCovarianceError, Deviations, Family, unpack
+from dgmm.model.families import FAMILIES, Deviations, Family
+from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
 from dgmm.model.parameters import LOG_2_PI, Parameters
 from dgmm.model.stack import LOG_OF_NOTHING
 from dgmm.model.statistics import Statistics

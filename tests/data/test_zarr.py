@@ -161,10 +161,10 @@ class TestMissingChunks:
         shards = {"shape": (20, 4), "index_location": index_location}
         store(tmp_path / "x.zarr", values, chunks=(5, 2), shards=shards)
         source = open_dataset(tmp_path / "x.zarr")
-        np.testing.assert_array_equal(source.rows(0, 15).read(), values[:15])
-        np.testing.assert_array_equal(source.rows(20, 50).read(), values[20:])
+        np.testing.assert_array_equal(read(source.rows(0, 15)), values[:15])
+        np.testing.assert_array_equal(read(source.rows(20, 50)), values[20:])
         with pytest.raises(DataError, match=r"x.zarr lacks chunk 3/0 in shard c/0/0;.*fill value 0"):
-            source.rows(19, 30).read()
+            read(source.rows(19, 30))
         check_source(open_dataset(tmp_path / "x.zarr", fill_missing=True), values)
 
     def test_are_named_within_shards_of_columns(self, tmp_path):

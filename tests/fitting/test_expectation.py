@@ -5,7 +5,7 @@ import pytest
 from dgmm.data import open_dataset
 from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.objective import Likelihood
-from dgmm.model.families import DegenerateCovarianceError
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 from tests.model import naive

@@ -11,7 +11,7 @@ from dgmm.fitting.in_memory import Climb, InMemory, climb
 from dgmm.fitting.search import N_CANDIDATES, SAME, best_of, judged, move, promising, search, unseen
 from dgmm.fitting.starts import StartMethod
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import DegenerateCovarianceError
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import Event, TasksStarted, listening
 from tests.model import naive

@@ -5,8 +5,8 @@ import pytest
 
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
-from dgmm.model.families import pack
 from dgmm.model.kernels import expect
+from dgmm.model.matrices import pack
 from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Statistics
 from tests.model import naive

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgmm.model import compiled, families, jit, kernels
+from dgmm.model import compiled, jit, kernels
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
@@ -180,22 +180,3 @@ def test_numpy_works_where_numba_cannot_be_imported(monkeypatch, caplog):
         jit._imported.cache_clear()
     assert "Numba needs NumPy 2.3 or less" in caplog.text
     assert compiled.is_available()
-
-
-@pytest.mark.parametrize("n_features", [1, 2, 7, 30])
-def test_factors_are_those_of_numpy(n_features, monkeypatch):
-    generator = np.random.default_rng(4)
-    halves = generator.normal(size=(5, n_features, 2 * n_features))
-    covariances = halves @ halves.swapaxes(1, 2)
-    found = families._precision_factors(covariances)
-    np.testing.assert_allclose(
-        found @ found.swapaxes(1, 2), np.linalg.inv(covariances), rtol=1e-9, atol=1e-12
-    )
-    np.testing.assert_array_equal(found, np.triu(found))
-    covariances[3, 0, 0] = np.nan
-    covariances[2] = -covariances[2]
-    for way in "10":
-        monkeypatch.setenv("DGMM_COMPILED", way)
-        with pytest.raises(families.DegenerateCovarianceError) as caught:
-            families._precision_factors(covariances)
-        assert caught.value.component == 2

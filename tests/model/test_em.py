@@ -10,7 +10,8 @@ from sklearn.mixture import GaussianMixture
 
 from dgmm.model import kernels
 from dgmm.model.em import cancels, promised_gain, update
-from dgmm.model.families import FAMILIES, DegenerateCovarianceError
+from dgmm.model.families import FAMILIES
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import blank_stack, stack_models
 from dgmm.model.statistics import Moments, Statistics

@@ -286,7 +286,7 @@ def crowd(generator, kind, n_components=16, n_features=20):
 def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, monkeypatch):
     """Blocks take either way; the bits tell whether any took it."""
     monkeypatch.setattr("dgmm.model.stack.LARGEST_BLOCK_ROWS", 1024)
-    monkeypatch.setattr("dgmm.model.stack.LARGEST_ERROR_FLOAT32", 1.0)  # the rows are far from each other
+    monkeypatch.setattr("dgmm.model.precision.LARGEST_ERROR_FLOAT32", 1.0)  # the rows are far from each other
     generator = np.random.default_rng(13)
     parameters, rows = crowd(generator, kind)
     rows, weights = rows.astype(rows_dtype), generator.gamma(1.0, size=len(rows))

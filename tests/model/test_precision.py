@@ -7,7 +7,8 @@ from dgmm.model import kernels
 from dgmm.model.densities import responsibilities
 from dgmm.model.em import update
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import LARGEST_ERROR, LARGEST_ERROR_FLOAT32, rounding_errors, stack_models
+from dgmm.model.precision import LARGEST_ERROR, LARGEST_ERROR_FLOAT32, rounding_errors
+from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
 from tests.model.test_kernels import assert_expected, each_family, expect

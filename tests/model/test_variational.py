@@ -9,7 +9,7 @@ from sklearn.mixture import BayesianGaussianMixture
 
 from dgmm.model import kernels, variational
 from dgmm.model.concentration import CONCENTRATIONS
-from dgmm.model.families import DegenerateCovarianceError
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
