@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,9 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.core.sync import sync
 
 from dgmm.data.convert import check_shape
-from dgmm.data.shards import missing_chunk
+from dgmm.data.missing import MissingChunkError, absent_keys, read_complete
 from dgmm.data.source import MEBIBYTE, DataError, Span, check_columns, rows_dtype, span_bytes_for
 
 CHUNK_BYTES = 8 * MEBIBYTE
@@ -38,7 +36,7 @@ class ZarrChunk:
     name : str
         What the user would call the array or group.
     fill_missing : bool
-        Take the fill value where a shard does not hold a chunk.
+        Take the fill value where a chunk is missing.
     """
 
     arrays: tuple[zarr.Array[Any], ...]
@@ -79,7 +77,7 @@ class ZarrChunk:
         Raises
         ------
         DataError
-            If a chunk cannot be decoded, or its shard does not hold it.
+            If a chunk is missing, or cannot be decoded.
         """
         if self.arrays[0].ndim == 2:
             return np.asarray(self._stored(self.arrays[0]), dtype=self.dtype)
@@ -89,11 +87,13 @@ class ZarrChunk:
         return rows
 
     def _stored(self, array: zarr.Array[Any]) -> Any:
-        if not self.fill_missing and (missing := missing_chunk(array, self.start, self.stop)):
-            column = f", column {array.basename!r}" if array.ndim == 1 and len(self.arrays) > 1 else ""
-            raise DataError(_lacks(self.name + column, missing, array))
         try:
-            return array[self.start : self.stop]
+            if self.fill_missing:
+                return array[self.start : self.stop]
+            return read_complete(array, self.start, self.stop)
+        except MissingChunkError as error:
+            column = f", column {array.basename!r}" if array.ndim == 1 and len(self.arrays) > 1 else ""
+            raise DataError(_lacks(self.name + column, str(error), array)) from None
         except (ValueError, RuntimeError) as error:  # what codecs raise; OSError speaks for itself
             raise DataError(f"{self.place} cannot be decoded, it may be damaged: {error}") from error
 
@@ -254,25 +254,11 @@ def _check_columns_fit(columns: Sequence[str], arrays: Sequence[Any], name: str)
 
 
 def _check_complete(array: zarr.Array[Any], name: str) -> None:
-    """Refuse an array of which a chunk (or shard) is not in the store: it would read as the fill value.
-
-    One listing of the store; zarr's own count compares each key with all others.
-    """
-    prefix = f"{array.path}/" if array.path else ""
-
-    async def list_keys() -> set[str]:
-        return {key.removeprefix(prefix) async for key in array.store.list_prefix(prefix)}
-
-    steps = array.shards or array.chunks
-    grid = itertools.product(
-        *(range(math.ceil(n / step)) for n, step in zip(array.shape, steps, strict=True))
-    )
-    present = sync(list_keys())
-    missing = [key for key in map(array.metadata.encode_chunk_key, grid) if key not in present]
-    # A store that cannot list (HTTP) shows nothing; then nothing is known.
-    if missing and not sync(array.store.exists(prefix + missing[0])):
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(_lacks(name, f"{missing[0]}{others}", array))
+    """Refuse an array of which a chunk (or shard) is not in the store."""
+    absent = absent_keys(array)
+    if absent:
+        others = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise DataError(_lacks(name, f"{absent[0]}{others}", array))
 
 
 def _lacks(name: str, chunks: str, array: zarr.Array[Any]) -> str:

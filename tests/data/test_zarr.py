@@ -154,6 +154,27 @@ class TestMissingChunks:
         values[5:10] = -1
         check_source(open_dataset(tmp_path / "x.zarr", fill_missing=True), values)
 
+    @pytest.mark.parametrize("shards", [None, (10, 3)])
+    @pytest.mark.parametrize("zarr_format", [2, 3])
+    def test_are_named_when_they_are_lost_after_opening(self, tmp_path, shards, zarr_format):
+        if shards and zarr_format == 2:
+            pytest.skip("format 2 has no shards")
+        store(tmp_path / "g.zarr/x", count_up(20, 3), chunks=(5, 3), shards=shards, zarr_format=zarr_format)
+        source = open_dataset(tmp_path / "g.zarr/x")
+        key = "1.0" if zarr_format == 2 else "c/1/0"
+        (tmp_path / "g.zarr/x" / key).unlink()
+        np.testing.assert_array_equal(read(source.rows(0, 5)), count_up(20, 3)[:5])
+        with pytest.raises(DataError, match=rf"g.zarr/x lacks chunk {key};.*fill_missing"):
+            read(source.rows(4, 20))
+
+    @pytest.mark.parametrize("n_bytes", [0, 3, 30, 100])
+    def test_a_truncated_shard_is_named(self, tmp_path, n_bytes):
+        store(tmp_path / "x.zarr", count_up(20, 3), chunks=(5, 3), shards=(10, 3))
+        source, shard = open_dataset(tmp_path / "x.zarr"), tmp_path / "x.zarr" / "c" / "1" / "0"
+        shard.write_bytes(shard.read_bytes()[:n_bytes])
+        with pytest.raises(DataError, match=r"x.zarr, rows 0 to 20, chunk c/0/0 to c/1/0 cannot be decoded"):
+            read(source.rows(0, 20))
+
     @pytest.mark.parametrize("index_location", ["start", "end"])
     def test_are_named_within_shards(self, tmp_path, index_location):
         values = count_up(50, 3)

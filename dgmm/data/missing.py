@@ -1,4 +1,8 @@
-"""Which chunks the shards of a Zarr array hold: those that are not there read as the fill value."""
+"""Chunks of a Zarr array that are not there: Zarr reads them as the fill value, and says nothing.
+
+They are looked for when an array is opened, in one listing of its store; and while it is read, as chunks can
+be lost in between, and be missing in a shard that is there.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,83 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.abc.store import ByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, ShardingCodecIndexLocation
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.core.sync import sync
+from zarr.storage import StorePath, WrapperStore
 
 NOWHERE = np.iinfo(np.uint64).max  # the offset and the length of a chunk that is not there
 PLAIN = (BytesCodec(endian="little"),)
 CHECKED = (*PLAIN, Crc32cCodec())  # 4 bytes more
 
 
-def missing_chunk(array: zarr.Array[Any], start: int, stop: int) -> str | None:
+class MissingChunkError(LookupError):
+    """A chunk or shard is not there; its argument says which."""
+
+
+class _Complete(WrapperStore[Store]):
+    """A store in which all is there that is asked for."""
+
+    async def get(self, key: str, prototype: Any, byte_range: ByteRequest | None = None) -> Any:
+        found = await super().get(key, prototype, byte_range)
+        if found is None:
+            raise MissingChunkError(key)
+        return found
+
+
+def read_complete(array: zarr.Array[Any], start: int, stop: int) -> Any:
+    """Read rows of an array.
+
+    Parameters
+    ----------
+    array : zarr.Array
+    start, stop : int
+        The rows.
+
+    Returns
+    -------
+    ndarray of shape (stop - start, …)
+
+    Raises
+    ------
+    MissingChunkError
+        Where they were to be the fill value, as a chunk is not in the store or in its shard.
+    """
+    store_path = StorePath(_Complete(array.store), array.path)
+    strict: Any = zarr.AsyncArray(array.metadata, store_path, array._async_array.config)
+    try:
+        rows = zarr.Array(strict)[start:stop]
+    except MissingChunkError as error:
+        raise MissingChunkError(str(error.args[0]).removeprefix(f"{array.path}/")) from None
+    absent = chunk_not_in_shard(array, start, stop)
+    if absent is not None:
+        raise MissingChunkError(absent)
+    return rows
+
+
+def absent_keys(array: zarr.Array[Any]) -> list[str]:
+    """List the chunks (or shards) of an array that are not in its store, by one listing of it.
+
+    zarr's own count compares each key with all others.
+    """
+    prefix = f"{array.path}/" if array.path else ""
+
+    async def list_keys() -> set[str]:
+        return {key.removeprefix(prefix) async for key in array.store.list_prefix(prefix)}
+
+    steps = array.shards or array.chunks
+    grid = itertools.product(
+        *(range(math.ceil(n / step)) for n, step in zip(array.shape, steps, strict=True))
+    )
+    present = sync(list_keys())
+    absent = [key for key in map(array.metadata.encode_chunk_key, grid) if key not in present]
+    # A store that cannot list (HTTP) shows nothing; then nothing is known.
+    return absent if absent and not sync(array.store.exists(prefix + absent[0])) else []
+
+
+def chunk_not_in_shard(array: zarr.Array[Any], start: int, stop: int) -> str | None:
     """Find a chunk with rows ``start`` to ``stop`` that its shard does not hold.
 
     Reads the index of each shard, 16 bytes a chunk (specification of Zarr's codec ``sharding_indexed``).
