@@ -14,7 +14,7 @@ import numpy as np
 import dgmm
 from dgmm import report
 from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
-from dgmm.cli.output import TABLES, Result, check_target, write
+from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.shell import Commands, console
 from dgmm.data.source import Source
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
@@ -89,7 +89,7 @@ def fit(
     **settings: Any,
 ) -> None:
     """Fit a mixture to DATA and write it to a model file."""
-    check_target(out, (".npz",), overwrite=overwrite)
+    check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
     source = dgmm.open_dataset(data, **opening)
     if concentration is not None and not bayesian:
         raise click.UsageError("--concentration is of a prior: give --bayesian too")
@@ -107,7 +107,7 @@ def fit(
     )
     with cluster.joined(source):
         model.fit(source)
-    model.save(out)
+    model.save(out, storage_options=opening["storage_options"])
     show(*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model), ("model", out))
 
 
@@ -138,8 +138,8 @@ def predict(
     """
     if proba and scores:
         raise click.UsageError("give --proba or --scores, not both")
-    check_target(out, TABLES, overwrite=overwrite)
-    mixture = dgmm.load(model)
+    check_output(out, TABLES, overwrite=overwrite, storage_options=opening["storage_options"])
+    mixture = dgmm.load(model, storage_options=opening["storage_options"])
     source = open_for(mixture, data, opening)
     result = quantity_of(
         "responsibilities" if proba else "log_densities" if scores else "labels", mixture, source
@@ -156,7 +156,7 @@ def predict(
 @on_a_cluster()
 def score(*, cluster: Cluster, opening: dict[str, Any], model: str, data: str) -> None:
     """Print how well a model describes DATA: log-likelihood; BIC and AIC, but of a Bayesian model."""
-    mixture = dgmm.load(model)
+    mixture = dgmm.load(model, storage_options=opening["storage_options"])
     source = open_for(mixture, data, opening)
     with cluster.joined(source):
         mean = mixture.score(source)
@@ -177,7 +177,7 @@ def score(*, cluster: Cluster, opening: dict[str, Any], model: str, data: str) -
 @on_a_cluster()
 def sample(*, cluster: Cluster, model: str, rows: int, out: str, seed: int | None, overwrite: bool) -> None:
     """Draw random rows from a model and write them, chunk by chunk."""
-    check_target(out, TABLES, overwrite=overwrite)
+    check_output(out, TABLES, overwrite=overwrite)
     mixture = dgmm.load(model).set_params(random_state=seed)
     drawn, _ = mixture.sample(rows, chunks=DRAWN_TOGETHER // (8 * mixture.n_features_in_) or 1)
     names = getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(mixture.n_features_in_)])
@@ -202,7 +202,7 @@ def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, A
                 facts.append(("fingerprint", dgmm.fingerprint(source)))
         show(*facts)
         return
-    mixture = dgmm.load(path)
+    mixture = dgmm.load(path, storage_options=opening["storage_options"])
     show(("model", path), ("features", mixture.n_features_in_), *report.model_facts(mixture))
     console().print(report.components(mixture))
 
@@ -218,7 +218,7 @@ def convert(*, cluster: Cluster, opening: dict[str, Any], data: str, out: str, o
 
     The numbers stay as they are, float32 or float64; others become float64.
     """
-    check_target(out, (".zarr",), overwrite=overwrite)
+    check_output(out, (".zarr",), overwrite=overwrite, storage_options=opening["storage_options"])
     source = dgmm.open_dataset(data, **opening)
     with cluster.joined(source):
         write(

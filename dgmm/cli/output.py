@@ -6,7 +6,6 @@ A task reads the rows of one chunk of the output, and writes that chunk: nothing
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +16,14 @@ import zarr
 from numpy.typing import NDArray
 
 from dgmm.data.source import MEBIBYTE, Chunk, LazyChunk, Source, Span
-from dgmm.data.writing import create_zarr, creating, write_parquet_part, write_rows
+from dgmm.data.writing import (
+    check_target,
+    create_parquet,
+    create_zarr,
+    creating,
+    write_parquet_part,
+    write_rows,
+)
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
 
@@ -152,28 +158,21 @@ class Recut:
         return tuple(Span(index, index * step, tuple(chunks)) for index, chunks in enumerate(spans))
 
 
-def check_target(path: str, suffixes: Sequence[str], *, overwrite: bool) -> None:
-    """Refuse, before any work, a path that cannot be written to.
+def check_output(
+    path: str, suffixes: Sequence[str], *, overwrite: bool, storage_options: Mapping[str, Any] | None = None
+) -> None:
+    """Refuse, before any work, an output that cannot be written.
 
     Raises
     ------
     ValueError
         If the name does not end in one of the suffixes.
     OSError
-        If there is something already that must not be overwritten; if the folder is not there, or not
-        writable.
+        As `dgmm.data.writing.check_target`.
     """
     if not path.endswith(tuple(suffixes)):
         raise ValueError(f"the output {path} must end in {' or '.join(suffixes)}")
-    if "://" in path:
-        return
-    folder = os.path.dirname(os.path.abspath(path))
-    if os.path.exists(path) and not overwrite:
-        raise FileExistsError(f"{path} exists; choose another path, or give --overwrite")
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"{folder} does not exist; create that folder first")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} is not writable; choose another path")
+    check_target(path, overwrite=overwrite, storage_options=storage_options)
 
 
 def write(
@@ -207,6 +206,7 @@ def write(
             writer, span_rows = ZarrWriter(array, result), array.chunks[0]
         else:
             span_rows = max(1, min(PART_ROWS, PART_BYTES // result.row_bytes))
+            create_parquet(working, storage_options=storage_options)
             writer = ParquetWriter(working, span_rows, result, storage_options)
             if source.n_rows == 0:
                 writer.write(0, np.empty((0, *result.shape), result.dtype))

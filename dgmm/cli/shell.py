@@ -15,7 +15,14 @@ from sklearn.exceptions import ConvergenceWarning
 FAILED = 2
 INTERRUPTED = 130
 WIDTH_OF_FILES = 160
-OPTIONS = {"columns=": "--columns", "fill_missing=True": "--fill-missing", "reg_covar": "--reg-covar"}
+OPTIONS = {
+    "columns=": "--columns",
+    "fill_missing=True": "--fill-missing",
+    "reg_covar": "--reg-covar",
+    "sample_rows=": "--sample-rows ",
+    "n_components=": "-k ",
+    "ask to overwrite it": "give --overwrite",
+}
 """What messages of the library call a parameter, and what it is called here."""
 SPEAKING = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
 """Errors whose message is meant for the user."""

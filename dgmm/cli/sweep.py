@@ -157,9 +157,9 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
         raise FileExistsError(
             f"{folder} holds {there[0]} already; choose another folder, or give --overwrite"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} is not writable; choose another folder")
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise PermissionError(f"{there} is not a folder that can be written to; choose another")
 
 
 def sweep_facts(found: Any) -> list[tuple[str, Any]]:

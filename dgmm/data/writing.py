@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -24,12 +26,50 @@ import zarr
 from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from zarr.codecs import ZstdCodec
+from zarr.core.sync import sync
 
 from dgmm.data.location import is_local, locate, stored_kind
 from dgmm.data.source import MEBIBYTE, DataError
 
 CHUNK_BYTES = 8 * MEBIBYTE
 ROW_GROUP_ROWS = 2**20
+METADATA = "zarr.json"
+REMOVALS, SECONDS_BETWEEN_REMOVALS = 50, 0.1
+
+logger = logging.getLogger(__name__)
+
+
+def check_target(
+    path: str | os.PathLike[str], *, overwrite: bool = False, storage_options: Mapping[str, Any] | None = None
+) -> None:
+    """Refuse, before any work, a path that cannot be written to.
+
+    Parameters
+    ----------
+    path, overwrite, storage_options
+        As for `creating`.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something at ``path``, and ``overwrite`` is false or it is a folder of something else.
+    FileNotFoundError, PermissionError
+        If the folder of a local ``path`` does not exist, or cannot be written to.
+    """
+    filesystem, root = locate(path, storage_options)
+    if filesystem.exists(root):
+        if not overwrite:
+            raise FileExistsError(f"{os.fspath(path)} exists; choose another path, or ask to overwrite it")
+        if filesystem.isdir(root) and stored_kind(filesystem, root) is None and filesystem.ls(root):
+            raise FileExistsError(
+                f"{os.fspath(path)} is a folder of something else than Zarr or Parquet; choose another path"
+            )
+    if is_local(filesystem):
+        folder = os.path.dirname(root)
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(f"{folder} does not exist; create that folder first")
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"{folder} is not writable; choose another path")
 
 
 @contextmanager
@@ -38,9 +78,9 @@ def creating(
 ) -> Iterator[str]:
     """Give the path to write a file or a folder to; what is written appears as ``path`` if all went well.
 
-    On this machine that is a hidden sibling of ``path``, renamed at the end. On other file systems,
-    which cannot rename, it is ``path`` itself, and what is to be overwritten is removed at once. After an
-    error, what was written is removed.
+    On this machine that is a hidden sibling of ``path``, renamed at the end. Other file systems may not
+    rename: there it is ``path`` itself, or a sibling that is copied if something is to be overwritten.
+    After an error, what was written is removed, and what was there is still there.
 
     Parameters
     ----------
@@ -58,10 +98,8 @@ def creating(
 
     Raises
     ------
-    FileExistsError
-        If there is something at ``path``, and ``overwrite`` is false or it is a folder of something else.
-    FileNotFoundError
-        If the folder of a local ``path`` does not exist.
+    OSError
+        As `check_target`.
 
     Examples
     --------
@@ -72,28 +110,21 @@ def creating(
     >>> target.read_text()
     '1 2 3'
     """
+    check_target(path, overwrite=overwrite, storage_options=storage_options)
     filesystem, root = locate(path, storage_options)
-    if filesystem.exists(root):
-        if not overwrite:
-            raise FileExistsError(f"{os.fspath(path)} exists; choose another path, or ask to overwrite it")
-        if filesystem.isdir(root) and stored_kind(filesystem, root) is None and filesystem.ls(root):
-            raise FileExistsError(
-                f"{os.fspath(path)} is a folder of something else than Zarr or Parquet; choose another path"
-            )
-    if is_local(filesystem):
-        if not os.path.isdir(os.path.dirname(root)):
-            raise FileNotFoundError(f"{os.path.dirname(root)} does not exist; create that folder first")
-        working = _sibling(root)
-    else:
-        working = os.fspath(path)
-        _remove(filesystem, root)
+    beside = is_local(filesystem) or filesystem.exists(root)
+    working = _sibling(root if is_local(filesystem) else os.fspath(path)) if beside else os.fspath(path)
+    written = locate(working, storage_options)[1]
     try:
         yield working
         if is_local(filesystem):
             _put_in_place(working, root)
     except BaseException:
-        _remove(filesystem, working if is_local(filesystem) else root)
+        _remove(filesystem, written)
         raise
+    if beside and not is_local(filesystem):  # whatever fails here, what was written is still there
+        filesystem.rm(root, recursive=True)
+        filesystem.mv(written, root, recursive=True)
 
 
 def create_zarr(
@@ -159,6 +190,8 @@ def write_rows(array: zarr.Array[Any], start: int, rows: ArrayLike) -> None:
     ------
     DataError
         If the rows do not fill whole chunks: another task may be writing to the same chunk.
+    FileNotFoundError
+        If the array is gone, as the work was given up: Zarr would make its folder again.
 
     Examples
     --------
@@ -175,7 +208,23 @@ def write_rows(array: zarr.Array[Any], start: int, rows: ArrayLike) -> None:
             f"rows {start} to {stop} of shape {rows.shape} do not fill whole chunks of shape {array.chunks} "
             f"of a Zarr array of shape {array.shape}"
         )
+    if not sync((array.store_path / METADATA).exists()):
+        raise FileNotFoundError(f"{array.store_path} is gone: its chunks are not written any more")
     array[start:stop] = rows
+
+
+def create_parquet(path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
+    """Create a folder for Parquet files.
+
+    Parameters
+    ----------
+    path : str or path
+        Where; `creating` gives it.
+    storage_options : mapping, optional
+        For the file system of a URL.
+    """
+    filesystem, root = locate(path, storage_options)
+    filesystem.makedirs(root, exist_ok=True)
 
 
 def write_parquet_part(
@@ -190,7 +239,7 @@ def write_parquet_part(
     Parameters
     ----------
     folder : str or path
-        Where, made if it is not there; `creating` gives it.
+        From `create_parquet`. Where it is gone, as the work was given up, it is not made again.
     index : int
         The file's number: rows are in the order of these.
     columns : mapping of str to ndarray of shape (n_rows,)
@@ -203,13 +252,13 @@ def write_parquet_part(
     >>> import os, tempfile, numpy as np
     >>> target = tempfile.mkdtemp() + "/labels.parquet"
     >>> with creating(target) as path:
+    ...     create_parquet(path)
     ...     for index in range(3):  # or one Dask task for each
     ...         write_parquet_part(path, index, {"label": np.arange(4)})
     >>> sorted(os.listdir(target))
     ['part-00000.parquet', 'part-00001.parquet', 'part-00002.parquet']
     """
     filesystem, root = locate(folder, storage_options)
-    filesystem.makedirs(root, exist_ok=True)
     with filesystem.open(f"{root}/part-{index:05d}.parquet", "wb") as file:
         pq.write_table(
             pa.table(dict(columns)),
@@ -237,5 +286,11 @@ def _put_in_place(working: str, target: str) -> None:
 
 
 def _remove(filesystem: Any, path: str) -> None:
-    if filesystem.exists(path):
-        filesystem.rm(path, recursive=True)
+    """Remove what may be there; some tasks of a cluster may still be writing to it."""
+    for _ in range(REMOVALS):
+        if not filesystem.exists(path):
+            return
+        with suppress(OSError):
+            filesystem.rm(path, recursive=True)
+        time.sleep(SECONDS_BETWEEN_REMOVALS)
+    logger.warning("%s could not be removed", path)

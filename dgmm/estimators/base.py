@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,7 +223,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
             labels.append(da.from_delayed(drawn[1], (size,), np.int64))
         return da.concatenate(rows), da.concatenate(labels)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
         """Write the fitted mixture to one file, which `dgmm.load` reads.
 
         The file holds arrays and a JSON header, no pickle; it is written whole or not at all.
@@ -231,10 +231,13 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         path : str or path
+            A local path, or a URL that fsspec knows. A file that is there is replaced.
+        storage_options : mapping, optional
+            For the file system of a URL.
         """
         check_is_fitted(self)
         fitted = {name: value for name, value in vars(self).items() if name[-1] == "_" and name[0] != "_"}
-        write(Saved(type(self).__name__, self.get_params(deep=False), fitted), path)
+        write(Saved(type(self).__name__, self.get_params(deep=False), fitted), path, storage_options)
 
 
 def _draw(parameters: Parameters, n_rows: int, seed: np.random.SeedSequence) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,15 @@ CLASSES: dict[str, type[Mixture]] = {
 }
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Any:
     """Read a mixture that was written by its ``save``.
 
     Parameters
     ----------
     path : str or path
+        A local path, or a URL that fsspec knows.
+    storage_options : mapping, optional
+        For the file system of a URL.
 
     Returns
     -------
@@ -38,7 +42,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     ValueError
         If the file is not a mixture, is damaged, or holds values that no mixture has.
     """
-    saved = read(path)
+    saved = read(path, storage_options)
     if saved.class_name not in CLASSES:
         raise DataError(f"{os.fspath(path)} is not a dgmm model file")
     try:

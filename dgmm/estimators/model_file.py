@@ -8,16 +8,17 @@ from __future__ import annotations
 import io
 import json
 import os
-import uuid
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dgmm.data import DataError
+from dgmm.data.location import is_local, locate
+from dgmm.data.writing import creating
 
 FORMAT = "dgmm-model"
 VERSION = 1
@@ -51,8 +52,19 @@ class Saved:
     attributes: dict[str, Any]
 
 
-def write(saved: Saved, path: str | os.PathLike[str]) -> None:
-    """Write a model file, whole or not at all."""
+def write(
+    saved: Saved, path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+) -> None:
+    """Write a model file, whole or not at all.
+
+    Parameters
+    ----------
+    saved : Saved
+    path : str or path
+        A local path, or a URL that fsspec knows.
+    storage_options : mapping, optional
+        For the file system of a URL.
+    """
     arrays: dict[str, Any] = {}
     header: dict[str, Any] = {"format": FORMAT, "version": VERSION, "class": saved.class_name}
     for part, values in (("parameters", saved.parameters), ("attributes", saved.attributes)):
@@ -64,17 +76,17 @@ def write(saved: Saved, path: str | os.PathLike[str]) -> None:
                 header[part][name] = value
     buffer = io.BytesIO()
     np.savez(buffer, header=np.array(json.dumps(header, default=_to_json)), **arrays)
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.tmp-{uuid.uuid4().hex[:8]}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(buffer.getbuffer())
+    filesystem, root = locate(path, storage_options)
+    if filesystem.isdir(root):
+        raise IsADirectoryError(f"{os.fspath(path)} is a folder; give the path of a file")
+    with (
+        creating(path, overwrite=True, storage_options=storage_options) as working,
+        filesystem.open(locate(working, storage_options)[1], "wb") as file,
+    ):
+        file.write(buffer.getvalue())
+        if is_local(filesystem):
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _to_json(value: Any) -> Any:
@@ -85,8 +97,8 @@ def _to_json(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be saved in a model file")
 
 
-def read(path: str | os.PathLike[str]) -> Saved:
-    """Read a model file.
+def read(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Saved:
+    """Read a model file; the parameters are those of `write`.
 
     Raises
     ------
@@ -95,9 +107,11 @@ def read(path: str | os.PathLike[str]) -> Saved:
         If the file is not a model file, is damaged, or is of a newer version.
     """
     try:
-        header, arrays = _read(path)
+        header, arrays = _read(path, storage_options)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no model file {os.fspath(path)}") from None
+    except PermissionError:
+        raise PermissionError(f"{os.fspath(path)} cannot be read: permission denied") from None
     except UNREADABLE as error:
         raise DataError(f"{os.fspath(path)} is not a dgmm model file, or is damaged: {error}") from error
     if header.get("format") != FORMAT:
@@ -113,9 +127,12 @@ def read(path: str | os.PathLike[str]) -> Saved:
     return Saved(str(header.get("class")), parameters, attributes)
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read(
+    path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read the header and the arrays of a file."""
-    with zipfile.ZipFile(path) as archive:
+    filesystem, root = locate(path, storage_options)
+    with filesystem.open(root, "rb") as file, zipfile.ZipFile(file) as archive:
         members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
     arrays = {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in members.items()}
     header = json.loads(str(arrays.pop("header")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral, Real
 from time import perf_counter
@@ -400,9 +401,9 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         """Fit all models and give the most probable component of each row in the best."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
         """Write the best mixture to a file, which `dgmm.load` reads as a `GaussianMixture`."""
-        self._best.save(path)
+        self._best.save(path, storage_options=storage_options)
 
 
 def _table(runners: list[Runner]) -> dict[str, Any]:

@@ -11,7 +11,9 @@ import pickle
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial, reduce
 from operator import add
 from typing import Any
@@ -21,6 +23,7 @@ import dask.threaded
 from dask.base import compute, get_scheduler, optimize
 from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
+from dask.system import CPU_COUNT
 
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
@@ -150,8 +153,29 @@ def _compute_locally(root: Delayed, get: Callable[..., Any] | None, n_rows: dict
         if leaf is not None:
             emit(SpanFinished(waiting.pop(leaf)), to)
 
-    with Callback(posttask=finished):
-        return compute(root, scheduler=get)[0]
+    with Callback(posttask=finished), threads_of_our_own(get) as threads:
+        return compute(root, scheduler=get, **threads)[0]
+
+
+@contextmanager
+def threads_of_our_own(get: Callable[..., Any] | None) -> Iterator[dict[str, Any]]:
+    """Give arguments for Dask's `compute` with which no task is at work any more when this ends.
+
+    After an error or an interrupt Dask leaves its threads at work, maybe on files that the caller removes.
+
+    Parameters
+    ----------
+    get : callable or None
+        A local scheduler; other than threads are left as they are, and so is a pool that the user has set.
+    """
+    if get not in (None, dask.threaded.get) or dask.config.get("pool", None) is not None:
+        yield {}
+        return
+    pool = ThreadPoolExecutor(dask.config.get("num_workers", None) or CPU_COUNT, thread_name_prefix="dgmm")
+    try:
+        yield {"pool": pool}
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _compute_on_cluster(client: Any, root: Delayed, n_rows: dict[str, int]) -> Any:

@@ -16,7 +16,7 @@ from dask.delayed import delayed
 
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.events import TaskFinished, TasksFinished, TasksStarted, emit, listeners
-from dgmm.passes.run import client_of, gather
+from dgmm.passes.run import client_of, gather, threads_of_our_own
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +71,8 @@ def run_tasks(
                 if key in keys:
                     emit(TaskFinished(), to)
 
-            with Callback(posttask=finished):
-                results = list(compute(*calls, scheduler=get, optimize_graph=False))
+            with Callback(posttask=finished), threads_of_our_own(get) as threads:
+                results = list(compute(*calls, scheduler=get, optimize_graph=False, **threads))
         else:
             futures = client.compute(calls, optimize_graph=False)
             results = gather(futures, futures, [partial(emit, TaskFinished(), to) for _ in futures])

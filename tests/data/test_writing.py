@@ -1,5 +1,6 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,8 +10,9 @@ from dask.base import compute
 from dask.config import set as set_config
 from dask.delayed import delayed
 
-from dgmm.data import DataError, open_dataset, open_weights
-from dgmm.data.writing import create_zarr, creating, write_parquet_part, write_rows
+from dgmm.data import DataError, open_dataset, open_weights, writing
+from dgmm.data.location import locate
+from dgmm.data.writing import create_parquet, create_zarr, creating, write_parquet_part, write_rows
 from tests.data.contract import check_source, read
 
 
@@ -65,6 +67,7 @@ class TestZarr:
 class TestParquet:
     def test_tasks_write_their_files(self, tmp_path):
         with creating(tmp_path / "labels.parquet") as path:
+            create_parquet(path)
             parts = [{"label": np.full(3, i), "p": np.full(3, i / 10)} for i in range(12)]
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(lambda i: write_parquet_part(path, i, parts[i]), reversed(range(12))))
@@ -76,6 +79,7 @@ class TestParquet:
         )
 
     def test_row_groups_are_bounded(self, tmp_path):
+        create_parquet(tmp_path / "x")
         write_parquet_part(tmp_path / "x", 0, {"label": np.zeros(2**20 + 1, "i1")})
         assert pq.read_metadata(tmp_path / "x" / "part-00000.parquet").num_row_groups == 2
 
@@ -91,6 +95,42 @@ class TestCreating:
             fail()
         assert os.listdir(tmp_path) == []
 
+    @pytest.mark.parametrize("kind", ["zarr", "parquet"])
+    def test_what_is_written_after_an_error_does_not_come_back(self, tmp_path, kind):
+        late = []
+
+        def fail() -> None:
+            with creating(tmp_path / "x") as path:
+                if kind == "zarr":
+                    late.append(partial(write_rows, create_zarr(path, (5,), "f8"), 0, np.ones(5)))
+                else:
+                    create_parquet(path)
+                    late.append(partial(write_parquet_part, path, 0, {"a": np.ones(5)}))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        with pytest.raises(FileNotFoundError):
+            late[0]()
+        assert os.listdir(tmp_path) == []
+
+    def test_a_clean_up_that_fails_hides_no_error(self, tmp_path, monkeypatch, caplog):
+        monkeypatch.setattr(writing, "REMOVALS", 1)
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError
+
+        monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.rm", refuse)
+
+        def fail() -> None:
+            with creating(tmp_path / "x") as path:
+                create_parquet(path)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert "could not be removed" in caplog.text
+
     def test_refuses_what_exists(self, tmp_path):
         (tmp_path / "x.zarr").mkdir()
         with pytest.raises(FileExistsError, match=r"x.zarr exists"), creating(tmp_path / "x.zarr"):
@@ -103,6 +143,7 @@ class TestCreating:
             case "zarr":
                 create_zarr(target, (7, 2), "f8")
             case "parquet":
+                create_parquet(target)
                 write_parquet_part(target, 0, {"a": np.ones(3)})
             case "file":
                 target.write_text("old")
@@ -114,6 +155,7 @@ class TestCreating:
         assert os.listdir(tmp_path) == ["x"]
 
     def test_keeps_the_old_store_after_an_error(self, tmp_path):
+        create_parquet(tmp_path / "x")
         write_parquet_part(tmp_path / "x", 0, {"a": np.ones(3)})
         with pytest.raises(RuntimeError), creating(tmp_path / "x", overwrite=True):
             raise RuntimeError
@@ -140,11 +182,12 @@ class TestCreating:
     def test_urls(self, tmp_path, kind):
         url = f"memory://writing-tests{tmp_path}/x"
 
-        def write(value: float, *, overwrite: bool = False, fail: bool = False) -> None:
-            with creating(url, overwrite=overwrite) as path:
+        def write(value: float, *, target: str = url, overwrite: bool = False, fail: bool = False) -> None:
+            with creating(target, overwrite=overwrite) as path:
                 if kind == "zarr":
                     write_rows(create_zarr(path, (5, 1), "f8"), 0, np.full((5, 1), value))
                 else:
+                    create_parquet(path)
                     write_parquet_part(path, 0, {"a": np.full(5, value)})
                 if fail:
                     raise RuntimeError
@@ -158,8 +201,13 @@ class TestCreating:
         check_source(open_dataset(url), np.full((5, 1), 2.0), names)
         with pytest.raises(RuntimeError):
             write(3, overwrite=True, fail=True)
-        with pytest.raises(FileNotFoundError):
-            open_dataset(url)
+        check_source(open_dataset(url), np.full((5, 1), 2.0), names)
+        with pytest.raises(RuntimeError):
+            write(3, target=f"{url}2", fail=True)
+        filesystem, root = locate(url)
+        assert [os.path.basename(each) for each in filesystem.ls(os.path.dirname(root), detail=False)] == [
+            "x"
+        ]
 
     def test_file_urls_are_paths(self, tmp_path):
         with creating(f"file://{tmp_path}/x") as path:
