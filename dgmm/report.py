@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from dgmm.data.source import Source
 from dgmm.model.families import FAMILIES
@@ -54,31 +55,42 @@ def showing_progress(console: Console) -> Iterator[None]:
             yield
         plain.finish()
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:3.0f}%"),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[iteration]}"),
-    )
-    with Progress(*columns, console=console, transient=True) as bars, listening(LiveProgress(bars).handle):
+    with Bars(console) as bars, listening(LiveProgress(bars).handle):
         yield
 
 
+class Bars(Progress):
+    """Lines that live: of the pass, which fits 80 columns, and below, what its field ``iteration`` says."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=12),
+            TextColumn("{task.percentage:3.0f}%"),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Give the lines."""
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(task.fields["iteration"]) for task in self.tasks if task.fields["iteration"])
+
+
 class LiveProgress:
-    """One line that lives: the pass, its rows a second and time left, and the best fit's last iteration.
+    """Shows the pass, its rows a second and time left, and the best fit's last iteration.
 
     Parameters
     ----------
-    bars : rich.progress.Progress
-        Must have the fields ``rate`` and ``iteration``.
+    bars : Bars
     """
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._task = bars.add_task("starting", total=None, rate="", iteration="")
         self._best: IterationFinished | None = None
@@ -105,7 +117,7 @@ class LiveProgress:
 
 
 class PlainProgress:
-    """Lines for logs: one for each pass, with the best fit's iteration, but at most about one a second.
+    """Lines for logs: one for each pass, with the best fit's iteration, but at most about one in two seconds.
 
     Parameters
     ----------

@@ -31,6 +31,26 @@ def shown(*, terminal: bool, events: list) -> str:
 PASS = [PassStarted("EM", 1000, 2), SpanFinished(500), SpanFinished(500), PassFinished("EM", 1000, 0.5)]
 
 
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_nothing_is_cut_at_usual_widths(width):
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=width, color_system=None)
+    done = PassFinished("split and merge", 99_999_999, 9.0)
+    with report.showing_progress(console):
+        for event in (
+            PassStarted("split and merge", 99_999_999, 2),
+            done,
+            IterationFinished(0, 100, 100, -123.456789, 1e-5),
+            SpanFinished(1),
+        ):
+            emit(event)
+    lines = file.getvalue()
+    assert "…" not in lines
+    for part in ("split and merge", "100%", report.rate(done), "left", "iteration 100 of at most 100"):
+        assert part in lines
+    assert "-123.456789 nats a row, change 1.0e-05" in " ".join(lines.split())
+
+
 def test_plain_lines():
     lines = shown(
         terminal=False,

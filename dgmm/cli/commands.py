@@ -18,6 +18,7 @@ from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.shell import Commands, console
 from dgmm.data.source import Source
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
+from dgmm.estimators.model_file import is_model_file
 from dgmm.estimators.rowwise import Quantity, RowFunction
 from dgmm.model.criteria import aic, bic
 from dgmm.model.families import FAMILIES
@@ -194,7 +195,7 @@ def sample(*, cluster: Cluster, model: str, rows: int, out: str, seed: int | Non
 @on_a_cluster()
 def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, Any]) -> None:
     """Say what a model file or a data set holds."""
-    if not path.endswith(".npz"):
+    if not is_model_file(path):
         source = dgmm.open_dataset(path, **opening)
         facts = report.source_facts(source)
         if fingerprint:
@@ -262,14 +263,10 @@ def open_for(mixture: Any, data: str, opening: dict[str, Any]) -> Source:
     ValueError
         If the rows are not such as the model was fitted to, or there are none.
     """
-    source = dgmm.open_dataset(data, **opening)
-    names = getattr(mixture, "feature_names_in_", None)
-    if opening["columns"] is None and names is not None and source.feature_names is not None:
-        opening = {**opening, "columns": list(names)}
-        source = dgmm.open_dataset(data, **opening)
+    source = mixture._open(data, **opening)
     if source.n_rows == 0:
         raise ValueError(f"{data} has no rows")
-    return mixture._open(source)
+    return source
 
 
 def quantity_of(quantity: Quantity, mixture: Any, source: Source) -> Result:

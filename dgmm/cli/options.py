@@ -14,9 +14,9 @@ import click
 from dask.utils import parse_bytes
 
 from dgmm import report
-from dgmm.cli.shell import console
+from dgmm.cli.shell import console, say
 from dgmm.data.source import Source
-from dgmm.passes.plan import PROCESS_BYTES, plan
+from dgmm.passes.plan import Plan, plan
 
 SECONDS_TO_JOIN = 10
 PAUSED_AT = 0.8
@@ -57,8 +57,8 @@ class Cluster:
         ValueError
             If the workers' memory is too small for these rows: Dask would let them wait for ever.
         """
-        chunks = 0 if source is None else plan(source).task_bytes(0)
-        needed = (PROCESS_BYTES + chunks) / PAUSED_AT
+        planned = Plan((), 0, 0) if source is None else plan(source)
+        needed = planned.process_bytes(1, 0) / PAUSED_AT
         if self.memory is not None and parse_bytes(self.memory) < needed:
             raise ValueError(
                 f"--memory {self.memory} is too little: a worker needs {report.size(needed)} at least; "
@@ -82,6 +82,9 @@ class Cluster:
                     f"no Dask scheduler answers at {self.scheduler}; start one with `dask scheduler`"
                 ) from error
             with client:
+                if not client.scheduler_info()["workers"]:
+                    say("waiting", f"the scheduler at {self.scheduler} has no workers yet")
+                    client.wait_for_workers(1)
                 yield
             return
         with (
@@ -91,7 +94,7 @@ class Cluster:
                 memory_limit=self.memory or "auto",
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
-                silence_logs=logging.ERROR,
+                silence_logs=logging.CRITICAL,  # what goes wrong is an error of the command
                 preload=[LEAVE_INTERRUPTS_TO_US],
             ) as cluster,
             Client(cluster),

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from dgmm.data.source import DataError, check_columns, rows_dtype
+from dgmm.data.source import DataError, check_columns, check_no_two, rows_dtype
 
 RESHAPE = (
     "Reshape your data either using array.reshape(-1, 1) if your data has a single feature or "
@@ -45,9 +45,27 @@ def is_frame(values: object) -> bool:
 
 
 def text_names(columns: Sequence[Any]) -> tuple[str, ...] | None:
-    """Give column labels as feature names: scikit-learn's rule, only where all are text."""
-    names = tuple(columns)
-    return tuple(map(str, names)) if names and all(isinstance(name, str) for name in names) else None
+    """Give column labels as feature names: scikit-learn's rule, only where all are text.
+
+    Raises
+    ------
+    TypeError
+        Where some are text, in scikit-learn's words.
+    DataError
+        Where two are the same text.
+    """
+    kinds = sorted({"str" if isinstance(name, str) else type(name).__name__ for name in columns})
+    if "str" not in kinds:
+        return None
+    if len(kinds) > 1:
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but your input has "
+            f"{kinds} as feature name / column name types. If you want feature names to be stored and "
+            "validated, you must convert them all to strings, by using X.columns = X.columns.astype(str) "
+            "for example."
+        )
+    check_no_two(list(columns), columns, "the DataFrame")
+    return tuple(map(str, columns))
 
 
 def check_shape(shape: Sequence[float], n_dims: int, what: str, values: object = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from dgmm.data.dask import dask_source
 from dgmm.data.location import ZARR_MARKERS, is_local, locate, stored_kind
 from dgmm.data.memory import MemorySource
 from dgmm.data.parquet import parquet_source
-from dgmm.data.source import DataError, Source
+from dgmm.data.source import DataError, Source, check_no_two
 from dgmm.data.zarr import zarr_source
 
 
@@ -52,8 +53,8 @@ def open_dataset(
         column or chunk that is missing, a masked array, a path to something else.
     TypeError
         For sparse arrays, and objects that are not numbers.
-    FileNotFoundError
-        If there is nothing at the path.
+    FileNotFoundError, PermissionError
+        If there is nothing at the path, or nothing that may be read.
 
     Examples
     --------
@@ -106,6 +107,7 @@ def _open(
     fill_missing: bool,
     n_dims: int,
 ) -> Source:
+    _check_wanted(columns)
     if isinstance(x, (str, os.PathLike)):
         return _open_path(os.fspath(x), columns, storage_options, fill_missing, n_dims)
     if isinstance(x, (zarr.Array, zarr.Group)):
@@ -119,10 +121,26 @@ def _open(
     return _open_memory(x, columns, n_dims)
 
 
+def _check_wanted(columns: Sequence[str] | None) -> None:
+    """Refuse what is no list of different columns."""
+    if isinstance(columns, str):
+        raise TypeError(f"columns= is a list of names; for one column give [{columns!r}]")
+    if columns is not None and not len(columns):
+        raise DataError("columns= is empty; name the columns to take, or leave it out to take all")
+    if columns is not None:
+        check_no_two(list(columns), columns, "columns=")
+
+
 def _open_path(
     path: str, columns: Sequence[str] | None, options: dict[str, Any] | None, fill_missing: bool, n_dims: int
 ) -> Source:
+    if not path:
+        raise FileNotFoundError("the path of the data is empty; give one")
     filesystem, root = locate(path, options)
+    if is_local(filesystem) and os.path.exists(root):
+        needed = os.R_OK | os.X_OK if os.path.isdir(root) else os.R_OK
+        if not os.access(root, needed):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     match stored_kind(filesystem, root):
         case "zarr":
             node = _open_zarr(filesystem, root, path, options)

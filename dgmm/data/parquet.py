@@ -15,7 +15,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dgmm.data.location import is_local, locate, parquet_files
-from dgmm.data.source import MEBIBYTE, DataError, Span, check_columns, cut_into_spans, span_bytes_for
+from dgmm.data.source import (
+    MEBIBYTE,
+    DataError,
+    Span,
+    check_columns,
+    check_no_two,
+    cut_into_spans,
+    span_bytes_for,
+)
 
 CHUNK_BYTES = 16 * MEBIBYTE
 BATCH_BYTES = 4 * MEBIBYTE
@@ -201,7 +209,8 @@ def parquet_source(
     path : str
         A file, a folder, or a URL that fsspec knows.
     columns : sequence of str, optional
-        The columns to read, in this order. Default: all columns of numbers of the first file with rows.
+        The columns to read, in this order. Default: all columns of numbers of the first file with rows, but
+        for those that pandas (or Dask) calls the index.
     storage_options : dict, optional
         For fsspec.
 
@@ -222,7 +231,8 @@ def parquet_source(
     footers = [footer for footer in footers if any(footer.counts)] or footers[:1]
     schema = footers[0].schema
     if columns is None:
-        columns = [field.name for field in schema if _is_number(field.type)]
+        index = (schema.pandas_metadata or {}).get("index_columns", [])  # names, and ranges as dicts
+        columns = [field.name for field in schema if _is_number(field.type) and field.name not in index]
     if not columns:
         raise DataError(f"{path} has no column of numbers; it has {_describe(schema)}")
     for footer in footers:
@@ -259,7 +269,7 @@ def _opened(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(where, page_checksum_verification=True, buffer_size=BUFFER_BYTES) as file:
             yield file
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet, it may be damaged: {error}") from error
@@ -278,6 +288,7 @@ def _describe(schema: Iterable[pa.Field]) -> str:
 
 def _check_schema(schema: pa.Schema, columns: Sequence[str], path: str) -> None:
     check_columns(columns, schema.names, path)
+    check_no_two(schema.names, columns, path)
     wrong = [field for field in map(schema.field, columns) if not _is_number(field.type)]
     if wrong:
         raise DataError(

@@ -233,6 +233,13 @@ def span_bytes_for(total_bytes: int) -> int:
     return int(np.clip(total_bytes // SPANS_WANTED, SMALLEST_SPAN_BYTES, LARGEST_SPAN_BYTES))
 
 
+def check_no_two(names: Sequence[str], wanted: Iterable[str], where: str) -> None:
+    """Raise a `DataError` if two columns have the same name, one of those wanted."""
+    twice = next((name for name in wanted if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{where} has several columns {twice!r}; give them names of their own")
+
+
 def check_columns(wanted: Sequence[str], available: Sequence[str], where: str) -> None:
     """Raise a `DataError` that names the columns that are not there."""
     missing = [column for column in wanted if column not in available]

@@ -95,10 +95,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
             np.asarray(self.precisions_cholesky_, np.float64),
         )
 
-    def _open(self, X: Any) -> Source:
+    def _open(self, X: Any, **opening: Any) -> Source:
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", None)
-        return open_to_predict(X, type(self).__name__, self.n_features_in_, names)
+        return open_to_predict(X, type(self).__name__, self.n_features_in_, names, **opening)
 
     def _no_rows(self) -> ValueError:
         return ValueError(

@@ -47,7 +47,8 @@ def load(path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | N
         raise DataError(f"{os.fspath(path)} is not a dgmm model file")
     try:
         mixture = CLASSES[saved.class_name](**saved.parameters)
-    except TypeError as error:  # a parameter that the class does not have
+        mixture._validate_params()
+    except (TypeError, ValueError) as error:  # a parameter or a value that the class does not have
         raise DataError(f"{os.fspath(path)} is damaged: {error}") from error
     for name, value in saved.attributes.items():
         is_names = name == "feature_names_in_"

@@ -12,8 +12,9 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from dgmm.data import open_dataset
 from dgmm.estimators.base import FittedMixture
-from dgmm.estimators.validation import open_sample_weight, open_to_fit
+from dgmm.estimators.validation import check_enough_rows, open_sample_weight
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fit import Fit, fit
 from dgmm.fitting.loop import EM, PassRecord
@@ -86,11 +87,13 @@ class Mixture(FittedMixture):
             If the best start did not converge within ``max_iter`` iterations.
         MixtureWarning
             If ``reg_covar`` is more than 1% of a feature's variance; if a component collapsed (onto what, it
-            says: repeated values of a feature or rows, few rows, or fewer dimensions) or emptied.
+            says: repeated values of a feature or rows, few rows, or fewer dimensions) or has less than a
+            row; if the log-likelihood fell.
         """
-        source = open_to_fit(X, type(self).__name__, self.n_components)
-        weights = open_sample_weight(sample_weight, source)
+        source = open_dataset(X)
         settings = self._settings(source.n_features)
+        check_enough_rows(source, type(self).__name__, self.n_components)
+        weights = open_sample_weight(sample_weight, source)
         resumed = self._resumed() if self.warm_start and hasattr(self, "converged_") else None
         with listening(VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))):
             fitted = fit(source, weights, settings, check_random_state(self.random_state), resumed)
@@ -100,7 +103,7 @@ class Mixture(FittedMixture):
                 "Try different init parameters, or increase max_iter, "
                 "tol, or check for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         for concern in fitted.concerns:
             warnings.warn(concern, MixtureWarning, stacklevel=3)

@@ -97,6 +97,17 @@ def _to_json(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be saved in a model file")
 
 
+def is_model_file(path: str) -> bool:
+    """Tell whether a path is that of a model file, by its name or by what is in it."""
+    if path.endswith(".npz"):
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "header.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def read(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Saved:
     """Read a model file; the parameters are those of `write`.
 

@@ -77,22 +77,32 @@ class RowFunction:
         parts = [self.of(chunk) for chunk in chunks]
         return np.concatenate([np.empty((0, *self.columns), self.dtype), *parts])
 
-    def of_block(self, block: NDArray[Any]) -> NDArray[Any]:
-        """Compute the quantity of a block of a Dask array."""
-        return self._of_part(block, "a chunk of the Dask array")
+    def of_block(self, block: NDArray[Any], block_info: Any = None) -> NDArray[Any]:
+        """Compute the quantity of a block of a Dask array; Dask says which block it is."""
+        if not block_info:
+            return self._of_part(block, "a chunk of the Dask array")
+        (number, *_), ((start, _), *_) = (
+            block_info[0][name] for name in ("chunk-location", "array-location")
+        )
+        place = f"chunk {number} of the Dask array"
+        return self._of_part(block, place, None if np.isnan(start) else int(start))
 
-    def of_partition(self, frame: Any) -> Any:
-        """Compute the quantity of a partition of a Dask DataFrame: with its index."""
+    def of_partition(self, frame: Any, partition_info: Any = None) -> Any:
+        """Compute the quantity of a partition of a Dask DataFrame: with its index; Dask says which it is."""
         import pandas as pd  # noqa: PLC0415 - an extra, and there is a frame of it
 
-        values = self._of_part(frame, "a partition of the Dask DataFrame")
+        which = f"partition {partition_info['number']}" if partition_info else "a partition"
+        values = self._of_part(frame, f"{which} of the Dask DataFrame")
         if values.ndim == 2:
             return pd.DataFrame(values, index=frame.index)
         return pd.Series(values, index=frame.index, name=self.series_name)
 
-    def _of_part(self, part: Any, place: str) -> NDArray[Any]:
+    def _of_part(self, part: Any, place: str, start: int | None = None) -> NDArray[Any]:
+        """Compute the quantity of rows that begin at some number, if that is known."""
         rows = to_array(part, place)
-        return self.of(Rows(0, rows.astype(rows_dtype(rows.dtype, place), copy=False), None, place))
+        rows = rows.astype(rows_dtype(rows.dtype, place), copy=False)
+        place += " (rows counted within it)" if start is None else ""
+        return self.of(Rows(start or 0, rows, None, place))
 
     @property
     def series_name(self) -> str:

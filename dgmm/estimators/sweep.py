@@ -17,8 +17,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from dgmm.data import open_dataset
 from dgmm.estimators.gaussian_mixture import GaussianMixture
-from dgmm.estimators.validation import open_sample_weight, open_to_fit
+from dgmm.estimators.validation import check_enough_rows, open_sample_weight
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.choice import advise, best_of
 from dgmm.fitting.fingerprint import Fingerprint
@@ -223,7 +224,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         """
         self._forget()
         models = self._models()
-        source = open_to_fit(X, type(self).__name__, 1)
+        source = open_dataset(X)
+        check_enough_rows(source, type(self).__name__, 1)
         weights = open_sample_weight(sample_weight, source)
         settings = self._settings(models, source.n_features, source.n_rows)
         swept, started = begin(settings), perf_counter()
@@ -246,7 +248,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
                 f"The best model, of {self.best_params_['n_components']} components, did not converge. "
                 "Increase max_iter or tol, or check for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         return self
 

@@ -22,15 +22,14 @@ NAMES_LISTED = 5
 """Feature names that a message lists, as in scikit-learn."""
 
 
-def open_to_fit(x: Any, estimator: str, n_components: int) -> Source:
-    """Open rows to fit a mixture to.
+def check_enough_rows(source: Source, estimator: str, n_components: int) -> None:
+    """Refuse rows that are too few for a mixture; counts them where Dask does not know how many there are.
 
     Raises
     ------
     ValueError
         Where there are fewer than 2 rows, or fewer rows than components.
     """
-    source = open_dataset(x)
     if source.n_rows < 2:
         raise DataError(
             f"Found array with {source.n_rows} sample(s) (shape={(source.n_rows, source.n_features)}) while "
@@ -41,22 +40,27 @@ def open_to_fit(x: Any, estimator: str, n_components: int) -> Source:
             "Expected n_samples >= n_components "
             f"but got n_components = {n_components}, n_samples = {source.n_rows}"
         )
-    return source
 
 
-def open_to_predict(x: Any, estimator: str, n_features: int, feature_names: Array | None) -> Source:
+def open_to_predict(
+    x: Any, estimator: str, n_features: int, feature_names: Array | None, **opening: Any
+) -> Source:
     """Open rows for a fitted mixture: of a stored table with names, the columns that it was fitted to.
+
+    What is open already, a DataFrame, and columns that are named in ``opening`` (which goes to
+    `open_dataset`) are taken as they are.
 
     Raises
     ------
     ValueError
         Where the number or the names of the features are not those of the fit.
     """
-    source = open_dataset(x)
-    if source.feature_names is not None and feature_names is not None and not hasattr(x, "columns"):
+    source = open_dataset(x, **opening)
+    is_chosen = source is x or hasattr(x, "columns") or opening.get("columns") is not None
+    if source.feature_names is not None and feature_names is not None and not is_chosen:
         available, wanted = set(source.feature_names), [str(name) for name in feature_names]
         if list(source.feature_names) != wanted and available.issuperset(wanted):
-            source = open_dataset(x, columns=wanted)
+            source = open_dataset(x, **{**opening, "columns": wanted})
     check_feature_names(source.feature_names, feature_names, estimator)
     if source.n_features != n_features:
         raise DataError(

@@ -12,7 +12,7 @@ from dgmm.fitting.loop import EM, PassRecord, Step, course, predict_gain
 from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.scores import NAMES, Scores, scores_of
 from dgmm.model.parameters import Parameters
-from dgmm.passes.events import IterationFinished, emit
+from dgmm.passes.events import InitializationFinished, IterationFinished, emit
 
 GENEROUS = 20.0
 """A model leaves if so many times its last gain, or the one that its gains predict, would not make it the
@@ -116,6 +116,8 @@ def race(
             if after is not None and after is not state:
                 change = after.lower_bound - state.lower_bound
                 emit(IterationFinished(index, after.n_iter, max_iter, after.lower_bound, change))
+                if after.ending is not None:
+                    emit(InitializationFinished(index, after.lower_bound, after.converged))
 
 
 def _evaluated(

@@ -145,7 +145,7 @@ class Runs:
     def hurried_step(self) -> Step:
         """What takes in a pass with no work on the sample: for models that a sweep is about to leave."""
         if self.algorithm == "em":
-            return self.step
+            return partial(loop.step, rule=self.rule)
         return cast(Step, partial(corrected.step, rule=self.rule, refine=corrected.m_step_alone))
 
     def best(self, random_state: np.random.RandomState) -> EM:

@@ -126,6 +126,8 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     if not runs:
         raise DegenerateCovarianceError(None)
     test = held_out.first(len(held_out.values))
+    if not test.moments.weight:  # few rows, or few that have a weight
+        test = fitted.first(len(fitted.values))
     scores = [climb(test, run.parameters, method.reg_covar, 0).log_likelihood for run in runs]
     order = np.argsort(scores)[::-1][:N_CANDIDATES]
     return [runs[index].parameters.shifted(centre) for index in order]

@@ -41,6 +41,7 @@ class NotFinite:
     row: int = 0
     column: int = 0
     place: str = ""
+    dtype: str = "float64"
 
     @classmethod
     def of(cls, chunk: Rows) -> NotFinite:
@@ -51,7 +52,9 @@ class NotFinite:
         row, column = np.argwhere(~finite)[0]
         n_nan = int(np.isnan(chunk.values).sum())
         n_infinite = int(finite.size - finite.sum()) - n_nan
-        return cls(n_nan, n_infinite, chunk.start + int(row), int(column), chunk.place)
+        return cls(
+            n_nan, n_infinite, chunk.start + int(row), int(column), chunk.place, str(chunk.values.dtype)
+        )
 
     def __bool__(self) -> bool:
         return self.n_nan + self.n_infinite > 0
@@ -64,18 +67,19 @@ class NotFinite:
             first.row,
             first.column,
             first.place,
+            first.dtype,
         )
 
     def error(self, feature_names: tuple[str, ...] | None) -> DataError:
         """Make the error that says so, in scikit-learn's words and with the place."""
-        what = "NaN" if self.n_nan else "infinity or a value too large for dtype('float64')"
+        what = "NaN" if self.n_nan else f"infinity or a value too large for dtype('{self.dtype}')"
         column = f"column {self.column}"
         if feature_names is not None:
             column = f"column {feature_names[self.column]!r} ({self.column})"
         return DataError(
             f"Input X contains {what}.\n"
             f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan} NaN and "
-            f"{self.n_infinite} infinite values in all. GaussianMixture does not accept them: leave these "
+            f"{self.n_infinite} infinite values in all. Mixtures do not accept them: leave these "
             "rows out or impute the values, for example with sklearn.impute."
         )
 

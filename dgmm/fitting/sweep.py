@@ -24,7 +24,7 @@ from dgmm.fitting.race import Runner, race
 from dgmm.fitting.runs import Runs, Settings
 from dgmm.fitting.scores import score_models
 from dgmm.fitting.survey import Sample, survey
-from dgmm.passes.events import Event, PassFinished, listening
+from dgmm.passes.events import Event, InitializationStarted, PassFinished, emit, listening
 
 logger = logging.getLogger(__name__)
 
@@ -206,6 +206,7 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
             failure = "no start was found: components would have too few rows of the sample"
             runners[index] = replace(runner, failure=failure)
         else:
+            emit(InitializationStarted(index))
             runners[index] = replace(runner, state=runs.begin(index, own[0]), rivals=tuple(own[1:]))
     race(
         data,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dgmm.model.jit import MAKES_ARRAYS, REORDERED, compiled
-
-NOISE = 2 * np.finfo(np.float64).eps
-"""Share of a variance that, once the features before are known, rounding errors alone can leave."""
+from dgmm.model.matrices import NOISE
 
 
 @compiled({**REORDERED, **MAKES_ARRAYS}, is_kept=True)

@@ -15,6 +15,9 @@ from dgmm.model.jit import compiled_module
 Array = NDArray[np.floating]
 
 
+NOISE = 2 * np.finfo(np.float64).eps
+"""Share of a variance that, once the features before are known, rounding errors alone can leave."""
+
 COMPILED_FEATURES = 32
 """Features of the largest matrices whose factors are compiled: with more, LAPACK is as fast or faster."""
 
@@ -107,6 +110,9 @@ def _factors_by_substitution(covariances: Array) -> Array:
         lower = np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError:
         raise DegenerateCovarianceError(_first_without_factor(covariances)) from None
+    known = np.diagonal(lower, axis1=1, axis2=2) ** 2 > NOISE * np.diagonal(covariances, axis1=1, axis2=2)
+    if not known.all():
+        raise DegenerateCovarianceError(int((~known).any(axis=1).argmax()))
     inverse = np.zeros_like(lower)
     with np.errstate(all="ignore"):  # what overflows is refused by the caller
         for row in range(lower.shape[-1]):

@@ -209,8 +209,9 @@ def gather(wanted: list[Any], watched: list[Any], told: list[Callable[[], None]]
         future.add_done_callback(partial(finished, tell=tell))
     try:
         results = [future.result() for future in wanted]
+        deadline = time.monotonic() + LATEST_TOLD
         for _ in watched:
-            told_of.acquire(timeout=LATEST_TOLD)
+            told_of.acquire(timeout=max(0.0, deadline - time.monotonic()))
         return results
     except BaseException:  # an interrupt too: leave no tasks behind on a cluster that is not ours
         for future in [*wanted, *watched]:

@@ -161,7 +161,7 @@ class TestFrames:
 
     def test_without_columns(self, frame):
         with pytest.raises(DataError, match=r"0 feature\(s\)"):
-            open_dataset(dd.from_pandas(frame, npartitions=2), columns=[])
+            open_dataset(dd.from_pandas(frame[[]], npartitions=2))
 
 
 @pytest.mark.parametrize("known", [True, False])

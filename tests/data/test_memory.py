@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dgmm.data import memory, open_dataset, open_weights
+from dgmm.data import DataError, memory, open_dataset, open_weights
 from dgmm.data.memory import MemorySource
 from tests.data.contract import check_memory, check_pickles, check_source, read
 
@@ -67,7 +67,12 @@ class TestFrames:
 
     def test_names_that_are_not_text_are_not_names(self):
         check_source(open_dataset(pd.DataFrame(np.eye(2))), np.eye(2))
-        check_source(open_dataset(pd.DataFrame(np.eye(2), columns=["a", 1])), np.eye(2))
+        with pytest.raises(TypeError, match=r"string names, but your input has \['int', 'str'\]"):
+            open_dataset(pd.DataFrame(np.eye(2), columns=["a", 1]))
+
+    def test_two_columns_of_one_name(self):
+        with pytest.raises(DataError, match="the DataFrame has several columns 'a'"):
+            open_dataset(pd.DataFrame(np.eye(2), columns=["a", "a"]))
 
     def test_float32_only_where_all_columns_are(self):
         frame = pd.DataFrame({"a": [1, 2], "b": [3, 4]}, dtype="f4")

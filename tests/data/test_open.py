@@ -1,3 +1,4 @@
+import os
 import sys
 import types
 
@@ -94,8 +95,29 @@ class TestColumns:
         with pytest.raises(DataError, match="is open already"):
             open_dataset(open_dataset(np.eye(2)), columns=["a"])
 
+    @pytest.mark.parametrize(
+        ("columns", "error", "words"),
+        [
+            ("abc", TypeError, r"a list of names; for one column give \['abc'\]"),
+            ([], DataError, "columns= is empty"),
+            (["b", "b"], DataError, "several columns 'b'"),
+        ],
+    )
+    def test_that_are_no_list_of_names(self, columns, error, words):
+        with pytest.raises(error, match=words):
+            open_dataset(pd.DataFrame({"a": [1.0], "b": [2.0]}), columns=columns)
+
 
 class TestPaths:
+    def test_an_empty_one_is_not_the_current_folder(self):
+        with pytest.raises(FileNotFoundError, match="path of the data is empty"):
+            open_dataset("")
+
+    def test_what_may_not_be_read(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(os, "access", lambda path, mode: False)  # modes do not bind a test that root runs
+        with pytest.raises(PermissionError, match="Permission denied"):
+            open_dataset(tmp_path)
+
     def test_nothing_there(self, tmp_path):
         with pytest.raises(FileNotFoundError, match=r"x.zarr does not exist"):
             open_dataset(tmp_path / "x.zarr")

@@ -151,7 +151,27 @@ def test_weights(tmp_path):
         open_weights(tmp_path / "x.parquet")
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # in Dask's to_parquet
+def test_what_pandas_and_dask_call_the_index_is_no_feature(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]})
+    expected = frame.to_numpy()[1:]
+    frame[frame.a > 1].to_parquet(tmp_path / "filtered.parquet")
+    dd.from_pandas(frame.iloc[1:], npartitions=2).to_parquet(tmp_path / "dask")
+    frame.iloc[1:].set_axis(pd.Index([7, 8], name="id")).to_parquet(tmp_path / "named.parquet")
+    for name in ("filtered.parquet", "dask", "named.parquet"):
+        check_source(open_dataset(tmp_path / name), expected, ("a", "b"))
+    chosen = open_dataset(tmp_path / "named.parquet", columns=["id", "a"])
+    check_source(chosen, np.array([[7.0, 2.0], [8.0, 3.0]]), ("id", "a"))
+
+
 class TestErrors:
+    def test_two_columns_of_one_name(self, tmp_path):
+        table = pa.table([[1.0], [2.0], [3.0]], names=["a", "a", "b"])
+        pq.write_table(table, tmp_path / "x.parquet")
+        with pytest.raises(DataError, match=r"x.parquet has several columns 'a'"):
+            open_dataset(tmp_path / "x.parquet")
+        check_source(open_dataset(tmp_path / "x.parquet", columns=["b"]), np.array([[3.0]]), ("b",))
+
     def test_columns_that_are_not_there(self, tmp_path):
         write(tmp_path / "x.parquet", count_up(2, 2))
         with pytest.raises(DataError, match=r"x.parquet has no column 'y', 'z'; it has 'a', 'b'"):

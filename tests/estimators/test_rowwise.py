@@ -88,9 +88,16 @@ def test_values_that_are_not_numbers_are_found_when_computed(mixture, rows, stor
     rows[700, 1] = np.nan
     frame = pd.DataFrame(rows).astype("Float64")
     for x, place in (
-        (da.from_array(rows, chunks=(500, 2)), "row 200, column 1, of a chunk of the Dask array"),
+        (da.from_array(rows, chunks=(500, 2)), "row 700, column 1, of chunk 1 of the Dask array"),
+        (
+            da.from_array(rows, chunks=(500, 2))[da.from_array(np.ones(len(rows), bool), chunks=500)],
+            r"row 200, column 1, of chunk 1 of the Dask array \(rows counted within it\)",
+        ),
         (stored(rows), "row 700, column 1, of .*zarr"),
-        (dd.from_pandas(frame, npartitions=3), "row 300, column 1, of a partition"),
+        (
+            dd.from_pandas(frame, npartitions=3),
+            r"row 300, column 1, of partition 1 of the Dask DataFrame \(rows counted within it\)",
+        ),
     ):
         lazy = mixture.predict(x)
         with pytest.raises(ValueError, match=f"(?s)Input X contains NaN.*{place}"):
