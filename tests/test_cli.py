@@ -200,6 +200,11 @@ class TestPredict:
         assert str(rows_zarr) in line
         assert sorted(tmp_path.iterdir()) == before
 
+    def test_columns_in_another_order(self, named_model, rows_parquet, tmp_path):
+        options = ["--columns", "b,a", "--out", tmp_path / "x.zarr"]
+        line = fail("predict", named_model, rows_parquet, *options)
+        assert "must be in the same order as they were in fit" in line
+
     def test_a_failed_overwrite_leaves_the_old_output(self, model, rows_zarr, tmp_path):
         out = tmp_path / "labels.zarr"
         succeed("predict", model, rows_zarr, "--out", out)
@@ -287,6 +292,20 @@ class TestOtherCommands:
         assert written.dtype == np.float32
         np.testing.assert_array_equal(written, three_clusters)
 
+    def test_convert_in_place_at_a_url(self, three_clusters, tmp_path):
+        url = f"memory://cli{tmp_path}/x.zarr"
+        zarr.create_array(url, shape=three_clusters.shape, chunks=(500, 2), dtype="f8")[:] = three_clusters
+        assert "give --overwrite" in fail("convert", url, url)
+        succeed("convert", url, url, "--overwrite")
+        np.testing.assert_array_equal(zarr.open_array(url, mode="r")[:], three_clusters)
+
+    def test_a_model_of_another_name_and_at_a_url(self, rows_zarr, tmp_path):
+        url = f"memory://cli{tmp_path}/m.npz"
+        succeed("fit", rows_zarr, "-k", 3, "--out", url)
+        dgmm.load(url).save(tmp_path / "mod")
+        assert "components" in succeed("info", tmp_path / "mod")
+        assert "log-likelihood" in succeed("score", url, rows_zarr)
+
     def test_convert_of_no_rows(self, tmp_path):
         zarr.create_array(tmp_path / "none.zarr", shape=(0, 2), dtype="float64")
         succeed("convert", tmp_path / "none.zarr", tmp_path / "x.zarr")
@@ -349,6 +368,10 @@ class TestBadInput:
         line = fail("fit", rows_zarr, "-k", 4000, "--out", tmp_path / "m.npz")
         assert "Expected n_samples >= n_components" in line
 
+    def test_a_sample_of_too_few_rows(self, rows_zarr, tmp_path):
+        line = fail("fit", rows_zarr, "-k", 3, "--sample-rows", 2, "--out", tmp_path / "m.npz")
+        assert "--sample-rows 2 is less than -k 3" in line
+
     def test_wrong_suffix(self, rows_zarr, model, tmp_path):
         assert ".npz" in fail("fit", rows_zarr, "-k", 2, "--out", tmp_path / "m.pickle")
         assert ".parquet" in fail("predict", model, rows_zarr, "--out", tmp_path / "x.csv")
@@ -373,6 +396,8 @@ class TestBadInput:
         line = fail("fit", rows_zarr, "-k", 2, *options)
         assert "--memory 200MiB is too little" in line
         assert "MiB at least" in line
+        options[3] = "300MiB"  # enough for all but Numba
+        assert "--memory 300MiB is too little" in fail("fit", rows_zarr, "-k", 2, *options)
 
     def test_scheduler_that_does_not_answer(self, rows_zarr, tmp_path, monkeypatch):
         monkeypatch.setattr("dgmm.cli.options.SECONDS_TO_JOIN", 1)

@@ -56,6 +56,21 @@ def test_not_fitted_and_failures_leave_nothing(path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_at_a_url(tmp_path):
+    url = f"memory://model-files{tmp_path}/model.npz"
+    mixture = GaussianMixture(2, random_state=0).fit(ROWS)
+    for _ in range(2):  # a model that is there is replaced
+        mixture.save(url)
+        np.testing.assert_array_equal(load(url).means_, mixture.means_)
+    with pytest.raises(FileNotFoundError, match="there is no model file memory://"):
+        load(url + ".gz")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none does not exist; create that folder"):
+        GaussianMixture(2, random_state=0).fit(ROWS).save(tmp_path / "none" / "model.npz")
+
+
 def test_a_file_that_is_not_there(path):
     with pytest.raises(FileNotFoundError, match=r"there is no model file .*model\.npz"):
         load(path)
@@ -124,6 +139,10 @@ class TestDamaged:
             (lambda header: header.update(format="other"), "is not a dgmm model file"),
             (lambda header: header.update({"class": "os.system"}), "is not a dgmm model file"),
             (lambda header: header["parameters"].update(depth=3), "is damaged: .*depth"),
+            (
+                lambda header: header["parameters"].update(covariance_type="foo"),
+                "is damaged: .*'covariance_type' parameter",
+            ),
             (lambda header: header.pop("attributes"), "lacks converged_"),
         ],
     )

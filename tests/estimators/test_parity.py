@@ -216,5 +216,6 @@ def test_a_degenerate_covariance(covariance_type):
 
 
 def test_the_convergence_warning():
-    with pytest.warns(ConvergenceWarning, match="Best performing initialization did not converge"):
+    with pytest.warns(ConvergenceWarning, match="Best performing initialization did not converge") as caught:
         GaussianMixture(3, max_iter=1, random_state=0).fit(DATA["iris"])
+    assert caught[0].filename == __file__

@@ -259,6 +259,24 @@ class TestFailures:
         with pytest.warns(ConvergenceWarning, match="The best model, of 3 components, did not converge"):
             GaussianMixtureSweep([3], covariance_type="full", max_iter=1, random_state=0).fit(rows)
 
+    def test_verbose(self, many, capsys):
+        sweep = GaussianMixtureSweep(
+            [2, 3],
+            covariance_type="diag",
+            verbose=2,
+            sample_rows=500,
+            algorithm="em",
+            tol=0.0,
+            max_iter=10,
+            prune=False,
+            random_state=0,
+        )
+        sweep.fit(many)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[:2] == ["Initialization 0", "Initialization 1"]
+        assert sum("Iteration 10" in line for line in lines) == 2
+        assert sum(line.startswith("Initialization did not converge.") for line in lines) == 2
+
     def test_an_interrupted_sweep_keeps_what_it_has(self):
         code = """
             import numpy as np

@@ -162,6 +162,15 @@ def test_moves_that_share_no_component_are_made_together():
     np.testing.assert_allclose(together.means[nearest], centres, atol=0.3)
 
 
+def test_few_rows_that_have_a_weight():
+    rows = np.random.default_rng(0).normal(size=(30, 2))
+    weights = np.zeros(30)
+    weights[:8] = 1.0
+    for own in (None, weights):
+        best = found(rows[: 4 if own is None else 30], "diag", 2, weights=own)[0]
+        assert np.isfinite(best.means).all()
+
+
 def test_rows_on_a_line():
     """No covariance is positive definite: what EM would say."""
     rows = np.repeat(np.arange(500.0)[:, None], 2, axis=1)

@@ -33,6 +33,11 @@ def test_factors_are_those_of_numpy(n_features, way, monkeypatch):
     precisions = found @ found.swapaxes(1, 2)
     np.testing.assert_allclose(precisions, np.linalg.inv(covariances), rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(found, np.triu(found))
+    if n_features > 1:  # positive definite by rounding alone
+        singular = np.eye(n_features)
+        singular[0, 1] = singular[1, 0] = 1.0 - 1.1e-16
+        with pytest.raises(DegenerateCovarianceError):
+            precision_factors(np.stack([np.eye(n_features), singular]))
     covariances[3, 0, 0] = np.nan
     covariances[2] = -covariances[2]
     with pytest.raises(DegenerateCovarianceError) as caught:
