@@ -63,7 +63,7 @@ class GaussianMixture(Mixture):
         How starts are found. ``'kmeans'`` to ``'random_from_data'``: as scikit-learn does, on all rows where
         they fit in memory, else on a random sample of them. ``'search'``: by many short runs on the sample,
         the best taken further, with split and merge moves; the first pass over all rows chooses among the
-        best. ``'k-means||'`` makes seven or eight passes over all rows, and finds clusters that are too rare
+        best. ``'k-means||'`` makes eight passes over all rows, or nine, and finds clusters that are too rare
         for a sample. ``'auto'``: scikit-learn's ``'kmeans'``, but ``'search'`` with more than
         ``sample_rows`` rows.
     weights_init : array-like of shape (n_components,), default=None

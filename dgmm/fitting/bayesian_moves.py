@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dgmm.fitting.in_memory import Climb, InMemory, ascend
-from dgmm.fitting.moves import best_splits, merge_costs
+from dgmm.fitting.moves import merge_costs
 from dgmm.fitting.objective import Evidence
+from dgmm.fitting.splits import best_splits
 from dgmm.fitting.survey import Sample
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -94,7 +94,7 @@ def candidates(posterior: Posterior, objective: Evidence, data: InMemory) -> Ite
     """
     prior, counts = objective.prior, rows_of_components(objective.prior, posterior)
     used = np.flatnonzero(counts > posterior.n_features + 1)
-    plain = _only(posterior, used)
+    plain = posterior.part(used)
     if len(used) > 1:
         costs = merge_costs(plain)
         first, second = np.triu_indices(len(used), 1)
@@ -113,15 +113,6 @@ def candidates(posterior: Posterior, objective: Evidence, data: InMemory) -> Ite
 def rows_of_components(prior: Prior, posterior: Posterior) -> Array:
     """Give the rows that each component has: (K,)."""
     return np.maximum(posterior.mean_precision - prior.mean_precision, 0.0)
-
-
-def _only(posterior: Posterior, which: NDArray[np.intp]) -> Parameters:
-    """Give the mixture of some components, as of highest likelihood."""
-    weights = posterior.weights[which] / posterior.weights[which].sum()
-    tied = posterior.covariance_type == "tied"
-    covariances = posterior.covariances if tied else posterior.covariances[which]
-    name = posterior.covariance_type
-    return Parameters.from_covariances(name, weights, posterior.means[which], covariances)
 
 
 def _changed(

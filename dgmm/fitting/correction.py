@@ -138,8 +138,8 @@ class Surroundings:
         references = _references(evaluation.statistics, steps.data.moments.mean, parameters.covariance_type)
         ready = steps.stack(parameters, references)
         (sample,) = expect_rows(ready, steps.sample.values, steps.sample.weights, threads)
-        known = objective.known(sample.counts, steps.smallest_count)
-        if known is None:
+        known = sample.counts >= steps.smallest_count
+        if not known.any():
             return None
         all_rows = evaluation.statistics.of(known)
         calibrate = Calibration.measured(

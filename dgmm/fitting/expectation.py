@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 
 from dgmm.data.source import Source
-from dgmm.fitting.objective import Likelihood, Objective, Step
+from dgmm.fitting.objective import Objective, Step
 from dgmm.model import em
 from dgmm.model.kernels import complete_log_likelihood, expect
 from dgmm.model.matrices import Array, DegenerateCovarianceError
@@ -100,10 +100,6 @@ class Data:
     source: Source
     weights: Source | None
     moments: Moments
-
-    def expectation_maximization(self, models: Sequence[Parameters], reg_covar: float) -> list[Evaluation]:
-        """Make one E-step and M-step of EM of each model: see `climb`."""
-        return self.climb(models, Likelihood(reg_covar))
 
     def climb(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation]:
         """Make one E-step and M-step of each model, in one pass over the rows: see `climb_each`.

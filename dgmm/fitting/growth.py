@@ -14,6 +14,7 @@ import numpy as np
 from dgmm.fitting.in_memory import Climb, InMemory, climb
 from dgmm.fitting.moves import FEW_STEPS, cheapest_merge, merge, merge_costs, split
 from dgmm.fitting.splits import best_splits
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 
@@ -77,11 +78,5 @@ class Grower:
 def single(covariance_type: str, moments: Moments, reg_covar: float) -> Parameters:
     """Give the mixture of one component: the moments of the rows are its parameters."""
     covariance = moments.scatter / moments.weight + reg_covar * np.eye(len(moments.mean))
-    variances = np.diagonal(covariance)
-    covariances = {
-        "full": covariance[None],
-        "tied": covariance,
-        "diag": variances[None],
-        "spherical": np.array([variances.mean()]),
-    }[covariance_type]
-    return Parameters.from_covariances(covariance_type, np.ones(1), moments.mean[None], covariances)
+    own = FAMILIES[covariance_type].projected(covariance if covariance_type == "tied" else covariance[None])
+    return Parameters.from_covariances(covariance_type, np.ones(1), moments.mean[None], own)

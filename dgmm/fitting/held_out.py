@@ -68,11 +68,8 @@ class ScoredStatistics(Statistics):
         return cls(own.counts, own.sums, own.scatter, own.references, own.log_likelihood, held_out)
 
     def __add__(self, other: Statistics) -> Statistics:
-        added = super().__add__(other)
-        # A correction adds to a pass's sums such as have no scores: what comes out has none either.
-        if not isinstance(other, ScoredStatistics):
-            return added
-        return ScoredStatistics.joined(added, self.held_out + other.held_out)
+        assert isinstance(other, ScoredStatistics)
+        return ScoredStatistics.joined(super().__add__(other), self.held_out + other.held_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +100,7 @@ class SplitWork:
 
 @dataclass(frozen=True, eq=False)
 class SplitData(Data):
-    """Rows to fit, and rows held out; the moments are those of the rows to fit, but for the extremes.
+    """Rows to fit, and rows held out; the moments are of the rows to fit, but for extremes and ``n_rows``.
 
     Attributes
     ----------

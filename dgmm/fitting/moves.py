@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dgmm.fitting.in_memory import InMemory, ascend
 from dgmm.fitting.splits import LOCAL_STEPS, Split, best_splits, objectives_of, own_rows
 from dgmm.fitting.survey import Sample
-from dgmm.model.matrices import Array, projected
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.passes.blas import single_threaded_blas
 
@@ -174,7 +174,7 @@ def merge(parameters: Parameters, first: int, second: int) -> Parameters:
     else:
         within = np.tensordot(share, parameters.covariances[pair], 1)
         covariances = parameters.covariances[kept]
-        covariances[at] = within + projected(parameters.covariance_type, between)
+        covariances[at] = within + parameters.family.projected(between)
     return Parameters.from_covariances(parameters.covariance_type, weights, means, covariances)
 
 
@@ -206,7 +206,7 @@ def merge_costs(parameters: Parameters) -> Array:
         share = (weights / weight).reshape(2, len(first), *(1,) * (parameters.covariances.ndim - 1))
         between = (weights.prod(axis=0) / weight**2)[:, None, None] * gaps[:, :, None] * gaps[:, None, :]
         within = (share * parameters.covariances[pairs]).sum(axis=0)
-        merged = family.precisions_cholesky(within + projected(parameters.covariance_type, between))
+        merged = family.precisions_cholesky(within + family.projected(between))
         halves = family.half_log_determinants(factors, n_features)
         bounds = (weights * halves[pairs]).sum(axis=0) - weight * family.half_log_determinants(
             merged, n_features

@@ -1,17 +1,21 @@
-"""What a fit climbs: all that expectation-maximization and variational Bayes differ in.
+"""What a fit climbs: the likelihood, or the evidence of variational Bayes.
+
+Models, lower bounds and what steps promise come from here; beside it, only re-seeding and what a person is
+told of a fit ask which of the two it was.
 
 A `Goal` is what the user wants, and becomes an `Objective` when the moments of the rows are known.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dgmm.model import em, variational
+from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
@@ -49,63 +53,64 @@ class Step:
     moments: Moments
 
 
-class Objective(Protocol):
+class Objective(ABC):
     """How models come from statistics, and how good they are.
 
     Attributes
     ----------
     bound_name : str
         What the lower bound is called.
+    reg_covar : float
+        Added to variances, in squared units of the data.
     """
 
     bound_name: ClassVar[str]
+    reg_covar: float
 
-    @property
-    def reg_covar(self) -> float:
-        """Added to variances, in squared units of the data."""
-        ...
-
+    @abstractmethod
     def begin(
         self, covariance_type: str, counts: Array, means: Array, covariances: Array, weight: float
     ) -> Parameters:
         """Make a model of the counts, means and covariances of components; ``weight`` is of all rows."""
-        ...
 
+    @abstractmethod
     def adopt(self, parameters: Parameters, weight: float) -> Parameters:
         """Make a model of a mixture of highest likelihood, found elsewhere; ``weight`` is of all rows."""
-        ...
 
+    @abstractmethod
     def update(self, statistics: Statistics, covariance_type: str, moments: Moments) -> Parameters:
         """M-step; raises `DegenerateCovarianceError`."""
-        ...
+
+    @abstractmethod
+    def cancels(
+        self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
+    ) -> bool:
+        """Tell whether an M-step's sums have left only rounding errors of covariances.
+
+        Of ``largest_ratio`` see `dgmm.model.stack.Stack`.
+        """
 
     def update_unless_cancelled(
         self, statistics: Statistics, covariance_type: str, moments: Moments, largest_ratio: float
     ) -> Parameters | None:
-        """M-step, or None where the sums leave only rounding errors of covariances.
+        """M-step, or None where the sums leave no covariance, or only rounding errors of it."""
+        try:
+            updated = self.update(statistics, covariance_type, moments)
+        except DegenerateCovarianceError:
+            return None
+        return None if self.cancels(statistics, updated, moments, largest_ratio) else updated
 
-        Of ``largest_ratio`` see `dgmm.model.stack.Stack`.
-        """
-        ...
-
+    @abstractmethod
     def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
         """Give the means of the components' rows: exact where their variances have cancelled; (K, D)."""
-        ...
 
-    def known(self, counts: Array, smallest: float) -> NDArray[np.bool_] | None:
-        """Tell which components a sample knows, from their counts (K,) there; None where it knows too few.
-
-        ``smallest`` is the count that a covariance needs.
-        """
-        ...
-
+    @abstractmethod
     def promised_gain(self, step: Step) -> float | None:
         """Give what the M-step gains at the least, nats a row; None for that of EM."""
-        ...
 
+    @abstractmethod
     def lower_bound(self, step: Step) -> float:
         """Give what the fit climbs, nats a row."""
-        ...
 
 
 class Goal(Protocol):
@@ -121,7 +126,7 @@ class Goal(Protocol):
 
 
 @dataclass(frozen=True)
-class Likelihood:
+class Likelihood(Objective):
     """Maximum likelihood, by expectation-maximization; a lower bound belongs to the model that went in.
 
     Attributes
@@ -156,21 +161,15 @@ class Likelihood:
         """M-step."""
         return em.update(statistics, covariance_type, moments.mean, moments.scatter, self.reg_covar)
 
-    def update_unless_cancelled(
-        self, statistics: Statistics, covariance_type: str, moments: Moments, largest_ratio: float
-    ) -> Parameters | None:
-        """M-step, or None where sums have cancelled."""
-        given = (statistics, covariance_type, moments.mean, moments.scatter, self.reg_covar)
-        return em.update_unless_cancelled(*given, largest_ratio=largest_ratio)
+    def cancels(
+        self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
+    ) -> bool:
+        """Tell whether sums have cancelled."""
+        return em.cancels(statistics, updated, moments.scatter, largest_ratio)
 
     def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
         """Give the means."""
         return em.update_means(statistics, centre)
-
-    def known(self, counts: Array, smallest: float) -> NDArray[np.bool_] | None:
-        """Tell which have rows enough; the others keep what a pass said of them."""
-        enough = counts >= smallest
-        return enough if enough.any() else None
 
     def promised_gain(self, step: Step) -> None:
         """Leave it to `dgmm.model.em.promised_gain`."""
@@ -200,22 +199,8 @@ class TiedPart(Likelihood):
 
     def update(self, statistics: Statistics, covariance_type: str, moments: Moments) -> Parameters:
         """M-step."""
-        return self._shared(super().update(statistics, covariance_type, moments), moments.weight)
-
-    def update_unless_cancelled(
-        self, statistics: Statistics, covariance_type: str, moments: Moments, largest_ratio: float
-    ) -> Parameters | None:
-        """M-step, or None where sums have cancelled."""
-        updated = super().update_unless_cancelled(statistics, covariance_type, moments, largest_ratio)
-        if updated is None:
-            return None
-        try:
-            return self._shared(updated, moments.weight)
-        except DegenerateCovarianceError:
-            return None
-
-    def _shared(self, updated: Parameters, weight: float) -> Parameters:
-        covariance = self.covariance(updated.covariances, weight)
+        updated = super().update(statistics, covariance_type, moments)
+        covariance = self.covariance(updated.covariances, moments.weight)
         return Parameters.from_covariances("tied", updated.weights, updated.means, covariance)
 
     def covariance(self, own: Array, weight: float) -> Array:
@@ -237,7 +222,7 @@ class TiedPart(Likelihood):
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class Evidence(Objective):
     """Variational Bayes; the lower bound is that of the posterior that went in, as in EM.
 
     It is in scikit-learn's convention, without the constants of `Prior.constant`.
@@ -275,12 +260,12 @@ class Evidence:
         """M-step."""
         return variational.update(*self._arguments(statistics, covariance_type, moments))
 
-    def update_unless_cancelled(
-        self, statistics: Statistics, covariance_type: str, moments: Moments, largest_ratio: float
-    ) -> Posterior | None:
-        """M-step, or None where sums have cancelled."""
-        given = self._arguments(statistics, covariance_type, moments)
-        return variational.update_unless_cancelled(*given, largest_ratio=largest_ratio)
+    def cancels(
+        self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
+    ) -> bool:
+        """Tell whether sums have cancelled."""
+        scaled, _, _, scatter, _ = self._arguments(statistics, updated.covariance_type, moments)
+        return variational.cancels(scaled, cast(Posterior, updated), scatter, largest_ratio)
 
     def _arguments(
         self, statistics: Statistics, covariance_type: str, moments: Moments
@@ -295,11 +280,6 @@ class Evidence:
     def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
         """Give the means."""
         return variational.update_means(statistics, centre)
-
-    def known(self, counts: Array, smallest: float) -> NDArray[np.bool_] | None:
-        """Tell which have rows enough; the others keep what a pass said of them."""
-        enough = counts >= smallest
-        return enough if enough.any() else None
 
     def promised_gain(self, step: Step) -> float:
         """Give what the M-step adds to the bound at the responsibilities of the E-step before it."""
@@ -374,7 +354,8 @@ class Belief:
                     "rows at least: weights count rows here, beside the prior; scale them, or give "
                     "covariance_prior"
                 )
-            covariance = _as_one(self.covariance_type, moments.scatter / (moments.weight - 1.0))
+            matrix = moments.scatter / (moments.weight - 1.0)
+            covariance = np.asarray(FAMILIES[self.covariance_type].projected(matrix))
         return Prior(
             self.covariance_type,
             self.concentration_type,
@@ -395,14 +376,3 @@ class Belief:
         if algorithm == "em":
             return TOLERANCES["em"] / min(weight, SCIKIT_LEARN_ROWS) if tol is None else tol / weight
         return TOLERANCES[algorithm] if tol is None else tol
-
-
-def _as_one(covariance_type: str, matrix: Array) -> Array:
-    """Give a matrix (D, D) as the covariance of one component."""
-    match covariance_type:
-        case "full" | "tied":
-            return matrix
-        case "diag":
-            return np.diagonal(matrix)
-        case _:
-            return np.asarray(np.diagonal(matrix).mean())

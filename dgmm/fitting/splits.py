@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from dgmm.fitting.in_memory import InMemory, ascend
 from dgmm.fitting.objective import Likelihood, TiedPart
-from dgmm.model import em
 from dgmm.model.families import FAMILIES
 from dgmm.model.kernels import assign, complete_log_likelihood
-from dgmm.model.matrices import Array, DegenerateCovarianceError, projected, unpack
+from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, blank_stack
 from dgmm.model.statistics import Moments, Statistics
@@ -171,10 +170,8 @@ def _split_together(
     weights = share[numbers].astype(np.float64)  # what E-steps take: here once for all of them
     blank = blank_stack(FAMILIES["full"], len(numbers), moments.mean)
     sums = assign(blank, [(data.rows, None)], lambda rows, start: weights[:, start : start + len(rows)])
-    reg_covar = objectives[numbers[0]].reg_covar
-    whole = em.update_unless_cancelled(
-        sums, "full", moments.mean, moments.scatter, reg_covar, largest_ratio=blank.largest_ratio
-    )
+    plain = Likelihood(objectives[numbers[0]].reg_covar)
+    whole = plain.update_unless_cancelled(sums, "full", moments, blank.largest_ratio)
     if whole is None:
         return []
     scatters = unpack(sums.scatter, parameters.n_features)
@@ -323,5 +320,5 @@ def _halves(
     if isinstance(objective, TiedPart):
         own = objective.covariance(remaining, weight)
     else:
-        own = np.stack([projected(covariance_type, remaining)] * 2)
+        own = np.stack([FAMILIES[covariance_type].projected(remaining)] * 2)
     return Parameters.from_covariances(covariance_type, np.full(2, 0.5), means, own)

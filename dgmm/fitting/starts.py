@@ -18,7 +18,7 @@ from dgmm.model.kernels import assign
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, blank_stack
-from dgmm.model.statistics import Moments, Statistics
+from dgmm.model.statistics import SMALLEST_COUNT, Moments, Statistics
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.run import run_pass
 
@@ -143,7 +143,7 @@ def _start_at(
     """
     centres = rows[chosen].astype(np.float64)
     own = np.ones(len(chosen)) if weights is None else weights[chosen].astype(np.float64)
-    counts = own + 10 * np.finfo(np.float64).eps
+    counts = own + SMALLEST_COUNT
     means = own[:, None] * centres / counts[:, None]
     variances = own[:, None] * centres**2 / counts[:, None] - means**2
     reg_covar = method.reg_covar

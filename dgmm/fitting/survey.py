@@ -295,8 +295,8 @@ def survey(
     weights : Source, optional
         Row weights.
     left_out : callable, optional
-        Tells which rows have no weight in the moments, though their extremes count, and the sample may have
-        them.
+        Tells which rows have no weight in the moments: they count in their extremes and ``n_rows`` alone, and
+        the sample may have them.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""The mathematics on one block of rows: NumPy and SciPy only."""
+"""The mathematics on one block of rows: NumPy, SciPy and Numba only."""

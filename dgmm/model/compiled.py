@@ -326,7 +326,7 @@ class _Shapes(NamedTuple):
         )
 
     @property
-    def n_bytes(self) -> tuple[int, int]:
+    def n_numbers(self) -> tuple[int, int]:
         """Numbers in the workspace for each row of a tile, and in parameters and sums."""
         rows = self.factors + self.at_once + self.components + 2 + self.deviations + _padded(1)
         others = 3 * self.components * self.features + self.buffers * self.side**2
@@ -336,7 +336,7 @@ class _Shapes(NamedTuple):
 def working_bytes(stack: Stack) -> int:
     """Forecast the bytes that the loop allocates for all groups of a stack."""
     width = _loop().TILE_ROWS + _loop().CACHE_LINE // stack.dtype.itemsize
-    sizes = [_Shapes.of(stack, group).n_bytes for group in stack.groups]
+    sizes = [_Shapes.of(stack, group).n_numbers for group in stack.groups]
     return sum(stack.dtype.itemsize * width * of_rows + 8 * others for of_rows, others in sizes)
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgmm.model.families import FAMILIES, Deviations
-from dgmm.model.matrices import Array, DegenerateCovarianceError
+from dgmm.model.families import FAMILIES
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
-from dgmm.model.statistics import Statistics
+from dgmm.model.statistics import SMALLEST_COUNT, Statistics
 
 
 def update_means(statistics: Statistics, centre: Array) -> Array:
     """Give the means alone of `update`: they are exact where variances have cancelled; (K, D)."""
-    counts = statistics.counts + 10 * np.finfo(np.float64).eps
+    counts = statistics.counts + SMALLEST_COUNT
     # An empty component has its mean at the origin, as in scikit-learn.
     share = (statistics.counts / counts)[:, None]
     return share * (centre + statistics.references) + statistics.sums / counts[:, None]
@@ -42,14 +42,10 @@ def update(
     DegenerateCovarianceError
         Where a covariance is not positive definite.
     """
-    counts = statistics.counts + 10 * np.finfo(np.float64).eps
-    offsets = statistics.sums / counts[:, None]
-    means = update_means(statistics, centre)
-    deviations = Deviations(
-        counts, offsets, statistics.scatter, statistics.references + offsets, total_scatter
-    )
+    deviations = statistics.deviations(total_scatter, SMALLEST_COUNT)
+    weights, means = deviations.counts / deviations.counts.sum(), update_means(statistics, centre)
     covariances = FAMILIES[covariance_type].covariances(deviations, reg_covar)
-    return Parameters.from_covariances(covariance_type, counts / counts.sum(), means, covariances)
+    return Parameters.from_covariances(covariance_type, weights, means, covariances)
 
 
 def cancels(statistics: Statistics, updated: Parameters, total_scatter: Array, largest_ratio: float) -> bool:
@@ -69,7 +65,7 @@ def cancels(statistics: Statistics, updated: Parameters, total_scatter: Array, l
         Of squares to variance: see `dgmm.model.stack.Stack.largest_ratio`.
     """
     n_features = updated.n_features
-    counts = statistics.counts[:, None] + 10 * np.finfo(np.float64).eps
+    counts = statistics.counts[:, None] + SMALLEST_COUNT
     variances = np.diagonal(updated.covariance_matrices, axis1=1, axis2=2)
     if updated.covariance_type == "spherical":
         squares, variances = statistics.scatter / counts, variances.sum(axis=1, keepdims=True)
@@ -78,31 +74,6 @@ def cancels(statistics: Statistics, updated: Parameters, total_scatter: Array, l
     else:
         squares = statistics.scatter[:, :n_features] / counts
     return bool((squares > largest_ratio * variances).any())
-
-
-def update_unless_cancelled(
-    statistics: Statistics,
-    covariance_type: str,
-    centre: Array,
-    total_scatter: Array,
-    reg_covar: float,
-    *,
-    largest_ratio: float,
-) -> Parameters | None:
-    """M-step as `update`, or None where the sums leave no covariance, or only rounding errors of it.
-
-    Parameters
-    ----------
-    statistics, covariance_type, centre, total_scatter, reg_covar
-        As for `update`.
-    largest_ratio : float
-        Of squares to variance: see `dgmm.model.stack.Stack.largest_ratio`.
-    """
-    try:
-        updated = update(statistics, covariance_type, centre, total_scatter, reg_covar)
-    except DegenerateCovarianceError:
-        return None
-    return None if cancels(statistics, updated, total_scatter, largest_ratio) else updated
 
 
 def promised_gain(before: Parameters, updated: Parameters) -> float:

@@ -13,14 +13,14 @@ from dgmm.model.statistics import Statistics
 def expected_log_joint(
     parameters: Parameters, statistics: Statistics, centre: Array, total_scatter: Array
 ) -> float:
-    """Sum ``r log p(x, k)`` over rows and components: linear in the statistics of these parameters.
+    """Sum ``r log p(x, k)`` over rows and components: linear in the statistics, nats.
 
     Parameters
     ----------
     parameters : Parameters
-        That went into the pass.
+        Whose log joint densities to take; of a posterior, expected ones.
     statistics : Statistics
-        That came out.
+        Whose responsibilities r.
     centre : ndarray of shape (n_features,)
         The point that the statistics are relative to.
     total_scatter : ndarray of shape (n_features, n_features)

@@ -135,6 +135,10 @@ class Family(ABC):
     def to_matrices(self, covariances: Array, n_components: int, n_features: int) -> Array:
         """Covariances as matrices of shape (K, D, D)."""
 
+    def projected(self, matrices: Array) -> Array:
+        """Give matrices (..., D, D) as covariances: whole, their diagonal (..., D), or its mean (...)."""
+        return matrices
+
     def split_sums(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
         """Split responsibility-weighted feature sums (K, p) into counts, sums and packed scatter."""
         return sums[:, 0], sums[:, 1 : n_features + 1], sums[:, n_features + 1 :]
@@ -312,6 +316,9 @@ class Diagonal(_Variances):
     def to_matrices(self, covariances, n_components, n_features):
         return covariances[:, :, None] * np.eye(n_features)
 
+    def projected(self, matrices):
+        return np.diagonal(matrices, axis1=-2, axis2=-1)
+
     def scatter(self, deviations, shares):
         return deviations**2 @ shares
 
@@ -356,6 +363,9 @@ class Spherical(_Variances):
 
     def to_matrices(self, covariances, n_components, n_features):
         return covariances[:, None, None] * np.eye(n_features)
+
+    def projected(self, matrices):
+        return np.diagonal(matrices, axis1=-2, axis2=-1).mean(axis=-1)
 
     def split_sums(self, sums, n_features):
         return sums[:, 1], sums[:, 2:], sums[:, :1]

@@ -300,7 +300,7 @@ def expect(
         Rows of shape (n, n_features); weights of shape (n,), or (n_models, n) with those of each model, or
         None.
     features : ndarray of shape (n_table, rows of all chunks), optional
-        See `feature_table`: for rows that are evaluated many times.
+        See `feature_table`: for rows that are evaluated many times. The compiled loop makes its own.
 
     Returns
     -------

@@ -70,14 +70,6 @@ def unpack(packed: Array, n_features: int) -> Array:
     return symmetric
 
 
-def projected(covariance_type: str, matrices: Array) -> Array:
-    """Give matrices (..., D, D) as covariances of a family: whole, their diagonal, or its mean."""
-    if covariance_type == "full":
-        return matrices
-    diagonal = np.diagonal(matrices, axis1=-2, axis2=-1)
-    return diagonal if covariance_type == "diag" else diagonal.mean(axis=-1)
-
-
 def precision_factors(covariances: Array) -> Array:
     """Upper triangular factors U of the precisions ``U Uᵀ`` of covariances: (K, D, D) to the same.
 

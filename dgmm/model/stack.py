@@ -28,8 +28,8 @@ LOG_OF_NOTHING = -1e30
 """Stands for −inf in natural parameters, where BLAS would multiply it with the zeros of its padding."""
 
 NEGLIGIBLE = {np.dtype(np.float64): 1e-40, np.dtype(np.float32): 1e-30}
-"""Responsibilities below are zero in the E-step where sums are gathered. As an M-step adds ten machine
-epsilons to every count, not even 1e9 such rows show in its parameters."""
+"""Responsibilities below are zero in the compiled E-step, and in NumPy's where sums are gathered. As an
+M-step adds ten machine epsilons to every count, not even 1e9 such rows show in its parameters."""
 
 GATHERED_SHARE, GATHERED_PER_ROW = 1 / 300, 1 / 4
 """The sums of full models are taken component by component, each over its own rows, where no more

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.model.families import FAMILIES, Deviations
-from dgmm.model.matrices import Array, pack
+from dgmm.model.matrices import Array
+
+SMALLEST_COUNT = 10 * np.finfo(np.float64).eps
+"""Added to every count in an M-step, as in scikit-learn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +52,6 @@ class Statistics:
             self.log_likelihood + other.log_likelihood,
         )
 
-    def __sub__(self, other: Statistics) -> Statistics:
-        return self + -1.0 * other
-
     def __rmul__(self, factor: float) -> Statistics:
         return Statistics(
             factor * self.counts,
@@ -71,6 +71,20 @@ class Statistics:
             np.concatenate([each.references for each in models]),
             sum(each.log_likelihood for each in models),
         )
+
+    def deviations(self, total_scatter: Array, added: float = 0.0) -> Deviations:
+        """Give what an M-step needs for covariances.
+
+        Parameters
+        ----------
+        total_scatter : ndarray of shape (n_features, n_features)
+            Weighted sums of squares and products of all rows about the centre; used by tied only.
+        added : float
+            To every count: see `SMALLEST_COUNT`.
+        """
+        counts = self.counts + added
+        offsets = self.sums / counts[:, None]
+        return Deviations(counts, offsets, self.scatter, self.references + offsets, total_scatter)
 
     @property
     def means(self) -> Array:
@@ -96,9 +110,8 @@ class Statistics:
         """
         n_components, n_features = self.sums.shape
         total = np.zeros((n_features, n_features)) if total_scatter is None else total_scatter
-        deviations = Deviations(self.counts, self.means, self.scatter, self.references + self.means, total)
         family = FAMILIES[covariance_type]
-        return family.to_matrices(family.covariances(deviations, floor), n_components, n_features)
+        return family.to_matrices(family.covariances(self.deviations(total), floor), n_components, n_features)
 
     def with_moments(
         self, counts: Array, means: Array, covariances: Array | None, covariance_type: str
@@ -118,12 +131,7 @@ class Statistics:
         if covariances is None:
             return replace(self, counts=counts, sums=sums)
         squares = covariances + means[:, :, None] * means[:, None, :]
-        diagonal = np.diagonal(squares, axis1=1, axis2=2)
-        packed = {
-            "full": lambda: pack(squares),
-            "diag": lambda: diagonal,
-            "spherical": lambda: diagonal.sum(axis=1, keepdims=True),
-        }[covariance_type]()
+        packed = FAMILIES[covariance_type].pack_scatter(squares)
         return replace(self, counts=counts, sums=sums, scatter=counts[:, None] * packed)
 
     def of(self, components: NDArray[np.bool_]) -> Statistics:

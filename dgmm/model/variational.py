@@ -12,21 +12,17 @@ coordinate ascent on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import digamma, gammaln
 
 from dgmm.model.concentration import CONCENTRATIONS, Concentration
-from dgmm.model.families import FAMILIES, Deviations, Family
-from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
+from dgmm.model.entropy import expected_log_joint
+from dgmm.model.families import FAMILIES, Family
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import LOG_2_PI, Parameters
-from dgmm.model.stack import LOG_OF_NOTHING
-from dgmm.model.statistics import Statistics
-
-SMALLEST_COUNT = 10 * np.finfo(np.float64).eps
-"""Added to every count, as in scikit-learn."""
+from dgmm.model.statistics import SMALLEST_COUNT, Statistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,14 +190,6 @@ def _expand(values: Array, covariances: Array) -> Array:
     return np.reshape(values, np.shape(values) + (1,) * (covariances.ndim - np.ndim(values)))
 
 
-_OUTER: dict[str, Callable[[Array], Array]] = {
-    "full": lambda gaps: gaps[:, :, None] * gaps[:, None, :],
-    "tied": lambda gaps: gaps[:, :, None] * gaps[:, None, :],
-    "diag": lambda gaps: gaps**2,
-    "spherical": lambda gaps: (gaps**2).mean(axis=1),
-}
-
-
 def between(covariance_type: str, shares: Array, gaps: Array) -> Array:
     """Give scatter between points as covariances of a family, one for each component, for tied too.
 
@@ -213,7 +201,7 @@ def between(covariance_type: str, shares: Array, gaps: Array) -> Array:
     gaps : ndarray of shape (K, D)
         From there to another.
     """
-    squares = _OUTER[covariance_type](gaps)
+    squares = FAMILIES[covariance_type].projected(gaps[:, :, None] * gaps[:, None, :])
     return _expand(shares, squares) * squares
 
 
@@ -262,13 +250,9 @@ def update(
     DegenerateCovarianceError
         Where a covariance is not positive definite.
     """
-    counts = statistics.counts + SMALLEST_COUNT
-    offsets = statistics.sums / counts[:, None]
-    deviations = Deviations(
-        counts, offsets, statistics.scatter, statistics.references + offsets, total_scatter
-    )
+    deviations = statistics.deviations(total_scatter, SMALLEST_COUNT)
     covariances = prior.family.covariances(deviations, reg_covar)
-    return Posterior.of(prior, counts, update_means(statistics, centre), covariances)
+    return Posterior.of(prior, deviations.counts, update_means(statistics, centre), covariances)
 
 
 def cancels(statistics: Statistics, updated: Posterior, total_scatter: Array, largest_ratio: float) -> bool:
@@ -295,51 +279,6 @@ def cancels(statistics: Statistics, updated: Posterior, total_scatter: Array, la
     else:
         squares = statistics.scatter[:, :n_features] / known[:, None]
     return bool((squares > largest_ratio * variances).any())
-
-
-def update_unless_cancelled(
-    statistics: Statistics,
-    prior: Prior,
-    centre: Array,
-    total_scatter: Array,
-    reg_covar: float,
-    *,
-    largest_ratio: float,
-) -> Posterior | None:
-    """M-step as `update`, or None where the sums leave no covariance, or only rounding errors of it."""
-    try:
-        updated = update(statistics, prior, centre, total_scatter, reg_covar)
-    except DegenerateCovarianceError:
-        return None
-    return None if cancels(statistics, updated, total_scatter, largest_ratio) else updated
-
-
-def expected_log_joint(
-    model: Parameters, statistics: Statistics, centre: Array, total_scatter: Array
-) -> float:
-    """Sum ``r_k log ρ_k`` over rows and components: linear in the statistics, nats.
-
-    Parameters
-    ----------
-    model : Parameters
-        Whose log joint densities ρ to take.
-    statistics : Statistics
-        Whose responsibilities r.
-    centre : ndarray of shape (D,)
-    total_scatter : ndarray of shape (D, D)
-        As for `update`.
-    """
-    family, factors = model.family, model.precisions_cholesky
-    constants = np.maximum(model.log_constants, LOG_OF_NOTHING)
-    theta = family.natural_parameters(constants, model.means - centre - statistics.references, factors)
-    constant, linear, quadratic = family.split_sums(theta, model.n_features)
-    total = float(constant @ statistics.counts + (linear * statistics.sums).sum())
-    if model.covariance_type != "tied":
-        return total + float((quadratic * statistics.scatter).sum())
-    scatter = total_scatter
-    if statistics.scatter.shape[1]:
-        scatter = unpack(statistics.scatter.sum(axis=0), model.n_features)
-    return total - 0.5 * float((family.precisions(factors) * scatter).sum())
 
 
 def bound_after(

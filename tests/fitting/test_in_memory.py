@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dgmm.fitting.in_memory import InMemory, climb, contest
+from dgmm.fitting.objective import Likelihood
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
@@ -40,9 +41,9 @@ def test_who_wins_is_what_it_would_be_alone(covariance_type):
 
 def climb_by_steps_alone(data, parameters, n_steps):
     """Give all log-likelihoods on the way."""
-    evaluations = data.expectation_maximization([parameters], 1e-6)
+    evaluations = data.climb([parameters], Likelihood(1e-6))
     for _ in range(n_steps):
-        evaluations += data.expectation_maximization([evaluations[-1].updated], 1e-6)
+        evaluations += data.climb([evaluations[-1].updated], Likelihood(1e-6))
     return [each.lower_bound for each in evaluations]
 
 

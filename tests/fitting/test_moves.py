@@ -12,6 +12,7 @@ from dgmm.fitting.moves import (
     reseeded,
     split,
 )
+from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.splits import best_splits, shares
 from dgmm.fitting.survey import Sample
 from dgmm.model.parameters import Parameters
@@ -142,7 +143,7 @@ def test_a_component_without_rows_takes_half_of_another(covariance_type, weight)
     rows += generator.normal(size=rows.shape)
     weights = np.full(len(rows), weight)
     data = InMemory.of(rows, weights)
-    (one,) = data.expectation_maximization([naive.random_parameters(generator, covariance_type, 1, 2)], 1e-6)
+    (one,) = data.climb([naive.random_parameters(generator, covariance_type, 1, 2)], Likelihood(1e-6))
     found = one.updated
     empty = Parameters.from_covariances(
         covariance_type,

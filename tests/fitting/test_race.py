@@ -10,6 +10,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.fitting import loop
 from dgmm.fitting.expectation import Data, Evaluation
 from dgmm.fitting.loop import EM, Ending, PassRecord, StoppingRule
+from dgmm.fitting.objective import Likelihood
 from dgmm.fitting.race import GENEROUS, Runner, drop_losers, possible_gain, race
 from dgmm.fitting.scores import Scores, resolution
 from dgmm.model import criteria
@@ -97,7 +98,7 @@ def test_models_that_will_hardly_win_take_hurried_steps(generator, criterion):
         )
         for k in (1, 2)
     ]
-    (first,) = data.expectation_maximization(starts[:1], 1e-6)
+    (first,) = data.climb(starts[:1], Likelihood(1e-6))
     starts[0] = first.updated
     steps: dict[str, list[int]] = {"step": [], "hurried": []}
 

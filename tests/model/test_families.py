@@ -148,6 +148,13 @@ def test_scatter_is_that_of_the_packed_matrix(covariance_type):
     np.testing.assert_array_equal(nothing, np.zeros(expected.shape))
 
 
+def test_projected(covariance_type):
+    matrices = np.random.default_rng(8).normal(size=(3, 4, 4))
+    diagonals = np.einsum("kii->ki", matrices)
+    expected = {"diag": diagonals, "spherical": diagonals.mean(axis=1)}.get(covariance_type, matrices)
+    np.testing.assert_allclose(FAMILIES[covariance_type].projected(matrices), expected, rtol=1e-14)
+
+
 def test_scatter_bound_holds_and_is_reached(covariance_type):
     generator = np.random.default_rng(8)
     parameters = naive.random_parameters(generator, covariance_type, 3, 4)

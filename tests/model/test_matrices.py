@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmm.model.matrices import DegenerateCovarianceError, pack, precision_factors, projected, unpack
+from dgmm.model.matrices import DegenerateCovarianceError, pack, precision_factors, unpack
 from tests.model import naive
 
 
@@ -13,13 +13,6 @@ def test_packed_and_unpacked():
     np.testing.assert_array_equal(pack(matrices), [naive.packed(matrix) for matrix in matrices])
     symmetric = matrices + matrices.swapaxes(1, 2)
     np.testing.assert_array_equal(unpack(pack(symmetric), 4), symmetric)
-
-
-def test_projected():
-    matrices = np.random.default_rng(8).normal(size=(3, 4, 4))
-    np.testing.assert_array_equal(projected("full", matrices), matrices)
-    np.testing.assert_array_equal(projected("diag", matrices), np.einsum("kii->ki", matrices))
-    np.testing.assert_allclose(projected("spherical", matrices), np.einsum("kii->k", matrices) / 4)
 
 
 @pytest.mark.parametrize("way", ["compiled", "numpy"])
