@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from dgmm.model import densities
 from dgmm.model.parameters import Evaluable
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.task import Rows, span_task
+from dgmm.passes.threads import n_threads
 
 LARGEST_BLOCK_BYTES = 2**25
 """Bytes of results that a task of a stored table gives, where its chunks allow."""
@@ -147,7 +147,7 @@ def _in_memory(function: RowFunction, source: MemorySource) -> NDArray[Any]:
     if len(spans) == 1:
         fill(spans[0])
     elif spans:
-        with single_threaded_blas(), ThreadPoolExecutor(os.cpu_count()) as executor:
+        with single_threaded_blas(), ThreadPoolExecutor(n_threads()) as executor:
             list(executor.map(fill, spans))
     return result
 

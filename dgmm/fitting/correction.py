@@ -10,7 +10,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 
 from dgmm.fitting.expectation import Data, Evaluation
@@ -25,6 +24,7 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Statistics
 from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.threads import n_threads
 
 NEGLIGIBLE = 1e-12
 """Nats a row: an M-step that promises less ends the steps in memory, which have converged."""
@@ -66,7 +66,7 @@ class CorrectedSteps:
         """
         if n_steps == 1:
             return evaluation.updated, 1
-        with single_threaded_blas(), ThreadPoolExecutor(CPU_COUNT) as threads:
+        with single_threaded_blas(), ThreadPoolExecutor(n_threads()) as threads:
             surroundings = Surroundings.measured(self, evaluation, threads)
             return (evaluation.updated, 1) if surroundings is None else surroundings.climb(n_steps)
 

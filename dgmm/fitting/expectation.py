@@ -19,7 +19,7 @@ from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.run import run_timed_pass
-from dgmm.passes.task import Effort, Rows
+from dgmm.passes.task import Effort, Rows, Work
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,12 +125,12 @@ class Data:
         """
         started = time.perf_counter()
         with single_threaded_blas():  # the M-step's factors have the same bits whatever the machine
-            statistics, ready, effort = self._expect(models, None)
+            statistics, ready, effort = self.expect(models)
             found = self._maximized(statistics, ready, objective)
             again = [index for index, each in enumerate(found) if each is None]
             if again:
                 means = [objective.means_of_rows(statistics[index], self.moments.mean) for index in again]
-                statistics, ready, more = self._expect([models[index] for index in again], means)
+                statistics, ready, more = self.expect([models[index] for index in again], means)
                 effort += more
                 for index, made in zip(again, self._maximized(statistics, ready, objective), strict=True):
                     found[index] = made
@@ -151,14 +151,21 @@ class Data:
             if made is not None
         ]
 
-    def _expect(
-        self, models: Sequence[Parameters], references: Sequence[Array] | None
+    def expect(
+        self, models: Sequence[Parameters], references: Sequence[Array] | None = None
     ) -> tuple[tuple[Statistics, ...], Stack, Effort]:
-        """Make an E-step: give each model's statistics, the models as evaluated, and what the tasks took."""
+        """Make an E-step: give each model's statistics, the models as evaluated, and what the tasks took.
+
+        Of ``references`` see `stack_models`.
+        """
         moments = self.moments
         ready = stack_models(models, moments.mean, moments.extent, self.source.dtype, references=references)
-        timed = run_timed_pass(self.source, ExpectationWork(ready), "EM", self.weights)
+        timed = run_timed_pass(self.source, self._work(ready), "EM", self.weights)
         return timed.result.models, ready, timed.effort
+
+    def _work(self, ready: Stack) -> Work[AllStatistics]:
+        """Give what the tasks of an E-step do."""
+        return ExpectationWork(ready)
 
     def _maximized(
         self, statistics: Sequence[Statistics], ready: Stack, objective: Objective

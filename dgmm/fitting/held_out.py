@@ -5,7 +5,7 @@ A row is held out by the keyed hash of its number, so that which rows are does n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,10 @@ from dgmm.fitting.survey import hash_numbers
 from dgmm.model.densities import log_densities
 from dgmm.model.kernels import expect
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import Evaluable, Parameters
-from dgmm.model.stack import Stack, stack_models
+from dgmm.model.parameters import Evaluable
+from dgmm.model.stack import Stack
 from dgmm.model.statistics import Moments, Statistics
-from dgmm.passes.run import run_timed_pass
-from dgmm.passes.task import Effort, Rows
+from dgmm.passes.task import Rows, Work
 
 OTHER_KEY = 0x5DEECE66D
 """Makes another key of the same seed: which rows are held out must not depend on which are in the sample."""
@@ -109,15 +108,8 @@ class SplitData(Data):
 
     held_out: HeldOut
 
-    def _expect(
-        self, models: Sequence[Parameters], references: Sequence[Array] | None
-    ) -> tuple[tuple[Statistics, ...], Stack, Effort]:
-        if self.held_out.share == 0.0:
-            return super()._expect(models, references)
-        moments = self.moments
-        ready = stack_models(models, moments.mean, moments.extent, self.source.dtype, references=references)
-        timed = run_timed_pass(self.source, SplitWork(ready, self.held_out), "EM", self.weights)
-        return timed.result.models, ready, timed.effort
+    def _work(self, ready: Stack) -> Work[AllStatistics]:
+        return SplitWork(ready, self.held_out) if self.held_out.share else super()._work(ready)
 
 
 def score(model: Evaluable, rows: NDArray[np.floating], weights: Array | None) -> Moments:

@@ -122,13 +122,14 @@ class InMemory(Data):
             result[:, block.start : block.start + len(block.rows)] = log_joint
         return result
 
-    def _expect(
-        self, models: Sequence[Parameters], references: Sequence[Array] | None
+    def expect(
+        self, models: Sequence[Parameters], references: Sequence[Array] | None = None
     ) -> tuple[tuple[Statistics, ...], Stack, Effort]:
+        """Make an E-step: see `Data.expect`."""
         ready = self.stack(models, references)
-        return self.expect(ready, self.row_weights), ready, NOT_MEASURED
+        return self.expect_stack(ready, self.row_weights), ready, NOT_MEASURED
 
-    def expect(self, ready: Stack, weights: Array | None) -> tuple[Statistics, ...]:
+    def expect_stack(self, ready: Stack, weights: Array | None) -> tuple[Statistics, ...]:
         """E-step with these weights of the rows, (n_rows,) or (n_models, n_rows), or None."""
         if self.threads is not None:
             return expect_rows(ready, self.rows, weights, self.threads)

@@ -81,7 +81,7 @@ def score_models(data: Data, models: Sequence[Parameters]) -> list[Scores]:
     if not models:
         return []
     with single_threaded_blas():
-        statistics, ready, _ = data._expect(models, None)
+        statistics, ready, _ = data.expect(models)
         return [
             _scores(data, model, own, complete_log_likelihood(own, ready, index, data.moments.scatter))
             for index, (model, own) in enumerate(zip(models, statistics, strict=True))

@@ -257,7 +257,7 @@ class _Parts:
         if not order:
             return [], ready, ()
         is_each = order == [*range(len(self.weights))]
-        return order, ready, self.data.expect(ready, self.weights if is_each else self.weights[order])
+        return order, ready, self.data.expect_stack(ready, self.weights if is_each else self.weights[order])
 
 
 def _split_alone(

@@ -11,9 +11,7 @@ import pickle
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial, reduce
 from operator import add
 from typing import Any
@@ -23,7 +21,6 @@ import dask.threaded
 from dask.base import compute, get_scheduler, optimize
 from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
-from dask.system import CPU_COUNT
 
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
@@ -31,6 +28,7 @@ from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, listeners
 from dgmm.passes.plan import FAN_IN, Plan, plan
 from dgmm.passes.task import Effort, Result, Timed, Work, span_task
+from dgmm.passes.threads import threads_of_our_own
 
 logger = logging.getLogger(__name__)
 
@@ -155,27 +153,6 @@ def _compute_locally(root: Delayed, get: Callable[..., Any] | None, n_rows: dict
 
     with Callback(posttask=finished), threads_of_our_own(get) as threads:
         return compute(root, scheduler=get, **threads)[0]
-
-
-@contextmanager
-def threads_of_our_own(get: Callable[..., Any] | None) -> Iterator[dict[str, Any]]:
-    """Give arguments for Dask's `compute` with which no task is at work any more when this ends.
-
-    After an error or an interrupt Dask leaves its threads at work, maybe on files that the caller removes.
-
-    Parameters
-    ----------
-    get : callable or None
-        A local scheduler; other than threads are left as they are, and so is a pool that the user has set.
-    """
-    if get not in (None, dask.threaded.get) or dask.config.get("pool", None) is not None:
-        yield {}
-        return
-    pool = ThreadPoolExecutor(dask.config.get("num_workers", None) or CPU_COUNT, thread_name_prefix="dgmm")
-    try:
-        yield {"pool": pool}
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _compute_on_cluster(client: Any, root: Delayed, n_rows: dict[str, int]) -> Any:

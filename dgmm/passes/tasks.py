@@ -16,7 +16,8 @@ from dask.delayed import delayed
 
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.events import TaskFinished, TasksFinished, TasksStarted, emit, listeners
-from dgmm.passes.run import client_of, gather, threads_of_our_own
+from dgmm.passes.run import client_of, gather
+from dgmm.passes.threads import threads_of_our_own
 
 logger = logging.getLogger(__name__)
 
