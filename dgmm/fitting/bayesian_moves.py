@@ -8,8 +8,10 @@ nothing. After Hughes and Sudderth (2013), *Memoized online variational inferenc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -91,7 +93,21 @@ def candidates(posterior: Posterior, objective: Evidence, data: InMemory) -> Ite
     objective : Evidence
     data : InMemory
         All rows, or a sample, on which splits are found.
+
+    Yields
+    ------
+    Posterior
+        None with a covariance that is not positive definite: where the prior's is singular, as of a column
+        that does not vary, no component can be without rows.
     """
+    for propose in _proposals(posterior, objective, data):
+        with suppress(DegenerateCovarianceError):
+            yield propose()
+
+
+def _proposals(
+    posterior: Posterior, objective: Evidence, data: InMemory
+) -> Iterator[Callable[[], Posterior]]:
     prior, counts = objective.prior, rows_of_components(objective.prior, posterior)
     used = np.flatnonzero(counts > posterior.n_features + 1)
     plain = posterior.part(used)
@@ -100,14 +116,14 @@ def candidates(posterior: Posterior, objective: Evidence, data: InMemory) -> Ite
         first, second = np.triu_indices(len(used), 1)
         order = np.argsort(costs[first, second], kind="stable")[:N_MERGES]
         for pair in order:
-            yield merged(prior, posterior, int(used[first[pair]]), int(used[second[pair]]))
+            yield partial(merged, prior, posterior, int(used[first[pair]]), int(used[second[pair]]))
         for component in used[np.argsort(counts[used], kind="stable")][:N_DELETES]:
-            yield deleted(prior, posterior, int(component))
+            yield partial(deleted, prior, posterior, int(component))
     free = np.setdiff1d(np.arange(posterior.n_components), used)
     if len(free):
         for split in best_splits(data, plain, objective.reg_covar)[:N_BIRTHS]:
             component = int(used[split.component])
-            yield born(prior, posterior, component, int(free[0]), split.halves)
+            yield partial(born, prior, posterior, component, int(free[0]), split.halves)
 
 
 def rows_of_components(prior: Prior, posterior: Posterior) -> Array:

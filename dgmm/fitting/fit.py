@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 
 from dgmm.data.memory import MemorySource
-from dgmm.data.source import Source
+from dgmm.data.source import DataError, Source
 from dgmm.fitting.bayesian_moves import GAIN, MOVE_PASSES, candidates, rows_to_move_on
 from dgmm.fitting.care import concerns
 from dgmm.fitting.expectation import Data
@@ -79,6 +79,11 @@ def fit(
     with listening(passes.append):
         found = survey(source, settings.sample_rows, seed, weights)
         n_survey_passes = _count(passes)
+        if found.n_weighted < settings.method.n_components:
+            raise DataError(
+                f"Expected n_samples >= n_components but got n_components = {settings.method.n_components}, "
+                f"and {found.n_weighted} of {source.n_rows} rows with a sample_weight above 0"
+            )
         if is_small:  # all rows are in the sample, in row order
             rows = found.sample.weights
             weights = None if rows is None else MemorySource(rows[:, None])

@@ -17,7 +17,7 @@ from dgmm.fitting.objective import Likelihood, Objective
 from dgmm.model import compiled
 from dgmm.model.compiled import CompiledGroup
 from dgmm.model.extrapolation import FIRST_LENGTH, extrapolated, next_longest
-from dgmm.model.kernels import Workspace, blocks_of, expect, feature_table
+from dgmm.model.kernels import Workspace, blocks_of, complete_log_likelihood, expect, feature_table
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
@@ -162,6 +162,12 @@ class Climb:
     parameters: Parameters
     log_likelihood: float
     n_steps: int
+
+
+def log_likelihood(data: InMemory, parameters: Parameters) -> float:
+    """Give the mean log density of the rows under a mixture, nats a row: an E-step without an M-step."""
+    (statistics,), ready, _ = data.expect([parameters])
+    return complete_log_likelihood(statistics, ready, 0, data.moments.scatter) / data.moments.weight
 
 
 def climb(data: InMemory, parameters: Parameters, reg_covar: float, n_steps: int, tol: float = 0.0) -> Climb:

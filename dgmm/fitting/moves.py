@@ -7,6 +7,7 @@ there are too few. A merge and a split do (Ueda, Nakano, Ghahramani and Hinton, 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from dgmm.fitting.in_memory import InMemory, ascend
 from dgmm.fitting.splits import LOCAL_STEPS, Split, best_splits, objectives_of, own_rows
 from dgmm.fitting.survey import Sample
-from dgmm.model.matrices import Array
+from dgmm.model.families import Family
+from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.blas import single_threaded_blas
 
@@ -188,7 +190,7 @@ def merge_costs(parameters: Parameters) -> Array:
     Returns
     -------
     ndarray of shape (K, K)
-        Symmetric; infinite on the diagonal.
+        Symmetric; infinite on the diagonal, and where the merged covariance is not positive definite.
     """
     n_components, n_features = parameters.means.shape
     if n_components == 1:
@@ -206,14 +208,31 @@ def merge_costs(parameters: Parameters) -> Array:
         share = (weights / weight).reshape(2, len(first), *(1,) * (parameters.covariances.ndim - 1))
         between = (weights.prod(axis=0) / weight**2)[:, None, None] * gaps[:, :, None] * gaps[:, None, :]
         within = (share * parameters.covariances[pairs]).sum(axis=0)
-        merged = family.precisions_cholesky(within + family.projected(between))
         halves = family.half_log_determinants(factors, n_features)
-        bounds = (weights * halves[pairs]).sum(axis=0) - weight * family.half_log_determinants(
-            merged, n_features
-        )
+        merged = _half_log_determinants(family, within + family.projected(between), n_features)
+        bounds = (weights * halves[pairs]).sum(axis=0) - weight * merged
     costs = np.full((n_components, n_components), np.inf)
     costs[first, second] = costs[second, first] = bounds
     return costs
+
+
+def _half_log_determinants(family: Family, covariances: Array, n_features: int) -> Array:
+    """Half the log determinants of precisions: −∞ where rounding leaves a covariance that is not definite.
+
+    As of two components on single rows, far apart: their merge costs more than any other.
+    """
+
+    def of(some: Array) -> Array:
+        return family.half_log_determinants(family.precisions_cholesky(some), n_features)
+
+    try:
+        return of(covariances)
+    except DegenerateCovarianceError:
+        found = np.full(len(covariances), -np.inf)
+        for index in range(len(covariances)):
+            with suppress(DegenerateCovarianceError):
+                found[index] = of(covariances[index : index + 1])[0]
+        return found
 
 
 def cheapest_merge(costs: Array) -> tuple[int, int]:

@@ -298,7 +298,8 @@ def _merged(parameters: Parameters) -> Iterator[Parameters]:
     costs = merge_costs(parameters)
     first, second = np.triu_indices(len(costs), 1)
     for pair in np.argsort(costs[first, second], kind="stable")[:MERGES]:
-        yield merge(parameters, int(first[pair]), int(second[pair]))
+        if np.isfinite(costs[first[pair], second[pair]]):
+            yield merge(parameters, int(first[pair]), int(second[pair]))
 
 
 def _started(

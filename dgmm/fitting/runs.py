@@ -20,6 +20,7 @@ from dgmm.fitting.reseeding import FEWEST_ROWS, Reseeding
 from dgmm.fitting.search import search
 from dgmm.fitting.starts import Given, StartMethod, start, with_given
 from dgmm.fitting.survey import Sample
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationFinished, InitializationStarted, IterationFinished, emit
 
@@ -229,10 +230,13 @@ class Runs:
         settings, data = self.settings, self.data
         method = settings.method_for(data.source.n_rows)
         if method.init_params == "search":
-            return [
-                with_given(self.objective.adopt(each, data.moments.weight), settings.given)
-                for each in search(method, self.sample, random_state)
-            ]
+            try:
+                found = search(method, self.sample, random_state)
+            except DegenerateCovarianceError:  # in every run: the sample has few rows for each component
+                method = replace(method, init_params="kmeans")
+            else:
+                adopted = (self.objective.adopt(each, data.moments.weight) for each in found)
+                return [with_given(each, settings.given) for each in adopted]
         method = replace(method, objective=self.objective)
         return [start(method, settings.given, self.sample, data, random_state)]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from dgmm.fitting.growth import Grower
-from dgmm.fitting.in_memory import Climb, InMemory, climb
+from dgmm.fitting.in_memory import Climb, InMemory, climb, log_likelihood
 from dgmm.fitting.moves import FEW_STEPS, Move, apply, cheapest_merge, merge_costs, moved
 from dgmm.fitting.splits import best_splits, shares
 from dgmm.fitting.starts import StartMethod, from_labels
@@ -128,7 +128,7 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     test = held_out.first(len(held_out.values))
     if not test.moments.weight:  # few rows, or few that have a weight
         test = fitted.first(len(fitted.values))
-    scores = [climb(test, run.parameters, method.reg_covar, 0).log_likelihood for run in runs]
+    scores = [log_likelihood(test, run.parameters) for run in runs]
     order = np.argsort(scores)[::-1][:N_CANDIDATES]
     return [runs[index].parameters.shifted(centre) for index in order]
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.fingerprint import Fingerprint
+from dgmm.model.precision import LARGEST_FLOAT32
 from dgmm.model.statistics import Moments
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
@@ -117,8 +118,17 @@ class Sample:
         return self.values.mean(axis=0, dtype=np.float64)
 
     def in_single_precision(self, centre: NDArray[np.floating]) -> Sample:
-        """Give the rows less a centre, as float32: what is far from zero would lose digits otherwise."""
-        return replace(self, values=(self.values - centre).astype(np.float32))
+        """Give the rows less a centre, as float32: what is far from zero would lose digits otherwise.
+
+        As float64 where squares would leave the range of float32. Weights are divided by their mean: others
+        cast them to the dtype of the rows.
+        """
+        values = self.values - centre
+        sizes = np.abs(values).max(axis=0, initial=0.0)
+        in_range = (sizes < LARGEST_FLOAT32) & ((sizes > 1.0 / LARGEST_FLOAT32) | (sizes == 0.0))
+        weights = None if self.weights is None else self.weights / (self.row_weight or 1.0)
+        dtype = np.float32 if in_range.all() else np.float64
+        return replace(self, values=values.astype(dtype), weights=weights)
 
     @classmethod
     def joined(cls, parts: Sequence[Sample]) -> Sample:
@@ -153,12 +163,15 @@ class Survey:
     not_finite : NotFinite
     fingerprint : Fingerprint
     sample : Sample
+    n_weighted : int
+        Rows with a weight above zero.
     """
 
     moments: Moments
     not_finite: NotFinite
     fingerprint: Fingerprint
     sample: Sample
+    n_weighted: int
 
     def __add__(self, other: Survey) -> Survey:
         return Survey(
@@ -166,6 +179,7 @@ class Survey:
             self.not_finite + other.not_finite,
             self.fingerprint + other.fingerprint,
             self.sample + other.sample,
+            self.n_weighted + other.n_weighted,
         )
 
 
@@ -205,23 +219,26 @@ class SurveyWork:
 
     Attributes
     ----------
-    n_rows : int
-        Rows of the whole source.
+    n_drawn_from : int
+        Rows of the whole source that have a weight, or all: how many are sent to be drawn from depends on it.
     n_features : int
     dtype : numpy.dtype
     sample_size : int
     seed : int
     weighted : bool
+    takes_all : bool
+        The sample is to have all rows, those without weight too.
     left_out : callable or None
         See `survey`.
     """
 
-    n_rows: int
+    n_drawn_from: int
     n_features: int
     dtype: np.dtype
     sample_size: int
     seed: int
     weighted: bool
+    takes_all: bool
     left_out: Mask | None = None
 
     def __call__(self, chunks: Iterator[Rows]) -> Survey:
@@ -230,9 +247,11 @@ class SurveyWork:
         moments, not_finite = Moments.of(nothing), NotFinite()
         fingerprint = Fingerprint(self.n_features, str(self.dtype))
         drawn = [self._draw(Rows(0, nothing, np.empty(0) if self.weighted else None, ""))]
+        n_weighted = 0
         for chunk in chunks:
             if chunk.weights is not None:
                 check_weights(chunk)
+            n_weighted += len(chunk.values) if chunk.weights is None else int((chunk.weights > 0.0).sum())
             for piece in chunk.pieces(PIECE_ROWS):
                 fingerprint = fingerprint.extended(piece.start, piece.values)
                 bad = NotFinite.of(piece)
@@ -240,7 +259,7 @@ class SurveyWork:
                 if not bad:
                     moments += Moments.of(piece.values, self._weights_of(piece))
                     drawn.append(self._draw(piece))
-        return Survey(moments, not_finite, fingerprint, Sample.joined(drawn))
+        return Survey(moments, not_finite, fingerprint, Sample.joined(drawn), n_weighted)
 
     def _weights_of(self, piece: Rows) -> NDArray[np.floating] | None:
         """Give the weights that rows have in the moments."""
@@ -251,17 +270,20 @@ class SurveyWork:
 
     def _draw(self, chunk: Rows) -> Sample:
         hashes = hash_rows(self.seed, chunk.start, len(chunk.values))
-        mine = np.flatnonzero(hashes <= np.uint64(self._largest_hash))
+        chosen = hashes <= np.uint64(self._largest_hash)
+        if chunk.weights is not None and not self.takes_all:
+            chosen &= chunk.weights > 0.0
+        mine = np.flatnonzero(chosen)
         weights = None if chunk.weights is None else chunk.weights[mine]
         return Sample(self.sample_size, hashes[mine], chunk.start + mine, chunk.values[mine], weights)
 
     @property
     def _largest_hash(self) -> int:
         """Hash under which almost surely at least ``sample_size`` rows lie: spares sending the others."""
-        if self.n_rows <= self.sample_size:
+        if self.n_drawn_from <= self.sample_size:
             return 2**64 - 1
         spare = self.sample_size + SPARE_DRAWS * self.sample_size**0.5
-        return int(min(1.0, spare / self.n_rows) * (2**64 - 2**11))
+        return int(min(1.0, spare / self.n_drawn_from) * (2**64 - 2**11))
 
 
 def check_weights(chunk: Rows) -> None:
@@ -283,13 +305,13 @@ def survey(
     weights: Source | None = None,
     left_out: Mask | None = None,
 ) -> Survey:
-    """Make pass 0.
+    """Make pass 0; and one more to draw the sample, where most rows have no weight.
 
     Parameters
     ----------
     source : Source
     sample_size : int
-        Rows to draw; all of them where there are not more.
+        Rows to draw, of those with a weight above zero; all rows where there are not more.
     seed : int
         Key of the row hash: which rows are drawn depends on it and on the row numbers alone.
     weights : Source, optional
@@ -308,9 +330,16 @@ def survey(
         For NaN and infinite values, with the first row and column; for weights that are negative, not
         finite, or all zero.
     """
-    is_weighted = weights is not None
+    takes_all = source.n_rows <= sample_size
     work = SurveyWork(
-        source.n_rows, source.n_features, source.dtype, sample_size, seed, is_weighted, left_out
+        source.n_rows,
+        source.n_features,
+        source.dtype,
+        sample_size,
+        seed,
+        weights is not None,
+        takes_all,
+        left_out,
     )
     found = run_pass(source, work, "survey", weights)
     if found.not_finite:
@@ -322,4 +351,9 @@ def survey(
             f"sample_weight sums to {found.moments.weight:.3g}: too little beside what is added to counts; "
             "multiply the weights, for example so that their mean is 1"
         )
-    return replace(found, sample=found.sample.drawn())
+    sample = found.sample
+    if weights is not None and not takes_all and len(sample.hashes) < min(sample_size, found.n_weighted):
+        # Most rows have no weight: to draw from the others, their number had to be known.
+        work = replace(work, n_drawn_from=found.n_weighted)
+        sample = run_pass(source, work, "sample", weights).sample
+    return replace(found, sample=sample.drawn())

@@ -116,6 +116,8 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
 
     with listening(count):
         found = survey(source, sample_rows, settings.seed, weights, held_out if settings.held_out else None)
+    if found.n_weighted < 2:
+        raise DataError(f"Only {found.n_weighted} of {source.n_rows} rows have a sample_weight above 0")
     swept.fingerprint = found.fingerprint
     held = held_out.among(found.sample.numbers)
     fitted = _part(found.sample, ~held)
@@ -146,10 +148,11 @@ def _part(sample: Sample, kept: NDArray[np.bool_]) -> Sample:
 def _refuse_too_many_components(swept: Swept, sample: Sample, *, is_small: bool) -> None:
     """Mark the models with more components than there are rows, or distinct rows."""
     most = max(runner.n_components for runner in swept.runners)
-    n_rows = len(sample.values)
-    n_distinct = len(np.unique(sample.values[: 2 * most], axis=0))
+    values = sample.values if sample.weights is None else sample.values[sample.weights > 0.0]
+    n_rows = len(values)
+    n_distinct = len(np.unique(values[: 2 * most], axis=0))
     if n_distinct < most:
-        n_distinct = len(np.unique(sample.values, axis=0))
+        n_distinct = len(np.unique(values, axis=0))
     where = "" if is_small else " of the sample"
     for index, runner in enumerate(swept.runners):
         if runner.n_components > n_rows:

@@ -166,6 +166,7 @@ class Workspace:
             for table in (self.largest, self.totals)
         )
         np.max(log_densities, axis=-2, out=largest, keepdims=True)
+        np.maximum(largest, np.finfo(largest.dtype).min, out=largest)  # −∞ less itself is not a number
         log_densities -= largest
         if self.floor is None:
             np.exp(log_densities, out=log_densities)

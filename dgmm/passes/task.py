@@ -171,7 +171,7 @@ class SpanTask:
         given, clock = list(arguments), Clock()
         work = given.pop(0) if self.work is None else self.work
         weights = given.pop() if self.lazy_weights else self.weights and clock.read(self.weights)
-        own = None if weights is None else np.asarray(weights)[:, 0]
+        own = None if weights is None else np.asarray(weights, np.float64)[:, 0]  # their sums are large
         started = time.perf_counter()
         with single_threaded_blas():
             result = work(self._rows(given, own, clock))

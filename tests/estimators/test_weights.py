@@ -3,7 +3,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from dgmm import GaussianMixture
+from dgmm import GaussianMixture, GaussianMixtureSweep
 
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
 
@@ -62,6 +62,35 @@ def test_weights_from_anywhere(rows, generator, stored, sample_rows):
     for x in (rows, stored(rows, 123), da.from_array(rows, chunks=(100, 2))):
         for kind in (weights.tolist(), stored(weights, 77), da.from_array(weights, chunks=50)):
             assert_same(fit(x, kind, **own), expected, 1e-10)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.005])
+def test_few_rows_with_a_weight(generator, share):
+    rows = generator.normal(size=(20_000, 2)) + generator.integers(0, 2, (20_000, 1)) * 8
+    weights = (generator.random(20_000) < share).astype(float)
+    own = rows[weights > 0]
+    expected = GaussianMixture(2, random_state=0).fit(own).score(own)
+    found = GaussianMixture(2, random_state=0, sample_rows=2000).fit(rows, sample_weight=weights)
+    assert found.score(own) == pytest.approx(expected, abs=1e-5)
+    sweep = GaussianMixtureSweep([1, 2], random_state=0, sample_rows=2000).fit(rows, sample_weight=weights)
+    assert sweep.best_params_["n_components"] == 2
+
+
+@pytest.mark.parametrize("sample_rows", ["auto", 200])
+def test_fewer_rows_with_a_weight_than_components(rows, sample_rows):
+    weights = np.zeros(900)
+    weights[:2] = 1.0
+    with pytest.raises(ValueError, match="n_components = 3, and 2 of 900 rows with a sample_weight above 0"):
+        GaussianMixture(3, sample_rows=sample_rows).fit(rows, sample_weight=weights)
+
+
+def test_single_precision_weights_are_added_up_in_double(rows):
+    mixture = GaussianMixture(3, random_state=0).fit(rows)
+    for weight in (0.1, 1e36):
+        weights = np.full(900, weight, np.float32)
+        assert mixture.score(rows, sample_weight=weights) == pytest.approx(mixture.score(rows), rel=1e-13)
+        again = GaussianMixture(3, random_state=0).fit(rows, sample_weight=weights)
+        np.testing.assert_allclose(again.means_, mixture.means_, rtol=1e-8)
 
 
 def test_a_common_factor_changes_nothing(rows):

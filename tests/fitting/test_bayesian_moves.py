@@ -125,6 +125,19 @@ def test_through_the_estimator(algorithm, sample_rows):
     assert mixture.fit(rows).effective_components_ == 3
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+@pytest.mark.parametrize("sample_rows", [500, 3000])
+def test_a_column_that_does_not_vary(covariance_type, sample_rows):
+    """The prior's covariance is singular: components without rows have none."""
+    rows = three_clusters()
+    rows[:, 1] = 3.0
+    own = {"n_components": 4, "covariance_type": covariance_type, "random_state": 0}
+    plain = BayesianGaussianMixture(**own, sample_rows=sample_rows).fit(rows)
+    moved = BayesianGaussianMixture(**own, sample_rows=sample_rows, moves=True).fit(rows)
+    assert moved.lower_bound_ >= plain.lower_bound_ - 1e-6 * abs(plain.lower_bound_)
+
+
 def test_moves_that_only_the_sample_likes_are_not_made(monkeypatch):
     """Where what the sample moves to is worse for all rows, the fit is the one without moves."""
 

@@ -171,6 +171,32 @@ def test_few_rows_that_have_a_weight():
         assert np.isfinite(best.means).all()
 
 
+@pytest.mark.parametrize("scale", [1e-100, 1e-20, 1.0, 1e6, 1e38, 1e100])
+def test_it_does_not_depend_on_the_scale_of_the_data(scale):
+    """A component with few held-out rows has no covariance there, and squares may leave float32."""
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(3, 20)) * 6
+    rows = centres[generator.choice(3, 3000, p=[0.6, 0.38, 0.02])] + generator.normal(size=(3000, 20))
+    method = StartMethod("search", "full", 3, 0.0)
+    best = search(method, sample_of(rows * scale), np.random.RandomState(0))[0]
+    order = np.argsort(best.weights)
+    np.testing.assert_allclose(best.weights[order], [0.02, 0.38, 0.6], atol=0.02)
+
+
+def test_components_on_single_rows_far_apart():
+    """Their merge has no covariance that rounding leaves definite: it costs more than any other."""
+    rows = np.random.default_rng(6).normal(size=(400, 2)) + np.arange(400)[:, None] % 4 * 3
+    method = StartMethod("search", "full", 12, 1e-6)
+    assert search(method, sample_of(rows[:200] * 1e5), np.random.RandomState(0))[0].n_components == 12
+
+
+def test_large_weights():
+    rows = np.random.default_rng(0).normal(size=(500, 2))
+    weights = np.random.default_rng(1).uniform(0.5, 1.5, 500)
+    one, other = (found(rows, "diag", 2, weights=weights * scale)[0] for scale in (1.0, 1e40))
+    np.testing.assert_allclose(one.means, other.means, rtol=1e-6)
+
+
 def test_rows_on_a_line():
     """No covariance is positive definite: what EM would say."""
     rows = np.repeat(np.arange(500.0)[:, None], 2, axis=1)

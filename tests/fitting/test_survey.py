@@ -63,6 +63,19 @@ def test_the_sample_is_never_short(rows, size):
         assert len(survey(open_dataset(rows), size, seed).sample.values) == min(size, 6000)
 
 
+def test_the_sample_has_only_rows_with_a_weight(rows):
+    """However few they are: else starts would be sought on rows that do not count."""
+    for n_weighted in (3, 40, 3000):
+        weights = np.zeros(6000)
+        weights[np.random.default_rng(0).permutation(6000)[:n_weighted]] = 2.0
+        found = survey(open_dataset(rows), 500, 3, open_weights(weights))
+        assert found.n_weighted == n_weighted
+        assert len(found.sample.values) == min(500, n_weighted)
+        assert (weights[found.sample.numbers] == 2.0).all()
+    everything = survey(open_dataset(rows), 6000, 3, open_weights(weights)).sample  # as scikit-learn has them
+    np.testing.assert_array_equal(everything.weights, weights)
+
+
 def test_the_sample_is_uniform():
     numbers = np.concatenate(
         [survey(open_dataset(np.zeros((2000, 1))), 100, seed).sample.numbers for seed in range(200)]

@@ -6,6 +6,7 @@ import pytest
 from dgmm.model.densities import responsibilities
 from dgmm.model.entropy import entropy
 from dgmm.model.kernels import complete_log_likelihood, expect
+from dgmm.model.parameters import Parameters
 from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
@@ -30,6 +31,20 @@ def test_it_is_that_of_the_rows(covariance_type, weighted, about_means):
     expected = own.sum() if weights is None else own @ weights
     assert expected > 0.1
     assert found == pytest.approx(expected, rel=1e-8, abs=1e-7)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 1 - 1e-9])
+def test_of_one_component_there_is_none(correlation):
+    """To the last bit, where features are almost linearly dependent too."""
+    generator = np.random.default_rng(0)
+    covariance = 1e6 * np.array([[1.0, correlation], [correlation, 1.0]])
+    rows = generator.multivariate_normal([0.0, 0.0], covariance, 1000, method="cholesky")
+    moments = Moments.of(rows)
+    model = Parameters.from_covariances("full", np.ones(1), np.zeros((1, 2)), covariance[None])
+    ready = stack_models([model], moments.mean, moments.extent, rows.dtype)
+    (statistics,) = expect(ready, [(rows, None)])
+    total = complete_log_likelihood(statistics, ready, 0, moments.scatter)
+    assert entropy(model, statistics, total, moments.mean, moments.scatter) == 0.0
 
 
 def test_rows_that_are_decided_have_none():

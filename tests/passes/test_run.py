@@ -255,7 +255,7 @@ with (
     x = da.from_array(np.ones((11_000, 4)), chunks=(500, 4)).map_blocks(slow, meta=np.empty((0, 0)))
     try:
         with listening(interrupt):
-            run_pass(open_dataset(x), SurveyWork(11_000, 4, np.dtype(float), 10, 0, False), "visit")
+            run_pass(open_dataset(x), SurveyWork(11_000, 4, np.dtype(float), 10, 0, False, False), "visit")
     except KeyboardInterrupt:
         deadline = time.monotonic() + 20
         while cluster.scheduler.tasks and time.monotonic() < deadline:
