@@ -91,7 +91,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         the mean log density of the held-out rows and its standard error, nats a row, NaN without such rows;
         ``n_parameters``; ``n_iter`` (with corrected EM, passes); ``passes`` that the model took part in;
         ``converged``; ``dropped``, whether it left as it could not win; ``failed``; ``message``, its end.
-        All figures are exact, and of the very parameters that the model ended with. Row weights count as so
+        All figures are of the very parameters that the model ended with, and exact but for the entropy of
+        almost dependent features. Row weights count as so
         many rows.
     best_index_ : int
         Of the best model in ``results_``.
