@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from dgmm import BayesianGaussianMixture
 from dgmm.demo import read_stars
-from dgmm.fitting.objective import Belief
+from dgmm.fitting.steps.objective import Belief
 from dgmm.model import variational
 from dgmm.model.kernels import complete_log_likelihood, expect
 from dgmm.model.parameters import Parameters

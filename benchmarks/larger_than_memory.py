@@ -27,7 +27,7 @@ from distributed import Client, LocalCluster, get_task_stream
 
 import dgmm
 from dgmm.data import Source
-from dgmm.fitting.expectation import ExpectationWork
+from dgmm.fitting.steps.expectation import ExpectationWork
 from dgmm.model.kernels import expect, working_bytes
 from dgmm.model.stack import Stack, stack_models
 from dgmm.passes.blas import single_threaded_blas

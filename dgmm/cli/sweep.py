@@ -16,7 +16,7 @@ from dgmm.cli.commands import main, show
 from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.shell import INTERRUPTED, console, say
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
-from dgmm.fitting.scores import NAMES
+from dgmm.fitting.sweep.scores import NAMES
 from dgmm.model.families import FAMILIES
 
 MODELS_SHOWN = 10

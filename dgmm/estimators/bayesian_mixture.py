@@ -16,8 +16,8 @@ from dgmm.estimators.gaussian_mixture import FITTED, GaussianMixture
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.validation import check_belief
 from dgmm.fitting.fit import Fit
-from dgmm.fitting.loop import EM
-from dgmm.fitting.objective import Belief, Evidence
+from dgmm.fitting.loop.plain import EM
+from dgmm.fitting.steps.objective import Belief, Evidence
 from dgmm.model.concentration import CONCENTRATIONS
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import Array

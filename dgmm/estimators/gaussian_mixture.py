@@ -10,8 +10,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.validation import check_given
-from dgmm.fitting.objective import Likelihood
-from dgmm.fitting.starts import Given
+from dgmm.fitting.starts.methods import Given
+from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model import criteria
 from dgmm.model.families import FAMILIES
 

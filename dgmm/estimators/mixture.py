@@ -17,10 +17,10 @@ from dgmm.estimators.base import FittedMixture
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fit import Fit, fit
-from dgmm.fitting.loop import EM, PassRecord
-from dgmm.fitting.objective import TOLERANCES, Goal
+from dgmm.fitting.loop.plain import EM, PassRecord
 from dgmm.fitting.runs import Settings, default_sample_rows
-from dgmm.fitting.starts import Given, StartMethod
+from dgmm.fitting.starts.methods import Given, StartMethod
+from dgmm.fitting.steps.objective import TOLERANCES, Goal
 from dgmm.passes.events import listening
 
 OWN_PARAMETERS = ("algorithm", "sample_rows", "moves")

@@ -21,15 +21,15 @@ from dgmm.data import open_dataset
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight
 from dgmm.estimators.verbose import VerbosePrinter
-from dgmm.fitting.choice import advise, best_of
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.fit import Fit
-from dgmm.fitting.objective import Likelihood
-from dgmm.fitting.race import Runner
 from dgmm.fitting.runs import Settings, default_sample_rows
-from dgmm.fitting.scores import NAMES, resolution
-from dgmm.fitting.starts import Given, StartMethod
-from dgmm.fitting.sweep import SweepSettings, Swept, begin, sweep
+from dgmm.fitting.starts.methods import Given, StartMethod
+from dgmm.fitting.steps.objective import Likelihood
+from dgmm.fitting.sweep.choice import advise, best_of
+from dgmm.fitting.sweep.race import Runner
+from dgmm.fitting.sweep.scores import NAMES, resolution
+from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, sweep
 from dgmm.model.families import FAMILIES
 from dgmm.passes.events import listening
 

@@ -13,8 +13,8 @@ from sklearn.utils import check_array
 
 from dgmm.data import DataError, LazyChunk, Source, open_dataset, open_weights
 from dgmm.data.memory import MemorySource
-from dgmm.fitting.objective import Belief
-from dgmm.fitting.starts import Given
+from dgmm.fitting.starts.methods import Given
+from dgmm.fitting.steps.objective import Belief
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import Array
 

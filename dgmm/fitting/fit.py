@@ -11,13 +11,13 @@ import numpy as np
 
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
-from dgmm.fitting.bayesian_moves import GAIN, MOVE_PASSES, candidates, rows_to_move_on
 from dgmm.fitting.care import concerns
-from dgmm.fitting.expectation import Data
 from dgmm.fitting.fingerprint import Fingerprint
-from dgmm.fitting.loop import EM
-from dgmm.fitting.objective import Evidence, Likelihood, Objective
+from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.runs import Runs, Settings, lower_bound
+from dgmm.fitting.starts.bayesian_moves import GAIN, MOVE_PASSES, candidates, rows_to_move_on
+from dgmm.fitting.steps.expectation import Data
+from dgmm.fitting.steps.objective import Evidence, Likelihood, Objective
 from dgmm.fitting.survey import survey
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior

@@ -9,16 +9,16 @@ from typing import cast
 
 import numpy as np
 
-from dgmm.fitting import corrected, loop
-from dgmm.fitting.bayesian_moves import MOVE_PASSES, improve, rows_to_move_on
-from dgmm.fitting.correction import CorrectedSteps
-from dgmm.fitting.expectation import Data
-from dgmm.fitting.loop import EM, Step, StoppingRule
-from dgmm.fitting.moves import reseeded
-from dgmm.fitting.objective import Evidence, Goal, Likelihood, Objective
-from dgmm.fitting.reseeding import FEWEST_ROWS, Reseeding
-from dgmm.fitting.search import search
-from dgmm.fitting.starts import Given, StartMethod, start, with_given
+from dgmm.fitting.loop import corrected, plain
+from dgmm.fitting.loop.corrected_steps import CorrectedSteps
+from dgmm.fitting.loop.plain import EM, Step, StoppingRule
+from dgmm.fitting.loop.reseeding import FEWEST_ROWS, Reseeding
+from dgmm.fitting.starts.bayesian_moves import MOVE_PASSES, improve, rows_to_move_on
+from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
+from dgmm.fitting.starts.moves import reseeded
+from dgmm.fitting.starts.search import search
+from dgmm.fitting.steps.expectation import Data
+from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
 from dgmm.fitting.survey import Sample
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -55,7 +55,8 @@ class Settings:
     goal : Goal
         What the fit climbs.
     moves : bool
-        Whether components are moved too, as `dgmm.fitting.bayesian_moves` does; of variational Bayes only.
+        Whether components are moved too, as `dgmm.fitting.starts.bayesian_moves` does; of variational Bayes
+        only.
     """
 
     method: StartMethod
@@ -130,7 +131,7 @@ class Runs:
         Components that empty are re-seeded, but not by variational Bayes, which empties them on purpose,
         nor where the answer is to be scikit-learn's.
         """
-        step: Step = partial(loop.step, rule=self.rule)
+        step: Step = partial(plain.step, rule=self.rule)
         if self.algorithm == "corrected":
             refine = CorrectedSteps(self.data, self.sample, self.objective)
             step = cast(Step, partial(corrected.step, rule=self.rule, refine=refine))
@@ -146,7 +147,7 @@ class Runs:
     def hurried_step(self) -> Step:
         """What takes in a pass with no work on the sample: for models that a sweep is about to leave."""
         if self.algorithm == "em":
-            return partial(loop.step, rule=self.rule)
+            return partial(plain.step, rule=self.rule)
         return cast(Step, partial(corrected.step, rule=self.rule, refine=corrected.m_step_alone))
 
     def best(self, random_state: np.random.RandomState) -> EM:
@@ -180,8 +181,8 @@ class Runs:
         return self.run([[self.begin(0, state.parameters, state.lower_bound)]])[0]
 
     def begin(self, initialization: int, parameters: Parameters, lower_bound: float = -np.inf) -> EM:
-        """Begin a fit; of ``lower_bound`` see `dgmm.fitting.loop.EM`."""
-        began = loop.begin(initialization, parameters, self.rule, lower_bound)
+        """Begin a fit; of ``lower_bound`` see `dgmm.fitting.loop.plain.EM`."""
+        began = plain.begin(initialization, parameters, self.rule, lower_bound)
         return began if self.algorithm == "em" else corrected.begin(began)
 
     def improved(self, parameters: Parameters) -> Parameters:

@@ -157,7 +157,7 @@ class TestLarge:
 
     def test_held_out_rows_are_only_scored(self, many):
         found = large(many, criterion="held-out", held_out=0.25, algorithm="corrected")
-        from dgmm.fitting.held_out import HeldOut
+        from dgmm.fitting.sweep.held_out import HeldOut
 
         held = HeldOut(found.seed_, 0.25)(0, len(many))
         densities = found.score_samples(many[held])

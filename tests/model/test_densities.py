@@ -65,12 +65,13 @@ def test_rows_far_away(covariance_type, distance):
 
 
 @each_family
-def test_so_far_away_that_squares_overflow():
-    model = naive.random_parameters(np.random.default_rng(0), "full", 2, 3)
+def test_so_far_away_that_squares_overflow(covariance_type):
+    model = naive.random_parameters(np.random.default_rng(0), covariance_type, 2, 3)
     with np.errstate(all="ignore"):
         assert log_densities(model, np.array([[1e160] * 3]))[0] == -np.inf
 
 
+@each_family
 def test_one_row_far_away_leaves_the_others_exact(covariance_type):
     generator = np.random.default_rng(4)
     parameters = naive.random_parameters(generator, covariance_type, 3, 2)

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import dask
 from dgmm import open_dataset
-from dgmm.fitting.expectation import ExpectationWork
+from dgmm.fitting.steps.expectation import ExpectationWork
 from dgmm.model.kernels import working_bytes
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import stack_models

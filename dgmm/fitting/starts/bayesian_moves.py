@@ -1,0 +1,204 @@
+"""Moves of a Bayesian mixture that its updates do not make by themselves, scored on the lower bound.
+
+A component that covers part of a cluster hardly ever leaves it to another: two components are merged,
+which leaves one without rows; a component is deleted; or one without rows takes half of another's, as the
+best split says. The number of components stays: one without rows has the prior as its posterior, and costs
+nothing. After Hughes and Sudderth (2013), *Memoized online variational inference*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from dgmm.fitting.starts.moves import merge_costs
+from dgmm.fitting.starts.splits import best_splits
+from dgmm.fitting.steps.in_memory import Climb, InMemory, ascend
+from dgmm.fitting.steps.objective import Evidence
+from dgmm.fitting.survey import Sample
+from dgmm.model.matrices import Array, DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
+from dgmm.model.variational import Posterior, Prior, between
+
+N_MERGES, N_DELETES, N_BIRTHS = 4, 2, 2
+"""Moves of a kind that are tried at a time."""
+
+FIRST_STEPS, SHORT_STEPS, LONG_STEPS = 30, 15, 60
+"""Steps before any move, after each that is tried, and after a promising one."""
+
+SAME = 1e-5
+"""Nats a row: steps of less are none."""
+
+GAIN = 1e-2
+"""Nats of all rows that a move must gain."""
+
+MOVE_PASSES = 3
+"""Passes over all rows after which a move must have gained."""
+
+MOVE_ROWS = 50_000
+"""Rows of a sample on which mixtures are improved and splits are found."""
+
+
+def rows_to_move_on(sample: Sample) -> InMemory:
+    """Take rows of a sample at random, all of them where there are few."""
+    order = np.sort(np.argsort(sample.hashes, kind="stable")[:MOVE_ROWS])
+    return InMemory.of(sample.values[order], None if sample.weights is None else sample.weights[order])
+
+
+def improve(data: InMemory, posterior: Posterior, objective: Evidence) -> Posterior:
+    """Move components of a mixture of rows in memory, as long as the lower bound rises.
+
+    Parameters
+    ----------
+    data : InMemory
+    posterior : Posterior
+    objective : Evidence
+        For the weight of these rows.
+    """
+    weight = data.moments.weight
+    best = ascend(data, posterior, objective, FIRST_STEPS, SAME)
+    while (after := _moved(data, best, objective, best.log_likelihood + GAIN / weight)) is not None:
+        best = after
+    found = best.parameters
+    assert isinstance(found, Posterior)
+    return found
+
+
+def _moved(data: InMemory, best: Climb, objective: Evidence, least: float) -> Climb | None:
+    """Give the first move found whose bound is more than ``least``."""
+    posterior = best.parameters
+    assert isinstance(posterior, Posterior)
+    for candidate in candidates(posterior, objective, data):
+        try:
+            tried = ascend(data, candidate, objective, SHORT_STEPS, SAME)
+            if tried.log_likelihood <= least:
+                tried = ascend(data, tried.parameters, objective, LONG_STEPS, SAME)
+        except DegenerateCovarianceError:
+            continue
+        if tried.log_likelihood > least:
+            return tried
+    return None
+
+
+def candidates(posterior: Posterior, objective: Evidence, data: InMemory) -> Iterator[Posterior]:
+    """Propose moves, those of a kind that promise the most.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    objective : Evidence
+    data : InMemory
+        All rows, or a sample, on which splits are found.
+
+    Yields
+    ------
+    Posterior
+        None with a covariance that is not positive definite: where the prior's is singular, as of a column
+        that does not vary, no component can be without rows.
+    """
+    for propose in _proposals(posterior, objective, data):
+        with suppress(DegenerateCovarianceError):
+            yield propose()
+
+
+def _proposals(
+    posterior: Posterior, objective: Evidence, data: InMemory
+) -> Iterator[Callable[[], Posterior]]:
+    prior, counts = objective.prior, rows_of_components(objective.prior, posterior)
+    used = np.flatnonzero(counts > posterior.n_features + 1)
+    plain = posterior.part(used)
+    if len(used) > 1:
+        costs = merge_costs(plain)
+        first, second = np.triu_indices(len(used), 1)
+        order = np.argsort(costs[first, second], kind="stable")[:N_MERGES]
+        for pair in order:
+            yield partial(merged, prior, posterior, int(used[first[pair]]), int(used[second[pair]]))
+        for component in used[np.argsort(counts[used], kind="stable")][:N_DELETES]:
+            yield partial(deleted, prior, posterior, int(component))
+    free = np.setdiff1d(np.arange(posterior.n_components), used)
+    if len(free):
+        for split in best_splits(data, plain, objective.reg_covar)[:N_BIRTHS]:
+            component = int(used[split.component])
+            yield partial(born, prior, posterior, component, int(free[0]), split.halves)
+
+
+def rows_of_components(prior: Prior, posterior: Posterior) -> Array:
+    """Give the rows that each component has: (K,)."""
+    return np.maximum(posterior.mean_precision - prior.mean_precision, 0.0)
+
+
+def _changed(
+    prior: Prior, posterior: Posterior, changes: Sequence[tuple[int, float, Array, Array | None]]
+) -> Posterior:
+    """Give components other counts, means and sums of prior and scatter; None for tied, which keeps its own.
+
+    Components are put in the order of their counts, which is the best for a Dirichlet process.
+    """
+    counts, means = rows_of_components(prior, posterior), posterior.means.copy()
+    tied, known = posterior.covariance_type == "tied", posterior.degrees_of_freedom
+    covariances = np.array(posterior.covariances)
+    for component, count, mean, scatter in changes:
+        counts[component], means[component] = count, mean
+        if scatter is not None:
+            covariances[component] = scatter / (prior.degrees_of_freedom + count)
+    if not tied:
+        known = prior.degrees_of_freedom + counts
+    order = np.argsort(-counts, kind="stable")
+    counts, means = counts[order], means[order]
+    if not tied:
+        covariances, known = covariances[order], known[order]
+    concentration = prior.weights.posterior(prior.concentration, counts)
+    return replace(
+        posterior,
+        weights=prior.weights.weights(concentration),
+        means=means,
+        covariances=covariances,
+        precisions_cholesky=posterior.family.precisions_cholesky(covariances),
+        weight_concentration=concentration,
+        mean_precision=prior.mean_precision + counts,
+        degrees_of_freedom=known,
+    )
+
+
+def merged(prior: Prior, posterior: Posterior, first: int, second: int) -> Posterior:
+    """Give one component the rows of two, exactly; the other has none then."""
+    counts, tied = rows_of_components(prior, posterior), posterior.covariance_type == "tied"
+    count = counts[first] + counts[second]
+    shares = posterior.mean_precision[[first, second]]
+    gaps = posterior.means[[first, second]] - prior.mean
+    mean = prior.mean + shares @ gaps / (prior.mean_precision + count)
+    scatter = None
+    if not tied:
+        known = posterior.degrees_of_freedom[[first, second]]
+        scatter = np.tensordot(known, posterior.covariances[[first, second]], 1) - prior.covariance
+        # Both scatters are about their own mean and, by the prior's rows, about the prior's.
+        apart = posterior.means[[first, second]] - mean
+        name = posterior.covariance_type
+        at_prior = between(name, np.array([prior.mean_precision]), (prior.mean - mean)[None, :])[0]
+        scatter = scatter + between(name, shares, apart).sum(axis=0) - at_prior
+    return _changed(prior, posterior, [(first, count, mean, scatter), _nothing(prior, second, tied=tied)])
+
+
+def deleted(prior: Prior, posterior: Posterior, component: int) -> Posterior:
+    """Take a component's rows away; they go to others in the next E-step."""
+    return _changed(prior, posterior, [_nothing(prior, component, tied=posterior.covariance_type == "tied")])
+
+
+def born(prior: Prior, posterior: Posterior, component: int, free: int, halves: Parameters) -> Posterior:
+    """Share a component's rows between it and one without rows, as two halves of it."""
+    counts, tied = rows_of_components(prior, posterior), posterior.covariance_type == "tied"
+    own = counts[component] * halves.weights
+    two = Posterior.of(prior, own, halves.means, halves.covariances)
+    changes = []
+    for half, index in enumerate((component, free)):
+        scatter = None if tied else two.degrees_of_freedom[half] * two.covariances[half]
+        changes.append((index, float(own[half]), two.means[half], scatter))
+    return _changed(prior, posterior, changes)
+
+
+def _nothing(prior: Prior, component: int, *, tied: bool) -> tuple[int, float, Array, Array | None]:
+    return component, 0.0, prior.mean, None if tied else prior.covariance

@@ -1,0 +1,241 @@
+"""Where EM starts: scikit-learn's own starts on rows in memory, or k-means|| over all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans, kmeans_plusplus
+
+from dgmm.fitting.starts.kmeans_parallel import NearestWork, scalable_kmeans
+from dgmm.fitting.steps.expectation import Data
+from dgmm.fitting.steps.objective import Likelihood, Objective
+from dgmm.fitting.survey import Sample
+from dgmm.model.families import FAMILIES
+from dgmm.model.kernels import assign
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import Stack, blank_stack
+from dgmm.model.statistics import SMALLEST_COUNT, Moments, Statistics
+from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.run import run_pass
+
+Responsibilities = Callable[[NDArray[np.floating], int], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What the user gives of a start; None where it is to be found.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_components,) or None
+    means : ndarray of shape (n_components, n_features) or None
+    precisions : ndarray or None
+        Shaped as the covariance type says.
+    """
+
+    weights: Array | None = None
+    means: Array | None = None
+    precisions: Array | None = None
+
+    def __bool__(self) -> bool:
+        return any(each is not None for each in (self.weights, self.means, self.precisions))
+
+
+@dataclass(frozen=True)
+class StartMethod:
+    """How a start is made.
+
+    Attributes
+    ----------
+    init_params : str
+        ``kmeans``, ``k-means++``, ``random``, ``random_from_data`` or ``k-means||``; ``search`` is not made
+        here (see `dgmm.fitting.starts.search`).
+    covariance_type : str
+    n_components : int
+    reg_covar : float
+    objective : Objective or None
+        Makes models of the rows of each component; None for those of highest likelihood.
+    """
+
+    init_params: str
+    covariance_type: str
+    n_components: int
+    reg_covar: float
+    objective: Objective | None = None
+
+    @property
+    def maker(self) -> Objective:
+        """What makes models of the rows of each component."""
+        return Likelihood(self.reg_covar) if self.objective is None else self.objective
+
+
+def start(
+    method: StartMethod, given: Given, sample: Sample, data: Data, random_state: np.random.RandomState
+) -> Parameters:
+    """Make the parameters that EM starts from.
+
+    Parameters
+    ----------
+    method : StartMethod
+    given : Given
+        Takes the place of what the method finds.
+    sample : Sample
+        Rows to start from: all rows where they fit in memory.
+    data : Data
+        All rows: k-means|| makes passes over them.
+    random_state : RandomState
+        Used in scikit-learn's order, so that the same seed gives its start.
+    """
+    if given.weights is not None and given.means is not None and given.precisions is not None:
+        return _with_precisions(method.covariance_type, given.weights, given.means, given.precisions)
+    if method.init_params == "k-means||":
+        found = _start_by_passes(method, data, random_state)
+    else:
+        found = _start_on_rows(method, sample.values, sample.weights, random_state)
+    return with_given(found, given)
+
+
+def with_given(found: Parameters, given: Given) -> Parameters:
+    """Put what the user gives in the place of what was found."""
+    weights = found.weights if given.weights is None else given.weights
+    means = found.means if given.means is None else given.means
+    if given.precisions is not None:
+        return _with_precisions(found.covariance_type, weights, means, given.precisions)
+    return replace(found, weights=weights, means=means)
+
+
+def _with_precisions(covariance_type: str, weights: Array, means: Array, precisions: Array) -> Parameters:
+    family = FAMILIES[covariance_type]
+    factors = family.precisions_cholesky_from_precisions(precisions)
+    return Parameters(covariance_type, weights, means, family.inverse(precisions), factors)
+
+
+def _start_on_rows(
+    method: StartMethod,
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    random_state: np.random.RandomState,
+) -> Parameters:
+    n_components = method.n_components
+    if method.init_params == "random_from_data":
+        chances = None if weights is None else weights / weights.sum()
+        chosen = random_state.choice(len(rows), size=n_components, replace=False, p=chances)
+        return _start_at(method, rows, weights, chosen)
+    if method.init_params == "k-means++":
+        chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random_state)[1]
+        return _start_at(method, rows, weights, chosen)
+    share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
+    return _from_responsibilities(method, share, rows, weights, Moments.of(rows, weights))
+
+
+def _start_at(
+    method: StartMethod, rows: NDArray[np.floating], weights: Array | None, chosen: NDArray[np.integer]
+) -> Parameters:
+    """Start from chosen rows, each the only member of a component: scikit-learn's M-step to the last bit.
+
+    Its sums are about the origin, and divided by a little more than the count. Of a single row they leave
+    rounding errors, and for tied the scatter of rows that have no component: so the start depends on where
+    the origin is, and is scikit-learn's only if the same is done here.
+    """
+    centres = rows[chosen].astype(np.float64)
+    own = np.ones(len(chosen)) if weights is None else weights[chosen].astype(np.float64)
+    counts = own + SMALLEST_COUNT
+    means = own[:, None] * centres / counts[:, None]
+    variances = own[:, None] * centres**2 / counts[:, None] - means**2
+    reg_covar = method.reg_covar
+    match method.covariance_type:
+        case "full":
+            gaps = centres - means
+            covariances = (own / counts)[:, None, None] * gaps[:, :, None] * gaps[:, None, :]
+            covariances = covariances + reg_covar * np.eye(rows.shape[1])
+        case "tied":
+            with single_threaded_blas():
+                scatter = rows.T @ (rows if weights is None else rows * weights[:, None])
+            covariances = (scatter - (counts * means.T) @ means) / counts.sum()
+            covariances += reg_covar * np.eye(rows.shape[1])
+        case "diag":
+            covariances = variances + reg_covar
+        case _:
+            covariances = (variances + reg_covar).mean(axis=1)
+    # Shares of all rows, most of which have no component yet: the first lower bound is low, as there.
+    total = len(rows) if weights is None else weights.sum()
+    return method.maker.begin(method.covariance_type, counts, means, covariances, total)
+
+
+def _start_by_passes(method: StartMethod, data: Data, random_state: np.random.RandomState) -> Parameters:
+    centres = scalable_kmeans(data.source, data.weights, data.moments.mean, method.n_components, random_state)
+
+    def run(stack: Stack) -> Statistics:
+        return run_pass(data.source, NearestWork(centres, stack), "k-means||", data.weights)
+
+    return _maximize(method, data.moments, run)
+
+
+def _responsibilities(
+    init_params: str,
+    n_components: int,
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    random_state: np.random.RandomState,
+) -> Responsibilities:
+    """Give responsibilities block by block, as scikit-learn's ``_initialize_parameters`` gives them."""
+    if init_params == "random":
+        shares = random_state.uniform(size=(len(rows), n_components)).astype(rows.dtype, copy=False)
+        shares /= shares.sum(axis=1, keepdims=True)
+        return lambda block, offset: shares[offset : offset + len(block)].T
+    clusters = KMeans(n_components, n_init=1, random_state=random_state)  # pyright: ignore[reportArgumentType]
+    return _one_hot(np.asarray(clusters.fit(rows, sample_weight=weights).labels_), n_components)
+
+
+def _one_hot(labels: NDArray[np.integer], n_components: int) -> Responsibilities:
+    """Give responsibilities, block by block, of rows that each belong to one component."""
+    components = np.arange(n_components)[:, None]
+    return lambda block, offset: (labels[None, offset : offset + len(block)] == components).astype(np.float64)
+
+
+def from_labels(
+    method: StartMethod,
+    labels: NDArray[np.integer],
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    moments: Moments,
+) -> Parameters:
+    """Start from rows that each belong to one component.
+
+    Parameters
+    ----------
+    method : StartMethod
+    labels : ndarray of shape (n_rows,)
+    rows : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,) or None
+    moments : Moments
+        Of these rows.
+    """
+    return _from_responsibilities(method, _one_hot(labels, method.n_components), rows, weights, moments)
+
+
+def _from_responsibilities(
+    method: StartMethod,
+    share: Responsibilities,
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    moments: Moments,
+) -> Parameters:
+    with single_threaded_blas():
+        return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
+
+
+def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
+    """M-step of given responsibilities; sums are taken again about the means where they cancel."""
+    family, name, centre = FAMILIES[method.covariance_type], method.covariance_type, moments.mean
+    stack = blank_stack(family, method.n_components, centre)
+    statistics = run(stack)
+    updated = method.maker.update_unless_cancelled(statistics, name, moments, stack.largest_ratio)
+    if updated is not None:
+        return updated
+    means = method.maker.means_of_rows(statistics, centre)
+    return method.maker.update(run(blank_stack(family, method.n_components, centre, means)), name, moments)

@@ -1,0 +1,324 @@
+"""Splits: two components in the place of one, fitted to its rows.
+
+On few rows all components of a mixture are split at once, each a mixture of two whose rows weigh what the
+component has of them: one table of features serves all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.fitting.steps.in_memory import InMemory, ascend
+from dgmm.fitting.steps.objective import Likelihood, TiedPart
+from dgmm.model.families import FAMILIES
+from dgmm.model.kernels import assign, complete_log_likelihood
+from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import Stack, blank_stack
+from dgmm.model.statistics import Moments, Statistics
+
+LOCAL_STEPS = 10
+"""EM steps of the two halves of a component, on its own rows."""
+
+TOGETHER_ROWS = 2**16
+"""On more rows each component is split on its own rows alone: it takes less time then."""
+
+SMALLEST_SHARE = 1e-3
+"""Rows with a smaller responsibility are not a component's own."""
+
+SMALLEST_WITHIN = 1e-6
+"""Of all squares of a feature: where those about the components' means are less, differences lose digits."""
+
+HALF_MEAN = float(np.sqrt(2.0 / np.pi))
+"""Mean of the upper half of a standard normal distribution; its variance is 1 − 2/π."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A component, and two that fit its rows better.
+
+    Attributes
+    ----------
+    component : int
+    halves : Parameters
+        Of two components; their weights sum to 1. Of tied ones, the covariance is what all share then.
+    gain : float
+        What the log-likelihood gains at least, nats a row.
+    """
+
+    component: int
+    halves: Parameters
+    gain: float
+
+
+def shares(data: InMemory, parameters: Parameters) -> Array:
+    """Give the weight of each row that each component has: (K, n_rows)."""
+    share = data.responsibilities(parameters)
+    return share if data.row_weights is None else share * data.row_weights
+
+
+def own_rows(data: InMemory, share: Array) -> NDArray[np.intp]:
+    """Find the rows of which components have more than a small part, (n_rows,), whatever they weigh."""
+    return np.flatnonzero(share > SMALLEST_SHARE * (1.0 if data.row_weights is None else data.row_weights))
+
+
+def best_splits(
+    data: InMemory,
+    parameters: Parameters,
+    reg_covar: float,
+    n_steps: int = LOCAL_STEPS,
+    components: Iterable[int] | None = None,
+    *,
+    share: Array | None = None,
+) -> list[Split]:
+    """Find the best split of each component, the best of all first.
+
+    The halves of a component begin as those of its rows on either side of their mean, and take some EM steps
+    on these rows, weighted by the component's responsibility. What they gain there is a lower bound of what
+    the whole mixture gains, by Jensen's inequality. Of tied ones the other components get the covariance too,
+    and what they gain or lose by it is counted.
+
+    Parameters
+    ----------
+    data : InMemory
+    parameters : Parameters
+    reg_covar : float
+    n_steps : int
+        EM steps of the halves.
+    components : iterable of int, optional
+        Those to split; all by default.
+    share : ndarray of shape (K, n_rows), optional
+        See `shares`, which finds them by default.
+
+    Returns
+    -------
+    list of Split
+        Without those components that have too few rows for two.
+    """
+    share = shares(data, parameters) if share is None else share
+    numbers = range(parameters.n_components) if components is None else components
+    fewest = 2 * (parameters.n_features + 1)
+    numbers = [number for number in numbers if len(own_rows(data, share[number])) >= fewest]
+    each_alone = objectives_of(data, parameters, share, [[number] for number in numbers], reg_covar)
+    objectives = dict(zip(numbers, each_alone, strict=True))
+    is_small = data.moments.n_rows <= TOGETHER_ROWS
+    found = _split_together(data, parameters, share, objectives, n_steps) if is_small else []
+    done = {each.component for each in found}
+    for number, objective in objectives.items():
+        if number not in done:
+            with suppress(DegenerateCovarianceError):
+                alone = parameters.part([number])
+                halves, gain = _split_alone(data, alone, share[number], objective, n_steps)
+                found.append(Split(number, halves, gain))
+    return sorted(found, key=lambda split: -split.gain)
+
+
+def objectives_of(
+    data: InMemory, parameters: Parameters, share: Array, parts: Sequence[Sequence[int]], reg_covar: float
+) -> list[Likelihood]:
+    """Give what parts of a mixture climb, each of some components, on their rows while others keep theirs.
+
+    Parameters
+    ----------
+    data : InMemory
+    parameters : Parameters
+    share : ndarray of shape (K, n_rows)
+        See `shares`.
+    parts : sequence of sequence of int
+        The components of each.
+    reg_covar : float
+    """
+    if parameters.covariance_type != "tied":
+        return [Likelihood(reg_covar)] * len(parts)
+    deviations = data.rows - data.moments.mean
+    counts = share.sum(axis=1, dtype=np.float64)
+    means = share.astype(np.float64) @ deviations / np.maximum(counts, np.finfo(float).tiny)[:, None]
+
+    def scatter_of(which: NDArray[np.intp]) -> Array:
+        """Scatter of the rows of several components, about the mean of each."""
+        gaps = ((share[k][:, None], deviations - means[k]) for k in which)
+        return sum(((weights * gap).T @ gap for weights, gap in gaps), np.zeros_like(total))
+
+    total, everything = data.moments.scatter, np.arange(len(share))
+    within = total - (counts[:, None] * means).T @ means
+    cancels = (np.diagonal(within) < SMALLEST_WITHIN * np.diagonal(total)).any()
+    objectives: list[Likelihood] = []
+    for part in parts:
+        others = np.setdiff1d(everything, part)
+        scatter = scatter_of(others) if cancels else within - scatter_of(np.asarray(part))
+        objectives.append(TiedPart(reg_covar, scatter, float(counts[others].sum())))
+    return objectives
+
+
+def _split_together(
+    data: InMemory,
+    parameters: Parameters,
+    share: Array,
+    objectives: Mapping[int, Likelihood],
+    n_steps: int,
+) -> list[Split]:
+    """Split components on all rows; not those that are too narrow for sums about the centre of the rows."""
+    covariance_type, moments, numbers = parameters.covariance_type, data.moments, [*objectives]
+    if not numbers:
+        return []
+    weights = share[numbers].astype(np.float64)  # what E-steps take: here once for all of them
+    blank = blank_stack(FAMILIES["full"], len(numbers), moments.mean)
+    sums = assign(blank, [(data.rows, None)], lambda rows, start: weights[:, start : start + len(rows)])
+    plain = Likelihood(objectives[numbers[0]].reg_covar)
+    whole = plain.update_unless_cancelled(sums, "full", moments, blank.largest_ratio)
+    if whole is None:
+        return []
+    scatters = unpack(sums.scatter, parameters.n_features)
+    own = [
+        replace(moments, weight=float(count), scatter=scatter)
+        for count, scatter in zip(sums.counts, scatters, strict=True)
+    ]
+    parts = _Parts(data, weights, own, covariance_type, [*objectives.values()])
+    halves, before = {}, {}
+    for index, (number, objective) in enumerate(objectives.items()):
+        with suppress(DegenerateCovarianceError):
+            mean, covariance = whole.means[index], whole.covariances[index]
+            alone = _alone(parameters.part([number]), mean, covariance, objective, sums.counts[index])
+            before[index] = _of_others(objective, alone) + _log_likelihood(
+                alone, sums.counts[index], sums.sums[index], scatters[index], moments.mean
+            )
+            halves[index] = _halves(covariance_type, mean, covariance, objective, sums.counts[index])
+    for _ in range(n_steps):
+        halves = parts.stepped(halves)
+    after = parts.log_likelihoods(halves)
+    return [
+        Split(numbers[index], halves[index], (after[index] - before[index]) / moments.weight)
+        for index in after
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """The rows of several components, to each of which a mixture of its own is fitted.
+
+    Attributes
+    ----------
+    data : InMemory
+    weights : ndarray of shape (n_parts, n_rows)
+    moments : sequence of Moments
+        Of all rows, but with the weight and the scatter of those of each part.
+    covariance_type : str
+    objectives : sequence of Likelihood
+        Of each part.
+    """
+
+    data: InMemory
+    weights: Array
+    moments: Sequence[Moments]
+    covariance_type: str
+    objectives: Sequence[Likelihood]
+
+    def stepped(self, models: dict[int, Parameters]) -> dict[int, Parameters]:
+        """Make an EM step of the mixtures of some parts; without those that are too narrow."""
+        order, ready, statistics = self._expect(models)
+        if order and self.covariance_type != "tied":  # components are updated each for itself: all at once
+            updated = self._maximized(order[0], Statistics.concatenated(statistics), ready)
+            if updated is not None:
+                ends = np.cumsum([models[part].n_components for part in order]).tolist()
+                places = zip(order, pairwise([0, *ends]), strict=True)
+                return {part: updated.part(range(*place)) for part, place in places}
+        return {
+            part: updated
+            for part, own in zip(order, statistics, strict=True)
+            if (updated := self._maximized(part, own, ready)) is not None
+        }
+
+    def _maximized(self, part: int, statistics: Statistics, ready: Stack) -> Parameters | None:
+        given = statistics, self.covariance_type, self.moments[part], ready.largest_ratio
+        return self.objectives[part].update_unless_cancelled(*given)
+
+    def log_likelihoods(self, models: dict[int, Parameters]) -> dict[int, float]:
+        """Give what the mixtures of some parts climb, nats; without those that are too narrow."""
+        order, ready, statistics = self._expect(models)
+        return {
+            part: complete_log_likelihood(own, ready, position, self.moments[part].scatter)
+            + _of_others(self.objectives[part], models[part])
+            for position, (part, own) in enumerate(zip(order, statistics, strict=True))
+        }
+
+    def _expect(self, models: dict[int, Parameters]) -> tuple[list[int], Stack, tuple[Statistics, ...]]:
+        order = list(models)
+        ready = self.data.stack([models[part] for part in order])
+        narrow = {entry.model for entry in ready.centred}
+        if narrow:
+            order = [part for position, part in enumerate(order) if position not in narrow]
+            ready = self.data.stack([models[part] for part in order])
+        if not order:
+            return [], ready, ()
+        is_each = order == [*range(len(self.weights))]
+        return order, ready, self.data.expect_stack(ready, self.weights if is_each else self.weights[order])
+
+
+def _split_alone(
+    data: InMemory, component: Parameters, share: Array, objective: Likelihood, n_steps: int
+) -> tuple[Parameters, float]:
+    """Split one component, on its own rows about their own mean: give its halves and what they gain."""
+    own = own_rows(data, share)
+    rows = InMemory.of(data.rows[own], share[own])
+    mean, weight = rows.moments.mean, rows.moments.weight
+    covariance = rows.moments.scatter / weight + objective.reg_covar * np.eye(component.n_features)
+    alone = ascend(rows, _alone(component, mean, covariance, objective, weight), objective, 0)
+    start = _halves(component.covariance_type, mean, covariance, objective, weight)
+    halves = ascend(rows, start, objective, n_steps)
+    gain = (halves.log_likelihood - alone.log_likelihood) * weight / data.moments.weight
+    return halves.parameters, gain
+
+
+def _of_others(objective: Likelihood, parameters: Parameters) -> float:
+    return objective.of_others(parameters) if isinstance(objective, TiedPart) else 0.0
+
+
+def _alone(
+    component: Parameters, mean: Array, covariance: Array, objective: Likelihood, weight: float
+) -> Parameters:
+    """Give a component as it is; a tied one as an M-step makes it of the moments of its rows."""
+    if isinstance(objective, TiedPart):
+        shared = objective.covariance(covariance, weight)
+        return Parameters.from_covariances("tied", np.ones(1), mean[None, :], shared)
+    return component
+
+
+def _log_likelihood(alone: Parameters, count: float, sums: Array, scatter: Array, centre: Array) -> float:
+    """Give the log-likelihood of rows under one component, from their sums about a centre; nats."""
+    precision = alone.family.to_matrices(alone.precisions, 1, alone.n_features)[0]
+    offset = alone.means[0] - centre
+    about_mean = scatter - 2.0 * np.outer(offset, sums) + count * np.outer(offset, offset)
+    return float(count * alone.log_constants[0] - 0.5 * (precision * about_mean).sum())
+
+
+def _halves(
+    covariance_type: str, mean: Array, covariance: Array, objective: Likelihood, weight: float
+) -> Parameters:
+    """Start two components from the moments of the rows of one: those of both sides of a normal distribution.
+
+    It is cut in the middle, across the longest axis of the correlations, which does not depend on the
+    features' units. Of tied ones it is the axis that is longest beside the covariance that is shared.
+    """
+    variances = np.diagonal(covariance)
+    unit = np.diag(np.where(variances > 0.0, variances, 1.0))
+    if isinstance(objective, TiedPart):
+        unit = objective.covariance(unit, weight)
+    try:
+        root = np.linalg.cholesky(unit)
+    except np.linalg.LinAlgError:  # of tied ones, where others leave rounding errors only
+        raise DegenerateCovarianceError(None) from None
+    lengths, axes = np.linalg.eigh(np.linalg.solve(root, np.linalg.solve(root, covariance).T))
+    offset = HALF_MEAN * np.sqrt(lengths[-1]) * root @ axes[:, -1]
+    means = mean + np.outer([1.0, -1.0], offset)
+    remaining = covariance - np.outer(offset, offset)
+    if isinstance(objective, TiedPart):
+        own = objective.covariance(remaining, weight)
+    else:
+        own = np.stack([FAMILIES[covariance_type].projected(remaining)] * 2)
+    return Parameters.from_covariances(covariance_type, np.full(2, 0.5), means, own)

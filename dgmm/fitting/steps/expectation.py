@@ -1,0 +1,194 @@
+"""E-steps over a source: one pass for all models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from dgmm.data.source import Source
+from dgmm.fitting.steps.objective import Objective, Step
+from dgmm.model import em
+from dgmm.model.kernels import complete_log_likelihood, expect
+from dgmm.model.matrices import Array, DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
+from dgmm.model.stack import Stack, stack_models
+from dgmm.model.statistics import Moments, Statistics
+from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.run import run_timed_pass
+from dgmm.passes.task import Effort, Rows, Work
+
+
+@dataclass(frozen=True, eq=False)
+class AllStatistics:
+    """The statistics of all models of a pass: they add up model by model."""
+
+    models: tuple[Statistics, ...]
+
+    def __add__(self, other: AllStatistics) -> AllStatistics:
+        return AllStatistics(tuple(a + b for a, b in zip(self.models, other.models, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class ExpectationWork:
+    """The work of an E-step pass."""
+
+    stack: Stack
+
+    def __call__(self, chunks: Iterator[Rows]) -> AllStatistics:
+        """Sum the statistics of a span."""
+        return AllStatistics(expect(self.stack, ((chunk.values, chunk.weights) for chunk in chunks)))
+
+
+NOT_MEASURED = Effort(0, np.nan, np.nan)
+"""Of an E-step that is no pass."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What an E-step says of one model.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        The model that went in.
+    lower_bound : float
+        What the fit climbs, nats a row (a unit of weight): by EM, the log-likelihood of ``parameters``.
+    updated : Parameters
+        What the M-step makes of the statistics.
+    statistics : Statistics
+        Of all rows.
+    seconds : float
+        That the pass took.
+    promised : float or None
+        See `promised_gain`; None for that of EM.
+    effort : Effort
+        Of the pass's tasks.
+    """
+
+    parameters: Parameters
+    lower_bound: float
+    updated: Parameters
+    statistics: Statistics
+    seconds: float
+    promised: float | None = None
+    effort: Effort = NOT_MEASURED
+
+    @property
+    def promised_gain(self) -> float:
+        """What an M-step gains at the least, nats a row."""
+        if self.promised is not None:
+            return self.promised
+        return em.promised_gain(self.parameters, self.updated)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Rows to fit, with what is known of them.
+
+    Attributes
+    ----------
+    source : Source
+    weights : Source or None
+    moments : Moments
+        Of all rows.
+    """
+
+    source: Source
+    weights: Source | None
+    moments: Moments
+
+    def climb(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation]:
+        """Make one E-step and M-step of each model, in one pass over the rows: see `climb_each`.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance is not positive definite.
+        FloatingPointError
+            Where values overflow.
+        """
+        found = self.climb_each(models, objective)
+        for each in found:
+            if isinstance(each, Exception):
+                raise each
+        return cast(list[Evaluation], found)
+
+    def climb_each(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation | Exception]:
+        """Make one E-step and M-step of each model in one pass, each for itself: what fails is given.
+
+        Where sums about the centre have cancelled, a second pass takes those of these models about the
+        components' means.
+        """
+        started = time.perf_counter()
+        with single_threaded_blas():  # the M-step's factors have the same bits whatever the machine
+            statistics, ready, effort = self.expect(models)
+            found = self._maximized(statistics, ready, objective)
+            again = [index for index, each in enumerate(found) if each is None]
+            if again:
+                means = [objective.means_of_rows(statistics[index], self.moments.mean) for index in again]
+                statistics, ready, more = self.expect([models[index] for index in again], means)
+                effort += more
+                for index, made in zip(again, self._maximized(statistics, ready, objective), strict=True):
+                    found[index] = made
+        seconds = time.perf_counter() - started
+        return [
+            Evaluation(
+                made.evaluated,
+                objective.lower_bound(made),
+                made.updated,
+                made.statistics,
+                seconds,
+                objective.promised_gain(made),
+                effort,
+            )
+            if isinstance(made, Step)
+            else made
+            for made in found
+            if made is not None
+        ]
+
+    def expect(
+        self, models: Sequence[Parameters], references: Sequence[Array] | None = None
+    ) -> tuple[tuple[Statistics, ...], Stack, Effort]:
+        """Make an E-step: give each model's statistics, the models as evaluated, and what the tasks took.
+
+        Of ``references`` see `stack_models`.
+        """
+        moments = self.moments
+        ready = stack_models(models, moments.mean, moments.extent, self.source.dtype, references=references)
+        timed = run_timed_pass(self.source, self._work(ready), "EM", self.weights)
+        return timed.result.models, ready, timed.effort
+
+    def _work(self, ready: Stack) -> Work[AllStatistics]:
+        """Give what the tasks of an E-step do."""
+        return ExpectationWork(ready)
+
+    def _maximized(
+        self, statistics: Sequence[Statistics], ready: Stack, objective: Objective
+    ) -> list[Step | Exception | None]:
+        """Make the M-step of each model, or give why there is none; None where sums have cancelled."""
+        moments = self.moments
+        found: list[Step | Exception | None] = []
+        for index, own in enumerate(statistics):
+            model = cast(Parameters, ready.models[index])
+            total = complete_log_likelihood(own, ready, index, moments.scatter)
+            if not np.isfinite(total):
+                reach = moments.extent.max()
+                message = f"the log-likelihood is {total}: values up to {reach:.3g} from the mean overflow"
+                found.append(FloatingPointError(f"{message}; scale the data"))
+                continue
+            try:
+                if ready.is_exact:
+                    updated = objective.update(own, model.covariance_type, moments)
+                else:
+                    given = (own, model.covariance_type, moments, ready.largest_ratio)
+                    updated = objective.update_unless_cancelled(*given)
+            except DegenerateCovarianceError as error:
+                found.append(error)
+            else:
+                found.append(None if updated is None else Step(model, updated, own, total, moments))
+        return found

@@ -1,0 +1,1 @@
+"""Many models in the same passes: starts for all, the race, scores and the choice."""

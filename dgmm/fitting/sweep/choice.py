@@ -1,0 +1,154 @@
+"""Which model to choose, and what to say of the choice: the best density is not the number of clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgmm.fitting.sweep.race import Runner
+from dgmm.fitting.sweep.scores import NAMES, resolution
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What there is to say of the best model, beside its figures.
+
+    Attributes
+    ----------
+    at_edge : bool
+        The best has the largest number of components that was tried, and more might be better still.
+    smallest : int or None
+        Index of the model with the fewest components whose log-likelihood (held-out, by that criterion) is
+        within the tolerance of the best one's; of its covariance type.
+    elbow : int or None
+        Index of the model where the curve of the best one's covariance type bends most.
+    sentences : tuple of str
+        For a person.
+    """
+
+    at_edge: bool
+    smallest: int | None
+    elbow: int | None
+    sentences: tuple[str, ...]
+
+
+def best_of(runners: Sequence[Runner], criterion: str) -> int | None:
+    """Give the index of the model with the best score, the first of equals; None where there is none."""
+    scored = [
+        (runner.scores.loss(criterion), index)
+        for index, runner in enumerate(runners)
+        if runner.scores is not None and not runner.failure
+    ]
+    comparable = [each for each in scored if np.isfinite(each[0])]
+    return min(comparable)[1] if comparable else None
+
+
+def advise(runners: Sequence[Runner], best: int, criterion: str, tolerance: float) -> Advice:
+    """Say what the figures say of a choice, and what they do not.
+
+    Parameters
+    ----------
+    runners : sequence of Runner
+    best : int
+        Index of the best model.
+    criterion : str
+    tolerance : float
+        Nats a row that count as no worse.
+    """
+    chosen = runners[best]
+    family = sorted(
+        (
+            index
+            for index, runner in enumerate(runners)
+            if runner.covariance_type == chosen.covariance_type and runner.scores and not runner.failure
+        ),
+        key=lambda index: runners[index].n_components,
+    )
+    heights = [_height(runners[index], criterion) for index in family]
+    top = _height(chosen, criterion)
+    smallest = next((i for i, height in zip(family, heights, strict=True) if height >= top - tolerance), None)
+    elbow = _elbow([runners[index].n_components for index in family], heights)
+    counts = sorted({runner.n_components for runner in runners})
+    at_edge = len(counts) > 1 and chosen.n_components == counts[-1]
+    found = Advice(at_edge, smallest, None if elbow is None else family[elbow], ())
+    sentences = tuple(_sentences(runners, best, criterion, tolerance, found))
+    return Advice(at_edge, smallest, found.elbow, sentences)
+
+
+def _height(runner: Runner, criterion: str) -> float:
+    assert runner.scores is not None
+    return runner.scores.held_out if criterion == "held-out" else runner.scores.log_likelihood
+
+
+def _elbow(counts: Sequence[int], heights: Sequence[float]) -> int | None:
+    """Give where a rising curve is farthest above the chord between its ends (Satopää et al. 2011)."""
+    if len(counts) < 3 or not heights[-1] > heights[0]:
+        return None
+    x = (np.asarray(counts, float) - counts[0]) / (counts[-1] - counts[0])
+    y = (np.asarray(heights) - heights[0]) / (heights[-1] - heights[0])
+    above = y - x
+    highest = int(np.argmax(above))
+    return highest if 0 < highest < len(counts) - 1 else None
+
+
+def _sentences(runners: Sequence[Runner], best: int, criterion: str, tolerance: float, found: Advice):
+    chosen = runners[best]
+    assert chosen.scores is not None
+    name = NAMES[criterion]
+    yield (
+        f"{name[0].upper()}{name[1:]} chooses {_components(chosen.n_components)} of {chosen.covariance_type} "
+        "covariance: the best density among those tried, which is not the number of clusters. One cluster "
+        "that is not Gaussian takes several components, and the more rows there are, the more components "
+        "pay for themselves."
+    )
+    if found.at_edge:
+        yield (
+            f"It is at the edge of the range: nothing above {_components(chosen.n_components)} was tried, "
+            "and more may be better still."
+        )
+    what = "held-out log-likelihood" if criterion == "held-out" else "log-likelihood"
+    if found.smallest is not None and found.smallest != best:
+        few = runners[found.smallest]
+        yield (
+            f"{_components(few.n_components)} of the same kind are within {tolerance:g} nats a row of its "
+            f"{what}: the smallest mixture that describes the rows about as well."
+        )
+    elif found.smallest == best and chosen.n_components > 1:
+        yield f"Fewer components of the same kind lose more than {tolerance:g} nats a row of {what}."
+    if found.elbow is not None:
+        bend = runners[found.elbow]
+        yield f"The curve bends most (its elbow) at {_components(bend.n_components)}."
+    if criterion != "held-out" and chosen.state is not None and chosen.state.history:
+        left = chosen.state.history[-1].predicted_gain
+        if not chosen.state.converged and np.isfinite(left) and left > resolution(chosen.scores.weight):
+            yield f"The best has not converged: further passes are predicted to gain {left:.2g} nats a row."
+    rival = _rival(runners, best, criterion)
+    if rival is not None:
+        yield rival
+
+
+def _rival(runners: Sequence[Runner], best: int, criterion: str) -> str | None:
+    """Name a model that the held-out rows do not tell from the best."""
+    chosen = runners[best].scores
+    if criterion != "held-out" or chosen is None:
+        return None
+    near = [
+        runner
+        for runner in runners
+        if runner.scores is not None
+        and not runner.failure
+        and runner.scores.held_out >= chosen.held_out - chosen.held_out_error
+    ]
+    fewest = min(near, key=lambda runner: runner.scores.n_parameters if runner.scores else 0)
+    if fewest is runners[best]:
+        return None
+    return (
+        f"Within one standard error of the best there is one with fewer parameters: "
+        f"{_components(fewest.n_components)} of {fewest.covariance_type} covariance."
+    )
+
+
+def _components(number: int) -> str:
+    return f"{number} component" + ("" if number == 1 else "s")

@@ -1,0 +1,133 @@
+"""Rows held out of a fit, and scored in the passes that fit the others.
+
+A row is held out by the keyed hash of its number, so that which rows are does not depend on how they are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.fitting.steps.expectation import AllStatistics, Data
+from dgmm.fitting.survey import hash_numbers
+from dgmm.model.densities import log_densities
+from dgmm.model.kernels import expect
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import Evaluable
+from dgmm.model.stack import Stack
+from dgmm.model.statistics import Moments, Statistics
+from dgmm.passes.task import Rows, Work
+
+OTHER_KEY = 0x5DEECE66D
+"""Makes another key of the same seed: which rows are held out must not depend on which are in the sample."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Which rows are held out.
+
+    Attributes
+    ----------
+    seed : int
+    share : float
+        Of all rows, about; from 0 to 1.
+    """
+
+    seed: int
+    share: float
+
+    def __call__(self, start: int, n_rows: int) -> NDArray[np.bool_]:
+        """Tell which of the rows ``start`` … are held out: shape (n_rows,)."""
+        return self.among(np.arange(start, start + n_rows))
+
+    def among(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which of the rows with these numbers are held out: shape (n_rows,)."""
+        return hash_numbers(self.seed ^ OTHER_KEY, numbers) < np.uint64(self.share * 2.0**64)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredStatistics(Statistics):
+    """Statistics of the rows that are fitted, and the log densities of those held out.
+
+    Attributes
+    ----------
+    held_out : Moments
+        Of the held-out rows' log densities, nats: one feature.
+    """
+
+    held_out: Moments
+
+    @classmethod
+    def joined(cls, statistics: Statistics, held_out: Moments) -> ScoredStatistics:
+        """Join both."""
+        own = statistics
+        return cls(own.counts, own.sums, own.scatter, own.references, own.log_likelihood, held_out)
+
+    def __add__(self, other: Statistics) -> Statistics:
+        assert isinstance(other, ScoredStatistics)
+        return ScoredStatistics.joined(super().__add__(other), self.held_out + other.held_out)
+
+
+@dataclass(frozen=True, eq=False)
+class SplitWork:
+    """The work of an E-step pass that leaves rows out, and scores them."""
+
+    stack: Stack
+    held_out: HeldOut
+
+    def __call__(self, chunks: Iterator[Rows]) -> AllStatistics:
+        """Sum the statistics and the scores of a span."""
+        scores = [Moments.of(np.empty((0, 1))) for _ in self.stack.models]
+
+        def fitted() -> Iterator[tuple[NDArray[np.floating], Array | None]]:
+            for chunk in chunks:
+                held = self.held_out(chunk.start, len(chunk.values))
+                weights = (
+                    (None, None) if chunk.weights is None else (chunk.weights[held], chunk.weights[~held])
+                )
+                rows = chunk.values[held]
+                for index, model in enumerate(self.stack.models):
+                    scores[index] += score(model, rows, weights[0])
+                yield chunk.values[~held], weights[1]
+
+        statistics = expect(self.stack, fitted())
+        return AllStatistics(tuple(map(ScoredStatistics.joined, statistics, scores)))
+
+
+@dataclass(frozen=True, eq=False)
+class SplitData(Data):
+    """Rows to fit, and rows held out; the moments are of the rows to fit, but for extremes and ``n_rows``.
+
+    Attributes
+    ----------
+    held_out : HeldOut
+    """
+
+    held_out: HeldOut
+
+    def _work(self, ready: Stack) -> Work[AllStatistics]:
+        return SplitWork(ready, self.held_out) if self.held_out.share else super()._work(ready)
+
+
+def score(model: Evaluable, rows: NDArray[np.floating], weights: Array | None) -> Moments:
+    """Give the moments of rows' log densities under a model, in nats: one feature.
+
+    Parameters
+    ----------
+    model : Evaluable
+    rows : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,) or None
+    """
+    return Moments.of(log_densities(model, rows)[:, None], weights)
+
+
+def mean_and_error(scores: Moments | None) -> tuple[float, float]:
+    """Give the mean log density of held-out rows and its standard error, nats a row; NaN without rows."""
+    if scores is None or scores.weight == 0.0:
+        return np.nan, np.nan
+    variance = float(scores.scatter[0, 0]) / scores.weight
+    error = (variance / (scores.n_rows - 1)) ** 0.5 if scores.n_rows > 1 else np.nan
+    return float(scores.mean[0]), error

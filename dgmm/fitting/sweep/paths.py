@@ -1,0 +1,322 @@
+"""Starts for every number of components, on a sample: grown by splits, pruned by merges, the best kept.
+
+A model of K + 1 components starts from the best one of K, with the component split that gains most; on the
+way back a model of K starts from the best one of K + 1, with the two components merged that cost least.
+Starts from clusters compete with these, and the best few of each K go on: where K is too small for the rows
+there are many local optima, and the best of one K does not always lead to the best of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.fitting.starts.growth import STEPS, TOLERANCE, Grower, single
+from dgmm.fitting.starts.methods import Given, StartMethod, from_labels, start
+from dgmm.fitting.starts.moves import FEW_STEPS, merge, merge_costs, split
+from dgmm.fitting.starts.search import SAME, Rows, Way, best_of, clusters, move
+from dgmm.fitting.starts.splits import best_splits
+from dgmm.fitting.steps.in_memory import Climb, InMemory, contest
+from dgmm.fitting.survey import Sample
+from dgmm.model.families import FAMILIES
+from dgmm.model.matrices import DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
+from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.tasks import run_tasks
+
+Starts = dict[tuple[str, int], list[Parameters]]
+"""For each covariance type and number of components: the best start, then others that are close to it."""
+
+Clusterings = dict[int, list[NDArray[np.int16]]]
+"""For each number of components, the clusters of rows that were found in several ways."""
+
+SPLITS, MERGES = 2, 2
+"""The best splits and merges that are tried, for each number of components."""
+
+SOUND_ROWS = 2.0
+"""Times the features, and one more: components with fewer rows than this fit what is not there."""
+
+KEPT, REMEMBERED, RIVALS = 2, 6, 3
+"""Mixtures of a number of components that the path goes on from; those that larger samples compare, as few
+rows mistake the best ones for each other; and those that all rows compare."""
+
+WAYS: tuple[tuple[Way, bool], ...] = (
+    ("as they are", False),
+    ("as they are", False),
+    ("as they are", False),
+    ("as they are", True),
+    ("unit variance", False),
+    ("unit variance", True),
+    ("uncorrelated", False),
+    ("uncorrelated", False),
+    ("uncorrelated", True),
+)
+"""How rows are clustered for each number of components, and whether roughly: see `clusters`."""
+
+FEWEST_CLUSTERS = 8
+"""Clusters found in each way: with fewer components rows are clustered again and again. It costs little, and
+with fewer components than the rows want there are many local optima."""
+
+N_STARTS = 2
+"""Starts of another kind, where one is asked for, for each number of components."""
+
+SURPLUS = 2.0
+"""Times the most components, to which one mixture grows: after merges it is walked on from."""
+
+PATH_ROWS = 15 * 2**10
+"""Rows that a path is walked on: moves need few rows to be compared."""
+
+FINAL_ROWS = 2**16
+"""Rows that say which of the best starts of a model is the best: those of a path can mistake it."""
+
+CLOSE = 2.5
+"""Standard errors: of mixtures that differ by less on some rows, more rows may like either better. The log
+densities of a row under two of them differ by about one nat, so means of n rows by one over the root of n."""
+
+POLISH_STEPS, POLISH_TOLERANCE = (20, 8), 1e-5
+"""EM steps on these and then on the whole sample, and the gain that ends them."""
+
+
+@dataclass(frozen=True)
+class PathSettings:
+    """How starts are searched for.
+
+    Attributes
+    ----------
+    covariance_type : str
+    n_components : tuple of int
+        Those that starts are wanted for.
+    init_params : str
+        Starts of this kind compete with those of the path; ``search`` for clusters found in all `WAYS`.
+    n_init : int
+        How many of them, for each number of components; so many times all ways.
+    reg_covar : float
+    seed : int
+    """
+
+    covariance_type: str
+    n_components: tuple[int, ...]
+    init_params: str
+    n_init: int
+    reg_covar: float
+    seed: int
+
+
+def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float) -> Starts:
+    """Find a start for each model, by tasks on the ambient Dask scheduler.
+
+    Parameters
+    ----------
+    paths : sequence of PathSettings
+        One for each covariance type.
+    sample : Sample
+        Paths are walked on some of its rows; all of them polish the starts.
+    reg_covar : float
+
+    Returns
+    -------
+    dict of (covariance type, n_components) to list of Parameters
+        The best first, then those that all rows may like better. Lacks the models without a start.
+    """
+    centre = sample.mean
+    sample = sample.in_single_precision(centre)
+    few = replace(sample, size=PATH_ROWS).drawn()
+    clusterings = _clusterings([path for path in paths if path.init_params == "search"], few)
+    paths = sorted(paths, key=lambda path: [*FAMILIES].index(path.covariance_type))  # the longest first
+    walked = run_tasks(walk, paths, (few, clusterings), "paths of starts")
+    candidates = {
+        (path.covariance_type, n_components): found
+        for path, each in zip(paths, walked, strict=True)
+        for n_components, found in each.items()
+    }
+    if len(few.values) < len(sample.values):
+        best = _polished(candidates, sample, reg_covar)
+    else:
+        best = {model: found[:1] for model, found in candidates.items()}
+    return {model: [each.shifted(centre) for each in found] for model, found in best.items()}
+
+
+def _clusterings(paths: Sequence[PathSettings], sample: Sample) -> Clusterings:
+    """Cluster rows for all numbers of components: the same clusters serve all covariance types."""
+    numbers = sorted({number for path in paths for number in path.n_components if number > 1}, reverse=True)
+    if not numbers:
+        return {}
+    find = partial(cluster, n_init=paths[0].n_init, seed=paths[0].seed)
+    return dict(zip(numbers, run_tasks(find, numbers, sample, "clusters"), strict=True))
+
+
+def cluster(n_components: int, sample: Sample, *, n_init: int, seed: int) -> list[NDArray[np.int16]]:
+    """Cluster rows in all ways ``n_init`` times, or more: give the cluster of each row, (n_rows,)."""
+    data, random_state = InMemory.of(sample.values, sample.weights), np.random.RandomState(seed)
+    with single_threaded_blas():
+        return [
+            clusters(data, n_components, way, random_state.randint(2**31 - 1), is_rough=is_rough).astype(
+                np.int16
+            )
+            for _ in range(n_init * max(1, FEWEST_CLUSTERS // n_components))
+            for way, is_rough in WAYS
+        ]
+
+
+def _polished(
+    candidates: dict[tuple[str, int], list[Parameters]], sample: Sample, reg_covar: float
+) -> Starts:
+    # The largest first, so that no thread has to wait for them alone.
+    order = sorted(candidates, key=lambda model: -candidates[model][0].n_parameters)
+    polishing = partial(polish, reg_covar=reg_covar)
+    samples = [Rows(each.values, each.weights) for each in (replace(sample, size=FINAL_ROWS).drawn(), sample)]
+    polished = run_tasks(polishing, [candidates[model] for model in order], samples, "starts on the sample")
+    return dict(zip(order, polished, strict=True))
+
+
+def polish(
+    candidates: Sequence[Parameters], samples: Sequence[Rows], *, reg_covar: float
+) -> list[Parameters]:
+    """Make EM steps on larger and larger samples: the best goes on, and those that are close to it."""
+    for rows, n_steps in zip(samples, POLISH_STEPS, strict=True):
+        data = rows.first(len(rows.values))
+        ended = contest(data, candidates, reg_covar, n_steps, POLISH_TOLERANCE, n_wanted=RIVALS)
+        best = best_of(ended, RIVALS)
+        least = best[0].log_likelihood - CLOSE / np.sqrt(len(rows.values)) if best else -np.inf
+        close = [each for each in best if each.log_likelihood > least]
+        candidates = [each.parameters for each in close] or candidates[:1]
+    return [*candidates]
+
+
+def walk(settings: PathSettings, shared: tuple[Sample, Clusterings]) -> dict[int, list[Parameters]]:
+    """Find the best few starts for each number of components: see the module.
+
+    Parameters
+    ----------
+    settings : PathSettings
+    shared : (Sample, dict)
+        Rows, and for each number of components how they are clustered.
+
+    Returns
+    -------
+    dict of int to list of Parameters
+        The best first. Lacks those numbers for which no start was found: components would have too few rows.
+    """
+    sample, clusterings = shared
+    rows = Rows(sample.values, sample.weights)
+    path = Path(settings.reg_covar, rows, rows.first(len(rows.values)), {}, set())
+    wanted = settings.n_components
+    with single_threaded_blas():
+        path.compete([single(settings.covariance_type, path.data.moments, settings.reg_covar)])
+        for n_components in wanted:
+            path.compete(
+                _started(settings, sample, path.data, n_components, clusterings.get(n_components, ()))
+            )
+        if settings.init_params == "search" and max(wanted) > 1:
+            grow = Grower(settings.covariance_type, max(wanted), settings.reg_covar)
+            with suppress(DegenerateCovarianceError):
+                path.keep(grow(path.data, SURPLUS))
+        path.walk(min(wanted), max(wanted))
+        for n_components in wanted:
+            path.move(n_components)
+        path.walk(min(wanted), max(wanted))
+    best = {number: path.best[number] for number in wanted if number in path.best}
+    return {number: [each.parameters for each in found] for number, found in best.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The best mixtures found so far, for each number of components.
+
+    Attributes
+    ----------
+    reg_covar : float
+    rows : Rows
+    data : InMemory
+        The same rows.
+    best : dict of int to list of Climb
+        At most `REMEMBERED` different ones, the best first; filled as the path is walked.
+    walked_from : set of (str, Climb)
+        Which have been split, and which merged: they are not again.
+    """
+
+    reg_covar: float
+    rows: Rows
+    data: InMemory
+    best: dict[int, list[Climb]]
+    walked_from: set[tuple[str, Climb]]
+
+    def compete(self, starts: Iterable[Parameters]) -> None:
+        """Take some EM steps from each of these, all of as many components, and keep the best."""
+        for found in contest(self.data, [*starts], self.reg_covar, STEPS, TOLERANCE, n_wanted=KEPT):
+            self.keep(found)
+
+    def keep(self, found: Climb) -> None:
+        """Keep a mixture if it is among the best of its number of components, and another than these.
+
+        One with a component of hardly any rows (see `SOUND_ROWS`) is kept as long as there is no other.
+        """
+        kept = self.best.setdefault(found.parameters.n_components, [])
+        if all(abs(found.log_likelihood - each.log_likelihood) > SAME for each in kept):
+            everything = [*kept, found]
+            kept[:] = best_of([each for each in everything if self._is_sound(each)] or everything, REMEMBERED)
+
+    def _is_sound(self, found: Climb) -> bool:
+        n_rows = found.parameters.weights.min() * self.data.moments.n_rows
+        return n_rows >= SOUND_ROWS * (found.parameters.n_features + 1)
+
+    def walk(self, fewest: int, most: int) -> None:
+        """Split components one by one, and merge them again."""
+        for number in range(2, most + 1):
+            smaller = self._new("split", number - 1)
+            self.compete(chain.from_iterable(self._split(each.parameters) for each in smaller))
+        for number in range(most - 1, max(1, fewest - 1), -1):
+            larger = self._new("merged", number + 1)
+            self.compete(chain.from_iterable(_merged(each.parameters) for each in larger))
+
+    def _split(self, parameters: Parameters) -> Iterator[Parameters]:
+        """Split the component that it gains most to split, and the next such."""
+        for candidate in best_splits(self.data, parameters, self.reg_covar, FEW_STEPS)[:SPLITS]:
+            yield split(parameters, candidate)
+
+    def _new(self, way: str, number: int) -> list[Climb]:
+        """Give the best of a number of components that have not been walked from in this way."""
+        found = [each for each in self.best.get(number, [])[:KEPT] if (way, each) not in self.walked_from]
+        self.walked_from.update((way, each) for each in found)
+        return found
+
+    def move(self, number: int) -> None:
+        """Merge two components of the best mixtures and split another, as long as it gains."""
+        for found in self.best.get(number, [])[:1] if number > 1 else []:
+            n_rows = len(self.rows.values)
+            self.keep(move(found, self.rows, reg_covar=self.reg_covar, n_rows=n_rows))
+
+
+def _merged(parameters: Parameters) -> Iterator[Parameters]:
+    """Merge the two components that it costs least to merge, and the next such."""
+    costs = merge_costs(parameters)
+    first, second = np.triu_indices(len(costs), 1)
+    for pair in np.argsort(costs[first, second], kind="stable")[:MERGES]:
+        if np.isfinite(costs[first[pair], second[pair]]):
+            yield merge(parameters, int(first[pair]), int(second[pair]))
+
+
+def _started(
+    settings: PathSettings,
+    sample: Sample,
+    data: InMemory,
+    n_components: int,
+    clusterings: Sequence[NDArray[np.int16]],
+) -> Iterator[Parameters]:
+    """Start from clusters of the sample, or as is asked for."""
+    method = StartMethod(settings.init_params, settings.covariance_type, n_components, settings.reg_covar)
+    if settings.init_params == "search":
+        for labels in clusterings:
+            with suppress(DegenerateCovarianceError):
+                yield from_labels(method, labels, data.rows, data.row_weights, data.moments)
+        return
+    random_state = np.random.RandomState(settings.seed)
+    for _ in range(N_STARTS * settings.n_init):
+        with suppress(DegenerateCovarianceError):
+            yield start(method, Given(), sample, data, random_state)

@@ -1,0 +1,257 @@
+"""Many models at once: numbers of components × covariance types, in the same passes.
+
+At most ``sample_rows`` rows are gathered, and each model is fitted to them as `dgmm.fitting.fit` would fit it
+alone. With more rows the starts of all models are found on a sample (`dgmm.fitting.sweep.paths`), and every
+read of a row serves all models that are still in the race (`dgmm.fitting.sweep.race`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data.memory import MemorySource
+from dgmm.data.source import DataError, Source
+from dgmm.fitting.fingerprint import Fingerprint
+from dgmm.fitting.runs import Runs, Settings
+from dgmm.fitting.steps.expectation import Data
+from dgmm.fitting.survey import Sample, survey
+from dgmm.fitting.sweep.held_out import HeldOut, SplitData, mean_and_error, score
+from dgmm.fitting.sweep.paths import PathSettings, find_starts
+from dgmm.fitting.sweep.race import Runner, race
+from dgmm.fitting.sweep.scores import score_models
+from dgmm.passes.events import Event, InitializationStarted, PassFinished, emit, listening
+
+logger = logging.getLogger(__name__)
+
+FAILURES = (ValueError, FloatingPointError, np.linalg.LinAlgError)
+"""What may be wrong with one model, and leaves the others as they are."""
+
+
+@dataclass(frozen=True, eq=False)
+class SweepSettings:
+    """What to fit, and how.
+
+    Attributes
+    ----------
+    models : tuple of Settings
+        One for each model; they differ in the covariance type and the number of components alone.
+    criterion : str
+        Of `dgmm.fitting.sweep.scores.CRITERIA`.
+    prune : bool
+        Let models leave that cannot be the best any more.
+    held_out : float
+        Share of the rows that is held out.
+    seed : int
+        Of every model's starts, of the sample, and of what is held out.
+    """
+
+    models: tuple[Settings, ...]
+    criterion: str
+    prune: bool
+    held_out: float
+    seed: int
+
+    @property
+    def common(self) -> Settings:
+        """What all models have in common."""
+        return self.models[0]
+
+
+@dataclass(eq=False)
+class Swept:
+    """What a sweep has found so far; changed as it goes on, so that an interruption leaves what is there.
+
+    Attributes
+    ----------
+    runners : list of Runner
+        In the order of the settings.
+    seconds_of_passes : list of float
+        That each of them took.
+    fingerprint : Fingerprint or None
+        Of all rows; None before the survey.
+    sample : Sample or None
+        Of the rows that are fitted; all of them, where they are not more.
+    """
+
+    runners: list[Runner]
+    seconds_of_passes: list[float] = field(default_factory=list)
+    fingerprint: Fingerprint | None = None
+    sample: Sample | None = None
+
+    @property
+    def n_passes(self) -> int:
+        """Full passes over the data."""
+        return len(self.seconds_of_passes)
+
+
+def begin(settings: SweepSettings) -> Swept:
+    """Give a sweep that has not begun."""
+    methods = [each.method for each in settings.models]
+    return Swept([Runner(method.covariance_type, method.n_components) for method in methods])
+
+
+def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept: Swept) -> None:
+    """Fit all models.
+
+    Parameters
+    ----------
+    source : Source
+    weights : Source or None
+        Row weights.
+    settings : SweepSettings
+    swept : Swept
+        As `begin` gives it; filled.
+    """
+    sample_rows = settings.common.sample_rows
+    held_out = HeldOut(settings.seed, settings.held_out)
+
+    def count(event: Event) -> None:
+        if isinstance(event, PassFinished):
+            swept.seconds_of_passes.append(event.seconds)
+
+    with listening(count):
+        found = survey(source, sample_rows, settings.seed, weights, held_out if settings.held_out else None)
+    if found.n_weighted < 2:
+        raise DataError(f"Only {found.n_weighted} of {source.n_rows} rows have a sample_weight above 0")
+    swept.fingerprint = found.fingerprint
+    held = held_out.among(found.sample.numbers)
+    fitted = _part(found.sample, ~held)
+    swept.sample = fitted
+    if len(fitted.values) < 2:
+        raise DataError(
+            f"Of {source.n_rows} rows {held.sum()} are held out: too few are left; make held_out smaller"
+        )
+    _refuse_too_many_components(swept, fitted, is_small=source.n_rows <= sample_rows)
+    if source.n_rows <= sample_rows:
+        own = None if fitted.weights is None else MemorySource(fitted.weights[:, None])
+        rows = MemorySource(fitted.values, source.feature_names, source.name)
+        data = Data(rows, own, found.moments)
+        _fit_each(data, fitted, settings, swept)
+        _score_in_memory(data, _part(found.sample, held), swept)
+    else:
+        with listening(count):
+            _fit_together(SplitData(source, weights, found.moments, held_out), fitted, settings, swept)
+
+
+def _part(sample: Sample, kept: NDArray[np.bool_]) -> Sample:
+    """Give some rows of a sample."""
+    weights = None if sample.weights is None else sample.weights[kept]
+    size = int(kept.sum())
+    return Sample(size, sample.hashes[kept], sample.numbers[kept], sample.values[kept], weights)
+
+
+def _refuse_too_many_components(swept: Swept, sample: Sample, *, is_small: bool) -> None:
+    """Mark the models with more components than there are rows, or distinct rows."""
+    most = max(runner.n_components for runner in swept.runners)
+    values = sample.values if sample.weights is None else sample.values[sample.weights > 0.0]
+    n_rows = len(values)
+    n_distinct = len(np.unique(values[: 2 * most], axis=0))
+    if n_distinct < most:
+        n_distinct = len(np.unique(values, axis=0))
+    where = "" if is_small else " of the sample"
+    for index, runner in enumerate(swept.runners):
+        if runner.n_components > n_rows:
+            failure = f"{runner.n_components} components, but only {n_rows} rows{where} to fit them to"
+        elif runner.n_components > n_distinct:
+            failure = f"{runner.n_components} components, but only {n_distinct} distinct rows{where}"
+        else:
+            continue
+        swept.runners[index] = replace(runner, failure=failure)
+
+
+def _fit_each(data: Data, sample: Sample, settings: SweepSettings, swept: Swept) -> None:
+    """Fit each model to rows in memory, as it would be alone."""
+    for index, (own, runner) in enumerate(zip(settings.models, swept.runners, strict=True)):
+        if runner.failure:
+            continue
+        try:
+            state = Runs(own, data, sample).best(np.random.RandomState(settings.seed))
+        except FAILURES as error:
+            swept.runners[index] = replace(runner, failure=str(error))
+        except KeyboardInterrupt:
+            _score_in_memory(data, None, swept)
+            raise
+        else:
+            swept.runners[index] = replace(runner, state=state, evaluated=state.parameters, n_passes=1)
+
+
+def _score_in_memory(data: Data, held: Sample | None, swept: Swept) -> None:
+    """Score the models that are fitted: on the rows in memory, and on those held out."""
+    fitted = [
+        (index, runner.evaluated)
+        for index, runner in enumerate(swept.runners)
+        if runner.evaluated is not None
+    ]
+    scores = score_models(data, [parameters for _, parameters in fitted])
+    for (index, parameters), own in zip(fitted, scores, strict=True):
+        if held is not None and len(held.values):
+            mean, error = mean_and_error(score(parameters, held.values, held.weights))
+            own = replace(own, held_out=mean, held_out_error=error)  # noqa: PLW2901
+        swept.runners[index] = replace(swept.runners[index], scores=own)
+
+
+def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swept: Swept) -> None:
+    """Find starts on the sample, and run all models in the same passes."""
+    common, runners = settings.common, swept.runners
+    runs = Runs(common, data, sample)
+    reg_covar = common.method.reg_covar
+    starts = find_starts(_paths(settings, runners, data.source.n_rows), sample, reg_covar)
+    for index, runner in enumerate(runners):
+        own = starts.get((runner.covariance_type, runner.n_components))
+        if runner.failure:
+            continue
+        if own is None:
+            failure = "no start was found: components would have too few rows of the sample"
+            runners[index] = replace(runner, failure=failure)
+        else:
+            emit(InitializationStarted(index))
+            runners[index] = replace(runner, state=runs.begin(index, own[0]), rivals=tuple(own[1:]))
+    race(
+        data,
+        runners,
+        runs.step,
+        hurried_step=runs.hurried_step,
+        reg_covar=reg_covar,
+        max_iter=common.max_iter,
+        criterion=settings.criterion if settings.prune else None,
+    )
+    if runs.algorithm == "em" or common.max_iter == 0:
+        _score_ended(data, runners)
+
+
+def _paths(settings: SweepSettings, runners: Sequence[Runner], n_rows: int) -> list[PathSettings]:
+    """Give the paths on which starts are to be found: one for each covariance type."""
+    method = settings.common.method_for(n_rows)
+    wanted: dict[str, list[int]] = {}
+    for runner in runners:
+        if not runner.failure:
+            wanted.setdefault(runner.covariance_type, []).append(runner.n_components)
+    return [
+        PathSettings(
+            covariance_type,
+            tuple(sorted(numbers)),
+            method.init_params,
+            settings.common.n_init,
+            method.reg_covar,
+            settings.seed,
+        )
+        for covariance_type, numbers in wanted.items()
+    ]
+
+
+def _score_ended(data: Data, runners: list[Runner]) -> None:
+    """Score what plain EM ended with, in one more pass: its last M-step came after its last pass."""
+    ended = [
+        (index, runner.state.parameters)
+        for index, runner in enumerate(runners)
+        if runner.state is not None and runner.state.ending is not None and not runner.failure
+    ]
+    scores = score_models(data, [parameters for _, parameters in ended])
+    for (index, parameters), own in zip(ended, scores, strict=True):
+        runner = runners[index]
+        runners[index] = replace(runner, evaluated=parameters, scores=own, n_passes=runner.n_passes + 1)

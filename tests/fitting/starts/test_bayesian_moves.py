@@ -1,0 +1,155 @@
+# pyright: reportArgumentType=false
+import numpy as np
+import pytest
+
+from dgmm import BayesianGaussianMixture
+from dgmm.fitting.starts.bayesian_moves import born, candidates, deleted, improve, merged, rows_of_components
+from dgmm.fitting.starts.moves import best_splits
+from dgmm.fitting.steps.in_memory import InMemory, ascend
+from dgmm.fitting.steps.objective import Belief
+from dgmm.model.concentration import CONCENTRATIONS
+from dgmm.model.variational import Posterior
+from tests.model import naive
+
+each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+each_kind = pytest.mark.parametrize("kind", CONCENTRATIONS)
+own_covariance = pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+
+
+def three_clusters(n_rows=3000, seed=0):
+    """Round ones, so that every family has three."""
+    generator = np.random.default_rng(seed)
+    labels = generator.choice(3, n_rows, p=[0.5, 0.3, 0.2])
+    return np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 7.0]])[labels] + generator.normal(size=(n_rows, 2))
+
+
+def problem(covariance_type, kind, n_components, seed=0):
+    data = InMemory.of(three_clusters(seed=seed))
+    belief = Belief(covariance_type, kind, 0.01, 1.0, None, 2.0, None, 0.0)
+    objective = belief.objective(data.moments, "corrected")
+    generator = np.random.default_rng(seed)
+    family = objective.prior.family
+    unit = np.ones(family.covariance_shape(n_components, 2))
+    covariances = unit if covariance_type in ("diag", "spherical") else unit * np.eye(2)
+    means = data.rows[generator.choice(len(data.rows), n_components, replace=False)]
+    counts = np.full(n_components, len(data.rows) / n_components)
+    return data, objective, Posterior.of(objective.prior, counts, means, covariances)
+
+
+@own_covariance
+@each_kind
+def test_a_merge_is_the_posterior_of_all_their_rows(covariance_type, kind):
+    _, objective, _ = problem(covariance_type, kind, 3)
+    prior, generator = objective.prior, np.random.default_rng(1)
+    parts = [generator.normal(size=(n, 2)) * [1.0, 2.0] + 3.0 * n for n in (7, 5, 4)]
+
+    def posterior_of(parts):
+        covariances = np.stack([np.cov(part.T, bias=True) for part in parts])
+        own = (
+            np.einsum("kii->k", covariances) / 2
+            if covariance_type == "spherical"
+            else naive.covariances_of(covariance_type, covariances)
+        )
+        counts = np.array([float(len(part)) for part in parts])
+        return Posterior.of(prior, counts, np.stack([part.mean(axis=0) for part in parts]), own)
+
+    found = merged(prior, posterior_of(parts), 2, 0)
+    expected = posterior_of([np.concatenate([parts[0], parts[2]]), parts[1]])
+    for name in ("means", "covariances", "precisions_cholesky", "mean_precision", "degrees_of_freedom"):
+        np.testing.assert_allclose(getattr(found, name)[:2], getattr(expected, name), rtol=1e-10)
+    np.testing.assert_allclose(rows_of_components(prior, found), [11, 5, 0], atol=1e-12)
+    np.testing.assert_array_equal(found.means[2], prior.mean)
+    np.testing.assert_allclose(found.covariances[2] * prior.degrees_of_freedom, prior.covariance)
+    np.testing.assert_allclose(found.weights.sum(), 1.0)
+
+
+@each_family
+@each_kind
+def test_deletes_and_births_keep_what_they_do_not_touch(covariance_type, kind):
+    data, objective, posterior = problem(covariance_type, kind, 4)
+    found = ascend(data, posterior, objective, 10).parameters
+    gone = deleted(objective.prior, found, 1)
+    counts = rows_of_components(objective.prior, found)
+    left = np.sort(np.delete(counts, 1))[::-1]
+    np.testing.assert_allclose(rows_of_components(objective.prior, gone), [*left, 0.0])
+    split = best_splits(data, gone, 0.0)[0]
+    again = born(objective.prior, gone, split.component, 3, split.halves)
+    assert rows_of_components(objective.prior, again).sum() == pytest.approx(left.sum())
+    assert (rows_of_components(objective.prior, again) > 0.0).all()
+    ascend(data, again, objective, 3)
+
+
+@each_family
+@each_kind
+@pytest.mark.parametrize("seed", range(2))
+def test_three_components_are_found_among_eight(covariance_type, kind, seed):
+    data, objective, start = problem(covariance_type, kind, 8, seed)
+    plain = ascend(data, start, objective, 200)
+    found = improve(data, start, objective)
+    counts = rows_of_components(objective.prior, found)
+    assert (counts > 3.0).sum() == 3
+    np.testing.assert_allclose(counts[:3] / 3000, [0.5, 0.3, 0.2], atol=0.03)
+    assert ascend(data, found, objective, 0).log_likelihood >= plain.log_likelihood - 1e-4
+
+
+def test_births_fill_components_without_rows():
+    """From one broad component, with the others empty."""
+    data, objective, start = problem("full", "dirichlet_process", 6)
+    for component in range(5):
+        start = deleted(objective.prior, start, 5 - component)
+    assert (rows_of_components(objective.prior, improve(data, start, objective)) > 3.0).sum() == 3
+
+
+def test_nothing_to_move():
+    data, objective, start = problem("full", "dirichlet_process", 1)
+    assert list(candidates(start, objective, data)) == []
+    assert improve(data, start, objective).n_components == 1
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("algorithm", ["em", "corrected"])
+@pytest.mark.parametrize("sample_rows", [500, 3000])
+def test_through_the_estimator(algorithm, sample_rows):
+    rows = three_clusters()
+    own = {"n_components": 6, "weight_concentration_prior": 0.01, "random_state": 0}
+    own |= {"sample_rows": sample_rows}
+    plain = BayesianGaussianMixture(**own, algorithm="em", init_params="kmeans").fit(rows)
+    mixture = BayesianGaussianMixture(**own, algorithm=algorithm, moves=True).fit(rows)
+    assert mixture.effective_components_ == 3 < plain.effective_components_
+    assert mixture.elbo_ > plain.elbo_ + 1.0
+    history = mixture.history_
+    accepted = np.array(history["lower_bound"])[history["accepted"]]
+    assert (np.diff(accepted) >= -1e-9 * abs(accepted[-1])).all()
+    assert (mixture.n_passes_ == 1) == (sample_rows == 3000)
+    assert mixture.n_iter_ == len(mixture.lower_bounds_)
+    assert mixture.fit(rows).effective_components_ == 3
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+@pytest.mark.parametrize("sample_rows", [500, 3000])
+def test_a_column_that_does_not_vary(covariance_type, sample_rows):
+    """The prior's covariance is singular: components without rows have none."""
+    rows = three_clusters()
+    rows[:, 1] = 3.0
+    own = {"n_components": 4, "covariance_type": covariance_type, "random_state": 0}
+    plain = BayesianGaussianMixture(**own, sample_rows=sample_rows).fit(rows)
+    moved = BayesianGaussianMixture(**own, sample_rows=sample_rows, moves=True).fit(rows)
+    assert moved.lower_bound_ >= plain.lower_bound_ - 1e-6 * abs(plain.lower_bound_)
+
+
+def test_moves_that_only_the_sample_likes_are_not_made(monkeypatch):
+    """Where what the sample moves to is worse for all rows, the fit is the one without moves."""
+
+    def worse(data, posterior, objective):  # two clusters in one component, and two components in a cluster
+        counts, means = np.array([0.8, 0.1, 0.1]) * len(data.rows), np.array([[2.2, 0], [-1, 7], [1, 7]])
+        covariances = np.stack([np.diag([10.0, 1.0]), np.eye(2), np.eye(2)])
+        return Posterior.of(objective.prior, counts, means, covariances)
+
+    own = {"n_components": 3, "algorithm": "corrected", "sample_rows": 800, "random_state": 0}
+    plain = BayesianGaussianMixture(**own).fit(three_clusters())
+    monkeypatch.setattr("dgmm.fitting.runs.improve", worse)
+    monkeypatch.setattr("dgmm.fitting.fit.candidates", lambda *of: [])  # which would mend it
+    moved = BayesianGaussianMixture(**own, moves=True).fit(three_clusters())
+    assert moved.elbo_ >= plain.elbo_ - 1e-6 * abs(plain.elbo_)
+    assert moved.effective_components_ == 3

@@ -1,0 +1,100 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+
+from dgmm.data import open_dataset, open_weights
+from dgmm.fitting.starts.kmeans_parallel import CountWork, DrawWork, scalable_kmeans, squared_distances
+from dgmm.fitting.starts.methods import Given, StartMethod, start
+from dgmm.fitting.steps.expectation import Data
+from dgmm.fitting.survey import survey
+from dgmm.passes.run import run_pass
+
+COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
+
+
+@pytest.fixture
+def rows(generator):
+    return np.concatenate([generator.normal(5 * k, 1 + k, (200, 3)) for k in range(3)])
+
+
+def started(rows, method, given=None, weights=None, seed=0):
+    source, own = open_dataset(rows), None if weights is None else open_weights(weights)
+    found = survey(source, len(rows), 0, own)
+    data = Data(source, own, found.moments)
+    return start(method, given or Given(), found.sample, data, np.random.RandomState(seed))
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_the_start_is_scikit_learns(rows, covariance_type, init_params):
+    method = StartMethod(init_params, covariance_type, 3, 1e-6)
+    found = started(rows, method)
+    other = SklearnGaussianMixture(3, covariance_type=covariance_type, init_params=init_params)
+    other._initialize_parameters(rows, np.random.RandomState(0))
+    np.testing.assert_allclose(found.weights, other.weights_, rtol=1e-10)
+    np.testing.assert_allclose(found.means, other.means_, rtol=1e-10)
+    np.testing.assert_allclose(found.covariances, other.covariances_, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(found.precisions_cholesky, other.precisions_cholesky_, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize("init_params", ["kmeans", "random_from_data", "k-means++"])
+def test_weights_of_one_change_nothing(rows, covariance_type, init_params):
+    method = StartMethod(init_params, covariance_type, 3, 1e-6)
+    plain, weighted = started(rows, method), started(rows, method, weights=np.ones(len(rows)))
+    if init_params == "random_from_data":  # NumPy draws from chances in another way
+        np.testing.assert_allclose(plain.weights, weighted.weights)
+        return
+    np.testing.assert_allclose(plain.means, weighted.means, rtol=1e-10)
+    np.testing.assert_allclose(plain.covariances, weighted.covariances, rtol=1e-8, atol=1e-12)
+
+
+def test_rows_without_weight_are_never_chosen(rows):
+    weights = np.zeros(len(rows))
+    weights[[5, 300, 500]] = [1.0, 2.0, 3.0]
+    for init_params in ("random_from_data", "k-means++", "k-means||"):
+        found = started(rows, StartMethod(init_params, "spherical", 3, 1e-6), weights=weights)
+        order = np.argsort(found.means[:, 0])
+        np.testing.assert_allclose(found.means[order], rows[[5, 300, 500]], rtol=1e-9)
+
+
+def test_given_values_take_their_places(rows):
+    method = StartMethod("kmeans", "diag", 3, 1e-6)
+    plain = started(rows, method)
+    given = Given(np.array([0.2, 0.3, 0.5]), np.arange(9.0).reshape(3, 3), None)
+    found = started(rows, method, given)
+    np.testing.assert_array_equal(found.weights, given.weights)
+    np.testing.assert_array_equal(found.means, given.means)
+    np.testing.assert_array_equal(found.covariances, plain.covariances)
+
+
+class TestScalableKMeans:
+    def test_distances(self, generator):
+        rows, centres = generator.normal(size=(50, 3)), generator.normal(size=(7, 3))
+        expected = ((rows[None] - centres[:, None]) ** 2).sum(axis=2)
+        np.testing.assert_allclose(squared_distances(rows, centres), expected, atol=1e-12)
+
+    @pytest.mark.usefixtures("small_spans")
+    def test_a_draw_does_not_depend_on_chunks_and_prefers_far_rows(self, generator, stored):
+        rows = generator.normal(size=(8000, 2))
+        rows[::1000] += 1000.0
+        work = DrawWork(np.zeros(2), np.zeros((1, 2)), 8, 5)
+        drawn = [run_pass(open_dataset(x), work, "draw").values for x in (rows, stored(rows, 321))]
+        np.testing.assert_array_equal(drawn[0], drawn[1])
+        assert (drawn[0][:, 0] > 400.0).sum() >= 7
+
+    @pytest.mark.usefixtures("small_spans")
+    def test_counts(self, generator):
+        rows, centres = generator.normal(size=(5000, 2)), generator.normal(size=(6, 2))
+        weights = generator.uniform(size=5000)
+        nearest = squared_distances(rows - 1.0, centres).argmin(axis=0)
+        found = run_pass(open_dataset(rows), CountWork(np.ones(2), centres), "count", open_weights(weights))
+        np.testing.assert_allclose(found, np.bincount(nearest, weights, 6))
+
+    def test_centres_of_clusters(self, generator):
+        middles = np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [77.0, 77.0]])
+        rows = np.concatenate([middle + generator.normal(size=(300, 2)) for middle in middles])
+        found = scalable_kmeans(open_dataset(rows), None, np.full(2, 30.0), 4, np.random.RandomState(0)) + 30
+        for middle in middles:
+            assert np.linalg.norm(found - middle, axis=1).min() < 0.5

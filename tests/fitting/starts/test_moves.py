@@ -1,0 +1,166 @@
+"""Split and merge moves: their moments, and what they gain or lose, against the likelihood itself."""
+
+import numpy as np
+import pytest
+
+from dgmm.fitting.starts.moves import (
+    apply,
+    merge,
+    merge_costs,
+    moved,
+    reseeded,
+    split,
+)
+from dgmm.fitting.starts.splits import best_splits, shares
+from dgmm.fitting.steps.in_memory import InMemory, climb
+from dgmm.fitting.steps.objective import Likelihood
+from dgmm.fitting.survey import Sample
+from dgmm.model.parameters import Parameters
+from tests.model import naive
+
+FAMILIES = ["full", "tied", "diag", "spherical"]
+
+
+def log_likelihood(parameters: Parameters, data: InMemory) -> float:
+    return climb(data, parameters, 1e-6, 0).log_likelihood
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_a_merge_keeps_the_moments_of_the_mixture(covariance_type):
+    parameters = naive.random_parameters(np.random.default_rng(0), covariance_type, 4, 3)
+    merged = merge(parameters, 2, 0)
+
+    def moments(mixture):
+        mean = mixture.weights @ mixture.means
+        gaps = mixture.means - mean
+        within = np.tensordot(mixture.weights, mixture.covariance_matrices, 1)
+        return mean, within + (mixture.weights[:, None] * gaps).T @ gaps
+
+    assert merged.n_components == 3
+    np.testing.assert_array_equal(merged.means[0], parameters.means[1])
+    np.testing.assert_array_equal(merged.weights[2], parameters.weights[3])
+    (mean, covariance), (expected_mean, expected) = moments(merged), moments(parameters)
+    np.testing.assert_allclose(mean, expected_mean)
+    if covariance_type in ("full", "tied"):
+        np.testing.assert_allclose(covariance, expected)
+    elif covariance_type == "diag":
+        np.testing.assert_allclose(np.diagonal(covariance), np.diagonal(expected))
+    else:
+        assert np.trace(covariance) == pytest.approx(np.trace(expected))
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_merge_costs_bound_the_loss(covariance_type):
+    generator = np.random.default_rng(1)
+    parameters = naive.random_parameters(generator, covariance_type, 4, 2)
+    data = InMemory.of(naive.random_rows(generator, parameters, 20_000))
+    costs, before = merge_costs(parameters), log_likelihood(parameters, data)
+    for first in range(4):
+        assert costs[first, first] == np.inf
+        for second in range(first):
+            assert costs[first, second] == costs[second, first]
+            loss = before - log_likelihood(merge(parameters, first, second), data)
+            assert loss <= costs[first, second] + 0.02  # the sampling error of 20,000 rows
+
+
+def climbed(covariance_type, *, seed, n_clusters, n_components, weighted):
+    """Rows of a mixture, and one of fewer components that has climbed on them."""
+    generator = np.random.default_rng(seed)
+    truth = naive.random_parameters(generator, covariance_type, n_clusters, 2)
+    rows = naive.random_rows(generator, truth, 4000)
+    weights = generator.gamma(2.0, size=len(rows)) if weighted else None
+    data = InMemory.of(rows, weights)
+    start = naive.random_parameters(generator, covariance_type, n_components, 2)
+    return data, climb(data, start, 1e-6, 20)
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_split_gains_what_it_says(covariance_type, weighted):
+    data, fitted = climbed(covariance_type, seed=2, n_clusters=5, n_components=3, weighted=weighted)
+    moves = best_splits(data, fitted.parameters, 1e-6)
+    assert [move.gain for move in moves] == sorted((move.gain for move in moves), reverse=True)
+    assert moves[0].gain > 1e-3
+    for move in moves:
+        found = split(fitted.parameters, move)
+        assert found.n_components == 4
+        assert found.weights.sum() == pytest.approx(1.0)
+        gain = log_likelihood(found, data) - fitted.log_likelihood
+        assert move.gain - 1e-9 <= gain <= move.gain + 0.2
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_move_gains_what_it_says_at_least(covariance_type, weighted):
+    data, fitted = climbed(covariance_type, seed=5, n_clusters=6, n_components=5, weighted=weighted)
+    share = shares(data, fitted.parameters)
+    for candidate in best_splits(data, fitted.parameters, 1e-6, 2):
+        first, second = [k for k in range(5) if k != candidate.component][:2]
+        move = moved(data, share, fitted.parameters, candidate, (first, second), reg_covar=1e-6)
+        found = apply(fitted.parameters, move)
+        assert found.n_components == 5
+        assert found.weights.sum() == pytest.approx(1.0)
+        assert log_likelihood(found, data) - fitted.log_likelihood >= move.gain - 1e-5
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_two_clusters_in_one_component_are_found(covariance_type):
+    generator = np.random.default_rng(3)
+    centres = np.array([[0.0, 0.0], [30.0, 0.0], [0.0, 5.0], [30.0, 90.0]])
+    data = InMemory.of(np.concatenate([centre + generator.normal(size=(500, 2)) for centre in centres]))
+    start = Parameters.from_covariances(
+        covariance_type,
+        np.array([0.25, 0.5, 0.25]),
+        np.array([[0.0, 0.0], [30.0, 45.0], [0.0, 5.0]]),
+        {
+            "full": np.stack([np.eye(2), np.diag([1.0, 2000.0]), np.eye(2)]),
+            "tied": np.diag([1.0, 300.0]),
+            "diag": np.array([[1.0, 1.0], [1.0, 2000.0], [1.0, 1.0]]),
+            "spherical": np.array([1.0, 1000.0, 1.0]),
+        }[covariance_type],
+    )
+    move = best_splits(data, start, 1e-6)[0]
+    assert move.component == 1
+    found = climb(data, split(start, move), 1e-6, 50).parameters
+    np.testing.assert_allclose(found.means[np.argsort(found.means[:, 1])][-1], [30.0, 90.0], atol=0.3)
+
+
+def test_a_component_with_hardly_any_rows_is_not_split():
+    generator = np.random.default_rng(4)
+    rows = np.concatenate([generator.normal(size=(100, 2)), 50 + generator.normal(size=(5, 2))])
+    parameters = Parameters.from_covariances(
+        "full", np.array([0.95, 0.05]), np.array([[0.0, 0.0], [50.0, 50.0]]), np.stack([np.eye(2)] * 2)
+    )
+    assert [move.component for move in best_splits(InMemory.of(rows), parameters, 1e-6)] == [0]
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+@pytest.mark.parametrize("weight", [1.0, 1e-6])
+def test_a_component_without_rows_takes_half_of_another(covariance_type, weight):
+    """One on the rows of two clusters: the likelihood rises at once, also where all share a covariance."""
+    generator = np.random.default_rng(3)
+    rows = np.where(generator.random(2000) < 0.5, -3.0, 3.0)[:, None] * [1.0, 0.0]
+    rows += generator.normal(size=rows.shape)
+    weights = np.full(len(rows), weight)
+    data = InMemory.of(rows, weights)
+    (one,) = data.climb([naive.random_parameters(generator, covariance_type, 1, 2)], Likelihood(1e-6))
+    found = one.updated
+    empty = Parameters.from_covariances(
+        covariance_type,
+        np.array([0.0, 1.0]),
+        np.concatenate([[[0.0, 50.0]], found.means]),
+        found.covariances if covariance_type == "tied" else np.concatenate([found.covariances] * 2),
+    )
+    sample = Sample(2000, np.arange(2000, dtype=np.uint64), np.arange(2000), rows, weights)
+    after = reseeded(empty, np.array([0]), sample=sample, reg_covar=1e-6)
+    assert after is not None
+    np.testing.assert_allclose(np.sort(after.means[:, 0]), [-3.0, 3.0], atol=0.3)
+    assert log_likelihood(after, data) > log_likelihood(empty, data) + 0.3
+    assert after.weights.sum() == pytest.approx(1.0)
+
+
+def test_a_component_is_left_without_rows_where_none_can_be_split():
+    rows = np.arange(5.0)[:, None] * [1.0, 2.0]
+    sample = Sample(5, np.arange(5, dtype=np.uint64), np.arange(5), rows, None)
+    empty = Parameters.from_covariances("diag", np.array([1.0, 0.0]), np.ones((2, 2)), np.ones((2, 2)))
+    assert reseeded(empty, np.array([1]), sample=sample, reg_covar=1e-6) is None

@@ -1,0 +1,205 @@
+"""The search for starts: it finds what single runs miss, and does not fall for spurious components."""
+# pyright: reportPrivateImportUsage=false
+
+import dask
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+
+from dgmm.fitting.starts import search as room
+from dgmm.fitting.starts.methods import StartMethod
+from dgmm.fitting.starts.search import N_CANDIDATES, SAME, best_of, judged, move, promising, search, unseen
+from dgmm.fitting.steps.in_memory import Climb, InMemory, climb
+from dgmm.fitting.survey import Sample
+from dgmm.model.matrices import DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
+from dgmm.passes.events import Event, TasksStarted, listening
+from tests.model import naive
+
+
+def sample_of(rows, weights=None) -> Sample:
+    numbers = np.arange(len(rows))
+    hashes = np.random.default_rng(99).permutation(len(rows)).astype(np.uint64)
+    return Sample(len(rows), hashes, numbers, rows, weights)
+
+
+def found(rows, covariance_type, n_components, seed=0, weights=None):
+    method = StartMethod("search", covariance_type, n_components, 1e-6)
+    return search(method, sample_of(rows, weights), np.random.RandomState(seed))
+
+
+def log_likelihood(parameters, rows):
+    return climb(InMemory.of(rows), parameters, 1e-6, 0).log_likelihood
+
+
+@pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+def test_at_least_as_good_as_scikit_learns_best_of_ten(covariance_type):
+    generator = np.random.default_rng(0)
+    truth = naive.random_parameters(generator, covariance_type, 6, 2, spread=4.0)
+    rows = naive.random_rows(generator, truth, 3000)
+    other = SklearnGaussianMixture(6, covariance_type=covariance_type, n_init=10, random_state=0).fit(rows)
+    best = max(log_likelihood(each, rows) for each in found(rows, covariance_type, 6))
+    assert best > other.score(rows) - 2e-3  # the search is fitted to four fifths of the rows
+
+
+def test_it_does_not_depend_on_the_units_of_features():
+    generator = np.random.default_rng(1)
+    truth = naive.random_parameters(generator, "full", 4, 2, spread=4.0)
+    rows, units = naive.random_rows(generator, truth, 2000), np.array([1000.0, 0.01])
+    own, other = found(rows, "full", 4)[0], found(rows * units, "full", 4)[0]
+    assert log_likelihood(other, rows * units) + np.log(units).sum() == pytest.approx(
+        log_likelihood(own, rows), abs=1e-2
+    )
+
+
+def test_it_does_not_depend_on_where_the_rows_lie():
+    """Rows are taken as float32, but about their mean: 1e7 away they would be integers otherwise."""
+    generator = np.random.default_rng(1)
+    rows = naive.random_rows(generator, naive.random_parameters(generator, "full", 4, 2, spread=4.0), 2000)
+    own, other = found(rows, "full", 4)[0], found(rows + 1e7, "full", 4)[0]
+    assert log_likelihood(other, rows + 1e7) == pytest.approx(log_likelihood(own, rows), abs=1e-3)
+    order, of_other = np.argsort(own.means[:, 0]), np.argsort(other.means[:, 0])
+    np.testing.assert_allclose(other.means[of_other] - 1e7, own.means[order], atol=0.05)
+
+
+def test_the_same_seed_gives_the_same_bits_on_any_scheduler():
+    rows = naive.random_rows(
+        np.random.default_rng(2), naive.random_parameters(np.random.default_rng(2), "diag", 3, 2), 1500
+    )
+    results = []
+    for scheduler in ("threads", "synchronous"):
+        with dask.config.set(scheduler=scheduler):
+            results.append([each.means.tobytes() for each in found(rows, "diag", 3)])
+    assert results[0] == results[1]
+    assert 1 <= len(results[0]) <= N_CANDIDATES
+
+
+def test_weights_count_rows():
+    """Rows that weigh nothing have no say."""
+    generator = np.random.default_rng(3)
+    rows = np.concatenate([generator.normal(size=(800, 2)), 8.0 + generator.normal(size=(800, 2))])
+    noise = generator.uniform(-30.0, 30.0, size=(400, 2))
+    weights = np.repeat([2.0, 0.0], [1600, 400])
+    best = found(np.concatenate([rows, noise]), "spherical", 2, weights=weights)[0]
+    np.testing.assert_allclose(np.sort(best.means[:, 0]), [0.0, 8.0], atol=0.2)
+    np.testing.assert_allclose(best.covariances, 1.0, atol=0.15)
+
+
+def test_a_move_takes_a_component_to_where_it_is_needed():
+    """Two components on one cluster, one on two far ones: EM alone stays there."""
+    generator = np.random.default_rng(4)
+    centres = np.array([[0.0, 0.0], [40.0, 0.0], [40.0, 12.0]])
+    rows = np.concatenate([centre + generator.normal(size=(600, 2)) for centre in centres])
+    rows = rows[generator.permutation(len(rows))]
+    start = naive.random_parameters(generator, "full", 3, 2)
+    start = type(start).from_covariances(
+        "full",
+        np.full(3, 1 / 3),
+        np.array([[-1.0, 0.0], [1.0, 0.0], [40.0, 6.0]]),
+        np.stack([np.eye(2), np.eye(2), np.diag([1.0, 40.0])]),
+    )
+    stuck = climb(InMemory.of(rows), start, 1e-6, 100)
+    moved = move(stuck, room.Rows(rows, None), reg_covar=1e-6, n_rows=len(rows))
+    assert moved.log_likelihood > stuck.log_likelihood + 0.3
+    np.testing.assert_allclose(
+        moved.parameters.means[np.argsort(moved.parameters.means @ [1, 2])], centres, atol=0.2
+    )
+
+
+def test_the_best_without_doubles():
+    parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
+    runs = [Climb(parameters, each, 1) for each in (-3.0, -1.0, -2.0, -1.0 - SAME / 2)]
+    assert [run.log_likelihood for run in best_of([*runs, None], 2)] == [-1.0, -2.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "share"), [([0, 0, 0, 0], 2 / 12), ([0, -1, 0, -1], 6 / 12), ([0, -1], 1)]
+)
+def test_the_share_of_starts_whose_optima_were_not_found(values, share):
+    """Two optima of four runs: 2 · 3 / (4 · 3). Those that are nearly alike are one."""
+    parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
+    runs = [Climb(parameters, value + index * room.ALIKE / 10, 1) for index, value in enumerate(values)]
+    assert unseen(runs) == pytest.approx(share)
+    assert unseen(runs[:1]) == 1.0
+
+
+def n_rounds(rows, n_components) -> int:
+    events: list[Event] = []
+    with listening(events.append):
+        found(rows, "full", n_components)
+    return sum(isinstance(event, TasksStarted) and event.purpose == "split and merge" for event in events)
+
+
+def test_rounds_of_starts_end_where_all_reach_the_same_optimum():
+    generator = np.random.default_rng(5)
+    centres = np.array([[0.0, 0.0], [30.0, 0.0], [0.0, 30.0]])
+    rows = np.concatenate([centre + generator.normal(size=(400, 2)) for centre in centres])
+    assert n_rounds(rows[generator.permutation(len(rows))], 3) == 1
+
+
+def test_mixtures_grow_where_starts_end_in_different_optima():
+    """No clusters: every start finds another way to cover a square."""
+    assert n_rounds(np.random.default_rng(6).uniform(size=(2000, 2)), 12) == 2
+
+
+def test_moves_that_share_no_component_are_made_together():
+    """Two clusters have two components each, and two pairs of clusters one each."""
+    generator = np.random.default_rng(7)
+    centres = np.array([[0.0, 0.0], [0.0, 50.0], [40.0, 0.0], [40.0, 9.0], [80.0, 0.0], [80.0, 9.0]])
+    rows = np.concatenate([centre + generator.normal(size=(500, 2)) for centre in centres])
+    means = np.array([[-0.5, 0.0], [0.5, 0.0], [-0.5, 50.0], [0.5, 50.0], [40.0, 4.5], [80.0, 4.5]])
+    wide = np.diag([1.0, 21.0])
+    covariances = np.stack([np.eye(2)] * 4 + [wide] * 2)
+    start = Parameters.from_covariances("full", np.array([1, 1, 1, 1, 2, 2]) / 8, means, covariances)
+    data = InMemory.of(rows)
+    before = climb(data, start, 1e-6, 20).parameters
+    moves, _ = judged(before, data, 1e-6, None)
+    together = next(iter(promising(before, moves)))
+    gain = log_likelihood(together, rows) - log_likelihood(before, rows)
+    assert len({component for move in moves[:2] for component in move.components}) == 6
+    assert gain >= moves[0].gain + moves[1].gain - 1e-9
+    nearest = np.linalg.norm(together.means[:, None] - centres, axis=-1).argmin(axis=0)
+    np.testing.assert_allclose(together.means[nearest], centres, atol=0.3)
+
+
+def test_few_rows_that_have_a_weight():
+    rows = np.random.default_rng(0).normal(size=(30, 2))
+    weights = np.zeros(30)
+    weights[:8] = 1.0
+    for own in (None, weights):
+        best = found(rows[: 4 if own is None else 30], "diag", 2, weights=own)[0]
+        assert np.isfinite(best.means).all()
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-20, 1.0, 1e6, 1e38, 1e100])
+def test_it_does_not_depend_on_the_scale_of_the_data(scale):
+    """A component with few held-out rows has no covariance there, and squares may leave float32."""
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(3, 20)) * 6
+    rows = centres[generator.choice(3, 3000, p=[0.6, 0.38, 0.02])] + generator.normal(size=(3000, 20))
+    method = StartMethod("search", "full", 3, 0.0)
+    best = search(method, sample_of(rows * scale), np.random.RandomState(0))[0]
+    order = np.argsort(best.weights)
+    np.testing.assert_allclose(best.weights[order], [0.02, 0.38, 0.6], atol=0.02)
+
+
+def test_components_on_single_rows_far_apart():
+    """Their merge has no covariance that rounding leaves definite: it costs more than any other."""
+    rows = np.random.default_rng(6).normal(size=(400, 2)) + np.arange(400)[:, None] % 4 * 3
+    method = StartMethod("search", "full", 12, 1e-6)
+    assert search(method, sample_of(rows[:200] * 1e5), np.random.RandomState(0))[0].n_components == 12
+
+
+def test_large_weights():
+    rows = np.random.default_rng(0).normal(size=(500, 2))
+    weights = np.random.default_rng(1).uniform(0.5, 1.5, 500)
+    one, other = (found(rows, "diag", 2, weights=weights * scale)[0] for scale in (1.0, 1e40))
+    np.testing.assert_allclose(one.means, other.means, rtol=1e-6)
+
+
+def test_rows_on_a_line():
+    """No covariance is positive definite: what EM would say."""
+    rows = np.repeat(np.arange(500.0)[:, None], 2, axis=1)
+    method = StartMethod("search", "full", 3, 0.0)
+    with pytest.raises(DegenerateCovarianceError, match="ill-defined empirical covariance"):
+        search(method, sample_of(rows), np.random.RandomState(0))

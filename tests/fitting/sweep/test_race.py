@@ -1,0 +1,161 @@
+"""Who leaves a race, and who stays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from dgmm.data.memory import MemorySource
+from dgmm.fitting.loop import plain
+from dgmm.fitting.loop.plain import EM, Ending, PassRecord, StoppingRule
+from dgmm.fitting.steps.expectation import Data, Evaluation
+from dgmm.fitting.steps.objective import Likelihood
+from dgmm.fitting.sweep.race import GENEROUS, Runner, drop_losers, possible_gain, race
+from dgmm.fitting.sweep.scores import Scores, resolution
+from dgmm.model import criteria
+from dgmm.model.parameters import Parameters
+from dgmm.model.statistics import Moments
+from tests.model import naive
+
+
+def passes(*log_likelihoods, predicted=np.inf):
+    return tuple(PassRecord(each, predicted, 1, True, 0.0) for each in log_likelihoods)
+
+
+def scores(log_likelihood, n_parameters, entropy=0.0, held_out=np.nan):
+    return Scores(log_likelihood, entropy, held_out, 0.0, n_parameters, 1000.0)
+
+
+def runner(own, history, ending=None):
+    parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
+    state = EM(0, parameters, history=history, ending=ending)
+    return Runner("full", 2, state, parameters, own, n_passes=len(history))
+
+
+def test_what_a_model_may_gain():
+    assert possible_gain(()) == np.inf
+    assert possible_gain(passes(-3.0)) == np.inf
+    assert possible_gain(passes(-3.0, -2.9)) == pytest.approx(0.1 * GENEROUS)
+    assert possible_gain(passes(-3.0, -2.9, predicted=5.0)) == pytest.approx(5.0)  # promised in all
+    assert possible_gain(passes(-3.0, -2.9, -2.82)) == pytest.approx(0.32 * GENEROUS)  # predicted by gains
+    refused = PassRecord(-9.0, np.inf, 4, False, 0.0)
+    assert possible_gain((*passes(-3.0, -2.9), refused)) == pytest.approx(0.1 * GENEROUS)
+
+
+def test_nobody_leaves_while_a_re_seeding_may_gain():
+    best = runner(scores(-2.0, 5), passes(-2.1, -2.0))
+    behind = runner(scores(-3.0, 5), passes(-3.001, -3.0))
+    assert behind.state is not None
+    trial = replace(behind, state=replace(behind.state, fallback=behind.state))
+    start = PassRecord(-3.0, np.inf, 0, True, 0.0)
+    accepted = runner(scores(-3.0, 5), (*passes(-3.001), start))
+    grown = runner(scores(-3.0, 5), (start, *passes(-3.0)))
+    after = drop_losers([best, behind, trial, accepted, grown], "bic")
+    assert [bool(each.dropped) for each in after] == [False, True, False, False, True]
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
+def test_only_those_leave_that_cannot_win(criterion):
+    best = runner(scores(-2.0, 5), passes(-2.1, -2.0))
+    hopeless = runner(scores(-3.0, 5), passes(-3.001, -3.0))
+    hopeful = runner(scores(-3.0, 5), passes(-3.1, -3.0))
+    undecided = runner(scores(-2.01, 5, entropy=0.2), passes(-2.011, -2.01))
+    new = runner(scores(-9.0, 5), passes(-9.0))
+    dear = runner(scores(-1.999, 500), passes(-2.0, -1.999))
+    ended = runner(scores(-3.0, 5), passes(-3.001, -3.0), Ending(True, "done"))
+    after = drop_losers([best, hopeless, hopeful, undecided, new, dear, ended], criterion)
+    assert [bool(each.dropped) for each in after] == [False, True, False, False, False, True, False]
+    assert after[1].message.startswith("Left after 2 passes: by")
+    assert not after[1].is_running
+
+
+def test_held_out_scores_decide_alone():
+    best = runner(scores(-2.0, 5, held_out=-2.5), passes(-2.1, -2.0))
+    overfitted = runner(scores(-1.0, 50, held_out=-3.0), passes(-1.001, -1.0))
+    near = runner(scores(-2.0, 5, held_out=-2.51), passes(-2.001, -2.0))
+    after = drop_losers([best, overfitted, near], "held-out")
+    assert [bool(each.dropped) for each in after] == [False, True, False]
+
+
+def test_scores_are_the_criteria():
+    own = scores(-2.0, 7, entropy=0.25)
+    assert own.bic == criteria.bic(-2000.0, 7, 1000)
+    assert own.aic == 4000.0 + 14
+    assert own.icl == own.bic + 500.0
+    assert scores(-2.0 + resolution(1000.0), 7).bic == pytest.approx(own.bic - 0.5 * np.log(1000.0))
+
+
+@pytest.mark.parametrize("criterion", ["bic", None])
+def test_models_that_will_hardly_win_take_hurried_steps(generator, criterion):
+    """One component for two clusters: its last pass comes after the M-step alone, with exact figures."""
+    rows = generator.normal(size=(1000, 2)) + np.repeat([[0.0, 0.0], [9.0, 0.0]], 500, axis=0)
+    data = Data(MemorySource(rows), None, Moments.of(rows))
+    means = {1: rows[:1], 2: rows[[0, -1]]}
+    starts = [
+        Parameters.from_covariances(
+            "full", np.full(k, 1 / k), means[k], np.stack([np.eye(2) * 21 ** (2 - k)] * k)
+        )
+        for k in (1, 2)
+    ]
+    (first,) = data.climb(starts[:1], Likelihood(1e-6))
+    starts[0] = first.updated
+    steps: dict[str, list[int]] = {"step": [], "hurried": []}
+
+    def step(name: str):
+        def take(state: EM, evaluation: Evaluation) -> EM:
+            steps[name].append(evaluation.parameters.n_components)
+            return plain.step(state, evaluation, StoppingRule(0.0, 6))
+
+        return take
+
+    runners = [
+        Runner("full", k, plain.begin(k, each, StoppingRule(0.0, 6)))
+        for k, each in zip((1, 2), starts, strict=True)
+    ]
+    race(
+        data,
+        runners,
+        step("step"),
+        hurried_step=step("hurried"),
+        reg_covar=1e-6,
+        max_iter=6,
+        criterion=criterion,
+    )
+    # Every pass tells, by a hurried step, who leaves; those that stay make the other.
+    assert steps["hurried"] == ([1, 2, 1, 2, 2, 2, 2, 2] if criterion else [1, 2] * 6)
+    assert steps["step"] == ([2] * 6 if criterion else [1, 2] * 6)
+    assert bool(runners[0].dropped) == bool(criterion)
+    for each in runners:
+        assert each.scores is not None
+        assert each.evaluated is not None
+        expected = np.mean(logsumexp(naive.log_joint(each.evaluated, rows), axis=1))
+        assert each.scores.log_likelihood == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_the_rival_goes_on_that_all_rows_like_best(best):
+    """The others share the first pass alone; one whose covariance collapses has no part in it."""
+    generator = np.random.default_rng(4)
+    truth = naive.random_parameters(generator, "full", 2, 2)
+    rows = naive.random_rows(generator, truth, 2000)
+    data = Data(MemorySource(rows), None, Moments.of(rows))
+    lonely = replace(truth, means=np.stack([truth.means[0], rows.max(axis=0) + 1e3]))
+    far = replace(truth, means=truth.means + 2.0)
+    starts = [far, lonely]
+    starts.insert(best, truth)
+    rule, seen = StoppingRule(0.0, 2), []
+
+    def step(state: EM, evaluation: Evaluation) -> EM:
+        seen.append(evaluation.parameters)
+        return plain.step(state, evaluation, rule)
+
+    runners = [Runner("full", 2, plain.begin(0, starts[0], rule), rivals=tuple(starts[1:]))]
+    race(data, runners, step, hurried_step=step, reg_covar=0.0, max_iter=2, criterion=None)
+    assert seen[0] is truth
+    assert runners[0].n_passes == 2
+    assert runners[0].state is not None
+    assert runners[0].state.n_iter == 2
+    assert runners[0].scores is not None
+    expected = np.mean(logsumexp(naive.log_joint(runners[0].evaluated, rows), axis=1))
+    assert runners[0].scores.log_likelihood == pytest.approx(expected, abs=1e-10)
