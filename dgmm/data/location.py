@@ -31,7 +31,11 @@ def locate(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | No
     root : str
         The path in it.
     """
-    return fsspec.core.url_to_fs(os.fspath(path), **(storage_options or {}))
+    text = os.fspath(path)
+    if "://" not in text:  # fsspec would take "::" and "~" in names for more than they are
+        home = text.startswith("~" + os.sep)
+        return LocalFileSystem(), os.path.abspath(os.path.expanduser(text) if home else text)
+    return fsspec.core.url_to_fs(text, **(storage_options or {}))
 
 
 def is_local(filesystem: Any) -> bool:

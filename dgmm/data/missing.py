@@ -30,13 +30,17 @@ class MissingChunkError(LookupError):
     """A chunk or shard is not there; its argument says which."""
 
 
-class _Complete(WrapperStore[Store]):
-    """A store in which all is there that is asked for."""
+class _Watched(WrapperStore[Store]):
+    """A store that takes note of what is asked for and not there."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.missing: list[str] = []
 
     async def get(self, key: str, prototype: Any, byte_range: ByteRequest | None = None) -> Any:
         found = await super().get(key, prototype, byte_range)
-        if found is None:
-            raise MissingChunkError(key)
+        if found is None:  # an error here would leave zarr's other reads at work
+            self.missing.append(key)
         return found
 
 
@@ -58,12 +62,11 @@ def read_complete(array: zarr.Array[Any], start: int, stop: int) -> Any:
     MissingChunkError
         Where they were to be the fill value, as a chunk is not in the store or in its shard.
     """
-    store_path = StorePath(_Complete(array.store), array.path)
-    strict: Any = zarr.AsyncArray(array.metadata, store_path, array._async_array.config)
-    try:
-        rows = zarr.Array(strict)[start:stop]
-    except MissingChunkError as error:
-        raise MissingChunkError(str(error.args[0]).removeprefix(f"{array.path}/")) from None
+    store: Any = _Watched(array.store)
+    watched: Any = zarr.AsyncArray(array.metadata, StorePath(store, array.path))
+    rows = zarr.Array(watched)[start:stop]
+    if store.missing:
+        raise MissingChunkError(min(store.missing).removeprefix(f"{array.path}/"))
     absent = chunk_not_in_shard(array, start, stop)
     if absent is not None:
         raise MissingChunkError(absent)

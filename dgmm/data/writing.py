@@ -13,10 +13,12 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from glob import has_magic
 from typing import Any
 
 import numpy as np
@@ -34,7 +36,8 @@ from dgmm.data.source import MEBIBYTE, DataError
 CHUNK_BYTES = 8 * MEBIBYTE
 ROW_GROUP_ROWS = 2**20
 METADATA = "zarr.json"
-REMOVALS, SECONDS_BETWEEN_REMOVALS = 50, 0.1
+COPIED_AT_ONCE = 8 * MEBIBYTE
+REMOVALS, SECONDS_BETWEEN_REMOVALS, TIMES_GONE = 50, 0.1, 2
 
 logger = logging.getLogger(__name__)
 
@@ -122,9 +125,8 @@ def creating(
     except BaseException:
         _remove(filesystem, written)
         raise
-    if beside and not is_local(filesystem):  # whatever fails here, what was written is still there
-        filesystem.rm(root, recursive=True)
-        filesystem.mv(written, root, recursive=True)
+    if beside and not is_local(filesystem):
+        _copy_in_place(filesystem, written, root)
 
 
 def create_zarr(
@@ -285,12 +287,39 @@ def _put_in_place(working: str, target: str) -> None:
     _remove(LocalFileSystem(), old)
 
 
+def _copy_in_place(filesystem: Any, written: str, target: str) -> None:
+    """Replace a target where file systems may not rename: what was written stays until all is there.
+
+    File by file, as fsspec takes some characters of names for patterns, and not all of its file systems move.
+    """
+    new = {target + path.removeprefix(written): path for path in filesystem.find(written)}
+    try:
+        for path, source in new.items():
+            filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+            with filesystem.open(source, "rb") as reader, filesystem.open(path, "wb") as writer:
+                shutil.copyfileobj(reader, writer, COPIED_AT_ONCE)
+        for path in set(filesystem.find(target)) - set(new):
+            filesystem.rm_file(path)
+    except BaseException as error:
+        error.add_note(f"{target} is not whole; all that was to be in it is in {written}")
+        logger.error("%s is not whole; all that was to be in it is in %s", target, written)
+        raise
+    _remove(filesystem, written)
+
+
 def _remove(filesystem: Any, path: str) -> None:
-    """Remove what may be there; some tasks of a cluster may still be writing to it."""
+    """Remove what may be there; some tasks of a cluster may still be writing to it, and make it again."""
+    times_gone = 0
     for _ in range(REMOVALS):
-        if not filesystem.exists(path):
-            return
         with suppress(OSError):
-            filesystem.rm(path, recursive=True)
+            if is_local(filesystem) or not has_magic(path):
+                filesystem.rm(path, recursive=True)
+            else:  # which other file systems take for a pattern
+                for file in filesystem.find(path):
+                    filesystem.rm_file(file)
+        times_gone = 0 if filesystem.exists(path) else times_gone + 1
+        if times_gone == TIMES_GONE:
+            return
         time.sleep(SECONDS_BETWEEN_REMOVALS)
-    logger.warning("%s could not be removed", path)
+    if times_gone == 0:
+        logger.warning("%s could not be removed", path)

@@ -76,7 +76,7 @@ def write(
                 header[part][name] = value
     buffer = io.BytesIO()
     np.savez(buffer, header=np.array(json.dumps(header, default=_to_json)), **arrays)
-    filesystem, root = locate(path, storage_options)
+    filesystem, root = _locate(path, storage_options)
     if filesystem.isdir(root):
         raise IsADirectoryError(f"{os.fspath(path)} is a folder; give the path of a file")
     with (
@@ -87,6 +87,12 @@ def write(
         if is_local(filesystem):
             file.flush()
             os.fsync(file.fileno())
+
+
+def _locate(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None) -> tuple[Any, str]:
+    if not os.fspath(path):  # not the current folder
+        raise FileNotFoundError("the path of the model is empty; give one")
+    return locate(path, storage_options)
 
 
 def _to_json(value: Any) -> Any:
@@ -142,7 +148,7 @@ def _read(
     path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read the header and the arrays of a file."""
-    filesystem, root = locate(path, storage_options)
+    filesystem, root = _locate(path, storage_options)
     with filesystem.open(root, "rb") as file, zipfile.ZipFile(file) as archive:
         members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
     arrays = {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in members.items()}

@@ -87,12 +87,11 @@ class RowFunction:
         place = f"chunk {number} of the Dask array"
         return self._of_part(block, place, None if np.isnan(start) else int(start))
 
-    def of_partition(self, frame: Any, partition_info: Any = None) -> Any:
-        """Compute the quantity of a partition of a Dask DataFrame: with its index; Dask says which it is."""
+    def of_partition(self, frame: Any) -> Any:
+        """Compute the quantity of a partition of a Dask DataFrame: with its index."""
         import pandas as pd  # noqa: PLC0415 - an extra, and there is a frame of it
 
-        which = f"partition {partition_info['number']}" if partition_info else "a partition"
-        values = self._of_part(frame, f"{which} of the Dask DataFrame")
+        values = self._of_part(frame, "a partition of the Dask DataFrame")
         if values.ndim == 2:
             return pd.DataFrame(values, index=frame.index)
         return pd.Series(values, index=frame.index, name=self.series_name)

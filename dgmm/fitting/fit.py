@@ -101,7 +101,7 @@ def fit(
         about = concerns(
             best.parameters,
             accepted,
-            found.moments,
+            replace(found.moments, n_rows=found.n_weighted),  # rows without weight are as if not there
             found.sample,
             reg_covar=objective.reg_covar,
             feature_names=source.feature_names,

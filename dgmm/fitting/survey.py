@@ -125,6 +125,9 @@ class Sample:
         """
         values = self.values - centre
         sizes = np.abs(values).max(axis=0, initial=0.0)
+        sizes[sizes < 8 * np.finfo(float).eps * np.abs(centre)] = (
+            0.0  # rounding of a column that does not vary
+        )
         in_range = (sizes < LARGEST_FLOAT32) & ((sizes > 1.0 / LARGEST_FLOAT32) | (sizes == 0.0))
         weights = None if self.weights is None else self.weights / (self.row_weight or 1.0)
         dtype = np.float32 if in_range.all() else np.float64
@@ -345,7 +348,8 @@ def survey(
     if found.not_finite:
         raise found.not_finite.error(source.feature_names)
     if found.moments.weight == 0.0:
-        raise DataError("sample_weight is zero in every row: there is nothing to fit")
+        kept = "" if left_out is None else " that is not held out"
+        raise DataError(f"sample_weight is zero in every row{kept}: there is nothing to fit")
     if weights is not None and found.moments.weight < SMALLEST_WEIGHT:
         raise DataError(
             f"sample_weight sums to {found.moments.weight:.3g}: too little beside what is added to counts; "

@@ -1,7 +1,7 @@
 """What a mixture says of each row: log densities, responsibilities, labels.
 
 The rows of a call decide on the path that narrow components take: densities of the same row in chunks of
-other rows may differ by `dgmm.model.stack.LARGEST_ERROR`.
+other rows may differ by `dgmm.model.precision.LARGEST_ERROR`.
 """
 
 from __future__ import annotations

@@ -57,13 +57,27 @@ def test_not_fitted_and_failures_leave_nothing(path):
 
 
 def test_at_a_url(tmp_path):
-    url = f"memory://model-files{tmp_path}/model.npz"
-    mixture = GaussianMixture(2, random_state=0).fit(ROWS)
-    for _ in range(2):  # a model that is there is replaced
+    url = f"memory://model-files{tmp_path}/model[1].npz"  # fsspec would take it for a pattern
+    one, other = (GaussianMixture(2, random_state=0, tol=tol).fit(ROWS) for tol in (10.0, 1e-9))
+    one.save(url.replace("[1]", "1"))
+    for mixture in (one, other):  # a model that is there is replaced
         mixture.save(url)
         np.testing.assert_array_equal(load(url).means_, mixture.means_)
+    np.testing.assert_array_equal(load(url.replace("[1]", "1")).means_, one.means_)
     with pytest.raises(FileNotFoundError, match="there is no model file memory://"):
         load(url + ".gz")
+
+
+def test_names_that_are_no_urls(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mixture = GaussianMixture(2, random_state=0).fit(ROWS)
+    for name in ("run::1.npz", "~m.npz"):
+        mixture.save(name)
+        assert load(name).means_.shape == (2, 4)
+        assert (tmp_path / name).is_file()
+    for act in (mixture.save, load):
+        with pytest.raises(FileNotFoundError, match=r"path of the model is empty|no model file"):
+            act("")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

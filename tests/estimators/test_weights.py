@@ -3,7 +3,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from dgmm import GaussianMixture, GaussianMixtureSweep
+from dgmm import GaussianMixture, GaussianMixtureSweep, MixtureWarning
 
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
 
@@ -82,6 +82,16 @@ def test_fewer_rows_with_a_weight_than_components(rows, sample_rows):
     weights[:2] = 1.0
     with pytest.raises(ValueError, match="n_components = 3, and 2 of 900 rows with a sample_weight above 0"):
         GaussianMixture(3, sample_rows=sample_rows).fit(rows, sample_weight=weights)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "spherical"])
+def test_as_many_rows_with_a_weight_as_components(generator, covariance_type):
+    rows, weights = generator.normal(size=(3000, 2)) * 10, np.zeros(3000)
+    weights[::600] = 1.0
+    mixture = GaussianMixture(5, covariance_type=covariance_type, sample_rows=1000, random_state=0)
+    with pytest.warns(MixtureWarning):  # each component has one
+        mixture.fit(rows, sample_weight=weights)
+    np.testing.assert_allclose(np.sort(mixture.means_, axis=0), np.sort(rows[::600], axis=0), rtol=1e-6)
 
 
 def test_single_precision_weights_are_added_up_in_double(rows):

@@ -73,8 +73,7 @@ class CorrectedSteps:
     @property
     def smallest_count(self) -> float:
         """Weight of the sample's rows that a component's covariance needs at the least."""
-        weights, n_features = self.sample.weights, self.sample.values.shape[1]
-        return (n_features + 1) * (1.0 if weights is None else float(weights.mean()))
+        return (self.sample.values.shape[1] + 1) * self.sample.row_weight
 
     def stack(self, parameters: Parameters, references: Array) -> Stack:
         """Make a model ready for evaluation, with sums about these points: see `stack_models`."""

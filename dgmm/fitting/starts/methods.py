@@ -17,6 +17,7 @@ from dgmm.model.families import FAMILIES
 from dgmm.model.kernels import assign
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
+from dgmm.model.precision import LARGEST_FLOAT32
 from dgmm.model.stack import Stack, blank_stack
 from dgmm.model.statistics import SMALLEST_COUNT, Moments, Statistics
 from dgmm.passes.blas import single_threaded_blas
@@ -121,6 +122,8 @@ def _start_on_rows(
     random_state: np.random.RandomState,
 ) -> Parameters:
     n_components = method.n_components
+    if weights is not None and not 1.0 / LARGEST_FLOAT32 < weights.mean() < LARGEST_FLOAT32:
+        weights = weights / weights.mean()  # scikit-learn casts them to the dtype of the rows
     if method.init_params == "random_from_data":
         chances = None if weights is None else weights / weights.sum()
         chosen = random_state.choice(len(rows), size=n_components, replace=False, p=chances)

@@ -105,7 +105,7 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
         Where every run ended in one.
     """
     centre = sample.mean
-    fitted, held_out = _divided(sample.in_single_precision(centre))
+    fitted, held_out = _divided(sample.in_single_precision(centre), method.n_components)
     n_short = max(SHORT_ROWS, SHORT_ROWS_OF_COMPONENT * method.n_components)
     improve = partial(move, reg_covar=method.reg_covar, n_rows=n_short)
     longer = partial(go_on, reg_covar=method.reg_covar, n_rows=LONG_ROWS * n_short)
@@ -144,10 +144,13 @@ def unseen(runs: Sequence[Climb]) -> float:
     return 1.0 if n_runs < 2 else min(1.0, n_optima * (n_optima + 1) / (n_runs * (n_runs - 1)))
 
 
-def _divided(sample: Sample) -> tuple[Rows, Rows]:
-    """Divide the sample into rows to fit to and rows that are held out, both in random order."""
+def _divided(sample: Sample, n_components: int) -> tuple[Rows, Rows]:
+    """Divide the sample into rows to fit to, one for each component at least, and rows that are held out.
+
+    Both are in random order.
+    """
     order = np.argsort(sample.hashes, kind="stable")
-    n_held_out = len(order) // HELD_OUT
+    n_held_out = max(0, min(len(order) // HELD_OUT, len(order) - n_components))
 
     def rows(which: NDArray[np.intp]) -> Rows:
         return Rows(sample.values[which], None if sample.weights is None else sample.weights[which])

@@ -41,7 +41,7 @@ class SweepSettings:
     models : tuple of Settings
         One for each model; they differ in the covariance type and the number of components alone.
     criterion : str
-        Of `dgmm.fitting.sweep.scores.CRITERIA`.
+        Of `dgmm.fitting.sweep.scores.NAMES`.
     prune : bool
         Let models leave that cannot be the best any more.
     held_out : float
@@ -116,15 +116,15 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
 
     with listening(count):
         found = survey(source, sample_rows, settings.seed, weights, held_out if settings.held_out else None)
-    if found.n_weighted < 2:
-        raise DataError(f"Only {found.n_weighted} of {source.n_rows} rows have a sample_weight above 0")
     swept.fingerprint = found.fingerprint
     held = held_out.among(found.sample.numbers)
     fitted = _part(found.sample, ~held)
     swept.sample = fitted
-    if len(fitted.values) < 2:
+    n_fitted = len(fitted.values) if fitted.weights is None else int((fitted.weights > 0.0).sum())
+    if n_fitted < 2:
         raise DataError(
-            f"Of {source.n_rows} rows {held.sum()} are held out: too few are left; make held_out smaller"
+            f"Of {source.n_rows} rows, {found.n_weighted} with a weight, {held.sum()} are held out: too few "
+            "are left; make held_out smaller, or give more rows"
         )
     _refuse_too_many_components(swept, fitted, is_small=source.n_rows <= sample_rows)
     if source.n_rows <= sample_rows:
