@@ -125,9 +125,8 @@ class Sample:
         """
         values = self.values - centre
         sizes = np.abs(values).max(axis=0, initial=0.0)
-        sizes[sizes < 8 * np.finfo(float).eps * np.abs(centre)] = (
-            0.0  # rounding of a column that does not vary
-        )
+        # Of a column that does not vary, rounding errors of its mean are left.
+        sizes[sizes < 8 * np.finfo(float).eps * np.abs(centre)] = 0.0
         in_range = (sizes < LARGEST_FLOAT32) & ((sizes > 1.0 / LARGEST_FLOAT32) | (sizes == 0.0))
         weights = None if self.weights is None else self.weights / (self.row_weight or 1.0)
         dtype = np.float32 if in_range.all() else np.float64

@@ -140,9 +140,12 @@ def reseeded(
     Returns
     -------
     Parameters or None
-        The others stay as they are; None where a component is left over, as no split gains.
+        The others stay as they are; None where a component is left over, as no split gains or no other is
+        left.
     """
     places = np.setdiff1d(np.arange(parameters.n_components), emptied)
+    if not len(places):
+        return None
     found = parameters.part(places)
     moves = []
     with single_threaded_blas():
