@@ -6,7 +6,6 @@ A task reads the rows of one chunk of the output, and writes that chunk: nothing
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,9 +115,8 @@ def check_output(
     """
     if not path.endswith(tuple(suffixes)):
         raise ValueError(f"the output {path} must end in {' or '.join(suffixes)}")
-    check_target(path, overwrite=overwrite, storage_options=storage_options)
-    if path.endswith(".npz") and os.path.isdir(path):
-        raise IsADirectoryError(f"{path} is a folder; give the path of a file")
+    is_file = not path.endswith(TABLES)  # tables are folders
+    check_target(path, overwrite=overwrite, is_file=is_file, storage_options=storage_options)
 
 
 def write(

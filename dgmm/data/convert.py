@@ -64,7 +64,7 @@ def text_names(columns: Sequence[Any]) -> tuple[str, ...] | None:
             "validated, you must convert them all to strings, by using X.columns = X.columns.astype(str) "
             "for example."
         )
-    check_no_two(list(columns), columns, "the DataFrame")
+    check_no_two(columns, columns, "the DataFrame")
     return tuple(map(str, columns))
 
 

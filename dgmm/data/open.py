@@ -128,7 +128,7 @@ def _check_wanted(columns: Sequence[str] | None) -> None:
     if columns is not None and not len(columns):
         raise DataError("columns= is empty; name the columns to take, or leave it out to take all")
     if columns is not None:
-        check_no_two(list(columns), columns, "columns=")
+        check_no_two(columns, columns, "columns=")
 
 
 def _open_path(

@@ -8,6 +8,7 @@ so that a result does not depend on who computes it. Every source passes the con
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -233,9 +234,10 @@ def span_bytes_for(total_bytes: int) -> int:
     return int(np.clip(total_bytes // SPANS_WANTED, SMALLEST_SPAN_BYTES, LARGEST_SPAN_BYTES))
 
 
-def check_no_two(names: Sequence[str], wanted: Iterable[str], where: str) -> None:
+def check_no_two(names: Iterable[str], wanted: Iterable[str], where: str) -> None:
     """Raise a `DataError` if two columns have the same name, one of those wanted."""
-    twice = next((name for name in wanted if names.count(name) > 1), None)
+    counts = Counter(names)
+    twice = next((name for name in wanted if counts[name] > 1), None)
     if twice is not None:
         raise DataError(f"{where} has several columns {twice!r}; give them names of their own")
 

@@ -43,19 +43,25 @@ logger = logging.getLogger(__name__)
 
 
 def check_target(
-    path: str | os.PathLike[str], *, overwrite: bool = False, storage_options: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    is_file: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> None:
     """Refuse, before any work, a path that cannot be written to.
 
     Parameters
     ----------
-    path, overwrite, storage_options
+    path, overwrite, is_file, storage_options
         As for `creating`.
 
     Raises
     ------
     FileExistsError
         If there is something at ``path``, and ``overwrite`` is false or it is a folder of something else.
+    IsADirectoryError
+        If there is a folder, and a file is to be written.
     FileNotFoundError, PermissionError
         If the folder of a local ``path`` does not exist, or cannot be written to.
     """
@@ -63,6 +69,8 @@ def check_target(
     if filesystem.exists(root):
         if not overwrite:
             raise FileExistsError(f"{os.fspath(path)} exists; choose another path, or ask to overwrite it")
+        if is_file and filesystem.isdir(root):
+            raise IsADirectoryError(f"{os.fspath(path)} is a folder; give the path of a file")
         if filesystem.isdir(root) and stored_kind(filesystem, root) is None and filesystem.ls(root):
             raise FileExistsError(
                 f"{os.fspath(path)} is a folder of something else than Zarr or Parquet; choose another path"
@@ -77,7 +85,11 @@ def check_target(
 
 @contextmanager
 def creating(
-    path: str | os.PathLike[str], *, overwrite: bool = False, storage_options: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    is_file: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
     """Give the path to write a file or a folder to; what is written appears as ``path`` if all went well.
 
@@ -91,6 +103,8 @@ def creating(
         The target: a local path, or a URL that fsspec knows.
     overwrite : bool, default=False
         Replace a file, a Zarr store or a folder of Parquet files that is there.
+    is_file : bool, default=False
+        A file is to be written, which never replaces a folder.
     storage_options : mapping, optional
         For the file system of a URL.
 
@@ -113,7 +127,7 @@ def creating(
     >>> target.read_text()
     '1 2 3'
     """
-    check_target(path, overwrite=overwrite, storage_options=storage_options)
+    check_target(path, overwrite=overwrite, is_file=is_file, storage_options=storage_options)
     filesystem, root = locate(path, storage_options)
     beside = is_local(filesystem) or filesystem.exists(root)
     working = _sibling(root if is_local(filesystem) else os.fspath(path)) if beside else os.fspath(path)
@@ -123,7 +137,7 @@ def creating(
         if is_local(filesystem):
             _put_in_place(working, root)
     except BaseException:
-        _remove(filesystem, written)
+        _remove_for_good(filesystem, written)
         raise
     if beside and not is_local(filesystem):
         _copy_in_place(filesystem, written, root)
@@ -308,15 +322,19 @@ def _copy_in_place(filesystem: Any, written: str, target: str) -> None:
 
 
 def _remove(filesystem: Any, path: str) -> None:
+    if is_local(filesystem) or not has_magic(path):
+        filesystem.rm(path, recursive=True)
+    else:  # which other file systems take for a pattern
+        for file in filesystem.find(path):
+            filesystem.rm_file(file)
+
+
+def _remove_for_good(filesystem: Any, path: str) -> None:
     """Remove what may be there; some tasks of a cluster may still be writing to it, and make it again."""
     times_gone = 0
     for _ in range(REMOVALS):
         with suppress(OSError):
-            if is_local(filesystem) or not has_magic(path):
-                filesystem.rm(path, recursive=True)
-            else:  # which other file systems take for a pattern
-                for file in filesystem.find(path):
-                    filesystem.rm_file(file)
+            _remove(filesystem, path)
         times_gone = 0 if filesystem.exists(path) else times_gone + 1
         if times_gone == TIMES_GONE:
             return

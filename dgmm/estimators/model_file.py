@@ -76,11 +76,9 @@ def write(
                 header[part][name] = value
     buffer = io.BytesIO()
     np.savez(buffer, header=np.array(json.dumps(header, default=_to_json)), **arrays)
-    filesystem, root = _locate(path, storage_options)
-    if filesystem.isdir(root):
-        raise IsADirectoryError(f"{os.fspath(path)} is a folder; give the path of a file")
+    filesystem, _ = _locate(path, storage_options)
     with (
-        creating(path, overwrite=True, storage_options=storage_options) as working,
+        creating(path, overwrite=True, is_file=True, storage_options=storage_options) as working,
         filesystem.open(locate(working, storage_options)[1], "wb") as file,
     ):
         file.write(buffer.getvalue())

@@ -92,8 +92,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         ``n_parameters``; ``n_iter`` (with corrected EM, passes); ``passes`` that the model took part in;
         ``converged``; ``dropped``, whether it left as it could not win; ``failed``; ``message``, its end.
         All figures are of the very parameters that the model ended with, and exact but for the entropy of
-        almost dependent features. Row weights count as so
-        many rows.
+        almost dependent features. Row weights count as so many rows.
     best_index_ : int
         Of the best model in ``results_``.
     best_params_ : dict

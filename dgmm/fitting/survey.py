@@ -62,14 +62,7 @@ class NotFinite:
 
     def __add__(self, other: NotFinite) -> NotFinite:
         first = self if self or not other else other
-        return NotFinite(
-            self.n_nan + other.n_nan,
-            self.n_infinite + other.n_infinite,
-            first.row,
-            first.column,
-            first.place,
-            first.dtype,
-        )
+        return replace(first, n_nan=self.n_nan + other.n_nan, n_infinite=self.n_infinite + other.n_infinite)
 
     def error(self, feature_names: tuple[str, ...] | None) -> DataError:
         """Make the error that says so, in scikit-learn's words and with the place."""
@@ -111,6 +104,11 @@ class Sample:
         """Mean weight of the rows that have any."""
         positive = np.ones(1) if self.weights is None else self.weights[self.weights > 0.0]
         return float(positive.mean()) if len(positive) else 0.0
+
+    @property
+    def counting(self) -> NDArray[np.floating]:
+        """The rows that have a weight above zero: shape (n, n_features)."""
+        return self.values if self.weights is None else self.values[self.weights > 0.0]
 
     @property
     def mean(self) -> NDArray[np.floating]:

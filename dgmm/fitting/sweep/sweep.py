@@ -120,8 +120,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     held = held_out.among(found.sample.numbers)
     fitted = _part(found.sample, ~held)
     swept.sample = fitted
-    n_fitted = len(fitted.values) if fitted.weights is None else int((fitted.weights > 0.0).sum())
-    if n_fitted < 2:
+    if len(fitted.counting) < 2:
         raise DataError(
             f"Of {source.n_rows} rows, {found.n_weighted} with a weight, {held.sum()} are held out: too few "
             "are left; make held_out smaller, or give more rows"
@@ -148,7 +147,7 @@ def _part(sample: Sample, kept: NDArray[np.bool_]) -> Sample:
 def _refuse_too_many_components(swept: Swept, sample: Sample, *, is_small: bool) -> None:
     """Mark the models with more components than there are rows, or distinct rows."""
     most = max(runner.n_components for runner in swept.runners)
-    values = sample.values if sample.weights is None else sample.values[sample.weights > 0.0]
+    values = sample.counting
     n_rows = len(values)
     n_distinct = len(np.unique(values[: 2 * most], axis=0))
     if n_distinct < most:
