@@ -1,0 +1,58 @@
+"""Tests mirror the package: ``tests/data/test_zarr.py`` is about ``dgmm/data/zarr.py``."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+WITHOUT_TWIN = {
+    "cli/commands.py",
+    "cli/options.py",
+    "cli/output.py",
+    "cli/shell.py",
+    "cli/sweep.py",
+    "data/convert.py",
+    "data/location.py",
+    "data/missing.py",
+    "data/source.py",
+    "estimators/base.py",
+    "estimators/bayesian_mixture.py",
+    "estimators/gaussian_mixture.py",
+    "estimators/load.py",
+    "estimators/mixture.py",
+    "estimators/validation.py",
+    "estimators/verbose.py",
+    "fitting/fit.py",
+    "fitting/loop/corrected_steps.py",
+    "fitting/runs.py",
+    "fitting/starts/kmeans_parallel.py",
+    "fitting/steps/objective.py",
+    "fitting/sweep/choice.py",
+    "fitting/sweep/scores.py",
+    "fitting/sweep/sweep.py",
+    "model/concentration.py",
+    "model/factors.py",
+    "model/jit.py",
+    "model/stack.py",
+    "model/tiles.py",
+    "passes/threads.py",
+}
+"""Modules whose tests are elsewhere. This list only gets shorter."""
+
+
+def modules() -> set[str]:
+    files = {path.relative_to(ROOT / "dgmm") for path in (ROOT / "dgmm").rglob("*.py")}
+    return {path.as_posix() for path in files if not path.name.startswith("__")}
+
+
+def has_twin(module: str) -> bool:
+    path = Path(module)
+    return (ROOT / "tests" / path.parent / f"test_{path.name}").exists()
+
+
+def test_every_module_has_a_twin():
+    assert {module for module in modules() - WITHOUT_TWIN if not has_twin(module)} == set()
+
+
+def test_no_exception_is_left_over():
+    assert {module for module in WITHOUT_TWIN if has_twin(module)} == set()
+    assert modules() >= WITHOUT_TWIN
