@@ -356,6 +356,8 @@ def stack_models(
         Distances from the centre within which the densities of each component matter: float32 rows take
         float32 products if these are exact to `ROUGH_ERROR`. By default all rows matter.
     """
+    if any(len(model.means) == 0 for model in models):
+        raise ValueError("a mixture of no components has no densities")
     batches = [*_batches(models)]
     single = (
         references is None

@@ -461,3 +461,9 @@ def test_rows_of_any_layout(dtype, order):
     given = np.repeat(rows, 2, axis=0)[::2] if order == "strided" else np.asarray(rows, order=order)
     (statistics,), ready = expect([parameters], given)
     assert_expected(statistics, ready, parameters, rows)
+
+
+def test_a_mixture_of_no_components_is_refused():
+    nothing = naive.random_parameters(np.random.default_rng(0), "full", 2, 2).chosen([])
+    with pytest.raises(ValueError, match="no components"):
+        stack_models([nothing], np.zeros(2), np.ones(2), np.float64)

@@ -110,6 +110,8 @@ def _proposals(
 ) -> Iterator[Callable[[], Posterior]]:
     prior, counts = objective.prior, rows_of_components(objective.prior, posterior)
     used = np.flatnonzero(counts > posterior.n_features + 1)
+    if not len(used):  # rows so few that no component is known by its own
+        return
     plain = posterior.part(used)
     if len(used) > 1:
         costs = merge_costs(plain)

@@ -153,3 +153,32 @@ def test_moves_that_only_the_sample_likes_are_not_made(monkeypatch):
     moved = BayesianGaussianMixture(**own, moves=True).fit(three_clusters())
     assert moved.elbo_ >= plain.elbo_ - 1e-6 * abs(plain.elbo_)
     assert moved.effective_components_ == 3
+
+
+@each_family
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("n_rows", "n_components"), [(4, 2), (5, 5), (8, 3)])
+@pytest.mark.filterwarnings("ignore:Best performing initialization did not converge")
+def test_rows_so_few_that_no_component_has_more_than_features(covariance_type, dtype, n_rows, n_components):
+    rows = np.random.default_rng(0).normal(size=(n_rows, 3)).astype(dtype)
+    settings = {
+        "n_components": n_components,
+        "covariance_type": covariance_type,
+        "random_state": 0,
+        "max_iter": 500,
+    }
+    plain = BayesianGaussianMixture(**settings).fit(rows)
+    model = BayesianGaussianMixture(moves=True, **settings).fit(rows)
+    assert model.weights_.sum() == pytest.approx(1.0)
+    assert np.isfinite(model.means_).all()
+    assert model.elbo_ >= plain.elbo_ - 1e-3
+
+
+def test_nothing_is_proposed_where_no_component_has_more_rows_than_features():
+    data, objective, posterior = problem("full", "dirichlet_process", 2)
+    few = InMemory.of(data.rows[:3])
+    objective = Belief("full", "dirichlet_process", 0.01, 1.0, None, 2.0, None, 0.0).objective(
+        few.moments, "em"
+    )
+    posterior = Posterior.of(objective.prior, np.array([2.0, 1.0]), few.rows[:2], posterior.covariances)
+    assert list(candidates(posterior, objective, few)) == []
