@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import cast
@@ -17,12 +19,17 @@ from dgmm.fitting.starts.bayesian_moves import MOVE_PASSES, improve, rows_to_mov
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
 from dgmm.fitting.starts.moves import reseeded
 from dgmm.fitting.starts.search import search
-from dgmm.fitting.steps.expectation import Data
+from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
 from dgmm.fitting.survey import Sample
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationFinished, InitializationStarted, IterationFinished, emit
+
+logger = logging.getLogger(__name__)
+
+FAILURES = (DegenerateCovarianceError, FloatingPointError)
+"""What may be wrong with one start, and leaves the others as they are."""
 
 SAMPLE_ROWS = 250_000
 SAMPLE_BYTES = 2**28
@@ -151,34 +158,47 @@ class Runs:
         return cast(Step, partial(corrected.step, rule=self.rule, refine=corrected.m_step_alone))
 
     def best(self, random_state: np.random.RandomState) -> EM:
-        """Fit from every start, and give the best: in turn in memory, else all in the same passes."""
+        """Fit from every start, and give the best: in turn in memory, else all in the same passes.
 
-        def began(initialization: int) -> list[EM]:
+        Raises
+        ------
+        DegenerateCovarianceError, FloatingPointError
+            Where no start ends well: what was wrong with the first.
+        """
+        offered: list[list[EM]] = []
+        errors: list[Exception] = []
+        for initialization in range(self.settings.n_init):
             emit(InitializationStarted(initialization))
-            return [self.begin(initialization, each) for each in self._starts(random_state)]
-
-        initializations = range(self.settings.n_init)
-        if self.is_small:
-            return best_of_ended([self.run([began(each)])[0] for each in initializations])
-        offered = [began(each) for each in initializations]
-        return best_of_ended(self.run(self._moved_or_not(offered) if self.settings.moves else offered))
+            try:
+                began = [self.begin(initialization, each) for each in self._starts(random_state)]
+            except FAILURES as error:
+                errors.append(error)
+            else:
+                offered.append(self.run([began]) if self.is_small else began)
+        if not self.is_small:
+            offered = [self.run(self._moved_or_not(offered) if self.settings.moves else offered)]
+        return best_of_ended([state for states in offered for state in states], errors)
 
     def _moved_or_not(self, offered: Sequence[Sequence[EM]]) -> list[list[EM]]:
         """Move components as the sample says, and let passes over all rows tell whether that was right."""
-        moved = [
-            [self.begin(state.initialization, self.improved(state.parameters)) for state in candidates]
-            for candidates in offered
-        ]
+        moved = [[self._begun_moved(state) for state in candidates] for candidates in offered]
         states = self._chosen([*offered, *moved])
         for _ in range(MOVE_PASSES):
             states = self.one_pass(states)
         pairs = zip(states[: len(offered)], states[len(offered) :], strict=True)
         return [[max(pair, key=lower_bound)] for pair in pairs]
 
+    def _begun_moved(self, state: EM) -> EM:
+        """Begin from where the sample would move components; from where they are, if it cannot be known."""
+        try:
+            return self.begin(state.initialization, self.improved(state.parameters))
+        except FAILURES:
+            return state
+
     def resume(self, state: EM) -> EM:
         """Go on with a fit that had ended."""
         emit(InitializationStarted(0))
-        return self.run([[self.begin(0, state.parameters, state.lower_bound)]])[0]
+        return best_of_ended(self.run([[self.begin(0, state.parameters, state.lower_bound)]]))
 
     def begin(self, initialization: int, parameters: Parameters, lower_bound: float = -np.inf) -> EM:
         """Begin a fit; of ``lower_bound`` see `dgmm.fitting.loop.plain.EM`."""
@@ -215,29 +235,35 @@ class Runs:
         return [max([next(after) for _ in candidates], key=lower_bound) for candidates in offered]
 
     def one_pass(self, states: Sequence[EM]) -> list[EM]:
-        """Make one pass for all the fits that have not ended."""
+        """Make one pass for all the fits that have not ended; one of them may fail."""
         models = [state.parameters for state in states if state.ending is None]
-        evaluations = iter(self.data.climb(models, self.objective) if models else ())
+        evaluations = iter(self.data.climb_each(models, self.objective) if models else ())
         after = [
-            state if state.ending is not None else self.step(state, next(evaluations)) for state in states
+            state if state.ending is not None else self._stepped(state, next(evaluations)) for state in states
         ]
         for old, new in zip(states, after, strict=True):
             if new is not old:
                 self._tell(old, new)
         return after
 
+    def _stepped(self, state: EM, found: Evaluation | Exception) -> EM:
+        return self.step(state, found) if isinstance(found, Evaluation) else plain.failed(state, found)
+
     def _starts(self, random_state: np.random.RandomState) -> list[Parameters]:
         """Find what a fit may begin from: one start, or the candidates of a search."""
         settings, data = self.settings, self.data
         method = settings.method_for(data.source.n_rows)
         if method.init_params == "search":
-            try:
-                found = search(method, self.sample, random_state)
-            except DegenerateCovarianceError:  # in every run: the sample has few rows for each component
-                method = replace(method, init_params="kmeans")
-            else:
-                adopted = (self.objective.adopt(each, data.moments.weight) for each in found)
-                return [with_given(each, settings.given) for each in adopted]
+            starts: list[Parameters] = []
+            with suppress(DegenerateCovarianceError):
+                for each in search(method, self.sample, random_state):
+                    with suppress(DegenerateCovarianceError):
+                        adopted = self.objective.adopt(each, data.moments.weight)
+                        starts.append(with_given(adopted, settings.given))
+            if starts:
+                return starts
+            # Every run ended in a degenerate one: the sample has few rows for each component.
+            method = replace(method, init_params="kmeans")
         method = replace(method, objective=self.objective)
         return [start(method, settings.given, self.sample, data, random_state)]
 
@@ -248,17 +274,27 @@ class Runs:
                 after.initialization, after.n_iter, self.rule.max_iter, after.lower_bound, change, name
             )
         )
+        if after.error is not None:
+            logger.info("Start %d is left: %s", after.initialization, after.error)
         if after.ending is not None:
             emit(InitializationFinished(after.initialization, after.lower_bound, after.converged))
 
 
-def best_of_ended(states: Sequence[EM]) -> EM:
-    """Give the highest lower bound, the first of equals; the last start where no iteration was made."""
-    if not any(state.n_iter for state in states):
-        return states[-1]
-    return max(states, key=lower_bound)
+def best_of_ended(states: Sequence[EM], errors: Sequence[Exception] = ()) -> EM:
+    """Give the highest lower bound, the first of equals; the last start where no iteration was made.
+
+    Parameters
+    ----------
+    states : sequence of EM
+    errors : sequence of Exception
+        Of starts that were not even begun. The first error is raised where no state is sound.
+    """
+    sound = [state for state in states if state.error is None]
+    if not sound:
+        raise next(error for error in (*errors, *(state.error for state in states)) if error is not None)
+    return max(sound, key=lower_bound) if any(state.n_iter for state in sound) else sound[-1]
 
 
 def lower_bound(state: EM) -> float:
-    """Give the lower bound that a fit has reached."""
-    return state.lower_bound
+    """Give the lower bound that a fit has reached; −∞ where it could not go on."""
+    return state.lower_bound if state.error is None else -np.inf

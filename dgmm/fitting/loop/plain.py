@@ -20,10 +20,11 @@ ROUNDING = 1e-14
 
 @dataclass(frozen=True)
 class Ending:
-    """How a fit ended, with a sentence for a person."""
+    """How a fit ended, with a sentence for a person; and the error, where it could not go on."""
 
     converged: bool
     message: str
+    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,11 @@ class EM:
         """Whether it ended because it converged."""
         return self.ending is not None and self.ending.converged
 
+    @property
+    def error(self) -> Exception | None:
+        """Why it could not go on, if it could not."""
+        return None if self.ending is None else self.ending.error
+
     def restarted(self) -> Self:
         """Take its parameters as a start: what they have is found by the next pass."""
         return replace(self, lower_bound=-np.inf, ending=None, fallback=None)
@@ -157,6 +163,17 @@ def step(state: EM, evaluation: Evaluation, rule: StoppingRule) -> EM:
         )
         return replace(stepped, ending=Ending(converged=False, message=message))
     return stepped
+
+
+def failed(state: EM, error: Exception) -> EM:
+    """Take in that a pass with the state's parameters gave no M-step: the fit ends there.
+
+    Where they were re-seeded, it goes on as though that had not been tried.
+    """
+    if state.fallback is None:
+        return replace(state, ending=Ending(converged=False, message=str(error), error=error))
+    lost = PassRecord(-np.inf, np.inf, 0, accepted=False, seconds=np.nan)
+    return replace(state.fallback, history=(*state.fallback.history, lost))
 
 
 def record(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dgmm.fitting.loop.plain import EM, PassRecord, Step, course, predict_gain
+from dgmm.fitting.loop.plain import EM, PassRecord, Step, course, failed, predict_gain
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.scores import NAMES, Scores, scores_of
@@ -170,7 +170,8 @@ def _advanced(
     """Take in what a pass said of a model."""
     runner = replace(runner, n_passes=runner.n_passes + 1)
     if isinstance(evaluation, Exception):
-        return replace(runner, failure=str(evaluation))
+        after = failed(state, evaluation)
+        return replace(runner, state=after, failure=str(after.error or ""))
     after = step(state, evaluation)
     if not after.history[-1].accepted:
         return replace(runner, state=after)
