@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -14,7 +15,7 @@ from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.loop.plain import EM
-from dgmm.fitting.runs import Runs, Settings, lower_bound
+from dgmm.fitting.runs import FAILURES, Runs, Settings, lower_bound
 from dgmm.fitting.starts.bayesian_moves import GAIN, MOVE_PASSES, candidates, rows_to_move_on
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Likelihood, Objective
@@ -111,24 +112,41 @@ def fit(
 
 
 def _moved(best: EM, runs: Runs) -> EM:
-    """Move components as long as the lower bound of all rows rises: the moves of a round share its passes."""
-    objective, rows = cast(Evidence, runs.objective), rows_to_move_on(runs.sample)
-    # Of more rows than the sample, that was done at the start.
-    offered: Sequence[Parameters] = [runs.improved(best.parameters)] if runs.is_small else []
-    while True:
-        offered = offered or list(candidates(cast(Posterior, best.parameters), objective, rows))
-        tried = [runs.begin(best.initialization, each) for each in offered]
-        for _ in range(MOVE_PASSES):
-            tried = runs.one_pass(tried)
-        winner = max(tried, key=lower_bound, default=best)
-        if winner.lower_bound <= best.lower_bound + GAIN / objective.weight:
+    """Move components as long as the lower bound of all rows rises, and iterations are left."""
+    rows, max_iter = rows_to_move_on(runs.sample), runs.settings.max_iter
+    if runs.is_small:  # of more rows than the sample, that was done at the start
+        offered: list[Parameters] = []
+        with suppress(*FAILURES):
+            offered.append(runs.improved(best.parameters))
+        moved = _gaining(best, offered, runs)
+        if moved is None:
             return best
-        (winner,) = runs.run([[winner]])
+        best = moved  # a start of its own: its iterations are counted anew
+    while best.n_iter < max_iter:
+        offered = list(candidates(cast(Posterior, best.parameters), cast(Evidence, runs.objective), rows))
+        left = replace(runs.settings, max_iter=max_iter - best.n_iter)
+        moved = _gaining(best, offered, replace(runs, settings=left))
+        if moved is None:
+            return best
         history = [
             replace(each, accepted=each.accepted and each.log_likelihood >= best.lower_bound)
-            for each in winner.history
+            for each in moved.history
         ]
-        best, offered = replace(winner, history=(*best.history, *history)), ()
+        best = replace(moved, history=(*best.history, *history))
+    return best
+
+
+def _gaining(best: EM, offered: Sequence[Parameters], runs: Runs) -> EM | None:
+    """Give the best of what is offered, fitted to its end; None if it does not gain."""
+    least = best.lower_bound + GAIN / cast(Evidence, runs.objective).weight
+    tried = [runs.begin(best.initialization, each) for each in offered]
+    for _ in range(MOVE_PASSES):
+        tried = runs.one_pass(tried)
+    winner = max(tried, key=lower_bound, default=best)
+    if lower_bound(winner) <= least:
+        return None
+    (winner,) = runs.run([[winner]])
+    return winner if lower_bound(winner) > least else None
 
 
 def _count(passes: Iterable[Event]) -> int:

@@ -126,6 +126,18 @@ def test_through_the_estimator(algorithm, sample_rows):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("algorithm", ["em", "corrected"])
+@pytest.mark.parametrize("sample_rows", [500, 3000])
+@pytest.mark.parametrize("max_iter", [1, 4, 30])
+def test_moves_take_no_more_iterations_than_are_asked_for(algorithm, sample_rows, max_iter):
+    own = {"n_components": 6, "weight_concentration_prior": 0.01, "random_state": 0, "algorithm": algorithm}
+    mixture = BayesianGaussianMixture(**own, sample_rows=sample_rows, max_iter=max_iter, moves=True)
+    mixture.fit(three_clusters())
+    assert len(mixture.lower_bounds_) == mixture.n_iter_ <= max_iter
+    assert mixture.converged_ or mixture.n_iter_ == max_iter
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("covariance_type", ["full", "diag"])
 @pytest.mark.parametrize("sample_rows", [500, 3000])
 def test_a_column_that_does_not_vary(covariance_type, sample_rows):
