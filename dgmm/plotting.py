@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dgmm.model.criteria import CRITERIA
 from dgmm.model.families import FAMILIES
 
 try:
@@ -138,7 +139,8 @@ def plot_criteria(
     ----------
     sweep : GaussianMixtureSweep
         Fitted.
-    criterion : {'bic', 'aic', 'icl', 'held-out'}, optional
+    criterion : str, optional
+        A name of `dgmm.model.criteria.CRITERIA`: ``bic``, ``aic``, ``icl``, ``held-out``.
         Default: what the sweep chose by.
     ax : matplotlib Axes, optional
         Where to draw. Default: the current axes.
@@ -152,9 +154,9 @@ def plot_criteria(
         covariance type within the sweep's tolerance. Held-out log-likelihoods have bars of a standard error.
     """
     ax = plt.gca() if ax is None else ax
-    criterion = str(sweep.criterion if criterion is None else criterion)
+    shown = CRITERIA[sweep.criterion if criterion is None else criterion]
     results = sweep.results_
-    values = results["held_out" if criterion == "held-out" else criterion]
+    values, errors = results[shown.column], shown.errors(results)
     for covariance_type in dict.fromkeys(results["covariance_type"].tolist()):
         own = np.flatnonzero((results["covariance_type"] == covariance_type) & np.isfinite(values))
         own = own[np.argsort(results["n_components"][own], kind="stable")]
@@ -162,10 +164,9 @@ def plot_criteria(
         faces = [color if results["converged"][index] else "white" for index in own]
         ax.plot(counts, values[own], color=color, linewidth=1.4, label=covariance_type, zorder=2)
         ax.scatter(counts, values[own], s=22, c=faces, edgecolors=color, linewidths=1.1, zorder=3)
-        if criterion == "held-out":
-            errors = results["held_out_error"][own]
-            ax.errorbar(counts, values[own], errors, fmt="none", ecolor=color, elinewidth=0.9, zorder=1)
-    if sweep.best_index_ is not None and criterion == sweep.criterion:
+        if errors is not None:
+            ax.errorbar(counts, values[own], errors[own], fmt="none", ecolor=color, elinewidth=0.9, zorder=1)
+    if sweep.best_index_ is not None and shown.name == sweep.criterion:
         best, smallest = sweep.best_index_, sweep.smallest_index_
         counts = results["n_components"]
         ax.scatter(counts[best], values[best], marker="*", s=190, color="#f2b134", edgecolors=INK, zorder=5)
@@ -173,11 +174,7 @@ def plot_criteria(
             at = counts[smallest], values[smallest]
             ax.scatter(*at, s=130, facecolors="none", edgecolors=INK, linewidths=1.4, zorder=4)
     ax.set_xlabel("components")
-    ax.set_ylabel(
-        "held-out log-likelihood (nats a row): higher is better"
-        if criterion == "held-out"
-        else f"{criterion.upper()}: lower is better"
-    )
+    ax.set_ylabel(shown.axis_label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if legend:
         ax.legend(frameon=False)

@@ -8,6 +8,7 @@ import platform
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.source import Source
+from dgmm.model.criteria import CRITERIA
 from dgmm.model.densities import responsibilities
 from dgmm.report import source_facts, standard_deviations, with_deviation
 
@@ -45,10 +47,7 @@ COLUMNS = {
     "n_components": "K",
     "covariance_type": "covariance",
     "log_likelihood": "log-likelihood",
-    "bic": "BIC",
-    "aic": "AIC",
-    "icl": "ICL",
-    "held_out": "held-out",
+    **{criterion.column: criterion.label for criterion in CRITERIA.values()},
     "n_parameters": "parameters",
     "passes": "passes",
     "n_iter": "iterations",
@@ -142,7 +141,7 @@ def _head(sweep: Any, source: Source) -> str:
     n_models = len(sweep.results_["bic"])
     subtitle = (
         f"{n_models} Gaussian mixtures fitted to {source.n_rows:,} rows × {source.n_features} features, "
-        f"compared by {_name_of(sweep.criterion)}"
+        f"compared by {CRITERIA[sweep.criterion].title}"
     )
     title = "Partial sweep" if sweep.partial_ else "Sweep"
     if sweep.best_index_ is None:
@@ -176,15 +175,16 @@ def _curves(sweep: Any) -> str:
 
 def _zoom(sweep: Any, ax: Any) -> None:
     """Limit the axis of a criterion to the models near the best."""
-    column, sign = ("held_out", -1.0) if sweep.criterion == "held-out" else (sweep.criterion, 1.0)
-    losses = np.sort(sign * sweep.results_[column])
+    criterion = CRITERIA[sweep.criterion]
+    losses = np.sort(criterion.losses(sweep.results_))
     losses = losses[np.isfinite(losses)]
     near = losses[min(len(losses) - 1, max(3, len(losses) // 4))] - losses[0]
-    if sweep.criterion == "held-out":
-        near = max(near, 2.0 * float(sweep.results_["held_out_error"][sweep.best_index_]))
+    errors = criterion.errors(sweep.results_)
+    if errors is not None:
+        near = max(near, 2.0 * float(errors[sweep.best_index_]))
     if near > 0.0:
         low, high = losses[0] - 0.1 * near, losses[0] + 1.1 * near
-        ax.set_ylim(*((low, high) if sign > 0 else (-high, -low)))
+        ax.set_ylim(*((low, high) if criterion.sign > 0 else (-high, -low)))
 
 
 def _mixture(sweep: Any, names: Sequence[str]) -> str:
@@ -322,13 +322,16 @@ def _most_overlap(overlap: NDArray[np.floating], k: int) -> str:
 def _models(sweep: Any) -> str:
     """Lay out all models as a table, the best first."""
     results = sweep.results_
-    is_scored = bool(np.isfinite(results["held_out"]).any())
-    columns = {key: name for key, name in COLUMNS.items() if key != "held_out" or is_scored}
-    loss = -results["held_out"] if sweep.criterion == "held-out" else results[sweep.criterion]
+    unscored = {
+        each.column
+        for each in CRITERIA.values()
+        if each.needs_held_out and not np.isfinite(results[each.column]).any()
+    }
+    columns = {key: name for key, name in COLUMNS.items() if key not in unscored}
+    loss = CRITERIA[sweep.criterion].losses(results)
     formats: dict[str, Callable[[int], str]] = {
         "log_likelihood": lambda i: f"{results['log_likelihood'][i]:.6f}",
-        **{name: (lambda i, name=name: f"{results[name][i]:,.1f}") for name in ("bic", "aic", "icl")},
-        "held_out": lambda i: f"{results['held_out'][i]:.5f} ± {results['held_out_error'][i]:.5f}",
+        **{each.column: partial(each.written, results) for each in CRITERIA.values()},
     }
     rows, classes = [], []
     for index in np.argsort(loss, kind="stable").tolist():
@@ -408,7 +411,3 @@ def svg_of(figure: Figure) -> str:
 def _names_of_features(model: Any) -> list[str]:
     unnamed = [f"feature {number}" for number in range(model.n_features_in_)]
     return [str(name) for name in getattr(model, "feature_names_in_", unnamed)]
-
-
-def _name_of(criterion: str) -> str:
-    return "held-out log-likelihood" if criterion == "held-out" else criterion.upper()

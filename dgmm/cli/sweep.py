@@ -16,7 +16,7 @@ from dgmm.cli.commands import main, show
 from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.shell import INTERRUPTED, console, say
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
-from dgmm.fitting.sweep.scores import NAMES
+from dgmm.model.criteria import CRITERIA
 from dgmm.model.families import FAMILIES
 
 MODELS_SHOWN = 10
@@ -66,7 +66,7 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     callback=_families,
     help="Covariance types to try.",
 )
-@click.option("--criterion", type=click.Choice(list(NAMES)), default="bic", show_default=True)
+@click.option("--criterion", type=click.Choice(list(CRITERIA)), default="bic", show_default=True)
 @click.option(
     "--out",
     required=True,
@@ -176,15 +176,15 @@ def sweep_facts(found: Any) -> list[tuple[str, Any]]:
 
 def models(found: Any) -> Any:
     """Lay out the best models of a sweep."""
-    results = found.results_
-    losses = -results["held_out"] if found.criterion == "held-out" else results[found.criterion]
+    results, criterion = found.results_, CRITERIA[found.criterion]
+    losses = criterion.losses(results)
     order = [index for index in np.argsort(losses, kind="stable").tolist() if np.isfinite(losses[index])]
     rows = [
         [
             str(results["n_components"][index]),
             str(results["covariance_type"][index]),
             f"{results['log_likelihood'][index]:.6f}",
-            f"{results[found.criterion if found.criterion != 'held-out' else 'held_out'][index]:.6f}",
+            f"{results[criterion.column][index]:.6f}",
             "left early" if results["dropped"][index] else "" if results["converged"][index] else "no",
         ]
         for index in order[:MODELS_SHOWN]

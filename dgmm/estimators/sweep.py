@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from numbers import Integral, Real
+from operator import attrgetter
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -28,8 +29,8 @@ from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of
 from dgmm.fitting.sweep.race import Runner
-from dgmm.fitting.sweep.scores import NAMES, resolution
 from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, sweep
+from dgmm.model.criteria import CRITERIA, Scores, resolution
 from dgmm.model.families import FAMILIES
 from dgmm.passes.events import listening
 
@@ -140,7 +141,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "covariance_type": [str, "array-like"],
-        "criterion": [StrOptions(set(NAMES))],
+        "criterion": [StrOptions(set(CRITERIA))],
         "held_out": [Interval(Real, 0.0, 1.0, closed="left"), StrOptions({"auto"})],
         "prune": ["boolean"],
         "tolerance": [Interval(Real, 0.0, None, closed="left")],
@@ -295,11 +296,13 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
                 "init_params='k-means||' takes passes of its own for every model; a sweep over more than "
                 f"sample_rows={sample_rows} rows finds starts on a sample"
             )
-        held_out = self.held_out
+        criterion, held_out = CRITERIA[self.criterion], self.held_out
         if isinstance(held_out, str):
-            held_out = HELD_OUT if self.criterion == "held-out" else 0.0
-        if self.criterion == "held-out" and held_out == 0.0:
-            raise ValueError("criterion='held-out' needs rows to be held out: give held_out more than 0")
+            held_out = HELD_OUT if criterion.needs_held_out else 0.0
+        if criterion.needs_held_out and held_out == 0.0:
+            raise ValueError(
+                f"criterion={self.criterion!r} needs rows to be held out: give held_out more than 0"
+            )
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31 - 1)
@@ -317,19 +320,19 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
                 )
                 for family, n_components in models
             ),
-            self.criterion,
+            criterion,
             self.prune,
             float(held_out),
             int(seed),
         )
 
     def _set_fitted(self, swept: Swept, seconds: float, *, partial: bool) -> None:
-        runners = swept.runners
+        runners, criterion = swept.runners, CRITERIA[self.criterion]
         self.seconds_ = seconds
         self.partial_ = partial
         self.n_passes_ = swept.n_passes
         self.results_ = _table(runners)
-        self.best_index_ = best_of(runners, self.criterion)
+        self.best_index_ = best_of(runners, criterion)
         self.pass_seconds_ = swept.seconds_of_passes
         if swept.fingerprint is not None:
             self.data_fingerprint_ = str(swept.fingerprint)
@@ -340,10 +343,9 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         best = runners[self.best_index_]
         assert best.scores is not None
         self.best_params_ = {"n_components": best.n_components, "covariance_type": best.covariance_type}
-        loss = best.scores.loss(self.criterion)
-        self.best_score_ = -loss if self.criterion == "held-out" else loss
+        self.best_score_ = criterion.value(best.scores)
         self.best_estimator_ = self._mixture(best, swept.fingerprint)
-        found = advise(runners, self.best_index_, self.criterion, self.tolerance)
+        found = advise(runners, self.best_index_, criterion, self.tolerance)
         self.at_edge_, self.smallest_index_, self.elbow_index_ = found.at_edge, found.smallest, found.elbow
         unfinished = "The sweep was interrupted: this is what was reached until then, and not all was tried."
         self.advice_ = [*([unfinished] if partial else []), *found.sentences]
@@ -411,20 +413,20 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
 def _table(runners: list[Runner]) -> dict[str, Any]:
     """Lay out the models as arrays."""
 
-    def figures(name: str) -> Any:
-        values = [
-            getattr(runner.scores, name) if runner.scores is not None and not runner.failure else np.nan
-            for runner in runners
-        ]
-        return np.array(values, float)
+    def figures(of: Callable[[Scores], float]) -> Any:
+        return np.array(
+            [np.nan if runner.scores is None or runner.failure else of(runner.scores) for runner in runners],
+            float,
+        )
 
     states = [runner.state for runner in runners]
     counts = [runner.scores.n_parameters if runner.scores else 0 for runner in runners]
     return {
         "n_components": np.array([runner.n_components for runner in runners]),
         "covariance_type": np.array([runner.covariance_type for runner in runners]),
-        **{name: figures(name) for name in ("log_likelihood", "entropy", "bic", "aic", "icl")},
-        **{name: figures(name) for name in ("held_out", "held_out_error")},
+        **{name: figures(attrgetter(name)) for name in ("log_likelihood", "entropy")},
+        **{criterion.column: figures(criterion.value) for criterion in CRITERIA.values()},
+        "held_out_error": figures(attrgetter("held_out_error")),
         "n_parameters": np.array(counts),
         "n_iter": np.array([0 if state is None else state.n_iter for state in states]),
         "passes": np.array([runner.n_passes for runner in runners]),

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from dgmm.model.criteria import aic, bic
+from dgmm.model.criteria import CRITERIA, Scores, aic, bic, resolution
 from dgmm.model.densities import log_densities
 from dgmm.model.parameters import Parameters
 from tests.model import naive
@@ -25,3 +27,27 @@ def test_criteria_by_hand():
     assert bic(-10.0, 3, 1) == 20.0
     assert bic(0.0, 2, 100) == pytest.approx(2 * np.log(100))
     assert aic(-10.0, 3) == 26.0
+
+
+def test_criteria_are_those_of_the_scores():
+    own = Scores(-2.0, 0.25, -2.5, 0.125, 7, 1000.0)
+    values = {name: criterion.value(own) for name, criterion in CRITERIA.items()}
+    assert values["bic"] == bic(-2000.0, 7, 1000)
+    assert values["aic"] == 4000.0 + 14
+    assert values["icl"] == values["bic"] + 500.0
+    assert values["held-out"] == -2.5
+    better = replace(own, log_likelihood=-2.0 + resolution(1000.0))
+    assert CRITERIA["bic"].value(better) == pytest.approx(values["bic"] - 0.5 * np.log(1000.0))
+
+
+@pytest.mark.parametrize("criterion", CRITERIA.values(), ids=list(CRITERIA))
+def test_what_describes_rows_better_loses_less(criterion):
+    """So it must be for models with as many parameters, and no gain exceeds what a race allows for."""
+    own = Scores(-2.0, 0.25, -2.5, 0.125, 7, 1000.0)
+    better = replace(own, log_likelihood=-1.9, held_out=-2.4, entropy=0.2)
+    assert criterion.loss(better) < criterion.loss(own)
+    assert criterion.loss(own.with_gain(0.1)) <= criterion.loss(better)
+    results = {criterion.column: np.array([criterion.value(own), criterion.value(better)])}
+    losses = [criterion.loss(own), criterion.loss(better)]
+    np.testing.assert_array_equal(criterion.losses(results), losses)
+    assert criterion.fit(better) > criterion.fit(own)

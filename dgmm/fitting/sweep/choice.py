@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgmm.fitting.sweep.race import Runner
-from dgmm.fitting.sweep.scores import NAMES, resolution
+from dgmm.model.criteria import Criterion, resolution
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Advice:
     sentences: tuple[str, ...]
 
 
-def best_of(runners: Sequence[Runner], criterion: str) -> int | None:
+def best_of(runners: Sequence[Runner], criterion: Criterion) -> int | None:
     """Give the index of the model with the best score, the first of equals; None where there is none."""
     scored = [
-        (runner.scores.loss(criterion), index)
+        (criterion.loss(runner.scores), index)
         for index, runner in enumerate(runners)
         if runner.scores is not None and not runner.failure
     ]
@@ -45,7 +45,7 @@ def best_of(runners: Sequence[Runner], criterion: str) -> int | None:
     return min(comparable)[1] if comparable else None
 
 
-def advise(runners: Sequence[Runner], best: int, criterion: str, tolerance: float) -> Advice:
+def advise(runners: Sequence[Runner], best: int, criterion: Criterion, tolerance: float) -> Advice:
     """Say what the figures say of a choice, and what they do not.
 
     Parameters
@@ -77,9 +77,9 @@ def advise(runners: Sequence[Runner], best: int, criterion: str, tolerance: floa
     return Advice(at_edge, smallest, found.elbow, sentences)
 
 
-def _height(runner: Runner, criterion: str) -> float:
+def _height(runner: Runner, criterion: Criterion) -> float:
     assert runner.scores is not None
-    return runner.scores.held_out if criterion == "held-out" else runner.scores.log_likelihood
+    return criterion.fit(runner.scores)
 
 
 def _elbow(counts: Sequence[int], heights: Sequence[float]) -> int | None:
@@ -93,10 +93,10 @@ def _elbow(counts: Sequence[int], heights: Sequence[float]) -> int | None:
     return highest if 0 < highest < len(counts) - 1 else None
 
 
-def _sentences(runners: Sequence[Runner], best: int, criterion: str, tolerance: float, found: Advice):
+def _sentences(runners: Sequence[Runner], best: int, criterion: Criterion, tolerance: float, found: Advice):
     chosen = runners[best]
     assert chosen.scores is not None
-    name = NAMES[criterion]
+    name, fit = criterion.title, criterion.fit_name
     yield (
         f"{name[0].upper()}{name[1:]} chooses {_components(chosen.n_components)} of {chosen.covariance_type} "
         "covariance: the best density among those tried, which is not the number of clusters. One cluster "
@@ -108,19 +108,18 @@ def _sentences(runners: Sequence[Runner], best: int, criterion: str, tolerance: 
             f"It is at the edge of the range: nothing above {_components(chosen.n_components)} was tried, "
             "and more may be better still."
         )
-    what = "held-out log-likelihood" if criterion == "held-out" else "log-likelihood"
     if found.smallest is not None and found.smallest != best:
         few = runners[found.smallest]
         yield (
             f"{_components(few.n_components)} of the same kind are within {tolerance:g} nats a row of its "
-            f"{what}: the smallest mixture that describes the rows about as well."
+            f"{fit}: the smallest mixture that describes the rows about as well."
         )
     elif found.smallest == best and chosen.n_components > 1:
-        yield f"Fewer components of the same kind lose more than {tolerance:g} nats a row of {what}."
+        yield f"Fewer components of the same kind lose more than {tolerance:g} nats a row of {fit}."
     if found.elbow is not None:
         bend = runners[found.elbow]
         yield f"The curve bends most (its elbow) at {_components(bend.n_components)}."
-    if criterion != "held-out" and chosen.state is not None and chosen.state.history:
+    if not criterion.needs_held_out and chosen.state is not None and chosen.state.history:
         left = chosen.state.history[-1].predicted_gain
         if not chosen.state.converged and np.isfinite(left) and left > resolution(chosen.scores.weight):
             yield f"The best has not converged: further passes are predicted to gain {left:.2g} nats a row."
@@ -129,17 +128,17 @@ def _sentences(runners: Sequence[Runner], best: int, criterion: str, tolerance: 
         yield rival
 
 
-def _rival(runners: Sequence[Runner], best: int, criterion: str) -> str | None:
-    """Name a model that the held-out rows do not tell from the best."""
+def _rival(runners: Sequence[Runner], best: int, criterion: Criterion) -> str | None:
+    """Name a model that the rows do not tell from the best, where the criterion has a standard error."""
     chosen = runners[best].scores
-    if criterion != "held-out" or chosen is None:
+    if chosen is None or np.isnan(criterion.error(chosen)):
         return None
     near = [
         runner
         for runner in runners
         if runner.scores is not None
         and not runner.failure
-        and runner.scores.held_out >= chosen.held_out - chosen.held_out_error
+        and criterion.loss(runner.scores) <= criterion.loss(chosen) + criterion.error(chosen)
     ]
     fewest = min(near, key=lambda runner: runner.scores.n_parameters if runner.scores else 0)
     if fewest is runners[best]:

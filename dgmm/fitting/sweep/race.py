@@ -10,7 +10,8 @@ import numpy as np
 from dgmm.fitting.loop.plain import EM, PassRecord, Step, course, failed, predict_gain
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.scores import NAMES, Scores, scores_of
+from dgmm.fitting.sweep.scores import scores_of
+from dgmm.model.criteria import Criterion, Scores
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationFinished, IterationFinished, emit
 
@@ -77,7 +78,7 @@ def race(
     hurried_step: Step,
     reg_covar: float,
     max_iter: int,
-    criterion: str | None,
+    criterion: Criterion | None,
 ) -> None:
     """Run models to their ends, all in the same passes.
 
@@ -93,7 +94,7 @@ def race(
     reg_covar : float
     max_iter : int
         The most passes of a model.
-    criterion : str or None
+    criterion : Criterion or None
         Models that cannot be the best by it any more leave; None keeps them.
     """
     while running := [index for index, runner in enumerate(runners) if runner.is_running]:
@@ -145,12 +146,12 @@ def _hopeless(
     states: Sequence[EM],
     found: Sequence[Evaluation | Exception],
     scores: Sequence[Scores | None],
-    criterion: str | None,
+    criterion: Criterion | None,
 ) -> list[bool]:
     """Tell which models will hardly win, after their first pass, which all of them share."""
     if criterion is None or any(state.history for state in states):
         return [False] * len(states)
-    best = min((own.loss(criterion) for own in scores if own is not None), default=np.inf)
+    best = min((criterion.loss(own) for own in scores if own is not None), default=np.inf)
     return [
         own is not None
         and isinstance(evaluation, Evaluation)
@@ -159,9 +160,9 @@ def _hopeless(
     ]
 
 
-def _is_behind(scores: Scores, gain: float, criterion: str, best: float) -> bool:
+def _is_behind(scores: Scores, gain: float, criterion: Criterion, best: float) -> bool:
     """Tell whether a model would still not be the best with so many nats a row more."""
-    return scores.with_gain(gain).loss(criterion) > best
+    return criterion.loss(scores.with_gain(gain)) > best
 
 
 def _advanced(
@@ -178,31 +179,31 @@ def _advanced(
     return replace(runner, state=after, evaluated=evaluation.parameters, scores=scores)
 
 
-def drop_losers(runners: Sequence[Runner], criterion: str) -> list[Runner]:
+def drop_losers(runners: Sequence[Runner], criterion: Criterion) -> list[Runner]:
     """Mark the models that cannot become the best any more, whatever they may reasonably gain.
 
     Parameters
     ----------
     runners : sequence of Runner
-    criterion : str
+    criterion : Criterion
     """
-    losses = [runner.scores.loss(criterion) for runner in runners if runner.scores and not runner.failure]
+    losses = [criterion.loss(runner.scores) for runner in runners if runner.scores and not runner.failure]
     if not losses:
         return list(runners)
     best = min(losses)
     return [_dropped(runner, criterion, best) if runner.is_running else runner for runner in runners]
 
 
-def _dropped(runner: Runner, criterion: str, best: float) -> Runner:
+def _dropped(runner: Runner, criterion: Criterion, best: float) -> Runner:
     assert runner.state is not None
     # What a re-seeding gains is not known before its first pass.
     gain = possible_gain(runner.state.history) if runner.state.fallback is None else float("inf")
     if runner.scores is None or not _is_behind(runner.scores, gain, criterion, best):
         return runner
-    behind = runner.scores.loss(criterion) - best
+    behind = criterion.loss(runner.scores) - best
     return replace(
         runner,
-        dropped=f"Left after {runner.n_passes} passes: by {NAMES[criterion]} it is {behind:.6g} behind the "
+        dropped=f"Left after {runner.n_passes} passes: by {criterion.title} it is {behind:.6g} behind the "
         f"best, and would be behind with {gain:.2g} nats a row more.",
     )
 

@@ -24,6 +24,7 @@ from dgmm.fitting.sweep.held_out import HeldOut, SplitData, mean_and_error, scor
 from dgmm.fitting.sweep.paths import PathSettings, find_starts
 from dgmm.fitting.sweep.race import Runner, race
 from dgmm.fitting.sweep.scores import score_models
+from dgmm.model.criteria import Criterion
 from dgmm.passes.events import Event, InitializationStarted, PassFinished, emit, listening
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,7 @@ class SweepSettings:
     ----------
     models : tuple of Settings
         One for each model; they differ in the covariance type and the number of components alone.
-    criterion : str
-        Of `dgmm.fitting.sweep.scores.NAMES`.
+    criterion : Criterion
     prune : bool
         Let models leave that cannot be the best any more.
     held_out : float
@@ -51,7 +51,7 @@ class SweepSettings:
     """
 
     models: tuple[Settings, ...]
-    criterion: str
+    criterion: Criterion
     prune: bool
     held_out: float
     seed: int

@@ -20,6 +20,7 @@ from dgmm.fitting.runs import Runs
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.survey import survey
 from dgmm.fitting.sweep.race import Runner, race
+from dgmm.model.criteria import CRITERIA
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 from tests.model import naive
@@ -323,7 +324,7 @@ def test_in_a_race_too():
             hurried_step=runs.hurried_step,
             reg_covar=1e-6,
             max_iter=100,
-            criterion="bic",
+            criterion=CRITERIA["bic"],
         )
         assert runners[0].scores is not None
         assert runners[0].scores.log_likelihood == pytest.approx(fit(rows, means=MEANS).score(rows), abs=1e-4)
