@@ -1,8 +1,11 @@
-"""The README's examples do what it says."""
+"""The README's examples do what it says, and the links of all pages lead somewhere."""
 
 import doctest
+import re
 import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -14,10 +17,19 @@ def test_examples_of_the_readme():
     assert results.failed == 0
 
 
-def test_links_lead_to_files():
-    targets = [part.split(")")[0] for part in README.read_text().split("](")[1:]]
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+PAGES = sorted(
+    {*ROOT.glob("*.md"), *ROOT.glob("dgmm/*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("changes/*.md")}
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_readme_has_links():
+    assert "](" in README.read_text()
 
 
 def test_ci_runs_the_test_command_of_the_readme():
