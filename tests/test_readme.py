@@ -1,6 +1,5 @@
-"""The README's examples do what it says, and the links of all pages lead somewhere."""
+"""Links of all pages lead somewhere, and CI runs what the README gives. (Examples are tests of their own.)"""
 
-import doctest
 import re
 import subprocess
 from pathlib import Path
@@ -9,12 +8,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-
-
-def test_examples_of_the_readme():
-    results = doctest.testfile(str(README), module_relative=False, optionflags=doctest.ELLIPSIS)
-    assert results.attempted > 10
-    assert results.failed == 0
 
 
 PAGES = sorted(

@@ -128,11 +128,11 @@ class GaussianMixture(Mixture):
     --------
     >>> import numpy as np
     >>> from dgmm import GaussianMixture
-    >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> X = np.array([[1, 2], [2, 4], [3, 0], [10, 2], [11, 4], [12, 0]])
     >>> mixture = GaussianMixture(n_components=2, random_state=0).fit(X)
     >>> mixture.means_
-    array([[10.,  2.],
-           [ 1.,  2.]])
+    array([[11.,  2.],
+           [ 2.,  2.]])
     >>> mixture.predict([[0, 0], [12, 3]])
     array([1, 0])
     """
