@@ -23,7 +23,6 @@ WITHOUT_TWIN = {
     "estimators/verbose.py",
     "fitting/fit.py",
     "fitting/loop/corrected_steps.py",
-    "fitting/runs.py",
     "fitting/starts/kmeans_parallel.py",
     "fitting/steps/objective.py",
     "fitting/sweep/choice.py",
