@@ -60,9 +60,10 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         Numbers of components to try.
     covariance_type : str or sequence of {'full', 'tied', 'diag', 'spherical'}, default=all four
         Covariance types to try.
-    criterion : {'bic', 'aic', 'icl', 'held-out'}, default='bic'
+    criterion : {'bic', 'aic', 'icl', 'caic', 'held-out'}, default='bic'
         What the best model is best by: Bayesian or Akaike information criterion, integrated completed
-        likelihood (BIC and twice the entropy of the responsibilities), all of which are the lower the better;
+        likelihood (BIC and twice the entropy of the responsibilities), consistent AIC (BIC and one for each
+        parameter), all of which are the lower the better;
         or the mean log density of rows that are held out.
     held_out : float or 'auto', default='auto'
         Share of the rows that no model is fitted to, and that all are scored on. ``'auto'``: a tenth for
@@ -88,8 +89,9 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
     ----------
     results_ : dict of ndarray
         An entry for each model: ``n_components``, ``covariance_type``; ``log_likelihood``, and ``entropy`` of
-        the responsibilities, nats a row; ``bic``, ``aic``, ``icl``; ``held_out`` and ``held_out_error``,
-        the mean log density of the held-out rows and its standard error, nats a row, NaN without such rows;
+        the responsibilities, nats a row; ``bic``, ``aic``, ``icl``, ``caic``; ``held_out`` and
+        ``held_out_error``, the mean log density of the held-out rows and its standard error, nats a row, NaN
+        without such rows;
         ``n_parameters``; ``n_iter`` (with corrected EM, passes); ``passes`` that the model took part in;
         ``converged``; ``dropped``, whether it left as it could not win; ``failed``; ``message``, its end.
         All figures are of the very parameters that the model ended with, and exact but for the entropy of

@@ -161,6 +161,16 @@ class ICL(BIC):
         return super().value(scores) + 2.0 * (scores.weight * scores.entropy)
 
 
+class CAIC(BIC):
+    """Consistent AIC (Bozdogan 1987): BIC and one more for each parameter."""
+
+    name, label, title = "caic", "CAIC", "CAIC"
+
+    def value(self, scores: Scores) -> float:
+        """Give CAIC."""
+        return super().value(scores) + scores.n_parameters
+
+
 class HeldOutDensity(Criterion):
     """Mean log density of rows that no model is fitted to, nats a row."""
 
@@ -195,5 +205,5 @@ class HeldOutDensity(Criterion):
         return f"{results[self.column][index]:.5f} ± {results['held_out_error'][index]:.5f}"
 
 
-CRITERIA: dict[str, Criterion] = {each.name: each for each in (BIC(), AIC(), ICL(), HeldOutDensity())}
+CRITERIA: dict[str, Criterion] = {each.name: each for each in (BIC(), AIC(), ICL(), CAIC(), HeldOutDensity())}
 """By the names that users give."""

@@ -35,6 +35,7 @@ def test_criteria_are_those_of_the_scores():
     assert values["bic"] == bic(-2000.0, 7, 1000)
     assert values["aic"] == 4000.0 + 14
     assert values["icl"] == values["bic"] + 500.0
+    assert values["caic"] == pytest.approx(4000.0 + 7 * (np.log(1000.0) + 1.0))  # Bozdogan's equation
     assert values["held-out"] == -2.5
     better = replace(own, log_likelihood=-2.0 + resolution(1000.0))
     assert CRITERIA["bic"].value(better) == pytest.approx(values["bic"] - 0.5 * np.log(1000.0))
