@@ -107,7 +107,7 @@ def refuse_kind(values: object, what: str) -> None:
     Parameters
     ----------
     values : object
-        An array, or the empty array that a Dask collection has as its ``meta``.
+        An array, the empty array that a Dask collection has as its ``meta``, or lists of arrays.
     what : str
         What holds it, for the message.
 
@@ -123,11 +123,18 @@ def refuse_kind(values: object, what: str) -> None:
             f"Sparse data was passed for {what}, but dense data is required. "
             "Use '.toarray()' to convert to a dense numpy array."
         )
-    if isinstance(values, np.ma.MaskedArray):
+    if _holds_masked(values):
         raise DataError(
-            f"{what} is a masked array, whose masked values are missing data; "
+            f"{what} is (or holds) a masked array, whose masked values are missing data; "
             "fill them with .filled(value), or drop their rows with numpy.ma.compress_rows"
         )
+
+
+def _holds_masked(values: object) -> bool:
+    """Tell whether this is a masked array, or a list that has one: NumPy would take what lies under masks."""
+    if isinstance(values, (list, tuple)):
+        return any(map(_holds_masked, values))
+    return isinstance(values, np.ma.MaskedArray)
 
 
 def to_array(values: Any, what: str) -> NDArray[Any]:

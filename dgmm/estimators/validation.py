@@ -12,6 +12,7 @@ from dask.base import compute
 from sklearn.utils import check_array
 
 from dgmm.data import DataError, LazyChunk, Source, open_dataset, open_weights
+from dgmm.data.convert import refuse_kind
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Belief
@@ -137,7 +138,8 @@ def check_given(given: Given, covariance_type: str, n_components: int, n_feature
     return Given(weights, means, precisions)
 
 
-def _floats(values: Any) -> Array:
+def _floats(values: Any, name: str) -> Array:
+    refuse_kind(values, name)
     return np.asarray(check_array(values, ensure_2d=False, allow_nd=True), np.float64)
 
 
@@ -149,7 +151,7 @@ def _check_shape(parameter: Array, shape: tuple[int, ...], name: str) -> None:
 
 
 def _checked_weights(weights: Any, n_components: int) -> Array:
-    weights = _floats(weights)
+    weights = _floats(weights, "weights_init")
     _check_shape(weights, (n_components,), "weights")
     if (weights < 0.0).any() or (weights > 1.0).any():
         raise ValueError(
@@ -164,13 +166,13 @@ def _checked_weights(weights: Any, n_components: int) -> Array:
 
 
 def _checked_means(means: Any, n_components: int, n_features: int) -> Array:
-    means = _floats(means)
+    means = _floats(means, "means_init")
     _check_shape(means, (n_components, n_features), "means")
     return means
 
 
 def _checked_precisions(precisions: Any, covariance_type: str, n_components: int, n_features: int) -> Array:
-    precisions = _floats(precisions)
+    precisions = _floats(precisions, "precisions_init")
     shape = FAMILIES[covariance_type].covariance_shape(n_components, n_features)
     _check_shape(precisions, shape, f"{covariance_type} precision")
     _check_positive(precisions, covariance_type)
@@ -203,7 +205,7 @@ def check_belief(belief: Belief, n_features: int) -> Belief:
     """
     mean, covariance, name = belief.mean, belief.covariance, belief.covariance_type
     if mean is not None:
-        mean = _floats(mean)
+        mean = _floats(mean, "mean_prior")
         _check_shape(mean, (n_features,), "means")
     if not belief.degrees_of_freedom > n_features - 1.0:
         raise ValueError(
@@ -211,7 +213,9 @@ def check_belief(belief: Belief, n_features: int) -> Belief:
             f"{n_features - 1}, but got {belief.degrees_of_freedom:.3f}."
         )
     if covariance is not None:
-        covariance = np.asarray(covariance) if np.ndim(covariance) == 0 else _floats(covariance)
+        refuse_kind(covariance, "covariance_prior")
+        is_number = np.ndim(covariance) == 0
+        covariance = np.asarray(covariance) if is_number else _floats(covariance, "covariance_prior")
         covariance = covariance.astype(np.float64)
         one = FAMILIES[name].covariance_shape(1, n_features)
         shape = one if name == "tied" else one[1:]

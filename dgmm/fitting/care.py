@@ -8,7 +8,6 @@ import numpy as np
 
 from dgmm.fitting.atoms import atom_near, share_of
 from dgmm.fitting.survey import Sample
-from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 
@@ -57,7 +56,7 @@ def concerns(
         Sentences that say what is wrong, where, and what to do. Empty, as a rule.
     """
     found = []
-    variances = np.diagonal(moments.scatter) / moments.weight
+    variances = moments.squares / moments.weight
     blurred = np.flatnonzero((variances > 0.0) & (reg_covar > LARGEST_SHARE * variances))
     if len(blurred):
         features = _named(blurred.tolist(), feature_names)
@@ -65,13 +64,18 @@ def concerns(
             f"reg_covar={reg_covar:g} is more than {LARGEST_SHARE:.0%} of the variance of feature "
             f"{features}: it widens components there; scale the features, or make reg_covar smaller"
         )
-    smallest = _smallest_variances(parameters)
+    smallest = parameters.family.smallest_variances(parameters.covariances, parameters.n_components)
     collapsed = np.flatnonzero(COLLAPSED * smallest <= reg_covar) if reg_covar > 0.0 else np.empty(0, int)
     if len(collapsed) and not len(blurred):
         places: dict[str, list[int]] = {}
         for component in collapsed[:NAMED].tolist():
             onto = _collapsed_onto(
-                component, parameters, moments, sample, reg_covar=reg_covar, feature_names=feature_names
+                component,
+                parameters,
+                moments,
+                sample,
+                smallest=max(reg_covar, float(smallest[component])),
+                feature_names=feature_names,
             )
             places.setdefault(onto, []).append(component)
         each = [f"component {_some(map(str, those))} collapsed onto {onto}" for onto, those in places.items()]
@@ -105,13 +109,15 @@ def _collapsed_onto(
     moments: Moments,
     sample: Sample,
     *,
-    reg_covar: float,
+    smallest: float,
     feature_names: Sequence[str] | None,
 ) -> str:
-    """Say what a component collapsed onto: a repeated value or row, few rows, or fewer dimensions."""
-    mean, covariance = parameters.means[component], parameters.covariance_matrices[component]
-    variances = np.diagonal(covariance)
-    narrow = COLLAPSED * variances <= max(reg_covar, float(np.linalg.eigvalsh(covariance)[0]))
+    """Say what a component collapsed onto: a repeated value or row, few rows, or fewer dimensions.
+
+    ``smallest`` is the least variance that ``reg_covar`` and the component's shortest axis leave.
+    """
+    mean, variances = parameters.means[component], parameters.variances[component]
+    narrow = COLLAPSED * variances <= smallest
     widths = WIDTHS * np.sqrt(variances)
     near = [
         atom_near(sample, feature, float(mean[feature]), float(widths[feature]))
@@ -129,11 +135,6 @@ def _collapsed_onto(
     features = _named([atom.feature for atom in atoms], feature_names)
     plural = "s" if len(atoms) > 1 else ""
     return f"the value{plural} {values} of feature{plural} {features} ({share} of the rows)"
-
-
-def _smallest_variances(parameters: Parameters) -> Array:
-    """Give the variance of each component along its shortest axis: shape (K,)."""
-    return np.linalg.eigvalsh(parameters.covariance_matrices)[:, 0]
 
 
 def _named(features: Sequence[int], feature_names: Sequence[str] | None) -> str:

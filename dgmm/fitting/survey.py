@@ -230,6 +230,8 @@ class SurveyWork:
         The sample is to have all rows, those without weight too.
     left_out : callable or None
         See `survey`.
+    products : bool
+        See `survey`.
     """
 
     n_drawn_from: int
@@ -240,11 +242,12 @@ class SurveyWork:
     weighted: bool
     takes_all: bool
     left_out: Mask | None = None
+    products: bool = True
 
     def __call__(self, chunks: Iterator[Rows]) -> Survey:
         """Survey the rows of a span."""
         nothing = np.empty((0, self.n_features), self.dtype)
-        moments, not_finite = Moments.of(nothing), NotFinite()
+        moments, not_finite = Moments.of(nothing, products=self.products), NotFinite()
         fingerprint = Fingerprint(self.n_features, str(self.dtype))
         drawn = [self._draw(Rows(0, nothing, np.empty(0) if self.weighted else None, ""))]
         n_weighted = 0
@@ -257,7 +260,7 @@ class SurveyWork:
                 bad = NotFinite.of(piece)
                 not_finite += bad
                 if not bad:
-                    moments += Moments.of(piece.values, self._weights_of(piece))
+                    moments += Moments.of(piece.values, self._weights_of(piece), products=self.products)
                     drawn.append(self._draw(piece))
         return Survey(moments, not_finite, fingerprint, Sample.joined(drawn), n_weighted)
 
@@ -304,6 +307,8 @@ def survey(
     seed: int,
     weights: Source | None = None,
     left_out: Mask | None = None,
+    *,
+    products: bool = True,
 ) -> Survey:
     """Make pass 0; and one more to draw the sample, where most rows have no weight.
 
@@ -319,6 +324,8 @@ def survey(
     left_out : callable, optional
         Tells which rows have no weight in the moments: they count in their extremes and ``n_rows`` alone, and
         the sample may have them.
+    products : bool, default=True
+        Sum the products of different features in the moments, too: a matrix of all features.
 
     Returns
     -------
@@ -340,6 +347,7 @@ def survey(
         weights is not None,
         takes_all,
         left_out,
+        products,
     )
     found = run_pass(source, work, "survey", weights)
     if found.not_finite:

@@ -42,9 +42,13 @@ def _pairs(n_products: int, n_padded: int, n_features: int) -> NDArray[np.int64]
 
     The table begins with the factors themselves: ‖z‖², 1, and the deviations.
     """
-    deviations = range(2, n_features + 2)
-    pairs = [*((i, i) for i in deviations), *((i, j) for i in deviations for j in deviations if i < j)]
-    return np.array(pairs[:n_products] + [(1, 1)] * (n_padded - n_products), np.int64).reshape(-1, 2)
+    pairs = np.ones((n_padded, 2), np.int64)
+    n_squares = min(n_products, n_features)
+    pairs[:n_squares] = 2 + np.arange(n_squares)[:, None]
+    if n_products > n_squares:  # the others are a matrix of all features
+        above = np.transpose(np.triu_indices(n_features, 1))
+        pairs[n_squares:n_products] = 2 + above[: n_products - n_squares]
+    return pairs
 
 
 class Model(NamedTuple):

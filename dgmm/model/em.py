@@ -66,7 +66,7 @@ def cancels(statistics: Statistics, updated: Parameters, total_scatter: Array, l
     """
     n_features = updated.n_features
     counts = statistics.counts[:, None] + SMALLEST_COUNT
-    variances = np.diagonal(updated.covariance_matrices, axis1=1, axis2=2)
+    variances = updated.variances
     if updated.covariance_type == "spherical":
         squares, variances = statistics.scatter / counts, variances.sum(axis=1, keepdims=True)
     elif updated.covariance_type == "tied" and statistics.scatter.shape[1] == 0:
@@ -88,11 +88,9 @@ def promised_gain(before: Parameters, updated: Parameters) -> float:
     before, updated : Parameters
         What went into the E-step, and what the M-step made of it.
     """
-    n_features = before.n_features
-    precisions = before.family.to_matrices(before.precisions, before.n_components, n_features)
-    gaps = updated.means - before.means
-    traces = np.einsum("kij,kij->k", precisions, updated.covariance_matrices)
-    distances = np.einsum("ki,kij,kj->k", gaps, precisions, gaps)
+    family, n_features = before.family, before.n_features
+    traces = family.traces(before.precisions, updated.covariances, before.n_components, n_features)
+    distances = family.squared_distances(updated.means - before.means, before.precisions_cholesky)
     present = updated.weights > 0.0
     # The determinants, and the weights: each component's log density at its mean.
     constants = updated.log_constants[present] - before.log_constants[present]

@@ -135,9 +135,42 @@ class Family(ABC):
     def to_matrices(self, covariances: Array, n_components: int, n_features: int) -> Array:
         """Covariances as matrices of shape (K, D, D)."""
 
+    needs_products: ClassVar[bool] = True
+    """Whether covariances between features are a part of it."""
+
+    def variances(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        """Variances of all features: shape (K, D)."""
+        matrices = self.to_matrices(covariances, n_components, n_features)
+        return np.diagonal(matrices, axis1=1, axis2=2)
+
+    def smallest_variances(self, covariances: Array, n_components: int) -> Array:
+        """Variance of each component along its shortest axis: shape (K,)."""
+        return np.broadcast_to(np.linalg.eigvalsh(covariances)[..., 0], (n_components,))
+
+    def traces(self, precisions: Array, covariances: Array, n_components: int, n_features: int) -> Array:
+        """Traces of the products of two sets of matrices in this family's form: shape (K,)."""
+        left, right = (self.to_matrices(each, n_components, n_features) for each in (precisions, covariances))
+        return np.einsum("kij,kij->k", left, right)
+
+    def squared_distances(self, gaps: Array, precisions_cholesky: Array) -> Array:
+        """Squared Mahalanobis lengths ``gapᵀ Λ_k gap`` of a vector for each component: (K, D) to (K,)."""
+        standardized = [
+            self.standardize(gap[:, None], precisions_cholesky, component)
+            for component, gap in enumerate(gaps)
+        ]
+        return np.array([np.square(each).sum() for each in standardized])
+
     def projected(self, matrices: Array) -> Array:
         """Give matrices (..., D, D) as covariances: whole, their diagonal (..., D), or its mean (...)."""
         return matrices
+
+    def outer(self, gaps: Array) -> Array:
+        """Products ``gap gapᵀ`` of vectors (K, D), as `projected`."""
+        return self.projected(gaps[:, :, None] * gaps[:, None, :])
+
+    def of_scatter(self, scatter: Array) -> Array:
+        """Give the covariance of one component from a matrix (D, D) as `projected`, or its diagonal alone."""
+        return scatter
 
     def split_sums(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
         """Split responsibility-weighted feature sums (K, p) into counts, sums and packed scatter."""
@@ -263,7 +296,25 @@ class Tied(Family):
 
 
 class _Variances(Family):
-    """What families without covariances between features share: variances, and their inverse roots."""
+    """What families without covariances between features share: variances, and their inverse roots.
+
+    No matrix of D × D is formed: there may be thousands of features.
+    """
+
+    needs_products = False
+
+    def projected(self, matrices):
+        return self.of_variances(np.diagonal(matrices, axis1=-2, axis2=-1))
+
+    def outer(self, gaps):
+        return self.of_variances(gaps**2)
+
+    def of_scatter(self, scatter):
+        return self.of_variances(np.diagonal(scatter) if scatter.ndim == 2 else scatter)
+
+    @abstractmethod
+    def of_variances(self, variances: Array) -> Array:
+        """Give variances (..., D) as covariances: themselves, or their mean (...)."""
 
     def precisions_cholesky(self, covariances):
         bad = ~(covariances > 0.0)
@@ -316,8 +367,17 @@ class Diagonal(_Variances):
     def to_matrices(self, covariances, n_components, n_features):
         return covariances[:, :, None] * np.eye(n_features)
 
-    def projected(self, matrices):
-        return np.diagonal(matrices, axis1=-2, axis2=-1)
+    def of_variances(self, variances):
+        return variances
+
+    def variances(self, covariances, n_components, n_features):
+        return covariances
+
+    def smallest_variances(self, covariances, n_components):
+        return covariances.min(axis=1)
+
+    def traces(self, precisions, covariances, n_components, n_features):
+        return np.einsum("ki,ki->k", precisions, np.broadcast_to(covariances, precisions.shape))
 
     def scatter(self, deviations, shares):
         return deviations**2 @ shares
@@ -364,8 +424,17 @@ class Spherical(_Variances):
     def to_matrices(self, covariances, n_components, n_features):
         return covariances[:, None, None] * np.eye(n_features)
 
-    def projected(self, matrices):
-        return np.diagonal(matrices, axis1=-2, axis2=-1).mean(axis=-1)
+    def of_variances(self, variances):
+        return variances.mean(axis=-1)
+
+    def variances(self, covariances, n_components, n_features):
+        return np.broadcast_to(covariances[:, None], (n_components, n_features))
+
+    def smallest_variances(self, covariances, n_components):
+        return covariances
+
+    def traces(self, precisions, covariances, n_components, n_features):
+        return n_features * precisions * covariances
 
     def split_sums(self, sums, n_features):
         return sums[:, 1], sums[:, 2:], sums[:, :1]

@@ -50,8 +50,12 @@ def sample_shuffled(
     labels : ndarray of shape (n_rows,)
     """
     labels = generator.choice(parameters.n_components, size=n_rows, p=parameters.weights)
-    factors = np.linalg.cholesky(parameters.covariance_matrices)
     rows = generator.standard_normal((n_rows, parameters.n_features))
+    if not parameters.family.needs_products:
+        return parameters.means[labels] + rows * np.sqrt(parameters.variances)[labels], labels.astype(
+            np.int64
+        )
+    factors = np.linalg.cholesky(parameters.covariance_matrices)
     for k, factor in enumerate(factors):
         mine = labels == k
         rows[mine] = parameters.means[k] + rows[mine] @ factor.T

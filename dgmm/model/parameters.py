@@ -121,6 +121,11 @@ class Parameters:
         return self.family.to_matrices(self.covariances, self.n_components, self.n_features)
 
     @property
+    def variances(self) -> Array:
+        """Variances of all features in each component: shape (K, D)."""
+        return self.family.variances(self.covariances, self.n_components, self.n_features)
+
+    @property
     def log_constants(self) -> Array:
         """Log joint density of each component at its mean, ``log p(μ_k, k)``: shape (K,), nats."""
         half_log_determinants = self.family.half_log_determinants(self.precisions_cholesky, self.n_features)

@@ -45,6 +45,9 @@ TILE_ROWS, LARGE_TILE_ROWS, SMALL_PRODUCT = 512, 1024, 10**6
 has a path without packing below, which is up to twice as fast, and packing wants longer rows."""
 
 
+LARGEST_TILE_BYTES = 2**25
+"""Bytes of a tile's features: of full models of hundreds of features, tiles have fewer rows."""
+
 RUN_COMPONENTS, GROUP_COMPONENTS = 16, 64
 """Components of small models that go through log-sum-exp together, for fewer and longer calls of NumPy; and
 of models that are evaluated together: with more, blocks would have few rows, and calls be short again."""
@@ -231,7 +234,8 @@ class Stack:
     def tile_rows(self) -> int:
         """Rows of a tile."""
         largest = max(group.natural_parameters.size for group in self.groups)
-        return TILE_ROWS if TILE_ROWS * largest <= SMALL_PRODUCT else LARGE_TILE_ROWS
+        wanted = TILE_ROWS if TILE_ROWS * largest <= SMALL_PRODUCT else LARGE_TILE_ROWS
+        return min(wanted, max(1, LARGEST_TILE_BYTES // (self.dtype.itemsize * self.n_table)))
 
     @property
     def block_rows(self) -> int:

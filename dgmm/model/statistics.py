@@ -164,8 +164,8 @@ class Moments:
     weight : float
         Sum of the row weights; the number of rows where there are none.
     mean : ndarray of shape (n_features,)
-    scatter : ndarray of shape (n_features, n_features)
-        Weighted sums of squares and products about the mean.
+    scatter : ndarray of shape (n_features, n_features) or (n_features,)
+        Weighted sums of squares and products about the mean; or of squares alone.
     minimum, maximum : ndarray of shape (n_features,)
     """
 
@@ -177,8 +177,11 @@ class Moments:
     maximum: Array
 
     @classmethod
-    def of(cls, rows: np.ndarray, weights: Array | None = None) -> Moments:
-        """Compute the moments of rows of shape (n_rows, n_features), weights of shape (n_rows,)."""
+    def of(cls, rows: np.ndarray, weights: Array | None = None, *, products: bool = True) -> Moments:
+        """Compute the moments of rows of shape (n_rows, n_features), weights of shape (n_rows,).
+
+        Without ``products``, the scatter is sums of squares alone.
+        """
         n_rows, n_features = rows.shape
         total = float(n_rows if weights is None else weights.sum())
         if n_rows == 0 or total == 0.0:
@@ -186,17 +189,16 @@ class Moments:
             empty = n_rows == 0
             low = np.full(n_features, np.inf) if empty else rows.min(axis=0).astype(np.float64)
             high = np.full(n_features, -np.inf) if empty else rows.max(axis=0).astype(np.float64)
-            return cls(n_rows, 0.0, zeros, np.zeros((n_features, n_features)), low, high)
+            scatter = np.zeros((n_features, n_features) if products else n_features)
+            return cls(n_rows, 0.0, zeros, scatter, low, high)
         # A first guess near the mean, then its correction: sums stay small about a far mean.
         guess = rows[0].astype(np.float64)
         deviations = rows - guess
         weighted = deviations if weights is None else deviations * weights[:, None]
         shift = weighted.sum(axis=0) / total
         deviations -= shift
-        if weights is None:
-            scatter = deviations.T @ deviations
-        else:
-            scatter = deviations.T @ (deviations * weights[:, None])
+        weighted = deviations if weights is None else deviations * weights[:, None]
+        scatter = deviations.T @ weighted if products else np.einsum("nd,nd->d", deviations, weighted)
         low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
         return cls(n_rows, total, guess + shift, scatter, low, high)
 
@@ -208,7 +210,9 @@ class Moments:
             difference = other.mean - self.mean
             mean = self.mean + difference * (other.weight / weight)
             between = self.weight * (other.weight / weight)
-            scatter = self.scatter + other.scatter + between * np.outer(difference, difference)
+            is_matrix = self.scatter.ndim == 2
+            squares = np.outer(difference, difference) if is_matrix else difference**2
+            scatter = self.scatter + other.scatter + between * squares
         return Moments(
             self.n_rows + other.n_rows,
             weight,
@@ -217,6 +221,11 @@ class Moments:
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
         )
+
+    @property
+    def squares(self) -> Array:
+        """Weighted sums of squares about the mean: shape (n_features,)."""
+        return np.diagonal(self.scatter) if self.scatter.ndim == 2 else self.scatter
 
     @property
     def extent(self) -> Array:

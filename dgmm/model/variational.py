@@ -64,11 +64,9 @@ class Prior:
         return CONCENTRATIONS[self.concentration_type]
 
     @property
-    def covariance_matrix(self) -> Array:
-        """``covariance`` as a matrix of shape (D, D), whatever the family."""
-        n_features = len(self.mean)
-        one = np.reshape(self.covariance, self.family.covariance_shape(1, n_features))
-        return self.family.to_matrices(one, 1, n_features)[0]
+    def covariances(self) -> Array:
+        """``covariance`` as those of a mixture of one component."""
+        return np.reshape(self.covariance, self.family.covariance_shape(1, len(self.mean)))
 
     def log_normalizer(self, n_components: int) -> float:
         """Give what scikit-learn's lower bound leaves out of the priors of so many components, nats.
@@ -76,7 +74,12 @@ class Prior:
         Infinite where ``covariance`` is singular: the prior is improper then.
         """
         n_features = len(self.mean)
-        half_log_determinant = -0.5 * float(np.linalg.slogdet(self.covariance_matrix)[1])
+        if self.family.needs_products:
+            log_determinant = np.linalg.slogdet(self.covariance)[1]
+        else:
+            with np.errstate(divide="ignore"):
+                log_determinant = np.log(self.family.variances(self.covariances, 1, n_features)).sum()
+        half_log_determinant = -0.5 * float(log_determinant)
         each = (
             log_wishart_normalizer(np.asarray(self.degrees_of_freedom), half_log_determinant, n_features)
             - 0.5 * n_features * np.log(self.mean_precision)
@@ -201,7 +204,7 @@ def between(covariance_type: str, shares: Array, gaps: Array) -> Array:
     gaps : ndarray of shape (K, D)
         From there to another.
     """
-    squares = FAMILIES[covariance_type].projected(gaps[:, :, None] * gaps[:, None, :])
+    squares = FAMILIES[covariance_type].outer(gaps)
     return _expand(shares, squares) * squares
 
 
@@ -269,7 +272,7 @@ def cancels(statistics: Statistics, updated: Posterior, total_scatter: Array, la
         Of squares to variance: see `dgmm.model.stack.Stack.largest_ratio`.
     """
     n_features, known = updated.n_features, updated.degrees_of_freedom
-    variances = np.diagonal(updated.covariance_matrices, axis1=1, axis2=2)
+    variances = updated.variances
     if updated.covariance_type == "spherical":
         squares, variances = statistics.scatter / known[:, None], variances.sum(axis=1, keepdims=True)
     elif updated.covariance_type == "tied":
@@ -337,16 +340,17 @@ def bound(prior: Prior, posterior: Posterior, log_likelihood: float, weight: flo
         Of all rows.
     """
     n_features = posterior.n_features
-    precisions = posterior.family.to_matrices(posterior.precisions, posterior.n_components, n_features)
-    gaps = posterior.means - prior.mean
+    family = posterior.family
+    distances = family.squared_distances(posterior.means - prior.mean, posterior.precisions_cholesky)
+    traces = family.traces(posterior.precisions, prior.covariances, posterior.n_components, n_features)
     means = (
         n_features * (prior.mean_precision / posterior.mean_precision - 1.0)
-        + prior.mean_precision * np.einsum("ki,kij,kj->k", gaps, precisions, gaps)
+        + prior.mean_precision * distances
     )  # fmt: skip
     wisharts = (
         (posterior.degrees_of_freedom - prior.degrees_of_freedom) * posterior.expected_log_determinants
         - posterior.degrees_of_freedom * n_features
-        + (precisions * prior.covariance_matrix).sum(axis=(1, 2))
+        + traces
     )  # fmt: skip
     kind, own = prior.weights, posterior.weight_concentration
     gained = own - kind.prior(prior.concentration, posterior.n_components)

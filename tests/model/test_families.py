@@ -155,6 +155,34 @@ def test_projected(covariance_type):
     np.testing.assert_allclose(FAMILIES[covariance_type].projected(matrices), expected, rtol=1e-14)
 
 
+def test_variances_traces_and_distances_are_those_of_the_matrices(covariance_type):
+    generator = np.random.default_rng(9)
+    parameters, other = (naive.random_parameters(generator, covariance_type, 3, 4) for _ in range(2))
+    family, matrices = parameters.family, naive.matrices_of(parameters)
+    np.testing.assert_allclose(parameters.variances, np.einsum("kii->ki", matrices), rtol=1e-14)
+    smallest = family.smallest_variances(parameters.covariances, 3)
+    np.testing.assert_allclose(smallest, np.linalg.eigvalsh(matrices)[:, 0], rtol=1e-10)
+    traces = family.traces(other.precisions, parameters.covariances, 3, 4)
+    expected = np.trace(np.linalg.solve(naive.matrices_of(other), matrices), axis1=1, axis2=2)
+    np.testing.assert_allclose(traces, expected, rtol=1e-10)
+    gaps = generator.normal(size=(3, 4))
+    outer = family.projected(np.einsum("ki,kj->kij", gaps, gaps))
+    np.testing.assert_allclose(family.outer(gaps), outer, rtol=1e-14)
+    expected = np.einsum("ki,kij,kj->k", gaps, np.linalg.inv(matrices), gaps)
+    distances = family.squared_distances(gaps, parameters.precisions_cholesky)
+    np.testing.assert_allclose(distances, expected, rtol=1e-10)
+
+
+def test_covariance_of_a_scatter_and_of_its_diagonal(covariance_type):
+    rows = np.random.default_rng(10).normal(size=(30, 4))
+    family = FAMILIES[covariance_type]
+    moments = Moments.of(rows, products=family.needs_products)
+    expected = family.projected(np.cov(rows.T, bias=True)[None])[0]
+    np.testing.assert_allclose(
+        family.of_scatter(moments.scatter) / len(rows), expected, rtol=1e-12, atol=1e-15
+    )
+
+
 def test_scatter_bound_holds_and_is_reached(covariance_type):
     generator = np.random.default_rng(8)
     parameters = naive.random_parameters(generator, covariance_type, 3, 4)

@@ -130,9 +130,10 @@ def test_moments_merge_over_any_cut(seed, cut, offset, weighted):
     generator = np.random.default_rng(seed)
     rows = offset + generator.normal(size=(300, 3)) * [1.0, 0.1, 10.0]
     weights = generator.gamma(1.0, size=300) * (generator.uniform(size=300) < 0.8)
-    merged = Moments.of(rows[:0])
+    merged, squares = Moments.of(rows[:0]), Moments.of(rows[:0], products=False)
     for part, part_weights in pieces(cut, rows, weights):
-        merged = merged + Moments.of(part, part_weights if weighted else None)
+        own = part_weights if weighted else None
+        merged, squares = merged + Moments.of(part, own), squares + Moments.of(part, own, products=False)
     weights = weights if weighted else np.ones(300)
     exact = rows.astype(np.longdouble)
     mean = (weights[:, None] * exact).sum(axis=0) / weights.sum()
@@ -144,6 +145,9 @@ def test_moments_merge_over_any_cut(seed, cut, offset, weighted):
     relative = 1e-12 if abs(offset) < 1e8 else 1e-6
     scale = np.sqrt(np.outer(np.diag(scatter), np.diag(scatter)))
     naive.close(merged.scatter, scatter, scale, relative)
+    naive.close(squares.scatter, np.diag(scatter), np.diag(scale), relative)
+    np.testing.assert_array_equal(merged.squares, np.diag(merged.scatter))
+    np.testing.assert_array_equal(squares.mean, merged.mean)
     covariance = np.cov(rows.T, aweights=weights, ddof=0) * weights.sum()
     naive.close(covariance, merged.scatter, scale, relative)
     np.testing.assert_array_equal(merged.minimum, rows.min(axis=0))

@@ -132,7 +132,8 @@ def _start_on_rows(
         chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random_state)[1]
         return _start_at(method, rows, weights, chosen)
     share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
-    return _from_responsibilities(method, share, rows, weights, Moments.of(rows, weights))
+    products = FAMILIES[method.covariance_type].needs_products
+    return _from_responsibilities(method, share, rows, weights, Moments.of(rows, weights, products=products))
 
 
 def _start_at(

@@ -106,7 +106,7 @@ class InMemory(Data):
 
     def _reach(self, model: Parameters) -> Array:
         """Give how far from the mean of the rows a component's own are: (K, D)."""
-        deviations = np.sqrt(np.diagonal(model.covariance_matrices, axis1=1, axis2=2))
+        deviations = np.sqrt(model.variances)
         return np.minimum(np.abs(model.means - self.moments.mean) + NEAR * deviations, self.moments.extent)
 
     def responsibilities(self, parameters: Parameters) -> NDArray[np.floating]:

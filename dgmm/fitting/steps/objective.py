@@ -354,8 +354,7 @@ class Belief:
                     "rows at least: weights count rows here, beside the prior; scale them, or give "
                     "covariance_prior"
                 )
-            matrix = moments.scatter / (moments.weight - 1.0)
-            covariance = np.asarray(FAMILIES[self.covariance_type].projected(matrix))
+            covariance = FAMILIES[self.covariance_type].of_scatter(moments.scatter / (moments.weight - 1.0))
         return Prior(
             self.covariance_type,
             self.concentration_type,
