@@ -19,7 +19,6 @@ WITHOUT_TWIN = {
     "estimators/gaussian_mixture.py",
     "estimators/load.py",
     "estimators/mixture.py",
-    "estimators/validation.py",
     "estimators/verbose.py",
     "fitting/fit.py",
     "fitting/loop/corrected_steps.py",
