@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import open_dataset
 from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.mixture import MixtureWarning
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fingerprint import Fingerprint
@@ -29,8 +30,8 @@ from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of
 from dgmm.fitting.sweep.race import Runner
-from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, sweep
-from dgmm.model.criteria import CRITERIA, Scores, resolution
+from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, concerns_of, sweep
+from dgmm.model.criteria import CRITERIA, Scores
 from dgmm.model.families import FAMILIES
 from dgmm.passes.events import listening
 
@@ -75,7 +76,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         Nats a row within which a smaller mixture is called as good in `advice_`.
     tol : float or 'auto', default='auto'
         As for `GaussianMixture`; but ``'auto'`` with more than ``sample_rows`` rows is the gain that could
-        change no choice by BIC, the price of half a parameter: ¼ log(n) / n.
+        change no choice by BIC, the price of half a parameter: ¼ log(n) / n, where n is the weight of
+        the rows.
     reg_covar, max_iter, n_init, init_params, algorithm, sample_rows
         As for `GaussianMixture`. With more than ``sample_rows`` rows ``n_init`` starts by ``init_params``
         compete with those by splits and merges, and ``algorithm='auto'`` is corrected EM;
@@ -91,7 +93,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         An entry for each model: ``n_components``, ``covariance_type``; ``log_likelihood``, and ``entropy`` of
         the responsibilities, nats a row; ``bic``, ``aic``, ``icl``, ``caic``; ``held_out`` and
         ``held_out_error``, the mean log density of the held-out rows and its standard error, nats a row, NaN
-        without such rows;
+        without such rows (of weighted rows it is that of as many equal ones as Kish's formula says:
+        (Σw)² / Σw²);
         ``n_parameters``; ``n_iter`` (with corrected EM, passes); ``passes`` that the model took part in;
         ``converged``; ``dropped``, whether it left as it could not win; ``failed``; ``message``, its end.
         All figures are of the very parameters that the model ended with, and exact but for the entropy of
@@ -224,6 +227,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         -----
         ConvergenceWarning
             If the best model did not converge within ``max_iter`` iterations.
+        MixtureWarning
+            If something is wrong with the best model, as for `GaussianMixture`.
         """
         self._forget()
         models = self._models()
@@ -253,6 +258,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        for concern in concerns_of(swept, self.best_index_, self.reg_covar, source.feature_names):
+            warnings.warn(f"The best model: {concern}", MixtureWarning, stacklevel=3)
         return self
 
     def _forget(self) -> None:
@@ -291,8 +298,6 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
                 "least a row for each component"
             )
         tol = None if isinstance(self.tol, str) else float(self.tol)
-        if tol is None and self.algorithm != "em" and n_rows > sample_rows:
-            tol = resolution(n_rows)
         if self.init_params == "k-means||" and n_rows > sample_rows:
             raise ValueError(
                 "init_params='k-means||' takes passes of its own for every model; a sweep over more than "

@@ -163,8 +163,8 @@ class Survey:
     not_finite : NotFinite
     fingerprint : Fingerprint
     sample : Sample
-    n_weighted : int
-        Rows with a weight above zero.
+    n_weighted, n_left_out : int
+        Rows with a weight above zero, and those of them that are left out.
     """
 
     moments: Moments
@@ -172,6 +172,7 @@ class Survey:
     fingerprint: Fingerprint
     sample: Sample
     n_weighted: int
+    n_left_out: int = 0
 
     def __add__(self, other: Survey) -> Survey:
         return Survey(
@@ -180,6 +181,7 @@ class Survey:
             self.fingerprint + other.fingerprint,
             self.sample + other.sample,
             self.n_weighted + other.n_weighted,
+            self.n_left_out + other.n_left_out,
         )
 
 
@@ -250,11 +252,14 @@ class SurveyWork:
         moments, not_finite = Moments.of(nothing, products=self.products), NotFinite()
         fingerprint = Fingerprint(self.n_features, str(self.dtype))
         drawn = [self._draw(Rows(0, nothing, np.empty(0) if self.weighted else None, ""))]
-        n_weighted = 0
+        n_weighted = n_left_out = 0
         for chunk in chunks:
             if chunk.weights is not None:
                 check_weights(chunk)
-            n_weighted += len(chunk.values) if chunk.weights is None else int((chunk.weights > 0.0).sum())
+            counting = np.ones(len(chunk.values), bool) if chunk.weights is None else chunk.weights > 0.0
+            n_weighted += int(counting.sum())
+            if self.left_out is not None:
+                n_left_out += int((counting & self.left_out(chunk.start, len(counting))).sum())
             for piece in chunk.pieces(PIECE_ROWS):
                 fingerprint = fingerprint.extended(piece.start, piece.values)
                 bad = NotFinite.of(piece)
@@ -262,7 +267,7 @@ class SurveyWork:
                 if not bad:
                     moments += Moments.of(piece.values, self._weights_of(piece), products=self.products)
                     drawn.append(self._draw(piece))
-        return Survey(moments, not_finite, fingerprint, Sample.joined(drawn), n_weighted)
+        return Survey(moments, not_finite, fingerprint, Sample.joined(drawn), n_weighted, n_left_out)
 
     def _weights_of(self, piece: Rows) -> NDArray[np.floating] | None:
         """Give the weights that rows have in the moments."""

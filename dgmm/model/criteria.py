@@ -27,7 +27,11 @@ def aic(log_likelihood: float, n_parameters: int) -> float:
 
 
 def resolution(weight: float) -> float:
-    """Give the gain that can matter to no choice by BIC: the price of half a parameter, nats a row."""
+    """Give the gain that can matter to no choice by BIC: the price of half a parameter, nats a row.
+
+    Of rows that together weigh less than e it is that of e rows, where it is largest.
+    """
+    weight = max(weight, math.e)
     return 0.25 * float(np.log(weight)) / weight
 
 

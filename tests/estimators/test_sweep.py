@@ -23,6 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import dgmm
 from dgmm import GaussianMixture, GaussianMixtureSweep
+from dgmm.fitting.sweep.held_out import HeldOut
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -157,8 +158,6 @@ class TestLarge:
 
     def test_held_out_rows_are_only_scored(self, many):
         found = large(many, criterion="held-out", held_out=0.25, algorithm="corrected")
-        from dgmm.fitting.sweep.held_out import HeldOut
-
         held = HeldOut(found.seed_, 0.25)(0, len(many))
         densities = found.score_samples(many[held])
         index = found.best_index_
@@ -204,6 +203,7 @@ class TestLarge:
 
 
 class TestFailures:
+    @pytest.mark.filterwarnings("ignore::dgmm.MixtureWarning")
     def test_more_components_than_distinct_rows(self):
         rows = np.repeat([[0.0, 0.0], [1.0, 5.0], [4.0, 1.0]], 5, axis=0)
         found = GaussianMixtureSweep([1, 2, 4, 16], covariance_type="full", random_state=0).fit(rows)
@@ -312,6 +312,10 @@ class TestAdvice:
         found = GaussianMixtureSweep([1, 2], covariance_type="full", random_state=0).fit(rows)
         assert found.at_edge_
         assert any("edge of the range" in sentence for sentence in found.advice_)
+        inside = GaussianMixtureSweep(range(1, 6), covariance_type="full", random_state=0).fit(rows)
+        assert inside.best_params_["n_components"] == 3
+        assert not inside.at_edge_
+        assert not any("edge of the range" in sentence for sentence in inside.advice_)
         assert "not the number of clusters" in found.advice_[0]
 
     def test_the_smallest_within_the_tolerance_and_the_elbow(self, many):
@@ -321,9 +325,111 @@ class TestAdvice:
         near = np.flatnonzero(heights >= heights[found.best_index_] - 0.01)[0]
         assert found.smallest_index_ == near
         assert found.results_["n_components"][found.elbow_index_] == 3
-        assert not found.at_edge_ or found.best_params_["n_components"] == 7
         strict = GaussianMixtureSweep(range(1, 8), tolerance=0.0, **own).fit(many)
         assert strict.smallest_index_ == strict.best_index_
+
+
+class TestFewHeldOut:
+    """Of fourteen rows one in ten is held out: with some seeds one row, with some none."""
+
+    @pytest.fixture
+    def seeds(self):
+        """Seeds that hold out no row of fourteen, one, and several."""
+        numbers = [HeldOut(seed, 0.1)(0, 14).sum() for seed in range(40)]
+        return numbers.index(0), numbers.index(1), next(i for i, n in enumerate(numbers) if n > 1)
+
+    def sweep(self, seed, **own):
+        settings = {"covariance_type": "diag", "criterion": "held-out", "random_state": seed}
+        return GaussianMixtureSweep([1, 2], **settings | own)
+
+    def test_no_row_is_refused_and_said(self, seeds):
+        with pytest.raises(ValueError, match="none of these is held out"):
+            self.sweep(seeds[0]).fit(three_clusters(14))
+        with pytest.raises(ValueError, match="none of these is held out"):
+            self.sweep(seeds[0], held_out=1e-6, sample_rows=20).fit(three_clusters(100))
+
+    def test_rows_without_weight_are_none(self, seeds):
+        weights = np.where(HeldOut(seeds[2], 0.1)(0, 14), 0.0, 1.0)
+        with pytest.raises(ValueError, match="none of these is held out"):
+            self.sweep(seeds[2]).fit(three_clusters(14), sample_weight=weights)
+
+    def test_of_one_row_the_error_is_not_known(self, seeds):
+        found = self.sweep(seeds[1]).fit(three_clusters(14))
+        assert np.isfinite(found.best_score_)
+        assert np.isnan(found.results_["held_out_error"]).all()
+        assert "not known" in found.advice_[-1]
+
+    def test_of_several_it_is(self, seeds):
+        found = self.sweep(seeds[2]).fit(three_clusters(14))
+        assert np.isfinite(found.results_["held_out_error"]).all()
+
+    @pytest.mark.parametrize("sample_rows", ["auto", 300])
+    def test_rows_without_weight_do_not_count_in_the_error(self, sample_rows):
+        rows, more = three_clusters(1000, 1), three_clusters(1500, 2)
+        settings = {"covariance_type": "full", "criterion": "held-out", "random_state": 0}
+        settings |= {"sample_rows": sample_rows}
+        alone = GaussianMixtureSweep([1], **settings).fit(rows)
+        weights = np.repeat([1.0, 0.0], [1000, 1500])
+        beside = GaussianMixtureSweep([1], **settings).fit(
+            np.concatenate([rows, more]), sample_weight=weights
+        )
+        for name in ("held_out", "held_out_error"):
+            np.testing.assert_allclose(beside.results_[name], alone.results_[name], rtol=1e-6)
+
+
+class TestTolerance:
+    @pytest.mark.parametrize("seed", [0, 2])
+    def test_auto_is_of_the_weight_of_the_rows(self, seed):
+        """Of the counts of a table that was grouped, it is as of all that were counted."""
+        draw = np.random.default_rng(seed)
+        parts = [
+            draw.normal(0, 1, (1500, 2)),
+            draw.normal(1.2, 1.3, (1500, 2)),
+            draw.normal(-1, 2.0, (1000, 2)),
+        ]
+        rows, weights = np.concatenate(parts), np.full(4000, 1e5)
+        settings = {"covariance_type": "full", "random_state": 0, "sample_rows": 500, "max_iter": 300}
+        auto = GaussianMixtureSweep([3], **settings).fit(rows, sample_weight=weights)
+        tol = 0.25 * np.log(4e8) / 4e8
+        told = GaussianMixtureSweep([3], tol=tol, **settings).fit(rows, sample_weight=weights)
+        # one parameter costs log(4e8), about 20
+        assert auto.results_["bic"][0] - told.results_["bic"][0] < 50.0
+
+    def test_weights_that_sum_to_one_are_as_many_rows(self, many):
+        one = large(many, [3]).results_
+        scaled = GaussianMixtureSweep([3], covariance_type=("full", "diag"), sample_rows=1500, random_state=0)
+        scaled.fit(many, sample_weight=np.full(len(many), 1.0 / len(many)))
+        np.testing.assert_allclose(scaled.results_["log_likelihood"], one["log_likelihood"], atol=1e-3)
+
+
+class TestWarnings:
+    """What is wrong with the best mixture is said as by a fit of it alone."""
+
+    def told(self, found, rows):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found.fit(rows)
+        return [str(each.message) for each in caught if issubclass(each.category, dgmm.MixtureWarning)]
+
+    @pytest.mark.parametrize("sample_rows", ["auto", 200])
+    def test_a_value_that_many_rows_repeat(self, sample_rows):
+        rows = np.random.default_rng(3).normal(size=(600, 2))
+        rows[:200, 1] = 0.0
+        own = {"random_state": 0, "covariance_type": "full", "sample_rows": sample_rows}
+        (alone,) = self.told(GaussianMixture(2, **own), rows)
+        (found,) = self.told(GaussianMixtureSweep([2], **own), rows)
+        assert "collapsed onto the value 0 of feature 1" in alone
+        assert "collapsed onto the value 0 of feature 1" in found
+        if sample_rows == "auto":  # the same fit
+            assert found == f"The best model: {alone}"
+
+    def test_features_smaller_than_reg_covar(self):
+        rows = 1e-4 * np.random.default_rng(4).normal(size=(500, 2))
+        found = self.told(GaussianMixtureSweep([1, 2], covariance_type="diag", random_state=0), rows)
+        assert any("reg_covar=1e-06 is more than 1% of the variance" in text for text in found)
+
+    def test_nothing_is_said_of_a_sound_one(self, rows):
+        assert not self.told(GaussianMixtureSweep([2, 3], random_state=0), rows)
 
 
 class TestScikitLearn:

@@ -131,8 +131,13 @@ def _sentences(runners: Sequence[Runner], best: int, criterion: Criterion, toler
 def _rival(runners: Sequence[Runner], best: int, criterion: Criterion) -> str | None:
     """Name a model that the rows do not tell from the best, where the criterion has a standard error."""
     chosen = runners[best].scores
-    if chosen is None or np.isnan(criterion.error(chosen)):
+    if chosen is None or not criterion.needs_held_out:
         return None
+    if np.isnan(criterion.error(chosen)):
+        return (
+            "One row alone is held out, or has nearly all the weight: how far its figure is to be trusted "
+            "is not known. Make held_out larger."
+        )
     near = [
         runner
         for runner in runners

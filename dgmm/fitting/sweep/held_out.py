@@ -49,19 +49,53 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
+class Scored:
+    """Log densities of rows held out, summed.
+
+    Attributes
+    ----------
+    moments : Moments
+        Of the log densities, nats: one feature.
+    squared_weight : float
+        Sum of the squares of the rows' weights.
+    """
+
+    moments: Moments
+    squared_weight: float
+
+    def __add__(self, other: Scored) -> Scored:
+        return Scored(self.moments + other.moments, self.squared_weight + other.squared_weight)
+
+    @property
+    def n_effective(self) -> float:
+        """Rows of equal weight whose mean is known as well (Kish); those without weight do not count."""
+        return self.moments.weight**2 / self.squared_weight if self.squared_weight else 0.0
+
+    @property
+    def mean_and_error(self) -> tuple[float, float]:
+        """The mean log density and its standard error, nats a row; NaN where too few rows tell."""
+        weight, n_rows = self.moments.weight, self.n_effective
+        if weight == 0.0:
+            return np.nan, np.nan
+        variance = float(self.moments.scatter[0, 0]) / weight
+        # A hair more than one row is one row: the weights' sums are rounded.
+        error = (variance / (n_rows - 1.0)) ** 0.5 if n_rows > 1.0 + 1e-9 else np.nan
+        return float(self.moments.mean[0]), error
+
+
+@dataclass(frozen=True, eq=False)
 class ScoredStatistics(Statistics):
     """Statistics of the rows that are fitted, and the log densities of those held out.
 
     Attributes
     ----------
-    held_out : Moments
-        Of the held-out rows' log densities, nats: one feature.
+    held_out : Scored
     """
 
-    held_out: Moments
+    held_out: Scored
 
     @classmethod
-    def joined(cls, statistics: Statistics, held_out: Moments) -> ScoredStatistics:
+    def joined(cls, statistics: Statistics, held_out: Scored) -> ScoredStatistics:
         """Join both."""
         own = statistics
         return cls(own.counts, own.sums, own.scatter, own.references, own.log_likelihood, held_out)
@@ -80,7 +114,7 @@ class SplitWork:
 
     def __call__(self, chunks: Iterator[Rows]) -> AllStatistics:
         """Sum the statistics and the scores of a span."""
-        scores = [Moments.of(np.empty((0, 1))) for _ in self.stack.models]
+        scores = [score(model, np.empty((0, len(self.stack.centre))), None) for model in self.stack.models]
 
         def fitted() -> Iterator[tuple[NDArray[np.floating], Array | None]]:
             for chunk in chunks:
@@ -112,8 +146,8 @@ class SplitData(Data):
         return SplitWork(ready, self.held_out) if self.held_out.share else super()._work(ready)
 
 
-def score(model: Evaluable, rows: NDArray[np.floating], weights: Array | None) -> Moments:
-    """Give the moments of rows' log densities under a model, in nats: one feature.
+def score(model: Evaluable, rows: NDArray[np.floating], weights: Array | None) -> Scored:
+    """Sum rows' log densities under a model.
 
     Parameters
     ----------
@@ -121,13 +155,5 @@ def score(model: Evaluable, rows: NDArray[np.floating], weights: Array | None) -
     rows : ndarray of shape (n_rows, n_features)
     weights : ndarray of shape (n_rows,) or None
     """
-    return Moments.of(log_densities(model, rows)[:, None], weights)
-
-
-def mean_and_error(scores: Moments | None) -> tuple[float, float]:
-    """Give the mean log density of held-out rows and its standard error, nats a row; NaN without rows."""
-    if scores is None or scores.weight == 0.0:
-        return np.nan, np.nan
-    variance = float(scores.scatter[0, 0]) / scores.weight
-    error = (variance / (scores.n_rows - 1)) ** 0.5 if scores.n_rows > 1 else np.nan
-    return float(scores.mean[0]), error
+    squares = float(len(rows)) if weights is None else float(weights @ weights)
+    return Scored(Moments.of(log_densities(model, rows)[:, None], weights), squares)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dgmm.fitting.steps.expectation import Data, Evaluation
-from dgmm.fitting.sweep.held_out import ScoredStatistics, mean_and_error
+from dgmm.fitting.sweep.held_out import ScoredStatistics
 from dgmm.model.criteria import Scores
 from dgmm.model.entropy import entropy
 from dgmm.model.kernels import complete_log_likelihood
@@ -35,11 +37,12 @@ def score_models(data: Data, models: Sequence[Parameters]) -> list[Scores]:
 def _scores(data: Data, parameters: Parameters, statistics: Statistics, log_likelihood: float) -> Scores:
     moments = data.moments
     undecided = entropy(parameters, statistics, log_likelihood, moments.mean, moments.scatter)
-    held_out = statistics.held_out if isinstance(statistics, ScoredStatistics) else None
+    is_scored = isinstance(statistics, ScoredStatistics)
+    held_out = statistics.held_out.mean_and_error if is_scored else (np.nan, np.nan)
     return Scores(
         log_likelihood / moments.weight,
         undecided / moments.weight,
-        *mean_and_error(held_out),
+        *held_out,
         parameters.n_parameters,
         moments.weight,
     )

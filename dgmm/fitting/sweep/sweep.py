@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
+from dgmm.fitting.care import concerns
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.runs import Runs, Settings
 from dgmm.fitting.steps.expectation import Data
-from dgmm.fitting.survey import Sample, survey
-from dgmm.fitting.sweep.held_out import HeldOut, SplitData, mean_and_error, score
+from dgmm.fitting.survey import Sample, Survey, survey
+from dgmm.fitting.sweep.held_out import HeldOut, SplitData, score
 from dgmm.fitting.sweep.paths import PathSettings, find_starts
 from dgmm.fitting.sweep.race import Runner, race
 from dgmm.fitting.sweep.scores import score_models
-from dgmm.model.criteria import Criterion
+from dgmm.model.criteria import Criterion, resolution
+from dgmm.model.statistics import Moments
 from dgmm.passes.events import Event, InitializationStarted, PassFinished, emit, listening
 
 logger = logging.getLogger(__name__)
@@ -76,12 +78,15 @@ class Swept:
         Of all rows; None before the survey.
     sample : Sample or None
         Of the rows that are fitted; all of them, where they are not more.
+    moments : Moments or None
+        Of the rows that are fitted.
     """
 
     runners: list[Runner]
     seconds_of_passes: list[float] = field(default_factory=list)
     fingerprint: Fingerprint | None = None
     sample: Sample | None = None
+    moments: Moments | None = None
 
     @property
     def n_passes(self) -> int:
@@ -120,11 +125,19 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     held = held_out.among(found.sample.numbers)
     fitted = _part(found.sample, ~held)
     swept.sample = fitted
+    swept.moments = replace(found.moments, n_rows=found.n_weighted - found.n_left_out)
     if len(fitted.counting) < 2:
         raise DataError(
-            f"Of {source.n_rows} rows, {found.n_weighted} with a weight, {held.sum()} are held out: too few "
-            "are left; make held_out smaller, or give more rows"
+            f"Of {source.n_rows} rows, {found.n_weighted} with a weight, {found.n_left_out} are held out: "
+            "too few are left; make held_out smaller, or give more rows"
         )
+    if settings.criterion.needs_held_out and not found.n_left_out:
+        raise DataError(
+            f"held_out={settings.held_out:g} of {source.n_rows} rows, {found.n_weighted} with a weight: none "
+            "of these is held out, and there is nothing to choose by; make held_out larger, give more rows, "
+            "or another random_state"
+        )
+    settings = _with_tolerance(settings, found, is_small=source.n_rows <= sample_rows)
     _refuse_too_many_components(swept, fitted, is_small=source.n_rows <= sample_rows)
     if source.n_rows <= sample_rows:
         own = None if fitted.weights is None else MemorySource(fitted.weights[:, None])
@@ -135,6 +148,36 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     else:
         with listening(count):
             _fit_together(SplitData(source, weights, found.moments, held_out), fitted, settings, swept)
+
+
+def concerns_of(
+    swept: Swept, index: int, reg_covar: float, feature_names: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Find what is wrong with a model of a sweep, as of one that is fitted alone: see `concerns`."""
+    runner = swept.runners[index]
+    if runner.state is None or runner.evaluated is None or swept.sample is None or swept.moments is None:
+        return ()
+    accepted = [record.log_likelihood for record in runner.state.history if record.accepted]
+    return concerns(
+        runner.evaluated,
+        accepted,
+        swept.moments,
+        swept.sample,
+        reg_covar=reg_covar,
+        feature_names=feature_names,
+    )
+
+
+def _with_tolerance(settings: SweepSettings, found: Survey, *, is_small: bool) -> SweepSettings:
+    """Take, by default, what could change no choice by BIC, where models share their passes.
+
+    Weights are so many rows; where they are scaled to less than the rows are, the rows count.
+    """
+    common = settings.common
+    if common.tol is not None or common.algorithm == "em" or is_small:
+        return settings
+    tol = resolution(max(found.moments.weight, float(found.n_weighted - found.n_left_out)))
+    return replace(settings, models=tuple(replace(each, tol=tol) for each in settings.models))
 
 
 def _part(sample: Sample, kept: NDArray[np.bool_]) -> Sample:
@@ -189,7 +232,7 @@ def _score_in_memory(data: Data, held: Sample | None, swept: Swept) -> None:
     scores = score_models(data, [parameters for _, parameters in fitted])
     for (index, parameters), own in zip(fitted, scores, strict=True):
         if held is not None and len(held.values):
-            mean, error = mean_and_error(score(parameters, held.values, held.weights))
+            mean, error = score(parameters, held.values, held.weights).mean_and_error
             own = replace(own, held_out=mean, held_out_error=error)  # noqa: PLW2901
         swept.runners[index] = replace(swept.runners[index], scores=own)
 

@@ -6,9 +6,10 @@ import pytest
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import survey
-from dgmm.fitting.sweep.held_out import HeldOut, SplitData, mean_and_error, score
+from dgmm.fitting.sweep.held_out import HeldOut, SplitData, score
 from dgmm.fitting.sweep.scores import score_models
 from dgmm.model.densities import log_densities
+from dgmm.model.generate import sample_shuffled
 from tests.model import naive
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
@@ -55,9 +56,9 @@ def test_scores_and_statistics_are_those_of_either_part(covariance_type, weighte
     assert found.weight == pytest.approx(fitted.sum())
     assert found.log_likelihood == pytest.approx(np.average(densities[~held], weights=fitted), rel=1e-12)
     mean = np.average(densities[held], weights=tested)
-    deviation = np.sqrt(np.average((densities[held] - mean) ** 2, weights=tested))
     assert found.held_out == pytest.approx(mean, rel=1e-12)
-    assert found.held_out_error == pytest.approx(deviation / np.sqrt(held.sum() - 1), rel=1e-9)
+    alone = score(model, rows[held], None if weights is None else tested).mean_and_error
+    assert (found.held_out, found.held_out_error) == pytest.approx(alone, rel=1e-9)
 
     (evaluation,) = data.climb([model], Likelihood(1e-6))
     alone = data_of(rows[~held], None if weights is None else fitted, HeldOut(1, 0.0))
@@ -68,8 +69,34 @@ def test_scores_and_statistics_are_those_of_either_part(covariance_type, weighte
 
 def test_no_rows_and_one_row():
     model = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
-    assert np.isnan(mean_and_error(None)).all()
-    assert np.isnan(mean_and_error(score(model, np.empty((0, 2)), None))).all()
-    mean, error = mean_and_error(score(model, np.zeros((1, 2)), None))
-    assert np.isfinite(mean)
-    assert np.isnan(error)
+    assert np.isnan(score(model, np.empty((0, 2)), None).mean_and_error).all()
+    assert np.isnan(score(model, np.zeros((3, 2)), np.zeros(3)).mean_and_error).all()
+    for rows, weights in ((1, None), (1, [0.1]), (4, [0.0, 0.3, 0.0, 0.0])):
+        found = score(model, np.zeros((rows, 2)), None if weights is None else np.array(weights))
+        mean, error = found.mean_and_error
+        assert np.isfinite(mean)
+        assert np.isnan(error)
+
+
+@pytest.mark.parametrize("weights", ["none", "some without", "uneven", "many times"])
+def test_the_standard_error_is_that_of_means_of_other_rows(weights):
+    """Drawn again and again, means of as many rows with the same weights lie as far apart."""
+    generator = np.random.default_rng(0)
+    model = naive.random_parameters(generator, "full", 2, 2)
+    own = {
+        "none": None,
+        "some without": np.repeat([1.0, 0.0], [30, 50]),
+        "uneven": generator.exponential(size=40) ** 2,
+        "many times": np.full(40, 1e5),
+    }[weights]
+    drawn = sample_shuffled(model, 4000 * (40 if own is None else len(own)), generator)[0]
+    found = np.array([score(model, rows, own).mean_and_error for rows in np.array_split(drawn, 4000)])
+    means, errors = found.T
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(means.std(), rel=0.06)
+
+
+def test_rows_without_weight_are_as_if_not_there():
+    model = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
+    rows, weights = np.random.default_rng(1).normal(size=(50, 2)), np.repeat([0.7, 0.0], 25)
+    beside, alone = score(model, rows, weights), score(model, rows[:25], None)
+    assert beside.mean_and_error == pytest.approx(alone.mean_and_error, rel=1e-12)
