@@ -131,9 +131,15 @@ def test_the_prediction_of_linear_convergence_is_exact(steps, left):
     assert predict_gain(records(found, steps)) == pytest.approx(-found[-1], rel=1e-6)
 
 
-def test_a_prediction_is_not_too_small_after_more_steps():
-    found = -(0.9 ** np.cumsum([0, 4, 7]))
-    assert predict_gain(records(found, [0, 4, 7])) >= -found[-1]
+@pytest.mark.parametrize("steps", [(0, 4, 7), (0, 4, 8), (0, 6, 7)])
+@pytest.mark.parametrize("left", [0.6, 0.85])
+def test_after_more_steps_a_prediction_is_aitkens_and_not_too_small(left, steps):
+    found = -(left ** np.cumsum(steps))
+    first, second = np.diff(found)
+    assert 0.0 < second < first
+    predicted = predict_gain(records(found, steps))
+    assert predicted == pytest.approx(second**2 / (first - second), rel=1e-9)
+    assert -found[-1] <= predicted < np.inf
 
 
 def test_nothing_is_predicted_of_gains_that_do_not_fall():
