@@ -7,6 +7,7 @@ import io
 import platform
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from html import escape
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.source import Source
+from dgmm.data.writing import creating_files
 from dgmm.model.criteria import CRITERIA
 from dgmm.model.densities import responsibilities
 from dgmm.report import source_facts, standard_deviations, with_deviation
@@ -85,7 +87,7 @@ def write_report(
     source : Source
         What it was fitted to.
     folder : Path
-        Made if it is not there. Files in it that have the same names are replaced.
+        Made if it is not there. Files in it that have the same names are replaced: all together, or none.
     feature_names : sequence of str, optional
         What the page calls the features. Default: as the rows name them.
 
@@ -94,16 +96,26 @@ def write_report(
     list of Path
         ``model.npz`` (where there is a best model), ``results.csv``, ``report.html``.
     """
+    texts = {
+        "results.csv": results_csv(sweep.results_),
+        "report.html": render(sweep, source, feature_names),
+    }
+    names = [*(["model.npz"] if sweep.best_index_ is not None else []), *texts]
+    written, is_new = [folder / name for name in names], not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    if sweep.best_index_ is not None:
-        sweep.save(folder / "model.npz")
-        written.append(folder / "model.npz")
-    table = folder / "results.csv"
-    table.write_text(results_csv(sweep.results_), encoding="utf-8")
-    page = folder / "report.html"
-    page.write_text(render(sweep, source, feature_names), encoding="utf-8")
-    return [*written, table, page]
+    try:
+        with creating_files(written) as working:
+            for name, path in zip(names, working, strict=True):
+                if name in texts:
+                    Path(path).write_text(texts[name], encoding="utf-8")
+                else:
+                    sweep.save(path)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    return written
 
 
 def results_csv(results: dict[str, NDArray[Any]]) -> str:

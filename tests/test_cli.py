@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,26 @@ class TestOtherCommands:
         assert drawn.shape == (20_000, 2)
         mixture = dgmm.load(model)
         np.testing.assert_allclose(drawn.mean(axis=0), mixture.weights_ @ mixture.means_, atol=0.15)
+
+    def test_sample_takes_storage_options(self, model, tmp_path):
+        with zipfile.ZipFile(tmp_path / "models.zip", "w") as archive:
+            archive.write(model, "m.npz")
+        options = ["--storage-option", f"fo={tmp_path / 'models.zip'}", "--seed", 1]
+        succeed("sample", "zip://m.npz", "-n", 50, "--out", tmp_path / "there.zarr", *options)
+        url = f"memory://cli{tmp_path}/x.zarr"
+        succeed(
+            "sample",
+            model,
+            "-n",
+            50,
+            "--out",
+            url,
+            "--storage-option",
+            "skip_instance_cache=true",
+            "--seed",
+            1,
+        )
+        np.testing.assert_array_equal(zarr.open_array(url, mode="r")[:], read(tmp_path / "there.zarr"))
 
     def test_sample_parquet_has_the_names_of_the_features(self, named_model, tmp_path):
         for name in ("one.parquet", "two.parquet"):

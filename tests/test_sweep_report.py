@@ -3,6 +3,7 @@
 
 import csv
 import re
+import resource
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
 from dgmm.plotting import plot_criteria, plot_responsibilities
-from dgmm.sweep_report import overlaps, render, results_csv, telling_pairs
+from dgmm.sweep_report import overlaps, render, results_csv, telling_pairs, write_report
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -47,6 +48,26 @@ def test_nothing_comes_from_elsewhere(sweep, three_clusters):
     assert "http" not in re.sub(namespaces, "", page)
     for target in re.findall(r'(?:href|src)="([^"]*)"', page):
         assert target.startswith(("#", "data:image/png;base64,"))
+
+
+def test_its_files_are_written_together_or_not_at_all(sweep, three_clusters, tmp_path):
+    rows, names = dgmm.open_dataset(three_clusters), ["model.npz", "report.html", "results.csv"]
+    old, new = tmp_path / "old", tmp_path / "new"
+    assert sorted(path.name for path in write_report(sweep, rows, old)) == names
+    before = {path: path.read_bytes() for path in old.iterdir()}
+    assert sorted(path.name for path in before) == names
+    # A file system that takes no file as large as the page stands for one that is full.
+    largest = max(map(len, before.values())) - 1
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, former[1]))
+    try:
+        for folder in (new, old):
+            with pytest.raises(OSError, match="File too large"):
+                write_report(sweep, rows, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert not new.exists()
+    assert {path: path.read_bytes() for path in old.iterdir()} == before
 
 
 def test_it_is_well_formed_and_says_what_was_found(sweep, three_clusters):

@@ -13,7 +13,7 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.shell import Commands, console
 from dgmm.data.source import Source
@@ -175,16 +175,27 @@ def score(*, cluster: Cluster, opening: dict[str, Any], model: str, data: str) -
 @click.option("--out", required=True, metavar="X.zarr|.parquet", help="Where to write.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same rows every time.")
 @overwriting
+@at_urls
 @on_a_cluster()
-def sample(*, cluster: Cluster, model: str, rows: int, out: str, seed: int | None, overwrite: bool) -> None:
+def sample(
+    *,
+    cluster: Cluster,
+    model: str,
+    rows: int,
+    out: str,
+    seed: int | None,
+    overwrite: bool,
+    storage_option: dict[str, Any] | None,
+) -> None:
     """Draw random rows from a model and write them, chunk by chunk."""
-    check_output(out, TABLES, overwrite=overwrite)
-    mixture = dgmm.load(model).set_params(random_state=seed)
+    check_output(out, TABLES, overwrite=overwrite, storage_options=storage_option)
+    mixture = dgmm.load(model, storage_options=storage_option).set_params(random_state=seed)
     drawn, _ = mixture.sample(rows, chunks=DRAWN_TOGETHER // (8 * mixture.n_features_in_) or 1)
     names = getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(mixture.n_features_in_)])
     source = dgmm.open_dataset(drawn)
     with cluster.joined(source):
-        write(source, rows_of(source, tuple(names)), out, "sample", overwrite=overwrite)
+        result = rows_of(source, tuple(names))
+        write(source, result, out, "sample", overwrite=overwrite, storage_options=storage_option)
     show(("rows", f"{rows:,}"), ("features", ", ".join(summary(names))), ("sample", out))
 
 

@@ -135,6 +135,28 @@ def on_a_cluster(workers: int | None = None) -> Callable[[Callable[..., None]], 
     return decorate
 
 
+def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any] | None:
+    pairs: dict[str, Any] = {}
+    for value in values:
+        key, sign, text = value.partition("=")
+        if not sign:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        try:
+            pairs[key] = json.loads(text)
+        except json.JSONDecodeError:
+            pairs[key] = text
+    return pairs or None
+
+
+at_urls = click.option(
+    "--storage-option",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="For the file system of a URL; the value is JSON or text.",
+)
+
+
 def reading_rows(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say how data is opened; the command is given ``opening``, for `open_dataset`."""
 
@@ -145,13 +167,7 @@ def reading_rows(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--fill-missing", is_flag=True, help="Take the fill value where a Zarr chunk is missing."
         ),
-        click.option(
-            "--storage-option",
-            multiple=True,
-            metavar="KEY=VALUE",
-            callback=_pairs,
-            help="For the file system of a URL; the value is JSON or text.",
-        ),
+        at_urls,
     )
     @functools.wraps(command)
     def with_opening(
@@ -188,16 +204,3 @@ def _memory(_: click.Context, __: click.Parameter, value: str | None) -> str | N
     except ValueError as error:
         raise click.BadParameter(f"{value!r} is not an amount of memory such as 2GiB") from error
     return value
-
-
-def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any] | None:
-    pairs: dict[str, Any] = {}
-    for value in values:
-        key, sign, text = value.partition("=")
-        if not sign:
-            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
-        try:
-            pairs[key] = json.loads(text)
-        except json.JSONDecodeError:
-            pairs[key] = text
-    return pairs or None

@@ -17,7 +17,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from glob import has_magic
 from typing import Any
 
@@ -141,6 +141,29 @@ def creating(
         raise
     if beside and not is_local(filesystem):
         _copy_in_place(filesystem, written, root)
+
+
+@contextmanager
+def creating_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[str]]:
+    """Give where to write several files, which appear together if all went well, in place of older ones.
+
+    Parameters
+    ----------
+    paths : sequence of str or path
+        The targets: see `creating`.
+
+    Yields
+    ------
+    list of str
+        Where to write each.
+
+    Raises
+    ------
+    OSError
+        As `check_target`.
+    """
+    with ExitStack() as stack:
+        yield [stack.enter_context(creating(path, overwrite=True, is_file=True)) for path in paths]
 
 
 def create_zarr(
