@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from dgmm.data import open_dataset
+from dgmm.data import DataWarning, open_dataset
 from dgmm.estimators import (
     BayesianGaussianMixture,
     GaussianMixture,
@@ -16,6 +16,7 @@ __version__ = version("dgmm")
 
 __all__ = [
     "BayesianGaussianMixture",
+    "DataWarning",
     "GaussianMixture",
     "GaussianMixtureSweep",
     "MixtureWarning",

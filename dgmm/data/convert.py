@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from dgmm.data.source import DataError, check_columns, check_no_two, rows_dtype
+from dgmm.data.source import DataError, check_no_two, rows_dtype
 
 RESHAPE = (
     "Reshape your data either using array.reshape(-1, 1) if your data has a single feature or "
@@ -37,11 +37,6 @@ def comes_from(values: object, module: str, *names: str) -> bool:
         base.__module__.partition(".")[0] == module and base.__name__ in names
         for base in type(values).__mro__
     )
-
-
-def is_frame(values: object) -> bool:
-    """Say whether this is a pandas DataFrame."""
-    return comes_from(values, "pandas", "DataFrame")
 
 
 def text_names(columns: Sequence[Any]) -> tuple[str, ...] | None:
@@ -143,7 +138,7 @@ def to_array(values: Any, what: str) -> NDArray[Any]:
     Parameters
     ----------
     values : object
-        An array, a pandas DataFrame or Series, nested lists, anything with ``__array__``.
+        An array, a pandas Series, nested lists, anything with ``__array__``.
     what : str
         What it is, for messages.
 
@@ -161,8 +156,8 @@ def to_array(values: Any, what: str) -> NDArray[Any]:
         If the values are sparse, or objects that are not numbers.
     """
     refuse_kind(values, what)
-    if is_frame(values) or comes_from(values, "pandas", "Series"):
-        return _from_pandas(values, what)
+    if comes_from(values, "pandas", "Series"):
+        return _of_series(values, what)
     try:
         array = np.asarray(values)
         if array.dtype.kind == "O" and array.ndim > 0:
@@ -173,13 +168,15 @@ def to_array(values: Any, what: str) -> NDArray[Any]:
     return array
 
 
-def frame_dtype(dtypes: Sequence[Any], columns: Sequence[Any], what: str, kinds: str = "fiub") -> np.dtype:
-    """Give the dtype of the rows of a DataFrame: float32 if all columns are, else float64.
+def series_dtype(dtype: Any, label: object, what: str, kinds: str = "fiub") -> np.dtype:
+    """Give the dtype of the numbers of a pandas Series: float32 if they are, else float64.
 
     Parameters
     ----------
-    dtypes, columns : sequence
-        The dtype and the label of each column.
+    dtype : dtype
+        Of the series.
+    label : object
+        Its name.
     what : str
         What it is, for the message.
     kinds : str
@@ -192,21 +189,16 @@ def frame_dtype(dtypes: Sequence[Any], columns: Sequence[Any], what: str, kinds:
     Raises
     ------
     DataError
-        Naming the columns that do not hold real numbers.
+        Where it does not hold real numbers.
     """
-    wrong = [
-        f"{column!r} ({dtype})"
-        for column, dtype in zip(columns, dtypes, strict=True)
-        if _pandas_kind(dtype) not in kinds
-    ]
-    if wrong:
-        complex_data = "Complex data not supported: " if "c" in map(_pandas_kind, dtypes) else ""
+    kind = _pandas_kind(dtype)
+    if kind not in kinds:
+        complex_data = "Complex data not supported: " if kind == "c" else ""
         raise DataError(
-            f"{complex_data}{what}: column {', '.join(wrong)} does not hold real numbers; "
-            "convert it, or leave it out with columns="
+            f"{complex_data}{what}: column {label!r} ({dtype}) does not hold real numbers; convert it"
         )
-    single = len(dtypes) > 0 and all(str(dtype).lower() in {"float32", "float[pyarrow]"} for dtype in dtypes)
-    return np.dtype(np.float32 if single else np.float64)
+    is_single = str(dtype).lower() in {"float32", "float[pyarrow]"}
+    return np.dtype(np.float32 if is_single else np.float64)
 
 
 def _pandas_kind(dtype: Any) -> str:
@@ -217,40 +209,9 @@ def _pandas_kind(dtype: Any) -> str:
     return dtype.kind if numeric else "?"
 
 
-def _from_pandas(values: Any, what: str) -> NDArray[Any]:
-    if values.ndim == 1:
-        columns, dtypes = [values.name], [values.dtype]
-    else:
-        columns, dtypes = list(values.columns), list(values.dtypes)
-    dtype = frame_dtype(dtypes, columns, what, "fiubO")
+def _of_series(values: Any, what: str) -> NDArray[Any]:
+    dtype = series_dtype(values.dtype, values.name, what, "fiubO")
     try:
         return values.to_numpy(dtype=dtype, na_value=np.nan)
     except ValueError as error:
-        raise DataError(f"{what}: {error}; convert that column, or leave it out with columns=") from error
-
-
-def pick_columns(frame: Any, columns: Sequence[str] | None, what: str) -> Any:
-    """Give a frame with the named columns, in their order; without names, the frame itself.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Of pandas or Dask.
-    columns : sequence of str or None
-        The columns wanted.
-    what : str
-        What it is, for the message.
-
-    Returns
-    -------
-    DataFrame
-
-    Raises
-    ------
-    DataError
-        Naming the columns that are not there.
-    """
-    if columns is None:
-        return frame
-    check_columns(columns, list(frame.columns), what)
-    return frame[list(columns)]
+        raise DataError(f"{what}: {error}; convert that column") from error

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import dask.array as da
 import numpy as np
+import pyarrow as pa
 from dask.array.utils import meta_from_array
 from dask.base import compute
 from dask.delayed import Delayed, delayed
 from numpy.typing import NDArray
 
-from dgmm.data.convert import check_shape, frame_dtype, pick_columns, refuse_kind, text_names, to_array
+from dgmm.data.convert import check_shape, refuse_kind, series_dtype, text_names, to_array
+from dgmm.data.frames import check_promised, described, pandas_rows
 from dgmm.data.source import (
     MEBIBYTE,
     DataError,
@@ -26,6 +28,7 @@ from dgmm.data.source import (
     rows_dtype,
     span_bytes_for,
 )
+from dgmm.data.tables import Choice, Column, Picked, feature_names, is_vector, n_features, pick, rows_type
 
 LARGEST_SPAN_BYTES = 32 * MEBIBYTE  # all chunks of a task are in memory at once
 
@@ -42,11 +45,14 @@ class DaskSource:
         What the user would call it.
     feature_names : tuple of str or None
         Names of the columns.
+    picked : tuple of Picked or None
+        The columns of a DataFrame that are read.
     """
 
     blocks: Any  # Dask's array classes have no common type to a type checker
     name: str
     feature_names: tuple[str, ...] | None = None
+    picked: tuple[Picked, ...] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -103,15 +109,15 @@ class DaskSource:
         return LazyChunk(n_rows, n_bytes, f"{self.name}, {chunks}", rows)
 
 
-def dask_source(x: Any, columns: Sequence[str] | None = None, *, n_dims: int = 2) -> DaskSource:
+def dask_source(x: Any, choice: Choice, *, n_dims: int = 2) -> DaskSource:
     """Make a source of a Dask array, DataFrame or Series. Computes nothing.
 
     Parameters
     ----------
     x : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
         Of shape (n_rows, n_features), or (n_rows,) for weights.
-    columns : sequence of str, optional
-        The columns of a DataFrame to take, in this order. Default: all.
+    choice : Choice
+        Of the columns of a DataFrame, which are found by their names in each partition.
     n_dims : int, default=2
         2 for rows, 1 for weights.
 
@@ -127,28 +133,42 @@ def dask_source(x: Any, columns: Sequence[str] | None = None, *, n_dims: int = 2
         If the array is sparse.
     """
     if isinstance(x, da.Array):
-        return _from_array(x, columns, n_dims)
+        return _from_array(x, choice, n_dims)
     name = f"Dask {type(x).__name__}"
     meta = getattr(x, "_meta", None)
     if meta is None or not hasattr(x, "map_partitions") or meta.ndim not in (1, 2):
         raise DataError(f"{name} is not a table; give a Dask array or DataFrame")
     if meta.ndim == 1:
         check_shape((math.nan,), n_dims, name)
-        if columns is not None:
+        if choice.columns is not None:
             raise DataError(f"columns= was given, but {name} has no named columns")
-        dtype = frame_dtype([x.dtype], [x.name], name)
-        blocks = _convert_partitions(x, 1, dtype, name)
-        return DaskSource(blocks, name)
-    x = pick_columns(x, columns, name)
+        dtype = series_dtype(x.dtype, x.name, name)
+        meta = np.empty((0, 1), dtype)
+        return DaskSource(x.map_partitions(_to_rows, 1, dtype, name, meta=meta), name)
     check_shape((math.nan, len(x.columns)), n_dims, name)
-    dtype = frame_dtype(list(x.dtypes), list(x.columns), name)
-    blocks = _convert_partitions(x, len(x.columns), dtype, name)
-    return DaskSource(blocks, name, text_names(x.columns))
+    columns = list(map(_as_promised, described(x)))
+    picked = pick(columns, choice, name)
+    promised, wanted = list(x.columns), [each.name for each in picked]
+    x = x if wanted == promised else x[wanted]  # which readers of files take note of
+    kinds = {column.name: column.type for column in columns if column.type is not None}
+    dtype = rows_type(kinds[name] for name in wanted)
+    meta = np.empty((0, n_features(picked)), dtype)
+    blocks = x.map_partitions(_rows_of_partition, picked, promised, dtype, name=name, meta=meta)
+    return DaskSource(blocks, name, text_names(feature_names(picked)), picked)
 
 
-def _from_array(x: Any, columns: Sequence[str] | None, n_dims: int) -> DaskSource:
+def _as_promised(column: Column) -> Column:
+    """Say what is to be expected of a column: objects are taken to be numbers until they are there."""
+    if column.type is None and column.described == "object":
+        return replace(column, type=pa.float64())
+    if column.type is not None and is_vector(column.type):
+        return replace(column, aside=f"{column.described}, of a length that only computing it would tell")
+    return column
+
+
+def _from_array(x: Any, choice: Choice, n_dims: int) -> DaskSource:
     name = "Dask array"
-    if columns is not None:
+    if choice.columns is not None:
         raise DataError(f"columns= was given, but a {name} has no named columns")
     refuse_kind(meta_from_array(x), name)
     check_shape(x.shape, n_dims, name)
@@ -171,9 +191,19 @@ def _from_array(x: Any, columns: Sequence[str] | None, n_dims: int) -> DaskSourc
     return DaskSource(blocks, name)
 
 
-def _convert_partitions(frame: Any, n_features: int, dtype: np.dtype, name: str) -> Any:
-    meta = np.empty((0, n_features), dtype)
-    return frame.map_partitions(_to_rows, n_features, dtype, name, meta=meta)
+def _rows_of_partition(
+    frame: Any,
+    picked: Sequence[Picked],
+    promised: Sequence[Hashable],
+    dtype: np.dtype,
+    *,
+    name: str,
+    partition_info: dict[str, Any] | None = None,
+) -> NDArray[np.floating]:
+    """Give the rows of a partition, whose columns may stand in another order than was promised."""
+    place = f"{name}, partition {partition_info['number']}" if partition_info else name
+    check_promised(frame.columns, promised, place)
+    return pandas_rows(frame, picked, place, dtype)
 
 
 def _to_rows(block: Any, n_features: int, dtype: np.dtype, name: str) -> NDArray[np.floating]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import zarr
 from dask.base import is_dask_collection
 
-from dgmm.data.convert import check_shape, is_frame, pick_columns, text_names, to_array
+from dgmm.data.convert import check_shape, to_array
 from dgmm.data.dask import dask_source
+from dgmm.data.frames import is_table, table_source
 from dgmm.data.location import ZARR_MARKERS, is_local, locate, stored_kind
 from dgmm.data.memory import MemorySource
 from dgmm.data.parquet import parquet_source
-from dgmm.data.source import DataError, Source, check_no_two
+from dgmm.data.source import DataError, Source
+from dgmm.data.tables import Choice
 from dgmm.data.zarr import zarr_source
 
 
@@ -33,9 +35,10 @@ def open_dataset(
     x : Source, str, path, zarr.Array, zarr.Group, Dask collection, DataFrame or array-like
         A path or URL of a Zarr array of shape (n_rows, n_features), of a Zarr group whose 1-D arrays
         are the columns, of a Parquet file or of a folder of them; an open Zarr array or group; a Dask
-        array or DataFrame; a pandas DataFrame; a NumPy array or what `numpy.asarray` takes.
+        array or DataFrame; a table of pandas, Polars, Arrow or what narwhals reads; a NumPy array or what
+        `numpy.asarray` takes.
     columns : sequence of str, optional
-        The named columns to take, in this order. Default: all, and of stored ones all that hold numbers.
+        The named columns to take, in this order. Default: all that can be features.
     storage_options : dict, optional
         For the file system of a URL: credentials, endpoints.
     fill_missing : bool, default=False
@@ -55,6 +58,12 @@ def open_dataset(
         For sparse arrays, and objects that are not numbers.
     FileNotFoundError, PermissionError
         If there is nothing at the path, or nothing that may be read.
+
+    Warns
+    -----
+    DataWarning
+        Without ``columns``: of columns that cannot be features and were left out, and of those that by their
+        names are no measurements.
 
     Examples
     --------
@@ -100,39 +109,70 @@ def open_weights(x: Any, storage_options: dict[str, Any] | None = None) -> Sourc
     return source
 
 
+def open_fitted(x: Any, features: Iterable[object], **opening: Any) -> Source:
+    """Open rows for a mixture that was fitted to named features.
+
+    Parameters
+    ----------
+    x : object
+        As for `open_dataset`.
+    features : iterable of str
+        The names. Stored tables and Dask frames give these, by name; tables in memory all that can be
+        features, in their order, which is scikit-learn's rule.
+    **opening
+        For `open_dataset`.
+
+    Returns
+    -------
+    Source
+        With other features, where some of those named are not there.
+
+    Raises
+    ------
+    DataError, TypeError, FileNotFoundError
+        As `open_dataset`.
+    """
+    columns = opening.pop("columns", None)
+    fitted = tuple(map(str, features)) if columns is None else None
+    return _open(
+        x,
+        columns,
+        opening.get("storage_options"),
+        opening.get("fill_missing", False),
+        n_dims=2,
+        fitted=fitted,
+    )
+
+
 def _open(
     x: Any,
     columns: Sequence[str] | None,
     storage_options: dict[str, Any] | None,
     fill_missing: bool,
+    *,
     n_dims: int,
+    fitted: tuple[str, ...] | None = None,
 ) -> Source:
-    _check_wanted(columns)
+    if isinstance(columns, str):
+        raise TypeError(f"columns= is a list of names; for one column give [{columns!r}]")
+    choice = Choice(None if columns is None else tuple(columns), fitted)
     if isinstance(x, (str, os.PathLike)):
-        return _open_path(os.fspath(x), columns, storage_options, fill_missing, n_dims)
+        return _open_path(os.fspath(x), choice, storage_options, fill_missing, n_dims)
     if isinstance(x, (zarr.Array, zarr.Group)):
-        return zarr_source(x, columns, n_dims=n_dims, fill_missing=fill_missing)
+        return zarr_source(x, _zarr_columns(x, choice), n_dims=n_dims, fill_missing=fill_missing)
     if is_dask_collection(x):
-        return dask_source(x, columns, n_dims=n_dims)
+        return dask_source(x, choice, n_dims=n_dims)
     if callable(getattr(x, "spans", None)):  # isinstance would ask for n_rows, and so count the rows
         if columns is not None:
             raise DataError(f"columns= was given, but {x.name} is open already")
         return x
-    return _open_memory(x, columns, n_dims)
-
-
-def _check_wanted(columns: Sequence[str] | None) -> None:
-    """Refuse what is no list of different columns."""
-    if isinstance(columns, str):
-        raise TypeError(f"columns= is a list of names; for one column give [{columns!r}]")
-    if columns is not None and not len(columns):
-        raise DataError("columns= is empty; name the columns to take, or leave it out to take all")
-    if columns is not None:
-        check_no_two(columns, columns, "columns=")
+    if is_table(x):
+        return table_source(x, choice, n_dims)
+    return _open_array(x, columns, n_dims)
 
 
 def _open_path(
-    path: str, columns: Sequence[str] | None, options: dict[str, Any] | None, fill_missing: bool, n_dims: int
+    path: str, choice: Choice, options: dict[str, Any] | None, fill_missing: bool, n_dims: int
 ) -> Source:
     if not path:
         raise FileNotFoundError("the path of the data is empty; give one")
@@ -144,9 +184,10 @@ def _open_path(
     match stored_kind(filesystem, root):
         case "zarr":
             node = _open_zarr(filesystem, root, path, options)
+            columns = _zarr_columns(node, choice)
             return zarr_source(node, columns, name=path, n_dims=n_dims, fill_missing=fill_missing)
         case "parquet":
-            return parquet_source(path, columns, options)
+            return parquet_source(path, choice, options)
     if not filesystem.exists(root):
         raise FileNotFoundError(f"{path} does not exist")
     raise DataError(
@@ -164,14 +205,21 @@ def _open_zarr(filesystem: Any, root: str, path: str, options: dict[str, Any] | 
         raise DataError(f"{path} cannot be opened as Zarr, its metadata may be damaged: {error!r}") from error
 
 
-def _open_memory(x: Any, columns: Sequence[str] | None, n_dims: int) -> MemorySource:
+def _zarr_columns(node: Any, choice: Choice) -> Sequence[str] | None:
+    """Give the arrays to take of a group: those of a mixture's features, where all are there."""
+    if (
+        choice.fitted is not None
+        and isinstance(node, zarr.Group)
+        and set(choice.fitted) <= set(node.array_keys())
+    ):
+        return choice.fitted
+    return choice.columns
+
+
+def _open_array(x: Any, columns: Sequence[str] | None, n_dims: int) -> MemorySource:
     what = type(x).__name__
-    names = None
-    if is_frame(x):
-        x = pick_columns(x, columns, what)
-        names = text_names(x.columns)
-    elif columns is not None:
+    if columns is not None:
         raise DataError(f"columns= was given, but {what} has no named columns")
     values = to_array(x, what)
     check_shape(values.shape, n_dims, what, values)
-    return MemorySource(values[:, None] if n_dims == 1 else values, names, what)
+    return MemorySource(values[:, None] if n_dims == 1 else values, None, what)

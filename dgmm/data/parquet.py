@@ -24,6 +24,7 @@ from dgmm.data.source import (
     cut_into_spans,
     span_bytes_for,
 )
+from dgmm.data.tables import Choice
 
 CHUNK_BYTES = 16 * MEBIBYTE
 BATCH_BYTES = 4 * MEBIBYTE
@@ -199,9 +200,7 @@ class ParquetSource:
         return ParquetChunk(self.filesystem, tuple(pieces), self.feature_names, self.dtype)
 
 
-def parquet_source(
-    path: str, columns: Sequence[str] | None = None, storage_options: dict[str, Any] | None = None
-) -> ParquetSource:
+def parquet_source(path: str, choice: Choice, storage_options: dict[str, Any] | None = None) -> ParquetSource:
     """Open a Parquet file or a folder of them: reads the files' footers only.
 
     Parameters
@@ -230,8 +229,11 @@ def parquet_source(
         raise DataError(f"{path} holds no Parquet file")
     footers = [footer for footer in footers if any(footer.counts)] or footers[:1]
     schema = footers[0].schema
+    index = (schema.pandas_metadata or {}).get("index_columns", [])  # names, and ranges as dicts
+    columns = choice.columns
+    if columns is None and choice.fitted is not None and set(choice.fitted) <= set(schema.names):
+        columns = choice.fitted
     if columns is None:
-        index = (schema.pandas_metadata or {}).get("index_columns", [])  # names, and ranges as dicts
         columns = [field.name for field in schema if _is_number(field.type) and field.name not in index]
     if not columns:
         raise DataError(f"{path} has no column of numbers; it has {_describe(schema)}")

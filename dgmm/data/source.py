@@ -9,7 +9,7 @@ so that a result does not depend on who computes it. Every source passes the con
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol, runtime_checkable
@@ -25,6 +25,10 @@ SPANS_WANTED = 64
 
 class DataError(ValueError):
     """Rows that cannot be used: the message says what is wrong, where, and what to do."""
+
+
+class DataWarning(UserWarning):
+    """Rows may not be what their owner means by them: the message says which columns, and what to do."""
 
 
 @runtime_checkable
@@ -234,7 +238,7 @@ def span_bytes_for(total_bytes: int) -> int:
     return int(np.clip(total_bytes // SPANS_WANTED, SMALLEST_SPAN_BYTES, LARGEST_SPAN_BYTES))
 
 
-def check_no_two(names: Iterable[str], wanted: Iterable[str], where: str) -> None:
+def check_no_two(names: Iterable[Hashable], wanted: Iterable[Hashable], where: str) -> None:
     """Raise a `DataError` if two columns have the same name, one of those wanted."""
     counts = Counter(names)
     twice = next((name for name in wanted if counts[name] > 1), None)
@@ -242,7 +246,7 @@ def check_no_two(names: Iterable[str], wanted: Iterable[str], where: str) -> Non
         raise DataError(f"{where} has several columns {twice!r}; give them names of their own")
 
 
-def check_columns(wanted: Sequence[str], available: Sequence[str], where: str) -> None:
+def check_columns(wanted: Sequence[Hashable], available: Sequence[Hashable], where: str) -> None:
     """Raise a `DataError` that names the columns that are not there."""
     missing = [column for column in wanted if column not in available]
     if missing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import attrgetter
@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from dgmm.data import Source, Span
 from dgmm.data.convert import to_array
+from dgmm.data.dask import DaskSource
+from dgmm.data.frames import pandas_rows
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import cut_into_spans, rows_dtype
+from dgmm.data.tables import Picked
 from dgmm.fitting.survey import NotFinite
 from dgmm.model import densities
 from dgmm.model.parameters import Evaluable
@@ -87,11 +90,20 @@ class RowFunction:
         place = f"chunk {number} of the Dask array"
         return self._of_part(block, place, None if np.isnan(start) else int(start))
 
-    def of_partition(self, frame: Any) -> Any:
-        """Compute the quantity of a partition of a Dask DataFrame: with its index."""
+    def of_partition(
+        self,
+        frame: Any,
+        picked: Sequence[Picked],
+        dtype: np.dtype,
+        partition_info: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Compute the quantity of a partition of a Dask DataFrame, of the columns picked: with its index."""
         import pandas as pd  # noqa: PLC0415 - an extra, and there is a frame of it
 
-        values = self._of_part(frame, "a partition of the Dask DataFrame")
+        which = "a partition" if partition_info is None else f"partition {partition_info['number']}"
+        place = f"{which} of the Dask DataFrame"
+        rows = pandas_rows(frame, picked, place, dtype)
+        values = self.of(Rows(0, rows, None, place + " (rows counted within it)"))
         if values.ndim == 2:
             return pd.DataFrame(values, index=frame.index)
         return pd.Series(values, index=frame.index, name=self.series_name)
@@ -128,8 +140,10 @@ def evaluate(function: RowFunction, x: Any, source: Source) -> Any:
     """
     if isinstance(source, MemorySource):
         return _in_memory(function, source)
-    if is_dask_collection(x) and hasattr(x, "partitions") and hasattr(x, "columns"):
-        return x.map_partitions(function.of_partition, meta=function.of_partition(x._meta))
+    if isinstance(source, DaskSource) and source.picked is not None and is_dask_collection(x):
+        read = x[[each.name for each in source.picked]]
+        meta = function.of_partition(read._meta, source.picked, source.dtype)
+        return read.map_partitions(function.of_partition, source.picked, source.dtype, meta=meta)
     if is_dask_collection(x) and isinstance(x, da.Array):
         return _of_dask_array(function, x)
     return _of_spans(function, source)

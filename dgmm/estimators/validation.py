@@ -14,6 +14,7 @@ from sklearn.utils import check_array
 from dgmm.data import DataError, LazyChunk, Source, open_dataset, open_weights
 from dgmm.data.convert import refuse_kind
 from dgmm.data.memory import MemorySource
+from dgmm.data.open import open_fitted
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Belief
 from dgmm.model.families import FAMILIES
@@ -46,22 +47,17 @@ def check_enough_rows(source: Source, estimator: str, n_components: int) -> None
 def open_to_predict(
     x: Any, estimator: str, n_features: int, feature_names: Array | None, **opening: Any
 ) -> Source:
-    """Open rows for a fitted mixture: of a stored table with names, the columns that it was fitted to.
+    """Open rows for a fitted mixture: by the names of its features, where both have names.
 
-    What is open already, a DataFrame, and columns that are named in ``opening`` (which goes to
-    `open_dataset`) are taken as they are.
+    What is open already, and columns that are named in ``opening`` (which goes to `open_dataset`), are
+    taken as they are.
 
     Raises
     ------
     ValueError
         Where the number or the names of the features are not those of the fit.
     """
-    source = open_dataset(x, **opening)
-    is_chosen = source is x or hasattr(x, "columns") or opening.get("columns") is not None
-    if source.feature_names is not None and feature_names is not None and not is_chosen:
-        available, wanted = set(source.feature_names), [str(name) for name in feature_names]
-        if list(source.feature_names) != wanted and available.issuperset(wanted):
-            source = open_dataset(x, **{**opening, "columns": wanted})
+    source = open_dataset(x, **opening) if feature_names is None else open_fitted(x, feature_names, **opening)
     check_feature_names(source.feature_names, feature_names, estimator)
     if source.n_features != n_features:
         raise DataError(

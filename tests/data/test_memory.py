@@ -71,7 +71,7 @@ class TestFrames:
             open_dataset(pd.DataFrame(np.eye(2), columns=["a", 1]))
 
     def test_two_columns_of_one_name(self):
-        with pytest.raises(DataError, match="the DataFrame has several columns 'a'"):
+        with pytest.raises(DataError, match="DataFrame has several columns 'a'"):
             open_dataset(pd.DataFrame(np.eye(2), columns=["a", "a"]))
 
     def test_float32_only_where_all_columns_are(self):

@@ -60,13 +60,13 @@ def test_refuses_what_scikit_learn_refuses_with_its_type(x):
         (np.zeros((2,), "f8,i4"), "holds records"),
         (np.ma.masked_equal(np.ones((2, 2)), 1), r"masked array.*\.filled\(value\)"),
         (
-            pd.DataFrame({"a": [1], "b": ["x"], "c": pd.to_datetime(["2020"])}),
-            r"column 'b' \(str\), 'c' \(datetime",
+            pd.DataFrame({"a": [1], "b": ["x"], "c": pd.to_datetime(["2020"])})[["b", "c"]],
+            r"no column of numbers; it has 'b' \(str\), 'c' \(datetime",
         ),
-        (pd.DataFrame({"a": pd.Categorical([1])}), r"column 'a' \(category\)"),
+        (pd.DataFrame({"a": pd.Categorical([1])}), r"no column of numbers; it has 'a' \(category\)"),
         (
-            pd.DataFrame({"a": ["1", {}]}, dtype=object).iloc[:1, :].replace("1", "q"),
-            "'q'; convert that column",
+            pd.DataFrame({"a": [1.5, "q"]}, dtype=object),
+            r"column 'a' \(object\) holds numbers, but 'q' in row 1; convert that column",
         ),
         (None, "holds objects"),
     ],

@@ -96,7 +96,7 @@ def test_values_that_are_not_numbers_are_found_when_computed(mixture, rows, stor
         (stored(rows), "row 700, column 1, of .*zarr"),
         (
             dd.from_pandas(frame, npartitions=3),
-            r"row 300, column 1, of a partition of the Dask DataFrame \(rows counted within it\)",
+            r"row 300, column 1, of partition 1 of the Dask DataFrame \(rows counted within it\)",
         ),
     ):
         lazy = mixture.predict(x)

@@ -1,0 +1,410 @@
+"""Tables: which columns are features, and how their values become rows. One rule for all kinds of tables.
+
+The type that Arrow has for a column decides, in pandas, Polars, Arrow, Parquet, CSV and frames of Dask:
+
+- integers, floating-point numbers, decimals and booleans are features;
+- lists of them, all of one length, are as many features: ``name[0]``, ``name[1]``, …;
+- text, categories (of numbers too: they are labels), dates, times, bytes, records and nulls alone are not.
+
+Missing values become NaN. Rows are float32 where all features are float32, else float64.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import compute
+
+from dgmm.data.source import DataError, DataWarning, check_columns, check_no_two
+
+NAMES_LISTED = 20
+"""Names that a message lists at the most."""
+
+ELEMENT = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
+
+IDENTIFIER = re.compile(
+    r"_?(?:.*_)?(?:id|ids|uuid|guid|objid|rowid|healpix\w*|hpx\w*)|(?:id|ids)_\w+"
+    r"|[Nn]order|[Nn]pix|Unnamed: 0|__index_level_\d+__|[a-z]+(?:ID|Id)"
+)
+"""Names of columns that say which row it is, or where it is stored."""
+
+TARGET = re.compile(r"target|label|labels|class|cluster", re.IGNORECASE)
+"""Names of columns of whole numbers that say what is to be found."""
+
+DATE = re.compile(r"(?:.*_)?(?:date|datetime|timestamp)", re.IGNORECASE)
+"""Names of dates, which may be stored as numbers."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table, as far as features go.
+
+    Attributes
+    ----------
+    name : str
+        Or another label, in a pandas DataFrame without names.
+    type : pyarrow.DataType or None
+        None where Arrow has no such type.
+    described : str
+        The type, as the library that holds the column calls it.
+    width : int, optional
+        Of lists: their length, where all have one.
+    aside : str, optional
+        Why it is not taken unless it is named, though it holds numbers.
+    """
+
+    name: Hashable
+    type: pa.DataType | None
+    described: str
+    width: int | None = None
+    aside: str | None = None
+
+    @classmethod
+    def of(cls, field: pa.Field, width: int | None = None) -> Column:
+        """Describe a field of an Arrow schema; of lists of varying length, with the width that was found."""
+        kind = stored_type(field.type)
+        width = kind.list_size if pa.types.is_fixed_size_list(kind) else width
+        return cls(field.name, field.type, str(field.type), width)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be a feature, or several."""
+        return self.type is not None and (is_number(self.type) or (is_vector(self.type) and bool(self.width)))
+
+    @property
+    def shown(self) -> str:
+        """The name, and what it holds."""
+        of = (
+            ", of different lengths"
+            if self.type is not None and is_vector(self.type) and not self.width
+            else ""
+        )
+        return f"{self.name!r} ({self.aside or self.described + of})"
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A column that is read.
+
+    Attributes
+    ----------
+    name : str
+    elements : sequence of int, optional
+        Of lists: which elements.
+    """
+
+    name: Hashable
+    elements: Sequence[int] | None = None
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return 1 if self.elements is None else len(self.elements)
+
+    @property
+    def feature_names(self) -> list[Any]:
+        """Names of the features."""
+        return [self.name] if self.elements is None else [f"{self.name}[{i}]" for i in self.elements]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a user has said of the columns.
+
+    Attributes
+    ----------
+    columns : tuple of str, optional
+        Those to take, in this order.
+    fitted : tuple of str, optional
+        Without ``columns``: the features of a mixture that is to be evaluated.
+    """
+
+    columns: tuple[str, ...] | None = None
+    fitted: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.columns is not None and not self.columns:
+            raise DataError("columns= is empty; name the columns to take, or leave it out to take all")
+        if self.columns is not None:
+            check_no_two(self.columns, self.columns, "columns=")
+
+
+def stored_type(kind: pa.DataType) -> pa.DataType:
+    """Give the type in which values of an extension type, or of runs of equal ones, are stored."""
+    while True:
+        if isinstance(kind, pa.BaseExtensionType):
+            kind = kind.storage_type
+        elif pa.types.is_run_end_encoded(kind):
+            kind = kind.value_type
+        else:
+            return kind
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Say whether values of a type are real numbers, or true and false."""
+    types, kind = pa.types, stored_type(kind)
+    return (
+        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
+    )
+
+
+def is_vector(kind: pa.DataType) -> bool:
+    """Say whether values of a type are lists of real numbers."""
+    types, kind = pa.types, stored_type(kind)
+    is_list = (
+        types.is_fixed_size_list(kind)
+        or types.is_list(kind)
+        or types.is_large_list(kind)
+        or types.is_list_view(kind)
+        or types.is_large_list_view(kind)
+    )
+    return is_list and is_number(kind.value_type)
+
+
+def rows_type(kinds: Iterable[pa.DataType]) -> np.dtype:
+    """Give the dtype of rows of columns of some types: float32 where all are, else float64."""
+    found = [stored_type(kind) for kind in kinds]
+    found = [stored_type(kind.value_type) if is_vector(kind) else kind for kind in found]
+    single = bool(found) and all(kind == pa.float32() for kind in found)
+    return np.dtype(np.float32 if single else np.float64)
+
+
+def n_features(picked: Iterable[Picked]) -> int:
+    """Count the features."""
+    return sum(each.n_features for each in picked)
+
+
+def feature_names(picked: Iterable[Picked]) -> tuple[Any, ...]:
+    """Name the features."""
+    return tuple(name for each in picked for name in each.feature_names)
+
+
+def pick(columns: Sequence[Column], choice: Choice, what: str, *, by_name: bool = True) -> tuple[Picked, ...]:
+    """Pick the columns that are features.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        All of the table.
+    choice : Choice
+        Named columns are taken as they are. Without: all that can be features; of the others, and of those
+        that look like no measurements, a warning tells.
+    what : str
+        What the table is, for messages.
+    by_name : bool, default=True
+        Take the features of a mixture by their names, whatever their order and whatever is beside them.
+        Else all that can be features are taken in the order of the table, for scikit-learn's check of it.
+
+    Returns
+    -------
+    tuple of Picked
+
+    Raises
+    ------
+    DataError
+        Where a column is not there, there twice, or holds no numbers; or no column can be a feature.
+
+    Warns
+    -----
+    DataWarning
+        Of columns that are left out, or that look like identifiers, dates or targets.
+    """
+    if choice.columns is not None:
+        return _named(columns, choice.columns, what)
+    usable = [column for column in columns if column.is_usable and column.aside is None]
+    if choice.fitted is not None:
+        wanted = set(choice.fitted)
+        named = {name for column in columns for name in _whole(column).feature_names}
+        if by_name and wanted <= named:
+            return _named(columns, choice.fitted, what)
+        _check_numbers([column for column in columns if column.name in wanted], what)
+    _check_not_complex(columns, what)
+    if not usable:
+        each = ", ".join(column.shown for column in columns) or "no columns"
+        raise DataError(f"{what} has no column of numbers; it has {each}")
+    check_no_two([column.name for column in columns], [column.name for column in usable], what)
+    if choice.fitted is None:
+        _tell(columns, usable, what)
+    return tuple(map(_whole, usable))
+
+
+def _whole(column: Column) -> Picked:
+    return Picked(column.name, range(column.width) if column.width else None)
+
+
+def _named(columns: Sequence[Column], wanted: Sequence[str], what: str) -> tuple[Picked, ...]:
+    """Pick the named columns, and elements of lists such as ``embedding[3]``."""
+    names = [column.name for column in columns]
+    by_name = {column.name: column for column in columns}
+    found: list[tuple[Column, int | None]] = []
+    missing = []
+    for name in wanted:
+        element = ELEMENT.fullmatch(name) if isinstance(name, str) else None
+        vector = by_name.get(element[1]) if element else None
+        if name in by_name:
+            found.append((by_name[name], None))
+        elif element and vector and vector.width and int(element[2]) < vector.width:
+            found.append((vector, int(element[2])))
+        else:
+            missing.append(name)
+    check_columns(missing, names, what)
+    check_no_two(names, [column.name for column, _ in found], what)
+    _check_numbers([column for column, _ in found], what)
+    picked: list[Picked] = []
+    for (column, is_element), group in groupby(found, key=lambda each: (each[0], each[1] is not None)):
+        elements = [number for _, number in group if number is not None]
+        picked.append(Picked(column.name, _run(elements)) if is_element else _whole(column))
+    return tuple(picked)
+
+
+def _run(elements: list[int]) -> Sequence[int]:
+    """Give consecutive numbers as a range: short where it is pickled, and its values are a slice."""
+    run = range(elements[0], elements[-1] + 1)
+    return run if list(run) == elements else tuple(elements)
+
+
+def _check_numbers(columns: Iterable[Column], what: str) -> None:
+    wrong = [column for column in columns if not column.is_usable]
+    if wrong:
+        _check_not_complex(wrong, what)
+        raise DataError(
+            f"{what}: column {', '.join(column.shown for column in wrong)} does not hold real numbers; "
+            "convert it, or leave it out with columns="
+        )
+
+
+def _check_not_complex(columns: Iterable[Column], what: str) -> None:
+    wrong = [column.shown for column in columns if column.described.startswith("complex")]
+    if wrong:
+        raise DataError(
+            f"Complex data not supported: {what}: column {', '.join(wrong)} does not hold real numbers; "
+            "convert it, or leave it out with columns="
+        )
+
+
+def _tell(columns: Sequence[Column], usable: Sequence[Column], what: str) -> None:
+    """Warn of columns that were left out, and of features that look like no measurements."""
+    left_out = [column.shown for column in columns if column not in usable]
+    doubtful = [column.name for column in usable if is_doubtful(column, (IDENTIFIER, DATE, TARGET))]
+    kept = [column.name for column in usable if column.name not in doubtful]
+    if all(is_doubtful(column, (IDENTIFIER, DATE)) for column in usable):
+        beside = f", and {listed(left_out)} cannot be a feature" if left_out else ""
+        raise DataError(
+            f"{what} has no column of measurements: {listed(map(repr, doubtful))} by name identifies rows, "
+            f"or is a date{beside}; name the columns to take with columns="
+        )
+    if left_out:
+        warnings.warn(
+            f"{what}: column {listed(left_out)} {'was' if len(left_out) == 1 else 'were'} left out; "
+            f"say which columns to take with {_as_option(column.name for column in usable)}",
+            DataWarning,
+            stacklevel=2,
+        )
+    if doubtful and kept:
+        warnings.warn(
+            f"{what}: column {listed(map(repr, doubtful))} by name identifies rows, or is a date or a "
+            f"target, and no measurement; leave it out with {_as_option(kept)}",
+            DataWarning,
+            stacklevel=2,
+        )
+
+
+def is_doubtful(column: Column, patterns: Sequence[re.Pattern[str]]) -> bool:
+    """Say whether a column, by its name, is no measurement."""
+    if not isinstance(column.name, str) or column.type is None or is_vector(column.type):
+        return False
+    kind = stored_type(column.type)
+    counts = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+    return any(pattern.fullmatch(column.name) for pattern in patterns if counts or pattern is not TARGET)
+
+
+def listed(names: Iterable[str]) -> str:
+    """List the first names."""
+    each = list(names)
+    more = f" and {len(each) - NAMES_LISTED} more" if len(each) > NAMES_LISTED else ""
+    return ", ".join(each[:NAMES_LISTED]) + more
+
+
+def _as_option(names: Iterable[Any]) -> str:
+    each = list(names)
+    return (
+        f"columns={each}" if len(each) <= NAMES_LISTED else f"columns=[{', '.join(map(repr, each[:3]))}, …]"
+    )
+
+
+def fill(rows: NDArray[np.floating], arrays: Sequence[Any], picked: Sequence[Picked], place: str) -> None:
+    """Write the values of columns into rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+    arrays : sequence of pyarrow.Array or pyarrow.ChunkedArray
+        One for each picked column, of n_rows values. Nulls become NaN.
+    picked : sequence of Picked
+    place : str
+        Where the values are, for messages.
+
+    Raises
+    ------
+    DataError
+        Where lists are of another length than when the table was opened: with the first such row.
+    """
+    target, at = pa.from_numpy_dtype(rows.dtype), 0
+    for values, each in zip(arrays, picked, strict=True):
+        end = at + each.n_features
+        if each.elements is None:
+            rows[:, at] = _numbers(values, target)
+        else:
+            rows[:, at:end] = _vectors(values, each, target, place)
+        at = end
+
+
+def _call(function: str, values: Any) -> Any:
+    """Call a compute function of Arrow; they are made when it is imported, which no type checker sees."""
+    return compute.call_function(function, [values])
+
+
+def _numbers(values: Any, target: pa.DataType) -> NDArray[np.floating]:
+    if isinstance(values.type, pa.BaseExtensionType):
+        values = values.cast(values.type.storage_type)
+    if pa.types.is_run_end_encoded(values.type):
+        values = _call("run_end_decode", values)
+    return values.cast(target, safe=False).to_numpy(zero_copy_only=False)
+
+
+def _vectors(values: Any, picked: Picked, target: pa.DataType, place: str) -> NDArray[np.floating]:
+    """Give the wanted elements of lists: shape (n_rows, n_elements)."""
+    assert picked.elements is not None
+    if isinstance(values.type, pa.BaseExtensionType):
+        values = values.cast(values.type.storage_type)
+    lengths = _numbers(_call("list_value_length", values), pa.float64())
+    present = ~np.isnan(lengths)
+    width = int(lengths[present][0]) if present.any() else 0
+    wrong = np.flatnonzero(present & ((lengths != width) | (lengths <= max(picked.elements))))
+    if len(wrong):
+        raise DataError(
+            f"{place}: column {picked.name!r} has {lengths[wrong[0]]:.0f} numbers in row {wrong[0]}, where "
+            f"others have {max(width, max(picked.elements) + 1)}; only lists of one length are features"
+        )
+    found = np.full((len(values), len(picked.elements)), np.nan, target.to_pandas_dtype())
+    flat = _numbers(_call("list_flatten", values), target).reshape(-1, width) if width else np.empty((0, 0))
+    elements = picked.elements
+    if isinstance(elements, range):
+        found[present] = flat[:, elements.start : elements.stop] if width else flat
+    else:
+        found[present] = flat[:, list(elements)] if width else flat
+    return found
+
+
+def width_of(values: Any) -> int | None:
+    """Give the one length of an array of lists; None where there are several, or only nulls."""
+    found = _call("list_value_length", values).drop_null().unique().to_pylist()
+    return found[0] if len(found) == 1 else None
