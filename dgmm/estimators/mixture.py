@@ -17,7 +17,8 @@ from dgmm.estimators.base import FittedMixture
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fit import Fit, fit
-from dgmm.fitting.loop.plain import EM, PassRecord
+from dgmm.fitting.loop.history import PassRecord
+from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.runs import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import TOLERANCES, Goal

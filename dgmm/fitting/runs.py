@@ -13,8 +13,9 @@ import numpy as np
 
 from dgmm.fitting.loop import corrected, plain
 from dgmm.fitting.loop.corrected_steps import CorrectedSteps
-from dgmm.fitting.loop.plain import EM, Step, StoppingRule
+from dgmm.fitting.loop.plain import EM, Advance
 from dgmm.fitting.loop.reseeding import FEWEST_ROWS, Reseeding
+from dgmm.fitting.loop.stopping import Stopping, rules_of
 from dgmm.fitting.starts.bayesian_moves import MOVE_PASSES, improve, rows_to_move_on
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
 from dgmm.fitting.starts.moves import reseeded
@@ -52,7 +53,7 @@ class Settings:
     algorithm : str
         ``em``, ``corrected`` (EM), or ``auto``: corrected with more than ``sample_rows`` rows.
     tol : float or None
-        See `StoppingRule` and `Goal.tolerance`; None for the default.
+        See `dgmm.fitting.loop.stopping` and `Goal.tolerance`; None for the default.
     max_iter : int
     n_init : int
         Number of starts; the best is kept.
@@ -89,9 +90,9 @@ class Settings:
         searches = n_rows > self.sample_rows and not self.given
         return replace(self.method, init_params="search" if searches else "kmeans")
 
-    def rule_for(self, algorithm: str, weight: float) -> StoppingRule:
-        """Give the rule that an algorithm stops by, on rows of this weight."""
-        return StoppingRule(self.goal.tolerance(self.tol, algorithm, weight), self.max_iter)
+    def stopping_for(self, algorithm: str, weight: float) -> Stopping:
+        """Give what an algorithm stops by, on rows of this weight."""
+        return Stopping(rules_of(algorithm, self.goal.tolerance(self.tol, algorithm, weight)), self.max_iter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +123,9 @@ class Runs:
         return self.settings.algorithm_for(self.data.source.n_rows)
 
     @cached_property
-    def rule(self) -> StoppingRule:
+    def stopping(self) -> Stopping:
         """When a fit ends."""
-        return self.settings.rule_for(self.algorithm, self.data.moments.weight)
+        return self.settings.stopping_for(self.algorithm, self.data.moments.weight)
 
     @cached_property
     def objective(self) -> Objective:
@@ -132,30 +133,31 @@ class Runs:
         return self.settings.goal.objective(self.data.moments, self.algorithm)
 
     @cached_property
-    def step(self) -> Step:
+    def advance(self) -> Advance:
         """What takes in a pass.
 
         Components that empty are re-seeded, but not by variational Bayes, which empties them on purpose,
         nor where the answer is to be scikit-learn's.
         """
-        step: Step = partial(plain.step, rule=self.rule)
+        advance: Advance = partial(plain.advance, stopping=self.stopping)
         if self.algorithm == "corrected":
             refine = CorrectedSteps(self.data, self.sample, self.objective)
-            step = cast(Step, partial(corrected.step, rule=self.rule, refine=refine))
+            advance = cast(Advance, partial(corrected.advance, stopping=self.stopping, refine=refine))
         elif self.is_small:
-            return step
+            return advance
         if not isinstance(self.objective, Likelihood):
-            return step
+            return advance
         reseed = partial(reseeded, sample=self.sample, reg_covar=self.objective.reg_covar)
         smallest_weight = FEWEST_ROWS * self.sample.row_weight / self.data.moments.weight
-        return Reseeding(step, reseed, smallest_weight, self.rule.max_iter)
+        return Reseeding(advance, reseed, smallest_weight, self.settings.max_iter)
 
     @cached_property
-    def hurried_step(self) -> Step:
+    def hurried(self) -> Advance:
         """What takes in a pass with no work on the sample: for models that a sweep is about to leave."""
         if self.algorithm == "em":
-            return partial(plain.step, rule=self.rule)
-        return cast(Step, partial(corrected.step, rule=self.rule, refine=corrected.m_step_alone))
+            return partial(plain.advance, stopping=self.stopping)
+        hurried = partial(corrected.advance, stopping=self.stopping, refine=corrected.m_step_alone)
+        return cast(Advance, hurried)
 
     def best(self, random_state: np.random.RandomState) -> EM:
         """Fit from every start, and give the best: in turn in memory, else all in the same passes.
@@ -202,7 +204,7 @@ class Runs:
 
     def begin(self, initialization: int, parameters: Parameters, lower_bound: float = -np.inf) -> EM:
         """Begin a fit; of ``lower_bound`` see `dgmm.fitting.loop.plain.EM`."""
-        began = plain.begin(initialization, parameters, self.rule, lower_bound)
+        began = plain.begin(initialization, parameters, self.settings.max_iter, lower_bound)
         return began if self.algorithm == "em" else corrected.begin(began)
 
     def improved(self, parameters: Parameters) -> Parameters:
@@ -247,7 +249,7 @@ class Runs:
         return after
 
     def _stepped(self, state: EM, found: Evaluation | Exception) -> EM:
-        return self.step(state, found) if isinstance(found, Evaluation) else plain.failed(state, found)
+        return self.advance(state, found) if isinstance(found, Evaluation) else plain.failed(state, found)
 
     def _starts(self, random_state: np.random.RandomState) -> list[Parameters]:
         """Find what a fit may begin from: one start, or the candidates of a search."""
@@ -271,7 +273,7 @@ class Runs:
         change, name = after.lower_bound - before.lower_bound, self.objective.bound_name
         emit(
             IterationFinished(
-                after.initialization, after.n_iter, self.rule.max_iter, after.lower_bound, change, name
+                after.initialization, after.n_iter, self.settings.max_iter, after.lower_bound, change, name
             )
         )
         if after.error is not None:

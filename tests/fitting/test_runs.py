@@ -11,8 +11,6 @@ from dgmm.fitting.loop import plain
 from dgmm.model.matrices import DegenerateCovarianceError
 from tests.model import naive
 
-RULE = plain.StoppingRule(1e-3, 100)
-
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dgmm.MixtureWarning", "ignore::sklearn.exceptions.ConvergenceWarning"
 )
@@ -65,7 +63,7 @@ def test_where_no_start_is_sound_the_error_of_the_first_is_raised(sample_rows):
 
 
 def test_a_re_seeded_mixture_that_fails_is_taken_back():
-    began = plain.begin(0, naive.random_parameters(np.random.default_rng(0), "full", 2, 2), RULE)
+    began = plain.begin(0, naive.random_parameters(np.random.default_rng(0), "full", 2, 2), 100)
     tried = replace(began, fallback=replace(began, lower_bound=-3.0))
     after = plain.failed(tried, DegenerateCovarianceError(1))
     assert after.ending is None

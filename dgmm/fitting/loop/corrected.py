@@ -12,7 +12,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
-from dgmm.fitting.loop.plain import EM, Ending, StoppingRule, course, record
+from dgmm.fitting.loop.history import course, record
+from dgmm.fitting.loop.plain import EM
+from dgmm.fitting.loop.stopping import Stopping
 from dgmm.fitting.steps.expectation import Evaluation
 from dgmm.model.parameters import Parameters
 
@@ -65,7 +67,7 @@ def begin(state: EM) -> CorrectedEM:
     return CorrectedEM(state.initialization, state.parameters, ending=state.ending)
 
 
-def step(state: CorrectedEM, evaluation: Evaluation, rule: StoppingRule, refine: Refine) -> CorrectedEM:
+def advance(state: CorrectedEM, evaluation: Evaluation, stopping: Stopping, refine: Refine) -> CorrectedEM:
     """Take in a pass with the state's parameters."""
     best, gain = state.best, evaluation.lower_bound - state.lower_bound
     accepted = best is None or gain >= 0.0
@@ -74,12 +76,12 @@ def step(state: CorrectedEM, evaluation: Evaluation, rule: StoppingRule, refine:
     if best is None or accepted:
         best = evaluation
     history = (*state.history, record(state.history, evaluation, state.inner_steps, accepted=accepted))
-    stepped = replace(state, best=best, lower_bound=best.lower_bound, history=history)
-    ending = _ending(stepped, rule)
+    advanced = replace(state, best=best, lower_bound=best.lower_bound, history=history)
+    ending = stopping.ending(history, gain)
     if ending is not None:
-        return replace(stepped, parameters=best.parameters, ending=ending)
-    parameters, made = refine(best, _next_steps(stepped, is_good=is_good))
-    return replace(stepped, parameters=parameters, inner_steps=made)
+        return replace(advanced, parameters=best.parameters, ending=ending)
+    parameters, made = refine(best, _next_steps(advanced, is_good=is_good))
+    return replace(advanced, parameters=parameters, inner_steps=made)
 
 
 def _next_steps(state: CorrectedEM, *, is_good: bool) -> int:
@@ -90,27 +92,3 @@ def _next_steps(state: CorrectedEM, *, is_good: bool) -> int:
         return FIRST_STEPS
     growth = GROWTH if all(record.accepted for record in course(state.history)) else GROWTH_AFTER_LOSS
     return min(MOST_STEPS, math.ceil(growth * n_steps))
-
-
-def _ending(state: CorrectedEM, rule: StoppingRule) -> Ending | None:
-    *_, before, last = [None, *course(state.history)]
-    assert last is not None
-    if not last.accepted and last.inner_steps <= 1:
-        message = "Converged: an EM step from the best parameters gains nothing more."
-        return Ending(converged=True, message=message)
-    # Twice: a first small prediction may be of fast progress that ended, with slow progress still to come.
-    # A pass that lost next to nothing, many steps from the best parameters, confirms it as well.
-    is_near = last.accepted or state.lower_bound - last.log_likelihood < rule.tol
-    if before is not None and is_near and max(before.predicted_gain, last.predicted_gain) < rule.tol:
-        message = (
-            f"Converged: further iterations are predicted to gain {last.predicted_gain:.3g} nats a row, "
-            f"less than tol={rule.tol:g}."
-        )
-        return Ending(converged=True, message=message)
-    if state.n_iter == rule.max_iter:
-        message = (
-            f"Not converged: after max_iter={rule.max_iter} passes further iterations are predicted to gain "
-            f"{last.predicted_gain:.3g} nats a row, not less than tol={rule.tol:g}."
-        )
-        return Ending(converged=False, message=message)
-    return None

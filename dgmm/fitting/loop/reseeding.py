@@ -15,7 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.fitting.loop.plain import EM, Step, record
+from dgmm.fitting.loop.history import record
+from dgmm.fitting.loop.plain import EM, Advance
 from dgmm.fitting.steps.expectation import Evaluation
 from dgmm.model.parameters import Parameters
 
@@ -42,8 +43,8 @@ class Reseeding:
 
     Attributes
     ----------
-    step : callable
-        A step without re-seeding.
+    advance : callable
+        The same without re-seeding.
     reseed : callable
         See `Reseed`.
     smallest_weight : float
@@ -52,7 +53,7 @@ class Reseeding:
         The most passes. A trial needs one, and the fit another one after a trial that failed.
     """
 
-    step: Step
+    advance: Advance
     reseed: Reseed
     smallest_weight: float
     max_iter: int
@@ -69,7 +70,7 @@ class Reseeding:
                 failed = record(history, evaluation, 0, accepted=False)
                 return replace(state.fallback, history=(*history, failed))
             state = state.restarted()
-        after = self.step(state, evaluation)
+        after = self.advance(state, evaluation)
         emptied = np.flatnonzero(evaluation.updated.weights < self.smallest_weight)
         if not len(emptied) or not self._may_try(after):
             return after

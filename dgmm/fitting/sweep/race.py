@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dgmm.fitting.loop.plain import EM, PassRecord, Step, course, failed, predict_gain
+from dgmm.fitting.loop.history import PassRecord, course, predict_gain
+from dgmm.fitting.loop.plain import EM, Advance, failed
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.scores import scores_of
@@ -73,9 +74,9 @@ class Runner:
 def race(
     data: Data,
     runners: list[Runner],
-    step: Step,
+    advance: Advance,
     *,
-    hurried_step: Step,
+    hurried: Advance,
     reg_covar: float,
     max_iter: int,
     criterion: Criterion | None,
@@ -87,9 +88,9 @@ def race(
     data : Data
     runners : list of Runner
         Changed in place, pass by pass: what was reached is there after an interruption.
-    step : callable
-        See `dgmm.fitting.loop.plain.Step`.
-    hurried_step : callable
+    advance : callable
+        See `dgmm.fitting.loop.plain.Advance`.
+    hurried : callable
         The same with no more work than an M-step, for models that will hardly win: they have one more pass.
     reg_covar : float
     max_iter : int
@@ -103,7 +104,7 @@ def race(
         hopeless = _hopeless(states, found, scores, criterion)
         leaving = list(runners)
         for index, state, evaluation, own in zip(running, states, found, scores, strict=True):
-            leaving[index] = _advanced(runners[index], state, evaluation, own, hurried_step)
+            leaving[index] = _advanced(runners[index], state, evaluation, own, hurried)
         if criterion is not None:
             leaving = drop_losers(leaving, criterion)
         for index, state, evaluation, own, is_hopeless in zip(
@@ -112,7 +113,7 @@ def race(
             if leaving[index].dropped or is_hopeless:
                 runners[index] = leaving[index]
             else:  # work on the sample is for those alone that stay
-                runners[index] = _advanced(runners[index], state, evaluation, own, step)
+                runners[index] = _advanced(runners[index], state, evaluation, own, advance)
             after = runners[index].state
             if after is not None and after is not state:
                 change = after.lower_bound - state.lower_bound
@@ -166,14 +167,14 @@ def _is_behind(scores: Scores, gain: float, criterion: Criterion, best: float) -
 
 
 def _advanced(
-    runner: Runner, state: EM, evaluation: Evaluation | Exception, scores: Scores | None, step: Step
+    runner: Runner, state: EM, evaluation: Evaluation | Exception, scores: Scores | None, advance: Advance
 ) -> Runner:
     """Take in what a pass said of a model."""
     runner = replace(runner, n_passes=runner.n_passes + 1)
     if isinstance(evaluation, Exception):
         after = failed(state, evaluation)
         return replace(runner, state=after, failure=str(after.error or ""))
-    after = step(state, evaluation)
+    after = advance(state, evaluation)
     if not after.history[-1].accepted:
         return replace(runner, state=after)
     return replace(runner, state=after, evaluated=evaluation.parameters, scores=scores)

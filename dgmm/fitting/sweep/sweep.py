@@ -256,8 +256,8 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
     race(
         data,
         runners,
-        runs.step,
-        hurried_step=runs.hurried_step,
+        runs.advance,
+        hurried=runs.hurried,
         reg_covar=reg_covar,
         max_iter=common.max_iter,
         criterion=settings.criterion if settings.prune else None,

@@ -1,7 +1,5 @@
 """Corrected EM: its state machine on passes made by hand, and its steps on a sample."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,8 @@ from dgmm.data import open_dataset
 from dgmm.fitting.loop import corrected, corrected_steps, plain
 from dgmm.fitting.loop.corrected import MOST_STEPS, CorrectedEM
 from dgmm.fitting.loop.corrected_steps import CorrectedSteps
-from dgmm.fitting.loop.plain import SLOWEST, PassRecord, StoppingRule, predict_gain, promised_in_all
+from dgmm.fitting.loop.history import SLOWEST, predict_gain
+from dgmm.fitting.loop.stopping import Stopping, rules_of
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Sample
@@ -31,18 +30,18 @@ def run(
 
     An EM step promises a gain of ``promised``: it moves the mean by the root of twice that.
     """
-    rule, asked = StoppingRule(tol, max_iter), []
+    stopping, asked = Stopping(rules_of("corrected", tol), max_iter), []
 
     def refine(evaluation: Evaluation, n_steps: int) -> tuple[Parameters, int]:
         asked.append((evaluation.lower_bound, n_steps))
         return mixture(evaluation.lower_bound + n_steps / 1000), min(n_steps, limit)
 
-    state = corrected.begin(plain.begin(0, mixture(0.0), rule))
+    state = corrected.begin(plain.begin(0, mixture(0.0), max_iter))
     for bound in bounds:
         assert state.ending is None
         updated = mixture(state.parameters.means[0, 0] + np.sqrt(2.0 * promised))
-        state = corrected.step(
-            state, Evaluation(state.parameters, bound, updated, NOTHING, 1.0), rule, refine
+        state = corrected.advance(
+            state, Evaluation(state.parameters, bound, updated, NOTHING, 1.0), stopping, refine
         )
     return state, asked
 
@@ -117,45 +116,6 @@ def test_max_passes():
     assert state.ending.message.startswith("Not converged: after max_iter=3 passes")
     assert state.lower_bound == -2.0
     assert run([], max_iter=0)[0].ending is not None
-
-
-def records(log_likelihoods, inner_steps) -> tuple[PassRecord, ...]:
-    pairs = zip(log_likelihoods, inner_steps, strict=True)
-    return tuple(PassRecord(each, np.inf, n_steps, True, 1.0) for each, n_steps in pairs)
-
-
-@pytest.mark.parametrize("steps", [(0, 4, 4), (0, 8, 2), (0, 100, 1), (0, 60, 15)])
-@pytest.mark.parametrize("left", [0.5, 0.99])
-def test_the_prediction_of_linear_convergence_is_exact(steps, left):
-    found = -(left ** np.cumsum(steps))
-    assert predict_gain(records(found, steps)) == pytest.approx(-found[-1], rel=1e-6)
-
-
-@pytest.mark.parametrize("steps", [(0, 4, 7), (0, 4, 8), (0, 6, 7)])
-@pytest.mark.parametrize("left", [0.6, 0.85])
-def test_after_more_steps_a_prediction_is_aitkens_and_not_too_small(left, steps):
-    found = -(left ** np.cumsum(steps))
-    first, second = np.diff(found)
-    assert 0.0 < second < first
-    predicted = predict_gain(records(found, steps))
-    assert predicted == pytest.approx(second**2 / (first - second), rel=1e-9)
-    assert -found[-1] <= predicted < np.inf
-
-
-def test_nothing_is_predicted_of_gains_that_do_not_fall():
-    assert predict_gain(records([-3.0, -2.0], [0, 4])) == np.inf
-    assert predict_gain(records([-3.0, -2.0, -1.0], [0, 4, 4])) == np.inf
-
-
-@pytest.mark.parametrize(("left", "n_steps"), [(0.5, 1), (0.9, 8), (0.98, 32)])
-def test_what_is_promised_in_all_is_a_geometric_series(left, n_steps):
-    first, second = (
-        PassRecord(-1.0, np.inf, steps, True, 1.0, promised_gain=1e-3 * left**done)
-        for steps, done in ((4, 0), (n_steps, n_steps))
-    )
-    further = 1e-3 * left ** (n_steps + np.arange(5000))
-    assert promised_in_all((first, second)) == pytest.approx(further.sum(), rel=1e-6)
-    assert promised_in_all((first, replace(second, accepted=False))) == pytest.approx(further.sum(), rel=1e-6)
 
 
 def test_slow_progress_goes_on_when_fast_progress_has_ended():

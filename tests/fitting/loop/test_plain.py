@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.loop.plain import EM, StoppingRule, begin, step
+from dgmm.fitting.loop.plain import EM, advance, begin
+from dgmm.fitting.loop.stopping import SmallChange, Stopping
 from dgmm.fitting.runs import best_of_ended
 from dgmm.fitting.steps.expectation import Evaluation
 from dgmm.model.parameters import Parameters
@@ -19,11 +20,11 @@ def mixture(mean: float) -> Parameters:
 
 
 def run(bounds, tol=0.1, max_iter=10, lower_bound=-np.inf) -> EM:
-    rule = StoppingRule(tol, max_iter)
-    state = begin(0, mixture(0.0), rule, lower_bound)
+    stopping = Stopping([SmallChange(tol)], max_iter)
+    state = begin(0, mixture(0.0), max_iter, lower_bound)
     for number, bound in enumerate(bounds, 1):
         assert state.ending is None
-        state = step(state, passed(state, bound, number), rule)
+        state = advance(state, passed(state, bound, number), stopping)
     return state
 
 
@@ -59,7 +60,7 @@ def test_convergence_wins_over_max_iter():
 
 
 def test_no_iterations():
-    state = begin(3, mixture(0.0), StoppingRule(0.1, 0))
+    state = begin(3, mixture(0.0), 0)
     assert state.ending is not None
     assert not state.converged
     assert (state.n_iter, state.lower_bounds, state.lower_bound) == (0, (), -np.inf)
@@ -72,10 +73,10 @@ def test_a_resumed_fit_compares_with_where_it_was():
 
 
 def test_states_are_not_changed():
-    rule = StoppingRule(0.1, 10)
-    state = begin(0, mixture(0.0), rule)
-    first = step(state, passed(state, -1.0, 1.0), rule)
-    again = step(state, passed(state, -1.0, 1.0), rule)
+    stopping = Stopping([SmallChange(0.1)], 10)
+    state = begin(0, mixture(0.0), 10)
+    first = advance(state, passed(state, -1.0, 1.0), stopping)
+    again = advance(state, passed(state, -1.0, 1.0), stopping)
     assert first.lower_bounds == again.lower_bounds == (-1.0,)
     assert state.n_iter == 0
 

@@ -14,8 +14,10 @@ from dgmm import GaussianMixture, GaussianMixtureSweep, MixtureWarning
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.loop import corrected, plain
 from dgmm.fitting.loop.corrected import CorrectedEM
-from dgmm.fitting.loop.plain import EM, PassRecord, StoppingRule, course, predict_gain
-from dgmm.fitting.loop.reseeding import MOST_TRIALS, Reseeding, Step
+from dgmm.fitting.loop.history import course
+from dgmm.fitting.loop.plain import EM, Advance
+from dgmm.fitting.loop.reseeding import MOST_TRIALS, Reseeding
+from dgmm.fitting.loop.stopping import Stopping, rules_of
 from dgmm.fitting.runs import Runs
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.survey import survey
@@ -36,9 +38,9 @@ def mixture(mean: float, second_weight: float = 0.5) -> Parameters:
     return Parameters.from_covariances("spherical", weights, np.full((2, 1), mean), np.ones(2))
 
 
-def machine(algorithm, max_iter, tol, found=True) -> tuple[EM, Step, Reseeding, list]:
+def machine(algorithm, max_iter, tol, found=True) -> tuple[EM, Advance, Reseeding, list]:
     """Give a first state, a step without re-seeding, and one with it, which fills a list of trials."""
-    rule = StoppingRule(tol, max_iter)
+    stopping = Stopping(rules_of(algorithm, tol), max_iter)
     tried: list[tuple[float, list[int]]] = []
 
     def refine(evaluation: Evaluation, n_steps: int) -> tuple[Parameters, int]:
@@ -48,11 +50,11 @@ def machine(algorithm, max_iter, tol, found=True) -> tuple[EM, Step, Reseeding, 
         tried.append((float(parameters.means[0, 0]), emptied.tolist()))
         return mixture(TRIAL + parameters.means[0, 0]) if found else None
 
-    state = plain.begin(0, mixture(0.0), rule)
-    without: Step = partial(plain.step, rule=rule)
+    state = plain.begin(0, mixture(0.0), max_iter)
+    without: Advance = partial(plain.advance, stopping=stopping)
     if algorithm == "corrected":
         state = corrected.begin(state)
-        without = cast(Step, partial(corrected.step, rule=rule, refine=refine))
+        without = cast(Advance, partial(corrected.advance, stopping=stopping, refine=refine))
     return state, without, Reseeding(without, reseed, 0.1, max_iter), tried
 
 
@@ -199,15 +201,6 @@ def test_trials_that_lose_leave_no_trace(algorithm, passes):
         assert course(now.history) == course(without.history)
 
 
-def test_gains_before_a_re_seeding_say_nothing_of_those_after():
-    bounds, steps = [-9.0, -5.0, -3.0, -2.0, -1.5, -1.25], [0, 4, 4, 0, 4, 4]
-    history = tuple(PassRecord(*each, True, 1.0) for each in zip(bounds, [np.inf] * 6, steps, strict=True))
-    assert predict_gain(history[:4]) == predict_gain(history[:5]) == np.inf
-    assert predict_gain(history) == pytest.approx(0.25)  # the gains 0.5 and 0.25: as much again
-    lost = PassRecord(-7.0, np.inf, 0, False, 1.0)
-    assert predict_gain((*history[3:5], lost, history[5])) == pytest.approx(0.25)
-
-
 MEANS = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0], [8.0, 8.0]])
 FAR = np.array([*MEANS[:3], [1e4, 1e4]])
 
@@ -320,8 +313,8 @@ def test_in_a_race_too():
         race(
             data,
             runners,
-            runs.step,
-            hurried_step=runs.hurried_step,
+            runs.advance,
+            hurried=runs.hurried,
             reg_covar=1e-6,
             max_iter=100,
             criterion=CRITERIA["bic"],

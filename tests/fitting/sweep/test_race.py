@@ -8,7 +8,9 @@ from scipy.special import logsumexp
 
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.loop import plain
-from dgmm.fitting.loop.plain import EM, Ending, PassRecord, StoppingRule
+from dgmm.fitting.loop.history import PassRecord
+from dgmm.fitting.loop.plain import EM
+from dgmm.fitting.loop.stopping import Ending, SmallChange, Stopping
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.race import GENEROUS, Runner, drop_losers, possible_gain, race
@@ -96,19 +98,16 @@ def test_models_that_will_hardly_win_take_hurried_steps(generator, criterion):
     def step(name: str):
         def take(state: EM, evaluation: Evaluation) -> EM:
             steps[name].append(evaluation.parameters.n_components)
-            return plain.step(state, evaluation, StoppingRule(0.0, 6))
+            return plain.advance(state, evaluation, Stopping([SmallChange(0.0)], 6))
 
         return take
 
-    runners = [
-        Runner("full", k, plain.begin(k, each, StoppingRule(0.0, 6)))
-        for k, each in zip((1, 2), starts, strict=True)
-    ]
+    runners = [Runner("full", k, plain.begin(k, each, 6)) for k, each in zip((1, 2), starts, strict=True)]
     race(
         data,
         runners,
         step("step"),
-        hurried_step=step("hurried"),
+        hurried=step("hurried"),
         reg_covar=1e-6,
         max_iter=6,
         criterion=criterion and CRITERIA[criterion],
@@ -135,14 +134,14 @@ def test_the_rival_goes_on_that_all_rows_like_best(best):
     far = replace(truth, means=truth.means + 2.0)
     starts = [far, lonely]
     starts.insert(best, truth)
-    rule, seen = StoppingRule(0.0, 2), []
+    stopping, seen = Stopping([SmallChange(0.0)], 2), []
 
     def step(state: EM, evaluation: Evaluation) -> EM:
         seen.append(evaluation.parameters)
-        return plain.step(state, evaluation, rule)
+        return plain.advance(state, evaluation, stopping)
 
-    runners = [Runner("full", 2, plain.begin(0, starts[0], rule), rivals=tuple(starts[1:]))]
-    race(data, runners, step, hurried_step=step, reg_covar=0.0, max_iter=2, criterion=None)
+    runners = [Runner("full", 2, plain.begin(0, starts[0], 2), rivals=tuple(starts[1:]))]
+    race(data, runners, step, hurried=step, reg_covar=0.0, max_iter=2, criterion=None)
     assert seen[0] is truth
     assert runners[0].n_passes == 2
     assert runners[0].state is not None

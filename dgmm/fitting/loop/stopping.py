@@ -1,0 +1,140 @@
+"""When a fit ends: rules that look at what passes said, apart from the steps. No data, no Dask.
+
+A rule is a frozen class with the two methods of `StoppingRule`. To have an algorithm stop by another one,
+name it in `rules_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dgmm.fitting.loop.history import PassRecord, course
+
+Passes = tuple[PassRecord, ...]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a fit ended, with a sentence for a person; the error, where it could not go on."""
+
+    converged: bool
+    message: str
+    error: Exception | None = None
+
+
+class StoppingRule(Protocol):
+    """Tells whether a fit has converged."""
+
+    def reached(self, history: Passes, gain: float) -> str | None:
+        """Say why a fit has converged; None where it has not.
+
+        Parameters
+        ----------
+        history : tuple of PassRecord
+            Of all passes; one at least.
+        gain : float
+            Of the last pass on the best before it, nats a row; infinite where it was the first.
+        """
+        ...
+
+    def missing(self, history: Passes, gain: float) -> str:
+        """Say what is amiss where a fit ends at its last pass; after the number of passes."""
+        ...
+
+
+@dataclass(frozen=True)
+class SmallChange:
+    """As in scikit-learn: a pass changed the lower bound by less than ``tol`` nats a row."""
+
+    tol: float
+
+    def reached(self, history: Passes, gain: float) -> str | None:
+        """Say so where the last change is small."""
+        if abs(gain) < self.tol:
+            return f"the lower bound changed by {gain:.3g} nats a row, less than tol={self.tol:g}"
+        return None
+
+    def missing(self, history: Passes, gain: float) -> str:
+        """Say what the change still is."""
+        return (
+            f"iterations the lower bound still changes by {gain:.3g} nats a row, "
+            f"not less than tol={self.tol:g}"
+        )
+
+
+@dataclass(frozen=True)
+class NothingGained:
+    """A step of EM alone, from the best parameters, lost."""
+
+    def reached(self, history: Passes, gain: float) -> str | None:
+        """Say so where the last pass was of one M-step and lost."""
+        last = course(history)[-1]
+        is_over = not last.accepted and last.inner_steps <= 1
+        return "an EM step from the best parameters gains nothing more" if is_over else None
+
+    def missing(self, history: Passes, gain: float) -> str:
+        """Say that there was a gain."""
+        return "passes an EM step still gains"
+
+
+@dataclass(frozen=True)
+class SmallPredictions:
+    """Twice in a row, what all further iterations gain was predicted to be less than ``tol`` nats a row.
+
+    Twice: a first small prediction may be of fast progress that ended, with slow progress still to come. A
+    pass that lost next to nothing, many steps from the best parameters, confirms it as well.
+    """
+
+    tol: float
+
+    def reached(self, history: Passes, gain: float) -> str | None:
+        """Say so where the last two predictions are small."""
+        *_, before, last = [None, *course(history)]
+        assert last is not None
+        is_near = last.accepted or -gain < self.tol
+        if before is None or not is_near or max(before.predicted_gain, last.predicted_gain) >= self.tol:
+            return None
+        return (
+            f"further iterations are predicted to gain {last.predicted_gain:.3g} nats a row, "
+            f"less than tol={self.tol:g}"
+        )
+
+    def missing(self, history: Passes, gain: float) -> str:
+        """Say what is still predicted."""
+        return (
+            f"passes further iterations are predicted to gain {course(history)[-1].predicted_gain:.3g} "
+            f"nats a row, not less than tol={self.tol:g}"
+        )
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a fit ends: as soon as a rule says that it has converged, else after the most passes.
+
+    Attributes
+    ----------
+    rules : sequence of StoppingRule
+        The last of them says what is amiss where a fit has not converged.
+    max_iter : int
+    """
+
+    rules: Sequence[StoppingRule]
+    max_iter: int
+
+    def ending(self, history: Passes, gain: float) -> Ending | None:
+        """Give the ending of a fit with these passes, the last with this gain; None where it goes on."""
+        for rule in self.rules:
+            why = rule.reached(history, gain)
+            if why is not None:
+                return Ending(converged=True, message=f"Converged: {why}.")
+        if len(history) < self.max_iter:
+            return None
+        missing = self.rules[-1].missing(history, gain)
+        return Ending(converged=False, message=f"Not converged: after max_iter={self.max_iter} {missing}.")
+
+
+def rules_of(algorithm: str, tol: float) -> tuple[StoppingRule, ...]:
+    """Give the rules that an algorithm stops by, ``em`` or ``corrected``; ``tol`` is in nats a row."""
+    return (SmallChange(tol),) if algorithm == "em" else (NothingGained(), SmallPredictions(tol))
