@@ -6,12 +6,8 @@ ROOT = Path(__file__).parent.parent
 
 WITHOUT_TWIN = {
     "cli/commands.py",
-    "cli/options.py",
-    "cli/output.py",
-    "cli/shell.py",
     "cli/sweep.py",
     "data/convert.py",
-    "data/location.py",
     "data/missing.py",
     "data/source.py",
     "estimators/base.py",
@@ -19,7 +15,6 @@ WITHOUT_TWIN = {
     "estimators/gaussian_mixture.py",
     "estimators/load.py",
     "estimators/mixture.py",
-    "estimators/verbose.py",
     "fitting/fit.py",
     "fitting/loop/corrected_steps.py",
     "fitting/starts/kmeans_parallel.py",
@@ -32,7 +27,6 @@ WITHOUT_TWIN = {
     "model/jit.py",
     "model/stack.py",
     "model/tiles.py",
-    "passes/threads.py",
 }
 """Modules whose tests are elsewhere. This list only gets shorter."""
 

@@ -1,0 +1,124 @@
+"""Options that commands share, by small commands that have them."""
+
+import click
+import pytest
+from click.testing import CliRunner
+from distributed import get_client
+
+from dgmm.cli.options import Cluster, at_urls, on_a_cluster, reading_rows
+from dgmm.cli.shell import Command
+from dgmm.data import open_dataset
+
+
+def run(command: click.Command, *arguments: str) -> tuple[int, str]:
+    """Run a command; give its exit code and its last line."""
+    result = CliRunner().invoke(command, arguments, obj={})
+    return result.exit_code, result.output.strip().splitlines()[-1]
+
+
+@click.command(cls=Command)
+@on_a_cluster()
+def where(cluster: Cluster) -> None:
+    click.echo(f"{cluster.scheduler} {cluster.workers} {cluster.memory}")
+
+
+@click.command(cls=Command)
+@on_a_cluster(workers=2)
+def where_by_default(cluster: Cluster) -> None:
+    click.echo(f"{cluster.scheduler} {cluster.workers} {cluster.memory}")
+
+
+@click.command(cls=Command)
+@reading_rows
+def opened(opening: dict) -> None:
+    click.echo(repr(opening))
+
+
+@click.command(cls=Command)
+@at_urls
+def options_of_urls(storage_option: dict | None) -> None:
+    click.echo(repr(storage_option))
+
+
+def test_where_the_work_is_done():
+    assert run(where) == (0, "None None None")
+    assert run(where, "--scheduler", "tcp://h:1") == (0, "tcp://h:1 None None")
+    assert run(where, "--workers", "3", "--memory", "1 GiB") == (0, "None 3 1 GiB")
+    assert run(where_by_default) == (0, "None 2 None")
+    assert run(where_by_default, "--memory", "1GB") == (0, "None 2 1GB")
+    assert run(where_by_default, "--scheduler", "tcp://h:1") == (0, "tcp://h:1 None None")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scheduler", "tcp://h:1", "--workers", "2"], "give --scheduler or --workers, not both"),
+        (["--memory", "1GB"], "--memory is the limit of each worker: give --workers too"),
+        (["--workers", "0"], "0 is not in the range x>=1"),
+        (["--workers", "1", "--memory", "much"], "'much' is not an amount of memory such as 2GiB"),
+    ],
+)
+def test_what_does_not_go_together(arguments, message):
+    code, line = run(where, *arguments)
+    assert code == 2
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("anon=true", {"anon": True}),
+        ("n=1", {"n": 1}),
+        ("key=text", {"key": "text"}),
+        ("url=https://h/?a=b", {"url": "https://h/?a=b"}),  # only the first sign parts
+        ('more={"a": [1]}', {"more": {"a": [1]}}),
+        ("empty=", {"empty": ""}),
+        ('quoted="1"', {"quoted": "1"}),
+    ],
+)
+def test_storage_options_are_json_or_text(text, value):
+    assert run(options_of_urls, "--storage-option", text) == (0, repr(value))
+
+
+def test_several_storage_options():
+    assert run(options_of_urls) == (0, "None")
+    assert run(options_of_urls, "--storage-option", "a=1", "--storage-option", "b=x") == (
+        0,
+        repr({"a": 1, "b": "x"}),
+    )
+    code, line = run(options_of_urls, "--storage-option", "a")
+    assert code == 2
+    assert "'a' is not KEY=VALUE" in line
+
+
+def test_how_rows_are_opened():
+    nothing = {"columns": None, "fill_missing": False, "storage_options": None}
+    assert run(opened) == (0, repr(nothing))
+    given = ["--columns", "b, a", "--fill-missing", "--storage-option", "n=1"]
+    expected = {"columns": ["b", "a"], "fill_missing": True, "storage_options": {"n": 1}}
+    assert run(opened, *given) == (0, repr(expected))
+
+
+def test_memory_that_is_too_little_is_refused_before_any_worker_starts(rows_zarr):
+    with (
+        pytest.raises(ValueError, match=r"--memory 1KiB is too little: a worker needs .* at least"),
+        Cluster(None, 1, "1KiB").joined(open_dataset(rows_zarr)),
+    ):
+        pytest.fail("the work began")
+
+
+def test_a_scheduler_that_is_not_there(monkeypatch):
+    monkeypatch.setattr("dgmm.cli.options.SECONDS_TO_JOIN", 0.2)
+    with (
+        pytest.raises(click.ClickException, match="no Dask scheduler answers at tcp://127"),
+        Cluster("tcp://127.0.0.1:1", None, None).joined(),
+    ):
+        pytest.fail("the work began")
+
+
+def test_workers_are_there_while_the_work_is_done():
+    with Cluster(None, 1, None).joined():
+        (worker,) = get_client().scheduler_info()["workers"].values()
+        assert worker["nthreads"] == 1
+    with pytest.raises(ValueError, match="No global client"):
+        get_client()

@@ -1,0 +1,99 @@
+"""How commands end: an exit code, and one line that says what is wrong."""
+
+import warnings
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from distributed import KilledWorker
+from sklearn.exceptions import ConvergenceWarning
+
+from dgmm.cli.shell import FAILED, INTERRUPTED, Commands, describe, warn_once
+
+
+@click.group(cls=Commands)
+def program() -> None:
+    """Commands that end in every way there is."""
+
+
+@program.command()
+def well() -> None:
+    click.echo("result")
+
+
+@program.command()
+@click.argument("kind")
+def badly(kind: str) -> None:
+    raise {
+        "value": ValueError("reg_covar\n  is wrong"),
+        "unknown": ZeroDivisionError("by zero"),
+        "silent": ValueError(),
+        "usage": click.UsageError("not so"),
+        "file": FileNotFoundError(2, "No such file or directory", "rows.zarr"),
+        "interrupt": KeyboardInterrupt(),
+    }[kind]
+
+
+@program.command()
+def warns() -> None:
+    for _ in range(2):
+        warnings.warn("did not converge", ConvergenceWarning, stacklevel=1)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(program, arguments)
+
+
+def test_a_result_goes_to_standard_output():
+    result = run("well")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "result\n", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "line"),
+    [
+        ("value", FAILED, "error: --reg-covar is wrong\n"),
+        ("unknown", FAILED, "error: ZeroDivisionError: by zero (--debug shows where)\n"),
+        ("silent", FAILED, "error: ValueError: (--debug shows where)\n"),
+        ("usage", FAILED, "error: not so (see program badly --help)\n"),
+        ("file", FAILED, "error: rows.zarr: No such file or directory\n"),
+        ("interrupt", INTERRUPTED, "interrupted: the output is as it was before\n"),
+    ],
+)
+def test_an_error_is_one_line(kind, code, line):
+    result = run("badly", kind)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.removeprefix("\n") == line
+
+
+def test_wrong_usage_says_where_help_is():
+    result = run("badly")
+    assert result.exit_code == FAILED
+    assert result.stderr == "error: Missing argument 'KIND'. (see program badly --help)\n"
+    result = run("nothing")
+    assert result.exit_code == FAILED
+    assert "No such command 'nothing'" in result.stderr
+
+
+def test_debug_shows_the_traceback():
+    assert "Traceback" not in run("badly", "value").stderr
+    result = run("badly", "value", "--debug")
+    assert "raise {" in result.stderr
+    assert result.stderr.endswith("error: --reg-covar is wrong\n")
+
+
+def test_a_warning_is_said_once():
+    result = run("warns")
+    assert (result.exit_code, result.stderr) == (0, "warning: did not converge\n")
+
+
+def test_warnings_that_differ_are_all_said(capsys):
+    show = warn_once()
+    for text in ("one", "two", "one"):
+        show(UserWarning(text), UserWarning, "file", 1)
+    assert capsys.readouterr().err == "warning: one\nwarning: two\n"
+
+
+def test_workers_that_died_are_no_riddle():
+    assert describe(KilledWorker("task-1", None, 3)).startswith("workers died at work")  # type: ignore[arg-type]
+    assert describe(click.ClickException("so it is")) == "so it is"

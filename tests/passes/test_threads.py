@@ -1,0 +1,63 @@
+"""Threads of a pass: how many, whose they are, and that none is at work afterwards."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import dask.config
+import dask.threaded
+import pytest
+from dask.base import compute
+from dask.delayed import delayed
+from dask.local import get_sync
+from dask.system import CPU_COUNT
+
+from dgmm.passes.threads import n_threads, threads_of_our_own
+
+
+def test_as_many_threads_as_dask_would_use():
+    with dask.config.set(num_workers=3):
+        assert n_threads() == 3
+    with dask.config.set(num_workers=None):
+        assert n_threads() == CPU_COUNT
+
+
+@pytest.mark.parametrize("get", [None, dask.threaded.get])
+def test_the_threads_are_as_many_and_have_our_name(get):
+    here = threading.Barrier(3, timeout=30)  # breaks unless three tasks run at once
+
+    def name() -> str:
+        here.wait()
+        return threading.current_thread().name
+
+    with dask.config.set(num_workers=3), threads_of_our_own(get) as arguments:
+        names = compute(*(delayed(name)() for _ in range(3)), **arguments)
+    assert len(set(names)) == 3
+    assert all(each.startswith("dgmm") for each in names)
+
+
+def test_after_an_error_no_task_is_at_work():
+    started, ended = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        started.set()
+        time.sleep(0.3)
+        ended.set()
+
+    def fails() -> None:
+        started.wait(30)
+        raise ValueError("this task fails")
+
+    with dask.config.set(num_workers=2):
+        with pytest.raises(ValueError, match="this task fails"), threads_of_our_own(None) as arguments:
+            compute(delayed(slow)(), delayed(fails)(), **arguments)
+        assert ended.is_set()
+
+
+def test_another_scheduler_and_a_pool_of_the_users_are_left_alone():
+    with threads_of_our_own(get_sync) as arguments:
+        assert arguments == {}
+    with ThreadPoolExecutor(1) as pool, dask.config.set(pool=pool):
+        with threads_of_our_own(None) as arguments:
+            assert arguments == {}
+        assert pool.submit(lambda: 1).result() == 1
