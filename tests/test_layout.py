@@ -10,6 +10,7 @@ WITHOUT_TWIN = {
     "data/convert.py",
     "data/missing.py",
     "data/source.py",
+    "data/tables.py",
     "estimators/base.py",
     "estimators/bayesian_mixture.py",
     "estimators/gaussian_mixture.py",
