@@ -16,6 +16,7 @@ import zarr
 from threadpoolctl import threadpool_info
 from zarr.codecs import ZstdCodec
 
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 
 
@@ -26,7 +27,7 @@ def synthetic_mixture(n_components: int, n_features: int, seed: int = 0) -> Para
     factors = generator.normal(size=(n_components, n_features, n_features)) / np.sqrt(n_features)
     covariances = factors @ np.swapaxes(factors, 1, 2) + 0.2 * np.eye(n_features)
     weights = generator.dirichlet(np.full(n_components, 5.0))
-    return Parameters.from_covariances("full", weights, means, covariances)
+    return Parameters.from_covariances(FAMILIES["full"], weights, means, covariances)
 
 
 def rows_of(mixture: Parameters, n_rows: int, seed: int) -> np.ndarray:

@@ -28,6 +28,7 @@ from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 from threadpoolctl import threadpool_limits
 
 from dgmm.model import em
+from dgmm.model.families import FAMILIES
 from dgmm.model.kernels import expect
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
@@ -43,7 +44,7 @@ POOL = ThreadPoolExecutor(2)
 def sklearn_at(mixture: Parameters, rows: np.ndarray) -> SklearnGaussianMixture:
     """Give a scikit-learn mixture that is ready for an iteration from these parameters."""
     made = SklearnGaussianMixture(
-        mixture.n_components, covariance_type=mixture.covariance_type, max_iter=1, tol=0.0
+        mixture.n_components, covariance_type=mixture.family.name, max_iter=1, tol=0.0
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -65,7 +66,7 @@ def start_of(covariance_type: str, rows: np.ndarray, n_components: int) -> Param
     }
     weights = np.full(n_components, 1.0 / n_components)
     return Parameters.from_covariances(
-        covariance_type, weights, rows[:n_components], by_type[covariance_type]
+        FAMILIES[covariance_type], weights, rows[:n_components], by_type[covariance_type]
     )
 
 
@@ -100,7 +101,7 @@ def main() -> None:
                 def ours(n_threads: int = 1, rows=rows, moments=moments, mixture=mixture) -> Parameters:
                     ready = stack_models([mixture], moments.mean, moments.extent, rows.dtype)
                     statistics = iterate(ready, rows, n_threads)
-                    return em.update(statistics, mixture.covariance_type, moments.mean, moments.scatter, 1e-6)
+                    return em.update(statistics.of_all_rows(moments.scatter), moments.mean, 1e-6)
 
                 found = ours()
                 if iteration in ITERATIONS:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dgmm.model.criteria import CRITERIA
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import family_named
 
 try:
     from matplotlib import colormaps
@@ -256,7 +256,7 @@ def project(model: Any, directions: ArrayLike) -> tuple[NDArray[np.floating], ND
     means : ndarray of shape (n_components, n_directions)
     covariances : ndarray of shape (n_components, n_directions, n_directions)
     """
-    family = FAMILIES[model.covariance_type]
+    family = family_named(model.covariance_type)
     directions = np.asarray(directions, dtype=float)
     covariances = family.to_matrices(model.covariances_, *model.means_.shape)
     return model.means_ @ directions.T, directions @ covariances @ directions.T

@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgmm.data.source import Source
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import family_named
 from dgmm.passes.events import (
     Event,
     IterationFinished,
@@ -263,7 +263,7 @@ def with_deviation(mean: float, deviation: float) -> str:
 
 def standard_deviations(model: Any) -> np.ndarray:
     """Give the standard deviation of each feature in each component: shape (n_components, n_features)."""
-    matrices = FAMILIES[model.covariance_type].to_matrices(model.covariances_, *model.means_.shape)
+    matrices = family_named(model.covariance_type).to_matrices(model.covariances_, *model.means_.shape)
     return np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
 
 

@@ -21,6 +21,7 @@ from dgmm.estimators.rowwise import Quantity, RowFunction, evaluate
 from dgmm.estimators.validation import open_sample_weight, open_to_predict
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.model import densities, generate
+from dgmm.model.families import family_named
 from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
@@ -88,7 +89,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """The fitted mixture as frozen values."""
         check_is_fitted(self)
         return Parameters(
-            self.covariance_type,
+            family_named(self.covariance_type),
             np.asarray(self.weights_, np.float64),
             np.asarray(self.means_, np.float64),
             np.asarray(self.covariances_, np.float64),

@@ -19,7 +19,7 @@ from dgmm.fitting.fit import Fit
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.steps.objective import Belief, Evidence
 from dgmm.model.concentration import CONCENTRATIONS
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import family_named
 from dgmm.model.matrices import Array
 from dgmm.model.variational import Posterior, Prior
 
@@ -215,7 +215,7 @@ default='dirichlet_process'
         concentration, mean_precision = self.weight_concentration_prior, self.mean_precision_prior
         degrees_of_freedom = self.degrees_of_freedom_prior
         belief = Belief(
-            self.covariance_type,
+            family_named(self.covariance_type),
             self.weight_concentration_prior_type,
             1.0 / self.n_components if concentration is None else concentration,
             1.0 if mean_precision is None else mean_precision,
@@ -256,10 +256,8 @@ default='dirichlet_process'
         self._set_prior(objective.prior)
         self.weight_concentration_ = self._given_back(posterior.weight_concentration)
         self.mean_precision_ = posterior.mean_precision
-        tied = self.covariance_type == "tied"
-        self.degrees_of_freedom_ = (
-            float(posterior.degrees_of_freedom) if tied else posterior.degrees_of_freedom
-        )
+        known = posterior.degrees_of_freedom
+        self.degrees_of_freedom_ = known if known.ndim else float(known)
         self.lower_bounds_ = [objective.weight * bound for bound in fitted.best.lower_bounds]
         self.lower_bound_ = objective.weight * fitted.best.lower_bound
         self.elbo_ = self.lower_bound_ + objective.prior.constant(self.n_components, objective.weight)
@@ -282,19 +280,18 @@ default='dirichlet_process'
         return np.asarray(concentrations, np.float64)
 
     def _check_loaded(self, path: str) -> None:
-        name, n_features = self.covariance_type, self.n_features_in_
+        family, n_features = family_named(self.covariance_type), self.n_features_in_
         n_components = len(self.weights_)
         concentrations = CONCENTRATIONS[self.weight_concentration_prior_type].prior(1.0, n_components)
-        one = FAMILIES[name].covariance_shape(1, n_features)
         shapes_and_least = {
             "weight_concentration_": (concentrations.shape, 0.0),
             "mean_precision_": ((n_components,), 0.0),
-            "degrees_of_freedom_": (() if name == "tied" else (n_components,), n_features - 1.0),
+            "degrees_of_freedom_": (() if family.is_shared else (n_components,), n_features - 1.0),
             "weight_concentration_prior_": ((), 0.0),
             "mean_precision_prior_": ((), 0.0),
             "degrees_of_freedom_prior_": ((), n_features - 1.0),
             "mean_prior_": ((n_features,), -np.inf),
-            "covariance_prior_": (one if name == "tied" else one[1:], -np.inf),
+            "covariance_prior_": (family.shape_of_one(n_features), -np.inf),
         }
         for attribute, (shape, least) in shapes_and_least.items():
             values = np.asarray(getattr(self, attribute), np.float64)

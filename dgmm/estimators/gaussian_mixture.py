@@ -13,7 +13,7 @@ from dgmm.estimators.validation import check_given
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model import criteria
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import FAMILIES, family_named
 
 ALGORITHMS = ("auto", "em", "corrected")
 INIT_PARAMS = ("auto", "kmeans", "k-means++", "random", "random_from_data", "k-means||", "search")
@@ -198,7 +198,7 @@ class GaussianMixture(Mixture):
 
     def _given(self, n_features: int) -> Given:
         given = Given(self.weights_init, self.means_init, self.precisions_init)
-        return check_given(given, self.covariance_type, self.n_components, n_features)
+        return check_given(given, family_named(self.covariance_type), self.n_components, n_features)
 
     def _goal(self, n_features: int) -> Likelihood:
         return Likelihood(self.reg_covar)

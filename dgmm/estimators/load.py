@@ -13,7 +13,6 @@ from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.model_file import read
-from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
 
 CLASSES: dict[str, type[Mixture]] = {
@@ -85,6 +84,6 @@ def _check(mixture: Mixture, path: str) -> None:
     if (found.weights < 0.0).any() or not np.isclose(found.weights.sum(), 1.0, atol=1e-6):
         raise DataError(f"{path} is damaged: weights_ are not proportions, they sum to {found.weights.sum()}")
     try:
-        FAMILIES[found.covariance_type].precisions_cholesky(found.covariances)
+        found.family.precisions_cholesky(found.covariances)
     except DegenerateCovarianceError as error:
         raise DataError(f"{path} is damaged: covariances_ are not positive definite") from error

@@ -22,6 +22,7 @@ from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.runs import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import TOLERANCES, Goal
+from dgmm.model.families import family_named
 from dgmm.passes.events import listening
 
 OWN_PARAMETERS = ("algorithm", "sample_rows", "moves")
@@ -141,7 +142,9 @@ class Mixture(FittedMixture):
                 "least a row for each component"
             )
         return Settings(
-            StartMethod(self.init_params, self.covariance_type, self.n_components, self.reg_covar),
+            StartMethod(
+                self.init_params, family_named(self.covariance_type), self.n_components, self.reg_covar
+            ),
             given,
             self.algorithm,
             None if isinstance(self.tol, str) else float(self.tol),

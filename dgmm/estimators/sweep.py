@@ -32,7 +32,7 @@ from dgmm.fitting.sweep.choice import advise, best_of
 from dgmm.fitting.sweep.race import Runner
 from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, concerns_of, sweep
 from dgmm.model.criteria import CRITERIA, Scores
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import family_named
 from dgmm.passes.events import listening
 
 HELD_OUT = 0.1
@@ -277,8 +277,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
             if not isinstance(number, Integral) or number < 1:
                 raise ValueError(f"n_components must hold whole numbers of at least 1, not {number!r}")
         for family in families:
-            if family not in FAMILIES:
-                raise ValueError(f"covariance_type {family!r} is none of {', '.join(FAMILIES)}")
+            family_named(family)
         return [
             (family, number)
             for family in dict.fromkeys(families)
@@ -316,7 +315,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         return SweepSettings(
             tuple(
                 Settings(
-                    StartMethod(self.init_params, family, n_components, self.reg_covar),
+                    StartMethod(self.init_params, family_named(family), n_components, self.reg_covar),
                     Given(),
                     self.algorithm,
                     tol,
@@ -349,7 +348,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
             return
         best = runners[self.best_index_]
         assert best.scores is not None
-        self.best_params_ = {"n_components": best.n_components, "covariance_type": best.covariance_type}
+        self.best_params_ = {"n_components": best.n_components, "covariance_type": best.family.name}
         self.best_score_ = criterion.value(best.scores)
         self.best_estimator_ = self._mixture(best, swept.fingerprint)
         found = advise(runners, self.best_index_, criterion, self.tolerance)
@@ -361,7 +360,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         """Give the best model as a mixture of its own."""
         shared = ("tol", "reg_covar", "max_iter", "n_init", "init_params", "random_state", "algorithm")
         own = {name: getattr(self, name) for name in (*shared, "sample_rows")}
-        mixture = GaussianMixture(best.n_components, covariance_type=best.covariance_type, **own)
+        mixture = GaussianMixture(best.n_components, covariance_type=best.family.name, **own)
         assert best.state is not None
         assert best.evaluated is not None
         state = replace(best.state, parameters=best.evaluated)
@@ -430,7 +429,7 @@ def _table(runners: list[Runner]) -> dict[str, Any]:
     counts = [runner.scores.n_parameters if runner.scores else 0 for runner in runners]
     return {
         "n_components": np.array([runner.n_components for runner in runners]),
-        "covariance_type": np.array([runner.covariance_type for runner in runners]),
+        "covariance_type": np.array([runner.family.name for runner in runners]),
         **{name: figures(attrgetter(name)) for name in ("log_likelihood", "entropy")},
         **{criterion.column: figures(criterion.value) for criterion in CRITERIA.values()},
         "held_out_error": figures(attrgetter("held_out_error")),

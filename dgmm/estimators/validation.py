@@ -17,7 +17,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.open import open_fitted
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Belief
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import Family
 from dgmm.model.matrices import Array
 
 NAMES_LISTED = 5
@@ -122,7 +122,7 @@ def open_sample_weight(sample_weight: Any, source: Source) -> Source | None:
     return weights
 
 
-def check_given(given: Given, covariance_type: str, n_components: int, n_features: int) -> Given:
+def check_given(given: Given, family: Family, n_components: int, n_features: int) -> Given:
     """Check ``weights_init``, ``means_init`` and ``precisions_init``; the messages are scikit-learn's."""
     weights, means, precisions = given.weights, given.means, given.precisions
     if weights is not None:
@@ -130,7 +130,7 @@ def check_given(given: Given, covariance_type: str, n_components: int, n_feature
     if means is not None:
         means = _checked_means(means, n_components, n_features)
     if precisions is not None:
-        precisions = _checked_precisions(precisions, covariance_type, n_components, n_features)
+        precisions = _checked_precisions(precisions, family, n_components, n_features)
     return Given(weights, means, precisions)
 
 
@@ -167,22 +167,18 @@ def _checked_means(means: Any, n_components: int, n_features: int) -> Array:
     return means
 
 
-def _checked_precisions(precisions: Any, covariance_type: str, n_components: int, n_features: int) -> Array:
+def _checked_precisions(precisions: Any, family: Family, n_components: int, n_features: int) -> Array:
     precisions = _floats(precisions, "precisions_init")
-    shape = FAMILIES[covariance_type].covariance_shape(n_components, n_features)
-    _check_shape(precisions, shape, f"{covariance_type} precision")
-    _check_positive(precisions, covariance_type)
+    shape = family.covariance_shape(n_components, n_features)
+    _check_shape(precisions, shape, f"{family.name} precision")
+    _check_positive(precisions, family)
     return precisions
 
 
-def _check_positive(precisions: Array, covariance_type: str) -> None:
-    if covariance_type in ("diag", "spherical"):
-        if (precisions <= 0.0).any():
-            raise ValueError(f"'{covariance_type} precision' should be positive")
-        return
-    symmetric = np.allclose(precisions, np.swapaxes(precisions, -1, -2))
-    if not symmetric or not (np.linalg.eigvalsh(precisions) > 0.0).all():
-        raise ValueError(f"'{covariance_type} precision' should be symmetric, positive-definite")
+def _check_positive(precisions: Array, family: Family) -> None:
+    fault = family.fault(precisions)
+    if fault is not None:
+        raise ValueError(f"'{family.name} precision' should be {fault}")
 
 
 def check_belief(belief: Belief, n_features: int) -> Belief:
@@ -199,7 +195,7 @@ def check_belief(belief: Belief, n_features: int) -> Belief:
     ValueError
         Where a prior is out of range, or of the wrong shape.
     """
-    mean, covariance, name = belief.mean, belief.covariance, belief.covariance_type
+    mean, covariance, family = belief.mean, belief.covariance, belief.family
     if mean is not None:
         mean = _floats(mean, "mean_prior")
         _check_shape(mean, (n_features,), "means")
@@ -213,8 +209,6 @@ def check_belief(belief: Belief, n_features: int) -> Belief:
         is_number = np.ndim(covariance) == 0
         covariance = np.asarray(covariance) if is_number else _floats(covariance, "covariance_prior")
         covariance = covariance.astype(np.float64)
-        one = FAMILIES[name].covariance_shape(1, n_features)
-        shape = one if name == "tied" else one[1:]
-        _check_shape(covariance, shape, f"{name} covariance_prior")
-        _check_positive(covariance, name)
+        _check_shape(covariance, family.shape_of_one(n_features), f"{family.name} covariance_prior")
+        _check_positive(covariance, family)
     return replace(belief, mean=mean, covariance=covariance)

@@ -20,7 +20,6 @@ from dgmm.fitting.starts.bayesian_moves import GAIN, MOVE_PASSES, candidates, ro
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Likelihood, Objective
 from dgmm.fitting.survey import survey
-from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior
 from dgmm.passes.events import Event, PassFinished, listening
@@ -79,7 +78,7 @@ def fit(
     is_small = source.n_rows <= settings.sample_rows
     seed = 0 if is_small else int(random_state.randint(2**31 - 1))
     with listening(passes.append):
-        products = FAMILIES[settings.method.covariance_type].needs_products
+        products = settings.method.family.has_products
         found = survey(source, settings.sample_rows, seed, weights, products=products)
         n_survey_passes = _count(passes)
         if found.n_weighted < settings.method.n_components:

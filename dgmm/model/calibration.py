@@ -9,7 +9,7 @@ exact.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -26,7 +26,6 @@ class Calibration:
 
     Attributes
     ----------
-    covariance_type : str
     factors : ndarray of shape (K,)
         Counts of all rows over those of the sample.
     weight : float
@@ -34,57 +33,54 @@ class Calibration:
     means, sample_means : ndarray of shape (K, D)
         Of the components, in all rows and in the sample.
     maps : ndarray of shape (K, D, D), or None
-        Linear parts of the affine maps; None for tied: its covariance is found from the scatter of all rows.
+        Linear parts of the affine maps; None where components share a covariance: it is found from the
+        scatter of all rows.
     floor : float
         Added to variances, in both.
+    shared : ndarray or None
+        The scatter of all rows, where components share a covariance: see `Statistics.shared`.
     """
 
-    covariance_type: str
     factors: Array
     weight: float
     means: Array
     sample_means: Array
     maps: Array | None
     floor: float
+    shared: Array | None
 
     @classmethod
-    def measured(
-        cls, sample: Statistics, all_rows: Statistics, covariance_type: str, floor: float
-    ) -> Calibration | None:
+    def measured(cls, sample: Statistics, all_rows: Statistics, floor: float) -> Calibration | None:
         """Measure on statistics of the same parameters and references.
 
         Parameters
         ----------
         sample, all_rows : Statistics
-        covariance_type : str
         floor : float
             What an M-step adds to variances.
 
         Returns
         -------
         Calibration or None
-            None where a component has no rows, or no covariance, in either; and for tied statistics that have
-            their own scatter.
+            None where a component has no rows, or no covariance, in either; and where components that share
+            a covariance have scatter of their own.
         """
         if not ((sample.counts > 0.0) & (all_rows.counts > 0.0)).all():
             return None
         means, sample_means = all_rows.means, sample.means
         maps = None
-        if covariance_type == "tied":
+        if sample.family.is_shared:
             if sample.scatter.shape[1]:
                 return None
         else:
             try:
-                maps = _maps(
-                    sample.covariances(covariance_type, floor),
-                    all_rows.covariances(covariance_type, floor),
-                    covariance_type,
-                )
+                own, wanted = sample.covariances(floor), all_rows.covariances(floor)
+                maps = _maps(own, wanted, has_products=sample.family.has_products)
             except DegenerateCovarianceError:
                 return None
         factors = all_rows.counts / sample.counts
         weight = float(all_rows.counts.sum())
-        return cls(covariance_type, factors, weight, means, sample_means, maps, floor)
+        return cls(factors, weight, means, sample_means, maps, floor, all_rows.shared)
 
     def __call__(self, sample: Statistics) -> Statistics:
         """Give the statistics that all rows may have, from those of the sample.
@@ -98,16 +94,17 @@ class Calibration:
         counts *= self.weight / counts.sum()
         shifts = sample.means - self.sample_means
         if self.maps is None:
-            return sample.with_moments(counts, self.means + shifts, None, self.covariance_type)
+            moved = sample.with_moments(counts, self.means + shifts, None)
+            return replace(moved, shared=self.shared)
         means = self.means + np.einsum("kij,kj->ki", self.maps, shifts)
-        covariances = sample.covariances(self.covariance_type, self.floor)
+        covariances = sample.covariances(self.floor)
         mapped = self.maps @ covariances @ self.maps.swapaxes(1, 2) - self.floor * np.eye(means.shape[1])
-        return sample.with_moments(counts, means, mapped, self.covariance_type)
+        return sample.with_moments(counts, means, mapped)
 
 
-def _maps(sample: Array, all_rows: Array, covariance_type: str) -> Array:
+def _maps(sample: Array, all_rows: Array, *, has_products: bool) -> Array:
     """Give matrices A with ``A C Aᵀ`` the covariance in all rows where C is that in the sample."""
-    if covariance_type != "full":
+    if not has_products:
         variances, wanted = (np.diagonal(each, axis1=1, axis2=2) for each in (sample, all_rows))
         if not ((variances > 0.0) & (wanted > 0.0)).all():
             raise DegenerateCovarianceError(None)

@@ -233,7 +233,7 @@ class CompiledGroup:
     def evaluate(self, rows: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Give responsibilities (n, K) and log densities (n,) of rows (n, D), in one model; adds nothing.
 
-        Log densities of a tied model lack its quadratic term (see `Stack.is_complete`).
+        Log densities may lack a quadratic term (see `Stack.is_complete`).
         """
         shares = np.empty((len(rows), len(self.model.slots)), self.stack.dtype)
         log_densities = np.empty(len(rows), self.stack.dtype)
@@ -250,7 +250,7 @@ class CompiledGroup:
         """Give the sums of the features of all components, however they were taken: (K, P of the family)."""
         n_components, n_own = self.group.natural_parameters.shape
         totals = self.sums.features[:n_components, :n_own].copy()
-        if self.model.gathers:  # of full components only, whose features these are
+        if self.model.gathers:  # of families only whose features these are
             gathered = self._gathered()
             totals += np.concatenate([gathered[:, 0], self.group.family.pack_scatter(gathered[:, 1:, 1:])], 1)
         else:  # the other sums of centred components are about points of their own
@@ -284,7 +284,7 @@ def _centred_arrays(stack: Stack, centred: Sequence[Centred]) -> tuple[Array, Ar
 def gathers_rows(stack: Stack, group: Group) -> bool:
     """Tell whether rows may be gathered for all components of a group: full ones with many features."""
     several = len(group.natural_parameters) > 2 * len(group.models)
-    return group.family.name == "full" and stack.n_features >= GATHERS_FROM and several
+    return group.family.has_all_features and stack.n_features >= GATHERS_FROM and several
 
 
 class _Shapes(NamedTuple):

@@ -64,7 +64,7 @@ def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
     """Log density of each row under the mixture: (n_rows, n_features) to (n_rows,), nats."""
     result = np.empty(len(rows))
     ready = _fill(result, model, rows, lambda group, piece: group.evaluate(piece)[1], Workspace.normalize)
-    # The quadratic term of tied ones is the same for all components.
+    # A quadratic term that is the same for all components.
     if ready is not None and not ready.is_complete(0):
         for start in range(0, len(rows), ready.block_rows):
             part = slice(start, start + ready.block_rows)

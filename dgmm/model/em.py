@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import SMALLEST_COUNT, Statistics
@@ -18,9 +15,7 @@ def update_means(statistics: Statistics, centre: Array) -> Array:
     return share * (centre + statistics.references) + statistics.sums / counts[:, None]
 
 
-def update(
-    statistics: Statistics, covariance_type: str, centre: Array, total_scatter: Array, reg_covar: float
-) -> Parameters:
+def update(statistics: Statistics, centre: Array, reg_covar: float) -> Parameters:
     """M-step: the parameters that maximize the expected complete log-likelihood.
 
     As scikit-learn: ten machine epsilons are added to every count, ``reg_covar`` to every variance.
@@ -28,12 +23,9 @@ def update(
     Parameters
     ----------
     statistics : Statistics
-        Of all rows.
-    covariance_type : str
+        Of all rows, completed.
     centre : ndarray of shape (n_features,)
         The point that the statistics are relative to.
-    total_scatter : ndarray of shape (n_features, n_features)
-        Weighted sums of squares and products of all rows about the centre; used by tied only.
     reg_covar : float
         In squared units of the data.
 
@@ -42,38 +34,14 @@ def update(
     DegenerateCovarianceError
         Where a covariance is not positive definite.
     """
-    deviations = statistics.deviations(total_scatter, SMALLEST_COUNT)
+    deviations, family = statistics.deviations(SMALLEST_COUNT), statistics.family
     weights, means = deviations.counts / deviations.counts.sum(), update_means(statistics, centre)
-    covariances = FAMILIES[covariance_type].covariances(deviations, reg_covar)
-    return Parameters.from_covariances(covariance_type, weights, means, covariances)
+    return Parameters.from_covariances(family, weights, means, family.covariances(deviations, reg_covar))
 
 
-def cancels(statistics: Statistics, updated: Parameters, total_scatter: Array, largest_ratio: float) -> bool:
-    """Tell whether variances are too small beside the sums that they were made from.
-
-    The sums about the centre then leave only rounding errors of the variances: they are to be taken again,
-    about the components' means.
-
-    Parameters
-    ----------
-    statistics : Statistics
-    updated : Parameters
-        What `update` made of them.
-    total_scatter : ndarray of shape (n_features, n_features)
-        As for `update`.
-    largest_ratio : float
-        Of squares to variance: see `dgmm.model.stack.Stack.largest_ratio`.
-    """
-    n_features = updated.n_features
-    counts = statistics.counts[:, None] + SMALLEST_COUNT
-    variances = updated.variances
-    if updated.covariance_type == "spherical":
-        squares, variances = statistics.scatter / counts, variances.sum(axis=1, keepdims=True)
-    elif updated.covariance_type == "tied" and statistics.scatter.shape[1] == 0:
-        squares = np.diagonal(total_scatter) / counts.sum()
-    else:
-        squares = statistics.scatter[:, :n_features] / counts
-    return bool((squares > largest_ratio * variances).any())
+def cancels(statistics: Statistics, updated: Parameters, largest_ratio: float) -> bool:
+    """Tell whether the sums that `update` made parameters of have cancelled: see `Statistics.cancels`."""
+    return statistics.cancels(statistics.counts + SMALLEST_COUNT, updated.covariances, largest_ratio)
 
 
 def promised_gain(before: Parameters, updated: Parameters) -> float:

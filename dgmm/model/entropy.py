@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgmm.model.matrices import Array, unpack
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import LOG_OF_NOTHING
 from dgmm.model.statistics import Statistics
 
 
-def expected_log_joint(
-    parameters: Parameters, statistics: Statistics, centre: Array, total_scatter: Array
-) -> float:
+def expected_log_joint(parameters: Parameters, statistics: Statistics, centre: Array) -> float:
     """Sum ``r log p(x, k)`` over rows and components: linear in the statistics, nats.
 
     Parameters
@@ -20,11 +18,9 @@ def expected_log_joint(
     parameters : Parameters
         Whose log joint densities to take; of a posterior, expected ones.
     statistics : Statistics
-        Whose responsibilities r.
+        Whose responsibilities r; completed.
     centre : ndarray of shape (n_features,)
         The point that the statistics are relative to.
-    total_scatter : ndarray of shape (n_features, n_features)
-        Weighted sums of squares and products of all rows about the centre; used by tied only.
 
     Returns
     -------
@@ -37,11 +33,8 @@ def expected_log_joint(
     theta = family.natural_parameters(constants, means, parameters.precisions_cholesky)
     constant, linear, quadratic = family.split_sums(theta, n_features)
     total = float(constant @ statistics.counts + (linear * statistics.sums).sum())
-    if parameters.covariance_type != "tied":
-        return total + float((quadratic * statistics.scatter).sum())
-    own = statistics.scatter.shape[1] > 0
-    scatter = unpack(statistics.scatter.sum(axis=0), n_features) if own else total_scatter
-    return total - 0.5 * float((parameters.precisions * scatter).sum())
+    factors, scatter = parameters.precisions_cholesky, statistics.scatter
+    return total + family.expected_quadratic(quadratic, factors, scatter, statistics.shared, n_features)
 
 
 def entropy(
@@ -49,7 +42,6 @@ def entropy(
     statistics: Statistics,
     log_likelihood: float,
     centre: Array,
-    total_scatter: Array,
 ) -> float:
     """Compute the entropy of the responsibilities, ``−Σ r log r``, over all rows.
 
@@ -59,7 +51,7 @@ def entropy(
 
     Parameters
     ----------
-    parameters, statistics, centre, total_scatter
+    parameters, statistics, centre
         As for `expected_log_joint`.
     log_likelihood : float
         Sum of the rows' log densities under the parameters, nats.
@@ -69,5 +61,5 @@ def entropy(
     float
         Nats, of all rows; 0 where every row belongs to one component.
     """
-    found = log_likelihood - expected_log_joint(parameters, statistics, centre, total_scatter)
+    found = log_likelihood - expected_log_joint(parameters, statistics, centre)
     return float(np.clip(found, 0.0, statistics.counts.sum() * np.log(parameters.n_components)))

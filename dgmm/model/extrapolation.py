@@ -34,7 +34,6 @@ class Coordinates:
 
     Attributes
     ----------
-    covariance_type : str
     floor : float
         What an M-step adds to variances.
     counts : ndarray of shape (K,)
@@ -44,16 +43,13 @@ class Coordinates:
         Lower Cholesky factors of the covariances.
     """
 
-    covariance_type: str
     floor: float
     counts: Array
     means: Array
     factors: Array
 
     @classmethod
-    def about(
-        cls, statistics: Statistics, covariance_type: str, floor: float, total_scatter: Array
-    ) -> Coordinates:
+    def about(cls, statistics: Statistics, floor: float) -> Coordinates:
         """Make coordinates near these statistics, with positive counts.
 
         Raises
@@ -61,8 +57,8 @@ class Coordinates:
         DegenerateCovarianceError
             Where a covariance is not positive definite.
         """
-        factors = _lower(statistics.covariances(covariance_type, floor, total_scatter))
-        return cls(covariance_type, floor, statistics.counts, statistics.means, factors)
+        factors = _lower(statistics.covariances(floor))
+        return cls(floor, statistics.counts, statistics.means, factors)
 
     @property
     def _scales(self) -> Array:
@@ -80,8 +76,8 @@ class Coordinates:
         counts = 2.0 * np.sqrt(statistics.counts / self.counts.sum())[:, None]
         shifts = np.linalg.solve(self.factors, (statistics.means - self.means)[:, :, None])[:, :, 0]
         parts = [counts, self._scales * shifts]
-        if self.covariance_type != "tied":
-            lower = _lower(statistics.covariances(self.covariance_type, self.floor))
+        if not statistics.family.is_shared:
+            lower = _lower(statistics.covariances(self.floor))
             inner = np.linalg.solve(self.factors, lower)
             below = np.tril_indices(inner.shape[1], -1)
             logarithms = np.sqrt(2.0) * np.log(np.diagonal(inner, axis1=1, axis2=2))
@@ -96,7 +92,7 @@ class Coordinates:
         standardized = coordinates[:, 1:] / self._scales
         shifts = self.factors @ standardized[:, :n_features, None]
         covariances = None
-        if self.covariance_type != "tied":
+        if not like.family.is_shared:
             inner = np.zeros(self.factors.shape)
             diagonal, below = np.arange(n_features), np.tril_indices(n_features, -1)
             inner[:, diagonal, diagonal] = np.exp(standardized[:, n_features : 2 * n_features] / np.sqrt(2.0))
@@ -104,23 +100,18 @@ class Coordinates:
             lower = self.factors @ inner
             covariances = lower @ lower.swapaxes(1, 2) - self.floor * np.eye(n_features)
         means = self.means + shifts[:, :, 0]
-        return like.with_moments(counts, means, covariances, self.covariance_type)
+        return like.with_moments(counts, means, covariances)
 
 
-def extrapolated(
-    path: Sequence[Statistics], covariance_type: str, floor: float, total_scatter: Array, longest: float
-) -> tuple[Statistics, float] | None:
+def extrapolated(path: Sequence[Statistics], floor: float, longest: float) -> tuple[Statistics, float] | None:
     """Extrapolate from the statistics of three E-steps, with M-steps between.
 
     Parameters
     ----------
     path : sequence of three Statistics
-        With the same reference points.
-    covariance_type : str
+        With the same reference points, completed.
     floor : float
         What an M-step adds to variances.
-    total_scatter : ndarray of shape (D, D)
-        Of all rows about the centre.
     longest : float
         The most length.
 
@@ -133,7 +124,7 @@ def extrapolated(
     if any(statistics.counts.min() <= 0.0 for statistics in path):
         return None
     try:
-        coordinates = Coordinates.about(path[0], covariance_type, floor, total_scatter)
+        coordinates = Coordinates.about(path[0], floor)
         first, second, third = (coordinates.of(statistics) for statistics in path)
     except DegenerateCovarianceError:
         return None

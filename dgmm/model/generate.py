@@ -13,15 +13,9 @@ def rows_of_component(
     parameters: Parameters, component: int, n_rows: int, generator: np.random.RandomState
 ) -> Array:
     """Draw rows of one component, exactly as scikit-learn draws them: (n_rows, n_features)."""
-    mean, covariances = parameters.means[component], parameters.covariances
-    match parameters.covariance_type:
-        case "full":
-            return generator.multivariate_normal(mean, covariances[component], n_rows)
-        case "tied":
-            return generator.multivariate_normal(mean, covariances, n_rows)
-        case _:
-            noise = generator.standard_normal(size=(n_rows, parameters.n_features))
-            return mean + noise * np.sqrt(covariances[component])
+    family = parameters.family
+    own = family.chosen(parameters.covariances, component)
+    return family.draw(parameters.means[component], own, n_rows, generator)
 
 
 def sample_by_component(
@@ -51,7 +45,7 @@ def sample_shuffled(
     """
     labels = generator.choice(parameters.n_components, size=n_rows, p=parameters.weights)
     rows = generator.standard_normal((n_rows, parameters.n_features))
-    if not parameters.family.needs_products:
+    if not parameters.family.has_products:
         return parameters.means[labels] + rows * np.sqrt(parameters.variances)[labels], labels.astype(
             np.int64
         )

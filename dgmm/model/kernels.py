@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dgmm.model import compiled
 from dgmm.model.compiled import CompiledGroup
+from dgmm.model.families import Family
 from dgmm.model.matrices import Array, pack
 from dgmm.model.stack import Group, Stack
 from dgmm.model.statistics import Statistics
@@ -137,7 +138,8 @@ class Workspace:
     ) -> NDArray[np.floating]:
         """Compute a group's log joint densities of rows, from their features: (n_components, n_rows), nats.
 
-        Tied models on the fast path lack ``−½ zᵀΛz``, which is the same for all their components.
+        Those on the fast path of families whose components share a covariance lack ``−½ zᵀΛz``, which is the
+        same for all components.
         """
         stack, densities = self.stack, self.densities[: len(group.natural_parameters), : len(rows)]
         features, outs = tiles(table[group.features], stack.tile_rows), tiles(densities, stack.tile_rows)
@@ -265,16 +267,15 @@ class Accumulator:
             for index in group.models:
                 rows = self.stack.rows[index]
                 own = totals[rows.start - group.rows.start : rows.stop - group.rows.start]
-                by_model[index] = self._statistics_of(
-                    index, *group.family.split_sums(own, self.stack.n_features)
-                )
+                by_model[index] = self._statistics_of(index, group.family, own)
         return tuple(by_model[index] for index in range(len(by_model)))
 
-    def _statistics_of(self, model: int, counts: Array, sums: Array, scatter: Array) -> Statistics:
+    def _statistics_of(self, model: int, family: Family, sums_of_features: Array) -> Statistics:
         """Put the sums about the means in the place of those about the centre, where there are such."""
+        counts, sums, scatter = family.split_sums(sums_of_features, self.stack.n_features)
         sums, references = sums.copy(), np.zeros(sums.shape)
         narrow = [index for index, entry in enumerate(self.stack.centred) if entry.model == model]
-        if narrow:  # a tied model has scatter of its own only then, and then of all its components
+        if narrow:  # components that share a covariance have scatter only then, and then all of them
             own = np.zeros((len(counts), len(self.centred_scatter[narrow[0]])))
             own[:, : scatter.shape[1]] = scatter
             scatter = own
@@ -284,7 +285,7 @@ class Accumulator:
             scatter[entry.component] = self.centred_scatter[index]
             references[entry.component] = entry.reference - self.stack.centre
         log_likelihood = float(self.log_likelihoods[model])
-        return Statistics(counts.copy(), sums, scatter.copy(), references, log_likelihood)
+        return Statistics(family, counts.copy(), sums, scatter.copy(), references, log_likelihood)
 
 
 def expect(
@@ -306,8 +307,7 @@ def expect(
     Returns
     -------
     tuple of Statistics
-        One for each model. The log-likelihood of a tied model on the fast path lacks the trace term
-        (see `complete_log_likelihood`).
+        One for each model: to be completed, when they are of all rows (`Statistics.completed`).
     """
     accumulator = Accumulator(stack)
     if compiled.is_available():
@@ -366,26 +366,3 @@ def assign(
             share = share * block.weights
         accumulator.add(0, block.rows, workspace.features(block), share)
     return accumulator.statistics()[0]
-
-
-def complete_log_likelihood(statistics: Statistics, stack: Stack, model: int, total_scatter: Array) -> float:
-    """Give a model's log-likelihood in full: a tied one lacks ``−½ tr(Λ S)`` on the fast path.
-
-    Parameters
-    ----------
-    statistics : Statistics
-    stack : Stack
-    model : int
-        Position of the model in the stack.
-    total_scatter : ndarray of shape (n_features, n_features)
-        Weighted sums of squares and products of all rows about the stack's centre.
-
-    Returns
-    -------
-    float
-        Sum of the rows' log densities, nats.
-    """
-    if stack.is_complete(model):
-        return statistics.log_likelihood
-    precision = stack.models[model].family.precisions(stack.models[model].precisions_cholesky)
-    return statistics.log_likelihood - 0.5 * float((precision * total_scatter).sum())

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.families import FAMILIES, Family
+from dgmm.model.families import Family
 from dgmm.model.matrices import Array
 
 LOG_2_PI = float(np.log(2.0 * np.pi))
@@ -45,26 +45,23 @@ class Parameters:
 
     Attributes
     ----------
-    covariance_type : str
-        ``full``, ``tied``, ``diag`` or ``spherical``.
+    family : Family
+        The covariance structure.
     weights : ndarray of shape (K,)
         Mixing proportions.
     means : ndarray of shape (K, D)
     covariances, precisions_cholesky : ndarray
-        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical. ``precisions_cholesky`` holds U with
-        ``precision = U Uᵀ``.
+        Shaped as the family says. ``precisions_cholesky`` holds U with ``precision = U Uᵀ``.
     """
 
-    covariance_type: str
+    family: Family
     weights: Array
     means: Array
     covariances: Array
     precisions_cholesky: Array
 
     @classmethod
-    def from_covariances(
-        cls, covariance_type: str, weights: Array, means: Array, covariances: Array
-    ) -> Parameters:
+    def from_covariances(cls, family: Family, weights: Array, means: Array, covariances: Array) -> Parameters:
         """Make parameters from covariances.
 
         Raises
@@ -72,8 +69,7 @@ class Parameters:
         DegenerateCovarianceError
             Where a covariance is not positive definite.
         """
-        factors = FAMILIES[covariance_type].precisions_cholesky(covariances)
-        return cls(covariance_type, weights, means, covariances, factors)
+        return cls(family, weights, means, covariances, family.precisions_cholesky(covariances))
 
     def shifted(self, offset: Array) -> Parameters:
         """Give the same mixture for rows that are moved by an offset of shape (D,)."""
@@ -81,24 +77,18 @@ class Parameters:
 
     def chosen(self, components: Sequence[int] | NDArray[np.intp]) -> Parameters:
         """Give some components, or all in another order, with the weights that they have here."""
-        shared = self.covariance_type == "tied"
         return Parameters(
-            self.covariance_type,
+            self.family,
             self.weights[components],
             self.means[components],
-            self.covariances if shared else self.covariances[components],
-            self.precisions_cholesky if shared else self.precisions_cholesky[components],
+            self.family.chosen(self.covariances, components),
+            self.family.chosen(self.precisions_cholesky, components),
         )
 
     def part(self, components: Sequence[int] | NDArray[np.intp]) -> Parameters:
         """Give some components as a mixture of their own."""
         part = self.chosen(components)
         return replace(part, weights=part.weights / part.weights.sum())
-
-    @property
-    def family(self) -> Family:
-        """The covariance structure."""
-        return FAMILIES[self.covariance_type]
 
     @property
     def n_components(self) -> int:

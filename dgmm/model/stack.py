@@ -252,7 +252,7 @@ class Stack:
         """
         n_components = len(group.natural_parameters)
         most = self.n_features * min(GATHERED_SHARE * n_components, GATHERED_PER_ROW)
-        return most if group.family.name == "full" and most > len(group.models) else 0.0
+        return most if group.family.has_all_features and most > len(group.models) else 0.0
 
     @property
     def negligible(self) -> float:
@@ -283,16 +283,19 @@ class Stack:
         return len(self.centred) == self.n_components
 
     def is_complete(self, model: int) -> bool:
-        """Tell whether log densities have their quadratic term: all but tied ones on the fast path."""
+        """Tell whether log densities have their quadratic term.
+
+        All have, but those on the fast path of families whose components share a covariance.
+        """
         centred = {entry.model for entry in self.centred}
-        return self.models[model].family.name != "tied" or model in centred
+        return not self.models[model].family.is_shared or model in centred
 
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
     """Models of one family, joined: all their components go through its formulas in one call.
 
-    But for tied ones: a batch has one of these, with the covariance that its components share.
+    But for those that share a covariance: a batch has one of these.
 
     Attributes
     ----------
@@ -318,8 +321,7 @@ def _batches(models: Sequence[Evaluable]) -> Iterator[_Batch]:
     """Give all models in batches: family after family, and in their own order."""
     for family in FAMILIES.values():
         members = tuple(i for i, model in enumerate(models) if model.family is family)
-        is_shared = family.name == "tied"
-        for batch in [(i,) for i in members] if is_shared else [members] if members else []:
+        for batch in [(i,) for i in members] if family.is_shared else [members] if members else []:
             own = [models[index] for index in batch]
             factors = [model.precisions_cholesky for model in own]
             yield _Batch(
@@ -327,7 +329,7 @@ def _batches(models: Sequence[Evaluable]) -> Iterator[_Batch]:
                 batch,
                 np.concatenate([model.log_constants for model in own]),
                 np.concatenate([model.means for model in own]),
-                factors[0] if is_shared else np.concatenate(factors),
+                factors[0] if family.is_shared else np.concatenate(factors),
             )
 
 

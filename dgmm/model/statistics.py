@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.families import FAMILIES, Deviations
+from dgmm.model.families import Deviations, Family
 from dgmm.model.matrices import Array
 
 SMALLEST_COUNT = 10 * np.finfo(np.float64).eps
@@ -19,32 +19,43 @@ SMALLEST_COUNT = 10 * np.finfo(np.float64).eps
 class Statistics:
     """Sufficient statistics of one model: responsibility-weighted sums over rows.
 
-    Rows are taken relative to the centre of the pass; sums and scatter about ``references`` in these
-    coordinates (zero, but for components that are too narrow for sums about the centre).
+    Passes and tasks give sums; `completed` adds what a family needs of all rows but once. Rows are taken
+    relative to the centre of the pass; sums and scatter about ``references`` in these coordinates (zero, but
+    for components that are too narrow for sums about the centre).
 
     Attributes
     ----------
+    family : Family
+        The covariance structure of the model.
     counts : ndarray of shape (n_components,)
         Sums of responsibilities (times row weights).
     sums : ndarray of shape (n_components, n_features)
         Sums of ``r (z − reference)``.
     scatter : ndarray of shape (n_components, n_scatter)
-        Packed sums of ``r (z − reference)(z − reference)ᵀ``; no columns for tied, where it is the
-        scatter of all rows.
+        Packed sums of ``r (z − reference)(z − reference)ᵀ``; no columns where components share a covariance,
+        unless they are on the centred path.
     references : ndarray of shape (n_components, n_features)
         Not added: statistics with other references do not add up.
     log_likelihood : float
-        Sum of the rows' log densities (times row weights) under the parameters that went in, nats.
+        Sum of the rows' log densities (times row weights) under the parameters that went in, nats. Until the
+        statistics are completed it lacks the quadratic term that all components share.
+    shared : ndarray or None
+        Of families whose components share a covariance, once completed: the scatter of all rows about the
+        centre, in the form of one covariance.
     """
 
+    family: Family
     counts: Array
     sums: Array
     scatter: Array
     references: Array
     log_likelihood: float
+    shared: Array | None = None
 
     def __add__(self, other: Statistics) -> Statistics:
+        assert self.shared is other.shared is None, "completed statistics are of all rows"
         return Statistics(
+            self.family,
             self.counts + other.counts,
             self.sums + other.sums,
             self.scatter + other.scatter,
@@ -54,17 +65,23 @@ class Statistics:
 
     def __rmul__(self, factor: float) -> Statistics:
         return Statistics(
+            self.family,
             factor * self.counts,
             factor * self.sums,
             factor * self.scatter,
             self.references,
             factor * self.log_likelihood,
+            None if self.shared is None else factor * self.shared,
         )
 
     @classmethod
     def concatenated(cls, models: Sequence[Statistics]) -> Statistics:
-        """Give the statistics of the components of several models, one model after the other."""
+        """Give the statistics of the components of several models of a family, one model after the other.
+
+        Not of one whose components share a covariance.
+        """
         return cls(
+            models[0].family,
             np.concatenate([each.counts for each in models]),
             np.concatenate([each.sums for each in models]),
             np.concatenate([each.scatter for each in models]),
@@ -72,50 +89,86 @@ class Statistics:
             sum(each.log_likelihood for each in models),
         )
 
-    def deviations(self, total_scatter: Array, added: float = 0.0) -> Deviations:
-        """Give what an M-step needs for covariances.
+    def of_all_rows(self, scatter: Array) -> Statistics:
+        """Add what a family needs of all rows but once: the scatter, where components share a covariance.
 
         Parameters
         ----------
-        total_scatter : ndarray of shape (n_features, n_features)
-            Weighted sums of squares and products of all rows about the centre; used by tied only.
-        added : float
-            To every count: see `SMALLEST_COUNT`.
+        scatter : ndarray of shape (n_features, n_features), or (n_features,)
+            Weighted sums of squares and products of all rows about the centre, or of squares alone where the
+            family needs no others.
         """
+        return replace(self, shared=self.family.of_scatter(scatter)) if self.family.is_shared else self
+
+    def completed(self, scatter: Array, precisions_cholesky: Array) -> Statistics:
+        """Add it as `of_all_rows` does, and what the log-likelihood lacks without.
+
+        Where components share a covariance, features have no squares, as the quadratic term cancels from
+        responsibilities: the log-likelihood lacks ``−½ tr(Λ S)``. Not on the centred path, which has the
+        whole log densities, and scatter.
+
+        Parameters
+        ----------
+        scatter : ndarray
+            As for `of_all_rows`.
+        precisions_cholesky : ndarray
+            Of the model that went in.
+        """
+        whole, family = self.of_all_rows(scatter), self.family
+        if whole.shared is None or self.scatter.shape[1]:
+            return whole
+        trace = family.trace(family.precisions(precisions_cholesky), whole.shared, self.sums.shape[1])
+        return replace(whole, log_likelihood=self.log_likelihood - 0.5 * trace)
+
+    def deviations(self, added: float = 0.0) -> Deviations:
+        """Give what an M-step needs for covariances; ``added`` to every count: see `SMALLEST_COUNT`."""
         counts = self.counts + added
         offsets = self.sums / counts[:, None]
-        return Deviations(counts, offsets, self.scatter, self.references + offsets, total_scatter)
+        return Deviations(counts, offsets, self.scatter, self.references + offsets, self.shared)
+
+    @property
+    def is_centred(self) -> NDArray[np.bool_]:
+        """Whether the sums of each component are about a point of its own: (n_components,)."""
+        has_own_scatter = self.family.is_shared and self.scatter.shape[1] > 0
+        return np.logical_or(self.references.any(axis=1), has_own_scatter)
+
+    def cancels(self, counts: Array, covariances: Array, largest_ratio: float) -> bool:
+        """Tell whether variances are too small beside the sums that they were made from.
+
+        The sums about the centre then leave only rounding errors of the variances: they are to be taken
+        again, about the components' means.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (n_components,)
+            What the sums were divided by.
+        covariances : ndarray
+            What was made of them, in the family's form.
+        largest_ratio : float
+            Of squares to variance: see `dgmm.model.stack.Stack.largest_ratio`.
+        """
+        n_components, n_features = self.sums.shape
+        squares = self.family.mean_squares(self.scatter, self.shared, counts, n_features)
+        variances = self.family.variances(covariances, n_components, n_features)
+        return bool((squares > largest_ratio * variances).any())
 
     @property
     def means(self) -> Array:
         """Means of the components' rows, less the reference points: (n_components, n_features)."""
         return self.sums / self.counts[:, None]
 
-    def covariances(
-        self, covariance_type: str, floor: float = 0.0, total_scatter: Array | None = None
-    ) -> Array:
-        """Give the covariances of the components' rows as matrices.
-
-        Parameters
-        ----------
-        covariance_type : str
-        floor : float
-            Added to variances.
-        total_scatter : ndarray of shape (n_features, n_features), optional
-            Of all rows about the centre: needed for tied.
+    def covariances(self, floor: float = 0.0) -> Array:
+        """Give the covariances of the components' rows as matrices, with a floor added to variances.
 
         Returns
         -------
         ndarray of shape (n_components, n_features, n_features)
         """
         n_components, n_features = self.sums.shape
-        total = np.zeros((n_features, n_features)) if total_scatter is None else total_scatter
-        family = FAMILIES[covariance_type]
-        return family.to_matrices(family.covariances(self.deviations(total), floor), n_components, n_features)
+        own = self.family.covariances(self.deviations(), floor)
+        return self.family.to_matrices(own, n_components, n_features)
 
-    def with_moments(
-        self, counts: Array, means: Array, covariances: Array | None, covariance_type: str
-    ) -> Statistics:
+    def with_moments(self, counts: Array, means: Array, covariances: Array | None) -> Statistics:
         """Give the statistics of components with these moments, about the same reference points.
 
         Parameters
@@ -124,14 +177,13 @@ class Statistics:
         means : ndarray of shape (n_components, n_features)
             As `means`.
         covariances : ndarray of shape (n_components, n_features, n_features), or None
-            As `covariances`, without a floor; None for tied, where it is that of all rows.
-        covariance_type : str
+            As `covariances`, without a floor; None where components share one, which is that of all rows.
         """
         sums = counts[:, None] * means
         if covariances is None:
             return replace(self, counts=counts, sums=sums)
         squares = covariances + means[:, :, None] * means[:, None, :]
-        packed = FAMILIES[covariance_type].pack_scatter(squares)
+        packed = self.family.pack_scatter(squares)
         return replace(self, counts=counts, sums=sums, scatter=counts[:, None] * packed)
 
     def of(self, components: NDArray[np.bool_]) -> Statistics:

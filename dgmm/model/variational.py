@@ -19,7 +19,7 @@ from scipy.special import digamma, gammaln
 
 from dgmm.model.concentration import CONCENTRATIONS, Concentration
 from dgmm.model.entropy import expected_log_joint
-from dgmm.model.families import FAMILIES, Family
+from dgmm.model.families import Family
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import LOG_2_PI, Parameters
 from dgmm.model.statistics import SMALLEST_COUNT, Statistics
@@ -31,7 +31,8 @@ class Prior:
 
     Attributes
     ----------
-    covariance_type : str
+    family : Family
+        The covariance structure.
     concentration_type : str
         ``dirichlet_process`` or ``dirichlet_distribution``.
     concentration : float
@@ -42,21 +43,16 @@ class Prior:
     degrees_of_freedom : float
         Of the Wishart distribution of precisions, more than D − 1.
     covariance : ndarray
-        Inverse of the Wishart distribution's scale matrix: (D, D) full and tied, (D,) diag, () spherical.
+        Inverse of the Wishart distribution's scale matrix, in the form of one covariance of the family.
     """
 
-    covariance_type: str
+    family: Family
     concentration_type: str
     concentration: float
     mean_precision: float
     mean: Array
     degrees_of_freedom: float
     covariance: Array
-
-    @property
-    def family(self) -> Family:
-        """The covariance structure."""
-        return FAMILIES[self.covariance_type]
 
     @property
     def weights(self) -> Concentration:
@@ -74,7 +70,7 @@ class Prior:
         Infinite where ``covariance`` is singular: the prior is improper then.
         """
         n_features = len(self.mean)
-        if self.family.needs_products:
+        if self.family.has_products:
             log_determinant = np.linalg.slogdet(self.covariance)[1]
         else:
             with np.errstate(divide="ignore"):
@@ -113,7 +109,7 @@ class Posterior(Parameters):
         (2, K) for a Dirichlet process, (K,) for a Dirichlet distribution: see `dgmm.model.concentration`.
     mean_precision : ndarray of shape (K,)
         How many rows each mean is known from, with the prior's.
-    degrees_of_freedom : ndarray of shape (K,), or () for tied
+    degrees_of_freedom : ndarray of shape (K,), or () where components share a covariance
         Of the Wishart distributions of precisions.
     """
 
@@ -133,25 +129,25 @@ class Posterior(Parameters):
             In rows.
         means : ndarray of shape (K, D)
         covariances : ndarray
-            Shaped as the covariance type says.
+            Shaped as the family says.
 
         Raises
         ------
         DegenerateCovarianceError
             Where a covariance is not positive definite.
         """
-        family, name = prior.family, prior.covariance_type
+        family = prior.family
         mean_precision = prior.mean_precision + counts
         known = (prior.mean_precision * prior.mean + counts[:, None] * means) / mean_precision[:, None]
-        degrees_of_freedom = np.asarray(prior.degrees_of_freedom + _shared(name, counts))
+        degrees_of_freedom = np.asarray(prior.degrees_of_freedom + _shared(family, counts))
         share = counts * prior.mean_precision / mean_precision
-        scatter = _expand(_shared(name, counts), covariances) * covariances
-        apart = between(name, share, means - prior.mean)
-        scatter = prior.covariance + scatter + (apart.mean(axis=0) if name == "tied" else apart)
+        scatter = _expand(_shared(family, counts), covariances) * covariances
+        apart = between(family, share, means - prior.mean)
+        scatter = prior.covariance + scatter + _shared(family, apart)
         expected = scatter / _expand(degrees_of_freedom, scatter)
         concentration = prior.weights.posterior(prior.concentration, counts)
         return cls(
-            name,
+            family,
             prior.weights.weights(concentration),
             known,
             expected,
@@ -164,13 +160,13 @@ class Posterior(Parameters):
 
     @property
     def half_log_scale(self) -> Array:
-        """``½ log|W_k|`` of the Wishart distributions' scale matrices: (K,), or () for tied."""
+        """``½ log|W_k|`` of the Wishart distributions' scale matrices: (K,), or () of one that is shared."""
         half = self.family.half_log_determinants(self.precisions_cholesky, self.n_features)
         return half - 0.5 * self.n_features * np.log(self.degrees_of_freedom)
 
     @property
     def expected_log_determinants(self) -> Array:
-        """``E[log|Λ_k|]``: (K,), or () for tied (Bishop 10.65)."""
+        """``E[log|Λ_k|]``: (K,), or () of one that is shared (Bishop 10.65)."""
         n_features = self.n_features
         halves = 0.5 * (self.degrees_of_freedom[..., None] - np.arange(n_features))
         return digamma(halves).sum(axis=-1) + n_features * np.log(2.0) + 2.0 * self.half_log_scale
@@ -183,9 +179,9 @@ class Posterior(Parameters):
         return log_weights + 0.5 * (self.expected_log_determinants - self.n_features * spread)
 
 
-def _shared(covariance_type: str, values: Array) -> Array:
-    """Give values of components (K,), or their mean where components have one covariance."""
-    return values.mean() if covariance_type == "tied" else values
+def _shared(family: Family, values: Array) -> Array:
+    """Give values of components (K, ...), or their mean where components have one covariance."""
+    return values.mean(axis=0) if family.is_shared else values
 
 
 def _expand(values: Array, covariances: Array) -> Array:
@@ -193,18 +189,18 @@ def _expand(values: Array, covariances: Array) -> Array:
     return np.reshape(values, np.shape(values) + (1,) * (covariances.ndim - np.ndim(values)))
 
 
-def between(covariance_type: str, shares: Array, gaps: Array) -> Array:
-    """Give scatter between points as covariances of a family, one for each component, for tied too.
+def between(family: Family, shares: Array, gaps: Array) -> Array:
+    """Give scatter between points in a family's form of one covariance: for each component.
 
     Parameters
     ----------
-    covariance_type : str
+    family : Family
     shares : ndarray of shape (K,)
         Rows at each point.
     gaps : ndarray of shape (K, D)
         From there to another.
     """
-    squares = FAMILIES[covariance_type].outer(gaps)
+    squares = family.outer(gaps)
     return _expand(shares, squares) * squares
 
 
@@ -231,20 +227,16 @@ def update_means(statistics: Statistics, centre: Array) -> Array:
     return centre + statistics.references + statistics.sums / counts[:, None]
 
 
-def update(
-    statistics: Statistics, prior: Prior, centre: Array, total_scatter: Array, reg_covar: float
-) -> Posterior:
+def update(statistics: Statistics, prior: Prior, centre: Array, reg_covar: float) -> Posterior:
     """M-step: the posterior that maximizes the evidence lower bound at the rows' responsibilities.
 
     Parameters
     ----------
     statistics : Statistics
-        Of all rows.
+        Of all rows, completed.
     prior : Prior
     centre : ndarray of shape (D,)
         The point that the statistics are relative to.
-    total_scatter : ndarray of shape (D, D)
-        Weighted sums of squares and products of all rows about the centre; used by tied only.
     reg_covar : float
         In squared units of the data: added to the variances of the rows of each component.
 
@@ -253,35 +245,15 @@ def update(
     DegenerateCovarianceError
         Where a covariance is not positive definite.
     """
-    deviations = statistics.deviations(total_scatter, SMALLEST_COUNT)
+    deviations = statistics.deviations(SMALLEST_COUNT)
     covariances = prior.family.covariances(deviations, reg_covar)
     return Posterior.of(prior, deviations.counts, update_means(statistics, centre), covariances)
 
 
-def cancels(statistics: Statistics, updated: Posterior, total_scatter: Array, largest_ratio: float) -> bool:
-    """Tell whether posterior variances are too small beside the sums that they were made from.
-
-    Parameters
-    ----------
-    statistics : Statistics
-    updated : Posterior
-        What `update` made of them.
-    total_scatter : ndarray of shape (D, D)
-        As for `update`.
-    largest_ratio : float
-        Of squares to variance: see `dgmm.model.stack.Stack.largest_ratio`.
-    """
-    n_features, known = updated.n_features, updated.degrees_of_freedom
-    variances = updated.variances
-    if updated.covariance_type == "spherical":
-        squares, variances = statistics.scatter / known[:, None], variances.sum(axis=1, keepdims=True)
-    elif updated.covariance_type == "tied":
-        own = statistics.scatter[:, :n_features].sum(axis=0)
-        total = own if statistics.scatter.shape[1] else np.diagonal(total_scatter)
-        squares = total / (updated.n_components * known)
-    else:
-        squares = statistics.scatter[:, :n_features] / known[:, None]
-    return bool((squares > largest_ratio * variances).any())
+def cancels(statistics: Statistics, updated: Posterior, largest_ratio: float) -> bool:
+    """Tell whether the sums that `update` made a posterior of have cancelled: see `Statistics.cancels`."""
+    known = np.broadcast_to(updated.degrees_of_freedom, updated.n_components)
+    return statistics.cancels(known, updated.covariances, largest_ratio)
 
 
 def bound_after(
@@ -289,9 +261,7 @@ def bound_after(
     updated: Posterior,
     statistics: Statistics,
     log_likelihood: float,
-    *,
     centre: Array,
-    total_scatter: Array,
 ) -> float:
     """Give scikit-learn's lower bound after an M-step: of the posterior that it made, nats.
 
@@ -303,14 +273,13 @@ def bound_after(
     evaluated, updated : Posterior
         Before and after the M-step.
     statistics : Statistics
-        The responsibilities are those of ``evaluated``.
+        The responsibilities are those of ``evaluated``; completed.
     log_likelihood : float
         Sum over rows of the logarithms of ``Σ_k ρ_k`` under ``evaluated``, nats.
     centre : ndarray of shape (D,)
-    total_scatter : ndarray of shape (D, D)
         As for `update`.
     """
-    entropy = log_likelihood - expected_log_joint(evaluated, statistics, centre, total_scatter)
+    entropy = log_likelihood - expected_log_joint(evaluated, statistics, centre)
     return entropy + log_normalizer(updated)
 
 

@@ -9,6 +9,7 @@ import pytest
 from dgmm import GaussianMixture, MixtureWarning
 from dgmm.fitting.care import concerns
 from dgmm.fitting.survey import Sample
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 
@@ -27,7 +28,7 @@ def sample_of(rows) -> Sample:
 def said(rows, reg_covar=1e-6, names=None, **own) -> tuple[str, ...]:
     weights = own.get("weights", np.array([0.5, 0.5]))
     widths = own.get("widths", np.ones((2, 3)))
-    parameters = Parameters.from_covariances("diag", weights, np.zeros((2, 3)), widths)
+    parameters = Parameters.from_covariances(FAMILIES["diag"], weights, np.zeros((2, 3)), widths)
     found = own.get("found", [-3.0, -2.0])
     return concerns(
         parameters, found, Moments.of(rows), sample_of(rows), reg_covar=reg_covar, feature_names=names
@@ -66,7 +67,7 @@ def test_a_fall(rows):
 
 def test_few_are_named():
     parameters = Parameters.from_covariances(
-        "spherical", np.full(9, 1 / 9), np.zeros((9, 1)), np.full(9, 1e-6)
+        FAMILIES["spherical"], np.full(9, 1 / 9), np.zeros((9, 1)), np.full(9, 1e-6)
     )
     rows = np.arange(20.0)[:, None]
     (message,) = concerns(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import multivariate_normal
 
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
@@ -28,7 +29,7 @@ def matrices_of(parameters):
         "tied": lambda k: covariances,
         "diag": lambda k: np.diag(covariances[k]),
         "spherical": lambda k: covariances[k] * np.eye(n_features),
-    }[parameters.covariance_type]
+    }[parameters.family.name]
     return np.stack([matrix(k) for k in range(n_components)])
 
 
@@ -39,7 +40,7 @@ def random_parameters(generator, covariance_type, n_components=3, n_features=3, 
     means = width * spread * generator.normal(size=(n_components, n_features))
     weights = generator.dirichlet(np.full(n_components, 5.0))
     return Parameters.from_covariances(
-        covariance_type, weights, means, covariances_of(covariance_type, matrices)
+        FAMILIES[covariance_type], weights, means, covariances_of(covariance_type, matrices)
     )
 
 

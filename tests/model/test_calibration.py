@@ -5,6 +5,7 @@ import pytest
 
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
+from dgmm.model.families import FAMILIES
 from dgmm.model.kernels import expect
 from dgmm.model.matrices import pack
 from dgmm.model.stack import stack_models
@@ -27,7 +28,7 @@ def test_it_is_exact_where_it_was_measured(covariance_type, floor):
     parameters = naive.random_parameters(generator, covariance_type, 3, 2)
     rows = naive.random_rows(generator, parameters, 5000)
     all_rows, sample = statistics_of(parameters, rows), statistics_of(parameters, rows[:300])
-    calibrate = Calibration.measured(sample, all_rows, covariance_type, floor)
+    calibrate = Calibration.measured(sample, all_rows, floor)
     assert calibrate is not None
     found = calibrate(sample)
     for name in ("counts", "sums", "scatter"):
@@ -41,10 +42,10 @@ def test_nearby_the_error_is_far_smaller_than_the_samples_own(covariance_type):
     rows = naive.random_rows(generator, parameters, 40_000)
 
     def step(statistics):
-        return em.update(statistics, covariance_type, np.zeros(2), rows.T @ rows, 0.0)
+        return em.update(statistics.of_all_rows(rows.T @ rows), np.zeros(2), 0.0)
 
     measured, own = statistics_of(parameters, rows), statistics_of(parameters, rows[:1000])
-    calibrate = Calibration.measured(own, measured, covariance_type, 0.0)
+    calibrate = Calibration.measured(own, measured, 0.0)
     assert calibrate is not None
     nearby = step(measured)
     expected, sample = statistics_of(nearby, rows), statistics_of(nearby, rows[:1000])
@@ -64,10 +65,10 @@ def test_a_component_is_carried_over_by_one_affine_map():
     def alone(rows, weight=1.0):
         squares = rows.T @ rows
         sums = np.array([len(rows)]), rows.sum(axis=0)[None], pack(squares)[None]
-        return weight * Statistics(*sums, np.zeros((1, 2)), 0.0)
+        return weight * Statistics(FAMILIES["full"], *sums, np.zeros((1, 2)), 0.0)
 
     rows, others = generator.normal(size=(500, 2)), 3.0 + generator.normal(size=(500, 2)) @ [[1, 0.4], [0, 2]]
-    calibrate = Calibration.measured(alone(rows), alone(rows @ turn.T + shift, 7.0), "full", 0.0)
+    calibrate = Calibration.measured(alone(rows), alone(rows @ turn.T + shift, 7.0), 0.0)
     assert calibrate is not None
     found, expected = calibrate(alone(others)), alone(others @ turn.T + shift, 7.0)
     np.testing.assert_allclose(found.sums, expected.sums)
@@ -82,10 +83,10 @@ def test_covariances_stay_positive_definite(covariance_type):
     rows = naive.random_rows(generator, parameters, 3000)
     narrow = parameters.means[generator.integers(3, size=200)] + 0.01 * generator.normal(size=(200, 2))
     sample, all_rows = statistics_of(parameters, rows[:200]), statistics_of(parameters, rows)
-    calibrate = Calibration.measured(sample, all_rows, covariance_type, 1e-6)
+    calibrate = Calibration.measured(sample, all_rows, 1e-6)
     assert calibrate is not None
     updated = em.update(
-        calibrate(statistics_of(parameters, narrow)), covariance_type, np.zeros(2), 1e6 * np.eye(2), 1e-6
+        calibrate(statistics_of(parameters, narrow)).of_all_rows(1e6 * np.eye(2)), np.zeros(2), 1e-6
     )
     assert (np.linalg.eigvalsh(updated.covariance_matrices) > 0.0).all()
 
@@ -96,8 +97,8 @@ def test_a_component_without_rows_cannot_be_measured(covariance_type):
     parameters = naive.random_parameters(generator, covariance_type, 2, 2)
     statistics = statistics_of(parameters, naive.random_rows(generator, parameters, 100))
     nothing = 0.0 * statistics
-    assert Calibration.measured(nothing, statistics, covariance_type, 0.0) is None
-    assert Calibration.measured(statistics, nothing, covariance_type, 0.0) is None
+    assert Calibration.measured(nothing, statistics, 0.0) is None
+    assert Calibration.measured(statistics, nothing, 0.0) is None
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
@@ -106,4 +107,4 @@ def test_a_sample_without_width_cannot_be_measured(covariance_type):
     parameters = naive.random_parameters(generator, covariance_type, 2, 2)
     rows = naive.random_rows(generator, parameters, 100)
     same = statistics_of(parameters, np.zeros((10, 2)))
-    assert Calibration.measured(same, statistics_of(parameters, rows), covariance_type, 0.0) is None
+    assert Calibration.measured(same, statistics_of(parameters, rows), 0.0) is None

@@ -21,6 +21,7 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 
 from dgmm.model import tiles
+from dgmm.model.families import FAMILIES
 
 
 def of_each(function):
@@ -155,7 +156,7 @@ def test_components_of_no_weight_have_no_rows():
     generator = np.random.default_rng(3)
     model = naive.random_parameters(generator, "full", 3, 2)
     weights = np.array([0.4, 0.0, 0.6])
-    model = Parameters.from_covariances("full", weights, model.means, model.covariances)
+    model = Parameters.from_covariances(FAMILIES["full"], weights, model.means, model.covariances)
     rows = naive.random_rows(generator, model, 500)
     moments = Moments.of(rows)
     for extent in (moments.extent, np.full(2, 1e9)):  # from features, and from deviations

@@ -6,6 +6,7 @@ from sklearn.mixture import GaussianMixture
 
 from dgmm.model.criteria import CRITERIA, Scores, aic, bic, resolution
 from dgmm.model.densities import log_densities
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
@@ -17,7 +18,7 @@ def test_criteria_are_those_of_scikit_learn(covariance_type, n_components, n_fea
     rows = generator.normal(size=(400, n_features))
     reference = GaussianMixture(n_components, covariance_type=covariance_type, random_state=0).fit(rows)
     fitted = (getattr(reference, f"{name}_") for name in ("weights", "means", "covariances"))
-    parameters = Parameters.from_covariances(covariance_type, *fitted)
+    parameters = Parameters.from_covariances(FAMILIES[covariance_type], *fitted)
     log_likelihood = log_densities(parameters, rows).sum()
     np.testing.assert_allclose(bic(log_likelihood, parameters.n_parameters, 400), reference.bic(rows))
     np.testing.assert_allclose(aic(log_likelihood, parameters.n_parameters), reference.aic(rows))

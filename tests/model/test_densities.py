@@ -3,6 +3,7 @@ import pytest
 from sklearn.mixture import GaussianMixture
 
 from dgmm.model.densities import labels, log_densities, responsibilities
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
@@ -12,7 +13,7 @@ each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 
 
 def scikit_learn(parameters):
-    reference = GaussianMixture(parameters.n_components, covariance_type=parameters.covariance_type)
+    reference = GaussianMixture(parameters.n_components, covariance_type=parameters.family.name)
     reference.weights_, reference.means_ = parameters.weights, parameters.means
     reference.covariances_ = parameters.covariances
     reference.precisions_cholesky_ = parameters.precisions_cholesky
@@ -88,7 +89,9 @@ def test_narrow_components(covariance_type):
     generator = np.random.default_rng(5)
     model = naive.random_parameters(generator, covariance_type, 3, 2, width=1e-9)
     means = generator.normal(size=(3, 2))
-    parameters = Parameters.from_covariances(covariance_type, model.weights, means, model.covariances)
+    parameters = Parameters.from_covariances(
+        FAMILIES[covariance_type], model.weights, means, model.covariances
+    )
     rows = naive.random_rows(generator, parameters, 300)
     exact, shares = naive.split(naive.exact_log_joint(parameters, rows))
     np.testing.assert_allclose(log_densities(parameters, rows), exact.astype(float), rtol=0, atol=1e-8)
@@ -110,7 +113,9 @@ def test_a_component_of_no_weight_is_never_predicted(covariance_type):
     generator = np.random.default_rng(7)
     model = naive.random_parameters(generator, covariance_type, 3, 2)
     weights = np.array([0.4, 0.0, 0.6])
-    parameters = Parameters.from_covariances(covariance_type, weights, model.means, model.covariances)
+    parameters = Parameters.from_covariances(
+        FAMILIES[covariance_type], weights, model.means, model.covariances
+    )
     rows = np.concatenate([np.tile(model.means[1], (5, 1)), 1e6 * generator.normal(size=(5, 2))])
     assert not responsibilities(parameters, rows)[:, 1].any()
     assert 1 not in labels(parameters, rows)

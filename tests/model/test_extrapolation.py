@@ -1,5 +1,7 @@
 """Extrapolation: coordinates against their definition, and steps whose limit is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,16 +25,12 @@ def statistics_of(rows, covariance_type, seed) -> Statistics:
     """Give what an E-step of some mixture says, about the mean of the rows."""
     model = naive.random_parameters(np.random.default_rng(seed), covariance_type, 3, 2)
     (found,), _ = expect([model], rows)
-    return found
+    return found.of_all_rows(Moments.of(rows).scatter)
 
 
-def coordinates_of(statistics, covariance_type, rows) -> Coordinates:
-    return Coordinates.about(statistics, covariance_type, FLOOR, Moments.of(rows).scatter)
-
-
-def moved(statistics, covariance_type, rows, shift) -> Statistics:
+def moved(statistics, shift) -> Statistics:
     """Move by a vector in coordinates about these statistics."""
-    coordinates = coordinates_of(statistics, covariance_type, rows)
+    coordinates = Coordinates.about(statistics, FLOOR)
     return coordinates.statistics(coordinates.of(statistics) + shift, statistics)
 
 
@@ -40,7 +38,7 @@ def moved(statistics, covariance_type, rows, shift) -> Statistics:
 def test_there_and_back(covariance_type):
     rows = rows_of()
     here, there = (statistics_of(rows, covariance_type, seed) for seed in (1, 2))
-    coordinates = coordinates_of(here, covariance_type, rows)
+    coordinates = Coordinates.about(here, FLOOR)
     back = coordinates.statistics(coordinates.of(there), there)
     for name in ("counts", "sums", "scatter", "references"):
         np.testing.assert_allclose(getattr(back, name), getattr(there, name), rtol=1e-9, atol=1e-9)
@@ -51,7 +49,7 @@ def test_half_the_squared_distance_is_a_divergence(covariance_type):
     """Of the joint distributions of component and row: what `em.promised_gain` is, for steps of EM."""
     rows = rows_of()
     moments, here = Moments.of(rows), statistics_of(rows, covariance_type, 1)
-    coordinates = coordinates_of(here, covariance_type, rows)
+    coordinates = Coordinates.about(here, FLOOR)
     shift = 1e-4 * np.random.default_rng(3).normal(size=coordinates.of(here).shape)
     if covariance_type == "spherical":  # one variance a component
         shift[:, 4], shift[:, 5:] = shift[:, 3], 0.0
@@ -62,15 +60,14 @@ def test_half_the_squared_distance_is_a_divergence(covariance_type):
     distance = ((coordinates.of(there) - coordinates.of(here)) ** 2).sum()
     centre = np.zeros(2)  # that the statistics are relative to
     before, after = (
-        em.update(each, covariance_type, centre, _scatter(each, here, moments, covariance_type), FLOOR)
-        for each in (here, there)
+        em.update(each.of_all_rows(_scatter(each, here, moments)), centre, FLOOR) for each in (here, there)
     )
     assert em.promised_gain(before, after) == pytest.approx(0.5 * distance, rel=2e-2)
 
 
-def _scatter(statistics, base, moments, covariance_type):
-    """Give the scatter of all rows; for tied one that leaves its covariance the same as the base's."""
-    if covariance_type != "tied":
+def _scatter(statistics, base, moments):
+    """Give the scatter of all rows; where it is shared one that leaves the covariance the same."""
+    if not statistics.family.is_shared:
         return moments.scatter
     own, other = ((each.counts[:, None] * each.means).T @ each.means for each in (statistics, base))
     return moments.scatter + own - other
@@ -81,15 +78,12 @@ def _scatter(statistics, base, moments, covariance_type):
 def test_steps_that_each_leave_the_same_share_lead_to_their_limit(covariance_type, share):
     rows = rows_of()
     limit = statistics_of(rows, covariance_type, 1)
-    shift = 0.02 * np.random.default_rng(4).normal(
-        size=coordinates_of(limit, covariance_type, rows).of(limit).shape
-    )
+    shift = 0.02 * np.random.default_rng(4).normal(size=Coordinates.about(limit, FLOOR).of(limit).shape)
     shift[:, 0] = 0.0  # a circle: not a straight line
     if covariance_type in ("diag", "spherical"):
         shift[:, 3:] = np.where(np.arange(3) < 2, shift[:, 3:4], 0.0)
-    path = [moved(limit, covariance_type, rows, share**power * shift) for power in range(3)]
-    scatter = Moments.of(rows).scatter
-    found = extrapolated(path, covariance_type, FLOOR, scatter, 1e6)
+    path = [moved(limit, share**power * shift) for power in range(3)]
+    found = extrapolated(path, FLOOR, 1e6)
     assert found is not None
     far, length = found
     assert length == pytest.approx(1.0 / (1.0 - share), rel=0.05)
@@ -97,7 +91,7 @@ def test_steps_that_each_leave_the_same_share_lead_to_their_limit(covariance_typ
         reached, wanted, first = (getattr(each, name) for each in (far, limit, path[0]))
         if wanted.size:
             assert np.abs(reached - wanted).max() < 0.1 * np.abs(first - wanted).max() + 1e-12
-    limited = extrapolated(path, covariance_type, FLOOR, scatter, 1.5)
+    limited = extrapolated(path, FLOOR, 1.5)
     assert limited is not None
     assert limited[1] == 1.5
 
@@ -108,13 +102,10 @@ def test_units_of_features_do_not_matter(covariance_type):
         pytest.skip("has one variance for all features")
     lengths = []
     for scales in ((1.0, 1.0), (1e-4, 1e5)):
-        rows = rows_of(scales=scales)
         first = statistics_of(rows_of(), covariance_type, 1)
-        path = [
-            _in_units(moved(first, covariance_type, rows_of(), q * 0.05), scales) for q in (1.0, 0.7, 0.5)
-        ]
+        path = [_in_units(moved(first, q * 0.05), scales) for q in (1.0, 0.7, 0.5)]
         floor = 0.0
-        found = extrapolated(path, covariance_type, floor, Moments.of(rows).scatter, 1e6)
+        found = extrapolated(path, floor, 1e6)
         assert found is not None
         lengths.append(found[1])
     assert lengths[1] == pytest.approx(lengths[0], rel=1e-6)
@@ -123,29 +114,28 @@ def test_units_of_features_do_not_matter(covariance_type):
 def _in_units(statistics, scales) -> Statistics:
     a, b = scales
     products = np.array([a * a, b * b, a * b])[: statistics.scatter.shape[1]]
-    return Statistics(
-        statistics.counts, statistics.sums * scales, statistics.scatter * products, statistics.references, 0.0
-    )
+    sums, scatter = statistics.sums * scales, statistics.scatter * products
+    shared = None if statistics.shared is None else statistics.shared * np.outer(scales, scales)
+    return replace(statistics, sums=sums, scatter=scatter, shared=shared)
 
 
 def test_where_there_is_nothing_to_extrapolate():
     rows = rows_of()
     here = statistics_of(rows, "full", 1)
-    scatter = Moments.of(rows).scatter
 
     def path(*shares):
-        return [moved(here, "full", rows, 0.1 * share) for share in shares]
+        return [moved(here, 0.1 * share) for share in shares]
 
-    assert extrapolated(path(1.0, 0.2, 1.0), "full", FLOOR, scatter, 100.0) is None  # they turn round
+    assert extrapolated(path(1.0, 0.2, 1.0), FLOOR, 100.0) is None  # they turn round
     empty = path(1.0, 0.5, 0.25)
     empty[1].counts[0] = 0.0
-    assert extrapolated(empty, "full", FLOOR, scatter, 100.0) is None
+    assert extrapolated(empty, FLOOR, 100.0) is None
     flat = path(1.0, 0.5, 0.25)
     flat[2].scatter[1] = 0.0
-    assert extrapolated(flat, "full", 0.0, scatter, 100.0) is None
+    assert extrapolated(flat, 0.0, 100.0) is None
     # So far that covariances overflow: steps of no curvature, and no limit to the length.
-    straight = [moved(here, "full", rows, 20.0 * share) for share in (0.0, 1.0, 2.0)]
-    assert extrapolated(straight, "full", FLOOR, scatter, 1e9) is None
+    straight = [moved(here, 20.0 * share) for share in (0.0, 1.0, 2.0)]
+    assert extrapolated(straight, FLOOR, 1e9) is None
 
 
 def test_lengths_grow_after_good_extrapolations_and_shrink_after_others():

@@ -32,12 +32,12 @@ def assert_expected(statistics, stack: Stack, parameters, rows, weights=None, *,
     naive.close(statistics.sums, exact.sums, exact.sums_scale.sum(axis=0) + 1e-300, relative)
     if statistics.scatter.shape[1]:
         scatter, scale = (
-            naive.family_scatter(parameters.covariance_type, matrices)
+            naive.family_scatter(parameters.family.name, matrices)
             for matrices in (exact.scatter, exact.scatter_scale)
         )
         naive.close(statistics.scatter, scatter, scale.sum(axis=0), relative)
     total = naive.total_scatter(rows, weights, stack.centre)
-    value = kernels.complete_log_likelihood(statistics, stack, 0, total)
+    value = statistics.completed(total, parameters.precisions_cholesky).log_likelihood
     naive.close(value, exact.log_likelihood, exact.log_likelihood_scale, relative)
 
 
@@ -82,11 +82,11 @@ def test_stacked_models_equal_each_alone(weighted, narrow):
         for n_components in [int(generator.integers(1, 5))]
     ]
     if narrow is not None:  # one component, or one tied model, of a width of 1e-7
-        model = next(model for model in models if model.covariance_type == narrow)
+        model = next(model for model in models if model.family.name == narrow)
         covariances = model.covariances.copy()
         covariances[... if narrow == "tied" else 0] *= 1e-14
         index = models.index(model)
-        models[index] = Parameters.from_covariances(narrow, model.weights, model.means, covariances)
+        models[index] = Parameters.from_covariances(FAMILIES[narrow], model.weights, model.means, covariances)
     rows = np.concatenate([naive.random_rows(generator, model, 400) for model in models])
     weights = generator.gamma(1.0, size=len(rows)) if weighted else None
     together, ready = expect(models, rows, weights)
@@ -95,15 +95,15 @@ def test_stacked_models_equal_each_alone(weighted, narrow):
     scale = {"counts": len(rows), "sums": np.sqrt(len(rows) * np.trace(total)), "references": 1.0}
     scale["scatter"] = np.trace(total)
     for index, model in enumerate(models):
-        (alone,), own = expect([model], rows, weights)
+        (alone,), _ = expect([model], rows, weights)
         for name in ("counts", "sums", "scatter", "references"):
             value, expected = getattr(together[index], name), getattr(alone, name)
             assert value.shape == expected.shape
             naive.close(value, expected, scale[name], 1e-12)
         np.testing.assert_allclose(together[index].log_likelihood, alone.log_likelihood, rtol=1e-12)
         np.testing.assert_allclose(
-            kernels.complete_log_likelihood(together[index], ready, index, total),
-            kernels.complete_log_likelihood(alone, own, 0, total),
+            together[index].completed(total, model.precisions_cholesky).log_likelihood,
+            alone.completed(total, model.precisions_cholesky).log_likelihood,
             rtol=1e-12,
         )
 
@@ -155,7 +155,7 @@ def test_groups_hold_every_model_once(sizes, families, most):
         end = group.rows.stop
         assert len(group.natural_parameters) == n_components
         assert n_components <= most or len(group.models) == 1
-        assert {models[model].covariance_type for model in group.models} == {group.family.name}
+        assert {models[model].family.name for model in group.models} == {group.family.name}
         for run in group.runs:
             own = [ready.rows[model] for model in run.models]
             assert len({rows.stop - rows.start for rows in own}) == 1
@@ -196,7 +196,7 @@ def test_tied_log_likelihood_of_the_fast_path_is_the_direct_one():
     for extent in (None, np.full(3, 1e9)):
         (statistics,), ready = expect([parameters], rows, weights, extent=extent)
         assert ready.is_complete(0) == (extent is not None)
-        value = kernels.complete_log_likelihood(statistics, ready, 0, total)
+        value = statistics.completed(total, parameters.precisions_cholesky).log_likelihood
         np.testing.assert_allclose(value, direct, rtol=1e-12)
 
 
@@ -225,7 +225,9 @@ def test_a_component_of_no_weight_gets_no_rows(covariance_type, wide):
     generator = np.random.default_rng(6)
     model = naive.random_parameters(generator, covariance_type, 3, 2)
     weights = np.array([0.4, 0.0, 0.6])
-    parameters = Parameters.from_covariances(covariance_type, weights, model.means, model.covariances)
+    parameters = Parameters.from_covariances(
+        FAMILIES[covariance_type], weights, model.means, model.covariances
+    )
     rows = naive.random_rows(generator, parameters, 700)
     (statistics,), _ = expect([parameters], rows, extent=wide and np.full(2, wide))
     assert statistics.counts[1] == 0.0
@@ -262,7 +264,7 @@ def crowd(generator, kind, n_components=16, n_features=20):
     model = naive.random_parameters(generator, "full", n_components, n_features, spread=30.0)
     weights, covariances = model.weights.copy(), model.covariances.copy()
     weights[12] = 1e-300  # no rows in any case; none are drawn of the others from the tenth on
-    few = Parameters.from_covariances("full", np.full(10, 0.1), model.means[:10], covariances[:10])
+    few = Parameters.from_covariances(FAMILIES["full"], np.full(10, 0.1), model.means[:10], covariances[:10])
     rows = naive.random_rows(generator, few, 1100)
     if kind == "mixed":  # so far away every row has one component
         rows[1024:] *= 100.0
@@ -270,7 +272,9 @@ def crowd(generator, kind, n_components=16, n_features=20):
         covariances[1] *= 1e-14
     if kind in ("overlapping", "mixed"):
         covariances *= 1e4
-    return Parameters.from_covariances("full", weights / weights.sum(), model.means, covariances), rows
+    return Parameters.from_covariances(
+        FAMILIES["full"], weights / weights.sum(), model.means, covariances
+    ), rows
 
 
 @pytest.mark.parametrize(

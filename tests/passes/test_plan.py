@@ -27,12 +27,14 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.stack import stack_models
 from dgmm.passes.plan import plan
 from dgmm.passes.run import run_pass
+from dgmm.model.families import FAMILIES
 
 path, n_threads = sys.argv[1], int(sys.argv[2])
 source = open_dataset(path)
 n_features = source.n_features
 means = np.arange(4.0)[:, None] * np.ones(n_features)
-model = Parameters.from_covariances("full", np.full(4, 0.25), means, np.array([np.eye(n_features)] * 4))
+covariances = np.array([np.eye(n_features)] * 4)
+model = Parameters.from_covariances(FAMILIES["full"], np.full(4, 0.25), means, covariances)
 ready = stack_models([model], np.zeros(n_features), np.full(n_features, 10.0), source.dtype)
 
 def kibibytes(name):

@@ -134,16 +134,14 @@ class Surroundings:
     ) -> Surroundings | None:
         """Measure how the sample and all rows differ; None where the sample knows too little."""
         parameters, objective = evaluation.parameters, steps.objective
-        references = _references(evaluation.statistics, steps.data.moments.mean, parameters.covariance_type)
+        references = _references(evaluation.statistics, steps.data.moments.mean)
         ready = steps.stack(parameters, references)
         (sample,) = expect_rows(ready, steps.sample.values, steps.sample.weights, threads)
         known = sample.counts >= steps.smallest_count
         if not known.any():
             return None
         all_rows = evaluation.statistics.of(known)
-        calibrate = Calibration.measured(
-            sample.of(known), all_rows, parameters.covariance_type, objective.reg_covar
-        )
+        calibrate = Calibration.measured(sample.of(known), all_rows, objective.reg_covar)
         if calibrate is None:
             return None
         return cls(steps, evaluation, references, len(ready.centred), known, calibrate, threads)
@@ -197,9 +195,7 @@ class Surroundings:
         self, path: list[Statistics], longest: float
     ) -> tuple[Statistics, Parameters, float] | None:
         """Extrapolate: see `extrapolated`; with the parameters that an M-step makes of it."""
-        moments, floor = self.steps.data.moments, self.steps.objective.reg_covar
-        covariance_type = self.evaluation.parameters.covariance_type
-        found = extrapolated(path, covariance_type, floor, moments.scatter, longest)
+        found = extrapolated(path, self.steps.objective.reg_covar, longest)
         if found is None:
             return None
         statistics, length = found
@@ -209,12 +205,10 @@ class Surroundings:
     def _updated(self, statistics: Statistics, largest_ratio: float) -> Parameters | None:
         """Make an M-step; None where the sums leave no covariance, or only rounding errors of it."""
         all_of = self.evaluation.statistics.replaced(self.known, statistics)
-        covariance_type, moments = self.evaluation.parameters.covariance_type, self.steps.data.moments
-        return self.steps.objective.update_unless_cancelled(all_of, covariance_type, moments, largest_ratio)
+        moments = self.steps.data.moments
+        return self.steps.objective.update_unless_cancelled(all_of, moments, largest_ratio)
 
 
-def _references(statistics: Statistics, centre: Array, covariance_type: str) -> Array:
+def _references(statistics: Statistics, centre: Array) -> Array:
     """Give the points that sums are about, in the data's own coordinates; NaN for the centre."""
-    has_own_scatter = covariance_type == "tied" and statistics.scatter.shape[1] > 0
-    is_centred = statistics.references.any(axis=1, keepdims=True) | has_own_scatter
-    return np.where(is_centred, centre + statistics.references, np.nan)
+    return np.where(statistics.is_centred[:, None], centre + statistics.references, np.nan)

@@ -136,22 +136,22 @@ def rows_of_components(prior: Prior, posterior: Posterior) -> Array:
 def _changed(
     prior: Prior, posterior: Posterior, changes: Sequence[tuple[int, float, Array, Array | None]]
 ) -> Posterior:
-    """Give components other counts, means and sums of prior and scatter; None for tied, which keeps its own.
+    """Give components other counts, means and sums of prior and scatter; None where these are shared.
 
     Components are put in the order of their counts, which is the best for a Dirichlet process.
     """
     counts, means = rows_of_components(prior, posterior), posterior.means.copy()
-    tied, known = posterior.covariance_type == "tied", posterior.degrees_of_freedom
+    is_shared, known = posterior.family.is_shared, posterior.degrees_of_freedom
     covariances = np.array(posterior.covariances)
     for component, count, mean, scatter in changes:
         counts[component], means[component] = count, mean
         if scatter is not None:
             covariances[component] = scatter / (prior.degrees_of_freedom + count)
-    if not tied:
+    if not is_shared:
         known = prior.degrees_of_freedom + counts
     order = np.argsort(-counts, kind="stable")
     counts, means = counts[order], means[order]
-    if not tied:
+    if not is_shared:
         covariances, known = covariances[order], known[order]
     concentration = prior.weights.posterior(prior.concentration, counts)
     return replace(
@@ -168,39 +168,38 @@ def _changed(
 
 def merged(prior: Prior, posterior: Posterior, first: int, second: int) -> Posterior:
     """Give one component the rows of two, exactly; the other has none then."""
-    counts, tied = rows_of_components(prior, posterior), posterior.covariance_type == "tied"
+    counts, family = rows_of_components(prior, posterior), posterior.family
     count = counts[first] + counts[second]
     shares = posterior.mean_precision[[first, second]]
     gaps = posterior.means[[first, second]] - prior.mean
     mean = prior.mean + shares @ gaps / (prior.mean_precision + count)
     scatter = None
-    if not tied:
+    if not family.is_shared:
         known = posterior.degrees_of_freedom[[first, second]]
         scatter = np.tensordot(known, posterior.covariances[[first, second]], 1) - prior.covariance
         # Both scatters are about their own mean and, by the prior's rows, about the prior's.
         apart = posterior.means[[first, second]] - mean
-        name = posterior.covariance_type
-        at_prior = between(name, np.array([prior.mean_precision]), (prior.mean - mean)[None, :])[0]
-        scatter = scatter + between(name, shares, apart).sum(axis=0) - at_prior
-    return _changed(prior, posterior, [(first, count, mean, scatter), _nothing(prior, second, tied=tied)])
+        at_prior = between(family, np.array([prior.mean_precision]), (prior.mean - mean)[None, :])[0]
+        scatter = scatter + between(family, shares, apart).sum(axis=0) - at_prior
+    return _changed(prior, posterior, [(first, count, mean, scatter), _nothing(prior, second)])
 
 
 def deleted(prior: Prior, posterior: Posterior, component: int) -> Posterior:
     """Take a component's rows away; they go to others in the next E-step."""
-    return _changed(prior, posterior, [_nothing(prior, component, tied=posterior.covariance_type == "tied")])
+    return _changed(prior, posterior, [_nothing(prior, component)])
 
 
 def born(prior: Prior, posterior: Posterior, component: int, free: int, halves: Parameters) -> Posterior:
     """Share a component's rows between it and one without rows, as two halves of it."""
-    counts, tied = rows_of_components(prior, posterior), posterior.covariance_type == "tied"
+    counts, is_shared = rows_of_components(prior, posterior), posterior.family.is_shared
     own = counts[component] * halves.weights
     two = Posterior.of(prior, own, halves.means, halves.covariances)
     changes = []
     for half, index in enumerate((component, free)):
-        scatter = None if tied else two.degrees_of_freedom[half] * two.covariances[half]
+        scatter = None if is_shared else two.degrees_of_freedom[half] * two.covariances[half]
         changes.append((index, float(own[half]), two.means[half], scatter))
     return _changed(prior, posterior, changes)
 
 
-def _nothing(prior: Prior, component: int, *, tied: bool) -> tuple[int, float, Array, Array | None]:
-    return component, 0.0, prior.mean, None if tied else prior.covariance
+def _nothing(prior: Prior, component: int) -> tuple[int, float, Array, Array | None]:
+    return component, 0.0, prior.mean, None if prior.family.is_shared else prior.covariance

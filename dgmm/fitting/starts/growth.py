@@ -14,7 +14,7 @@ import numpy as np
 from dgmm.fitting.starts.moves import FEW_STEPS, cheapest_merge, merge, merge_costs, split
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.in_memory import Climb, InMemory, climb
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import Family
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 
@@ -34,13 +34,13 @@ class Grower:
 
     Attributes
     ----------
-    covariance_type : str
+    family : Family
     n_components : int
         That are wanted.
     reg_covar : float
     """
 
-    covariance_type: str
+    family: Family
     n_components: int
     reg_covar: float
 
@@ -53,7 +53,7 @@ class Grower:
             Where a covariance is not positive definite.
         """
         most = self.n_components + min(MOST_SURPLUS, round((surplus - 1.0) * self.n_components))
-        found = self._climb(data, single(self.covariance_type, data.moments, self.reg_covar))
+        found = self._climb(data, single(self.family, data.moments, self.reg_covar))
         while (n_components := found.parameters.n_components) < most:
             n_splits = min(max(1, int(SPLIT_AT_ONCE * n_components)), most - n_components)
             splits = best_splits(data, found.parameters, self.reg_covar, FEW_STEPS)[:n_splits]
@@ -75,8 +75,8 @@ class Grower:
         return climb(data, parameters, self.reg_covar, STEPS, TOLERANCE)
 
 
-def single(covariance_type: str, moments: Moments, reg_covar: float) -> Parameters:
+def single(family: Family, moments: Moments, reg_covar: float) -> Parameters:
     """Give the mixture of one component: the moments of the rows are its parameters."""
     covariance = moments.scatter / moments.weight + reg_covar * np.eye(len(moments.mean))
-    own = FAMILIES[covariance_type].projected(covariance if covariance_type == "tied" else covariance[None])
-    return Parameters.from_covariances(covariance_type, np.ones(1), moments.mean[None], own)
+    own = family.repeated(covariance, 1)
+    return Parameters.from_covariances(family, np.ones(1), moments.mean[None], own)

@@ -13,7 +13,7 @@ from dgmm.fitting.starts.kmeans_parallel import NearestWork, scalable_kmeans
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood, Objective
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import Family, SingleRows
 from dgmm.model.kernels import assign
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
@@ -35,7 +35,7 @@ class Given:
     weights : ndarray of shape (n_components,) or None
     means : ndarray of shape (n_components, n_features) or None
     precisions : ndarray or None
-        Shaped as the covariance type says.
+        Shaped as the family says.
     """
 
     weights: Array | None = None
@@ -55,7 +55,8 @@ class StartMethod:
     init_params : str
         ``kmeans``, ``k-means++``, ``random``, ``random_from_data`` or ``k-means||``; ``search`` is not made
         here (see `dgmm.fitting.starts.search`).
-    covariance_type : str
+    family : Family
+        The covariance structure.
     n_components : int
     reg_covar : float
     objective : Objective or None
@@ -63,7 +64,7 @@ class StartMethod:
     """
 
     init_params: str
-    covariance_type: str
+    family: Family
     n_components: int
     reg_covar: float
     objective: Objective | None = None
@@ -92,7 +93,7 @@ def start(
         Used in scikit-learn's order, so that the same seed gives its start.
     """
     if given.weights is not None and given.means is not None and given.precisions is not None:
-        return _with_precisions(method.covariance_type, given.weights, given.means, given.precisions)
+        return _with_precisions(method.family, given.weights, given.means, given.precisions)
     if method.init_params == "k-means||":
         found = _start_by_passes(method, data, random_state)
     else:
@@ -105,14 +106,13 @@ def with_given(found: Parameters, given: Given) -> Parameters:
     weights = found.weights if given.weights is None else given.weights
     means = found.means if given.means is None else given.means
     if given.precisions is not None:
-        return _with_precisions(found.covariance_type, weights, means, given.precisions)
+        return _with_precisions(found.family, weights, means, given.precisions)
     return replace(found, weights=weights, means=means)
 
 
-def _with_precisions(covariance_type: str, weights: Array, means: Array, precisions: Array) -> Parameters:
-    family = FAMILIES[covariance_type]
+def _with_precisions(family: Family, weights: Array, means: Array, precisions: Array) -> Parameters:
     factors = family.precisions_cholesky_from_precisions(precisions)
-    return Parameters(covariance_type, weights, means, family.inverse(precisions), factors)
+    return Parameters(family, weights, means, family.inverse(precisions), factors)
 
 
 def _start_on_rows(
@@ -132,8 +132,8 @@ def _start_on_rows(
         chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random_state)[1]
         return _start_at(method, rows, weights, chosen)
     share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
-    products = FAMILIES[method.covariance_type].needs_products
-    return _from_responsibilities(method, share, rows, weights, Moments.of(rows, weights, products=products))
+    moments = Moments.of(rows, weights, products=method.family.has_products)
+    return _from_responsibilities(method, share, rows, weights, moments)
 
 
 def _start_at(
@@ -142,32 +142,23 @@ def _start_at(
     """Start from chosen rows, each the only member of a component: scikit-learn's M-step to the last bit.
 
     Its sums are about the origin, and divided by a little more than the count. Of a single row they leave
-    rounding errors, and for tied the scatter of rows that have no component: so the start depends on where
-    the origin is, and is scikit-learn's only if the same is done here.
+    rounding errors, and where all share a covariance the scatter of rows that have no component: so the start
+    depends on where the origin is, and is scikit-learn's only if the same is done here.
     """
     centres = rows[chosen].astype(np.float64)
     own = np.ones(len(chosen)) if weights is None else weights[chosen].astype(np.float64)
     counts = own + SMALLEST_COUNT
     means = own[:, None] * centres / counts[:, None]
-    variances = own[:, None] * centres**2 / counts[:, None] - means**2
-    reg_covar = method.reg_covar
-    match method.covariance_type:
-        case "full":
-            gaps = centres - means
-            covariances = (own / counts)[:, None, None] * gaps[:, :, None] * gaps[:, None, :]
-            covariances = covariances + reg_covar * np.eye(rows.shape[1])
-        case "tied":
-            with single_threaded_blas():
-                scatter = rows.T @ (rows if weights is None else rows * weights[:, None])
-            covariances = (scatter - (counts * means.T) @ means) / counts.sum()
-            covariances += reg_covar * np.eye(rows.shape[1])
-        case "diag":
-            covariances = variances + reg_covar
-        case _:
-            covariances = (variances + reg_covar).mean(axis=1)
+    family, squares = method.family, None
+    if family.is_shared:
+        weighted = rows if weights is None else rows * weights[:, None]
+        with single_threaded_blas():
+            squares = rows.T @ weighted if family.has_products else np.einsum("nd,nd->d", rows, weighted)
+    single = SingleRows(centres, means, own, counts, squares)
+    covariances = family.of_single_rows(single, method.reg_covar)
     # Shares of all rows, most of which have no component yet: the first lower bound is low, as there.
     total = len(rows) if weights is None else weights.sum()
-    return method.maker.begin(method.covariance_type, counts, means, covariances, total)
+    return method.maker.begin(family, counts, means, covariances, total)
 
 
 def _start_by_passes(method: StartMethod, data: Data, random_state: np.random.RandomState) -> Parameters:
@@ -235,11 +226,14 @@ def _from_responsibilities(
 
 def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
     """M-step of given responsibilities; sums are taken again about the means where they cancel."""
-    family, name, centre = FAMILIES[method.covariance_type], method.covariance_type, moments.mean
-    stack = blank_stack(family, method.n_components, centre)
-    statistics = run(stack)
-    updated = method.maker.update_unless_cancelled(statistics, name, moments, stack.largest_ratio)
+    maker, centre = method.maker, moments.mean
+
+    def statistics_about(points: Array | None) -> tuple[Statistics, float]:
+        stack = blank_stack(method.family, method.n_components, centre, points)
+        return run(stack).of_all_rows(moments.scatter), stack.largest_ratio
+
+    statistics, largest_ratio = statistics_about(None)
+    updated = maker.update_unless_cancelled(statistics, moments, largest_ratio)
     if updated is not None:
         return updated
-    means = method.maker.means_of_rows(statistics, centre)
-    return method.maker.update(run(blank_stack(family, method.n_components, centre, means)), name, moments)
+    return maker.update(statistics_about(maker.means_of_rows(statistics, centre))[0], moments)

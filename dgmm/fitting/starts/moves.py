@@ -112,10 +112,10 @@ def _with_parts(parameters: Parameters, places: list[int], parts: Parameters) ->
 
     weight = sum(parameters.weights[place] for place in places if place < n_components)
     weights, means = placed(parameters.weights, weight * parts.weights), placed(parameters.means, parts.means)
-    if parameters.covariance_type == "tied":
+    if parameters.family.is_shared:
         return replace(parts, weights=weights, means=means)
     return Parameters(
-        parameters.covariance_type,
+        parameters.family,
         weights,
         means,
         placed(parameters.covariances, parts.covariances),
@@ -174,13 +174,13 @@ def merge(parameters: Parameters, first: int, second: int) -> Parameters:
     weights, means = parameters.weights[kept], parameters.means[kept]
     weights[at], means[at] = weight, mean
     between = share[0] * share[1] * np.outer(gap, gap)
-    if parameters.covariance_type == "tied":
-        covariances = parameters.covariances + weight * between
+    if parameters.family.is_shared:
+        covariances = parameters.covariances + parameters.family.of_scatter(weight * between)
     else:
         within = np.tensordot(share, parameters.covariances[pair], 1)
         covariances = parameters.covariances[kept]
         covariances[at] = within + parameters.family.projected(between)
-    return Parameters.from_covariances(parameters.covariance_type, weights, means, covariances)
+    return Parameters.from_covariances(parameters.family, weights, means, covariances)
 
 
 def merge_costs(parameters: Parameters) -> Array:
@@ -204,9 +204,9 @@ def merge_costs(parameters: Parameters) -> Array:
     weights = np.maximum(parameters.weights[pairs], np.finfo(float).tiny)
     weight = weights.sum(axis=0)
     gaps = parameters.means[first] - parameters.means[second]
-    if parameters.covariance_type == "tied":  # the covariance of all rows grows a little
-        distances = (family.standardize(gaps.T, factors, 0) ** 2).sum(axis=0)
-        bounds = 0.5 * np.log1p(weights.prod(axis=0) / weight * distances)
+    if family.is_shared:  # the covariance of all rows grows a little
+        standardized = family.standardize(gaps.T, factors, 0)
+        bounds = family.half_log_growth(standardized, weights.prod(axis=0) / weight)
     else:
         share = (weights / weight).reshape(2, len(first), *(1,) * (parameters.covariances.ndim - 1))
         between = (weights.prod(axis=0) / weight**2)[:, None, None] * gaps[:, :, None] * gaps[:, None, :]

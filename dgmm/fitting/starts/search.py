@@ -205,7 +205,7 @@ class ShortRun:
             Where a covariance is not positive definite.
         """
         way: Way = ("unit variance", "uncorrelated")[self.way % 2]
-        if self.method.covariance_type == "spherical":  # the units of the data are its own
+        if self.method.family.is_round:  # the units of the data are its own
             way = "as they are"
         labels = clusters(data, self.method.n_components, way, self.seed, is_rough=bool(self.way & 2))
         return from_labels(self.method, labels, data.rows, data.row_weights, data.moments)
@@ -232,7 +232,7 @@ class GrownRun:
     def __call__(self, rows: Rows) -> Climb | None:
         """Run, and go on on the first of these rows; None where a covariance is not positive definite."""
         method = self.method
-        grow = Grower(method.covariance_type, method.n_components, method.reg_covar)
+        grow = Grower(method.family, method.n_components, method.reg_covar)
         begin = self.number * self.n_rows % max(len(rows.values) - self.n_rows + 1, 1)
         weights = None if rows.weights is None else rows.weights[begin:]
         own = Rows(rows.values[begin:], weights).first(self.n_rows)

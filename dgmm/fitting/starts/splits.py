@@ -14,10 +14,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.steps.expectation import completed
 from dgmm.fitting.steps.in_memory import InMemory, ascend
-from dgmm.fitting.steps.objective import Likelihood, TiedPart
-from dgmm.model.families import FAMILIES
-from dgmm.model.kernels import assign, complete_log_likelihood
+from dgmm.fitting.steps.objective import Likelihood, SharedPart
+from dgmm.model.families import FAMILIES, Family
+from dgmm.model.kernels import assign
 from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, blank_stack
@@ -47,7 +48,7 @@ class Split:
     ----------
     component : int
     halves : Parameters
-        Of two components; their weights sum to 1. Of tied ones, the covariance is what all share then.
+        Of two components; their weights sum to 1. A shared covariance is what all others have then, too.
     gain : float
         What the log-likelihood gains at least, nats a row.
     """
@@ -81,8 +82,8 @@ def best_splits(
 
     The halves of a component begin as those of its rows on either side of their mean, and take some EM steps
     on these rows, weighted by the component's responsibility. What they gain there is a lower bound of what
-    the whole mixture gains, by Jensen's inequality. Of tied ones the other components get the covariance too,
-    and what they gain or lose by it is counted.
+    the whole mixture gains, by Jensen's inequality. Where components share a covariance the others get it
+    too, and what they gain or lose by it is counted.
 
     Parameters
     ----------
@@ -134,7 +135,8 @@ def objectives_of(
         The components of each.
     reg_covar : float
     """
-    if parameters.covariance_type != "tied":
+    family = parameters.family
+    if not family.is_shared:
         return [Likelihood(reg_covar)] * len(parts)
     deviations = data.rows - data.moments.mean
     counts = share.sum(axis=1, dtype=np.float64)
@@ -152,7 +154,10 @@ def objectives_of(
     for part in parts:
         others = np.setdiff1d(everything, part)
         scatter = scatter_of(others) if cancels else within - scatter_of(np.asarray(part))
-        objectives.append(TiedPart(reg_covar, scatter, float(counts[others].sum())))
+        weight = float(counts[others].sum())
+        objectives.append(
+            SharedPart(reg_covar, family, parameters.n_features, family.of_scatter(scatter), weight)
+        )
     return objectives
 
 
@@ -164,14 +169,14 @@ def _split_together(
     n_steps: int,
 ) -> list[Split]:
     """Split components on all rows; not those that are too narrow for sums about the centre of the rows."""
-    covariance_type, moments, numbers = parameters.covariance_type, data.moments, [*objectives]
+    family, moments, numbers = parameters.family, data.moments, [*objectives]
     if not numbers:
         return []
     weights = share[numbers].astype(np.float64)  # what E-steps take: here once for all of them
     blank = blank_stack(FAMILIES["full"], len(numbers), moments.mean)
     sums = assign(blank, [(data.rows, None)], lambda rows, start: weights[:, start : start + len(rows)])
     plain = Likelihood(objectives[numbers[0]].reg_covar)
-    whole = plain.update_unless_cancelled(sums, "full", moments, blank.largest_ratio)
+    whole = plain.update_unless_cancelled(sums, moments, blank.largest_ratio)
     if whole is None:
         return []
     scatters = unpack(sums.scatter, parameters.n_features)
@@ -179,7 +184,7 @@ def _split_together(
         replace(moments, weight=float(count), scatter=scatter)
         for count, scatter in zip(sums.counts, scatters, strict=True)
     ]
-    parts = _Parts(data, weights, own, covariance_type, [*objectives.values()])
+    parts = _Parts(data, weights, own, family, [*objectives.values()])
     halves, before = {}, {}
     for index, (number, objective) in enumerate(objectives.items()):
         with suppress(DegenerateCovarianceError):
@@ -188,7 +193,7 @@ def _split_together(
             before[index] = _of_others(objective, alone) + _log_likelihood(
                 alone, sums.counts[index], sums.sums[index], scatters[index], moments.mean
             )
-            halves[index] = _halves(covariance_type, mean, covariance, objective, sums.counts[index])
+            halves[index] = _halves(family, mean, covariance, objective, sums.counts[index])
     for _ in range(n_steps):
         halves = parts.stepped(halves)
     after = parts.log_likelihoods(halves)
@@ -208,7 +213,7 @@ class _Parts:
     weights : ndarray of shape (n_parts, n_rows)
     moments : sequence of Moments
         Of all rows, but with the weight and the scatter of those of each part.
-    covariance_type : str
+    family : Family
     objectives : sequence of Likelihood
         Of each part.
     """
@@ -216,13 +221,13 @@ class _Parts:
     data: InMemory
     weights: Array
     moments: Sequence[Moments]
-    covariance_type: str
+    family: Family
     objectives: Sequence[Likelihood]
 
     def stepped(self, models: dict[int, Parameters]) -> dict[int, Parameters]:
         """Make an EM step of the mixtures of some parts; without those that are too narrow."""
         order, ready, statistics = self._expect(models)
-        if order and self.covariance_type != "tied":  # components are updated each for itself: all at once
+        if order and not self.family.is_shared:  # components are updated each for itself: all at once
             updated = self._maximized(order[0], Statistics.concatenated(statistics), ready)
             if updated is not None:
                 ends = np.cumsum([models[part].n_components for part in order]).tolist()
@@ -235,16 +240,15 @@ class _Parts:
         }
 
     def _maximized(self, part: int, statistics: Statistics, ready: Stack) -> Parameters | None:
-        given = statistics, self.covariance_type, self.moments[part], ready.largest_ratio
-        return self.objectives[part].update_unless_cancelled(*given)
+        moments = self.moments[part]
+        return self.objectives[part].update_unless_cancelled(statistics, moments, ready.largest_ratio)
 
     def log_likelihoods(self, models: dict[int, Parameters]) -> dict[int, float]:
         """Give what the mixtures of some parts climb, nats; without those that are too narrow."""
-        order, ready, statistics = self._expect(models)
+        order, _, statistics = self._expect(models)
         return {
-            part: complete_log_likelihood(own, ready, position, self.moments[part].scatter)
-            + _of_others(self.objectives[part], models[part])
-            for position, (part, own) in enumerate(zip(order, statistics, strict=True))
+            part: own.log_likelihood + _of_others(self.objectives[part], models[part])
+            for part, own in zip(order, statistics, strict=True)
         }
 
     def _expect(self, models: dict[int, Parameters]) -> tuple[list[int], Stack, tuple[Statistics, ...]]:
@@ -257,7 +261,8 @@ class _Parts:
         if not order:
             return [], ready, ()
         is_each = order == [*range(len(self.weights))]
-        return order, ready, self.data.expect_stack(ready, self.weights if is_each else self.weights[order])
+        found = self.data.expect_stack(ready, self.weights if is_each else self.weights[order])
+        return order, ready, completed(found, ready.models, [self.moments[part] for part in order])
 
 
 def _split_alone(
@@ -269,23 +274,23 @@ def _split_alone(
     mean, weight = rows.moments.mean, rows.moments.weight
     covariance = rows.moments.scatter / weight + objective.reg_covar * np.eye(component.n_features)
     alone = ascend(rows, _alone(component, mean, covariance, objective, weight), objective, 0)
-    start = _halves(component.covariance_type, mean, covariance, objective, weight)
+    start = _halves(component.family, mean, covariance, objective, weight)
     halves = ascend(rows, start, objective, n_steps)
     gain = (halves.log_likelihood - alone.log_likelihood) * weight / data.moments.weight
     return halves.parameters, gain
 
 
 def _of_others(objective: Likelihood, parameters: Parameters) -> float:
-    return objective.of_others(parameters) if isinstance(objective, TiedPart) else 0.0
+    return objective.of_others(parameters) if isinstance(objective, SharedPart) else 0.0
 
 
 def _alone(
     component: Parameters, mean: Array, covariance: Array, objective: Likelihood, weight: float
 ) -> Parameters:
-    """Give a component as it is; a tied one as an M-step makes it of the moments of its rows."""
-    if isinstance(objective, TiedPart):
-        shared = objective.covariance(covariance, weight)
-        return Parameters.from_covariances("tied", np.ones(1), mean[None, :], shared)
+    """Give a component as it is; where covariances are shared, as an M-step makes it of its rows' moments."""
+    if isinstance(objective, SharedPart):
+        shared = objective.covariance(objective.family.of_scatter(covariance), weight)
+        return Parameters.from_covariances(objective.family, np.ones(1), mean[None, :], shared)
     return component
 
 
@@ -298,27 +303,27 @@ def _log_likelihood(alone: Parameters, count: float, sums: Array, scatter: Array
 
 
 def _halves(
-    covariance_type: str, mean: Array, covariance: Array, objective: Likelihood, weight: float
+    family: Family, mean: Array, covariance: Array, objective: Likelihood, weight: float
 ) -> Parameters:
     """Start two components from the moments of the rows of one: those of both sides of a normal distribution.
 
     It is cut in the middle, across the longest axis of the correlations, which does not depend on the
-    features' units. Of tied ones it is the axis that is longest beside the covariance that is shared.
+    features' units. Where a covariance is shared it is the axis that is longest beside this.
     """
     variances = np.diagonal(covariance)
     unit = np.diag(np.where(variances > 0.0, variances, 1.0))
-    if isinstance(objective, TiedPart):
-        unit = objective.covariance(unit, weight)
+    if isinstance(objective, SharedPart):
+        shared = objective.covariance(family.of_scatter(unit), weight)
+        unit = family.to_matrices(shared, 1, len(mean))[0]
     try:
         root = np.linalg.cholesky(unit)
-    except np.linalg.LinAlgError:  # of tied ones, where others leave rounding errors only
+    except np.linalg.LinAlgError:  # of a shared one, where others leave rounding errors only
         raise DegenerateCovarianceError(None) from None
     lengths, axes = np.linalg.eigh(np.linalg.solve(root, np.linalg.solve(root, covariance).T))
     offset = HALF_MEAN * np.sqrt(lengths[-1]) * root @ axes[:, -1]
     means = mean + np.outer([1.0, -1.0], offset)
     remaining = covariance - np.outer(offset, offset)
-    if isinstance(objective, TiedPart):
-        own = objective.covariance(remaining, weight)
-    else:
-        own = np.stack([FAMILIES[covariance_type].projected(remaining)] * 2)
-    return Parameters.from_covariances(covariance_type, np.full(2, 0.5), means, own)
+    own = family.repeated(remaining, 2)
+    if isinstance(objective, SharedPart):
+        own = objective.covariance(own, weight)
+    return Parameters.from_covariances(family, np.full(2, 0.5), means, own)

@@ -12,9 +12,9 @@ import numpy as np
 from dgmm.data.source import Source
 from dgmm.fitting.steps.objective import Objective, Step
 from dgmm.model import em
-from dgmm.model.kernels import complete_log_likelihood, expect
+from dgmm.model.kernels import expect
 from dgmm.model.matrices import Array, DegenerateCovarianceError
-from dgmm.model.parameters import Parameters
+from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.blas import single_threaded_blas
@@ -41,6 +41,16 @@ class ExpectationWork:
     def __call__(self, chunks: Iterator[Rows]) -> AllStatistics:
         """Sum the statistics of a span."""
         return AllStatistics(expect(self.stack, ((chunk.values, chunk.weights) for chunk in chunks)))
+
+
+def completed(
+    statistics: Sequence[Statistics], models: Sequence[Evaluable], moments: Sequence[Moments]
+) -> tuple[Statistics, ...]:
+    """Complete the statistics of models, each by the moments of all its rows: `Statistics.completed`."""
+    return tuple(
+        own.completed(of.scatter, model.precisions_cholesky)
+        for own, model, of in zip(statistics, models, moments, strict=True)
+    )
 
 
 NOT_MEASURED = Effort(0, np.nan, np.nan)
@@ -154,14 +164,14 @@ class Data:
     def expect(
         self, models: Sequence[Parameters], references: Sequence[Array] | None = None
     ) -> tuple[tuple[Statistics, ...], Stack, Effort]:
-        """Make an E-step: give each model's statistics, the models as evaluated, and what the tasks took.
+        """Make an E-step: give each model's completed statistics, the models as evaluated, and what it took.
 
         Of ``references`` see `stack_models`.
         """
         moments = self.moments
         ready = stack_models(models, moments.mean, moments.extent, self.source.dtype, references=references)
         timed = run_timed_pass(self.source, self._work(ready), "EM", self.weights)
-        return timed.result.models, ready, timed.effort
+        return completed(timed.result.models, models, [moments] * len(models)), ready, timed.effort
 
     def _work(self, ready: Stack) -> Work[AllStatistics]:
         """Give what the tasks of an E-step do."""
@@ -175,7 +185,7 @@ class Data:
         found: list[Step | Exception | None] = []
         for index, own in enumerate(statistics):
             model = cast(Parameters, ready.models[index])
-            total = complete_log_likelihood(own, ready, index, moments.scatter)
+            total = own.log_likelihood
             if not np.isfinite(total):
                 reach = moments.extent.max()
                 message = f"the log-likelihood is {total}: values up to {reach:.3g} from the mean overflow"
@@ -183,12 +193,11 @@ class Data:
                 continue
             try:
                 if ready.is_exact:
-                    updated = objective.update(own, model.covariance_type, moments)
+                    updated = objective.update(own, moments)
                 else:
-                    given = (own, model.covariance_type, moments, ready.largest_ratio)
-                    updated = objective.update_unless_cancelled(*given)
+                    updated = objective.update_unless_cancelled(own, moments, ready.largest_ratio)
             except DegenerateCovarianceError as error:
                 found.append(error)
             else:
-                found.append(None if updated is None else Step(model, updated, own, total, moments))
+                found.append(None if updated is None else Step(model, updated, own, moments))
         return found

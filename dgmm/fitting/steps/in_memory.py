@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
-from dgmm.fitting.steps.expectation import NOT_MEASURED, AllStatistics, Data, Evaluation
+from dgmm.fitting.steps.expectation import NOT_MEASURED, AllStatistics, Data, Evaluation, completed
 from dgmm.fitting.steps.objective import Likelihood, Objective
 from dgmm.model import compiled
 from dgmm.model.compiled import CompiledGroup
 from dgmm.model.extrapolation import FIRST_LENGTH, extrapolated, next_longest
-from dgmm.model.kernels import Workspace, blocks_of, complete_log_likelihood, expect, feature_table
+from dgmm.model.kernels import Workspace, blocks_of, expect, feature_table
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
@@ -127,10 +127,11 @@ class InMemory(Data):
     ) -> tuple[tuple[Statistics, ...], Stack, Effort]:
         """Make an E-step: see `Data.expect`."""
         ready = self.stack(models, references)
-        return self.expect_stack(ready, self.row_weights), ready, NOT_MEASURED
+        statistics = self.expect_stack(ready, self.row_weights)
+        return completed(statistics, models, [self.moments] * len(models)), ready, NOT_MEASURED
 
     def expect_stack(self, ready: Stack, weights: Array | None) -> tuple[Statistics, ...]:
-        """E-step with these weights of the rows, (n_rows,) or (n_models, n_rows), or None."""
+        """E-step with these weights of the rows, (n_rows,) or (n_models, n_rows), or None: not completed."""
         if self.threads is not None:
             return expect_rows(ready, self.rows, weights, self.threads)
         features = None if compiled.is_available() else self._features(ready)
@@ -166,8 +167,8 @@ class Climb:
 
 def log_likelihood(data: InMemory, parameters: Parameters) -> float:
     """Give the mean log density of the rows under a mixture, nats a row: an E-step without an M-step."""
-    (statistics,), ready, _ = data.expect([parameters])
-    return complete_log_likelihood(statistics, ready, 0, data.moments.scatter) / data.moments.weight
+    (statistics,), _, _ = data.expect([parameters])
+    return statistics.log_likelihood / data.moments.weight
 
 
 def climb(data: InMemory, parameters: Parameters, reg_covar: float, n_steps: int, tol: float = 0.0) -> Climb:
@@ -272,7 +273,7 @@ class _Run:
             return run
         # From the first of the path, two steps ago; one step follows.
         longest = min(run.longest, 0.5 * (run.left + 1))
-        trial = _extrapolated(run.path, found.parameters.covariance_type, data, objective, longest)
+        trial = _extrapolated(run.path, data, objective, longest)
         return replace(run, path=run.path[2:], trial=trial)
 
     def _after_trial(
@@ -290,18 +291,17 @@ class _Run:
 
 
 def _extrapolated(
-    path: Sequence[Statistics], covariance_type: str, data: InMemory, objective: Objective, longest: float
+    path: Sequence[Statistics], data: InMemory, objective: Objective, longest: float
 ) -> tuple[Statistics, Parameters, float] | None:
     """Extrapolate: see `extrapolated`; with the parameters that an M-step makes of it."""
     first, *others = path
     if any(not np.array_equal(first.references, each.references) for each in others):
         return None
-    moments = data.moments
-    found = extrapolated(path, covariance_type, objective.reg_covar, moments.scatter, longest)
+    found = extrapolated(path, objective.reg_covar, longest)
     if found is None:
         return None
     far, length = found
-    start = objective.update_unless_cancelled(far, covariance_type, moments, np.inf)
+    start = objective.update_unless_cancelled(far, data.moments, np.inf)
     return None if start is None else (far, start, length)
 
 

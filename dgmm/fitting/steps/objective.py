@@ -12,10 +12,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, cast
 
-import numpy as np
-
 from dgmm.model import em, variational
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import Family
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
@@ -39,9 +37,7 @@ class Step:
     updated : Parameters
         What the M-step made.
     statistics : Statistics
-        Of all rows under ``evaluated``.
-    log_likelihood : float
-        The same's complete log-likelihood, nats.
+        Of all rows under ``evaluated``, completed.
     moments : Moments
         Of all rows.
     """
@@ -49,8 +45,12 @@ class Step:
     evaluated: Parameters
     updated: Parameters
     statistics: Statistics
-    log_likelihood: float
     moments: Moments
+
+    @property
+    def log_likelihood(self) -> float:
+        """Of the model that went in, nats."""
+        return self.statistics.log_likelihood
 
 
 class Objective(ABC):
@@ -69,7 +69,7 @@ class Objective(ABC):
 
     @abstractmethod
     def begin(
-        self, covariance_type: str, counts: Array, means: Array, covariances: Array, weight: float
+        self, family: Family, counts: Array, means: Array, covariances: Array, weight: float
     ) -> Parameters:
         """Make a model of the counts, means and covariances of components; ``weight`` is of all rows."""
 
@@ -78,8 +78,8 @@ class Objective(ABC):
         """Make a model of a mixture of highest likelihood, found elsewhere; ``weight`` is of all rows."""
 
     @abstractmethod
-    def update(self, statistics: Statistics, covariance_type: str, moments: Moments) -> Parameters:
-        """M-step; raises `DegenerateCovarianceError`."""
+    def update(self, statistics: Statistics, moments: Moments) -> Parameters:
+        """M-step from completed statistics; raises `DegenerateCovarianceError`."""
 
     @abstractmethod
     def cancels(
@@ -91,11 +91,11 @@ class Objective(ABC):
         """
 
     def update_unless_cancelled(
-        self, statistics: Statistics, covariance_type: str, moments: Moments, largest_ratio: float
+        self, statistics: Statistics, moments: Moments, largest_ratio: float
     ) -> Parameters | None:
         """M-step, or None where the sums leave no covariance, or only rounding errors of it."""
         try:
-            updated = self.update(statistics, covariance_type, moments)
+            updated = self.update(statistics, moments)
         except DegenerateCovarianceError:
             return None
         return None if self.cancels(statistics, updated, moments, largest_ratio) else updated
@@ -148,24 +148,24 @@ class Likelihood(Objective):
         return TOLERANCES[algorithm] if tol is None else tol
 
     def begin(
-        self, covariance_type: str, counts: Array, means: Array, covariances: Array, weight: float
+        self, family: Family, counts: Array, means: Array, covariances: Array, weight: float
     ) -> Parameters:
         """Make a model; weights are shares of all rows, most of which may have no component yet."""
-        return Parameters.from_covariances(covariance_type, counts / weight, means, covariances)
+        return Parameters.from_covariances(family, counts / weight, means, covariances)
 
     def adopt(self, parameters: Parameters, weight: float) -> Parameters:
         """Give the very mixture."""
         return parameters
 
-    def update(self, statistics: Statistics, covariance_type: str, moments: Moments) -> Parameters:
+    def update(self, statistics: Statistics, moments: Moments) -> Parameters:
         """M-step."""
-        return em.update(statistics, covariance_type, moments.mean, moments.scatter, self.reg_covar)
+        return em.update(statistics, moments.mean, self.reg_covar)
 
     def cancels(
         self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
     ) -> bool:
         """Tell whether sums have cancelled."""
-        return em.cancels(statistics, updated, moments.scatter, largest_ratio)
+        return em.cancels(statistics, updated, largest_ratio)
 
     def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
         """Give the means."""
@@ -180,32 +180,37 @@ class Likelihood(Objective):
 
 
 @dataclass(frozen=True, eq=False)
-class TiedPart(Likelihood):
-    """Maximum likelihood of some components of a tied mixture, on their rows, while others keep theirs.
+class SharedPart(Likelihood):
+    """Maximum likelihood of some components that share their covariance with others, which keep their rows.
 
-    They share the covariance with all others: what it gains on their rows, it can lose on those. The lower
-    bound is of both; per row of the part, as everything about it.
+    What the covariance gains on the rows of these, it can lose on those of others. The lower bound is of
+    both; per row of the part, as everything about it.
 
     Attributes
     ----------
-    scatter : ndarray of shape (n_features, n_features)
-        Of the other components' rows, weighted, about the mean of each component.
+    family : Family
+    n_features : int
+    scatter : ndarray
+        Of the other components' rows, weighted, about the mean of each component; in the form of one
+        covariance, as all covariances here.
     weight : float
         Of these rows.
     """
 
+    family: Family
+    n_features: int
     scatter: Array
     weight: float
 
-    def update(self, statistics: Statistics, covariance_type: str, moments: Moments) -> Parameters:
+    def update(self, statistics: Statistics, moments: Moments) -> Parameters:
         """M-step."""
-        updated = super().update(statistics, covariance_type, moments)
+        updated = super().update(statistics, moments)
         covariance = self.covariance(updated.covariances, moments.weight)
-        return Parameters.from_covariances("tied", updated.weights, updated.means, covariance)
+        return Parameters.from_covariances(self.family, updated.weights, updated.means, covariance)
 
     def covariance(self, own: Array, weight: float) -> Array:
         """Give the covariance of all components, from that of the part's, whose rows have this weight."""
-        others = self.scatter + self.weight * self.reg_covar * np.eye(len(own))
+        others = self.scatter + self.weight * self.reg_covar * self.family.identity(self.n_features)
         return (others + weight * own) / (self.weight + weight)
 
     def lower_bound(self, step: Step) -> float:
@@ -214,11 +219,11 @@ class TiedPart(Likelihood):
 
     def of_others(self, parameters: Parameters) -> float:
         """Give the part of the others' expected log-likelihood that depends on the covariance, nats."""
-        family, factor = parameters.family, parameters.precisions_cholesky
-        half_log_determinant = float(family.half_log_determinants(factor, parameters.n_features))
-        return self.weight * half_log_determinant - 0.5 * float(
-            (family.precisions(factor) * self.scatter).sum()
+        half_log_determinant = float(
+            self.family.half_log_determinants(parameters.precisions_cholesky, self.n_features)
         )
+        trace = self.family.trace(parameters.precisions, self.scatter, self.n_features)
+        return self.weight * half_log_determinant - 0.5 * trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,39 +248,33 @@ class Evidence(Objective):
     weight: float
 
     def begin(
-        self, covariance_type: str, counts: Array, means: Array, covariances: Array, weight: float
+        self, family: Family, counts: Array, means: Array, covariances: Array, weight: float
     ) -> Posterior:
-        """Make the posterior of components' rows; its covariance type is the prior's."""
-        assert covariance_type == self.prior.covariance_type
+        """Make the posterior of components' rows; its family is the prior's."""
+        assert family is self.prior.family
         return Posterior.of(self.prior, counts * (self.weight / weight), means, covariances)
 
     def adopt(self, parameters: Parameters, weight: float) -> Posterior:
         """Make the posterior of rows that the mixture describes."""
         counts = parameters.weights * weight
-        return self.begin(
-            parameters.covariance_type, counts, parameters.means, parameters.covariances, weight
-        )
+        return self.begin(parameters.family, counts, parameters.means, parameters.covariances, weight)
 
-    def update(self, statistics: Statistics, covariance_type: str, moments: Moments) -> Posterior:
+    def update(self, statistics: Statistics, moments: Moments) -> Posterior:
         """M-step."""
-        return variational.update(*self._arguments(statistics, covariance_type, moments))
+        return variational.update(self._scaled(statistics, moments), self.prior, moments.mean, self.reg_covar)
 
     def cancels(
         self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
     ) -> bool:
         """Tell whether sums have cancelled."""
-        scaled, _, _, scatter, _ = self._arguments(statistics, updated.covariance_type, moments)
-        return variational.cancels(scaled, cast(Posterior, updated), scatter, largest_ratio)
+        scaled = self._scaled(statistics, moments)
+        return variational.cancels(scaled, cast(Posterior, updated), largest_ratio)
 
-    def _arguments(
-        self, statistics: Statistics, covariance_type: str, moments: Moments
-    ) -> tuple[Statistics, Prior, Array, Array, float]:
-        assert covariance_type == self.prior.covariance_type
-        scatter = moments.scatter
-        if moments.weight != self.weight:
-            scale = self.weight / moments.weight
-            statistics, scatter = scale * statistics, scale * scatter
-        return statistics, self.prior, moments.mean, scatter, self.reg_covar
+    def _scaled(self, statistics: Statistics, moments: Moments) -> Statistics:
+        """Give statistics as all rows would have them."""
+        assert statistics.family is self.prior.family
+        is_all = moments.weight == self.weight
+        return statistics if is_all else (self.weight / moments.weight) * statistics
 
     def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
         """Give the means."""
@@ -292,8 +291,7 @@ class Evidence(Objective):
             cast(Posterior, step.updated),
             step.statistics,
             step.log_likelihood,
-            centre=step.moments.mean,
-            total_scatter=step.moments.scatter,
+            step.moments.mean,
         )
         return value / step.moments.weight
 
@@ -321,14 +319,14 @@ class Belief:
 
     Attributes
     ----------
-    covariance_type, concentration_type, concentration, mean_precision, degrees_of_freedom
+    family, concentration_type, concentration, mean_precision, degrees_of_freedom
         As for `Prior`.
     mean, covariance : ndarray or None
         As for `Prior`; None for the mean and the covariance of all rows.
     reg_covar : float
     """
 
-    covariance_type: str
+    family: Family
     concentration_type: str
     concentration: float
     mean_precision: float
@@ -354,9 +352,9 @@ class Belief:
                     "rows at least: weights count rows here, beside the prior; scale them, or give "
                     "covariance_prior"
                 )
-            covariance = FAMILIES[self.covariance_type].of_scatter(moments.scatter / (moments.weight - 1.0))
+            covariance = self.family.of_scatter(moments.scatter / (moments.weight - 1.0))
         return Prior(
-            self.covariance_type,
+            self.family,
             self.concentration_type,
             self.concentration,
             self.mean_precision,

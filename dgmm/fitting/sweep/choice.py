@@ -62,7 +62,7 @@ def advise(runners: Sequence[Runner], best: int, criterion: Criterion, tolerance
         (
             index
             for index, runner in enumerate(runners)
-            if runner.covariance_type == chosen.covariance_type and runner.scores and not runner.failure
+            if runner.family is chosen.family and runner.scores and not runner.failure
         ),
         key=lambda index: runners[index].n_components,
     )
@@ -98,7 +98,7 @@ def _sentences(runners: Sequence[Runner], best: int, criterion: Criterion, toler
     assert chosen.scores is not None
     name, fit = criterion.title, criterion.fit_name
     yield (
-        f"{name[0].upper()}{name[1:]} chooses {_components(chosen.n_components)} of {chosen.covariance_type} "
+        f"{name[0].upper()}{name[1:]} chooses {_components(chosen.n_components)} of {chosen.family.name} "
         "covariance: the best density among those tried, which is not the number of clusters. One cluster "
         "that is not Gaussian takes several components, and the more rows there are, the more components "
         "pay for themselves."
@@ -150,7 +150,7 @@ def _rival(runners: Sequence[Runner], best: int, criterion: Criterion) -> str | 
         return None
     return (
         f"Within one standard error of the best there is one with fewer parameters: "
-        f"{_components(fewest.n_components)} of {fewest.covariance_type} covariance."
+        f"{_components(fewest.n_components)} of {fewest.family.name} covariance."
     )
 
 

@@ -6,7 +6,7 @@ A row is held out by the keyed hash of its number, so that which rows are does n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,13 +92,13 @@ class ScoredStatistics(Statistics):
     held_out : Scored
     """
 
-    held_out: Scored
+    held_out: Scored = field(kw_only=True)
 
     @classmethod
     def joined(cls, statistics: Statistics, held_out: Scored) -> ScoredStatistics:
         """Join both."""
-        own = statistics
-        return cls(own.counts, own.sums, own.scatter, own.references, own.log_likelihood, held_out)
+        own = {each.name: getattr(statistics, each.name) for each in fields(Statistics)}
+        return cls(**own, held_out=held_out)
 
     def __add__(self, other: Statistics) -> Statistics:
         assert isinstance(other, ScoredStatistics)

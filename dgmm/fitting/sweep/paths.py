@@ -24,13 +24,13 @@ from dgmm.fitting.starts.search import SAME, Rows, Way, best_of, clusters, move
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.in_memory import Climb, InMemory, contest
 from dgmm.fitting.survey import Sample
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import FAMILIES, Family
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.tasks import run_tasks
 
-Starts = dict[tuple[str, int], list[Parameters]]
+Starts = dict[tuple[Family, int], list[Parameters]]
 """For each covariance type and number of components: the best start, then others that are close to it."""
 
 Clusterings = dict[int, list[NDArray[np.int16]]]
@@ -89,7 +89,7 @@ class PathSettings:
 
     Attributes
     ----------
-    covariance_type : str
+    family : Family
     n_components : tuple of int
         Those that starts are wanted for.
     init_params : str
@@ -100,7 +100,7 @@ class PathSettings:
     seed : int
     """
 
-    covariance_type: str
+    family: Family
     n_components: tuple[int, ...]
     init_params: str
     n_init: int
@@ -128,10 +128,10 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
     sample = sample.in_single_precision(centre)
     few = replace(sample, size=PATH_ROWS).drawn()
     clusterings = _clusterings([path for path in paths if path.init_params == "search"], few)
-    paths = sorted(paths, key=lambda path: [*FAMILIES].index(path.covariance_type))  # the longest first
+    paths = sorted(paths, key=lambda path: [*FAMILIES.values()].index(path.family))  # the longest first
     walked = run_tasks(walk, paths, (few, clusterings), "paths of starts")
     candidates = {
-        (path.covariance_type, n_components): found
+        (path.family, n_components): found
         for path, each in zip(paths, walked, strict=True)
         for n_components, found in each.items()
     }
@@ -165,7 +165,7 @@ def cluster(n_components: int, sample: Sample, *, n_init: int, seed: int) -> lis
 
 
 def _polished(
-    candidates: dict[tuple[str, int], list[Parameters]], sample: Sample, reg_covar: float
+    candidates: dict[tuple[Family, int], list[Parameters]], sample: Sample, reg_covar: float
 ) -> Starts:
     # The largest first, so that no thread has to wait for them alone.
     order = sorted(candidates, key=lambda model: -candidates[model][0].n_parameters)
@@ -208,13 +208,13 @@ def walk(settings: PathSettings, shared: tuple[Sample, Clusterings]) -> dict[int
     path = Path(settings.reg_covar, rows, rows.first(len(rows.values)), {}, set())
     wanted = settings.n_components
     with single_threaded_blas():
-        path.compete([single(settings.covariance_type, path.data.moments, settings.reg_covar)])
+        path.compete([single(settings.family, path.data.moments, settings.reg_covar)])
         for n_components in wanted:
             path.compete(
                 _started(settings, sample, path.data, n_components, clusterings.get(n_components, ()))
             )
         if settings.init_params == "search" and max(wanted) > 1:
-            grow = Grower(settings.covariance_type, max(wanted), settings.reg_covar)
+            grow = Grower(settings.family, max(wanted), settings.reg_covar)
             with suppress(DegenerateCovarianceError):
                 path.keep(grow(path.data, SURPLUS))
         path.walk(min(wanted), max(wanted))
@@ -310,7 +310,7 @@ def _started(
     clusterings: Sequence[NDArray[np.int16]],
 ) -> Iterator[Parameters]:
     """Start from clusters of the sample, or as is asked for."""
-    method = StartMethod(settings.init_params, settings.covariance_type, n_components, settings.reg_covar)
+    method = StartMethod(settings.init_params, settings.family, n_components, settings.reg_covar)
     if settings.init_params == "search":
         for labels in clusterings:
             with suppress(DegenerateCovarianceError):

@@ -13,6 +13,7 @@ from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.scores import scores_of
 from dgmm.model.criteria import Criterion, Scores
+from dgmm.model.families import Family
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationFinished, IterationFinished, emit
 
@@ -28,7 +29,7 @@ class Runner:
 
     Attributes
     ----------
-    covariance_type : str
+    family : Family
     n_components : int
     state : EM or None
         None where it has not begun.
@@ -46,7 +47,7 @@ class Runner:
         Why it left the race; empty if it did not.
     """
 
-    covariance_type: str
+    family: Family
     n_components: int
     state: EM | None = None
     evaluated: Parameters | None = None

@@ -10,7 +10,6 @@ from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.sweep.held_out import ScoredStatistics
 from dgmm.model.criteria import Scores
 from dgmm.model.entropy import entropy
-from dgmm.model.kernels import complete_log_likelihood
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 from dgmm.passes.blas import single_threaded_blas
@@ -27,16 +26,16 @@ def score_models(data: Data, models: Sequence[Parameters]) -> list[Scores]:
     if not models:
         return []
     with single_threaded_blas():
-        statistics, ready, _ = data.expect(models)
+        statistics, _, _ = data.expect(models)
         return [
-            _scores(data, model, own, complete_log_likelihood(own, ready, index, data.moments.scatter))
-            for index, (model, own) in enumerate(zip(models, statistics, strict=True))
+            _scores(data, model, own, own.log_likelihood)
+            for model, own in zip(models, statistics, strict=True)
         ]
 
 
 def _scores(data: Data, parameters: Parameters, statistics: Statistics, log_likelihood: float) -> Scores:
     moments = data.moments
-    undecided = entropy(parameters, statistics, log_likelihood, moments.mean, moments.scatter)
+    undecided = entropy(parameters, statistics, log_likelihood, moments.mean)
     is_scored = isinstance(statistics, ScoredStatistics)
     held_out = statistics.held_out.mean_and_error if is_scored else (np.nan, np.nan)
     return Scores(

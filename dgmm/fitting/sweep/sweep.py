@@ -26,6 +26,7 @@ from dgmm.fitting.sweep.paths import PathSettings, find_starts
 from dgmm.fitting.sweep.race import Runner, race
 from dgmm.fitting.sweep.scores import score_models
 from dgmm.model.criteria import Criterion, resolution
+from dgmm.model.families import Family
 from dgmm.model.statistics import Moments
 from dgmm.passes.events import Event, InitializationStarted, PassFinished, emit, listening
 
@@ -97,7 +98,7 @@ class Swept:
 def begin(settings: SweepSettings) -> Swept:
     """Give a sweep that has not begun."""
     methods = [each.method for each in settings.models]
-    return Swept([Runner(method.covariance_type, method.n_components) for method in methods])
+    return Swept([Runner(method.family, method.n_components) for method in methods])
 
 
 def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept: Swept) -> None:
@@ -244,7 +245,7 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
     reg_covar = common.method.reg_covar
     starts = find_starts(_paths(settings, runners, data.source.n_rows), sample, reg_covar)
     for index, runner in enumerate(runners):
-        own = starts.get((runner.covariance_type, runner.n_components))
+        own = starts.get((runner.family, runner.n_components))
         if runner.failure:
             continue
         if own is None:
@@ -269,20 +270,20 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
 def _paths(settings: SweepSettings, runners: Sequence[Runner], n_rows: int) -> list[PathSettings]:
     """Give the paths on which starts are to be found: one for each covariance type."""
     method = settings.common.method_for(n_rows)
-    wanted: dict[str, list[int]] = {}
+    wanted: dict[Family, list[int]] = {}
     for runner in runners:
         if not runner.failure:
-            wanted.setdefault(runner.covariance_type, []).append(runner.n_components)
+            wanted.setdefault(runner.family, []).append(runner.n_components)
     return [
         PathSettings(
-            covariance_type,
+            family,
             tuple(sorted(numbers)),
             method.init_params,
             settings.common.n_init,
             method.reg_covar,
             settings.seed,
         )
-        for covariance_type, numbers in wanted.items()
+        for family, numbers in wanted.items()
     ]
 
 

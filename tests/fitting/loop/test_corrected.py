@@ -12,15 +12,18 @@ from dgmm.fitting.loop.stopping import Stopping, rules_of
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Sample
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
 from tests.model import naive
 
-NOTHING = Statistics(np.ones(1), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros((1, 1)), 0.0)
+NOTHING = Statistics(
+    FAMILIES["spherical"], np.ones(1), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros((1, 1)), 0.0
+)
 
 
 def mixture(mean: float) -> Parameters:
-    return Parameters.from_covariances("spherical", np.ones(1), np.full((1, 1), mean), np.ones(1))
+    return Parameters.from_covariances(FAMILIES["spherical"], np.ones(1), np.full((1, 1), mean), np.ones(1))
 
 
 def run(
@@ -143,7 +146,7 @@ def started(rows, covariance_type, weights=None) -> tuple[Data, Parameters]:
     )
     covariances = naive.covariances_of(covariance_type, np.stack([np.eye(2) * 2.0] * 3))
     return data, Parameters.from_covariances(
-        covariance_type, np.full(3, 1 / 3), rows[[0, 1, -1]], covariances
+        FAMILIES[covariance_type], np.full(3, 1 / 3), rows[[0, 1, -1]], covariances
     )
 
 

@@ -5,10 +5,13 @@ from dgmm.fitting.loop.plain import EM, advance, begin
 from dgmm.fitting.loop.stopping import SmallChange, Stopping
 from dgmm.fitting.runs import best_of_ended
 from dgmm.fitting.steps.expectation import Evaluation
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
-NOTHING = Statistics(np.ones(1), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros((1, 1)), 0.0)
+NOTHING = Statistics(
+    FAMILIES["spherical"], np.ones(1), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros((1, 1)), 0.0
+)
 
 
 def passed(state: EM, lower_bound: float, updated: float) -> Evaluation:
@@ -16,7 +19,7 @@ def passed(state: EM, lower_bound: float, updated: float) -> Evaluation:
 
 
 def mixture(mean: float) -> Parameters:
-    return Parameters.from_covariances("spherical", np.ones(1), np.full((1, 1), mean), np.ones(1))
+    return Parameters.from_covariances(FAMILIES["spherical"], np.ones(1), np.full((1, 1), mean), np.ones(1))
 
 
 def run(bounds, tol=0.1, max_iter=10, lower_bound=-np.inf) -> EM:

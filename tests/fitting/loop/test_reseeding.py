@@ -23,11 +23,14 @@ from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.survey import survey
 from dgmm.fitting.sweep.race import Runner, race
 from dgmm.model.criteria import CRITERIA
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 from tests.model import naive
 
-NOTHING = Statistics(np.ones(2), np.zeros((2, 1)), np.zeros((2, 1)), np.zeros((2, 1)), 0.0)
+NOTHING = Statistics(
+    FAMILIES["spherical"], np.ones(2), np.zeros((2, 1)), np.zeros((2, 1)), np.zeros((2, 1)), 0.0
+)
 ALGORITHMS = ["em", "corrected"]
 TRIAL = 1000.0
 """Means of mixtures that were re-seeded; those of an M-step are numbers of passes."""
@@ -35,7 +38,7 @@ TRIAL = 1000.0
 
 def mixture(mean: float, second_weight: float = 0.5) -> Parameters:
     weights = np.array([1.0 - second_weight, second_weight])
-    return Parameters.from_covariances("spherical", weights, np.full((2, 1), mean), np.ones(2))
+    return Parameters.from_covariances(FAMILIES["spherical"], weights, np.full((2, 1), mean), np.ones(2))
 
 
 def machine(algorithm, max_iter, tol, found=True) -> tuple[EM, Advance, Reseeding, list]:
@@ -306,10 +309,10 @@ def test_in_a_race_too():
     source = MemorySource(rows)
     found = survey(source, 1500, 0, None)
     data = Data(source, None, found.moments)
-    start = Parameters.from_covariances("full", np.full(4, 0.25), FAR, np.stack([np.eye(2)] * 4))
+    start = Parameters.from_covariances(FAMILIES["full"], np.full(4, 0.25), FAR, np.stack([np.eye(2)] * 4))
     for algorithm in ALGORITHMS:
         runs = Runs(replace(wanted, algorithm=algorithm), data, found.sample)
-        runners = [Runner("full", 4, runs.begin(0, start))]
+        runners = [Runner(FAMILIES["full"], 4, runs.begin(0, start))]
         race(
             data,
             runners,

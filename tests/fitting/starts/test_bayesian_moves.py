@@ -8,6 +8,7 @@ from dgmm.fitting.starts.moves import best_splits
 from dgmm.fitting.steps.in_memory import InMemory, ascend
 from dgmm.fitting.steps.objective import Belief
 from dgmm.model.concentration import CONCENTRATIONS
+from dgmm.model.families import FAMILIES
 from dgmm.model.variational import Posterior
 from tests.model import naive
 
@@ -25,7 +26,7 @@ def three_clusters(n_rows=3000, seed=0):
 
 def problem(covariance_type, kind, n_components, seed=0):
     data = InMemory.of(three_clusters(seed=seed))
-    belief = Belief(covariance_type, kind, 0.01, 1.0, None, 2.0, None, 0.0)
+    belief = Belief(FAMILIES[covariance_type], kind, 0.01, 1.0, None, 2.0, None, 0.0)
     objective = belief.objective(data.moments, "corrected")
     generator = np.random.default_rng(seed)
     family = objective.prior.family

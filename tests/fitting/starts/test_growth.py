@@ -8,6 +8,7 @@ from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from dgmm.fitting.starts.growth import Grower, single
 from dgmm.fitting.steps.in_memory import InMemory, climb
+from dgmm.model.families import FAMILIES
 from tests.model import naive
 
 
@@ -22,7 +23,7 @@ def rows():
 
 @pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 def test_one_component_is_the_moments(rows, covariance_type):
-    found = single(covariance_type, InMemory.of(rows).moments, 1e-6)
+    found = single(FAMILIES[covariance_type], InMemory.of(rows).moments, 1e-6)
     expected: Any = SklearnGaussianMixture(1, covariance_type=covariance_type).fit(rows)
     np.testing.assert_allclose(found.means, expected.means_)
     np.testing.assert_allclose(found.covariances, expected.covariances_, rtol=1e-10)
@@ -33,7 +34,7 @@ def test_one_component_is_the_moments(rows, covariance_type):
 def test_clusters_of_very_different_sizes_are_found(rows, covariance_type, surplus):
     """The optimum is that of EM from the true clusters. (Tied ones' splits are but estimates.)"""
     data = InMemory.of(rows)
-    found = Grower(covariance_type, 6, 1e-6)(data, surplus)
+    found = Grower(FAMILIES[covariance_type], 6, 1e-6)(data, surplus)
     assert found.parameters.n_components == 6
     centres = np.array([[0.0, 0.0], [20.0, 0.0], [0.0, 20.0], [20.0, 20.0], [40.0, 0.0], [0.0, 40.0]])
     truth = SklearnGaussianMixture(
@@ -46,8 +47,8 @@ def test_clusters_of_very_different_sizes_are_found(rows, covariance_type, surpl
 def test_weights_count_and_few_rows_grow_few_components(rows):
     """Rows of weight two are as two rows; with few rows it grows as far as they go."""
     twice = np.concatenate([rows, rows])
-    weighted = Grower("full", 4, 1e-6)(InMemory.of(rows, np.full(len(rows), 2.0)), 2.0)
-    doubled = Grower("full", 4, 1e-6)(InMemory.of(twice), 2.0)
+    weighted = Grower(FAMILIES["full"], 4, 1e-6)(InMemory.of(rows, np.full(len(rows), 2.0)), 2.0)
+    doubled = Grower(FAMILIES["full"], 4, 1e-6)(InMemory.of(twice), 2.0)
     assert weighted.log_likelihood == pytest.approx(doubled.log_likelihood, abs=1e-9)
-    few = Grower("full", 40, 1e-6)(InMemory.of(rows[:50]), 3.0)
+    few = Grower(FAMILIES["full"], 40, 1e-6)(InMemory.of(rows[:50]), 3.0)
     assert few.parameters.n_components < 40

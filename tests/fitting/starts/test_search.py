@@ -21,6 +21,7 @@ from dgmm.fitting.starts.search import (
 )
 from dgmm.fitting.steps.in_memory import Climb, InMemory, climb
 from dgmm.fitting.survey import Sample
+from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import Event, TasksStarted, listening
@@ -34,7 +35,7 @@ def sample_of(rows, weights=None) -> Sample:
 
 
 def found(rows, covariance_type, n_components, seed=0, weights=None):
-    method = StartMethod("search", covariance_type, n_components, 1e-6)
+    method = StartMethod("search", FAMILIES[covariance_type], n_components, 1e-6)
     return search(method, sample_of(rows, weights), np.random.RandomState(seed))
 
 
@@ -103,7 +104,7 @@ def test_a_move_takes_a_component_to_where_it_is_needed():
     rows = rows[generator.permutation(len(rows))]
     start = naive.random_parameters(generator, "full", 3, 2)
     start = type(start).from_covariances(
-        "full",
+        FAMILIES["full"],
         np.full(3, 1 / 3),
         np.array([[-1.0, 0.0], [1.0, 0.0], [40.0, 6.0]]),
         np.stack([np.eye(2), np.eye(2), np.diag([1.0, 40.0])]),
@@ -160,7 +161,9 @@ def test_moves_that_share_no_component_are_made_together():
     means = np.array([[-0.5, 0.0], [0.5, 0.0], [-0.5, 50.0], [0.5, 50.0], [40.0, 4.5], [80.0, 4.5]])
     wide = np.diag([1.0, 21.0])
     covariances = np.stack([np.eye(2)] * 4 + [wide] * 2)
-    start = Parameters.from_covariances("full", np.array([1, 1, 1, 1, 2, 2]) / 8, means, covariances)
+    start = Parameters.from_covariances(
+        FAMILIES["full"], np.array([1, 1, 1, 1, 2, 2]) / 8, means, covariances
+    )
     data = InMemory.of(rows)
     before = climb(data, start, 1e-6, 20).parameters
     moves, _ = judged(before, data, 1e-6, None)
@@ -187,7 +190,7 @@ def test_it_does_not_depend_on_the_scale_of_the_data(scale):
     generator = np.random.default_rng(0)
     centres = generator.normal(size=(3, 20)) * 6
     rows = centres[generator.choice(3, 3000, p=[0.6, 0.38, 0.02])] + generator.normal(size=(3000, 20))
-    method = StartMethod("search", "full", 3, 0.0)
+    method = StartMethod("search", FAMILIES["full"], 3, 0.0)
     best = search(method, sample_of(rows * scale), np.random.RandomState(0))[0]
     order = np.argsort(best.weights)
     np.testing.assert_allclose(best.weights[order], [0.02, 0.38, 0.6], atol=0.02)
@@ -196,7 +199,7 @@ def test_it_does_not_depend_on_the_scale_of_the_data(scale):
 def test_components_on_single_rows_far_apart():
     """Their merge has no covariance that rounding leaves definite: it costs more than any other."""
     rows = np.random.default_rng(6).normal(size=(400, 2)) + np.arange(400)[:, None] % 4 * 3
-    method = StartMethod("search", "full", 12, 1e-6)
+    method = StartMethod("search", FAMILIES["full"], 12, 1e-6)
     assert search(method, sample_of(rows[:200] * 1e5), np.random.RandomState(0))[0].n_components == 12
 
 
@@ -223,6 +226,6 @@ def test_large_weights():
 def test_rows_on_a_line():
     """No covariance is positive definite: what EM would say."""
     rows = np.repeat(np.arange(500.0)[:, None], 2, axis=1)
-    method = StartMethod("search", "full", 3, 0.0)
+    method = StartMethod("search", FAMILIES["full"], 3, 0.0)
     with pytest.raises(DegenerateCovarianceError, match="ill-defined empirical covariance"):
         search(method, sample_of(rows), np.random.RandomState(0))

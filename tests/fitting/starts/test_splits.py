@@ -7,6 +7,7 @@ from dgmm.fitting.starts import splits
 from dgmm.fitting.starts.splits import best_splits, shares
 from dgmm.fitting.steps import in_memory
 from dgmm.fitting.steps.in_memory import InMemory, climb
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
@@ -68,7 +69,7 @@ def test_narrow_components_far_away_are_split_about_their_own_mean(covariance_ty
     rows[800:] += [50.0 + 1e-6, 50.0]
     narrow, wide = np.eye(2) * 1e-12, np.eye(2)
     mixture = Parameters.from_covariances(
-        covariance_type,
+        FAMILIES[covariance_type],
         np.array([1.0, 2.0]) / 3,
         np.array([[0.0, 0.0], [50.0 + 5e-7, 50.0]]),
         naive.covariances_of(

@@ -5,6 +5,7 @@ import pytest
 from dgmm.data import open_dataset
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
+from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
@@ -28,10 +29,10 @@ def test_one_step_from_a_broad_start_is_exact_however_far_clusters_are_apart(
     rows = generator.permutation(np.concatenate(clusters))
     broad = naive.covariances_of(covariance_type, np.stack([np.eye(2) * (distance / 20) ** 2] * 3))
     start = Parameters.from_covariances(
-        covariance_type, np.full(3, 1 / 3), np.array([cluster[0] for cluster in clusters]), broad
+        FAMILIES[covariance_type], np.full(3, 1 / 3), np.array([cluster[0] for cluster in clusters]), broad
     )
     # Another model of the pass, that needs no second one, is as exact with it.
-    wide = Parameters.from_covariances("diag", np.ones(1), rows[:1], np.full((1, 2), distance**2))
+    wide = Parameters.from_covariances(FAMILIES["diag"], np.ones(1), rows[:1], np.full((1, 2), distance**2))
     step, other = data_of(rows).climb([start, wide], Likelihood(0.0))
     means, matrices = naive.moments_of_clusters(covariance_type, clusters)
     np.testing.assert_allclose(step.updated.covariance_matrices, matrices, rtol=0, atol=1e-9)
@@ -49,7 +50,7 @@ def test_one_degenerate_model_leaves_the_others_theirs():
     rows = np.concatenate([generator.normal(size=(200, 2)), np.full((1, 2), 50.0)])
     data = data_of(rows)
     means = np.array([[0.0, 0.0], [50.0, 50.0]])
-    lonely = Parameters.from_covariances("full", np.full(2, 0.5), means, np.stack([np.eye(2)] * 2))
+    lonely = Parameters.from_covariances(FAMILIES["full"], np.full(2, 0.5), means, np.stack([np.eye(2)] * 2))
     good = naive.random_parameters(generator, "diag", 2, 2)
     first, failed, last = data.climb_each([good, lonely, good], Likelihood(0.0))
     assert isinstance(failed, DegenerateCovarianceError)
@@ -65,9 +66,9 @@ def test_models_whose_sums_cancel_are_taken_again_alone():
     rows = np.concatenate([generator.normal(size=(200, 1)), 1e8 + generator.normal(size=(200, 1))])
     data = data_of(rows)
     wide, weights = np.full((2, 1, 1), 1e12), np.full(2, 0.5)
-    far = Parameters.from_covariances("full", weights, np.array([[0.0], [1e8]]), wide)
+    far = Parameters.from_covariances(FAMILIES["full"], weights, np.array([[0.0], [1e8]]), wide)
     single = Parameters.from_covariances(
-        "full", np.ones(1), rows.mean(axis=0)[None], np.full((1, 1, 1), 2e15)
+        FAMILIES["full"], np.ones(1), rows.mean(axis=0)[None], np.full((1, 1, 1), 2e15)
     )
     found = data.climb_each([single, far], Likelihood(0.0))
     (expected,) = data.climb([far], Likelihood(0.0))

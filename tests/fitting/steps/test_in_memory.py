@@ -5,6 +5,7 @@ import pytest
 
 from dgmm.fitting.steps.in_memory import InMemory, climb, contest
 from dgmm.fitting.steps.objective import Likelihood
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
@@ -18,7 +19,8 @@ def rows_and_starts(covariance_type, n_starts=5):
     picked = [rows[generator.choice(len(rows), 4, replace=False)] for _ in range(n_starts)]
     spread = naive.covariances_of(covariance_type, np.stack([np.cov(rows.T)] * 4))
     return rows, [
-        Parameters.from_covariances(covariance_type, np.full(4, 0.25), each, spread) for each in picked
+        Parameters.from_covariances(FAMILIES[covariance_type], np.full(4, 0.25), each, spread)
+        for each in picked
     ]
 
 
@@ -80,9 +82,12 @@ def test_a_climb_without_steps_is_an_evaluation():
 
 def test_a_start_without_a_covariance_leaves_the_others_theirs():
     rows = np.concatenate([rows_and_starts("full")[0], [[1e3, 1e3]]])
-    good = Parameters.from_covariances("full", np.ones(1), rows[:1], np.cov(rows.T)[None])
+    good = Parameters.from_covariances(FAMILIES["full"], np.ones(1), rows[:1], np.cov(rows.T)[None])
     lonely = Parameters.from_covariances(
-        "full", np.full(2, 0.5), np.array([[0.0, 0.0], [1e3, 1e3]]), np.stack([np.cov(rows.T) / 50] * 2)
+        FAMILIES["full"],
+        np.full(2, 0.5),
+        np.array([[0.0, 0.0], [1e3, 1e3]]),
+        np.stack([np.cov(rows.T) / 50] * 2),
     )
     found = contest(InMemory.of(rows), [lonely, good], 0.0, 10, 0.0, n_wanted=2)
     assert [each.parameters.n_components for each in found] == [1]
@@ -122,7 +127,7 @@ def test_float32_serves_a_narrow_component_but_not_where_it_would_be_wrong():
     data = InMemory.of(rows.astype(np.float32))
     for place, expected in ((0.0, np.float32), (99.0, np.float64)):
         model = Parameters.from_covariances(
-            "full",
+            FAMILIES["full"],
             np.full(2, 0.5),
             np.array([[0.0, 0.0], [place, place]]),
             np.stack([np.eye(2), np.eye(2) * 1e-3]),

@@ -15,6 +15,7 @@ from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.race import GENEROUS, Runner, drop_losers, possible_gain, race
 from dgmm.model.criteria import CRITERIA, Scores
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 from tests.model import naive
@@ -31,7 +32,7 @@ def scores(log_likelihood, n_parameters, entropy=0.0, held_out=np.nan):
 def runner(own, history, ending=None):
     parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
     state = EM(0, parameters, history=history, ending=ending)
-    return Runner("full", 2, state, parameters, own, n_passes=len(history))
+    return Runner(FAMILIES["full"], 2, state, parameters, own, n_passes=len(history))
 
 
 def test_what_a_model_may_gain():
@@ -87,7 +88,7 @@ def test_models_that_will_hardly_win_take_hurried_steps(generator, criterion):
     means = {1: rows[:1], 2: rows[[0, -1]]}
     starts = [
         Parameters.from_covariances(
-            "full", np.full(k, 1 / k), means[k], np.stack([np.eye(2) * 21 ** (2 - k)] * k)
+            FAMILIES["full"], np.full(k, 1 / k), means[k], np.stack([np.eye(2) * 21 ** (2 - k)] * k)
         )
         for k in (1, 2)
     ]
@@ -102,7 +103,9 @@ def test_models_that_will_hardly_win_take_hurried_steps(generator, criterion):
 
         return take
 
-    runners = [Runner("full", k, plain.begin(k, each, 6)) for k, each in zip((1, 2), starts, strict=True)]
+    runners = [
+        Runner(FAMILIES["full"], k, plain.begin(k, each, 6)) for k, each in zip((1, 2), starts, strict=True)
+    ]
     race(
         data,
         runners,
@@ -140,7 +143,7 @@ def test_the_rival_goes_on_that_all_rows_like_best(best):
         seen.append(evaluation.parameters)
         return plain.advance(state, evaluation, stopping)
 
-    runners = [Runner("full", 2, plain.begin(0, starts[0], 2), rivals=tuple(starts[1:]))]
+    runners = [Runner(FAMILIES["full"], 2, plain.begin(0, starts[0], 2), rivals=tuple(starts[1:]))]
     race(data, runners, step, hurried=step, reg_covar=0.0, max_iter=2, criterion=None)
     assert seen[0] is truth
     assert runners[0].n_passes == 2

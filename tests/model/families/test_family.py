@@ -1,3 +1,4 @@
+import copy
 import pickle
 
 import numpy as np
@@ -6,7 +7,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.mixture import _gaussian_mixture as sklearn_mixture
 
 from dgmm.model.em import update
-from dgmm.model.families import FAMILIES
+from dgmm.model.families import FAMILIES, family_named
 from dgmm.model.kernels import assign
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -49,7 +50,7 @@ def given_responsibilities(covariance_type, rows, shares, weights=None, *, reg_c
     statistics = assign(
         blank, [(rows, weights)], lambda block, offset: shares[offset : offset + len(block)].T
     )
-    return update(statistics, covariance_type, moments.mean, moments.scatter, reg_covar)
+    return update(statistics.of_all_rows(moments.scatter), moments.mean, reg_covar)
 
 
 @pytest.mark.parametrize("reg_covar", [0.0, 1e-6, 0.5])
@@ -176,7 +177,7 @@ def test_variances_traces_and_distances_are_those_of_the_matrices(covariance_typ
 def test_covariance_of_a_scatter_and_of_its_diagonal(covariance_type):
     rows = np.random.default_rng(10).normal(size=(30, 4))
     family = FAMILIES[covariance_type]
-    moments = Moments.of(rows, products=family.needs_products)
+    moments = Moments.of(rows, products=family.has_products)
     expected = family.projected(np.cov(rows.T, bias=True)[None])[0]
     np.testing.assert_allclose(
         family.of_scatter(moments.scatter) / len(rows), expected, rtol=1e-12, atol=1e-15
@@ -205,7 +206,7 @@ def test_degenerate_covariance(covariance_type):
         sklearn_mixture._compute_precision_cholesky(covariances, covariance_type)
     component = None if covariance_type == "tied" else 1
     with pytest.raises(DegenerateCovarianceError) as ours:
-        Parameters.from_covariances(covariance_type, np.full(2, 0.5), np.zeros((2, 2)), covariances)
+        Parameters.from_covariances(FAMILIES[covariance_type], np.full(2, 0.5), np.zeros((2, 2)), covariances)
     assert str(ours.value).startswith(str(theirs.value).split(" (Component")[0])
     assert ours.value.component == component
     assert component is None or f"(Component {component}.)" in str(ours.value)
@@ -219,8 +220,17 @@ def test_nan_and_negative_variances_are_degenerate(covariance_type, bad):
     matrices = np.stack([np.eye(2), bad * np.eye(2)])[:: -1 if covariance_type == "tied" else 1]
     with pytest.raises(DegenerateCovarianceError):
         Parameters.from_covariances(
-            covariance_type,
+            FAMILIES[covariance_type],
             np.full(2, 0.5),
             np.zeros((2, 2)),
             naive.covariances_of(covariance_type, matrices),
         )
+
+
+def test_there_is_one_of_each_in_a_process(covariance_type):
+    family = FAMILIES[covariance_type]
+    assert pickle.loads(pickle.dumps(family)) is family
+    assert copy.deepcopy(family) is family
+    assert family_named(covariance_type) is family
+    with pytest.raises(ValueError, match="'other' is none of full, tied"):
+        family_named("other")

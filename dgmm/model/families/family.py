@@ -1,0 +1,307 @@
+"""What a covariance family is: the features of a row that it needs, natural parameters, and an M-step.
+
+The log joint density of a row and a component is linear in fixed features of the row,
+``log p(x, k) = features(z) · theta_k`` with ``z = x − centre``. All families draw their features from
+one table of rows, so that models of different families share it in a pass:
+
+====================  ==================  ========================================
+rows                  feature             used by
+====================  ==================  ========================================
+0                     ``‖z‖²``            spherical
+1                     ``1``               all
+2 … D+1               ``z_i``             all
+D+2 … 2D+1            ``z_i²``            diag, full
+2D+2 …                ``z_i z_j, i < j``  full
+====================  ==================  ========================================
+
+Each family takes consecutive rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.model.matrices import Array
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """What an M-step needs for covariances: sums about a point near each component.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (n_components,)
+        Sums of responsibilities, in rows, kept above zero.
+    offsets : ndarray of shape (n_components, n_features)
+        Means less the reference points.
+    scatter : ndarray of shape (n_components, n_scatter)
+        Packed sums of squares and products about the reference points.
+    means : ndarray of shape (n_components, n_features)
+        Means less the centre of the data.
+    shared : ndarray or None
+        Sums of squares and products of all rows about the centre of the data, in the form of one covariance;
+        None but for families whose components share one.
+    """
+
+    counts: Array
+    offsets: Array
+    scatter: Array
+    means: Array
+    shared: Array | None
+
+
+@dataclass(frozen=True)
+class SingleRows:
+    """Rows that are each the only member of a component, as scikit-learn's M-step sees them.
+
+    Attributes
+    ----------
+    rows, means : ndarray of shape (n_components, n_features)
+        The rows, and their means by that M-step: sums over counts.
+    weights, counts : ndarray of shape (n_components,)
+        Their weights, and a little more.
+    squares : ndarray or None
+        Sums of squares and products of all rows about the origin, (n_features, n_features), or of squares
+        alone, (n_features,), as the family needs; None but for families whose components share a covariance.
+    """
+
+    rows: Array
+    means: Array
+    weights: Array
+    counts: Array
+    squares: Array | None
+
+    @property
+    def variances(self) -> Array:
+        """Variances as that M-step finds them: (n_components, n_features)."""
+        return self.weights[:, None] * self.rows**2 / self.counts[:, None] - self.means**2
+
+
+class Family(ABC):
+    """A covariance structure: all that there is to know of it.
+
+    Shapes are those of scikit-learn: K components, D features. ``covariances``, ``precisions`` and
+    ``precisions_cholesky`` hold *one* covariance for each component, or one that all share.
+
+    Attributes
+    ----------
+    name : str
+        As users write it.
+    is_shared : bool
+        All components have one covariance. Its quadratic term is the same for all of them and cancels from
+        responsibilities: features lack it, statistics hold no scatter, and it is added to log-likelihoods
+        once, from the scatter of all rows (see `dgmm.model.statistics.Statistics.completed`).
+    is_round : bool
+        Components are as wide in all directions: features cannot be rescaled one by one.
+    has_products : bool
+        Covariances between features are a part of it. Families without form no matrix of D × D.
+    has_all_features : bool
+        Its features are 1, z and all products of two of these: sums over a component's own rows are then one
+        product of matrices.
+    """
+
+    name: ClassVar[str]
+    is_shared: ClassVar[bool] = False
+    is_round: ClassVar[bool] = False
+    has_products: ClassVar[bool] = True
+    has_all_features: ClassVar[bool] = False
+
+    def __reduce__(self):
+        """Find the same family again: there is one of each in a process."""
+        from dgmm.model.families import family_named  # noqa: PLC0415 - it knows all families
+
+        return family_named, (self.name,)
+
+    # Shapes.
+
+    @abstractmethod
+    def shape_of_one(self, n_features: int) -> tuple[int, ...]:
+        """Shape of one covariance."""
+
+    def covariance_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        """Shape of ``covariances``, ``precisions`` and ``precisions_cholesky``."""
+        one = self.shape_of_one(n_features)
+        return one if self.is_shared else (n_components, *one)
+
+    @abstractmethod
+    def n_parameters_of_one(self, n_features: int) -> int:
+        """Number of free parameters of one covariance."""
+
+    def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
+        """Number of free covariance parameters."""
+        return (1 if self.is_shared else n_components) * self.n_parameters_of_one(n_features)
+
+    def chosen(self, covariances: Array, components: int | Sequence[int] | NDArray[np.intp]) -> Array:
+        """Give what some components have of covariances (or precisions, or their factors), by any index."""
+        return covariances if self.is_shared else covariances[components]
+
+    # Forms of one covariance, and of many.
+
+    @abstractmethod
+    def identity(self, n_features: int) -> Array | float:
+        """Give the covariance of unit variances without correlations."""
+
+    @abstractmethod
+    def of_scatter(self, scatter: Array) -> Array:
+        """Give one covariance from a matrix (D, D); without products, from its diagonal (D,) too."""
+
+    @abstractmethod
+    def projected(self, matrices: Array) -> Array:
+        """Give matrices (..., D, D) in the form of one covariance each: whole, or their (mean) diagonal."""
+
+    def outer(self, gaps: Array) -> Array:
+        """Give products ``gap gapᵀ`` of vectors (K, D), in the form of one covariance each."""
+        return self.projected(gaps[:, :, None] * gaps[:, None, :])
+
+    def repeated(self, matrix: Array, n_components: int) -> Array:
+        """Give the covariances of components that all have one matrix (D, D)."""
+        one = self.projected(matrix)
+        return one if self.is_shared else np.stack([one] * n_components)
+
+    @abstractmethod
+    def to_matrices(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        """Covariances as matrices of shape (K, D, D)."""
+
+    @abstractmethod
+    def variances(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        """Variances of all features: shape (K, D)."""
+
+    @abstractmethod
+    def smallest_variances(self, covariances: Array, n_components: int) -> Array:
+        """Variance of each component along its shortest axis: shape (K,)."""
+
+    @abstractmethod
+    def fault(self, precisions: Array) -> str | None:
+        """Say what precisions should be and are not; None where nothing is wrong."""
+
+    # Precisions.
+
+    @abstractmethod
+    def precisions_cholesky(self, covariances: Array) -> Array:
+        """Factors U of the precisions ``U Uᵀ`` (upper triangular, or inverse standard deviations).
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance is not positive definite.
+        """
+
+    @abstractmethod
+    def precisions_cholesky_from_precisions(self, precisions: Array) -> Array:
+        """The same factors, from the precisions."""
+
+    @abstractmethod
+    def precisions(self, precisions_cholesky: Array) -> Array:
+        """The precisions ``U Uᵀ``."""
+
+    @abstractmethod
+    def inverse(self, matrices: Array) -> Array:
+        """Covariances from precisions, or the other way round."""
+
+    @abstractmethod
+    def half_log_determinants(self, precisions_cholesky: Array, n_features: int) -> Array:
+        """``½ log|Λ_k|``: shape (K,), or a scalar where components share one."""
+
+    @abstractmethod
+    def standardize(self, deviations: Array, precisions_cholesky: Array, component: int) -> Array:
+        """``U_kᵀ d`` for deviations d = x − μ_k in columns: shape (D, rows) to the same."""
+
+    def squared_distances(self, gaps: Array, precisions_cholesky: Array) -> Array:
+        """Squared Mahalanobis lengths ``gapᵀ Λ_k gap`` of a vector for each component: (K, D) to (K,)."""
+        standardized = [
+            self.standardize(gap[:, None], precisions_cholesky, component)
+            for component, gap in enumerate(gaps)
+        ]
+        return np.array([np.square(each).sum() for each in standardized])
+
+    @abstractmethod
+    def traces(self, precisions: Array, covariances: Array, n_components: int, n_features: int) -> Array:
+        """Traces of the products of precisions and covariances: shape (K,)."""
+
+    @abstractmethod
+    def trace(self, precision: Array, covariance: Array, n_features: int) -> float:
+        """Trace of the product of one precision and one covariance."""
+
+    @abstractmethod
+    def half_log_growth(self, standardized: Array, shares: Array) -> Array:
+        """Half of what adding ``s g gᵀ``, in the family's form, adds to a covariance's log determinant.
+
+        ``standardized`` (D, n) holds ``Uᵀ g`` for n vectors g, ``shares`` (n,) the factors s.
+        """
+
+    # Features, and what sums of them are.
+
+    @abstractmethod
+    def feature_rows(self, n_features: int) -> slice:
+        """Rows of the feature table that this family uses."""
+
+    @abstractmethod
+    def natural_parameters(self, log_constants: Array, means: Array, precisions_cholesky: Array) -> Array:
+        """Theta of shape (K, features of this family): ``log p(x, k) = features · theta_k``.
+
+        ``log_constants`` (K,) is the log joint density at the mean, ``means`` are relative to the centre.
+        """
+
+    @abstractmethod
+    def scatter_bound(self, precisions_cholesky: Array, extent: Array) -> Array:
+        """Largest possible sum ``|z|ᵀ |Λ_k| |z|`` of absolute terms over rows with ``|z_i| ≤ extent_i``.
+
+        Times the machine epsilon it bounds the rounding error of a log density from features, in nats.
+        ``extent`` is (D,), or (K, D) where each component has rows of its own.
+        """
+
+    def split_sums(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
+        """Split responsibility-weighted feature sums (K, p) into counts, sums and packed scatter."""
+        return sums[:, 0], sums[:, 1 : n_features + 1], sums[:, n_features + 1 :]
+
+    @abstractmethod
+    def scatter(self, deviations: Array, shares: Array) -> Array:
+        """Packed scatter of deviations (D, rows), each row with its share (rows,)."""
+
+    @abstractmethod
+    def pack_scatter(self, matrices: Array) -> Array:
+        """Pack scatter matrices (..., D, D), of which only the upper triangles are read."""
+
+    def expected_quadratic(
+        self,
+        quadratic: Array,
+        precisions_cholesky: Array,
+        scatter: Array,
+        shared: Array | None,
+        n_features: int,
+    ) -> float:
+        """Sum the quadratic terms of log joint densities over rows and components, nats.
+
+        ``quadratic`` is that part of the natural parameters, ``scatter`` and ``shared`` are as in
+        `dgmm.model.statistics.Statistics`.
+        """
+        return float((quadratic * scatter).sum())
+
+    # M-step.
+
+    @abstractmethod
+    def covariances(self, deviations: Deviations, reg_covar: float) -> Array:
+        """M-step: maximum-likelihood covariances, plus ``reg_covar`` on the diagonal."""
+
+    @abstractmethod
+    def mean_squares(self, scatter: Array, shared: Array | None, counts: Array, n_features: int) -> Array:
+        """Mean squares about the points of the sums, which variances are made of: (K, D), or fewer.
+
+        Variances that are far smaller have cancelled. ``counts`` (K,) is what sums are divided by.
+        """
+
+    @abstractmethod
+    def of_single_rows(self, start: SingleRows, reg_covar: float) -> Array:
+        """M-step of components that have a single row each, as scikit-learn makes it, to the last bit."""
+
+    # Random rows.
+
+    @abstractmethod
+    def draw(self, mean: Array, covariance: Array, n_rows: int, generator: np.random.RandomState) -> Array:
+        """Draw rows (n_rows, D) of one component, exactly as scikit-learn draws them."""

@@ -1,0 +1,253 @@
+"""What families have in common: forms of one covariance, and one covariance that all components share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+
+from dgmm.model.families.family import Deviations, Family
+from dgmm.model.matrices import Array, DegenerateCovarianceError, pack
+
+
+class Matrices(Family):
+    """Families whose covariances are matrices."""
+
+    def shape_of_one(self, n_features):
+        return n_features, n_features
+
+    def n_parameters_of_one(self, n_features):
+        return n_features * (n_features + 1) // 2
+
+    def identity(self, n_features):
+        return np.eye(n_features)
+
+    def of_scatter(self, scatter):
+        return scatter
+
+    def projected(self, matrices):
+        return matrices
+
+    def to_matrices(self, covariances, n_components, n_features):
+        return np.broadcast_to(covariances, (n_components, n_features, n_features))
+
+    def variances(self, covariances, n_components, n_features):
+        return np.diagonal(self.to_matrices(covariances, n_components, n_features), axis1=1, axis2=2)
+
+    def smallest_variances(self, covariances, n_components):
+        return np.broadcast_to(np.linalg.eigvalsh(covariances)[..., 0], (n_components,))
+
+    def fault(self, precisions):
+        is_symmetric = np.allclose(precisions, np.swapaxes(precisions, -1, -2))
+        if is_symmetric and (np.linalg.eigvalsh(precisions) > 0.0).all():
+            return None
+        return "symmetric, positive-definite"
+
+    def inverse(self, matrices):
+        return np.linalg.inv(matrices)
+
+    def traces(self, precisions, covariances, n_components, n_features):
+        left, right = (self.to_matrices(each, n_components, n_features) for each in (precisions, covariances))
+        return np.einsum("kij,kij->k", left, right)
+
+    def trace(self, precision, covariance, n_features):
+        return float((precision * covariance).sum())
+
+    def half_log_growth(self, standardized, shares):
+        return 0.5 * np.log1p(shares * (standardized**2).sum(axis=0))
+
+    def scatter(self, deviations, shares):
+        return pack((deviations * shares) @ deviations.T)
+
+    def pack_scatter(self, matrices):
+        return pack(matrices)
+
+    def draw(self, mean, covariance, n_rows, generator):
+        return generator.multivariate_normal(mean, covariance, n_rows)
+
+
+class Variances(Family):
+    """Families without covariances between features: variances, and their inverse roots."""
+
+    has_products = False
+
+    @abstractmethod
+    def of_variances(self, variances: Array) -> Array:
+        """Give variances (..., D) in the form of one covariance each: themselves, or their mean (...)."""
+
+    def of_scatter(self, scatter):
+        return self.of_variances(np.diagonal(scatter) if scatter.ndim == 2 else scatter)
+
+    def projected(self, matrices):
+        return self.of_variances(np.diagonal(matrices, axis1=-2, axis2=-1))
+
+    def outer(self, gaps):
+        return self.of_variances(gaps**2)
+
+    def fault(self, precisions):
+        return None if (precisions > 0.0).all() else "positive"
+
+    def precisions_cholesky(self, covariances):
+        bad = ~(np.asarray(covariances) > 0.0)
+        if bad.any():
+            raise DegenerateCovarianceError(None if self.is_shared else int(np.argwhere(bad)[0, 0]))
+        return 1.0 / np.sqrt(covariances)
+
+    def precisions_cholesky_from_precisions(self, precisions):
+        return np.sqrt(precisions)
+
+    def precisions(self, precisions_cholesky):
+        return precisions_cholesky**2
+
+    def inverse(self, matrices):
+        return 1.0 / matrices
+
+    def draw(self, mean, covariance, n_rows, generator):
+        return mean + generator.standard_normal(size=(n_rows, len(mean))) * np.sqrt(covariance)
+
+
+class Diagonals(Variances):
+    """A variance for each feature."""
+
+    def shape_of_one(self, n_features):
+        return (n_features,)
+
+    def n_parameters_of_one(self, n_features):
+        return n_features
+
+    def identity(self, n_features):
+        return np.ones(n_features)
+
+    def of_variances(self, variances):
+        return variances
+
+    def to_matrices(self, covariances, n_components, n_features):
+        own = np.broadcast_to(covariances, (n_components, n_features))
+        return own[:, :, None] * np.eye(n_features)
+
+    def variances(self, covariances, n_components, n_features):
+        return np.broadcast_to(covariances, (n_components, n_features))
+
+    def smallest_variances(self, covariances, n_components):
+        return np.broadcast_to(covariances.min(axis=-1), (n_components,))
+
+    def traces(self, precisions, covariances, n_components, n_features):
+        left, right = (self.variances(each, n_components, n_features) for each in (precisions, covariances))
+        return np.einsum("ki,ki->k", left, right)
+
+    def trace(self, precision, covariance, n_features):
+        return float((precision * covariance).sum())
+
+    def half_log_determinants(self, precisions_cholesky, n_features):
+        return np.log(precisions_cholesky).sum(axis=-1)
+
+    def half_log_growth(self, standardized, shares):
+        return 0.5 * np.log1p(shares * standardized**2).sum(axis=0)
+
+    def scatter_bound(self, precisions_cholesky, extent):
+        return (precisions_cholesky**2 * extent**2).sum(axis=-1)
+
+    def scatter(self, deviations, shares):
+        return deviations**2 @ shares
+
+    def pack_scatter(self, matrices):
+        return np.diagonal(matrices, axis1=-2, axis2=-1)
+
+
+class Spheres(Variances):
+    """One variance for all features."""
+
+    is_round = True
+
+    def shape_of_one(self, n_features):
+        return ()
+
+    def n_parameters_of_one(self, n_features):
+        return 1
+
+    def identity(self, n_features):
+        return 1.0
+
+    def of_variances(self, variances):
+        return variances.mean(axis=-1)
+
+    def to_matrices(self, covariances, n_components, n_features):
+        return np.broadcast_to(covariances, (n_components,))[:, None, None] * np.eye(n_features)
+
+    def variances(self, covariances, n_components, n_features):
+        own = np.broadcast_to(covariances, (n_components,))
+        return np.broadcast_to(own[:, None], (n_components, n_features))
+
+    def smallest_variances(self, covariances, n_components):
+        return np.broadcast_to(covariances, (n_components,))
+
+    def traces(self, precisions, covariances, n_components, n_features):
+        return np.broadcast_to(n_features * precisions * covariances, (n_components,))
+
+    def trace(self, precision, covariance, n_features):
+        return float(n_features * precision * covariance)
+
+    def half_log_determinants(self, precisions_cholesky, n_features):
+        return n_features * np.log(precisions_cholesky)
+
+    def half_log_growth(self, standardized, shares):
+        n_features = len(standardized)
+        return 0.5 * n_features * np.log1p(shares * (standardized**2).sum(axis=0) / n_features)
+
+    def scatter_bound(self, precisions_cholesky, extent):
+        return precisions_cholesky**2 * (extent**2).sum(axis=-1)
+
+    def scatter(self, deviations, shares):
+        return (deviations**2 @ shares).sum(keepdims=True)
+
+    def pack_scatter(self, matrices):
+        return np.trace(matrices, axis1=-2, axis2=-1)[..., None]
+
+
+class Shared(Family):
+    """Families whose components all have one covariance.
+
+    It comes from the scatter of all rows, less that of the means. Where components are on the centred path
+    they have scatter of their own, about points of their own, and this is pooled instead.
+    """
+
+    is_shared = True
+
+    @abstractmethod
+    def pooled(self, scatter: Array, n_features: int) -> Array:
+        """Add up packed scatter (K, n_scatter), in the form of one covariance."""
+
+    @abstractmethod
+    def between(self, counts: Array, points: Array) -> Array:
+        """Give the scatter of points (K, D), with counts (K,), about the origin, as one covariance."""
+
+    def feature_rows(self, n_features):
+        return slice(1, 2 + n_features)
+
+    def _total(self, scatter: Array, shared: Array | None, n_features: int) -> Array:
+        if scatter.shape[1]:
+            return self.pooled(scatter, n_features)
+        assert shared is not None, "the statistics were not completed with the scatter of all rows"
+        return shared
+
+    def covariances(self, deviations: Deviations, reg_covar: float) -> Array:
+        d, n_features = deviations, deviations.offsets.shape[1]
+        total = self._total(d.scatter, d.shared, n_features)
+        points = d.offsets if d.scatter.shape[1] else d.means
+        return (total - self.between(d.counts, points)) / d.counts.sum() + reg_covar * self.identity(
+            n_features
+        )
+
+    def mean_squares(self, scatter, shared, counts, n_features):
+        total = self._total(scatter, shared, n_features)
+        return self.variances(total, 1, n_features) / counts.sum()
+
+    def expected_quadratic(self, quadratic, precisions_cholesky, scatter, shared, n_features):
+        total = self._total(scatter, shared, n_features)
+        return -0.5 * self.trace(self.precisions(precisions_cholesky), total, n_features)
+
+    def of_single_rows(self, start, reg_covar):
+        assert start.squares is not None
+        n_features = start.rows.shape[1]
+        total, between = self.of_scatter(start.squares), self.between(start.counts, start.means)
+        return (total - between) / start.counts.sum() + reg_covar * self.identity(n_features)
