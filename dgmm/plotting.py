@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dgmm.model.criteria import CRITERIA
-from dgmm.model.families import family_named
+from dgmm.model.families import FAMILIES, family_named
 
 try:
     from matplotlib import colormaps
@@ -29,7 +29,7 @@ DENSITY_BINS = 240
 SMALLEST_WEIGHT = 1e-5
 """Of components that are drawn."""
 INK = "#1b2a41"
-CURVES = {"full": "#1b6ca8", "tied": "#d1495b", "diag": "#2a9d5c", "spherical": "#8d5fb0"}
+CURVES = ("#1b6ca8", "#d1495b", "#2a9d5c", "#8d5fb0", "#c47f17", "#4f6d7a")
 """Colours of the covariance types."""
 
 
@@ -160,7 +160,8 @@ def plot_criteria(
     for covariance_type in dict.fromkeys(results["covariance_type"].tolist()):
         own = np.flatnonzero((results["covariance_type"] == covariance_type) & np.isfinite(values))
         own = own[np.argsort(results["n_components"][own], kind="stable")]
-        color, counts = CURVES[covariance_type], results["n_components"][own]
+        color = CURVES[[*FAMILIES].index(covariance_type) % len(CURVES)]
+        counts = results["n_components"][own]
         faces = [color if results["converged"][index] else "white" for index in own]
         ax.plot(counts, values[own], color=color, linewidth=1.4, label=covariance_type, zorder=2)
         ax.scatter(counts, values[own], s=22, c=faces, edgecolors=color, linewidths=1.1, zorder=3)

@@ -16,6 +16,7 @@ from dgmm.cli.commands import main, show
 from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.shell import INTERRUPTED, console, say
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
+from dgmm.estimators.sweep import SWEPT
 from dgmm.model.criteria import CRITERIA
 from dgmm.model.families import FAMILIES
 
@@ -61,7 +62,7 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 )
 @click.option(
     "--covariance",
-    default=",".join(FAMILIES),
+    default=",".join(SWEPT),
     show_default=True,
     callback=_families,
     help="Covariance types to try.",

@@ -32,6 +32,16 @@ OWN_STARTS = ("auto", "k-means||", "search")
 """Starts that they do not have."""
 
 
+OF_COVARIANCES = (
+    "precisions_init",
+    "covariances_",
+    "precisions_",
+    "precisions_cholesky_",
+    "degrees_of_freedom_",
+)
+"""Parameters and attributes that belong to one covariance: of each component, or of all."""
+
+
 class MixtureWarning(UserWarning):
     """Something is wrong with a fitted mixture, or with the scale of its data: the message says what."""
 
@@ -203,8 +213,8 @@ class Mixture(FittedMixture):
         Returns
         -------
         sklearn.mixture.GaussianMixture or sklearn.mixture.BayesianGaussianMixture
-            With ``init_params='kmeans'`` where scikit-learn lacks the start, and its own ``tol`` for
-            ``'auto'``.
+            With ``init_params='kmeans'`` where scikit-learn lacks the start, its own ``tol`` for ``'auto'``,
+            and a covariance for each component where it lacks the family whose components share it.
         """
         parameters = {
             name: value for name, value in self.get_params(deep=False).items() if name not in OWN_PARAMETERS
@@ -213,10 +223,18 @@ class Mixture(FittedMixture):
             parameters["tol"] = TOLERANCES["em"]
         if parameters["init_params"] in OWN_STARTS:
             parameters["init_params"] = "kmeans"
+        attributes = {
+            name: getattr(self, name) for name in (*self.FITTED, "feature_names_in_") if hasattr(self, name)
+        }
+        family = family_named(self.covariance_type)
+        if family.scikit_learn is not None:
+            parameters["covariance_type"] = family.scikit_learn
+            for values in (parameters, attributes):
+                repeated = {name: values[name] for name in OF_COVARIANCES if values.get(name) is not None}
+                values |= {name: np.stack([value] * len(self.means_)) for name, value in repeated.items()}
         other = self.SCIKIT_LEARN(**parameters)
-        for name in (*self.FITTED, "feature_names_in_"):
-            if hasattr(self, name):
-                setattr(other, name, getattr(self, name))
+        for name, value in attributes.items():
+            setattr(other, name, value)
         return other
 
     @classmethod

@@ -35,6 +35,9 @@ from dgmm.model.criteria import CRITERIA, Scores
 from dgmm.model.families import family_named
 from dgmm.passes.events import listening
 
+SWEPT = ("full", "tied", "diag", "spherical")
+"""Families that are swept by default: scikit-learn's."""
+
 HELD_OUT = 0.1
 """Share of the rows that is held out by default, where that is the criterion."""
 
@@ -59,8 +62,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
     ----------
     n_components : int or sequence of int, default=1 to 10
         Numbers of components to try.
-    covariance_type : str or sequence of {'full', 'tied', 'diag', 'spherical'}, default=all four
-        Covariance types to try.
+    covariance_type : str or sequence of str, default=('full', 'tied', 'diag', 'spherical')
+        Covariance types to try: any that a mixture may have. By default scikit-learn's.
     criterion : {'bic', 'aic', 'icl', 'caic', 'held-out'}, default='bic'
         What the best model is best by: Bayesian or Akaike information criterion, integrated completed
         likelihood (BIC and twice the entropy of the responsibilities), consistent AIC (BIC and one for each
@@ -170,7 +173,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         self,
         n_components: Any = tuple(range(1, 11)),
         *,
-        covariance_type: Any = ("full", "tied", "diag", "spherical"),
+        covariance_type: Any = SWEPT,
         criterion: str = "bic",
         held_out: float | str = "auto",
         prune: bool = True,

@@ -104,6 +104,8 @@ class Family(ABC):
     has_all_features : bool
         Its features are 1, z and all products of two of these: sums over a component's own rows are then one
         product of matrices.
+    scikit_learn : str or None
+        The family of scikit-learn's that has for each component what this one, which it lacks, has for all.
     """
 
     name: ClassVar[str]
@@ -111,6 +113,7 @@ class Family(ABC):
     is_round: ClassVar[bool] = False
     has_products: ClassVar[bool] = True
     has_all_features: ClassVar[bool] = False
+    scikit_learn: ClassVar[str | None] = None
 
     def __reduce__(self):
         """Find the same family again: there is one of each in a process."""

@@ -10,10 +10,13 @@ from dgmm.fitting.loop.corrected import m_step_alone
 from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.stopping import NothingGained, SmallChange, SmallPredictions, Stopping, rules_of
 from dgmm.fitting.steps.expectation import Evaluation
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
-NOTHING = Statistics(np.ones(1), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros((1, 1)), 0.0)
+NOTHING = Statistics(
+    FAMILIES["spherical"], np.ones(1), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros((1, 1)), 0.0
+)
 
 
 def passed(predicted, *, accepted=True, inner_steps=4) -> PassRecord:
@@ -87,7 +90,7 @@ class SmallRelativeChange:
 def test_a_rule_of_ones_own_needs_no_other_file(algorithm, max_iter, n_iter, converged):
     """Bounds of −100, −50, −49.9, …: the third changes by 0.2 % of itself."""
     stopping = Stopping([SmallRelativeChange(0.01)], max_iter)
-    mixture = Parameters.from_covariances("spherical", np.ones(1), np.zeros((1, 1)), np.ones(1))
+    mixture = Parameters.from_covariances(FAMILIES["spherical"], np.ones(1), np.zeros((1, 1)), np.ones(1))
     state = plain.begin(0, mixture, max_iter)
     if algorithm == "corrected":
         state = corrected.begin(state)
