@@ -235,17 +235,6 @@ def _log_constants(other):
     return np.diagonal(at_means)
 
 
-@each_kind
-def test_weights_and_a_single_component(kind):
-    weights = CONCENTRATIONS[kind]
-    posterior = weights.posterior(0.2, np.array([3.0, 0.0, 5.0]))
-    assert weights.weights(posterior).sum() == pytest.approx(1.0)
-    assert (weights.log_weights(posterior) < 0.0).all()
-    one = weights.posterior(0.2, np.array([3.0]))
-    np.testing.assert_allclose(weights.weights(one), [1.0])
-    assert one.shape == weights.prior(0.2, 1).shape
-
-
 def test_a_singular_prior_has_no_complete_bound():
     prior = replace(prior_of("full", "dirichlet_process"), covariance=np.diag([1.0, 0.0]))
     assert prior.constant(3, 100.0) == -np.inf
