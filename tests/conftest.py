@@ -1,5 +1,7 @@
 """What tests of several rooms share: a known mixture, and its rows in files."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +44,14 @@ def rows_parquet(tmp_path: Path, three_clusters: np.ndarray) -> Path:
         frame = pd.DataFrame(part, columns=["a", "b"])
         frame.assign(kind="star")[["kind", "b", "a"]].to_parquet(path / f"part-{number}.parquet")
     return path
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Ctrl-C reaches the processes that a test starts.
+
+    What a script starts by ``&`` ignores interrupts, and so do all processes that come of it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -7,8 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -484,6 +484,7 @@ def test_as_a_module(rows_zarr):
     assert "error" not in done.stderr
 
 
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("cluster", [[], ["--workers", "1"]], ids=["threads", "workers"])
 def test_interrupted(cluster, tmp_path):
     """Ctrl-C: one line, exit code 130, nothing left behind."""
@@ -503,20 +504,23 @@ def test_interrupted(cluster, tmp_path):
         "--max-iter",
         "100000",
     ]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--sample-rows", "1000", "--init", "random_from_data", "--out", "m.npz", *cluster],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    assert process.stderr is not None
-    started = time.monotonic()
-    while "iteration" not in process.stderr.readline():
-        assert time.monotonic() - started < 120
-    os.killpg(process.pid, signal.SIGINT)
-    printed, errors = process.communicate(timeout=60)
+    ) as process:
+        assert process.stderr is not None
+        try:
+            while "iteration" not in (line := process.stderr.readline()):
+                assert line, "it ended before its first iteration"
+            os.killpg(process.pid, signal.SIGINT)
+            printed, errors = process.communicate(timeout=300)
+        finally:
+            with suppress(ProcessLookupError):  # as it should be
+                os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
     assert printed == ""
     assert errors.splitlines()[-1].startswith("interrupted: ")

@@ -219,6 +219,7 @@ class TestTasksOnACluster:
         assert run_pass(source, VisitWork(), "visit").total == pytest.approx(ROWS.sum())
         assert_no_tasks(cluster)
 
+    @pytest.mark.usefixtures("interrupts")
     def test_an_interrupt_leaves_nothing_behind(self):
         result = subprocess.run(
             [sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True, timeout=120
