@@ -13,10 +13,10 @@ import dask.array as da
 import numpy as np
 import pyarrow as pa
 from dask.array.utils import meta_from_array
-from dask.base import compute
 from dask.delayed import Delayed, delayed
 from numpy.typing import NDArray
 
+from dgmm.data.ambient import compute_now
 from dgmm.data.convert import check_shape, refuse_kind, series_dtype, text_names, to_array
 from dgmm.data.frames import check_promised, described, pandas_rows
 from dgmm.data.source import (
@@ -81,7 +81,7 @@ class DaskSource:
         if any(map(math.isnan, counts)):
             # Of these very blocks: one column alone would be cheaper to read, but Dask reads fewer columns in
             # larger partitions.
-            counts = compute(*(delayed(len)(block) for block in self._delayed))
+            counts = compute_now(*(delayed(len)(block) for block in self._delayed))
         return np.cumsum([0, *counts])
 
     def spans(self) -> tuple[Span, ...]:

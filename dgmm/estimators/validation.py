@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from dask.base import compute
 from sklearn.utils import check_array
 
 from dgmm.data import DataError, LazyChunk, Source, open_dataset, open_weights
+from dgmm.data.ambient import compute_now
 from dgmm.data.convert import refuse_kind
 from dgmm.data.memory import MemorySource
 from dgmm.data.open import open_fitted
@@ -117,7 +117,7 @@ def open_sample_weight(sample_weight: Any, source: Source) -> Source | None:
     if isinstance(source, MemorySource) and not isinstance(weights, MemorySource):
         # Rows in memory are worked on by threads here, which cannot ask a cluster for their weights.
         chunk = weights.rows(0, n_rows)
-        values = compute(chunk.delayed)[0] if isinstance(chunk, LazyChunk) else chunk.read()
+        values = compute_now(chunk.delayed)[0] if isinstance(chunk, LazyChunk) else chunk.read()
         return MemorySource(values)
     return weights
 

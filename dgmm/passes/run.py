@@ -16,19 +16,18 @@ from functools import partial, reduce
 from operator import add
 from typing import Any
 
-import dask.config
-import dask.threaded
-from dask.base import compute, get_scheduler, optimize
-from dask.callbacks import Callback
+from dask._task_spec import fuse_linear_task_spec
 from dask.delayed import Delayed, delayed
+from dask.utils import ensure_dict
 
+from dgmm.data.ambient import Get, compute_now, scheduler_for, slot_given_up
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, listeners
 from dgmm.passes.plan import FAN_IN, Plan, plan
 from dgmm.passes.task import Effort, Result, Timed, Work, span_task
-from dgmm.passes.threads import threads_of_our_own
+from dgmm.passes.threads import compute_here, scheduler_here
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ def _run_here(planned: Plan, work: Work[Result], weights: Source | None) -> Time
     (span,) = planned.spans
     own = None if weights is None else weights.rows(span.start, span.start + span.n_rows)
     task, arguments = span_task(span, work, own)
-    result = task.timed(*compute(*arguments))
+    result = task.timed(*compute_now(*arguments))
     emit(SpanFinished(span.n_rows))
     return result
 
@@ -111,9 +110,8 @@ def _run_on_dask(
         leaves.append(call(*shared, *arguments, dask_key_name=f"{name}-{span.index}"))
     n_rows = {leaf.key: span.n_rows for leaf, span in zip(leaves, planned.spans, strict=True)}
     root = _tree(leaves, name)
-    with dask.config.set({"optimization.fuse.delayed": True}):  # loading and work end in one task
-        (root,) = optimize(root)
-    get = dask.threaded.get if isinstance(source, MemorySource) else get_scheduler(collections=[root])
+    get = scheduler_here() if isinstance(source, MemorySource) else scheduler_for(root)
+    root = _fused(root)
     client = client_of(get)
     if client is None:
         return _compute_locally(root, get, n_rows)
@@ -136,23 +134,27 @@ def _tree(leaves: list[Delayed], name: str) -> Delayed:
     return nodes[0]
 
 
-def client_of(get: Callable[..., Any] | None) -> Any | None:
+def _fused(root: Delayed) -> Delayed:
+    """Make one task of loading and work; what has Dask do it is a setting that all threads share."""
+    return Delayed(root.key, fuse_linear_task_spec(ensure_dict(root.dask), [root.key]))
+
+
+def client_of(get: Get) -> Any | None:
     """Give the distributed client behind a scheduler, None for the local schedulers."""
     owner = getattr(get, "__self__", None)
     return owner if hasattr(owner, "scheduler_info") else None
 
 
-def _compute_locally(root: Delayed, get: Callable[..., Any] | None, n_rows: dict[str, int]) -> Any:
+def _compute_locally(root: Delayed, get: Get, n_rows: dict[str, int]) -> Any:
     to, waiting = listeners(), dict(n_rows)
 
-    def finished(key: Any, *_: Any) -> None:
+    def finished(key: Any) -> None:
         # Fusing may have put the names of the tasks that load the rows before the leaf's own.
         leaf = next((leaf for leaf in waiting if str(key).endswith(leaf)), None)
         if leaf is not None:
             emit(SpanFinished(waiting.pop(leaf)), to)
 
-    with Callback(posttask=finished), threads_of_our_own(get) as threads:
-        return compute(root, scheduler=get, **threads)[0]
+    return compute_here(get, root, told=finished)[0]
 
 
 def _compute_on_cluster(client: Any, root: Delayed, n_rows: dict[str, int]) -> Any:
@@ -185,7 +187,8 @@ def gather(wanted: list[Any], watched: list[Any], told: list[Callable[[], None]]
     for future, tell in zip(watched, told, strict=True):
         future.add_done_callback(partial(finished, tell=tell))
     try:
-        results = [future.result() for future in wanted]
+        with slot_given_up():
+            results = [future.result() for future in wanted]
         deadline = time.monotonic() + LATEST_TOLD
         for _ in watched:
             told_of.acquire(timeout=max(0.0, deadline - time.monotonic()))

@@ -10,14 +10,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 import dask
-from dask.base import compute, get_scheduler
-from dask.callbacks import Callback
 from dask.delayed import delayed
 
+from dgmm.data.ambient import scheduler_for
 from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.events import TaskFinished, TasksFinished, TasksStarted, emit, listeners
 from dgmm.passes.run import client_of, gather
-from dgmm.passes.threads import threads_of_our_own
+from dgmm.passes.threads import compute_here
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def run_tasks(
     name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
     started = time.perf_counter()
     emit(TasksStarted(purpose, len(items)))
-    get = get_scheduler()
+    get = scheduler_for()
     client = client_of(get)
     on_cluster = client is not None
     common: Any = delayed(shared, name=f"shared-{name}", traverse=False) if on_cluster else None
@@ -68,12 +67,11 @@ def run_tasks(
     with single_threaded_blas():
         if client is None:
 
-            def finished(key: Any, *_: Any) -> None:
+            def finished(key: Any) -> None:
                 if key in keys:
                     emit(TaskFinished(), to)
 
-            with Callback(posttask=finished), threads_of_our_own(get) as threads:
-                results = list(compute(*calls, scheduler=get, optimize_graph=False, **threads))
+            results = list(compute_here(get, *calls, told=finished, optimize_graph=False))
         else:
             futures = client.compute(calls, optimize_graph=False)
             results = gather(futures, futures, [partial(emit, TaskFinished(), to) for _ in futures])

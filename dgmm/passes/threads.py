@@ -8,27 +8,57 @@ from contextlib import contextmanager
 from typing import Any
 
 import dask.config
+import dask.local
 import dask.threaded
+from dask.base import compute
 from dask.system import CPU_COUNT
+
+from dgmm.data.ambient import Get, callbacks_for, holds_a_slot
 
 
 def n_threads() -> int:
-    """Give how many threads Dask would use here: as set, else one for each processor of this process."""
-    return dask.config.get("num_workers", None) or CPU_COUNT
+    """Give how many threads to use here.
+
+    As many as Dask would: as set, else one for each processor of this process. One in a task that holds a
+    slot: there are as many such tasks at once as there are to be threads.
+    """
+    return 1 if holds_a_slot() else dask.config.get("num_workers", None) or CPU_COUNT
+
+
+def scheduler_here() -> Get:
+    """Choose who works on rows in the memory of this process."""
+    return dask.local.get_sync if holds_a_slot() else dask.threaded.get
+
+
+def compute_here(get: Get, *collections: Any, told: Callable[[Any], None], **options: Any) -> tuple[Any, ...]:
+    """Compute Dask collections on a local scheduler.
+
+    Parameters
+    ----------
+    get : callable
+        The scheduler.
+    *collections : Dask collections
+    told : callable
+        Is told the key of each task that has ended, where the scheduler is one of Dask's own.
+    **options : object
+        For ``dask.compute``.
+    """
+    with threads_of_our_own(get) as threads:
+        return compute(*collections, scheduler=get, **callbacks_for(get, told), **threads, **options)
 
 
 @contextmanager
-def threads_of_our_own(get: Callable[..., Any] | None) -> Iterator[dict[str, Any]]:
+def threads_of_our_own(get: Get) -> Iterator[dict[str, Any]]:
     """Give arguments for Dask's `compute` with which no task is at work any more when this ends.
 
     After an error or an interrupt Dask leaves its threads at work, maybe on files that the caller removes.
 
     Parameters
     ----------
-    get : callable or None
+    get : callable
         A local scheduler; other than threads are left as they are, and so is a pool that the user has set.
     """
-    if get not in (None, dask.threaded.get) or dask.config.get("pool", None) is not None:
+    if get is not dask.threaded.get or dask.config.get("pool", None) is not None:
         yield {}
         return
     pool = ThreadPoolExecutor(n_threads(), thread_name_prefix="dgmm")
