@@ -23,7 +23,7 @@ def check_what_is_installed() -> None:
     folder = Path(dgmm.__file__).parent
     assert "site-packages" in folder.parts, folder
     files = {str(file) for file in distribution("dgmm").files or ()}
-    assert {"dgmm/py.typed", "dgmm/DESIGN.md", "dgmm/model/families.py"} <= files, sorted(files)
+    assert {"dgmm/py.typed", "dgmm/DESIGN.md", "dgmm/model/statistics.py"} <= files, sorted(files)
     assert not any(file.startswith(("tests/", "benchmarks/", "docs/")) for file in files), sorted(files)
     assert [name for name in EXTRAS if find_spec(name) is not None] == []
 
