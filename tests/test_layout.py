@@ -5,8 +5,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 WITHOUT_TWIN = {
-    "cli/commands.py",
-    "cli/sweep.py",
     "data/convert.py",
     "data/tables.py",
     "estimators/base.py",
