@@ -167,13 +167,28 @@ def reading_rows(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--fill-missing", is_flag=True, help="Take the fill value where a Zarr chunk is missing."
         ),
+        click.option(
+            "--sample-dims",
+            metavar="X,Y",
+            callback=_names,
+            help="The dimensions of a Zarr group that number the rows; others number features.",
+        ),
         at_urls,
     )
     @functools.wraps(command)
     def with_opening(
-        columns: list[str] | None, fill_missing: bool, storage_option: dict[str, Any] | None, **given: Any
+        columns: list[str] | None,
+        fill_missing: bool,
+        sample_dims: list[str] | None,
+        storage_option: dict[str, Any] | None,
+        **given: Any,
     ) -> None:
-        opening = {"columns": columns, "fill_missing": fill_missing, "storage_options": storage_option}
+        opening = {
+            "columns": columns,
+            "fill_missing": fill_missing,
+            "sample_dims": sample_dims,
+            "storage_options": storage_option,
+        }
         command(opening=opening, **given)
 
     return with_opening

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.core.sync import sync
 from zarr.storage import StorePath, WrapperStore
+
+MOST_ABSENT = 10_000
+"""Absent chunks that are counted: metadata may promise more of them than memory has room for their names."""
 
 NOWHERE = np.iinfo(np.uint64).max  # the offset and the length of a chunk that is not there
 PLAIN = (BytesCodec(endian="little"),)
@@ -44,37 +48,41 @@ class _Watched(WrapperStore[Store]):
         return found
 
 
-def read_complete(array: zarr.Array[Any], start: int, stop: int) -> Any:
-    """Read rows of an array.
+Box = tuple[slice, ...]
+"""A part of an array: from where to where along each of its dimensions."""
+
+
+def read_complete(array: zarr.Array[Any], box: Box) -> Any:
+    """Read a part of an array.
 
     Parameters
     ----------
     array : zarr.Array
-    start, stop : int
-        The rows.
+    box : tuple of slice
+        With a start and a stop for each dimension.
 
     Returns
     -------
-    ndarray of shape (stop - start, …)
+    ndarray
 
     Raises
     ------
     MissingChunkError
-        Where they were to be the fill value, as a chunk is not in the store or in its shard.
+        Where numbers were to be the fill value, as a chunk is not in the store or in its shard.
     """
     store: Any = _Watched(array.store)
     watched: Any = zarr.AsyncArray(array.metadata, StorePath(store, array.path))
-    rows = zarr.Array(watched)[start:stop]
+    values = zarr.Array(watched)[box]
     if store.missing:
         raise MissingChunkError(min(store.missing).removeprefix(f"{array.path}/"))
-    absent = chunk_not_in_shard(array, start, stop)
+    absent = chunk_not_in_shard(array, box)
     if absent is not None:
         raise MissingChunkError(absent)
-    return rows
+    return values
 
 
 def absent_keys(array: zarr.Array[Any]) -> list[str]:
-    """List the chunks (or shards) of an array that are not in its store, by one listing of it.
+    """List the first chunks (or shards) of an array that are not in its store, by one listing of it.
 
     zarr's own count compares each key with all others.
     """
@@ -84,17 +92,26 @@ def absent_keys(array: zarr.Array[Any]) -> list[str]:
         return {key.removeprefix(prefix) async for key in array.store.list_prefix(prefix)}
 
     steps = array.shards or array.chunks
-    grid = itertools.product(
-        *(range(math.ceil(n / step)) for n, step in zip(array.shape, steps, strict=True))
-    )
+    sizes = [math.ceil(n / step) for n, step in zip(array.shape, steps, strict=True)]
+    keys = map(array.metadata.encode_chunk_key, _places(sizes))
     present = sync(list_keys())
-    absent = [key for key in map(array.metadata.encode_chunk_key, grid) if key not in present]
+    absent = list(itertools.islice((key for key in keys if key not in present), MOST_ABSENT))
     # A store that cannot list (HTTP) shows nothing; then nothing is known.
     return absent if absent and not sync(array.store.exists(prefix + absent[0])) else []
 
 
-def chunk_not_in_shard(array: zarr.Array[Any], start: int, stop: int) -> str | None:
-    """Find a chunk with rows ``start`` to ``stop`` that its shard does not hold.
+def _places(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Count through a grid, the last axis fastest; `itertools.product` would keep every axis in memory."""
+    if not sizes:
+        yield ()
+        return
+    for first in range(sizes[0]):
+        for rest in _places(sizes[1:]):
+            yield (first, *rest)
+
+
+def chunk_not_in_shard(array: zarr.Array[Any], box: Box) -> str | None:
+    """Find a chunk with numbers of a part of an array that its shard does not hold.
 
     Reads the index of each shard, 16 bytes a chunk (specification of Zarr's codec ``sharding_indexed``).
 
@@ -102,8 +119,8 @@ def chunk_not_in_shard(array: zarr.Array[Any], start: int, stop: int) -> str | N
     ----------
     array : zarr.Array
         In shards or not.
-    start, stop : int
-        Rows of it.
+    box : tuple of slice
+        The part.
 
     Returns
     -------
@@ -111,24 +128,27 @@ def chunk_not_in_shard(array: zarr.Array[Any], start: int, stop: int) -> str | N
         The first one, by its place in the array's grid of chunks and the key of its shard. None where all are
         there, where the array has no shards, and where their index is encoded as no writer does by default.
     """
-    if array.shards is None or not isinstance(array.metadata, ArrayV3Metadata) or start >= stop:
+    is_empty = any(part.start >= part.stop for part in box)
+    if array.shards is None or not isinstance(array.metadata, ArrayV3Metadata) or is_empty:
         return None
     codec = array.metadata.codecs[0]
     if not isinstance(codec, ShardingCodec) or codec.index_codecs not in (PLAIN, CHECKED):
         return None
     shards = itertools.product(
-        range(start // array.shards[0], math.ceil(stop / array.shards[0])),
-        *(range(math.ceil(n / step)) for n, step in zip(array.shape[1:], array.shards[1:], strict=True)),
+        *(
+            range(part.start // step, math.ceil(part.stop / step))
+            for part, step in zip(box, array.shards, strict=True)
+        )
     )
 
     async def look() -> list[str | None]:
-        return await asyncio.gather(*(_missing_in(array, codec, shard, start, stop) for shard in shards))
+        return await asyncio.gather(*(_missing_in(array, codec, shard, box) for shard in shards))
 
     return next(filter(None, sync(look())), None)
 
 
 async def _missing_in(
-    array: zarr.Array[Any], codec: ShardingCodec, shard: tuple[int, ...], start: int, stop: int
+    array: zarr.Array[Any], codec: ShardingCodec, shard: tuple[int, ...], box: Box
 ) -> str | None:
     key = array.metadata.encode_chunk_key(shard)
     per_shard = np.floor_divide(array.shards or array.chunks, array.chunks)
@@ -139,7 +159,8 @@ async def _missing_in(
     first = absent * array.chunks
     last = first + array.chunks
     # Chunks beyond the array's end are in no shard.
-    wanted = (last[:, 0] > start) & (first[:, 0] < stop) & (first < array.shape).all(axis=1)
+    starts, stops = ([getattr(part, end) for part in box] for end in ("start", "stop"))
+    wanted = ((last > starts) & (first < stops) & (first < array.shape)).all(axis=1)
     return next((f"{'/'.join(map(str, place))} in shard {key}" for place in absent[wanted]), None)
 
 

@@ -12,6 +12,7 @@ from dask.base import is_dask_collection
 
 from dgmm.data.convert import check_shape, to_array
 from dgmm.data.dask import dask_source
+from dgmm.data.dimensions import check_sample_dims
 from dgmm.data.frames import is_table, table_source
 from dgmm.data.location import ZARR_MARKERS, is_local, locate, stored_kind
 from dgmm.data.memory import MemorySource
@@ -27,22 +28,26 @@ def open_dataset(
     storage_options: dict[str, Any] | None = None,
     *,
     fill_missing: bool = False,
+    sample_dims: Sequence[str] | None = None,
 ) -> Source:
     """Open rows of numbers, wherever they are. Reads metadata only.
 
     Parameters
     ----------
     x : Source, str, path, zarr.Array, zarr.Group, Dask collection, DataFrame or array-like
-        A path or URL of a Zarr array of shape (n_rows, n_features), of a Zarr group whose 1-D arrays
-        are the columns, of a Parquet file or of a folder of them; an open Zarr array or group; a Dask
-        array or DataFrame; a table of pandas, Polars, Arrow or what narwhals reads; a NumPy array or what
-        `numpy.asarray` takes.
+        A path or URL of a Zarr array of shape (n_rows, n_features), of a Zarr group whose variables
+        are the columns, as xarray writes it, of a Parquet file or of a folder of them; an open Zarr array
+        or group; a Dask array or DataFrame; a table of pandas, Polars, Arrow or what narwhals reads; a NumPy
+        array or what `numpy.asarray` takes.
     columns : sequence of str, optional
         The named columns to take, in this order. Default: all that can be features.
     storage_options : dict, optional
         For the file system of a URL: credentials, endpoints.
     fill_missing : bool, default=False
         Take the fill value where a chunk of a Zarr array is missing, rather than refuse the array.
+    sample_dims : sequence of str, optional
+        The named dimensions of a Zarr group or array that number the rows, from slow to fast; others number
+        features, ``TEMP[0]``, ``TEMP[1]``, …. Default: those that all variables share.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def open_dataset(
     >>> source.n_rows, source.n_features, source.dtype
     (3, 3, dtype('float32'))
     """
-    return _open(x, columns, storage_options, fill_missing, n_dims=2)
+    return _open(x, columns, storage_options, fill_missing, n_dims=2, sample_dims=sample_dims)
 
 
 def open_weights(x: Any, storage_options: dict[str, Any] | None = None) -> Source:
@@ -141,6 +146,7 @@ def open_fitted(x: Any, features: Iterable[object], **opening: Any) -> Source:
         opening.get("fill_missing", False),
         n_dims=2,
         fitted=fitted,
+        sample_dims=opening.get("sample_dims"),
     )
 
 
@@ -152,14 +158,19 @@ def _open(
     *,
     n_dims: int,
     fitted: tuple[str, ...] | None = None,
+    sample_dims: Sequence[str] | None = None,
 ) -> Source:
     if isinstance(columns, str):
         raise TypeError(f"columns= is a list of names; for one column give [{columns!r}]")
+    check_sample_dims(sample_dims)
     choice = Choice(None if columns is None else tuple(columns), fitted)
     if isinstance(x, (str, os.PathLike)):
-        return _open_path(os.fspath(x), choice, storage_options, fill_missing, n_dims)
+        of_zarr: dict[str, Any] = {"fill_missing": fill_missing, "sample_dims": sample_dims}
+        return _open_path(os.fspath(x), choice, storage_options, n_dims, **of_zarr)
     if isinstance(x, (zarr.Array, zarr.Group)):
-        return zarr_source(x, _zarr_columns(x, choice), n_dims=n_dims, fill_missing=fill_missing)
+        return zarr_source(x, choice, n_dims=n_dims, fill_missing=fill_missing, sample_dims=sample_dims)
+    if sample_dims is not None:
+        raise DataError(f"sample_dims= was given, but {type(x).__name__} has no named dimensions, or is open")
     if is_dask_collection(x):
         return dask_source(x, choice, n_dims=n_dims)
     if callable(getattr(x, "spans", None)):  # isinstance would ask for n_rows, and so count the rows
@@ -172,7 +183,7 @@ def _open(
 
 
 def _open_path(
-    path: str, choice: Choice, options: dict[str, Any] | None, fill_missing: bool, n_dims: int
+    path: str, choice: Choice, options: dict[str, Any] | None, n_dims: int, **of_zarr: Any
 ) -> Source:
     if not path:
         raise FileNotFoundError("the path of the data is empty; give one")
@@ -184,9 +195,10 @@ def _open_path(
     match stored_kind(filesystem, root):
         case "zarr":
             node = _open_zarr(filesystem, root, path, options)
-            columns = _zarr_columns(node, choice)
-            return zarr_source(node, columns, name=path, n_dims=n_dims, fill_missing=fill_missing)
+            return zarr_source(node, choice, name=path, n_dims=n_dims, **of_zarr)
         case "parquet":
+            if of_zarr["sample_dims"] is not None:
+                raise DataError(f"sample_dims= was given, but {path} is a table, without named dimensions")
             return parquet_source(path, choice, options)
     if not filesystem.exists(root):
         raise FileNotFoundError(f"{path} does not exist")
@@ -203,17 +215,6 @@ def _open_zarr(filesystem: Any, root: str, path: str, options: dict[str, Any] | 
         return zarr.open(path, mode="r", storage_options=options)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be opened as Zarr, its metadata may be damaged: {error!r}") from error
-
-
-def _zarr_columns(node: Any, choice: Choice) -> Sequence[str] | None:
-    """Give the arrays to take of a group: those of a mixture's features, where all are there."""
-    if (
-        choice.fitted is not None
-        and isinstance(node, zarr.Group)
-        and set(choice.fitted) <= set(node.array_keys())
-    ):
-        return choice.fitted
-    return choice.columns
 
 
 def _open_array(x: Any, columns: Sequence[str] | None, n_dims: int) -> MemorySource:

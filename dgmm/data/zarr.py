@@ -1,8 +1,9 @@
-"""Rows of a Zarr array, or of a group of named columns, local or remote, format 2 or 3."""
+"""Rows of a Zarr array, or of the variables of a group, local or remote, format 2 or 3."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,24 +12,41 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from dgmm.data.conventions import time_like
 from dgmm.data.convert import check_shape
-from dgmm.data.missing import MissingChunkError, absent_keys, read_complete
-from dgmm.data.source import MEBIBYTE, DataError, Span, check_columns, rows_dtype, span_bytes_for
+from dgmm.data.dimensions import check_sizes, choose_sample_dims, feature_names, parts, variables_named
+from dgmm.data.missing import MOST_ABSENT, MissingChunkError, absent_keys
+from dgmm.data.source import (
+    MEBIBYTE,
+    DataError,
+    DataWarning,
+    Span,
+    check_columns,
+    check_no_two,
+    span_bytes_for,
+)
+from dgmm.data.tables import Choice
+from dgmm.data.variables import Variable, dimensions_of
 
 CHUNK_BYTES = 8 * MEBIBYTE
-DECODED_AT_ONCE = 10  # zarr's default `async.concurrency`
+LARGEST_CHUNK_BYTES = 64 * MEBIBYTE
+"""Of a band of rows that are numbered by several dimensions: it is cut within stored chunks, which are then
+decoded several times."""
+
+RELATED = ("bounds", "climatology", "grid_mapping")
+"""Attributes that name variables which say where values are, beside coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
 class ZarrChunk:
     """A band of rows: whole chunks of the store, where it was cut by `ZarrSource.spans`.
 
-    Pickles as the store's address and the array's metadata.
+    Pickles as the store's address and the metadata of arrays.
 
     Attributes
     ----------
-    arrays : tuple of zarr.Array
-        One 2-D array, or one 1-D array for each column.
+    variables : tuple of Variable
+        Side by side, the columns.
     start, stop : int
         The rows.
     dtype : numpy.dtype
@@ -39,7 +57,7 @@ class ZarrChunk:
         Take the fill value where a chunk is missing.
     """
 
-    arrays: tuple[zarr.Array[Any], ...]
+    variables: tuple[Variable, ...]
     start: int
     stop: int
     dtype: np.dtype
@@ -53,22 +71,19 @@ class ZarrChunk:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that reading takes: the rows, and what is in flight for the array that needs most.
-
-        That is the stored values before conversion, the chunks being decoded, and their encoded bytes (of
-        all chunks where they lie in shards), taken to be as many as the decoded ones.
-        """
-        n_features = sum(math.prod(array.shape[1:]) for array in self.arrays)
-        return self.n_rows * n_features * self.dtype.itemsize + max(map(self._bytes_in_flight, self.arrays))
+        """Bytes that reading takes: the rows, and what is in flight for the variable that needs most."""
+        n_features = sum(variable.n_features for variable in self.variables)
+        in_flight = (v.bytes_in_flight(part) for v in self.variables for part in self._parts(v))
+        return self.n_rows * n_features * self.dtype.itemsize + max(in_flight, default=0)
 
     @property
     def place(self) -> str:
         """The array, the rows, and the keys of the first and the last chunk (or shard)."""
-        array = self.arrays[0]
         if self.n_rows == 0:
             return f"{self.name}, no rows"
-        rows = _stored_rows(array)
-        keys = [_chunk_key(array, row // rows) for row in (self.start, self.stop - 1)]
+        variable = self.variables[0]
+        ends = [np.unravel_index(row, variable.sample_shape) for row in (self.start, self.stop - 1)]
+        keys = [variable.chunk_key([int(index) for index in end]) for end in ends]
         return f"{self.name}, rows {self.start} to {self.stop}, chunk {' to '.join(dict.fromkeys(keys))}"
 
     def read(self) -> NDArray[np.floating]:
@@ -79,43 +94,39 @@ class ZarrChunk:
         DataError
             If a chunk is missing, or cannot be decoded.
         """
-        if self.arrays[0].ndim == 2:
-            return np.asarray(self._stored(self.arrays[0]), dtype=self.dtype)
-        rows = np.empty((self.n_rows, len(self.arrays)), self.dtype)
-        for column, array in enumerate(self.arrays):
-            rows[:, column] = self._stored(array)
+        if len(self.variables) == len(self.variables[0].sample_axes) == 1:
+            return np.asarray(self._stored(self.variables[0], (slice(self.start, self.stop),)), self.dtype)
+        rows = np.empty((self.n_rows, sum(each.n_features for each in self.variables)), self.dtype)
+        column = 0
+        for variable in self.variables:
+            first, last = 0, column + variable.n_features
+            for part in self._parts(variable):
+                n_rows = math.prod(own.stop - own.start for own in part)
+                rows[first : first + n_rows, column:last] = self._stored(variable, part)
+                first += n_rows
+            column = last
         return rows
 
-    def _stored(self, array: zarr.Array[Any]) -> Any:
+    def _parts(self, variable: Variable) -> list[tuple[slice, ...]]:
+        return list(parts(variable.sample_shape, self.start, self.stop))
+
+    def _stored(self, variable: Variable, part: tuple[slice, ...]) -> Any:
         try:
-            if self.fill_missing:
-                return array[self.start : self.stop]
-            return read_complete(array, self.start, self.stop)
+            return variable.read(part, fill_missing=self.fill_missing)
         except MissingChunkError as error:
-            column = f", column {array.basename!r}" if array.ndim == 1 and len(self.arrays) > 1 else ""
-            raise DataError(_lacks(self.name + column, str(error), array)) from None
+            raise DataError(_lacks(variable.label, str(error), variable.array)) from None
         except (ValueError, RuntimeError) as error:  # what codecs raise; OSError speaks for itself
             raise DataError(f"{self.place} cannot be decoded, it may be damaged: {error}") from error
-
-    def _bytes_in_flight(self, array: zarr.Array[Any]) -> int:
-        row_chunks = _chunks_met(self.start, self.stop, array.chunks[0])
-        column_chunks = math.prod(map(math.ceil, np.divide(array.shape[1:], array.chunks[1:])))
-        chunk_bytes = math.prod(array.chunks) * array.dtype.itemsize
-        met_bytes = row_chunks * column_chunks * chunk_bytes
-        at_once = DECODED_AT_ONCE**2 if array.shards else DECODED_AT_ONCE
-        decoding = min(met_bytes, at_once * chunk_bytes)
-        encoded = met_bytes if array.shards else decoding
-        return self.n_rows * math.prod(array.shape[1:]) * array.dtype.itemsize + encoded + decoding
 
 
 @dataclass(frozen=True, eq=False)
 class ZarrSource:
-    """Rows of one 2-D Zarr array, or of 1-D arrays that are the columns.
+    """Rows of Zarr arrays: of one, or of several side by side.
 
     Parameters
     ----------
-    arrays : tuple of zarr.Array
-        One array of shape (n_rows, n_features), or n_features arrays of shape (n_rows,).
+    variables : tuple of Variable
+        Side by side, the columns; all with the same rows.
     name : str
         What the user would call the array or group.
     feature_names : tuple of str, optional
@@ -126,38 +137,33 @@ class ZarrSource:
     Raises
     ------
     DataError
-        If a chunk is missing, naming it; if the arrays do not fit together, or hold no real numbers.
+        If a chunk is missing, naming it.
     """
 
-    arrays: tuple[zarr.Array[Any], ...]
+    variables: tuple[Variable, ...]
     name: str
     feature_names: tuple[str, ...] | None = None
     fill_missing: bool = False
 
     def __post_init__(self) -> None:
-        names = [self.name] if self.feature_names is None else map(self._column_name, self.feature_names)
-        for array, name in zip(self.arrays, names, strict=True):
-            rows_dtype(array.dtype, name)
-            if not self.fill_missing:
-                _check_complete(array, name)
-
-    def _column_name(self, column: str) -> str:
-        return f"{self.name}, column {column!r}"
+        if not self.fill_missing:
+            for variable in self.variables:
+                _check_complete(variable)
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return self.arrays[0].shape[0]
+        return math.prod(self.variables[0].sample_shape)
 
     @property
     def n_features(self) -> int:
         """Number of columns."""
-        return self.arrays[0].shape[1] if self.arrays[0].ndim == 2 else len(self.arrays)
+        return sum(variable.n_features for variable in self.variables)
 
     @property
     def dtype(self) -> np.dtype:
-        """float32 where all arrays are, else float64."""
-        return np.result_type(*(rows_dtype(array.dtype, self.name) for array in self.arrays))
+        """float32 where the values of all arrays are, else float64."""
+        return np.result_type(*(variable.dtype for variable in self.variables))
 
     def spans(self) -> tuple[Span, ...]:
         """Cut the rows into spans of whole shards, and these into bands of whole chunks of about 8 MiB.
@@ -166,8 +172,9 @@ class ZarrSource:
         """
         row_bytes = self.n_features * self.dtype.itemsize
         span_bytes = span_bytes_for(self.n_rows * row_bytes)
-        chunk_rows = max(array.chunks[0] for array in self.arrays)
-        shard_rows = max(_stored_rows(array) for array in self.arrays)
+        chunk_rows = self._chunk_rows(LARGEST_CHUNK_BYTES // row_bytes)
+        inner = math.prod(self.variables[0].sample_shape[1:])
+        shard_rows = max(variable.stored_rows() * inner for variable in self.variables)
         unit = shard_rows if shard_rows * row_bytes <= span_bytes else chunk_rows
         span_rows = _whole(span_bytes // row_bytes, unit)
         band_rows = _whole(CHUNK_BYTES // row_bytes, chunk_rows)
@@ -184,33 +191,50 @@ class ZarrSource:
             for index, start in enumerate(starts)
         )
 
+    def _chunk_rows(self, most: int) -> int:
+        """Give the rows of a stored chunk: along the first dimension that numbers rows, if not too many.
+
+        Else along the second, and so on: then chunks are decoded for each index of the ones before.
+        """
+        shape = self.variables[0].sample_shape
+        sizes = [max(sizes) for sizes in zip(*(v.chunk_sizes() for v in self.variables), strict=True)]
+        along = [max(1, size * math.prod(shape[axis + 1 :])) for axis, size in enumerate(sizes)]
+        return next((n_rows for n_rows in along if n_rows <= most), along[-1])
+
     def rows(self, start: int, stop: int) -> ZarrChunk:
         """Rows ``start`` to ``stop``."""
-        return ZarrChunk(self.arrays, start, stop, self.dtype, self.name, self.fill_missing)
+        return ZarrChunk(self.variables, start, stop, self.dtype, self.name, self.fill_missing)
 
 
 def zarr_source(
     node: zarr.Array[Any] | zarr.Group,
-    columns: Sequence[str] | None = None,
+    choice: Choice | None = None,
     *,
     name: str | None = None,
     n_dims: int = 2,
     fill_missing: bool = False,
+    sample_dims: Sequence[str] | None = None,
 ) -> ZarrSource:
-    """Make a source of an array, or of the 1-D arrays of a group.
+    """Make a source of an array, or of the variables of a group.
+
+    Shapes, chunks and attributes are those of each array's own metadata, whatever has been consolidated.
 
     Parameters
     ----------
     node : zarr.Array or zarr.Group
         An array of shape (n_rows, n_features), or (n_rows,) for weights; or a group.
-    columns : sequence of str, optional
-        The arrays of a group to take, in this order. Default: all 1-D arrays of numbers, by name.
+    choice : Choice or None, default=None
+        The arrays of a group to take, in this order, or those of a mixture's features, where all are there.
+        Default: all data variables of numbers, by name; coordinates, and what says where values are, are not
+        among them.
     name : str, optional
         What the user would call it. Default: its address in the store.
     n_dims : int, default=2
         2 for rows, 1 for weights.
     fill_missing : bool, default=False
         Take the fill value where a chunk is missing.
+    sample_dims : sequence of str, optional
+        Names of the dimensions that number the rows; others number features.
 
     Returns
     -------
@@ -219,46 +243,107 @@ def zarr_source(
     Raises
     ------
     DataError
-        As `ZarrSource`.
+        As `ZarrSource`; if the variables do not fit together, or hold no real numbers.
+
+    Warns
+    -----
+    DataWarning
+        If variables of a group are left out as they hold no numbers.
     """
+    choice = choice or Choice()
     name = str(node.store_path).removeprefix("file://") if name is None else name
     if isinstance(node, zarr.Array):
-        if columns is not None:
+        if choice.columns is not None:
             raise DataError(f"columns= was given, but {name} is one Zarr array, without named columns")
-        check_shape(node.shape, n_dims, name)
-        return ZarrSource((node,), name, None, fill_missing)
+        return _of_array(own_metadata(node), sample_dims, name, n_dims, fill_missing=fill_missing)
     if n_dims == 1:
         raise DataError(f"{name} is a Zarr group; give the path of the 1-D array in it")
-    available = dict(sorted(node.arrays()))
+    arrays, columns = _members(node), choice.columns
+    if columns is None and choice.fitted is not None:
+        columns = variables_named(choice.fitted, arrays)
     if columns is None:
-        columns = [key for key, array in available.items() if array.ndim == 1 and array.dtype.kind in "fiub"]
-    check_columns(columns, list(available), name)
-    arrays = tuple(available[column] for column in columns)
-    _check_columns_fit(columns, arrays, name)
-    return ZarrSource(arrays, name, tuple(columns), fill_missing)
+        columns = _data_variables(arrays, node, name)
+    check_columns(columns, list(arrays), name)
+    if not columns:
+        raise DataError(f"{name} is a Zarr group without arrays of numbers; give the path of an array in it")
+    dimensions = {column: dimensions_of(arrays[column]) for column in columns}
+    chosen = choose_sample_dims(dimensions, sample_dims, name)
+    variables = [Variable.of(arrays[column], chosen, f"{name}, column {column!r}") for column in columns]
+    check_sizes({c: v.sample_shape for c, v in zip(columns, variables, strict=True)}, name)
+    names = [
+        feature
+        for column, variable in zip(columns, variables, strict=True)
+        for feature in feature_names(column, variable.feature_shape)
+    ]
+    check_no_two(names, names, name)
+    return ZarrSource(tuple(variables), name, tuple(names), fill_missing)
 
 
-def _check_columns_fit(columns: Sequence[str], arrays: Sequence[Any], name: str) -> None:
-    if not arrays:
-        raise DataError(
-            f"{name} is a Zarr group without 1-D arrays of numbers; give the path of an array in it"
+def _of_array(
+    array: zarr.Array[Any], sample_dims: Sequence[str] | None, name: str, n_dims: int, *, fill_missing: bool
+) -> ZarrSource:
+    own = dimensions_of(array)
+    if sample_dims is None or n_dims == 1:
+        check_shape(array.shape, n_dims, name)
+        sample_dims = own[:1]
+    chosen = choose_sample_dims({name: own}, sample_dims, name)
+    return ZarrSource((Variable.of(array, chosen, name),), name, None, fill_missing)
+
+
+def own_metadata(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """Open an array again, by its own metadata: what was consolidated, or opened before, may be old."""
+    return zarr.open_array(array.store_path, mode="r", zarr_format=array.metadata.zarr_format)
+
+
+def _members(group: zarr.Group) -> dict[str, zarr.Array[Any]]:
+    """Give the arrays of a group by their own metadata, in the order of their names.
+
+    Consolidated metadata may be old, but where a store cannot be listed it alone tells what there is.
+    """
+    names = set(group.array_keys()) if group.metadata.consolidated_metadata else set()
+    version = group.metadata.zarr_format
+    fresh = zarr.open_group(group.store_path, mode="r", zarr_format=version, use_consolidated=False)
+    if group.store.supports_listing:
+        names |= set(fresh.array_keys())
+    found = {name: fresh.get(name) for name in sorted(names)}
+    return {name: array for name, array in found.items() if isinstance(array, zarr.Array)}
+
+
+def _data_variables(arrays: dict[str, zarr.Array[Any]], group: zarr.Group, name: str) -> list[str]:
+    """Give the arrays that are features if none are named: numbers that say something of a place or time.
+
+    No coordinates, therefore: arrays named as their only dimension, those that others or the group list as
+    coordinates; and none without dimensions.
+    """
+    attributes = {key: array.attrs.asdict() for key, array in arrays.items()}
+    listed = [each.get("coordinates") for each in (*attributes.values(), group.attrs.asdict())]
+    listed += [each.get(key) for each in attributes.values() for key in RELATED]
+    related = {word.strip(":") for text in listed if isinstance(text, str) for word in text.split()}
+    related |= {key for key, array in arrays.items() if dimensions_of(array) in ((key,), ())}
+    variables = [key for key in arrays if key not in related]
+    numbers = [
+        key
+        for key in variables
+        if arrays[key].dtype.kind in "fiub" and time_like(attributes[key], arrays[key].dtype) is None
+    ]
+    left_out = [key for key in variables if key not in numbers]
+    if numbers and left_out:
+        warnings.warn(
+            f"{name}: {', '.join(map(repr, left_out))} hold no numbers, or times, and are left out; "
+            f"columns={numbers} says which are wanted",
+            DataWarning,
+            stacklevel=2,
         )
-    for column, array in zip(columns, arrays, strict=True):
-        if array.ndim != 1:
-            raise DataError(f"{name}: column {column!r} has shape {array.shape}; columns are 1-D arrays")
-        if array.shape != arrays[0].shape:
-            raise DataError(
-                f"{name}: column {column!r} has {array.shape[0]} rows, but {columns[0]!r} has "
-                f"{arrays[0].shape[0]}; pick columns of one length with columns="
-            )
+    return numbers
 
 
-def _check_complete(array: zarr.Array[Any], name: str) -> None:
+def _check_complete(variable: Variable) -> None:
     """Refuse an array of which a chunk (or shard) is not in the store."""
-    absent = absent_keys(array)
+    absent = absent_keys(variable.array)
     if absent:
-        others = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        raise DataError(_lacks(name, f"{absent[0]}{others}", array))
+        at_least = "at least " if len(absent) == MOST_ABSENT else ""
+        others = f" and {at_least}{len(absent) - 1} more" if len(absent) > 1 else ""
+        raise DataError(_lacks(variable.label, f"{absent[0]}{others}", variable.array))
 
 
 def _lacks(name: str, chunks: str, array: zarr.Array[Any]) -> str:
@@ -271,15 +356,3 @@ def _lacks(name: str, chunks: str, array: zarr.Array[Any]) -> str:
 def _whole(wanted: int, unit: int) -> int:
     """Give the largest multiple of ``unit`` up to ``wanted``, but at least one."""
     return max(1, wanted // unit) * unit
-
-
-def _chunks_met(start: int, stop: int, step: int) -> int:
-    return math.ceil(stop / step) - start // step
-
-
-def _stored_rows(array: zarr.Array[Any]) -> int:
-    return (array.shards or array.chunks)[0]
-
-
-def _chunk_key(array: zarr.Array[Any], row: int) -> str:
-    return array.metadata.encode_chunk_key((row, 0)[: array.ndim])

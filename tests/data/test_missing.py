@@ -13,6 +13,11 @@ from dgmm.data.missing import MissingChunkError, absent_keys, chunk_not_in_shard
 ROWS = np.arange(60.0).reshape(20, 3) + 1
 
 
+def part(start: int, stop: int) -> tuple[slice, slice]:
+    """Give whole rows as a part of the array."""
+    return slice(start, stop), slice(0, 3)
+
+
 def create(path: Path, zarr_format: Literal[2, 3] = 3, shards: tuple[int, int] | None = None) -> zarr.Array:
     """Make an array of chunks of 3 × 2, seven by two of them; in a group, if its name says so."""
     if path.name == "inside":
@@ -42,7 +47,7 @@ def test_every_chunk_that_is_lost_is_found(path, zarr_format, key):
     create(path, zarr_format)[:] = ROWS
     array = opened(path)
     assert absent_keys(array) == []
-    np.testing.assert_array_equal(read_complete(array, 0, 20), ROWS)
+    np.testing.assert_array_equal(read_complete(array, part(0, 20)), ROWS)
     lost = [key.format(6, 1), key.format(2, 0)]
     for each in lost:
         (path / each).unlink()
@@ -57,10 +62,10 @@ def test_rows_beside_a_lost_chunk_are_read(path, zarr_format, key):
     for start in range(20):
         for stop in range(start + 1, 21):
             if stop <= 6 or start >= 9:
-                np.testing.assert_array_equal(read_complete(array, start, stop), ROWS[start:stop])
+                np.testing.assert_array_equal(read_complete(array, part(start, stop)), ROWS[start:stop])
             else:
                 with pytest.raises(MissingChunkError, match=f"^{key}$"):
-                    read_complete(array, start, stop)
+                    read_complete(array, part(start, stop))
 
 
 def test_a_chunk_that_is_lost_after_opening(path):
@@ -69,7 +74,7 @@ def test_a_chunk_that_is_lost_after_opening(path):
     assert absent_keys(array) == []
     shutil.rmtree(path / "c" / "1")
     with pytest.raises(MissingChunkError, match="c/1/0"):
-        read_complete(array, 0, 20)
+        read_complete(array, part(0, 20))
 
 
 @pytest.mark.parametrize("kept", [(slice(0, 3), slice(0, 2)), (slice(15, 20), slice(2, 3))])
@@ -92,7 +97,7 @@ def test_chunks_that_a_shard_does_not_hold(path, kept):
                 for row, column in np.argwhere(~is_there).tolist()
                 if f"c/{row // 3}/0" in present and row * 3 < stop and start < row * 3 + 3
             ]
-            assert chunk_not_in_shard(array, start, stop) == (missing[0] if missing else None)
+            assert chunk_not_in_shard(array, part(start, stop)) == (missing[0] if missing else None)
 
 
 @pytest.mark.parametrize("shards", [(9, 2), (9, 4), (21, 4)])
@@ -100,11 +105,11 @@ def test_whole_shards_lack_nothing(path, shards):
     create(path, shards=shards)[:] = ROWS
     array = opened(path)
     assert absent_keys(array) == []
-    assert chunk_not_in_shard(array, 0, 20) is None
-    assert chunk_not_in_shard(array, 7, 7) is None
-    np.testing.assert_array_equal(read_complete(array, 2, 19), ROWS[2:19])
+    assert chunk_not_in_shard(array, part(0, 20)) is None
+    assert chunk_not_in_shard(array, part(7, 7)) is None
+    np.testing.assert_array_equal(read_complete(array, part(2, 19)), ROWS[2:19])
 
 
 def test_without_shards_nothing_is_asked_of_them(path):
     create(path)[:] = ROWS
-    assert chunk_not_in_shard(opened(path), 0, 20) is None
+    assert chunk_not_in_shard(opened(path), part(0, 20)) is None

@@ -1,13 +1,17 @@
 import json
 import shutil
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import ZstdCodec
 
+from dgmm import GaussianMixture
 from dgmm.data import DataError, open_dataset, open_weights
 from dgmm.data import zarr as zarr_module
 from dgmm.data.zarr import zarr_source
@@ -101,7 +105,6 @@ class TestGroups:
         group = zarr.open_group(tmp_path / "g.zarr", mode="w")
         group.create_array("b", data=np.arange(1.0, 10), chunks=(4,))
         group.create_array("a", data=np.arange(1, 10, dtype="i2"), chunks=(3,))
-        group.create_array("square", data=np.eye(2))
         group.create_group("more")
         return group
 
@@ -113,13 +116,19 @@ class TestGroups:
         check_source(open_dataset(group, columns=["b"]), np.arange(1.0, 10)[:, None], ("b",))
 
     def test_columns_that_do_not_fit(self, group):
-        with pytest.raises(DataError, match=r"no column 'z'; it has 'a', 'b', 'square'"):
+        with pytest.raises(DataError, match=r"no column 'z'; it has 'a', 'b'"):
             open_dataset(group, columns=["a", "z"])
-        with pytest.raises(DataError, match=r"column 'square' has shape \(2, 2\)"):
-            open_dataset(group, columns=["a", "square"])
         group.create_array("c", data=np.ones(5))
         with pytest.raises(DataError, match="column 'c' has 5 rows, but 'a' has 9"):
             open_dataset(group)
+
+    @pytest.mark.parametrize("columns", [None, ["a", "square"]])
+    def test_columns_of_other_dimensions_are_not_passed_over(self, group, columns):
+        group.create_array("square", data=np.eye(2))
+        with pytest.raises(
+            DataError, match=r"different dimensions: 'a' \(dim_0\).*'square' \(dim_0, dim_1\)"
+        ):
+            open_dataset(group, columns)
 
     def test_a_column_is_named_where_it_lacks_a_chunk(self, group, tmp_path):
         (tmp_path / "g.zarr" / "a" / "c" / "1").unlink()
@@ -128,8 +137,214 @@ class TestGroups:
 
     def test_without_columns(self, tmp_path):
         zarr.open_group(tmp_path / "empty.zarr", mode="w")
-        with pytest.raises(DataError, match="group without 1-D arrays of numbers"):
+        with pytest.raises(DataError, match="group without arrays of numbers"):
             open_dataset(tmp_path / "empty.zarr")
+
+
+class TestDatasets:
+    """Groups of variables over named dimensions, as xarray writes them."""
+
+    @pytest.fixture(params=[2, 3])
+    def profiles(self, request, tmp_path):
+        """Write float profiles; give the path, and the data."""
+        draw = np.random.default_rng(5)
+        temperature = draw.normal(12.0, 3.0, (40, 6))
+        data = xr.Dataset(
+            {
+                "TEMP": (("N_PROF", "N_LEVELS"), temperature),
+                "PSAL": (("N_PROF", "N_LEVELS"), draw.normal(35.0, 1.0, (40, 6)).astype("f4")),
+                "CYCLE_NUMBER": ("N_PROF", np.arange(40)),
+                "PRES_OFFSET": ("N_PROF", draw.normal(0.0, 0.1, 40)),
+            },
+            coords={
+                "LATITUDE": ("N_PROF", draw.uniform(-60, 60, 40)),
+                "JULD": (
+                    "N_PROF",
+                    np.datetime64("2020-01-01", "ns") + np.arange(40) * np.timedelta64(1, "D"),
+                ),
+                "N_LEVELS": np.arange(6) * 10.0,
+            },
+        )
+        return self.write(tmp_path / "argo.zarr", data, request.param, {"TEMP": {"chunks": (7, 4)}}), data
+
+    @staticmethod
+    def write(path, data, zarr_format, encoding=None, **how):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of format 3 without a specification
+            data.to_zarr(path, zarr_format=zarr_format, consolidated=False, encoding=encoding or {}, **how)
+        return str(path)
+
+    def test_variables_of_several_dimensions_are_not_passed_over_in_silence(self, profiles):
+        path, _ = profiles
+        with pytest.raises(DataError, match=r"'TEMP' \(N_PROF, N_LEVELS\).*columns=.*sample_dims="):
+            open_dataset(path)
+
+    def test_shared_dimensions_are_stacked(self, profiles):
+        path, data = profiles
+        expected = np.column_stack([data[name].to_numpy().ravel() for name in ("PSAL", "TEMP")])
+        for wanted in (None, ["N_PROF", "N_LEVELS"]):
+            source = open_dataset(path, columns=["PSAL", "TEMP"], sample_dims=wanted)
+            check_source(source, expected, ("PSAL", "TEMP"))
+        model = GaussianMixture(1).fit(source)
+        np.testing.assert_allclose(model.means_[0], expected.mean(axis=0), rtol=1e-6)
+        assert [*model.feature_names_in_] == ["PSAL", "TEMP"]
+        assert model.predict(source).shape == (240,)
+        assert model.predict(path).shape == (240,)  # by the names of its features
+
+    def test_dimensions_in_another_order(self, profiles):
+        path, data = profiles
+        source = open_dataset(path, columns=["TEMP", "PSAL"], sample_dims=["N_LEVELS", "N_PROF"])
+        expected = np.column_stack([data[name].to_numpy().T.ravel() for name in ("TEMP", "PSAL")])
+        check_source(source, expected, ("TEMP", "PSAL"))
+
+    def test_dimensions_that_number_features(self, profiles):
+        path, data = profiles
+        source = open_dataset(path, columns=["TEMP", "PRES_OFFSET"], sample_dims=["N_PROF"])
+        names = (*(f"TEMP[{level}]" for level in range(6)), "PRES_OFFSET")
+        expected = np.column_stack([data["TEMP"].to_numpy(), data["PRES_OFFSET"].to_numpy()])
+        check_source(source, expected, names)
+        model = GaussianMixture(1).fit(source)
+        assert [*model.feature_names_in_] == [*names]
+        assert model._open(path, sample_dims=["N_PROF"]).feature_names == names
+
+    def test_coordinates_and_times_are_no_features(self, profiles):
+        path, _ = profiles
+        with pytest.raises(DataError, match="different dimensions") as caught:
+            open_dataset(path)
+        for name in ("LATITUDE", "JULD"):
+            assert name not in str(caught.value)
+        assert "'N_LEVELS'" not in str(caught.value)
+        with pytest.raises(DataError, match="column 'JULD' holds times"):
+            open_dataset(path, columns=["JULD", "PRES_OFFSET"])
+        latitude = open_dataset(path, columns=["LATITUDE", "PRES_OFFSET"])  # as it was asked for
+        assert latitude.feature_names == ("LATITUDE", "PRES_OFFSET")
+
+    @pytest.mark.parametrize("zarr_format", [2, 3])
+    def test_index_and_listed_coordinates(self, tmp_path, zarr_format):
+        draw = np.random.default_rng(2)
+        hours = np.datetime64("2020-01-01", "ns") + np.arange(200) * np.timedelta64(1, "h")
+        wind, gust = draw.normal(5, 2, 200), draw.normal(9, 3, 200)
+        data = xr.Dataset(
+            {"wind": ("time", wind), "gust": ("time", gust), "crs": 0},
+            coords={"time": hours, "station": ("time", np.arange(200) % 7)},
+        )
+        data["wind"].attrs.update(grid_mapping="crs")
+        path = self.write(tmp_path / "winds.zarr", data, zarr_format)
+        check_source(open_dataset(path), np.column_stack([gust, wind]), ("gust", "wind"))
+
+    def test_bounds_are_no_features(self, tmp_path):
+        data = xr.Dataset({"t": ("x", np.arange(5.0)), "x_bnds": (("x", "nv"), np.ones((5, 2)))})
+        data["t"].attrs["bounds"] = "x_bnds"
+        path = self.write(tmp_path / "x.zarr", data, 3)
+        check_source(open_dataset(path), np.arange(5.0)[:, None], ("t",))
+
+    def test_one_variable_of_several_dimensions_may_be_meant_either_way(self, tmp_path):
+        data = xr.Dataset({"x": (("row", "feature"), count_up(9, 4))})
+        path = self.write(tmp_path / "x.zarr", data, 3)
+        with pytest.raises(DataError, match=r"'x' \(row, feature\) may be meant as one feature or as many"):
+            open_dataset(path)
+        names = tuple(f"x[{i}]" for i in range(4))
+        check_source(open_dataset(path, sample_dims=["row"]), count_up(9, 4), names)
+        check_source(open_dataset(f"{path}/x"), count_up(9, 4))
+        check_source(open_dataset(f"{path}/x", sample_dims=["feature"]), count_up(9, 4).T)
+
+    def test_arrays_of_more_dimensions(self, tmp_path):
+        values = np.arange(60.0).reshape(3, 4, 5)
+        path = self.write(tmp_path / "x.zarr", xr.Dataset({"x": (("t", "y", "band"), values)}), 3)
+        check_source(open_dataset(f"{path}/x", sample_dims=["t", "y"]), values.reshape(12, 5))
+        check_source(
+            open_dataset(zarr.open_array(f"{path}/x"), sample_dims=["y"]),
+            values.transpose(1, 0, 2).reshape(4, 15),
+        )
+        with pytest.raises(DataError, match="not 'z' of sample_dims="):
+            open_dataset(f"{path}/x", sample_dims=["z"])
+
+    def test_sample_dims_of_what_has_no_dimensions(self):
+        with pytest.raises(DataError, match="sample_dims= was given, but ndarray"):
+            open_dataset(np.eye(3), sample_dims=["x"])
+
+    @pytest.mark.parametrize("chunks", [(100, 50, 20), (1, 50, 20), (100, 25, 20)])
+    def test_stacking_keeps_within_the_bytes_promised(self, tmp_path, chunks):
+        values = np.random.default_rng(0).random((100, 50, 20))
+        dims = ("time", "lat", "lon")
+        data = xr.Dataset({"a": (dims, values), "b": (dims, values.astype("f4"))})
+        encoding = {name: {"chunks": chunks} for name in "ab"}
+        path = self.write(tmp_path / "x.zarr", data, 3, encoding)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(zarr_module, "CHUNK_BYTES", 100_000)
+            patch.setattr(zarr_module, "LARGEST_CHUNK_BYTES", 300_000)
+            source = open_dataset(path)
+            assert max(len(span.chunks) for span in source.spans()) > 5
+            assert all(read(chunk).nbytes <= 300_000 for span in source.spans() for chunk in span.chunks)
+            check_memory(source.spans()[0].chunks[1])
+            check_source(source, np.column_stack([values.ravel(), values.astype("f4").ravel()]), ("a", "b"))
+
+    def test_bands_are_of_whole_chunks_of_the_first_dimension(self, profiles):
+        path, _ = profiles
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(zarr_module, "CHUNK_BYTES", 1)
+            source = open_dataset(path, columns=["TEMP"], sample_dims=["N_PROF", "N_LEVELS"])
+            assert chunk_starts(source) == [42 * i for i in range(6)]
+
+    def test_a_lost_chunk_is_named(self, profiles):
+        path, _ = profiles
+        key = zarr.open_array(f"{path}/TEMP", mode="r").metadata.encode_chunk_key((2, 1))
+        source = open_dataset(path, columns=["TEMP"], sample_dims=["N_PROF", "N_LEVELS"])
+        (Path(path) / "TEMP" / key).unlink()
+        np.testing.assert_equal(read(source.rows(0, 84)).shape, (84, 1))
+        with pytest.raises(DataError, match=rf"column 'TEMP' lacks chunk {key}"):
+            read(source.rows(84, 240))
+        with pytest.raises(DataError, match=rf"column 'TEMP' lacks chunk {key}"):
+            open_dataset(path, columns=["TEMP"], sample_dims=["N_PROF", "N_LEVELS"])
+
+
+class TestStaleMetadata:
+    """Groups that were written to after their metadata had been consolidated."""
+
+    @pytest.fixture(params=[2, 3])
+    def days(self, request, tmp_path):
+        values = np.random.default_rng(0).normal(size=(2, 150))
+        group = zarr.open_group(tmp_path / "days.zarr", mode="w", zarr_format=request.param)
+        for name, column in zip(("height", "speed"), values, strict=True):
+            array = group.create_array(name, shape=(100,), chunks=(50,), dtype="f8")
+            array[:] = column[:100]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            zarr.consolidate_metadata(group.store, zarr_format=request.param)
+        old = zarr.open_consolidated(tmp_path / "days.zarr", zarr_format=request.param)
+        group = zarr.open_group(tmp_path / "days.zarr", mode="r+", use_consolidated=False)
+        for name, column in zip(("height", "speed"), values, strict=True):
+            array = group[name]
+            assert isinstance(array, zarr.Array)
+            array.append(column[100:])
+        return tmp_path / "days.zarr", old, group, values
+
+    def test_rows_appended_after_consolidation_are_read(self, days):
+        path, old, _, values = days
+        for given_as in (path, str(path), f"file://{path}", old):
+            check_source(open_dataset(given_as), values.T, ("height", "speed"))
+        np.testing.assert_allclose(GaussianMixture(1).fit(path).means_[0], values.mean(axis=1))
+
+    def test_an_array_that_was_opened_before(self, days):
+        _, old, _, values = days
+        check_source(open_weights(old["height"]), values[:1].T)
+
+    def test_columns_that_came_and_went(self, days):
+        path, _, group, values = days
+        group.create_array("width", data=values[0])
+        del group["speed"]
+        check_source(open_dataset(path), values[[0, 0]].T, ("height", "width"))
+
+    def test_attributes_changed_since(self, days):
+        path, _, group, values = days
+        group["height"].attrs["scale_factor"] = 2.0
+        check_source(open_dataset(path, ["height"]), 2.0 * values[:1].T, ("height",))
+
+
+def test_metadata_that_promises_a_billion_chunks_is_refused_quickly(tmp_path):
+    zarr.create_array(tmp_path / "x.zarr", shape=(10**15, 1), chunks=(10**6, 1), dtype="f8")
+    with pytest.raises(DataError, match=r"lacks chunk c/0/0 and at least 9999 more"):
+        open_dataset(tmp_path / "x.zarr")
 
 
 class TestMissingChunks:
