@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dgmm.estimators.parameters import parameters_of
 from dgmm.model.criteria import CRITERIA
-from dgmm.model.families import FAMILIES, family_named
+from dgmm.model.families import FAMILIES
 
 try:
     from matplotlib import colormaps
@@ -257,10 +258,8 @@ def project(model: Any, directions: ArrayLike) -> tuple[NDArray[np.floating], ND
     means : ndarray of shape (n_components, n_directions)
     covariances : ndarray of shape (n_components, n_directions, n_directions)
     """
-    family = family_named(model.covariance_type)
-    directions = np.asarray(directions, dtype=float)
-    covariances = family.to_matrices(model.covariances_, *model.means_.shape)
-    return model.means_ @ directions.T, directions @ covariances @ directions.T
+    parameters, directions = parameters_of(model), np.asarray(directions, dtype=float)
+    return parameters.means @ directions.T, directions @ parameters.covariance_matrices @ directions.T
 
 
 def _direction(feature: int | ArrayLike, n_features: int) -> NDArray[np.floating]:

@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgmm.data.source import Source
-from dgmm.model.families import family_named
+from dgmm.estimators.parameters import parameters_of
 from dgmm.passes.events import (
     Event,
     IterationFinished,
@@ -206,8 +206,17 @@ def source_facts(source: Source) -> list[tuple[str, Any]]:
 
 def model_facts(model: Any) -> list[tuple[str, Any]]:
     """Give what there is to say of a fitted mixture, but for its components."""
+    n_components = len(model.weights_)
+    if not hasattr(model, "converged_"):
+        return [
+            ("components", n_components),
+            ("covariances", model.covariance_type),
+            ("fit", "none: set by hand"),
+        ]
     ending = "converged" if model.converged_ else "stopped before it converged"
-    n_components, bound = len(model.weights_), ("log-likelihood", f"{model.lower_bound_:.6f} nats a row")
+    # A mixture that came from scikit-learn has made none.
+    passes = f", {_count(model.n_passes_, 'pass', 'passes')}" if hasattr(model, "n_passes_") else ""
+    bound = ("log-likelihood", f"{model.lower_bound_:.6f} nats a row")
     if hasattr(model, "elbo_"):
         n_components = f"{model.effective_components_} with rows, of {n_components}"
         bound = ("log evidence", f"at least {model.elbo_:.3f} nats")
@@ -216,7 +225,7 @@ def model_facts(model: Any) -> list[tuple[str, Any]]:
         ("covariances", model.covariance_type),
         (
             "fit",
-            f"{ending}, {_count(model.n_iter_, 'iteration')}, {_count(model.n_passes_, 'pass', 'passes')}",
+            f"{ending}, {_count(model.n_iter_, 'iteration')}" + passes,
         ),
         bound,
     ]
@@ -240,9 +249,10 @@ def speed_facts(model: Any) -> list[tuple[str, Any]]:
 
 def components(model: Any) -> Table:
     """Lay out the components of a mixture, the heaviest first: weight, means and standard deviations."""
-    shown = range(min(model.n_features_in_, FEATURES_SHOWN))
+    n_features = np.asarray(model.means_).shape[1]
+    shown = range(min(n_features, FEATURES_SHOWN))
     names = getattr(model, "feature_names_in_", [f"feature {i}" for i in shown])
-    rest = model.n_features_in_ - len(shown)
+    rest = n_features - len(shown)
     deviations = standard_deviations(model)
     rows = []
     for k in np.argsort(-model.weights_, kind="stable"):
@@ -263,8 +273,7 @@ def with_deviation(mean: float, deviation: float) -> str:
 
 def standard_deviations(model: Any) -> np.ndarray:
     """Give the standard deviation of each feature in each component: shape (n_components, n_features)."""
-    matrices = family_named(model.covariance_type).to_matrices(model.covariances_, *model.means_.shape)
-    return np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
+    return np.sqrt(np.diagonal(parameters_of(model).covariance_matrices, axis1=1, axis2=2))
 
 
 def size(n_bytes: float) -> str:

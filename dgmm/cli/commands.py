@@ -19,7 +19,7 @@ from dgmm.cli.shell import Commands, console
 from dgmm.data.source import Source
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
-from dgmm.estimators.rowwise import Quantity, RowFunction
+from dgmm.estimators.rowwise import Quantity
 from dgmm.model.criteria import aic, bic
 from dgmm.model.families import FAMILIES
 
@@ -282,7 +282,7 @@ def open_for(mixture: Any, data: str, opening: dict[str, Any]) -> Source:
 
 def quantity_of(quantity: Quantity, mixture: Any, source: Source) -> Result:
     """Give what is written for a quantity of each row under a model."""
-    function = RowFunction(mixture._model, quantity, source.feature_names)
+    function = mixture._row_function(quantity, source)
     columns = {"labels": ("label",), "log_densities": ("log_density",)}.get(
         quantity, tuple(f"proba_{k}" for k in range(len(mixture.weights_)))
     )

@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import Source
 from dgmm.data.memory import MemorySource
 from dgmm.estimators.model_file import Saved, write
+from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_values, parameters_of
 from dgmm.estimators.rowwise import Quantity, RowFunction, evaluate
 from dgmm.estimators.validation import open_sample_weight, open_to_predict
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.model import densities, generate
-from dgmm.model.families import family_named
 from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
@@ -67,9 +68,15 @@ class ScoreWork:
 class FittedMixture(DensityMixin, BaseEstimator):
     """A mixture with fitted attributes ``weights_``, ``means_``, ``covariances_``, ``precisions_cholesky_``.
 
+    They are the mixture: who sets them gets that mixture, without a fit. Of the last two and
+    ``precisions_`` one is enough; densities are of ``precisions_cholesky_``, where it is there.
+
     ``X`` is everywhere what `dgmm.open_dataset` takes. A result for each row is a NumPy array for rows in
     memory, a Dask series or frame with the index for a Dask DataFrame, and a lazy Dask array for all else.
     """
+
+    NEEDED: ClassVar[tuple[str, ...]] = ("weights_", "means_")
+    """Attributes without which there is no mixture, beside one of `WIDTHS`."""
 
     covariance_type: str
     random_state: Any
@@ -86,24 +93,50 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     @property
     def _parameters(self) -> Parameters:
-        """The fitted mixture as frozen values."""
+        """The fitted mixture as frozen values, of float64.
+
+        Raises
+        ------
+        NotFittedError
+            Where an attribute is missing that neither a fit nor the user has set.
+        ValueError
+            Where the shapes of attributes are not those of one mixture.
+        """
+        self._refuse_unfitted()
+        return parameters_of(self)
+
+    def _refuse_unfitted(self) -> None:
         check_is_fitted(self)
-        return Parameters(
-            family_named(self.covariance_type),
-            np.asarray(self.weights_, np.float64),
-            np.asarray(self.means_, np.float64),
-            np.asarray(self.covariances_, np.float64),
-            np.asarray(self.precisions_cholesky_, np.float64),
+        missing = [name for name in self.NEEDED if not hasattr(self, name)]
+        if not any(hasattr(self, name) for name in WIDTHS):
+            missing.append("precisions_cholesky_ or covariances_")
+        if missing:
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet: it lacks {', '.join(missing)}. Call "
+                "'fit', or set what a mixture has"
+            )
+
+    @property
+    def _n_features(self) -> int:
+        """Number of features, also where the user has set the parameters alone."""
+        return getattr(self, "n_features_in_", None) or np.asarray(self.means_).shape[-1]
+
+    @property
+    def _floats(self) -> np.dtype:
+        """The dtype of the parameters: float32, or float64 for all else."""
+        kept = [np.asarray(getattr(self, name)).dtype for name in PARAMETERS if hasattr(self, name)]
+        return (
+            np.result_type(*kept, np.float32) if all(each.kind == "f" for each in kept) else np.dtype(float)
         )
 
     def _open(self, X: Any, **opening: Any) -> Source:
-        check_is_fitted(self)
+        self._refuse_unfitted()
         names = getattr(self, "feature_names_in_", None)
-        return open_to_predict(X, type(self).__name__, self.n_features_in_, names, **opening)
+        return open_to_predict(X, type(self).__name__, self._n_features, names, **opening)
 
     def _no_rows(self) -> ValueError:
         return ValueError(
-            f"Found array with 0 sample(s) (shape={(0, self.n_features_in_)}) while a minimum of 1 is "
+            f"Found array with 0 sample(s) (shape={(0, self._n_features)}) while a minimum of 1 is "
             f"required by {type(self).__name__}."
         )
 
@@ -111,7 +144,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         source = self._open(X)
         if isinstance(source, MemorySource) and source.n_rows == 0:
             raise self._no_rows()
-        return evaluate(RowFunction(self._model, quantity, source.feature_names), X, source)
+        return evaluate(self._row_function(quantity, source), X, source)
+
+    def _row_function(self, quantity: Quantity, source: Source) -> RowFunction:
+        """Give a quantity as a function of rows; its floats are as wide as rows and parameters are."""
+        floats = np.result_type(source.dtype, self._floats)
+        return RowFunction(self._model, quantity, source.feature_names, floats)
 
     def predict(self, X: Any) -> Any:
         """Give the most probable component of each row.
@@ -155,8 +193,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         return self._of_rows(X, "log_densities")
 
-    def _log_likelihood(self, X: Any, sample_weight: Any = None) -> LogLikelihood:
-        source = self._open(X)
+    def _log_likelihood(self, source: Source, sample_weight: Any = None) -> LogLikelihood:
         weights = open_sample_weight(sample_weight, source)
         found = run_pass(source, ScoreWork(self._model), "score", weights)
         if found.not_finite:
@@ -180,9 +217,15 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Returns
         -------
         log_likelihood : float
-            Nats a row.
+            Nats a row. Of float32 rows in memory under float32 parameters it is a mean in float32, as
+            scikit-learn's.
         """
-        found = self._log_likelihood(X, sample_weight)
+        source = self._open(X)
+        if isinstance(source, MemorySource) and source.n_rows and sample_weight is None:
+            function = self._row_function("log_densities", source)
+            if function.dtype == np.float32:  # scikit-learn's is the mean of `score_samples`, in its dtype
+                return float(evaluate(function, X, source).mean())
+        found = self._log_likelihood(source, sample_weight)
         if found.weight == 0.0:
             raise ValueError("sample_weight is zero in every row: there is nothing to score")
         return found.total / found.weight
@@ -235,9 +278,21 @@ class FittedMixture(DensityMixin, BaseEstimator):
             A local path, or a URL that fsspec knows. A file that is there is replaced.
         storage_options : mapping, optional
             For the file system of a URL.
+
+        Raises
+        ------
+        ValueError
+            For parameters that no mixture has.
         """
-        check_is_fitted(self)
+        parameters = self._parameters
+        check_values(parameters)
         fitted = {name: value for name, value in vars(self).items() if name[-1] == "_" and name[0] != "_"}
+        completed = {
+            **{name: getattr(parameters, name.removesuffix("_")) for name in PARAMETERS},
+            "n_features_in_": self._n_features,
+        }
+        for name in completed.keys() - fitted.keys():
+            fitted[name] = completed[name]
         write(Saved(type(self).__name__, self.get_params(deep=False), fitted), path, storage_options)
 
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from sklearn.mixture import BayesianGaussianMixture as SklearnBayesianGaussianMixture
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import DataError
 from dgmm.estimators.gaussian_mixture import FITTED, GaussianMixture
@@ -149,6 +148,7 @@ default='dirichlet_process'
     """
 
     FITTED = (*FITTED, *PRIOR_ATTRIBUTES, *POSTERIOR_ATTRIBUTES)
+    NEEDED = (*Mixture.NEEDED, *POSTERIOR_ATTRIBUTES)
     SCIKIT_LEARN = SklearnBayesianGaussianMixture
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -229,15 +229,26 @@ default='dirichlet_process'
     @property
     def _parameters(self) -> Posterior:
         """The posterior as frozen values."""
-        check_is_fitted(self)
-        plain = super()._parameters
-        return Posterior(
+        plain, kind = super()._parameters, self.weight_concentration_prior_type
+        found = Posterior(
             **{field.name: getattr(plain, field.name) for field in fields(plain)},
-            concentration_type=self.weight_concentration_prior_type,
+            concentration_type=kind,
             weight_concentration=np.asarray(self.weight_concentration_, np.float64),
             mean_precision=np.asarray(self.mean_precision_, np.float64),
             degrees_of_freedom=np.asarray(self.degrees_of_freedom_, np.float64),
         )
+        shapes = {
+            "weight_concentration": CONCENTRATIONS[kind].prior(1.0, plain.n_components).shape,
+            "mean_precision": (plain.n_components,),
+            "degrees_of_freedom": () if plain.family.is_shared else (plain.n_components,),
+        }
+        for name, shape in shapes.items():
+            if getattr(found, name).shape != shape:
+                raise DataError(
+                    f"{name}_ has the shape {getattr(found, name).shape}, not {shape}, for "
+                    f"{plain.n_components} components and weight_concentration_prior_type={kind!r}"
+                )
+        return found
 
     @property
     def _rows_of_components(self) -> Array:
@@ -250,8 +261,8 @@ default='dirichlet_process'
     def _resumed(self) -> EM:
         return EM(0, self._parameters, self.lower_bound_ / float(self._rows_of_components.sum()))
 
-    def _set_fitted(self, fitted: Fit) -> None:
-        super()._set_fitted(fitted)
+    def _set_fitted(self, fitted: Fit, dtype: np.dtype) -> None:
+        super()._set_fitted(fitted, dtype)
         posterior, objective = cast(Posterior, fitted.best.parameters), cast(Evidence, fitted.objective)
         self._set_prior(objective.prior)
         self.weight_concentration_ = self._given_back(posterior.weight_concentration)
@@ -294,6 +305,8 @@ default='dirichlet_process'
             "covariance_prior_": (family.shape_of_one(n_features), -np.inf),
         }
         for attribute, (shape, least) in shapes_and_least.items():
+            if not hasattr(self, attribute):  # a prior of one that was not fitted
+                continue
             values = np.asarray(getattr(self, attribute), np.float64)
             if values.shape != shape:
                 raise DataError(f"{path} is damaged: {attribute} has the shape {values.shape}, not {shape}")

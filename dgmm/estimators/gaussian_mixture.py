@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
+import numpy as np
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -94,7 +95,8 @@ class GaussianMixture(Mixture):
     means_ : ndarray of shape (n_components, n_features)
     covariances_, precisions_, precisions_cholesky_ : ndarray
         Of shape (n_components, n_features, n_features) for full, (n_features, n_features) for tied,
-        (n_components, n_features) for diag, (n_components,) for spherical. float64, always.
+        (n_components, n_features) for diag, (n_components,) for spherical. These are float32 for rows of
+        float32, float64 for all others; sums are taken in float64.
     converged_ : bool
     n_iter_ : int
         EM iterations of the best start; with corrected EM, its passes.
@@ -203,6 +205,9 @@ class GaussianMixture(Mixture):
     def _goal(self, n_features: int) -> Likelihood:
         return Likelihood(self.reg_covar)
 
+    def _dtype_for(self, dtype: np.dtype) -> np.dtype:
+        return dtype
+
     def bic(self, X: Any) -> float:
         """Compute the Bayesian information criterion on rows, in one pass: lower is better.
 
@@ -214,7 +219,7 @@ class GaussianMixture(Mixture):
         -------
         bic : float
         """
-        found = self._log_likelihood(X)
+        found = self._log_likelihood(self._open(X))
         return criteria.bic(found.total, self._n_parameters(), found.n_rows)
 
     def aic(self, X: Any) -> float:
@@ -228,7 +233,7 @@ class GaussianMixture(Mixture):
         -------
         aic : float
         """
-        return criteria.aic(self._log_likelihood(X).total, self._n_parameters())
+        return criteria.aic(self._log_likelihood(self._open(X)).total, self._n_parameters())
 
     def _n_parameters(self) -> int:
         """Give the number of free parameters."""

@@ -13,7 +13,7 @@ from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.model_file import read
-from dgmm.model.matrices import DegenerateCovarianceError
+from dgmm.estimators.parameters import PARAMETERS, check_values
 
 CLASSES: dict[str, type[Mixture]] = {
     kind.__name__: kind for kind in (GaussianMixture, BayesianGaussianMixture)
@@ -58,32 +58,11 @@ def load(path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | N
 
 
 def _check(mixture: Mixture, path: str) -> None:
-    """Refuse values that are not a mixture."""
+    """Refuse values that are not a mixture; figures of a fit lack where none was made."""
     missing = [name for name in mixture.FITTED if not hasattr(mixture, name)]
-    if missing:
+    if any(name in missing for name in (*mixture.NEEDED, *PARAMETERS, "n_features_in_")):
         raise DataError(f"{path} is damaged: it lacks {', '.join(missing)}")
     try:
-        found = mixture._parameters
+        check_values(mixture._parameters)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
-    n_components, n_features = len(found.means), mixture.n_features_in_
-    shapes = {
-        "weights_": (found.weights, (n_components,)),
-        "means_": (found.means, (n_components, n_features)),
-        "covariances_": (found.covariances, found.family.covariance_shape(n_components, n_features)),
-        "precisions_cholesky_": (
-            found.precisions_cholesky,
-            found.family.covariance_shape(n_components, n_features),
-        ),
-    }
-    for name, (array, shape) in shapes.items():
-        if array.shape != shape:
-            raise DataError(f"{path} is damaged: {name} has the shape {array.shape}, not {shape}")
-        if not np.isfinite(array).all():
-            raise DataError(f"{path} is damaged: {name} holds values that are not finite")
-    if (found.weights < 0.0).any() or not np.isclose(found.weights.sum(), 1.0, atol=1e-6):
-        raise DataError(f"{path} is damaged: weights_ are not proportions, they sum to {found.weights.sum()}")
-    try:
-        found.family.precisions_cholesky(found.covariances)
-    except DegenerateCovarianceError as error:
-        raise DataError(f"{path} is damaged: covariances_ are not positive definite") from error

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 
 from dgmm.data import open_dataset
 from dgmm.estimators.base import FittedMixture
+from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fit import Fit, fit
@@ -106,7 +107,10 @@ class Mixture(FittedMixture):
         settings = self._settings(source.n_features)
         check_enough_rows(source, type(self).__name__, self.n_components)
         weights = open_sample_weight(sample_weight, source)
-        resumed = self._resumed() if self.warm_start and hasattr(self, "converged_") else None
+        resumed = None
+        if self.warm_start and hasattr(self, "converged_"):
+            self._check_resumed(source.n_features)
+            resumed = self._resumed()
         with listening(VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))):
             fitted = fit(source, weights, settings, check_random_state(self.random_state), resumed)
         if not fitted.best.converged and self.max_iter > 0:
@@ -119,7 +123,7 @@ class Mixture(FittedMixture):
             )
         for concern in fitted.concerns:
             warnings.warn(concern, MixtureWarning, stacklevel=3)
-        self._set_fitted(fitted)
+        self._set_fitted(fitted, source.dtype)
         self.n_passes_ = fitted.n_passes
         self.n_features_in_ = source.n_features
         if source.feature_names is not None:
@@ -177,18 +181,39 @@ class Mixture(FittedMixture):
         """Give how many nats of `lower_bound_` are a nat a row."""
         return 1.0
 
+    def _dtype_for(self, dtype: np.dtype) -> np.dtype:
+        """Give the dtype of the parameters of rows of a dtype: scikit-learn's."""
+        return np.dtype(np.float64)
+
+    def _check_resumed(self, n_features: int) -> None:
+        """Refuse to go on from a fit of another mixture.
+
+        Raises
+        ------
+        ValueError
+            Saying what has changed.
+        """
+        shape = (self.n_components, n_features)
+        try:
+            found = self._parameters
+            changed = None if found.means.shape == shape else f"means_ has the shape {found.means.shape}"
+        except (ValueError, TypeError) as error:
+            changed = str(error)
+        if changed is not None:
+            raise ValueError(
+                f"warm_start=True goes on from the last fit, but {changed}; now n_components={shape[0]}, "
+                f"covariance_type={self.covariance_type!r} and the rows have {shape[1]} features: give what "
+                "was fitted before, or warm_start=False"
+            )
+
     def _resumed(self) -> EM:
         return EM(0, self._parameters, self.lower_bound_)
 
-    def _set_fitted(self, fitted: Fit) -> None:
-        """Set the fitted attributes."""
+    def _set_fitted(self, fitted: Fit, dtype: np.dtype) -> None:
+        """Set the fitted attributes; ``dtype`` is that of the rows."""
         best = fitted.best
-        parameters = best.parameters
-        self.weights_ = parameters.weights
-        self.means_ = parameters.means
-        self.covariances_ = parameters.covariances
-        self.precisions_ = parameters.precisions
-        self.precisions_cholesky_ = parameters.precisions_cholesky
+        for name, value in attributes_of(best.parameters, self._dtype_for(dtype)).items():
+            setattr(self, name, value)
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -45,16 +45,19 @@ class RowFunction:
         A function of `dgmm.model.densities`.
     feature_names : tuple of str or None
         For messages.
+    floats : dtype
+        Of results that are real numbers.
     """
 
     model: Evaluable
     quantity: Quantity
     feature_names: tuple[str, ...] | None = None
+    floats: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
 
     @property
     def dtype(self) -> np.dtype:
         """The dtype of the results."""
-        return np.dtype(np.int64 if self.quantity == "labels" else np.float64)
+        return np.dtype(np.int64) if self.quantity == "labels" else self.floats
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -73,7 +76,8 @@ class RowFunction:
         if bad:
             raise bad.error(self.feature_names)
         with single_threaded_blas():
-            return getattr(densities, self.quantity)(self.model, chunk.values)
+            found = getattr(densities, self.quantity)(self.model, chunk.values)
+        return found.astype(self.dtype, copy=False)
 
     def __call__(self, chunks: Iterator[Rows]) -> NDArray[Any]:
         """Compute the quantity of a span's rows."""

@@ -23,7 +23,6 @@ from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import MixtureWarning
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight
 from dgmm.estimators.verbose import VerbosePrinter
-from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.fit import Fit
 from dgmm.fitting.runs import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
@@ -353,13 +352,13 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         assert best.scores is not None
         self.best_params_ = {"n_components": best.n_components, "covariance_type": best.family.name}
         self.best_score_ = criterion.value(best.scores)
-        self.best_estimator_ = self._mixture(best, swept.fingerprint)
+        self.best_estimator_ = self._mixture(best, swept)
         found = advise(runners, self.best_index_, criterion, self.tolerance)
         self.at_edge_, self.smallest_index_, self.elbow_index_ = found.at_edge, found.smallest, found.elbow
         unfinished = "The sweep was interrupted: this is what was reached until then, and not all was tried."
         self.advice_ = [*([unfinished] if partial else []), *found.sentences]
 
-    def _mixture(self, best: Runner, fingerprint: Fingerprint | None) -> GaussianMixture:
+    def _mixture(self, best: Runner, swept: Swept) -> GaussianMixture:
         """Give the best model as a mixture of its own."""
         shared = ("tol", "reg_covar", "max_iter", "n_init", "init_params", "random_state", "algorithm")
         own = {name: getattr(self, name) for name in (*shared, "sample_rows")}
@@ -367,8 +366,10 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         assert best.state is not None
         assert best.evaluated is not None
         state = replace(best.state, parameters=best.evaluated)
-        assert fingerprint is not None
-        mixture._set_fitted(Fit(state, best.n_passes, Likelihood(self.reg_covar), fingerprint))
+        assert swept.fingerprint is not None
+        assert swept.dtype is not None
+        fitted = Fit(state, best.n_passes, Likelihood(self.reg_covar), swept.fingerprint)
+        mixture._set_fitted(fitted, swept.dtype)
         mixture.n_passes_ = best.n_passes
         mixture.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):

@@ -150,9 +150,9 @@ def _checked_weights(weights: Any, n_components: int) -> Array:
     weights = _floats(weights, "weights_init")
     _check_shape(weights, (n_components,), "weights")
     if (weights < 0.0).any() or (weights > 1.0).any():
-        raise ValueError(
+        raise ValueError(  # which is which is scikit-learn's, and so are its tests
             "The parameter 'weights' should be in the range [0, 1], "
-            f"but got max value {weights.max():.5f}, min value {weights.min():.5f}"
+            f"but got max value {weights.min():.5f}, min value {weights.max():.5f}"
         )
     if not np.isclose(weights.sum(), 1.0, rtol=0.0, atol=1e-6):
         raise ValueError(

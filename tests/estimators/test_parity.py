@@ -147,7 +147,7 @@ def test_single_precision(covariance_type):
     np.testing.assert_allclose(mixture.means_, other.means_, rtol=1e-3, atol=1e-3)
     exact = GaussianMixture(**parameters).fit(rows.astype(np.float64))
     np.testing.assert_allclose(mixture.means_, exact.means_, rtol=1e-4, atol=1e-4)
-    assert mixture.means_.dtype == np.float64
+    assert mixture.means_.dtype == np.float32
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ class Swept:
         Of the rows that are fitted; all of them, where they are not more.
     moments : Moments or None
         Of the rows that are fitted.
+    dtype : dtype or None
+        Of the rows.
     """
 
     runners: list[Runner]
@@ -88,6 +90,7 @@ class Swept:
     fingerprint: Fingerprint | None = None
     sample: Sample | None = None
     moments: Moments | None = None
+    dtype: np.dtype | None = None
 
     @property
     def n_passes(self) -> int:
@@ -122,7 +125,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
 
     with listening(count):
         found = survey(source, sample_rows, settings.seed, weights, held_out if settings.held_out else None)
-    swept.fingerprint = found.fingerprint
+    swept.fingerprint, swept.dtype = found.fingerprint, source.dtype
     held = held_out.among(found.sample.numbers)
     fitted = _part(found.sample, ~held)
     swept.sample = fitted
