@@ -1,7 +1,8 @@
 """What a mixture says of each row: log densities, responsibilities, labels.
 
 The rows of a call decide on the path that narrow components take: densities of the same row in chunks of
-other rows may differ by `dgmm.model.precision.LARGEST_ERROR`.
+other rows may differ by `dgmm.model.precision.LARGEST_ERROR`. Rows whose squares overflow take a path of
+their own (`dgmm.model.far`), and do not decide.
 """
 
 from __future__ import annotations
@@ -14,36 +15,73 @@ from numpy.typing import NDArray
 
 from dgmm.model import compiled
 from dgmm.model.compiled import CompiledGroup
+from dgmm.model.far import far_rows, log_joint_of_far, responsibilities_of_far
 from dgmm.model.kernels import Workspace, blocks_of
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable
 from dgmm.model.stack import Stack, stack_models
 
+ByLoop = Callable[[CompiledGroup, NDArray[np.floating]], NDArray[Any]]
+ByNumPy = Callable[[Workspace, NDArray[np.floating]], NDArray[Any]]
 
-def _fill(
+
+def _of_all(
     result: NDArray[Any],
     model: Evaluable,
     rows: NDArray[np.floating],
-    by_loop: Callable[[CompiledGroup, NDArray[np.floating]], NDArray[Any]],
-    by_numpy: Callable[[Workspace, NDArray[np.floating]], NDArray[Any]],
-) -> Stack | None:
-    """Fill a result for each row, piece by piece, and give the model as it was evaluated; None of no rows.
+    of_near: Callable[[NDArray[Any], NDArray[np.floating], Array], None],
+    of_far: Callable[[NDArray[np.floating]], NDArray[Any]],
+) -> NDArray[Any]:
+    """Fill a result for each row, of those too far for the usual path by another.
 
     Parameters
     ----------
     result : ndarray of shape (n_rows, ...)
     model : Evaluable
     rows : ndarray of shape (n_rows, n_features)
+    of_near : callable
+        Fills a result for some rows; told about which centre their features are to be.
+    of_far : callable
+        Takes rows to their results.
+    """
+    if len(rows) == 0:
+        return result
+    # Rows to predict may lie anywhere: the middle of the components is the centre.
+    centre = model.means.mean(axis=0)
+    far = far_rows(model, rows, centre)
+    if far is None:
+        of_near(result, rows, centre)
+        return result
+    near = np.empty((len(rows) - int(far.sum()), *result.shape[1:]), result.dtype)
+    if len(near):
+        of_near(near, rows[~far], centre)
+    result[~far], result[far] = near, of_far(rows[far])
+    return result
+
+
+def _fill(
+    result: NDArray[Any],
+    model: Evaluable,
+    rows: NDArray[np.floating],
+    centre: Array,
+    *,
+    by_loop: ByLoop,
+    by_numpy: ByNumPy,
+) -> Stack:
+    """Fill a result for each row, piece by piece, and give the model as it was evaluated.
+
+    Parameters
+    ----------
+    result : ndarray of shape (n_rows, ...)
+    model : Evaluable
+    rows : ndarray of shape (n_rows, n_features)
+        At least one.
+    centre : ndarray of shape (n_features,)
     by_loop : callable
         Takes the compiled loop and some rows to their results.
     by_numpy : callable
         Takes a workspace and log joint densities of some rows, (K, n), to their results.
     """
-    if len(rows) == 0:
-        return None
-    # Rows to predict may lie anywhere: the middle of the components is the centre, and the rows decide
-    # on the path that components take.
-    centre = model.means.mean(axis=0)
     extent = np.maximum(rows.max(axis=0) - centre, centre - rows.min(axis=0))
     ready = stack_models([model], centre, extent, np.float64)
     (only,) = ready.groups
@@ -61,17 +99,33 @@ def _fill(
 
 
 def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
-    """Log density of each row under the mixture: (n_rows, n_features) to (n_rows,), nats."""
-    result = np.empty(len(rows))
-    ready = _fill(result, model, rows, lambda group, piece: group.evaluate(piece)[1], Workspace.normalize)
-    # A quadratic term that is the same for all components.
-    if ready is not None and not ready.is_complete(0):
-        for start in range(0, len(rows), ready.block_rows):
+    """Log density of each row under the mixture: (n_rows, n_features) to (n_rows,), nats.
+
+    −∞ where it leaves the range of float64.
+    """
+
+    def of_near(result: Array, some: NDArray[np.floating], centre: Array) -> None:
+        ready = _fill(
+            result,
+            model,
+            some,
+            centre,
+            by_loop=lambda group, piece: group.evaluate(piece)[1],
+            by_numpy=Workspace.normalize,
+        )
+        if ready.is_complete(0):
+            return
+        # A quadratic term that is the same for all components.
+        for start in range(0, len(some), ready.block_rows):
             part = slice(start, start + ready.block_rows)
-            z = np.ascontiguousarray(rows[part].T - ready.centre[:, None])
+            z = np.ascontiguousarray(some[part].T - ready.centre[:, None])
             standardized = model.family.standardize(z, model.precisions_cholesky, 0)
             result[part] -= 0.5 * np.einsum("db,db->b", standardized, standardized)
-    return result
+
+    def of_far(some: NDArray[np.floating]) -> Array:
+        return np.logaddexp.reduce(log_joint_of_far(model, some), axis=1)
+
+    return _of_all(np.empty(len(rows)), model, rows, of_near, of_far)
 
 
 def responsibilities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
@@ -81,13 +135,22 @@ def responsibilities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
         workspace.normalize(log_joint)
         return log_joint.T
 
+    def of_near(result: Array, some: NDArray[np.floating], centre: Array) -> None:
+        by_loop: ByLoop = lambda group, piece: group.evaluate(piece)[0]  # noqa: E731
+        _fill(result, model, some, centre, by_loop=by_loop, by_numpy=by_numpy)
+
     result = np.empty((len(rows), len(model.means)))
-    _fill(result, model, rows, lambda group, piece: group.evaluate(piece)[0], by_numpy)
-    return result
+    return _of_all(result, model, rows, of_near, lambda some: responsibilities_of_far(model, some))
 
 
 def labels(model: Evaluable, rows: NDArray[np.floating]) -> NDArray[np.int64]:
     """Most probable component of each row: (n_rows, n_features) to (n_rows,)."""
-    result = np.empty(len(rows), np.int64)
-    _fill(result, model, rows, CompiledGroup.label, lambda _, log_joint: log_joint.argmax(axis=0))
-    return result
+
+    def of_near(result: NDArray[Any], some: NDArray[np.floating], centre: Array) -> None:
+        by_numpy: ByNumPy = lambda _, log_joint: log_joint.argmax(axis=0)  # noqa: E731
+        _fill(result, model, some, centre, by_loop=CompiledGroup.label, by_numpy=by_numpy)
+
+    def of_far(some: NDArray[np.floating]) -> NDArray[np.intp]:
+        return responsibilities_of_far(model, some).argmax(axis=1)
+
+    return _of_all(np.empty(len(rows), np.int64), model, rows, of_near, of_far)
