@@ -83,6 +83,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
     weights_: Any
     means_: Any
     covariances_: Any
+    precisions_: Any
     precisions_cholesky_: Any
     n_features_in_: int
 

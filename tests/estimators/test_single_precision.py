@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Rows of float32: what scikit-learn keeps in single precision, and what stays in double."""
 
 import dask.array as da
