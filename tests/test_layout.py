@@ -7,11 +7,6 @@ ROOT = Path(__file__).parent.parent
 WITHOUT_TWIN = {
     "data/convert.py",
     "data/tables.py",
-    "estimators/base.py",
-    "estimators/bayesian_mixture.py",
-    "estimators/gaussian_mixture.py",
-    "estimators/load.py",
-    "estimators/mixture.py",
     "fitting/fit.py",
     "fitting/loop/corrected_steps.py",
     "fitting/starts/kmeans_parallel.py",
