@@ -239,7 +239,7 @@ class Runs:
     def one_pass(self, states: Sequence[EM]) -> list[EM]:
         """Make one pass for all the fits that have not ended; one of them may fail."""
         models = [state.parameters for state in states if state.ending is None]
-        evaluations = iter(self.data.climb_each(models, self.objective) if models else ())
+        evaluations = iter(self.data.evaluate_each(models, self.objective) if models else ())
         after = [
             state if state.ending is not None else self._stepped(state, next(evaluations)) for state in states
         ]

@@ -6,19 +6,21 @@ parameters. It is measured where a pass gave both, and taken off the sample's st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.in_memory import expect_rows
 from dgmm.fitting.steps.objective import Objective
 from dgmm.fitting.survey import Sample
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
-from dgmm.model.extrapolation import FIRST_LENGTH, extrapolated, next_longest
+from dgmm.model.extrapolation import extrapolated
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
@@ -83,8 +85,8 @@ class CorrectedSteps:
 
 
 @dataclass(frozen=True, eq=False)
-class _Step:
-    """An E-step and the M-step after it.
+class SampleStep:
+    """An E-step on the sample, corrected, and the M-step after it.
 
     Attributes
     ----------
@@ -101,7 +103,7 @@ class _Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
+class Surroundings(Course[SampleStep]):
     """What is known near the parameters of a pass.
 
     Attributes
@@ -118,6 +120,8 @@ class Surroundings:
     calibrate : Calibration
         From the sample's statistics of these to those of all rows.
     threads : Executor
+    tol : float
+        Nats a row that an M-step promises at rest.
     """
 
     steps: CorrectedSteps
@@ -127,6 +131,7 @@ class Surroundings:
     known: NDArray[np.bool_]
     calibrate: Calibration
     threads: Executor
+    tol: float = NEGLIGIBLE
 
     @classmethod
     def measured(
@@ -148,35 +153,29 @@ class Surroundings:
 
     def climb(self, n_steps: int) -> tuple[Parameters, int]:
         """Make steps: see `CorrectedSteps`."""
-        parameters, made, longest = self.evaluation.updated, 1, FIRST_LENGTH
-        path = [self.evaluation.statistics.of(self.known)]
-        while made < n_steps and (step := self._step(parameters)) is not None:
-            parameters, made, path = step.updated, made + 1, [*path, step.statistics]
-            if step.promised < NEGLIGIBLE:
+        evaluation = self.evaluation
+        pass_ = SampleStep(evaluation.statistics.of(self.known), evaluation.updated, np.inf)
+        steps = Steps(pass_, n_steps - 1, (pass_.statistics,))
+        while not steps.has_ended:
+            found = self._step(steps.candidate)
+            if found is None and steps.trial is None:
                 break
-            if len(path) < 3:
-                continue
-            # From the first of the path, with the step that follows.
-            far = self._extrapolated(path, min(longest, 0.5 * (n_steps - made + 1)))
-            path = path[2:]
-            if far is None:
-                continue
-            statistics, start, length = far
-            landed = self._step(start)
-            is_good = landed is not None and landed.promised <= MOST_GROWTH * step.promised
-            longest = next_longest(longest, length, is_good=is_good)
-            if landed is None or not is_good:
-                continue
-            parameters, made, path = (
-                landed.updated,
-                made + int(2.0 * length) - 1,
-                [statistics, landed.statistics],
-            )
-            if landed.promised < NEGLIGIBLE:
-                break
-        return parameters, made
+            steps = steps.after(found, self)
+        return steps.reached.updated, steps.n_made + 1
 
-    def _step(self, parameters: Parameters) -> _Step | None:
+    def gain(self, before: SampleStep, after: SampleStep) -> float:
+        """Give what a step promises."""
+        return after.promised
+
+    def accepts(self, before: SampleStep, landed: SampleStep) -> bool:
+        """Tell whether an extrapolation has not stirred up much more than was there before."""
+        return landed.promised <= MOST_GROWTH * before.promised
+
+    def rests(self, before: SampleStep, landed: SampleStep) -> bool:
+        """Tell whether the step after an extrapolation promises next to nothing."""
+        return landed.promised < self.tol
+
+    def _step(self, parameters: Parameters) -> SampleStep | None:
         """Make an E-step and an M-step; None where the sample cannot tell."""
         steps = self.steps
         ready = steps.stack(parameters, self.references)
@@ -189,18 +188,16 @@ class Surroundings:
         updated = self._updated(statistics, ready.largest_ratio)
         if updated is None:
             return None
-        return _Step(statistics, updated, abs(em.promised_gain(parameters, updated)))
+        return SampleStep(statistics, updated, abs(em.promised_gain(parameters, updated)))
 
-    def _extrapolated(
-        self, path: list[Statistics], longest: float
-    ) -> tuple[Statistics, Parameters, float] | None:
-        """Extrapolate: see `extrapolated`; with the parameters that an M-step makes of it."""
+    def extrapolated(self, path: Sequence[Statistics], longest: float) -> Extrapolation | None:
+        """Extrapolate: see `dgmm.model.extrapolation.extrapolated`."""
         found = extrapolated(path, self.steps.objective.reg_covar, longest)
         if found is None:
             return None
         statistics, length = found
         parameters = self._updated(statistics, np.inf)
-        return None if parameters is None else (statistics, parameters, length)
+        return None if parameters is None else Extrapolation(statistics, parameters, length)
 
     def _updated(self, statistics: Statistics, largest_ratio: float) -> Parameters | None:
         """Make an M-step; None where the sums leave no covariance, or only rounding errors of it."""

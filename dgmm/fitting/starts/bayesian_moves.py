@@ -17,7 +17,8 @@ import numpy as np
 
 from dgmm.fitting.starts.moves import merge_costs
 from dgmm.fitting.starts.splits import best_splits
-from dgmm.fitting.steps.in_memory import Climb, InMemory, ascend
+from dgmm.fitting.steps.climb import Climb, climb
+from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Evidence
 from dgmm.fitting.survey import Sample
 from dgmm.model.matrices import Array, DegenerateCovarianceError
@@ -60,8 +61,8 @@ def improve(data: InMemory, posterior: Posterior, objective: Evidence) -> Poster
         For the weight of these rows.
     """
     weight = data.moments.weight
-    best = ascend(data, posterior, objective, FIRST_STEPS, SAME)
-    while (after := _moved(data, best, objective, best.log_likelihood + GAIN / weight)) is not None:
+    best = climb(data, posterior, objective, FIRST_STEPS, SAME)
+    while (after := _moved(data, best, objective, best.lower_bound + GAIN / weight)) is not None:
         best = after
     found = best.parameters
     assert isinstance(found, Posterior)
@@ -74,12 +75,12 @@ def _moved(data: InMemory, best: Climb, objective: Evidence, least: float) -> Cl
     assert isinstance(posterior, Posterior)
     for candidate in candidates(posterior, objective, data):
         try:
-            tried = ascend(data, candidate, objective, SHORT_STEPS, SAME)
-            if tried.log_likelihood <= least:
-                tried = ascend(data, tried.parameters, objective, LONG_STEPS, SAME)
+            tried = climb(data, candidate, objective, SHORT_STEPS, SAME)
+            if tried.lower_bound <= least:
+                tried = climb(data, tried.parameters, objective, LONG_STEPS, SAME)
         except DegenerateCovarianceError:
             continue
-        if tried.log_likelihood > least:
+        if tried.lower_bound > least:
             return tried
     return None
 

@@ -13,7 +13,9 @@ import numpy as np
 
 from dgmm.fitting.starts.moves import FEW_STEPS, cheapest_merge, merge, merge_costs, split
 from dgmm.fitting.starts.splits import best_splits
-from dgmm.fitting.steps.in_memory import Climb, InMemory, climb
+from dgmm.fitting.steps.climb import Climb, climb
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import Family
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
@@ -72,7 +74,7 @@ class Grower:
         return found
 
     def _climb(self, data: InMemory, parameters: Parameters) -> Climb:
-        return climb(data, parameters, self.reg_covar, STEPS, TOLERANCE)
+        return climb(data, parameters, Likelihood(self.reg_covar), STEPS, TOLERANCE)
 
 
 def single(family: Family, moments: Moments, reg_covar: float) -> Parameters:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.starts.splits import LOCAL_STEPS, Split, best_splits, objectives_of, own_rows
-from dgmm.fitting.steps.in_memory import InMemory, ascend
+from dgmm.fitting.steps.climb import climb
+from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.survey import Sample
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array, DegenerateCovarianceError
@@ -84,10 +85,10 @@ def moved(
     rows = InMemory.of(data.rows[own], weights[own])
     (objective,) = objectives_of(data, parameters, share, [components], reg_covar)
     before = parameters.part(components)
-    alone = ascend(rows, before, objective, 0)
+    alone = climb(rows, before, objective, 0)
     after = merge(split(before, replace(candidate, component=0)), 1, 2)
-    after = ascend(rows, after, objective, LOCAL_STEPS, LOCAL_TOLERANCE)
-    gain = (after.log_likelihood - alone.log_likelihood) * rows.moments.weight / data.moments.weight
+    after = climb(rows, after, objective, LOCAL_STEPS, LOCAL_TOLERANCE)
+    gain = (after.lower_bound - alone.lower_bound) * rows.moments.weight / data.moments.weight
     return Move(components, after.parameters, gain)
 
 

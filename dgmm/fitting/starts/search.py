@@ -20,7 +20,9 @@ from dgmm.fitting.starts.growth import Grower
 from dgmm.fitting.starts.methods import StartMethod, from_labels
 from dgmm.fitting.starts.moves import FEW_STEPS, Move, apply, cheapest_merge, merge_costs, moved
 from dgmm.fitting.starts.splits import best_splits, shares
-from dgmm.fitting.steps.in_memory import Climb, InMemory, climb, log_likelihood
+from dgmm.fitting.steps.climb import Climb, climb, log_likelihood
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Sample
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -118,7 +120,7 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
         runs = best_of(begun, N_MOVED)
         ended = run_tasks(improve, runs, fitted, "split and merge")
         for run, end in zip(runs, ended, strict=True):  # those that were the same would end the same
-            alike = [each for each in begun if each and 0 <= run.log_likelihood - each.log_likelihood <= SAME]
+            alike = [each for each in begun if each and 0 <= run.lower_bound - each.lower_bound <= SAME]
             found += [end] * len(alike)
         if unseen(found) < UNSEEN:
             break
@@ -161,8 +163,8 @@ def _divided(sample: Sample, n_components: int) -> tuple[Rows, Rows]:
 def best_of(runs: Iterable[Climb | None], n_wanted: int, same: float = SAME) -> list[Climb]:
     """Give the runs with the highest log-likelihoods, one of each that are the ``same``."""
     kept: list[Climb] = []
-    for run in sorted((run for run in runs if run is not None), key=lambda run: -run.log_likelihood):
-        if not kept or kept[-1].log_likelihood - run.log_likelihood > same:
+    for run in sorted((run for run in runs if run is not None), key=lambda run: -run.lower_bound):
+        if not kept or kept[-1].lower_bound - run.lower_bound > same:
             kept.append(run)
     return kept[:n_wanted]
 
@@ -192,7 +194,7 @@ class ShortRun:
         """Run, on the first of these rows; None where a covariance is not positive definite."""
         data = rows.first(self.n_rows)
         try:
-            return climb(data, self.start(data), self.method.reg_covar, SHORT_STEPS, tol=SAME)
+            return climb(data, self.start(data), Likelihood(self.method.reg_covar), SHORT_STEPS, tol=SAME)
         except DegenerateCovarianceError:
             return None
 
@@ -240,7 +242,7 @@ class GrownRun:
             start = grow(own, SURPLUSES[self.number]).parameters
             if start.n_components < method.n_components:
                 return None
-            return climb(rows.first(self.n_rows), start, method.reg_covar, SHORT_STEPS, tol=SAME)
+            return climb(rows.first(self.n_rows), start, Likelihood(method.reg_covar), SHORT_STEPS, tol=SAME)
         except DegenerateCovarianceError:
             return None
 
@@ -297,7 +299,7 @@ def _coordinates(data: InMemory, way: Way) -> NDArray[np.floating]:
 def go_on(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb | None:
     """Go on from a run on fewer rows; None where a covariance is not positive definite."""
     try:
-        return climb(rows.first(n_rows), run.parameters, reg_covar, LONG_STEPS, tol=SAME / 10)
+        return climb(rows.first(n_rows), run.parameters, Likelihood(reg_covar), LONG_STEPS, tol=SAME / 10)
     except DegenerateCovarianceError:
         return None
 
@@ -313,7 +315,7 @@ def move(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb:
             break
         run = after
     try:
-        return climb(data, run.parameters, reg_covar, CONVERGED_STEPS, tol=SAME / 10)
+        return climb(data, run.parameters, Likelihood(reg_covar), CONVERGED_STEPS, tol=SAME / 10)
     except DegenerateCovarianceError:
         return run
 
@@ -322,12 +324,12 @@ def _moved(run: Climb, moves: Sequence[Move], data: InMemory, reg_covar: float) 
     """Give the first of the promising moves that gains; None if none does."""
     for candidate in promising(run.parameters, moves):
         try:
-            tried = climb(data, candidate, reg_covar, MOVE_STEPS, tol=SAME)
-            if tried.log_likelihood > run.log_likelihood - 10 * SAME:
-                tried = climb(data, tried.parameters, reg_covar, 2 * MOVE_STEPS, tol=SAME / 3)
+            tried = climb(data, candidate, Likelihood(reg_covar), MOVE_STEPS, tol=SAME)
+            if tried.lower_bound > run.lower_bound - 10 * SAME:
+                tried = climb(data, tried.parameters, Likelihood(reg_covar), 2 * MOVE_STEPS, tol=SAME / 3)
         except DegenerateCovarianceError:
             continue
-        if tried.log_likelihood > run.log_likelihood + SAME:
+        if tried.lower_bound > run.lower_bound + SAME:
             return tried
     return None
 

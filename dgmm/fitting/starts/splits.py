@@ -14,8 +14,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.expectation import completed
-from dgmm.fitting.steps.in_memory import InMemory, ascend
+from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood, SharedPart
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.kernels import assign
@@ -273,10 +274,10 @@ def _split_alone(
     rows = InMemory.of(data.rows[own], share[own])
     mean, weight = rows.moments.mean, rows.moments.weight
     covariance = rows.moments.scatter / weight + objective.reg_covar * np.eye(component.n_features)
-    alone = ascend(rows, _alone(component, mean, covariance, objective, weight), objective, 0)
+    alone = climb(rows, _alone(component, mean, covariance, objective, weight), objective, 0)
     start = _halves(component.family, mean, covariance, objective, weight)
-    halves = ascend(rows, start, objective, n_steps)
-    gain = (halves.log_likelihood - alone.log_likelihood) * weight / data.moments.weight
+    halves = climb(rows, start, objective, n_steps)
+    gain = (halves.lower_bound - alone.lower_bound) * weight / data.moments.weight
     return halves.parameters, gain
 
 

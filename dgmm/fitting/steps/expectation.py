@@ -111,8 +111,8 @@ class Data:
     weights: Source | None
     moments: Moments
 
-    def climb(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation]:
-        """Make one E-step and M-step of each model, in one pass over the rows: see `climb_each`.
+    def evaluate(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation]:
+        """Make one E-step and M-step of each model, in one pass over the rows: see `evaluate_each`.
 
         Raises
         ------
@@ -121,13 +121,15 @@ class Data:
         FloatingPointError
             Where values overflow.
         """
-        found = self.climb_each(models, objective)
+        found = self.evaluate_each(models, objective)
         for each in found:
             if isinstance(each, Exception):
                 raise each
         return cast(list[Evaluation], found)
 
-    def climb_each(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation | Exception]:
+    def evaluate_each(
+        self, models: Sequence[Parameters], objective: Objective
+    ) -> list[Evaluation | Exception]:
         """Make one E-step and M-step of each model in one pass, each for itself: what fails is given.
 
         Where sums about the centre have cancelled, a second pass takes those of these models about the

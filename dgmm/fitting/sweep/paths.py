@@ -22,7 +22,9 @@ from dgmm.fitting.starts.methods import Given, StartMethod, from_labels, start
 from dgmm.fitting.starts.moves import FEW_STEPS, merge, merge_costs, split
 from dgmm.fitting.starts.search import SAME, Rows, Way, best_of, clusters, move
 from dgmm.fitting.starts.splits import best_splits
-from dgmm.fitting.steps.in_memory import Climb, InMemory, contest
+from dgmm.fitting.steps.climb import Climb, contest
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Sample
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.matrices import DegenerateCovarianceError
@@ -181,10 +183,10 @@ def polish(
     """Make EM steps on larger and larger samples: the best goes on, and those that are close to it."""
     for rows, n_steps in zip(samples, POLISH_STEPS, strict=True):
         data = rows.first(len(rows.values))
-        ended = contest(data, candidates, reg_covar, n_steps, POLISH_TOLERANCE, n_wanted=RIVALS)
+        ended = contest(data, candidates, Likelihood(reg_covar), n_steps, POLISH_TOLERANCE, n_wanted=RIVALS)
         best = best_of(ended, RIVALS)
-        least = best[0].log_likelihood - CLOSE / np.sqrt(len(rows.values)) if best else -np.inf
-        close = [each for each in best if each.log_likelihood > least]
+        least = best[0].lower_bound - CLOSE / np.sqrt(len(rows.values)) if best else -np.inf
+        close = [each for each in best if each.lower_bound > least]
         candidates = [each.parameters for each in close] or candidates[:1]
     return [*candidates]
 
@@ -249,7 +251,9 @@ class Path:
 
     def compete(self, starts: Iterable[Parameters]) -> None:
         """Take some EM steps from each of these, all of as many components, and keep the best."""
-        for found in contest(self.data, [*starts], self.reg_covar, STEPS, TOLERANCE, n_wanted=KEPT):
+        for found in contest(
+            self.data, [*starts], Likelihood(self.reg_covar), STEPS, TOLERANCE, n_wanted=KEPT
+        ):
             self.keep(found)
 
     def keep(self, found: Climb) -> None:
@@ -258,7 +262,7 @@ class Path:
         One with a component of hardly any rows (see `SOUND_ROWS`) is kept as long as there is no other.
         """
         kept = self.best.setdefault(found.parameters.n_components, [])
-        if all(abs(found.log_likelihood - each.log_likelihood) > SAME for each in kept):
+        if all(abs(found.lower_bound - each.lower_bound) > SAME for each in kept):
             everything = [*kept, found]
             kept[:] = best_of([each for each in everything if self._is_sound(each)] or everything, REMEMBERED)
 

@@ -133,7 +133,7 @@ def _evaluated(
         for number, (runner, state) in enumerate(zip(runners, states, strict=True))
         for parameters in (state.parameters, *(() if state.history else runner.rivals))
     ]
-    evaluated = data.climb_each([parameters for _, parameters in entered], Likelihood(reg_covar))
+    evaluated = data.evaluate_each([parameters for _, parameters in entered], Likelihood(reg_covar))
     found: dict[int, Evaluation | Exception] = {}
     for (number, parameters), each in zip(entered, evaluated, strict=True):
         before = found.get(number)

@@ -168,13 +168,13 @@ def test_with_all_rows_as_the_sample_steps_are_those_of_em(
         weights = None if weights is None else np.concatenate([weights, weights[:1000]])
     data, start = started(rows, covariance_type, weights)
     refine = CorrectedSteps(data, sample_of(rows, weights, np.arange(len(rows))), Likelihood(0.0))
-    (first,) = data.climb([start], Likelihood(0.0))
+    (first,) = data.evaluate([start], Likelihood(0.0))
     parameters, made = refine(first, 5)
     if offset == 0.0:
         assert made == 5
     expected = start
     for _ in range(made):
-        (evaluation,) = data.climb([expected], Likelihood(0.0))
+        (evaluation,) = data.evaluate([expected], Likelihood(0.0))
         expected = evaluation.updated
     np.testing.assert_allclose(parameters.weights, expected.weights, rtol=1e-8)
     np.testing.assert_allclose(parameters.means, expected.means, rtol=1e-8, atol=1e-8)
@@ -188,7 +188,7 @@ def test_extrapolations_lead_as_far_as_the_steps_that_they_stand_for(generator, 
     rows = 0.6 * naive.random_rows(generator, truth, 4000) + generator.normal(size=(4000, 2))
     data, start = started(rows, covariance_type)
     refine = CorrectedSteps(data, sample_of(rows, None, np.arange(len(rows))), Likelihood(0.0))
-    (first,) = data.climb([start], Likelihood(0.0))
+    (first,) = data.evaluate([start], Likelihood(0.0))
     n_evaluated = []
     expect_rows = corrected_steps.expect_rows
 
@@ -204,7 +204,7 @@ def test_extrapolations_lead_as_far_as_the_steps_that_they_stand_for(generator, 
     assert len(n_evaluated) < 0.6 * made
     monkeypatch.setattr(corrected_steps, "extrapolated", lambda *_: None)
     crawled, _ = refine(first, made)
-    near, ours, theirs = (each.lower_bound for each in data.climb([short, far, crawled], Likelihood(0.0)))
+    near, ours, theirs = (each.lower_bound for each in data.evaluate([short, far, crawled], Likelihood(0.0)))
     assert ours > near
     assert ours > theirs - 0.1 * (theirs - near)
 
@@ -215,12 +215,12 @@ def test_the_correction_makes_the_limit_of_em_a_fixed_point(rows, covariance_typ
     data, parameters = started(rows, covariance_type)
     refine = CorrectedSteps(data, sample_of(rows, None, np.arange(len(rows))), Likelihood(0.0))
     for _ in range(20):  # these steps end where they promise little: then EM goes on
-        (evaluation,) = data.climb([parameters], Likelihood(0.0))
+        (evaluation,) = data.evaluate([parameters], Likelihood(0.0))
         parameters, _ = refine(evaluation, 50)
     for _ in range(200):
-        (evaluation,) = data.climb([parameters], Likelihood(0.0))
+        (evaluation,) = data.evaluate([parameters], Likelihood(0.0))
         parameters = evaluation.updated
-    (evaluation,) = data.climb([parameters], Likelihood(0.0))
+    (evaluation,) = data.evaluate([parameters], Likelihood(0.0))
     refine = CorrectedSteps(data, sample_of(rows, None, np.arange(0, 4000, 8)), Likelihood(0.0))
     stayed, made = refine(evaluation, 10)
     assert made == 2  # the second has shown that there is nothing left to gain
@@ -231,7 +231,7 @@ def test_the_correction_makes_the_limit_of_em_a_fixed_point(rows, covariance_typ
 def test_steps_end_before_a_component_vanishes(rows):
     """A sample that knows nothing of a component: the correction holds all of it, then less than that."""
     data, start = started(rows, "full")
-    (first,) = data.climb([start], Likelihood(0.0))
+    (first,) = data.evaluate([start], Likelihood(0.0))
     refine = CorrectedSteps(data, sample_of(rows, None, np.arange(3)), Likelihood(0.0))
     parameters, made = refine(first, 256)
     assert 1 <= made < 256
@@ -242,18 +242,18 @@ def test_steps_end_before_a_component_vanishes(rows):
 def test_components_that_the_sample_does_not_know_keep_what_the_pass_said(rows, covariance_type):
     """The others go on without them, towards the limit of EM."""
     data, start = started(np.concatenate([rows, rows[:40] + 60.0]), covariance_type)
-    (first,) = data.climb([start], Likelihood(0.0))
+    (first,) = data.evaluate([start], Likelihood(0.0))
     refine = CorrectedSteps(data, sample_of(rows, None, np.arange(0, 4000, 2)), Likelihood(0.0))
     parameters, made = refine(first, 20)
     assert made == 20
     np.testing.assert_allclose(parameters.means[2], first.updated.means[2], rtol=1e-12)
     np.testing.assert_allclose(parameters.weights[2], first.updated.weights[2], rtol=1e-12)
-    before, after = data.climb([first.updated, parameters], Likelihood(0.0))
+    before, after = data.evaluate([first.updated, parameters], Likelihood(0.0))
     expected = first.updated
     for _ in range(19):
-        (evaluation,) = data.climb([expected], Likelihood(0.0))
+        (evaluation,) = data.evaluate([expected], Likelihood(0.0))
         expected = evaluation.updated
-    (limit,) = data.climb([expected], Likelihood(0.0))
+    (limit,) = data.evaluate([expected], Likelihood(0.0))
     assert limit.lower_bound - after.lower_bound < 0.1 * (limit.lower_bound - before.lower_bound)
 
 
@@ -261,6 +261,6 @@ def test_a_sample_without_weight_is_plain_em(rows):
     weights = np.ones(len(rows))
     weights[:50] = 0.0
     data, start = started(rows, "full", weights)
-    (first,) = data.climb([start], Likelihood(0.0))
+    (first,) = data.evaluate([start], Likelihood(0.0))
     parameters, _ = CorrectedSteps(data, sample_of(rows, weights, np.arange(50)), Likelihood(0.0))(first, 20)
     np.testing.assert_allclose(parameters.means, first.updated.means, rtol=1e-12)

@@ -5,7 +5,8 @@ import pytest
 from dgmm import BayesianGaussianMixture
 from dgmm.fitting.starts.bayesian_moves import born, candidates, deleted, improve, merged, rows_of_components
 from dgmm.fitting.starts.moves import best_splits
-from dgmm.fitting.steps.in_memory import InMemory, ascend
+from dgmm.fitting.steps.climb import climb
+from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Belief
 from dgmm.model.concentration import CONCENTRATIONS
 from dgmm.model.families import FAMILIES
@@ -68,7 +69,7 @@ def test_a_merge_is_the_posterior_of_all_their_rows(covariance_type, kind):
 @each_kind
 def test_deletes_and_births_keep_what_they_do_not_touch(covariance_type, kind):
     data, objective, posterior = problem(covariance_type, kind, 4)
-    found = ascend(data, posterior, objective, 10).parameters
+    found = climb(data, posterior, objective, 10).parameters
     gone = deleted(objective.prior, found, 1)
     counts = rows_of_components(objective.prior, found)
     left = np.sort(np.delete(counts, 1))[::-1]
@@ -77,7 +78,7 @@ def test_deletes_and_births_keep_what_they_do_not_touch(covariance_type, kind):
     again = born(objective.prior, gone, split.component, 3, split.halves)
     assert rows_of_components(objective.prior, again).sum() == pytest.approx(left.sum())
     assert (rows_of_components(objective.prior, again) > 0.0).all()
-    ascend(data, again, objective, 3)
+    climb(data, again, objective, 3)
 
 
 @each_family
@@ -85,12 +86,12 @@ def test_deletes_and_births_keep_what_they_do_not_touch(covariance_type, kind):
 @pytest.mark.parametrize("seed", range(2))
 def test_three_components_are_found_among_eight(covariance_type, kind, seed):
     data, objective, start = problem(covariance_type, kind, 8, seed)
-    plain = ascend(data, start, objective, 200)
+    plain = climb(data, start, objective, 200)
     found = improve(data, start, objective)
     counts = rows_of_components(objective.prior, found)
     assert (counts > 3.0).sum() == 3
     np.testing.assert_allclose(counts[:3] / 3000, [0.5, 0.3, 0.2], atol=0.03)
-    assert ascend(data, found, objective, 0).log_likelihood >= plain.log_likelihood - 1e-4
+    assert climb(data, found, objective, 0).lower_bound >= plain.lower_bound - 1e-4
 
 
 def test_births_fill_components_without_rows():

@@ -5,8 +5,9 @@ import pytest
 
 from dgmm.fitting.starts import splits
 from dgmm.fitting.starts.splits import best_splits, shares
-from dgmm.fitting.steps import in_memory
-from dgmm.fitting.steps.in_memory import InMemory, climb
+from dgmm.fitting.steps.climb import Upwards, climb
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from tests.model import naive
@@ -20,7 +21,7 @@ def rows_and_mixture(covariance_type, *, dtype=np.float64):
     truth = naive.random_parameters(generator, covariance_type, 6, 3)
     rows = naive.random_rows(generator, truth, 3000).astype(dtype)
     start = naive.random_parameters(generator, covariance_type, 3, 3)
-    return rows, climb(InMemory.of(rows), start, 1e-6, 20).parameters
+    return rows, climb(InMemory.of(rows), start, Likelihood(1e-6), 20).parameters
 
 
 def by_component(found):
@@ -34,7 +35,7 @@ def test_together_is_each_on_its_own_rows(covariance_type, weighted, monkeypatch
     weights = np.random.default_rng(8).gamma(2.0, size=len(rows)) if weighted else None
     data = InMemory.of(rows, weights)
     monkeypatch.setattr(splits, "SMALLEST_SHARE", 0.0)  # all rows are a component's own
-    monkeypatch.setattr(in_memory, "extrapolated", lambda *_: None)  # alone, some steps stand for several
+    monkeypatch.setattr(Upwards, "extrapolated", lambda *_: None)  # alone, some steps stand for several
     together = by_component(best_splits(data, mixture, 1e-6))
     monkeypatch.setattr(splits, "TOGETHER_ROWS", 0)
     alone = by_component(best_splits(data, mixture, 1e-6))

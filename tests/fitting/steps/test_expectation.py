@@ -33,7 +33,7 @@ def test_one_step_from_a_broad_start_is_exact_however_far_clusters_are_apart(
     )
     # Another model of the pass, that needs no second one, is as exact with it.
     wide = Parameters.from_covariances(FAMILIES["diag"], np.ones(1), rows[:1], np.full((1, 2), distance**2))
-    step, other = data_of(rows).climb([start, wide], Likelihood(0.0))
+    step, other = data_of(rows).evaluate([start, wide], Likelihood(0.0))
     means, matrices = naive.moments_of_clusters(covariance_type, clusters)
     np.testing.assert_allclose(step.updated.covariance_matrices, matrices, rtol=0, atol=1e-9)
     assert np.all(abs(step.updated.means - means) <= 2 * np.spacing(distance))
@@ -52,9 +52,9 @@ def test_one_degenerate_model_leaves_the_others_theirs():
     means = np.array([[0.0, 0.0], [50.0, 50.0]])
     lonely = Parameters.from_covariances(FAMILIES["full"], np.full(2, 0.5), means, np.stack([np.eye(2)] * 2))
     good = naive.random_parameters(generator, "diag", 2, 2)
-    first, failed, last = data.climb_each([good, lonely, good], Likelihood(0.0))
+    first, failed, last = data.evaluate_each([good, lonely, good], Likelihood(0.0))
     assert isinstance(failed, DegenerateCovarianceError)
-    (expected,) = data.climb([good], Likelihood(0.0))
+    (expected,) = data.evaluate([good], Likelihood(0.0))
     for found in (first, last):
         assert isinstance(found, Evaluation)
         assert found.lower_bound == pytest.approx(expected.lower_bound, rel=1e-13)
@@ -70,8 +70,8 @@ def test_models_whose_sums_cancel_are_taken_again_alone():
     single = Parameters.from_covariances(
         FAMILIES["full"], np.ones(1), rows.mean(axis=0)[None], np.full((1, 1, 1), 2e15)
     )
-    found = data.climb_each([single, far], Likelihood(0.0))
-    (expected,) = data.climb([far], Likelihood(0.0))
+    found = data.evaluate_each([single, far], Likelihood(0.0))
+    (expected,) = data.evaluate([far], Likelihood(0.0))
     assert isinstance(found[1], Evaluation)
     np.testing.assert_allclose(found[1].updated.covariances, expected.updated.covariances, rtol=1e-9)
     assert found[1].updated.covariances.max() < 2.0

@@ -60,9 +60,9 @@ def test_scores_and_statistics_are_those_of_either_part(covariance_type, weighte
     alone = score(model, rows[held], None if weights is None else tested).mean_and_error
     assert (found.held_out, found.held_out_error) == pytest.approx(alone, rel=1e-9)
 
-    (evaluation,) = data.climb([model], Likelihood(1e-6))
+    (evaluation,) = data.evaluate([model], Likelihood(1e-6))
     alone = data_of(rows[~held], None if weights is None else fitted, HeldOut(1, 0.0))
-    (expected,) = alone.climb([model], Likelihood(1e-6))
+    (expected,) = alone.evaluate([model], Likelihood(1e-6))
     np.testing.assert_allclose(evaluation.updated.means, expected.updated.means, rtol=1e-10)
     np.testing.assert_allclose(evaluation.updated.covariances, expected.updated.covariances, rtol=1e-9)
 

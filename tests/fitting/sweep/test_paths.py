@@ -8,7 +8,9 @@ import pytest
 from sklearn.mixture import GaussianMixture
 
 from dgmm.fitting.starts.search import Rows
-from dgmm.fitting.steps.in_memory import Climb, InMemory, climb
+from dgmm.fitting.steps.climb import Climb, climb
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Sample
 from dgmm.fitting.sweep.paths import (
     POLISH_TOLERANCE,
@@ -70,7 +72,7 @@ def test_starts_are_as_good_as_restarts_of_scikit_learn(covariance_type):
     data = InMemory.of(rows)
     for number, (start, *_) in found.items():
         assert start.n_components == number
-        reached = climb(data, start, 1e-6, 100, 1e-4).log_likelihood
+        reached = climb(data, start, Likelihood(1e-6), 100, 1e-4).lower_bound
         expected = GaussianMixture(number, covariance_type=covariance_type, n_init=2, random_state=0).fit(
             rows
         )
@@ -94,13 +96,15 @@ def test_more_rows_say_which_start_is_the_best():
     good = Parameters.from_covariances(
         FAMILIES["full"], np.full(2, 0.5), rows[:2], np.stack([np.cov(rows.T)] * 2)
     )
-    best = climb(InMemory.of(rows), good, 1e-6, 50)
+    best = climb(InMemory.of(rows), good, Likelihood(1e-6), 50)
     bad = Parameters.from_covariances(
         FAMILIES["full"], np.full(2, 0.5), np.stack([rows.mean(axis=0)] * 2), np.stack([np.cov(rows.T)] * 2)
     )
     samples = [Rows(rows[:1000], None), Rows(rows, None)]
-    found = climb(InMemory.of(rows), polish([bad, best.parameters], samples, reg_covar=1e-6)[0], 1e-6, 0)
-    assert found.log_likelihood > best.log_likelihood - POLISH_TOLERANCE
+    found = climb(
+        InMemory.of(rows), polish([bad, best.parameters], samples, reg_covar=1e-6)[0], Likelihood(1e-6), 0
+    )
+    assert found.lower_bound > best.lower_bound - POLISH_TOLERANCE
     (alone,) = polish([bad], samples, reg_covar=1e-6)
     np.testing.assert_allclose(alone.means, bad.means)  # its components are the same, and stay so
 
@@ -113,7 +117,10 @@ def test_the_whole_sample_polishes(monkeypatch):
     assert {(family.name, number) for family, number in found} == {("full", 2), ("full", 5), ("tied", 4)}
     data = InMemory.of(rows, weights)
     for start, *_ in found.values():
-        more = climb(data, start, 1e-6, 1).log_likelihood - climb(data, start, 1e-6, 0).log_likelihood
+        more = (
+            climb(data, start, Likelihood(1e-6), 1).lower_bound
+            - climb(data, start, Likelihood(1e-6), 0).lower_bound
+        )
         assert 0.0 <= more < 1e-3
 
 
@@ -141,5 +148,7 @@ def test_starts_do_not_depend_on_where_the_rows_lie():
     rows = clusters(2000)
     ((own, *_),) = find_starts([settings_of("full", [5])], sample_of(rows), 1e-6).values()
     ((far, *_),) = find_starts([settings_of("full", [5])], sample_of(rows + 1e7), 1e-6).values()
-    expected = climb(InMemory.of(rows), own, 1e-6, 0).log_likelihood
-    assert climb(InMemory.of(rows + 1e7), far, 1e-6, 0).log_likelihood == pytest.approx(expected, abs=1e-3)
+    expected = climb(InMemory.of(rows), own, Likelihood(1e-6), 0).lower_bound
+    assert climb(InMemory.of(rows + 1e7), far, Likelihood(1e-6), 0).lower_bound == pytest.approx(
+        expected, abs=1e-3
+    )

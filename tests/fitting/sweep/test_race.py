@@ -92,7 +92,7 @@ def test_models_that_will_hardly_win_take_hurried_steps(generator, criterion):
         )
         for k in (1, 2)
     ]
-    (first,) = data.climb(starts[:1], Likelihood(1e-6))
+    (first,) = data.evaluate(starts[:1], Likelihood(1e-6))
     starts[0] = first.updated
     steps: dict[str, list[int]] = {"step": [], "hurried": []}
 

@@ -1,0 +1,149 @@
+"""EM on rows in memory: from a start to where it leads, alone or beside others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
+from dgmm.fitting.steps.expectation import Evaluation
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Objective
+from dgmm.model.extrapolation import extrapolated
+from dgmm.model.parameters import Parameters
+from dgmm.model.statistics import Statistics
+
+
+@dataclass(frozen=True, eq=False)
+class Climb:
+    """Where EM came to on rows in memory.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    lower_bound : float
+        What the objective says of these very parameters, nats a row.
+    n_steps : int
+        M-steps made, or stood for by extrapolations.
+    """
+
+    parameters: Parameters
+    lower_bound: float
+    n_steps: int
+
+    @classmethod
+    def of(cls, steps: Steps[Evaluation]) -> Climb:
+        """Give where steps have come to."""
+        return cls(steps.reached.parameters, steps.reached.lower_bound, steps.n_made)
+
+
+def log_likelihood(data: InMemory, parameters: Parameters) -> float:
+    """Give the mean log density of the rows under a mixture, nats a row: an E-step without an M-step."""
+    (statistics,), _, _ = data.expect([parameters])
+    return statistics.log_likelihood / data.moments.weight
+
+
+@dataclass(frozen=True, eq=False)
+class Upwards(Course[Evaluation]):
+    """Steps end where the lower bound gains little; extrapolations that do not climb are taken back."""
+
+    data: InMemory
+    objective: Objective
+    tol: float
+
+    def gain(self, before: Evaluation, after: Evaluation) -> float:
+        """Give the gain of the lower bound."""
+        return after.lower_bound - before.lower_bound
+
+    def extrapolated(self, path: Sequence[Statistics], longest: float) -> Extrapolation | None:
+        """Extrapolate where all sums are about the same points."""
+        first, *others = path
+        if any(not np.array_equal(first.references, each.references) for each in others):
+            return None
+        found = extrapolated(path, self.objective.reg_covar, longest)
+        if found is None:
+            return None
+        far, length = found
+        start = self.objective.update_unless_cancelled(far, self.data.moments, np.inf)
+        return None if start is None else Extrapolation(far, start, length)
+
+    def accepts(self, before: Evaluation, landed: Evaluation) -> bool:
+        """Tell whether the lower bound is no lower."""
+        return landed.lower_bound >= before.lower_bound
+
+    def last(self, before: Evaluation, after: Evaluation) -> Evaluation:
+        """Give the higher one."""
+        return max(before, after, key=lambda each: each.lower_bound)
+
+
+def climb(
+    data: InMemory, parameters: Parameters, objective: Objective, n_steps: int, tol: float = 0.0
+) -> Climb:
+    """Make EM steps until one gains less than ``tol`` nats a row, or ``n_steps`` are made.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite.
+    """
+    course = Upwards(data, objective, tol)
+    (evaluation,) = data.evaluate([parameters], objective)
+    steps = Steps(evaluation, n_steps, (evaluation.statistics,))
+    while not steps.has_ended:
+        (found,) = data.evaluate_each([steps.candidate], objective)
+        if isinstance(found, Exception):
+            if steps.trial is None:
+                raise found
+            found = None
+        steps = steps.after(found, course)
+    return Climb.of(steps)
+
+
+def contest(
+    data: InMemory,
+    starts: Sequence[Parameters],
+    objective: Objective,
+    n_steps: int,
+    tol: float,
+    *,
+    n_wanted: int,
+) -> list[Climb]:
+    """Climb from several starts side by side, and give those that came to their ends.
+
+    They leave before that where a covariance is not positive definite, or where as much as the last gain in
+    all the steps that are left would not bring them among the ``n_wanted`` best.
+
+    Parameters
+    ----------
+    data : InMemory
+    starts : sequence of Parameters
+    objective : Objective
+    n_steps : int
+        EM steps at the most, at least one.
+    tol : float
+        A climb ends where a step gains less, nats a row.
+    n_wanted : int
+    """
+    course = Upwards(data, objective, tol)
+    begun = data.evaluate_each(starts, objective) if starts else []
+    climbing = [Steps(each, n_steps, (each.statistics,)) for each in begun if isinstance(each, Evaluation)]
+    ended: list[Steps[Evaluation]] = []
+    while climbing:
+        evaluated = data.evaluate_each([steps.candidate for steps in climbing], objective)
+        after = [
+            steps.after(found if isinstance(found, Evaluation) else None, course)
+            for steps, found in zip(climbing, evaluated, strict=True)
+            if steps.trial is not None or isinstance(found, Evaluation)
+        ]
+        reached = sorted(steps.reached.lower_bound for steps in [*ended, *after])
+        ended += [steps for steps in after if steps.has_ended]
+        bar = reached[-n_wanted] if len(reached) >= n_wanted else -np.inf
+        climbing = [steps for steps in after if not steps.has_ended and _hope(steps) >= bar]
+    return [Climb.of(steps) for steps in ended]
+
+
+def _hope(steps: Steps[Evaluation]) -> float:
+    """Give what is reached if all steps that are left gain as much as the last, nats a row."""
+    return steps.reached.lower_bound + steps.left * steps.gain
