@@ -14,10 +14,7 @@ WITHOUT_TWIN = {
     "fitting/sweep/choice.py",
     "fitting/sweep/scores.py",
     "fitting/sweep/sweep.py",
-    "model/factors.py",
-    "model/jit.py",
     "model/stack.py",
-    "model/tiles.py",
 }
 """Modules whose tests are elsewhere. This list only gets shorter."""
 

@@ -1,7 +1,6 @@
 # pyright: reportPrivateUsage=false
-"""The compiled loop against NumPy's, and what it is made of against NumPy's functions."""
+"""The compiled loop against NumPy's."""
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgmm.model import compiled, jit, kernels
+from dgmm.model import compiled, kernels
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
@@ -17,48 +16,8 @@ from tests.model import naive
 
 pytest.importorskip("numba")
 
-from numba import njit
-from numba.core.dispatcher import Dispatcher
 
-from dgmm.model import tiles
 from dgmm.model.families import FAMILIES
-
-
-def of_each(function):
-    """Compile a loop that applies a compiled function to each number."""
-
-    @njit
-    def apply(x):
-        out = np.empty_like(x)
-        for i in range(len(x)):
-            out[i] = function(x[i])
-        return out
-
-    return apply
-
-
-exponentials, logarithms = of_each(tiles.exponential), of_each(tiles.logarithm)
-
-
-@pytest.mark.parametrize(("dtype", "lowest"), [(np.float64, -700.0), (np.float32, -80.0)])
-def test_exponential_to_a_few_roundings(dtype, lowest):
-    """Of the result, and of x, which changes the result by |x| times as much."""
-    generator = np.random.default_rng(0)
-    x = np.concatenate([np.linspace(lowest, 0.0, 100_001), -(generator.exponential(size=100_000) ** 8)])
-    x = np.maximum(x, lowest).astype(dtype)
-    expected = np.exp(x.astype(np.longdouble))
-    error = np.abs(exponentials(x) - expected) / expected
-    assert (error / (2 + np.abs(x))).max() < np.finfo(dtype).eps
-    assert exponentials(np.zeros(1, dtype))[0] == 1.0
-
-
-def test_logarithm_to_two_units_in_the_last_place():
-    generator = np.random.default_rng(0)
-    x = np.concatenate([1.0 + generator.exponential(size=100_000) ** 6, np.geomspace(1e-300, 1e300, 100_001)])
-    expected = np.log(x.astype(np.longdouble))
-    scale = np.maximum(np.abs(expected), np.finfo(float).tiny)
-    assert (np.abs(logarithms(x) - expected) / scale).max() < 2 * np.finfo(float).eps
-    assert logarithms(np.ones(1))[0] == 0.0
 
 
 @given(
@@ -131,14 +90,6 @@ def test_rows_are_gathered_where_few_responsibilities_are_not_zero(spread, monke
     naive.close(group.feature_sums()[:, 25:], dense.scatter, np.abs(dense.scatter).max(), 1e-12)
 
 
-def test_compiled_functions_have_names_of_their_own():
-    """What several processes compiled is linked by name: predictions were wrong where two had the same."""
-    functions = [each for each in vars(tiles).values() if isinstance(each, Dispatcher)]
-    names = [each.py_func.__qualname__ for each in functions]
-    assert len(names) > 10
-    assert len(set(names)) == len(names)
-
-
 def test_threads_share_nothing():
     generator = np.random.default_rng(2)
     model = naive.random_parameters(generator, "full", 5, 21, spread=20.0)
@@ -165,19 +116,3 @@ def test_components_of_no_weight_have_no_rows():
             (found,) = kernels.expect(ready, [(rows, None)])
         assert found.counts[1] == 0.0
         assert found.counts.sum() == pytest.approx(500.0)
-
-
-def test_numpy_works_where_numba_cannot_be_imported(monkeypatch, caplog):
-    def broken(name):
-        raise ImportError("Numba needs NumPy 2.3 or less")
-
-    jit._imported.cache_clear()
-    monkeypatch.setattr(jit, "import_module", broken)
-    try:
-        with caplog.at_level(logging.WARNING, "dgmm.model.jit"):
-            assert not compiled.is_available()
-    finally:
-        monkeypatch.undo()
-        jit._imported.cache_clear()
-    assert "Numba needs NumPy 2.3 or less" in caplog.text
-    assert compiled.is_available()

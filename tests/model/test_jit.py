@@ -1,0 +1,49 @@
+# pyright: reportPrivateUsage=false
+"""Whether functions are compiled: where Numba is, where it is not to be used, and where it cannot be."""
+
+import logging
+from importlib import import_module
+
+import pytest
+
+from dgmm.model import compiled, jit
+
+
+@pytest.mark.parametrize("value", ["0", "1", None])
+def test_the_environment_decides(monkeypatch, value):
+    pytest.importorskip("numba")
+    monkeypatch.delenv("DGMM_COMPILED", raising=False)
+    if value is not None:
+        monkeypatch.setenv("DGMM_COMPILED", value)
+    module = jit.compiled_module("factors")
+    assert (module is None) == (value == "0")
+    assert module is None or module.__name__ == "dgmm.model.factors"
+
+
+def test_without_numba_nothing_is_compiled(monkeypatch):
+    monkeypatch.setenv("DGMM_COMPILED", "1")
+    monkeypatch.setattr(jit, "find_spec", lambda name: None)
+    jit._imported.cache_clear()
+    try:
+        assert jit.compiled_module("factors") is None
+    finally:
+        jit._imported.cache_clear()
+
+
+def test_numpy_works_where_numba_cannot_be_imported(monkeypatch, caplog):
+    pytest.importorskip("numba")
+    monkeypatch.setenv("DGMM_COMPILED", "1")
+
+    def broken(name):
+        raise ImportError("Numba needs NumPy 2.3 or less")
+
+    jit._imported.cache_clear()
+    monkeypatch.setattr(jit, "import_module", broken)
+    try:
+        with caplog.at_level(logging.WARNING, "dgmm.model.jit"):
+            assert not compiled.is_available()
+    finally:
+        monkeypatch.setattr(jit, "import_module", import_module)
+        jit._imported.cache_clear()
+    assert "Numba needs NumPy 2.3 or less" in caplog.text
+    assert compiled.is_available()
