@@ -24,12 +24,12 @@ import contextlib
 import copy
 import importlib.machinery
 import io
+import math
 import os
 import random
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -281,6 +281,9 @@ def main() -> None:
     parser.add_argument("places", nargs="*", type=Path, default=[ROOT / "dgmm/model", ROOT / "dgmm/fitting"])
     parser.add_argument("--sample", type=int, default=100, help="mutants to draw; 0 for all (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="end early: what was drawn is a sample"
+    )
     arguments = parser.parse_args()
     os.environ["DGMM_COMPILED"] = "0"
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they want to be imported before the libraries
@@ -294,16 +297,17 @@ def main() -> None:
     every = [mutant for file in files_of(arguments.places) for mutant in mutants_of(file)]
     size = min(arguments.sample or len(every), len(every))
     drawn = random.Random(arguments.seed).sample(every, size)
-    judge, survivors, killed = Judge(), [], Counter[str]()
+    judge, survivors, ends, number = Judge(), [], time.monotonic() + 60.0 * arguments.minutes, 0
     for number, mutant in enumerate(drawn, 1):
         killer = judge.kills(mutant)
         print(f"{number}/{size} {killer or 'SURVIVED'}: {mutant}", flush=True)
         if killer is None:
             survivors.append(mutant)
-        else:
-            killed[str(mutant.path.relative_to(ROOT))] += 1
-    print(f"\n{size} of {len(every)} mutants, seed {arguments.seed}: {size - len(survivors)} killed", end=" ")
-    print(f"({(size - len(survivors)) / max(size, 1):.1%}). Survivors:\n")
+        if time.monotonic() > ends:
+            break
+    killed = number - len(survivors)
+    print(f"\n{number} of {len(every)} mutants, seed {arguments.seed}: {killed} killed", end=" ")
+    print(f"({killed / max(number, 1):.1%}). Survivors:\n")
     for mutant in sorted(survivors, key=str):
         print(f"- {mutant}")
 
