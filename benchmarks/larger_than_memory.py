@@ -30,7 +30,7 @@ from dgmm.data import Source
 from dgmm.fitting.steps.expectation import ExpectationWork
 from dgmm.model.kernels import expect, working_bytes
 from dgmm.model.stack import Stack, stack_models
-from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.blas import single_threaded
 from dgmm.passes.plan import plan
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import read_ahead, span_task
@@ -81,7 +81,7 @@ def a_pass_and_its_parts(source: Source, ready: Stack, n_spans: int) -> list[tup
         started = time.perf_counter()
         whole = task()
         in_a_pass = time.perf_counter() - started
-        with single_threaded_blas():
+        with single_threaded():
             started = time.perf_counter()
             rows = list(read_ahead(chunks))  # pyright: ignore[reportArgumentType]
             reading = time.perf_counter() - started

@@ -24,7 +24,7 @@ from dgmm.data.tables import Picked
 from dgmm.fitting.survey import NotFinite
 from dgmm.model import densities
 from dgmm.model.parameters import Evaluable
-from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.blas import single_threaded
 from dgmm.passes.task import Rows, span_task
 from dgmm.passes.threads import n_threads
 
@@ -75,7 +75,7 @@ class RowFunction:
         bad = NotFinite.of(chunk)
         if bad:
             raise bad.error(self.feature_names)
-        with single_threaded_blas():
+        with single_threaded():
             found = getattr(densities, self.quantity)(self.model, chunk.values)
         return found.astype(self.dtype, copy=False)
 
@@ -164,7 +164,7 @@ def _in_memory(function: RowFunction, source: MemorySource) -> NDArray[Any]:
     if len(spans) == 1:
         fill(spans[0])
     elif spans:
-        with single_threaded_blas(), ThreadPoolExecutor(n_threads()) as executor:
+        with single_threaded(), ThreadPoolExecutor(n_threads()) as executor:
             list(executor.map(fill, spans))
     return result
 

@@ -22,6 +22,7 @@ from dgmm.fitting.steps.objective import Evidence, Likelihood, Objective
 from dgmm.fitting.survey import survey
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior
+from dgmm.passes.blas import single_threaded
 from dgmm.passes.events import Event, PassFinished, listening
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Fit:
     concerns: tuple[str, ...] = ()
 
 
+@single_threaded()
 def fit(
     source: Source,
     weights: Source | None,

@@ -1,8 +1,11 @@
-"""One BLAS thread while work is done in parallel already.
+"""One thread of BLAS and of OpenMP, so that results have the same bits on any number of processors.
 
 Two BLAS threads on the kernels' skinny products are slower than one, and change the last bits of a
 Cholesky factor. BLAS threads are a setting of the whole process, so it is set once, by whoever comes
 first, and put back by whoever leaves last.
+
+scikit-learn's k-means adds up what its OpenMP threads have found as they end: with three or more of them, its
+last bits are others in each run. Their number is a setting of the thread that calls.
 """
 
 from __future__ import annotations
@@ -21,20 +24,25 @@ _limit = None
 
 @cache
 def _controller() -> ThreadpoolController:
-    """Find the BLAS libraries: milliseconds, so once a process, after NumPy and SciPy are loaded."""
+    """Find the libraries: milliseconds, so once a process, after NumPy, SciPy and scikit-learn are loaded."""
     return ThreadpoolController()
 
 
 @contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """Hold the BLAS libraries of this process at one thread; may be nested and entered by many threads."""
+def single_threaded() -> Iterator[None]:
+    """Hold BLAS in this process, and OpenMP in this thread, at one thread.
+
+    May be nested and entered by many threads. Also a decorator. What else sets the number of BLAS threads
+    meanwhile, as scikit-learn's k-means does, has to be inside as a whole: it would put back what it found.
+    """
     global _inside, _limit  # noqa: PLW0603 - a setting of the process needs a count of the process
     with _lock:
         if _inside == 0:
             _limit = _controller().limit(limits=1, user_api="blas")
         _inside += 1
     try:
-        yield
+        with _controller().limit(limits=1, user_api="openmp"):
+            yield
     finally:
         with _lock:
             _inside -= 1

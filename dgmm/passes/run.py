@@ -23,7 +23,7 @@ from dask.utils import ensure_dict
 from dgmm.data.ambient import Get, compute_now, scheduler_for, slot_given_up
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
-from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.blas import single_threaded
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, listeners
 from dgmm.passes.plan import FAN_IN, Plan, plan
 from dgmm.passes.task import Effort, Result, Timed, Work, span_task
@@ -69,7 +69,7 @@ def run_timed_pass(
     started = time.perf_counter()
     emit(PassStarted(purpose, planned.n_rows, len(planned.spans)))
     # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
-    with single_threaded_blas():
+    with single_threaded():
         if not planned.spans or (isinstance(source, MemorySource) and len(planned.spans) == 1):
             result = _run_here(planned, work, weights)
         else:

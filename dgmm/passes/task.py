@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.source import Chunk, DataError, LazyChunk, Span
-from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.blas import single_threaded
 
 
 class Additive(Protocol):
@@ -173,7 +173,7 @@ class SpanTask:
         weights = given.pop() if self.lazy_weights else self.weights and clock.read(self.weights)
         own = None if weights is None else np.asarray(weights, np.float64)[:, 0]  # their sums are large
         started = time.perf_counter()
-        with single_threaded_blas():
+        with single_threaded():
             result = work(self._rows(given, own, clock))
         computing = time.perf_counter() - started - clock.not_working
         return Timed(result, Effort(sum(self.sizes), np.nan if given else clock.reading, computing))

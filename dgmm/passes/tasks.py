@@ -13,7 +13,7 @@ import dask
 from dask.delayed import delayed
 
 from dgmm.data.ambient import scheduler_for
-from dgmm.passes.blas import single_threaded_blas
+from dgmm.passes.blas import single_threaded
 from dgmm.passes.events import TaskFinished, TasksFinished, TasksStarted, emit, listeners
 from dgmm.passes.run import client_of, gather
 from dgmm.passes.threads import compute_here
@@ -58,13 +58,15 @@ def run_tasks(
         # In order: a cluster goes by priority; a local scheduler, of tasks that need nothing, by name from
         # the last. There `shared` is no task that all need: they would begin in any order after it.
         place = len(items) - index
-        task = partial(function, item) if on_cluster else partial(function, item, shared)
+        task = partial(_single_threaded, function, item)
+        task = task if on_cluster else partial(task, shared)
         call: Any = delayed(task, name=f"task-{name}-{index}", traverse=False)
         with dask.annotate(priority=place):  # pyright: ignore[reportPrivateImportUsage]
             arguments = (common,) if on_cluster else ()
             calls.append(call(*arguments, dask_key_name=f"{name}-{place:06d}"))
     keys, to = {call.key for call in calls}, listeners()
-    with single_threaded_blas():
+    # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
+    with single_threaded():
         if client is None:
 
             def finished(key: Any) -> None:
@@ -79,3 +81,8 @@ def run_tasks(
     emit(TasksFinished(purpose, len(items), seconds))
     logger.info("%s: %d tasks took %.2f s", purpose, len(items), seconds)
     return results
+
+
+def _single_threaded(function: Callable[[Item, Shared], Result], item: Item, shared: Shared) -> Result:
+    with single_threaded():
+        return function(item, shared)

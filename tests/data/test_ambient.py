@@ -3,8 +3,12 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
 import asyncio
+import copy
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import dask
@@ -15,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from dask.callbacks import Callback
 from dask.delayed import delayed
 from distributed import Client, LocalCluster, SchedulerPlugin, worker_client
 from sklearn.model_selection import GridSearchCV
@@ -22,7 +27,10 @@ from sklearn.model_selection import GridSearchCV
 import dgmm
 from dgmm import BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep
 
-pytestmark = pytest.mark.filterwarnings("ignore::dgmm.MixtureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::dgmm.MixtureWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 PATIENCE = 60
 """Seconds after which a task hangs, on the slowest of machines."""
 
@@ -59,6 +67,12 @@ def fit_large(x: Any) -> bytes:
     return GaussianMixture(2, random_state=0, sample_rows=500).fit(x).means_.tobytes()
 
 
+def fit_by_passes(x: Any) -> bytes:
+    """By many passes over little data."""
+    mixture = GaussianMixture(2, random_state=0, algorithm="em", sample_rows=500, tol=0.0, max_iter=8)
+    return mixture.fit(x).means_.tobytes()
+
+
 def fit_bayesian(x: Any) -> bytes:
     return (
         BayesianGaussianMixture(n_components=3, random_state=0, sample_rows=500, tol=1e-2)
@@ -82,6 +96,7 @@ def predict(x: Any) -> bytes:
     return np.asarray(labels.compute() if hasattr(labels, "compute") else labels).tobytes()
 
 
+@cache
 def given() -> Any:
     from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
@@ -152,9 +167,9 @@ class TestInATask:
         assert dask.compute(*[delayed(fit)(path) for _ in range(3)]) == (alone[fit],) * 3
 
     def test_settings_of_the_process_are_left_alone(self, busy, path):
-        before = dict(dask.config.config), set(dask.callbacks.Callback.active)
+        before = dict(dask.config.config), set(Callback.active)
         busy.submit(fit_large, path, pure=False).result(timeout=PATIENCE)
-        assert (dask.config.config, dask.callbacks.Callback.active) == before
+        assert (dask.config.config, Callback.active) == before
 
     def test_grid_search(self, busy, rows):
         search = GridSearchCV(GaussianMixture(random_state=0), {"n_components": [1, 2]}, cv=2, n_jobs=-1)
@@ -214,6 +229,44 @@ def test_on_threads(scheduler, call, path, alone):
 def test_on_processes(call, path, alone):
     with dask.config.set(scheduler="processes", num_workers=2):
         assert call(path) == alone[call]
+
+
+class TestOnThreads:
+    """Eight at a time: settings that all threads of the process share are as they were before."""
+
+    @pytest.fixture(autouse=True)
+    def _threads_that_take_turns(self):
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)  # a race that may be lost is lost soon
+        yield
+        sys.setswitchinterval(interval)
+
+    @staticmethod
+    def side_by_side(call: Callable[[Any], Any], path: str) -> list[Any]:
+        barrier = threading.Barrier(8)
+
+        def begin(_: int) -> Any:
+            barrier.wait()
+            return call(path)
+
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(begin, range(8)))
+
+    @pytest.mark.parametrize(
+        ("call", "rounds"), [(fit_by_passes, 4), (score, 20), (fit_large, 1), (fit_array, 4)]
+    )
+    def test_settings(self, call, rounds, path):
+        expected = call(path)
+        registered = Callback()
+        registered.register()  # as a user's progress bar
+        before = copy.deepcopy(dask.config.config), set(Callback.active), np.geterr()
+        try:
+            for _ in range(rounds):
+                assert self.side_by_side(call, path) == [expected] * 8
+                assert (dask.config.config, Callback.active, np.geterr()) == before
+        finally:
+            dask.config.set(before[0])
+            registered.unregister()
 
 
 class TestBesideAnEventLoop:

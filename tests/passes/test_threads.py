@@ -22,15 +22,14 @@ def test_as_many_threads_as_dask_would_use():
         assert n_threads() == CPU_COUNT
 
 
-@pytest.mark.parametrize("get", [None, dask.threaded.get])
-def test_the_threads_are_as_many_and_have_our_name(get):
+def test_the_threads_are_as_many_and_have_our_name():
     here = threading.Barrier(3, timeout=30)  # breaks unless three tasks run at once
 
     def name() -> str:
         here.wait()
         return threading.current_thread().name
 
-    with dask.config.set(num_workers=3), threads_of_our_own(get) as arguments:
+    with dask.config.set(num_workers=3), threads_of_our_own(dask.threaded.get) as arguments:
         names = compute(*(delayed(name)() for _ in range(3)), **arguments)
     assert len(set(names)) == 3
     assert all(each.startswith("dgmm") for each in names)
@@ -49,7 +48,10 @@ def test_after_an_error_no_task_is_at_work():
         raise ValueError("this task fails")
 
     with dask.config.set(num_workers=2):
-        with pytest.raises(ValueError, match="this task fails"), threads_of_our_own(None) as arguments:
+        with (
+            pytest.raises(ValueError, match="this task fails"),
+            threads_of_our_own(dask.threaded.get) as arguments,
+        ):
             compute(delayed(slow)(), delayed(fails)(), **arguments)
         assert ended.is_set()
 
@@ -58,6 +60,6 @@ def test_another_scheduler_and_a_pool_of_the_users_are_left_alone():
     with threads_of_our_own(get_sync) as arguments:
         assert arguments == {}
     with ThreadPoolExecutor(1) as pool, dask.config.set(pool=pool):
-        with threads_of_our_own(None) as arguments:
+        with threads_of_our_own(dask.threaded.get) as arguments:
             assert arguments == {}
         assert pool.submit(lambda: 1).result() == 1

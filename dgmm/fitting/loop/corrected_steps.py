@@ -25,7 +25,6 @@ from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Statistics
-from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.threads import n_threads
 
 NEGLIGIBLE = 1e-12
@@ -68,7 +67,7 @@ class CorrectedSteps:
         """
         if n_steps == 1:
             return evaluation.updated, 1
-        with single_threaded_blas(), ThreadPoolExecutor(n_threads()) as threads:
+        with ThreadPoolExecutor(n_threads()) as threads:
             surroundings = Surroundings.measured(self, evaluation, threads)
             return (evaluation.updated, 1) if surroundings is None else surroundings.climb(n_steps)
 

@@ -20,7 +20,6 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.precision import LARGEST_FLOAT32
 from dgmm.model.stack import Stack, blank_stack
 from dgmm.model.statistics import SMALLEST_COUNT, Moments, Statistics
-from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.run import run_pass
 
 Responsibilities = Callable[[NDArray[np.floating], int], Array]
@@ -152,8 +151,7 @@ def _start_at(
     family, squares = method.family, None
     if family.is_shared:
         weighted = rows if weights is None else rows * weights[:, None]
-        with single_threaded_blas():
-            squares = rows.T @ weighted if family.has_products else np.einsum("nd,nd->d", rows, weighted)
+        squares = rows.T @ weighted if family.has_products else np.einsum("nd,nd->d", rows, weighted)
     single = SingleRows(centres, means, own, counts, squares)
     covariances = family.of_single_rows(single, method.reg_covar)
     # Shares of all rows, most of which have no component yet: the first lower bound is low, as there.
@@ -220,8 +218,7 @@ def _from_responsibilities(
     weights: Array | None,
     moments: Moments,
 ) -> Parameters:
-    with single_threaded_blas():
-        return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
+    return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
 
 
 def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:

@@ -20,7 +20,6 @@ from dgmm.fitting.survey import Sample
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
-from dgmm.passes.blas import single_threaded_blas
 
 logger = logging.getLogger(__name__)
 
@@ -149,15 +148,14 @@ def reseeded(
         return None
     found = parameters.part(places)
     moves = []
-    with single_threaded_blas():
-        data = InMemory.of(sample.values, sample.weights)
-        for component in emptied.tolist():
-            best, *_ = [*best_splits(data, found, reg_covar), None]
-            if best is None or best.gain <= 0.0:
-                return None
-            moves.append((component, places[best.component]))
-            found = split(found, best)
-            places = np.append(places, component)
+    data = InMemory.of(sample.values, sample.weights)
+    for component in emptied.tolist():
+        best, *_ = [*best_splits(data, found, reg_covar), None]
+        if best is None or best.gain <= 0.0:
+            return None
+        moves.append((component, places[best.component]))
+        found = split(found, best)
+        places = np.append(places, component)
     for move in moves:
         logger.info("Component %d emptied: re-seeded by splitting component %d", *move)
     return found.chosen(np.argsort(places))

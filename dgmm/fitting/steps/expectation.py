@@ -17,7 +17,6 @@ from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
-from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.run import run_timed_pass
 from dgmm.passes.task import Effort, Rows, Work
 
@@ -136,16 +135,15 @@ class Data:
         components' means.
         """
         started = time.perf_counter()
-        with single_threaded_blas():  # the M-step's factors have the same bits whatever the machine
-            statistics, ready, effort = self.expect(models)
-            found = self._maximized(statistics, ready, objective)
-            again = [index for index, each in enumerate(found) if each is None]
-            if again:
-                means = [objective.means_of_rows(statistics[index], self.moments.mean) for index in again]
-                statistics, ready, more = self.expect([models[index] for index in again], means)
-                effort += more
-                for index, made in zip(again, self._maximized(statistics, ready, objective), strict=True):
-                    found[index] = made
+        statistics, ready, effort = self.expect(models)
+        found = self._maximized(statistics, ready, objective)
+        again = [index for index, each in enumerate(found) if each is None]
+        if again:
+            means = [objective.means_of_rows(statistics[index], self.moments.mean) for index in again]
+            statistics, ready, more = self.expect([models[index] for index in again], means)
+            effort += more
+            for index, made in zip(again, self._maximized(statistics, ready, objective), strict=True):
+                found[index] = made
         seconds = time.perf_counter() - started
         return [
             Evaluation(

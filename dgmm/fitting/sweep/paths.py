@@ -29,7 +29,6 @@ from dgmm.fitting.survey import Sample
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
-from dgmm.passes.blas import single_threaded_blas
 from dgmm.passes.tasks import run_tasks
 
 Starts = dict[tuple[Family, int], list[Parameters]]
@@ -156,14 +155,11 @@ def _clusterings(paths: Sequence[PathSettings], sample: Sample) -> Clusterings:
 def cluster(n_components: int, sample: Sample, *, n_init: int, seed: int) -> list[NDArray[np.int16]]:
     """Cluster rows in all ways ``n_init`` times, or more: give the cluster of each row, (n_rows,)."""
     data, random_state = InMemory.of(sample.values, sample.weights), np.random.RandomState(seed)
-    with single_threaded_blas():
-        return [
-            clusters(data, n_components, way, random_state.randint(2**31 - 1), is_rough=is_rough).astype(
-                np.int16
-            )
-            for _ in range(n_init * max(1, FEWEST_CLUSTERS // n_components))
-            for way, is_rough in WAYS
-        ]
+    return [
+        clusters(data, n_components, way, random_state.randint(2**31 - 1), is_rough=is_rough).astype(np.int16)
+        for _ in range(n_init * max(1, FEWEST_CLUSTERS // n_components))
+        for way, is_rough in WAYS
+    ]
 
 
 def _polished(
@@ -209,20 +205,17 @@ def walk(settings: PathSettings, shared: tuple[Sample, Clusterings]) -> dict[int
     rows = Rows(sample.values, sample.weights)
     path = Path(settings.reg_covar, rows, rows.first(len(rows.values)), {}, set())
     wanted = settings.n_components
-    with single_threaded_blas():
-        path.compete([single(settings.family, path.data.moments, settings.reg_covar)])
-        for n_components in wanted:
-            path.compete(
-                _started(settings, sample, path.data, n_components, clusterings.get(n_components, ()))
-            )
-        if settings.init_params == "search" and max(wanted) > 1:
-            grow = Grower(settings.family, max(wanted), settings.reg_covar)
-            with suppress(DegenerateCovarianceError):
-                path.keep(grow(path.data, SURPLUS))
-        path.walk(min(wanted), max(wanted))
-        for n_components in wanted:
-            path.move(n_components)
-        path.walk(min(wanted), max(wanted))
+    path.compete([single(settings.family, path.data.moments, settings.reg_covar)])
+    for n_components in wanted:
+        path.compete(_started(settings, sample, path.data, n_components, clusterings.get(n_components, ())))
+    if settings.init_params == "search" and max(wanted) > 1:
+        grow = Grower(settings.family, max(wanted), settings.reg_covar)
+        with suppress(DegenerateCovarianceError):
+            path.keep(grow(path.data, SURPLUS))
+    path.walk(min(wanted), max(wanted))
+    for n_components in wanted:
+        path.move(n_components)
+    path.walk(min(wanted), max(wanted))
     best = {number: path.best[number] for number in wanted if number in path.best}
     return {number: [each.parameters for each in found] for number, found in best.items()}
 

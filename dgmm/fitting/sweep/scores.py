@@ -12,7 +12,6 @@ from dgmm.model.criteria import Scores
 from dgmm.model.entropy import entropy
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
-from dgmm.passes.blas import single_threaded_blas
 
 
 def scores_of(data: Data, evaluation: Evaluation) -> Scores:
@@ -25,12 +24,10 @@ def score_models(data: Data, models: Sequence[Parameters]) -> list[Scores]:
     """Score models in one pass over the rows."""
     if not models:
         return []
-    with single_threaded_blas():
-        statistics, _, _ = data.expect(models)
-        return [
-            _scores(data, model, own, own.log_likelihood)
-            for model, own in zip(models, statistics, strict=True)
-        ]
+    statistics, _, _ = data.expect(models)
+    return [
+        _scores(data, model, own, own.log_likelihood) for model, own in zip(models, statistics, strict=True)
+    ]
 
 
 def _scores(data: Data, parameters: Parameters, statistics: Statistics, log_likelihood: float) -> Scores:

@@ -28,6 +28,7 @@ from dgmm.fitting.sweep.scores import score_models
 from dgmm.model.criteria import Criterion, resolution
 from dgmm.model.families import Family
 from dgmm.model.statistics import Moments
+from dgmm.passes.blas import single_threaded
 from dgmm.passes.events import Event, InitializationStarted, PassFinished, emit, listening
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ def begin(settings: SweepSettings) -> Swept:
     return Swept([Runner(method.family, method.n_components) for method in methods])
 
 
+@single_threaded()
 def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept: Swept) -> None:
     """Fit all models.
 

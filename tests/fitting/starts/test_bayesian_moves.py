@@ -191,7 +191,7 @@ def test_rows_so_few_that_no_component_has_more_than_features(covariance_type, d
 def test_nothing_is_proposed_where_no_component_has_more_rows_than_features():
     data, objective, posterior = problem("full", "dirichlet_process", 2)
     few = InMemory.of(data.rows[:3])
-    objective = Belief("full", "dirichlet_process", 0.01, 1.0, None, 2.0, None, 0.0).objective(
+    objective = Belief(FAMILIES["full"], "dirichlet_process", 0.01, 1.0, None, 2.0, None, 0.0).objective(
         few.moments, "em"
     )
     posterior = Posterior.of(objective.prior, np.array([2.0, 1.0]), few.rows[:2], posterior.covariances)
