@@ -6,7 +6,6 @@ ROOT = Path(__file__).parent.parent
 
 WITHOUT_TWIN = {
     "data/convert.py",
-    "data/tables.py",
     "fitting/fit.py",
     "fitting/loop/corrected_steps.py",
     "fitting/starts/kmeans_parallel.py",

@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 from sklearn.exceptions import ConvergenceWarning
 
+from dgmm.data import DataWarning
+
 FAILED = 2
 INTERRUPTED = 130
 WIDTH_OF_FILES = 160
@@ -55,7 +57,8 @@ class Commands(click.Group):
         settings = {"debug": False}
         kwargs["standalone_mode"] = False
         with warnings.catch_warnings():
-            warnings.simplefilter("always", ConvergenceWarning)
+            for kind in (ConvergenceWarning, DataWarning):
+                warnings.simplefilter("always", kind)
             warnings.showwarning = warn_once()
             try:
                 code = super().main(*args, obj=settings, **kwargs) or 0

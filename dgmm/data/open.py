@@ -5,16 +5,20 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import zarr
 from dask.base import is_dask_collection
+from fsspec.core import has_magic
 
 from dgmm.data.convert import check_shape, to_array
 from dgmm.data.dask import dask_source
 from dgmm.data.dimensions import check_sample_dims
 from dgmm.data.frames import is_table, table_source
-from dgmm.data.location import ZARR_MARKERS, is_local, locate, stored_kind
+from dgmm.data.joined import joined
+from dgmm.data.listing import ZARR_MARKERS, Kind, matching, name_of, parquet_files, stored_kind
+from dgmm.data.location import is_local, locate
 from dgmm.data.memory import MemorySource
 from dgmm.data.parquet import parquet_source
 from dgmm.data.source import DataError, Source
@@ -34,11 +38,12 @@ def open_dataset(
 
     Parameters
     ----------
-    x : Source, str, path, zarr.Array, zarr.Group, Dask collection, DataFrame or array-like
+    x : Source, str, path, list of paths, zarr.Array, zarr.Group, Dask collection, DataFrame or array-like
         A path or URL of a Zarr array of shape (n_rows, n_features), of a Zarr group whose variables
-        are the columns, as xarray writes it, of a Parquet file or of a folder of them; an open Zarr array
-        or group; a Dask array or DataFrame; a table of pandas, Polars, Arrow or what narwhals reads; a NumPy
-        array or what `numpy.asarray` takes.
+        are the columns, as xarray writes it, of a Parquet file or of a folder of them; a pattern such as
+        ``*.parquet``, or a list of such paths, whose rows follow one another; an open Zarr array or group; a
+        Dask array or DataFrame; a table of pandas, Polars, Arrow or what narwhals reads; a NumPy array or
+        what `numpy.asarray` takes.
     columns : sequence of str, optional
         The named columns to take, in this order. Default: all that can be features.
     storage_options : dict, optional
@@ -164,9 +169,10 @@ def _open(
         raise TypeError(f"columns= is a list of names; for one column give [{columns!r}]")
     check_sample_dims(sample_dims)
     choice = Choice(None if columns is None else tuple(columns), fitted)
-    if isinstance(x, (str, os.PathLike)):
+    paths = _paths(x)
+    if paths:
         of_zarr: dict[str, Any] = {"fill_missing": fill_missing, "sample_dims": sample_dims}
-        return _open_path(os.fspath(x), choice, storage_options, n_dims, **of_zarr)
+        return _open_paths(paths, choice, storage_options, n_dims, **of_zarr)
     if isinstance(x, (zarr.Array, zarr.Group)):
         return zarr_source(x, choice, n_dims=n_dims, fill_missing=fill_missing, sample_dims=sample_dims)
     if sample_dims is not None:
@@ -182,39 +188,95 @@ def _open(
     return _open_array(x, columns, n_dims)
 
 
-def _open_path(
-    path: str, choice: Choice, options: dict[str, Any] | None, n_dims: int, **of_zarr: Any
+def _paths(x: Any) -> list[str]:
+    """Give the paths that a user gives: one, or a list of them."""
+    many = [x] if isinstance(x, (str, os.PathLike)) else x
+    if isinstance(many, (list, tuple)) and all(isinstance(path, (str, os.PathLike)) for path in many):
+        return [os.fspath(path) for path in many]
+    return []
+
+
+def _open_paths(
+    paths: Sequence[str], choice: Choice, options: dict[str, Any] | None, n_dims: int, **of_zarr: Any
 ) -> Source:
+    """Open what is at paths, one after another; patterns stand for what they match."""
+    places = [place for path in paths for place in _places(path, options)]
+    name = places[0].name if len(places) == 1 else f"{places[0].name} and {len(places) - 1} more"
+    kind, filesystem = places[0].kind, places[0].filesystem
+    for place in places:
+        if place.kind != kind or place.filesystem != filesystem:
+            raise DataError(
+                f"{places[0].name} ({kind}) and {place.name} ({place.kind}) cannot be read as one: give "
+                "paths of one kind, in one file system"
+            )
+    if kind != "zarr" and of_zarr["sample_dims"] is not None:
+        raise DataError(f"sample_dims= was given, but {name} is a table, without named dimensions")
+    match kind:
+        case "zarr":
+            return joined(
+                lambda place, choice: _open_zarr(place, choice, options, n_dims, **of_zarr),
+                places,
+                choice,
+                name,
+            )
+        case "parquet":
+            files = [path for place in places for path in parquet_files(filesystem, place.root)]
+            return parquet_source(name, filesystem, files, choice)
+    raise DataError(f"{name} ({kind}) cannot be read")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Something stored: where, what it is, and what the user calls it."""
+
+    filesystem: Any
+    root: str
+    kind: Kind
+    name: str
+
+
+def _places(path: str, options: dict[str, Any] | None) -> list[_Place]:
+    """Find what is at a path, or what a pattern matches."""
     if not path:
         raise FileNotFoundError("the path of the data is empty; give one")
     filesystem, root = locate(path, options)
+    names = {found: name_of(filesystem, found) for found in matching(filesystem, root)} or {root: path}
+    return [_Place(filesystem, each, _kind(filesystem, each, name), name) for each, name in names.items()]
+
+
+def _kind(filesystem: Any, root: str, name: str) -> Kind:
     if is_local(filesystem) and os.path.exists(root):
         needed = os.R_OK | os.X_OK if os.path.isdir(root) else os.R_OK
         if not os.access(root, needed):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-    match stored_kind(filesystem, root):
-        case "zarr":
-            node = _open_zarr(filesystem, root, path, options)
-            return zarr_source(node, choice, name=path, n_dims=n_dims, **of_zarr)
-        case "parquet":
-            if of_zarr["sample_dims"] is not None:
-                raise DataError(f"sample_dims= was given, but {path} is a table, without named dimensions")
-            return parquet_source(path, choice, options)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+    kind = stored_kind(filesystem, root)
+    if kind is not None:
+        return kind
     if not filesystem.exists(root):
-        raise FileNotFoundError(f"{path} does not exist")
+        raise FileNotFoundError(
+            f"{name} does not exist"
+            if not has_magic(root)
+            else f"nothing matches {name}, and it does not exist"
+        )
     raise DataError(
-        f"{path} is neither a Zarr array or group ({', '.join(ZARR_MARKERS)}) nor a Parquet file or a "
+        f"{name} is neither a Zarr array or group ({', '.join(ZARR_MARKERS)}) nor a Parquet file or a "
         "folder of them (*.parquet)"
     )
 
 
-def _open_zarr(filesystem: Any, root: str, path: str, options: dict[str, Any] | None) -> Any:
+def _open_zarr(
+    place: _Place, choice: Choice, options: dict[str, Any] | None, n_dims: int, **of_zarr: Any
+) -> Source:
     try:
-        if is_local(filesystem):
-            return zarr.open(root, mode="r")
-        return zarr.open(path, mode="r", storage_options=options)
+        if is_local(place.filesystem):
+            node = zarr.open(place.root, mode="r")
+        else:
+            node = zarr.open(place.name, mode="r", storage_options=options)
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be opened as Zarr, its metadata may be damaged: {error!r}") from error
+        raise DataError(
+            f"{place.name} cannot be opened as Zarr, its metadata may be damaged: {error!r}"
+        ) from error
+    return zarr_source(node, choice, name=place.name, n_dims=n_dims, **of_zarr)
 
 
 def _open_array(x: Any, columns: Sequence[str] | None, n_dims: int) -> MemorySource:

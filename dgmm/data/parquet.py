@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -11,24 +10,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dgmm.data.location import is_local, locate, parquet_files
-from dgmm.data.source import (
-    MEBIBYTE,
-    DataError,
-    Span,
-    check_columns,
-    check_no_two,
-    cut_into_spans,
-    span_bytes_for,
-)
-from dgmm.data.tables import Choice
+from dgmm.data.footers import BUFFER_BYTES, columns_of, key_value, opened, read_footer
+from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
+from dgmm.data.tables import Choice, Picked, feature_names, fill, n_features, pick, rows_type
 
 CHUNK_BYTES = 16 * MEBIBYTE
 BATCH_BYTES = 4 * MEBIBYTE
-BUFFER_BYTES = 64 * 1024
 PAGE_BYTES = 2 * MEBIBYTE  # encoded and decoded: writers make pages of 1 MiB
 
 
@@ -46,12 +35,15 @@ class Piece:
         Rows of the first row group that come before.
     n_rows : int
         Number of rows.
+    keys : tuple of (str, float)
+        Columns that the path gives, and their value in all rows.
     """
 
     path: str
     row_groups: tuple[int, ...]
     skip: int
     n_rows: int
+    keys: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,7 @@ class ParquetChunk:
         Where the files are.
     pieces : tuple of Piece
         In row order.
-    columns : tuple of str
+    picked : tuple of Picked
         The columns.
     dtype : numpy.dtype
         float32 or float64.
@@ -72,7 +64,7 @@ class ParquetChunk:
 
     filesystem: Any
     pieces: tuple[Piece, ...]
-    columns: tuple[str, ...]
+    picked: tuple[Picked, ...]
     dtype: np.dtype
 
     @property
@@ -86,8 +78,8 @@ class ParquetChunk:
 
         From the numbers of rows and columns alone: the sizes in Parquet's metadata are of encoded values.
         """
-        rows_bytes = self.n_rows * len(self.columns) * self.dtype.itemsize
-        return rows_bytes + 2 * BATCH_BYTES + len(self.columns) * (PAGE_BYTES + BUFFER_BYTES)
+        rows_bytes = self.n_rows * n_features(self.picked) * self.dtype.itemsize
+        return rows_bytes + 2 * BATCH_BYTES + len(self.picked) * (PAGE_BYTES + BUFFER_BYTES)
 
     @property
     def place(self) -> str:
@@ -105,9 +97,9 @@ class ParquetChunk:
         Raises
         ------
         DataError
-            If a page is damaged, or a file has changed.
+            If a page is damaged, a file has changed, or lists are not of one length.
         """
-        rows = np.empty((self.n_rows, len(self.columns)), self.dtype)
+        rows = np.empty((self.n_rows, n_features(self.picked)), self.dtype)
         start = 0
         for piece in self.pieces:
             self._read_piece(piece, rows[start : start + piece.n_rows])
@@ -115,12 +107,14 @@ class ParquetChunk:
         return rows
 
     def _read_piece(self, piece: Piece, rows: NDArray[np.floating]) -> None:
-        target = pa.from_numpy_dtype(self.dtype)
+        keys = dict(piece.keys)
+        stored = [str(each.name) for each in self.picked if each.name not in keys]
         batch_rows = max(1, BATCH_BYTES // max(1, rows.itemsize * rows.shape[1]))
         end = -piece.skip
-        with _opened(self.filesystem, piece.path) as file:
+        with opened(self.filesystem, piece.path) as file:
+            before = sum(file.metadata.row_group(i).num_rows for i in range(piece.row_groups[0]))
             batches = file.iter_batches(
-                batch_rows, row_groups=list(piece.row_groups), columns=list(self.columns), use_threads=False
+                batch_rows, row_groups=list(piece.row_groups), columns=stored, use_threads=False
             )
             while end < piece.n_rows:
                 batch = next(batches, None)
@@ -128,9 +122,14 @@ class ParquetChunk:
                     raise DataError(f"{piece.path} has fewer rows than when it was opened; open it again")
                 start, end = end, end + len(batch)
                 batch = batch.slice(max(0, -start), piece.n_rows - max(0, start))
-                for column, name in enumerate(self.columns):
-                    values = batch.column(name).cast(target, safe=False)
-                    rows[max(0, start) : max(0, end), column] = values.to_numpy(zero_copy_only=False)
+                arrays = [
+                    pa.repeat(keys[str(each.name)], len(batch))
+                    if each.name in keys
+                    else batch.column(str(each.name))
+                    for each in self.picked
+                ]
+                first = before + piece.skip + max(0, start)
+                fill(rows[max(0, start) : max(0, end)], arrays, self.picked, piece.path, first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,19 +142,22 @@ class ParquetSource:
         The path or URL that was opened.
     filesystem : fsspec.AbstractFileSystem
         Where the files are.
-    feature_names : tuple of str
+    picked : tuple of Picked
         The columns that are read.
     dtype : numpy.dtype
         float32 or float64.
     row_groups : tuple of (str, int, int)
         File, number in the file, and number of rows, of every row group that has rows.
+    keys : mapping of str to tuple of (str, float)
+        For each file, the columns picked that its path gives.
     """
 
     name: str
     filesystem: Any
-    feature_names: tuple[str, ...]
+    picked: tuple[Picked, ...]
     dtype: np.dtype
     row_groups: tuple[tuple[str, int, int], ...]
+    keys: Mapping[str, tuple[tuple[str, float], ...]]
 
     @property
     def n_rows(self) -> int:
@@ -165,7 +167,12 @@ class ParquetSource:
     @property
     def n_features(self) -> int:
         """Number of columns."""
-        return len(self.feature_names)
+        return n_features(self.picked)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns, and of elements of lists."""
+        return feature_names(self.picked)
 
     @cached_property
     def _starts(self) -> NDArray[np.intp]:
@@ -195,105 +202,59 @@ class ParquetSource:
                 numbers, counts = zip(*((number, n_rows) for _, number, n_rows in groups), strict=True)
                 end = at + sum(counts)
                 skip = max(0, start - at)
-                pieces.append(Piece(path, numbers, skip, min(end, stop) - at - skip))
+                n_rows = min(end, stop) - at - skip
+                pieces.append(Piece(path, numbers, skip, n_rows, self.keys.get(path, ())))
                 at = end
-        return ParquetChunk(self.filesystem, tuple(pieces), self.feature_names, self.dtype)
+        return ParquetChunk(self.filesystem, tuple(pieces), self.picked, self.dtype)
 
 
-def parquet_source(path: str, choice: Choice, storage_options: dict[str, Any] | None = None) -> ParquetSource:
-    """Open a Parquet file or a folder of them: reads the files' footers only.
+def parquet_source(
+    name: str,
+    filesystem: Any,
+    paths: Sequence[str],
+    choice: Choice,
+    keys: Mapping[str, Mapping[str, str | None]] | None = None,
+) -> ParquetSource:
+    """Make a source of Parquet files: reads the files' footers only.
 
     Parameters
     ----------
-    path : str
-        A file, a folder, or a URL that fsspec knows.
-    columns : sequence of str, optional
-        The columns to read, in this order. Default: all columns of numbers of the first file with rows, but
-        for those that pandas (or Dask) calls the index.
-    storage_options : dict, optional
-        For fsspec.
+    name : str
+        What the user would call them.
+    filesystem : fsspec.AbstractFileSystem
+        Where the files are.
+    paths : sequence of str
+        The files, in the order of their rows.
+    choice : Choice
+        Default: all columns that can be features, but for those that pandas (or Dask) calls the index, and
+        those that the names of folders give.
+    keys : mapping, optional
+        For each file, columns that are not in it, and their value in all its rows. Default: what its folders
+        say.
 
     Returns
     -------
     ParquetSource
-        Of the files in natural order of their names: ``part.2`` before ``part.10``.
 
     Raises
     ------
     DataError
         If a file is not Parquet, or a column is missing or does not hold real numbers, naming the file.
     """
-    filesystem, root = locate(path, storage_options)
-    footers = [_read_footer(filesystem, file_path) for file_path in parquet_files(filesystem, root)]
-    if not footers:
-        raise DataError(f"{path} holds no Parquet file")
+    footers = [read_footer(filesystem, path, None if keys is None else keys.get(path, {})) for path in paths]
     footers = [footer for footer in footers if any(footer.counts)] or footers[:1]
-    schema = footers[0].schema
-    index = (schema.pandas_metadata or {}).get("index_columns", [])  # names, and ranges as dicts
-    columns = choice.columns
-    if columns is None and choice.fitted is not None and set(choice.fitted) <= set(schema.names):
-        columns = choice.fitted
-    if columns is None:
-        columns = [field.name for field in schema if _is_number(field.type) and field.name not in index]
-    if not columns:
-        raise DataError(f"{path} has no column of numbers; it has {_describe(schema)}")
-    for footer in footers:
-        _check_schema(footer.schema, columns, footer.path)
-    single = all(footer.schema.field(name).type == pa.float32() for footer in footers for name in columns)
+    columns = columns_of(footers, choice)
+    picked = pick(columns, choice, name)
+    kinds = {column.name: column.type for column in columns if column.type is not None}
+    names = {str(each.name) for each in picked}
     return ParquetSource(
-        path,
+        name,
         filesystem,
-        tuple(columns),
-        np.dtype(np.float32 if single else np.float64),
+        picked,
+        rows_type(kinds[each.name] for each in picked),
         tuple((footer.path, i, n) for footer in footers for i, n in enumerate(footer.counts) if n),
+        {
+            footer.path: tuple((key, key_value(value)) for key, value in footer.keys.items() if key in names)
+            for footer in footers
+        },
     )
-
-
-@dataclass(frozen=True)
-class _Footer:
-    path: str
-    schema: pa.Schema
-    counts: tuple[int, ...]
-    """Rows of each row group."""
-
-
-def _read_footer(filesystem: Any, path: str) -> _Footer:
-    with _opened(filesystem, path) as file:
-        metadata = file.metadata
-        counts = tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
-        return _Footer(path, file.schema_arrow, counts)
-
-
-@contextmanager
-def _opened(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
-    """Open a file, pages verified, read through a small buffer: else a whole column chunk is held."""
-    where = path if is_local(filesystem) else filesystem.open(path)
-    try:
-        with pq.ParquetFile(where, page_checksum_verification=True, buffer_size=BUFFER_BYTES) as file:
-            yield file
-    except (FileNotFoundError, PermissionError):
-        raise
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read as Parquet, it may be damaged: {error}") from error
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    types = pa.types
-    return (
-        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
-    )
-
-
-def _describe(schema: Iterable[pa.Field]) -> str:
-    return ", ".join(f"{field.name!r} ({field.type})" for field in schema)
-
-
-def _check_schema(schema: pa.Schema, columns: Sequence[str], path: str) -> None:
-    check_columns(columns, schema.names, path)
-    check_no_two(schema.names, columns, path)
-    wrong = [field for field in map(schema.field, columns) if not _is_number(field.type)]
-    if wrong:
-        raise DataError(
-            f"{path}: column {_describe(wrong)} does not hold real numbers; "
-            "choose columns of numbers with columns="
-        )

@@ -58,7 +58,13 @@ class Column:
     width : int, optional
         Of lists: their length, where all have one.
     aside : str, optional
-        Why it is not taken unless it is named, though it holds numbers.
+        Why it is not taken unless it is named, though it may hold numbers.
+    conflict : str, optional
+        Where files differ in it: it cannot be taken.
+    settled_by_name : bool
+        It can, if it is named.
+    is_told : bool
+        If it is left out, that is worth telling.
     """
 
     name: Hashable
@@ -66,6 +72,9 @@ class Column:
     described: str
     width: int | None = None
     aside: str | None = None
+    conflict: str | None = None
+    settled_by_name: bool = False
+    is_told: bool = True
 
     @classmethod
     def of(cls, field: pa.Field, width: int | None = None) -> Column:
@@ -99,10 +108,13 @@ class Picked:
     name : str
     elements : sequence of int, optional
         Of lists: which elements.
+    width : int
+        Of lists: their length.
     """
 
     name: Hashable
     elements: Sequence[int] | None = None
+    width: int = 0
 
     @property
     def n_features(self) -> int:
@@ -227,6 +239,7 @@ def pick(columns: Sequence[Column], choice: Choice, what: str, *, by_name: bool 
             return _named(columns, choice.fitted, what)
         _check_numbers([column for column in columns if column.name in wanted], what)
     _check_not_complex(columns, what)
+    _check_agreed([column for column in usable if column.conflict is not None])
     if not usable:
         each = ", ".join(column.shown for column in columns) or "no columns"
         raise DataError(f"{what} has no column of numbers; it has {each}")
@@ -237,7 +250,7 @@ def pick(columns: Sequence[Column], choice: Choice, what: str, *, by_name: bool 
 
 
 def _whole(column: Column) -> Picked:
-    return Picked(column.name, range(column.width) if column.width else None)
+    return Picked(column.name, range(column.width), column.width) if column.width else Picked(column.name)
 
 
 def _named(columns: Sequence[Column], wanted: Sequence[str], what: str) -> tuple[Picked, ...]:
@@ -258,11 +271,23 @@ def _named(columns: Sequence[Column], wanted: Sequence[str], what: str) -> tuple
     check_columns(missing, names, what)
     check_no_two(names, [column.name for column, _ in found], what)
     _check_numbers([column for column, _ in found], what)
+    _check_agreed([column for column, _ in found if column.conflict and not column.settled_by_name])
     picked: list[Picked] = []
     for (column, is_element), group in groupby(found, key=lambda each: (each[0], each[1] is not None)):
         elements = [number for _, number in group if number is not None]
-        picked.append(Picked(column.name, _run(elements)) if is_element else _whole(column))
+        picked.append(
+            Picked(column.name, _run(elements), column.width or 0) if is_element else _whole(column)
+        )
     return tuple(picked)
+
+
+def _check_agreed(columns: Sequence[Column]) -> None:
+    """Refuse columns in which files differ."""
+    for column in columns:
+        by_name = (
+            f"name {column.name!r} among columns= to take NaN there, or " if column.settled_by_name else ""
+        )
+        raise DataError(f"{column.conflict}; {by_name}leave it out with columns=")
 
 
 def _run(elements: list[int]) -> Sequence[int]:
@@ -292,7 +317,7 @@ def _check_not_complex(columns: Iterable[Column], what: str) -> None:
 
 def _tell(columns: Sequence[Column], usable: Sequence[Column], what: str) -> None:
     """Warn of columns that were left out, and of features that look like no measurements."""
-    left_out = [column.shown for column in columns if column not in usable]
+    left_out = [column.shown for column in columns if column not in usable and column.is_told]
     doubtful = [column.name for column in usable if is_doubtful(column, (IDENTIFIER, DATE, TARGET))]
     kept = [column.name for column in usable if column.name not in doubtful]
     if all(is_doubtful(column, (IDENTIFIER, DATE)) for column in usable):
@@ -340,7 +365,9 @@ def _as_option(names: Iterable[Any]) -> str:
     )
 
 
-def fill(rows: NDArray[np.floating], arrays: Sequence[Any], picked: Sequence[Picked], place: str) -> None:
+def fill(
+    rows: NDArray[np.floating], arrays: Sequence[Any], picked: Sequence[Picked], place: str, first: int = 0
+) -> None:
     """Write the values of columns into rows.
 
     Parameters
@@ -351,6 +378,8 @@ def fill(rows: NDArray[np.floating], arrays: Sequence[Any], picked: Sequence[Pic
     picked : sequence of Picked
     place : str
         Where the values are, for messages.
+    first : int, default=0
+        Number of the first row there.
 
     Raises
     ------
@@ -363,7 +392,7 @@ def fill(rows: NDArray[np.floating], arrays: Sequence[Any], picked: Sequence[Pic
         if each.elements is None:
             rows[:, at] = _numbers(values, target)
         else:
-            rows[:, at:end] = _vectors(values, each, target, place)
+            rows[:, at:end] = _vectors(values, each, target, place, first)
         at = end
 
 
@@ -380,27 +409,26 @@ def _numbers(values: Any, target: pa.DataType) -> NDArray[np.floating]:
     return values.cast(target, safe=False).to_numpy(zero_copy_only=False)
 
 
-def _vectors(values: Any, picked: Picked, target: pa.DataType, place: str) -> NDArray[np.floating]:
+def _vectors(
+    values: Any, picked: Picked, target: pa.DataType, place: str, first: int
+) -> NDArray[np.floating]:
     """Give the wanted elements of lists: shape (n_rows, n_elements)."""
     assert picked.elements is not None
     if isinstance(values.type, pa.BaseExtensionType):
         values = values.cast(values.type.storage_type)
     lengths = _numbers(_call("list_value_length", values), pa.float64())
-    present = ~np.isnan(lengths)
-    width = int(lengths[present][0]) if present.any() else 0
-    wrong = np.flatnonzero(present & ((lengths != width) | (lengths <= max(picked.elements))))
+    present, width = ~np.isnan(lengths), picked.width
+    wrong = np.flatnonzero(present & (lengths != width))
     if len(wrong):
         raise DataError(
-            f"{place}: column {picked.name!r} has {lengths[wrong[0]]:.0f} numbers in row {wrong[0]}, where "
-            f"others have {max(width, max(picked.elements) + 1)}; only lists of one length are features"
+            f"{place}: column {picked.name!r} has {lengths[wrong[0]]:.0f} numbers in row {first + wrong[0]}, "
+            f"where {width} are expected; only lists of one length are features"
         )
     found = np.full((len(values), len(picked.elements)), np.nan, target.to_pandas_dtype())
-    flat = _numbers(_call("list_flatten", values), target).reshape(-1, width) if width else np.empty((0, 0))
+    flat = _numbers(_call("list_flatten", values), target).reshape(-1, width)
     elements = picked.elements
-    if isinstance(elements, range):
-        found[present] = flat[:, elements.start : elements.stop] if width else flat
-    else:
-        found[present] = flat[:, list(elements)] if width else flat
+    taken = slice(elements.start, elements.stop) if isinstance(elements, range) else list(elements)
+    found[present] = flat[:, taken]
     return found
 
 

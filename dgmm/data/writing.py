@@ -30,7 +30,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from zarr.codecs import ZstdCodec
 from zarr.core.sync import sync
 
-from dgmm.data.location import is_local, locate, stored_kind
+from dgmm.data.listing import stored_kind
+from dgmm.data.location import is_local, locate
 from dgmm.data.source import MEBIBYTE, DataError
 
 CHUNK_BYTES = 8 * MEBIBYTE
@@ -71,7 +72,11 @@ def check_target(
             raise FileExistsError(f"{os.fspath(path)} exists; choose another path, or ask to overwrite it")
         if is_file and filesystem.isdir(root):
             raise IsADirectoryError(f"{os.fspath(path)} is a folder; give the path of a file")
-        if filesystem.isdir(root) and stored_kind(filesystem, root) is None and filesystem.ls(root):
+        if (
+            filesystem.isdir(root)
+            and stored_kind(filesystem, root) not in {"zarr", "parquet"}
+            and filesystem.ls(root)
+        ):
             raise FileExistsError(
                 f"{os.fspath(path)} is a folder of something else than Zarr or Parquet; choose another path"
             )

@@ -73,7 +73,7 @@ class TestParquet:
                 list(pool.map(lambda i: write_parquet_part(path, i, parts[i]), reversed(range(12))))
         expected = np.repeat(np.arange(12), 3)
         check_source(
-            open_dataset(tmp_path / "labels.parquet"),
+            open_dataset(tmp_path / "labels.parquet", columns=["label", "p"]),
             np.column_stack([expected, expected / 10]),
             ("label", "p"),
         )

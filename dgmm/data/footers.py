@@ -1,0 +1,215 @@
+"""What the footers of Parquet files say: rows, and one schema for all files, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dgmm.data.listing import keys_of
+from dgmm.data.location import is_local
+from dgmm.data.source import DataError
+from dgmm.data.tables import Choice, Column, is_number, is_vector, stored_type
+
+BUFFER_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What is known of a file without reading its rows.
+
+    Attributes
+    ----------
+    path : str
+    schema : pyarrow.Schema
+    counts : tuple of int
+        Rows of each row group.
+    widths : mapping of str to int
+        Of columns of lists, the length that all may have: as many numbers are there.
+    keys : mapping of str to (str or None)
+        Columns that are not in the file, and their value in all rows.
+    """
+
+    path: str
+    schema: pa.Schema
+    counts: tuple[int, ...]
+    widths: Mapping[str, int | None]
+    keys: Mapping[str, str | None]
+
+
+@contextmanager
+def opened(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
+    """Open a file, pages verified, read through a small buffer: else a whole column chunk is held."""
+    where = path if is_local(filesystem) else filesystem.open(path)
+    try:
+        with pq.ParquetFile(where, page_checksum_verification=True, buffer_size=BUFFER_BYTES) as file:
+            yield file
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet, it may be damaged: {error}") from error
+
+
+def read_footer(filesystem: Any, path: str, keys: Mapping[str, str | None] | None = None) -> Footer:
+    """Read the footer of a file.
+
+    Parameters
+    ----------
+    filesystem : fsspec.AbstractFileSystem
+    path : str
+    keys : mapping, optional
+        Values of columns that are not in the file. Default: what its folders say.
+
+    Returns
+    -------
+    Footer
+    """
+    with opened(filesystem, path) as file:
+        metadata, schema = file.metadata, file.schema_arrow
+        counts = tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+        leaves = [0, *accumulate(_n_leaves(field.type) for field in schema)]
+        widths = {
+            field.name: _width(metadata, leaf)
+            for field, leaf in zip(schema, leaves, strict=False)
+            if is_vector(field.type)
+        }
+        found = keys_of(path) if keys is None else keys
+        beside = {key: value for key, value in found.items() if key not in schema.names}
+        return Footer(path, schema, counts, widths, beside)
+
+
+def _n_leaves(kind: pa.DataType) -> int:
+    """Count the columns in which Parquet stores a type."""
+    kind = stored_type(kind)
+    if pa.types.is_dictionary(kind) or not kind.num_fields:
+        return 1
+    return sum(_n_leaves(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _width(metadata: Any, leaf: int) -> int | None:
+    """Give how many numbers each row has on average, if that is the same whole number in all row groups."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    shares = {divmod(group.column(leaf).num_values, group.num_rows) for group in groups if group.num_rows}
+    width, rest = shares.pop() if len(shares) == 1 else (0, 1)
+    return width if rest == 0 else None
+
+
+def columns_of(footers: Sequence[Footer], choice: Choice) -> list[Column]:
+    """Describe the columns of all files together, and where they differ from file to file.
+
+    Parameters
+    ----------
+    footers : sequence of Footer
+        Of files with rows.
+    choice : Choice
+        Of what pandas calls the index, only named columns are there.
+
+    Returns
+    -------
+    list of Column
+        In the order in which they come, those that only folders give last.
+    """
+    index = (footers[0].schema.pandas_metadata or {}).get("index_columns", [])  # names, and ranges as dicts
+    named = choice.columns or choice.fitted or ()
+    names = dict.fromkeys(name for footer in footers for name in footer.schema.names)
+    found = [_joined(name, footers) for name in names if name not in index or name in named]
+    twice = [name for name in names if any(footer.schema.names.count(name) > 1 for footer in footers)]
+    found += [column for column in found if column.name in twice]  # which only matters where it is taken
+    keys = dict.fromkeys(key for footer in footers for key in footer.keys if key not in names)
+    return found + [_of_folders(key, footers) for key in keys]
+
+
+def _joined(name: str, footers: Sequence[Footer]) -> Column:
+    """Describe a column of several files."""
+    fields = {footer.path: _first(footer.schema, name) for footer in footers}
+    columns = {
+        footer.path: None if field is None else Column.of(field, footer.widths.get(name))
+        for footer, field in zip(footers, fields.values(), strict=True)
+    }
+    usable = {path: column for path, column in columns.items() if column is not None and column.is_usable}
+    first = next(column for column in columns.values() if column is not None)
+    if not usable:
+        return next((each for each in columns.values() if each and not _is_null(each)), first)
+    path, model = next(iter(usable.items()))
+    other = next((each for each in columns if each not in usable), None)
+    if other is not None:
+        column = columns[other]
+        if column is None and name in next(each.keys for each in footers if each.path == other):
+            what, nulls = (
+                f"{other} has column {name!r} in the names of its folders, and {path} in the file",
+                False,
+            )
+        elif column is None:
+            what, nulls = f"{other} has no column {name!r}, but {path} has", False
+        elif _is_null(column):
+            what, nulls = f"{other}: column {name!r} holds only nulls, but numbers in {path}", True
+        else:
+            what, nulls = (
+                f"{other}: column {column.shown} does not hold real numbers, but it does in {path}",
+                False,
+            )
+        return Column(name, _promoted(usable.values()), model.described, model.width, None, what, nulls)
+    widths = {column.width: path for path, column in usable.items()}
+    if len(widths) > 1:
+        (one, here), (two, there), *_ = widths.items()
+        what = f"column {name!r} has {one or 1} numbers a row in {here}, and {two or 1} in {there}"
+        return Column(name, model.type, model.described, model.width, None, what)
+    return Column(name, _promoted(usable.values()), model.described, model.width)
+
+
+def _first(schema: pa.Schema, name: str) -> pa.Field | None:
+    places = schema.get_all_field_indices(name)
+    return schema.field(places[0]) if places else None
+
+
+def _is_null(column: Column) -> bool:
+    return column.type is not None and pa.types.is_null(column.type)
+
+
+def _promoted(columns: Any) -> pa.DataType:
+    """Give a type that holds the numbers of all: float64, where they are of several."""
+    kinds = [column.type for column in columns]
+    if all(kind == kinds[0] for kind in kinds):
+        return kinds[0]
+    numbers = [stored_type(kind) for kind in kinds]
+    numbers = [stored_type(kind.value_type) if is_vector(kind) else kind for kind in numbers]
+    number = pa.float32() if all(kind == pa.float32() for kind in numbers) else pa.float64()
+    return number if is_number(kinds[0]) else pa.list_(number)
+
+
+def _of_folders(key: str, footers: Sequence[Footer]) -> Column:
+    """Describe a column that the names of folders give."""
+    values = [footer.keys[key] for footer in footers if key in footer.keys]
+    lacking = next((footer.path for footer in footers if key not in footer.keys), None)
+    numbers = all(value is None or _is_number(value) for value in values)
+    what = None if lacking is None else f"the folders of {lacking} do not give {key!r}, as those of others do"
+    return Column(
+        key,
+        pa.float64() if numbers else pa.string(),
+        "text in the names of folders",
+        aside="in the names of folders" if numbers else None,
+        is_told=len(set(values)) > 1 and key not in SKY_KEYS,
+        conflict=what,
+    )
+
+
+SKY_KEYS = ("Norder", "Dir", "Npix")
+"""Folders of sky catalogues: places on the sky."""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def key_value(value: str | None) -> float:
+    """Give the number that the name of a folder says; NaN for none."""
+    return np.nan if value is None else float(value)
