@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgmm.data.source import Source
+from dgmm.data.text import printable
 from dgmm.estimators.parameters import parameters_of
 from dgmm.passes.events import (
     Event,
@@ -180,16 +181,16 @@ def iteration(event: IterationFinished) -> str:
 def facts(pairs: Sequence[tuple[str, Any]]) -> str:
     """Lay out names and values, one pair a line."""
     width = max(len(name) for name, _ in pairs)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in pairs)
+    return "\n".join(f"{name:<{width}}  {printable(value)}" for name, value in pairs)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Lay out a table of text, aligned to the right."""
     laid_out = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        laid_out.add_column(column, justify="right")
+        laid_out.add_column(Text(printable(column)), justify="right")
     for row in rows:
-        laid_out.add_row(*row)
+        laid_out.add_row(*(Text(printable(cell)) for cell in row))
     return laid_out
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import platform
 import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.source import Source
+from dgmm.data.text import printable
 from dgmm.data.writing import creating_files
 from dgmm.model.criteria import CRITERIA
 from dgmm.model.densities import responsibilities
@@ -138,7 +140,7 @@ def render(sweep: Any, source: Source, feature_names: Sequence[str] | None = Non
     """
     parts = [_head(sweep, source)]
     if sweep.best_index_ is not None:
-        names = _names_of_features(sweep) if feature_names is None else feature_names
+        names = _names_of_features(sweep) if feature_names is None else list(map(printable, feature_names))
         parts += [_curves(sweep), _mixture(sweep, names)]
     parts += [_models(sweep), _how(sweep, source)]
     body = "\n".join(parts)
@@ -214,14 +216,14 @@ def _mixture(sweep: Any, names: Sequence[str]) -> str:
         left, right = figure.subplots(1, 2)
         (x, y), other = pairs[0], pairs[-1]
         _draw_pair(left, model, rows, (x, y), colors)
-        left.set(xlabel=names[x], ylabel=names[y])
+        _label(left, names[x], names[y])
         if other == pairs[0]:
             plot_responsibilities(model, rows, other, ax=right, colors=colors)
             what = "rows are in the colours of the components that they may belong to"
         else:
             _draw_pair(right, model, rows, other, colors)
             what = "in two other features"
-        right.set(xlabel=names[other[0]], ylabel=names[other[1]])
+        _label(right, names[other[0]], names[other[1]])
         caption = (
             f"Ellipses hold 68 % of their components, over {len(rows):,} random rows; on the right, {what}."
         )
@@ -240,6 +242,12 @@ def _mixture(sweep: Any, names: Sequence[str]) -> str:
         )
     parts.append(_components(model, overlap, colors, names))
     return "\n".join(parts)
+
+
+def _label(ax: Any, x: str, y: str) -> None:
+    """Name the axes: a dollar in a name is no mathematics."""
+    ax.set_xlabel(x, parse_math=False)
+    ax.set_ylabel(y, parse_math=False)
 
 
 def _draw_pair(ax: Any, model: Any, rows: NDArray[Any], pair: tuple[int, int], colors: Any) -> None:
@@ -302,7 +310,7 @@ def _draw_one_feature(ax: Any, model: Any, rows: NDArray[Any], colors: Any, name
     for k, color in enumerate(colors):
         ax.plot(at, densities[:, k], color=color)
     ax.plot(at, densities.sum(axis=1), color=INK, linewidth=1.6)
-    ax.set(xlabel=name, ylabel="density")
+    _label(ax, name, "density")
 
 
 def _components(model: Any, overlap: NDArray[np.floating], colors: Any, names: Sequence[str]) -> str:
@@ -414,7 +422,9 @@ def _figure(figure: Figure, caption: str) -> str:
 def svg_of(figure: Figure) -> str:
     """Give a figure as an SVG element, with nothing that refers to elsewhere."""
     text = io.StringIO()
-    figure.savefig(text, format="svg", dpi=110)
+    with warnings.catch_warnings():  # signs that the font lacks are drawn as boxes
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        figure.savefig(text, format="svg", dpi=110)
     found = text.getvalue()
     found = found[found.index("<svg") :]
     return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
@@ -422,4 +432,4 @@ def svg_of(figure: Figure) -> str:
 
 def _names_of_features(model: Any) -> list[str]:
     unnamed = [f"feature {number}" for number in range(model.n_features_in_)]
-    return [str(name) for name in getattr(model, "feature_names_in_", unnamed)]
+    return [printable(name) for name in getattr(model, "feature_names_in_", unnamed)]

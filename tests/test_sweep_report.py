@@ -2,12 +2,14 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 
 import csv
+import html
 import re
 import resource
 import xml.etree.ElementTree as ET
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import dgmm
@@ -146,3 +148,15 @@ def test_points_have_the_colours_of_their_components(three_clusters):
     drawn = three_clusters[::6]
     np.testing.assert_allclose(points.get_offsets(), drawn)
     np.testing.assert_allclose(points.get_facecolors()[:, :3], model.predict_proba(drawn))
+
+
+@pytest.mark.parametrize("name", ["cost_$_per_$", "[red] <b>", "🌌 line\nbreak"])
+@pytest.mark.parametrize("n_features", [1, 3])
+def test_names_of_features_are_text(name, n_features, tmp_path):
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(120, n_features)))
+    rows[:60] += 8.0
+    rows.columns = [name, "speed", "depth"][:n_features]
+    sweep = dgmm.GaussianMixtureSweep([1, 2], covariance_type="full", random_state=0).fit(rows)
+    write_report(sweep, dgmm.open_dataset(rows), tmp_path / "found")
+    page = (tmp_path / "found" / "report.html").read_text(encoding="utf-8")
+    assert html.escape(name.replace("\n", r"\n")) in page

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -162,13 +164,18 @@ def reading_rows(command: Callable[..., None]) -> Callable[..., None]:
 
     @_options(
         click.option(
-            "--columns", metavar="A,B,C", callback=_names, help="The columns to take, in this order."
+            "--columns",
+            multiple=True,
+            metavar="A,B,C",
+            callback=_names,
+            help="The columns to take, in this order. A name with a comma: in quotes, or once for each name.",
         ),
         click.option(
             "--fill-missing", is_flag=True, help="Take the fill value where a Zarr chunk is missing."
         ),
         click.option(
             "--sample-dims",
+            multiple=True,
             metavar="X,Y",
             callback=_names,
             help="The dimensions of a Zarr group that number the rows; others number features.",
@@ -208,8 +215,16 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Callable[..., None]], 
     return decorate
 
 
-def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
-    return None if value is None else [name.strip() for name in value.split(",")]
+def _names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
+    """Read names: as a line of CSV where they are given once, else as they are."""
+    if len(values) != 1:
+        return list(values) or None
+    text = io.StringIO(values[0], newline="")
+    try:
+        (line,) = csv.reader(text, skipinitialspace=True, escapechar="\\", strict=True)
+    except (csv.Error, ValueError) as error:
+        raise click.BadParameter(f"{values[0]!r} is not such as a,b or 'a,\"b, c\"'") from error
+    return [name.strip() for name in line]
 
 
 def _memory(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

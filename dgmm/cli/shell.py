@@ -13,6 +13,7 @@ from rich.console import Console
 from sklearn.exceptions import ConvergenceWarning
 
 from dgmm.data import DataWarning
+from dgmm.data.text import printable
 
 FAILED = 2
 INTERRUPTED = 130
@@ -100,7 +101,7 @@ def say(kind: str, message: object) -> None:
     line = " ".join(str(message).split())
     for there, here in OPTIONS.items():
         line = line.replace(there, here)
-    click.echo(f"{kind}: {line}", err=True)
+    click.echo(f"{kind}: {printable(line)}", err=True)
 
 
 def describe(error: Exception) -> str:

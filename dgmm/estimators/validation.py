@@ -15,6 +15,7 @@ from dgmm.data.ambient import compute_now
 from dgmm.data.convert import refuse_kind
 from dgmm.data.memory import MemorySource
 from dgmm.data.open import open_fitted
+from dgmm.data.text import printable
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Belief
 from dgmm.model.families import Family
@@ -100,7 +101,7 @@ def check_feature_names(given: Sequence[str] | None, fitted: Array | None, estim
 
 
 def _listed(names: Sequence[str]) -> str:
-    lines = [f"- {name}\n" for name in names[:NAMES_LISTED]]
+    lines = [f"- {printable(name)}\n" for name in names[:NAMES_LISTED]]
     return "".join([*lines, "- ...\n"] if len(names) > NAMES_LISTED else lines)
 
 

@@ -92,10 +92,10 @@ def test_several_storage_options():
 
 
 def test_how_rows_are_opened():
-    nothing = {"columns": None, "fill_missing": False, "storage_options": None}
+    nothing = {"columns": None, "fill_missing": False, "sample_dims": None, "storage_options": None}
     assert run(opened) == (0, repr(nothing))
     given = ["--columns", "b, a", "--fill-missing", "--storage-option", "n=1"]
-    expected = {"columns": ["b", "a"], "fill_missing": True, "storage_options": {"n": 1}}
+    expected = nothing | {"columns": ["b", "a"], "fill_missing": True, "storage_options": {"n": 1}}
     assert run(opened, *given) == (0, repr(expected))
 
 
@@ -122,3 +122,27 @@ def test_workers_are_there_while_the_work_is_done():
         assert worker["nthreads"] == 1
     with pytest.raises(ValueError, match="No global client"):
         get_client()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--columns", "a, b"], ["a", "b"]),
+        (["--columns", '"depth, m",speed'], ["depth, m", "speed"]),
+        (["--columns", r"depth\, m,speed"], ["depth, m", "speed"]),
+        (["--columns", "depth, m", "--columns", "speed"], ["depth, m", "speed"]),
+        (["--columns", '"say ""x""",[red]'], ['say "x"', "[red]"]),
+        (["--columns", '"line\nbreak",b'], ["line\nbreak", "b"]),
+    ],
+)
+def test_names_of_columns(arguments, names):
+    code, printed = run(opened, *arguments)
+    assert code == 0
+    assert printed.startswith(f"{{'columns': {names!r},")
+
+
+@pytest.mark.parametrize("columns", ["", '"a,b', "a\nb"])
+def test_what_is_no_list_of_names(columns):
+    code, printed = run(opened, "--columns", columns)
+    assert code == 2
+    assert "is not such as a,b or" in printed

@@ -10,7 +10,8 @@ import pyarrow.parquet
 import pytest
 import zarr
 
-from dgmm.data.location import is_local, locate, parquet_files, stored_kind
+from dgmm.data.listing import parquet_files, stored_kind
+from dgmm.data.location import is_local, locate
 
 PARQUET = pa.table({"a": [1.0]})
 

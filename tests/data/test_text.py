@@ -1,0 +1,82 @@
+"""Names are text: whatever they hold, outputs show it, and none of it works on a terminal."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dgmm import GaussianMixture, load
+from dgmm.data.text import printable
+
+NAMES = [
+    "flux [/cm2]",
+    "[red]",
+    "cost_$_$x",
+    r"a\$b",
+    "a,b",
+    'say "x"',
+    "line\nbreak",
+    "tab\tulator",
+    "esc\x1b[31m",
+    "\u202eright",
+    "naïve 🌌 星",
+    ":star:",
+    "<b>&",
+    "{x}",
+    "%d",
+    " space ",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_control_characters_are_written_otherwise(name):
+    shown = printable(name)
+    assert not any(sign in shown for sign in "\n\t\x1b\u202e")
+    signs = {"\n": r"\n", "\t": r"\t", "\x1b": r"\x1b", "\u202e": r"\u202e"}
+    for sign, written in signs.items():
+        name = name.replace(sign, written)
+    assert shown == name
+
+
+def test_a_backslash_alone_is_not_touched():
+    assert printable(r"a\nb") == r"a\nb"
+
+
+@pytest.fixture(scope="module")
+def frame():
+    draw = np.random.default_rng(0)
+    rows = draw.normal(size=(120, len(NAMES))) + 8.0 * (np.arange(120) < 60)[:, None]
+    return pd.DataFrame(rows, columns=NAMES)
+
+
+def test_model_files_keep_names(frame, tmp_path):
+    GaussianMixture(2, covariance_type="diag", random_state=0).fit(frame).save(tmp_path / "m.npz")
+    model = load(tmp_path / "m.npz")
+    assert list(model.feature_names_in_) == NAMES
+    assert len(model.predict(frame)) == 120
+    with pytest.raises(ValueError, match="unseen at fit time:\n- new\\\\nname\n"):
+        model.predict(frame.rename(columns={"[red]": "new\nname"}))
+
+
+def test_the_command_shows_names_and_takes_them(frame, tmp_path):
+    frame.to_parquet(tmp_path / "rows.parquet")
+    chosen = [*NAMES[:6], "esc\x1b[31m"]
+    columns = [argument for name in chosen for argument in ("--columns", name)]
+    commands = (
+        ["fit", "rows.parquet", "-k", "2", "--seed", "0", "--out", "m.npz", *columns],
+        ["info", "m.npz"],
+        ["predict", "m.npz", "rows.parquet", "--out", "l.parquet"],
+        ["info", "rows.parquet", *columns[-2:]],
+        ["info", "rows.parquet", "--columns", "no\x1b"],
+    )
+    for command in commands:
+        whole = [sys.executable, "-m", "dgmm", *command]
+        done = subprocess.run(whole, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == (2 if "no\x1b" in command else 0), done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+        if command == ["info", "m.npz"]:
+            assert all(name in done.stdout for name in NAMES[:6])
+    assert list(load(tmp_path / "m.npz").feature_names_in_) == chosen
