@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.mixture import GaussianMixture
 
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
+from dgmm import GaussianMixture
+from dgmm.model.families import FAMILIES
 from dgmm.plotting import component_colors, plot_density, plot_mixture, project
 
 
-@pytest.fixture(params=["full", "tied", "diag", "spherical"])
+@pytest.fixture(params=[*FAMILIES])
 def model(request, three_clusters) -> Any:
     mixture = GaussianMixture(3, covariance_type=request.param, random_state=0)
     return mixture.fit(three_clusters.astype(float))

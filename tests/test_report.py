@@ -8,6 +8,7 @@ from rich.console import Console
 
 import dgmm
 from dgmm import report
+from dgmm.model.families import FAMILIES
 from dgmm.passes.events import (
     IterationFinished,
     PassFinished,
@@ -113,7 +114,7 @@ def test_sizes(n_bytes, said):
     assert report.size(n_bytes) == said
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("covariance_type", [*FAMILIES])
 def test_components_of_every_family(covariance_type):
     rows = np.random.default_rng(0).standard_normal((200, 9)) * np.arange(1, 10)
     model = dgmm.GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(rows)

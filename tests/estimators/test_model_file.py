@@ -11,7 +11,8 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
-from dgmm import GaussianMixture, load
+from dgmm import BayesianGaussianMixture, GaussianMixture, load
+from dgmm.model.families import FAMILIES
 
 ROWS = load_iris().data
 
@@ -21,7 +22,7 @@ def path(tmp_path):
     return tmp_path / "model.npz"
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("covariance_type", FAMILIES)
 def test_round_trip(path, covariance_type):
     frame = pd.DataFrame(ROWS, columns=["a", "b", "c", "d"])
     mixture = GaussianMixture(
@@ -173,6 +174,18 @@ def test_to_and_from_scikit_learn(path, covariance_type, dtype):
     assert back.get_params() == other.get_params()
     joblib.dump(back, path)
     np.testing.assert_array_equal(joblib.load(path).predict(ROWS), other.predict(ROWS))
+
+
+@pytest.mark.parametrize("bayesian", [False, True])
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_scikit_learn_predicts_the_same(covariance_type, bayesian):
+    """Of families that it lacks, too: each component has the covariance that all share."""
+    kind = BayesianGaussianMixture if bayesian else GaussianMixture
+    mixture = kind(n_components=3, covariance_type=covariance_type, random_state=0).fit(ROWS)
+    other = mixture.to_sklearn()
+    np.testing.assert_array_equal(other.predict(ROWS), mixture.predict(ROWS))
+    np.testing.assert_allclose(other.score_samples(ROWS), mixture.score_samples(ROWS), rtol=1e-10)
+    np.testing.assert_allclose(other.predict_proba(ROWS), mixture.predict_proba(ROWS), atol=1e-10)
 
 
 def test_what_scikit_learn_does_not_have():

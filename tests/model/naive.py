@@ -4,33 +4,51 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import multivariate_normal
+from sklearn.mixture import GaussianMixture
 
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 
-COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+COVARIANCE_TYPES = tuple(FAMILIES)
+
+SCIKIT_LEARNS = ("full", "tied", "diag", "spherical")
+"""Those that scikit-learn has."""
+
+STRUCTURES = {
+    "full": (False, "matrix"),
+    "tied": (True, "matrix"),
+    "diag": (False, "diagonal"),
+    "spherical": (False, "sphere"),
+    "tied_diag": (True, "diagonal"),
+    "tied_spherical": (True, "sphere"),
+}
+"""Whether components share a covariance, and what it is."""
+
+OWN = tuple(name for name, (is_shared, _) in STRUCTURES.items() if not is_shared)
+"""Those whose components each have their own."""
+
+NEAREST = {"diagonal": "diag", "sphere": "spherical"}
+"""What scikit-learn has of these forms."""
 
 
 def covariances_of(covariance_type, matrices):
     """The family's own form of matrices (K, D, D), which must have its structure."""
-    return {
-        "full": matrices,
-        "tied": matrices[0],
-        "diag": np.stack([np.diag(matrix) for matrix in matrices]),
-        "spherical": matrices[:, 0, 0],
-    }[covariance_type]
+    is_shared, form = STRUCTURES[covariance_type]
+    own = {
+        "matrix": matrices,
+        "diagonal": np.stack([np.diag(matrix) for matrix in matrices]),
+        "sphere": matrices[:, 0, 0],
+    }[form]
+    return own[0] if is_shared else own
 
 
 def matrices_of(parameters):
     """Covariance matrices (K, D, D), made without the package."""
-    covariances, (n_components, n_features) = parameters.covariances, parameters.means.shape
-    matrix = {
-        "full": lambda k: covariances[k],
-        "tied": lambda k: covariances,
-        "diag": lambda k: np.diag(covariances[k]),
-        "spherical": lambda k: covariances[k] * np.eye(n_features),
-    }[parameters.family.name]
-    return np.stack([matrix(k) for k in range(n_components)])
+    n_components, n_features = parameters.means.shape
+    is_shared, form = STRUCTURES[parameters.family.name]
+    own = [parameters.covariances] * n_components if is_shared else parameters.covariances
+    matrix = {"matrix": lambda one: one, "diagonal": np.diag, "sphere": lambda one: one * np.eye(n_features)}
+    return np.stack([matrix[form](one) for one in own])
 
 
 def random_parameters(generator, covariance_type, n_components=3, n_features=3, *, width=1.0, spread=3.0):
@@ -149,11 +167,12 @@ def moments_of_clusters(covariance_type, clusters):
     matrices = np.array(
         [np.einsum("ni,nj->ij", c - m, c - m) / len(c) for c, m in zip(exact, means, strict=True)]
     )
-    if covariance_type == "tied":
+    is_shared, form = STRUCTURES[covariance_type]
+    if is_shared:
         matrices = np.tile(matrices.mean(axis=0), (len(clusters), 1, 1))
-    if covariance_type == "diag":
+    if form == "diagonal":
         matrices = matrices * np.eye(matrices.shape[1])
-    if covariance_type == "spherical":
+    if form == "sphere":
         variances = np.einsum("kii->k", matrices) / matrices.shape[1]
         matrices = variances[:, None, None] * np.eye(matrices.shape[1])
     return means.astype(np.float64), matrices.astype(np.float64)
@@ -161,9 +180,10 @@ def moments_of_clusters(covariance_type, clusters):
 
 def family_scatter(covariance_type, matrices):
     """Scatter matrices (K, D, D) in the packed form of the family's statistics."""
-    if covariance_type == "diag":
+    form = STRUCTURES[covariance_type][1]
+    if form == "diagonal":
         return np.stack([np.diag(matrix) for matrix in matrices])
-    if covariance_type == "spherical":
+    if form == "sphere":
         return np.stack([np.trace(matrix)[None] for matrix in matrices])
     return np.stack([packed(matrix) for matrix in matrices])
 
@@ -179,3 +199,36 @@ def close(value, exact, scale, relative):
     """Assert that an error is below ``relative`` times the scale of the terms."""
     error = np.abs(np.asarray(value, np.longdouble) - exact)
     assert np.all(error <= relative * scale), float((error / (scale + 1e-300)).max())
+
+
+def maximized(covariance_type, rows, shares, weights=None, reg_covar=0.0):
+    """The M-step by its formulas, of responsibilities (n_rows, K): weights, means and matrices (K, D, D)."""
+    shares = shares if weights is None else shares * weights[:, None]
+    counts = shares.sum(axis=0) + 10 * np.finfo(float).eps
+    means = shares.T @ rows / counts[:, None]
+    gaps = [rows - mean for mean in means]
+    scatter = np.stack([(share[:, None] * gap).T @ gap for share, gap in zip(shares.T, gaps, strict=True)])
+    is_shared, form = STRUCTURES[covariance_type]
+    matrices = scatter / counts[:, None, None]
+    if is_shared:
+        matrices = np.tile(scatter.sum(axis=0) / counts.sum(), (len(counts), 1, 1))
+    identity = np.eye(rows.shape[1])
+    if form == "diagonal":
+        matrices = matrices * identity
+    if form == "sphere":
+        matrices = np.einsum("kii->k", matrices)[:, None, None] / rows.shape[1] * identity
+    return counts / counts.sum(), means, matrices + reg_covar * identity
+
+
+def in_scikit_learn(parameters):
+    """A mixture of scikit-learn's with these parameters; of a family that it lacks, repeated."""
+    is_shared, form = STRUCTURES[parameters.family.name]
+    name = parameters.family.name if parameters.family.name in SCIKIT_LEARNS else NEAREST[form]
+    repeats = is_shared and name != "tied"
+    mixture = GaussianMixture(len(parameters.weights), covariance_type=name)
+    mixture.weights_, mixture.means_ = parameters.weights, parameters.means
+    own = parameters.covariances, parameters.precisions_cholesky
+    mixture.covariances_, mixture.precisions_cholesky_ = (
+        np.stack([one] * len(parameters.weights)) if repeats else one for one in own
+    )
+    return mixture

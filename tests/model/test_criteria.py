@@ -11,7 +11,7 @@ from dgmm.model.parameters import Parameters
 from tests.model import naive
 
 
-@pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+@pytest.mark.parametrize("covariance_type", naive.SCIKIT_LEARNS)
 @pytest.mark.parametrize(("n_components", "n_features"), [(1, 1), (3, 2), (2, 4)])
 def test_criteria_are_those_of_scikit_learn(covariance_type, n_components, n_features):
     generator = np.random.default_rng(1)

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from sklearn.mixture import GaussianMixture
 
 from dgmm.model.densities import labels, log_densities, responsibilities
 from dgmm.model.families import FAMILIES
@@ -12,14 +11,6 @@ pytestmark = pytest.mark.usefixtures("each_way")
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 
 
-def scikit_learn(parameters):
-    reference = GaussianMixture(parameters.n_components, covariance_type=parameters.family.name)
-    reference.weights_, reference.means_ = parameters.weights, parameters.means
-    reference.covariances_ = parameters.covariances
-    reference.precisions_cholesky_ = parameters.precisions_cholesky
-    return reference
-
-
 @each_family
 @pytest.mark.parametrize(("n_components", "n_features"), [(1, 1), (4, 1), (1, 5), (5, 3)])
 @pytest.mark.parametrize("n_rows", [1, 20_000])
@@ -28,7 +19,7 @@ def test_predictions_are_those_of_scikit_learn(covariance_type, n_components, n_
     generator = np.random.default_rng(1)
     parameters = naive.random_parameters(generator, covariance_type, n_components, n_features)
     rows = naive.random_rows(generator, parameters, n_rows)
-    reference = scikit_learn(parameters)
+    reference = naive.in_scikit_learn(parameters)
     np.testing.assert_allclose(
         log_densities(parameters, rows), reference.score_samples(rows), rtol=1e-10, atol=1e-10
     )

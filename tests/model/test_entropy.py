@@ -13,7 +13,7 @@ from dgmm.model.statistics import Moments
 from tests.model import naive
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("about_means", [False, True])
 def test_it_is_that_of_the_rows(covariance_type, weighted, about_means):

@@ -51,9 +51,10 @@ def test_half_the_squared_distance_is_a_divergence(covariance_type):
     moments, here = Moments.of(rows), statistics_of(rows, covariance_type, 1)
     coordinates = Coordinates.about(here, FLOOR)
     shift = 1e-4 * np.random.default_rng(3).normal(size=coordinates.of(here).shape)
-    if covariance_type == "spherical":  # one variance a component
-        shift[:, 4], shift[:, 5:] = shift[:, 3], 0.0
-    elif covariance_type == "diag":
+    form = naive.STRUCTURES[covariance_type][1]
+    if form == "sphere":  # one variance a component
+        shift[:, 4:5], shift[:, 5:] = shift[:, 3:4], 0.0
+    elif form == "diagonal":
         shift[:, 5:] = 0.0
     there = coordinates.statistics(coordinates.of(here) + shift, here)
     # Counts keep their sum: the shift of them is not quite the one that was asked for.
@@ -98,7 +99,7 @@ def test_steps_that_each_leave_the_same_share_lead_to_their_limit(covariance_typ
 
 @each_family
 def test_units_of_features_do_not_matter(covariance_type):
-    if covariance_type == "spherical":
+    if naive.STRUCTURES[covariance_type][1] == "sphere":
         pytest.skip("has one variance for all features")
     lengths = []
     for scales in ((1.0, 1.0), (1e-4, 1e5)):
@@ -115,7 +116,9 @@ def _in_units(statistics, scales) -> Statistics:
     a, b = scales
     products = np.array([a * a, b * b, a * b])[: statistics.scatter.shape[1]]
     sums, scatter = statistics.sums * scales, statistics.scatter * products
-    shared = None if statistics.shared is None else statistics.shared * np.outer(scales, scales)
+    family, shared = statistics.family, statistics.shared
+    if shared is not None:
+        shared = shared * family.of_scatter(np.outer(scales, scales))
     return replace(statistics, sums=sums, scatter=scatter, shared=shared)
 
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.mixture import GaussianMixture
 
 from dgmm.model import generate
 from tests.model import naive
@@ -15,14 +14,7 @@ QUANTILE = stats.norm.isf(1e-6)
 @pytest.mark.parametrize(("n_rows", "n_components", "n_features"), [(1, 3, 2), (500, 1, 1), (1000, 4, 3)])
 def test_sample_by_component_is_that_of_scikit_learn(covariance_type, n_rows, n_components, n_features):
     parameters = naive.random_parameters(np.random.default_rng(1), covariance_type, n_components, n_features)
-    reference = GaussianMixture(
-        n_components,
-        covariance_type=covariance_type,
-        random_state=np.random.RandomState(7),
-    )
-    reference.weights_, reference.means_ = parameters.weights, parameters.means
-    reference.covariances_ = parameters.covariances
-    reference.precisions_cholesky_ = parameters.precisions_cholesky
+    reference = naive.in_scikit_learn(parameters).set_params(random_state=np.random.RandomState(7))
     expected_rows, expected_labels = reference.sample(n_rows)
     rows, labels = generate.sample_by_component(
         parameters,

@@ -78,7 +78,16 @@ def test_stacked_models_equal_each_alone(weighted, narrow):
     generator = np.random.default_rng(3)
     models = [
         naive.random_parameters(generator, covariance_type, n_components, 4)
-        for covariance_type in ("diag", "tied", "spherical", "full", "tied", "full", "diag")
+        for covariance_type in (
+            "diag",
+            "tied",
+            "spherical",
+            "full",
+            "tied_diag",
+            "tied",
+            "full",
+            "tied_spherical",
+        )
         for n_components in [int(generator.integers(1, 5))]
     ]
     if narrow is not None:  # one component, or one tied model, of a width of 1e-7
@@ -433,7 +442,7 @@ def peak_bytes(ready: Stack, rows, weights=None):
         (["full"], 40, 10),
         (["full"], 3, 40),
         (["full"], 32, 20),
-        (["full", "tied", "diag", "spherical", "full"], 8, 4),
+        ([*naive.COVARIANCE_TYPES, "full"], 8, 4),
     ],
 )
 def test_working_bytes_are_the_peak(families, n_components, n_features, rows_dtype, all_centred):

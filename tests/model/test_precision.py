@@ -20,7 +20,7 @@ SLACK = 4  # the bound leaves out the rounding of the mean's own terms, and of s
 
 
 def log_joint(parameters, rows, rows_dtype, extent):
-    """Log joint densities (n_rows, K) about the origin, without tied's quadratic term if fast."""
+    """Log joint densities (n_rows, K) about the origin, without a shared quadratic term if fast."""
     ready = stack_models([parameters], np.zeros(rows.shape[1]), extent, rows_dtype)
     workspace = kernels.Workspace(ready)
     values = workspace.log_joint(rows, kernels.feature_table(ready, rows), ready.groups[0])
@@ -30,7 +30,7 @@ def log_joint(parameters, rows, rows_dtype, extent):
 def exact_log_joint(parameters, rows, ready):
     joint = naive.exact_log_joint(parameters, rows)
     if not ready.is_complete(0):
-        precision = np.linalg.inv(parameters.covariances).astype(np.longdouble)
+        precision = np.linalg.inv(naive.matrices_of(parameters)[0]).astype(np.longdouble)
         joint += (np.einsum("ni,ij,nj->n", *[rows.astype(np.longdouble), precision, rows]) / 2)[:, None]
     return joint
 

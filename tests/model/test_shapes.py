@@ -15,13 +15,30 @@ from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
 
-COVARIANCE_SHAPES = {"full": "K D D", "tied": "D D", "diag": "K D", "spherical": "K"}
-SCATTER_SIZES = {"full": "D*(D+1)//2", "tied": "0", "diag": "D", "spherical": "1"}
+COVARIANCE_SHAPES = {
+    "full": "K D D",
+    "tied": "D D",
+    "diag": "K D",
+    "spherical": "K",
+    "tied_diag": "D",
+    "tied_spherical": "",
+}
+SCATTER_SIZES = {
+    "full": "D*(D+1)//2",
+    "tied": "0",
+    "diag": "D",
+    "spherical": "1",
+    "tied_diag": "0",
+    "tied_spherical": "0",
+}
+CENTRED_SIZES = SCATTER_SIZES | {"tied": "D*(D+1)//2", "tied_diag": "D", "tied_spherical": "1"}
 N_FEATURES = {
     "full": lambda d: 1 + d + d * (d + 1) // 2,
     "tied": lambda d: 1 + d,
     "diag": lambda d: 1 + 2 * d,
     "spherical": lambda d: 2 + d,
+    "tied_diag": lambda d: 1 + d,
+    "tied_spherical": lambda d: 1 + d,
 }
 
 sized = jaxtyped(typechecker=beartype)
@@ -29,7 +46,8 @@ sized = jaxtyped(typechecker=beartype)
 
 def of_family(covariance_type):
     """The views of a family: dataclasses whose fields are checked as they are made."""
-    form = Float64[np.ndarray, COVARIANCE_SHAPES[covariance_type]]
+    shape = COVARIANCE_SHAPES[covariance_type]
+    form = Float64[np.ndarray, shape] if shape else np.float64
 
     @sized
     @dataclass
@@ -56,7 +74,7 @@ def of_family(covariance_type):
     class CentredStatisticsView:
         counts: Float64[np.ndarray, " K"]
         sums: Float64[np.ndarray, "K D"]
-        scatter: Float64[np.ndarray, f"K {SCATTER_SIZES[covariance_type].replace('0', 'D*(D+1)//2')}"]
+        scatter: Float64[np.ndarray, f"K {CENTRED_SIZES[covariance_type]}"]
         references: Float64[np.ndarray, "K D"]
         log_likelihood: float
 

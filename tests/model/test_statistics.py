@@ -101,7 +101,7 @@ def test_moving_and_scaling_change_the_log_likelihood_by_the_determinant(covaria
     parameters, rows, weights, generator = mixture(seed, covariance_type)
     n_features = rows.shape[1]
     scale = 10 ** generator.uniform(-3, 3, n_features)
-    if covariance_type == "spherical":
+    if naive.STRUCTURES[covariance_type][1] == "sphere":
         scale[:] = scale[0]
     shift = 100 * scale * generator.normal(size=n_features)
     moved_rows = rows * scale + shift

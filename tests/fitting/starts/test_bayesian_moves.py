@@ -32,7 +32,7 @@ def problem(covariance_type, kind, n_components, seed=0):
     generator = np.random.default_rng(seed)
     family = objective.prior.family
     unit = np.ones(family.covariance_shape(n_components, 2))
-    covariances = unit if covariance_type in ("diag", "spherical") else unit * np.eye(2)
+    covariances = unit if naive.STRUCTURES[covariance_type][1] != "matrix" else unit * np.eye(2)
     means = data.rows[generator.choice(len(data.rows), n_components, replace=False)]
     counts = np.full(n_components, len(data.rows) / n_components)
     return data, objective, Posterior.of(objective.prior, counts, means, covariances)

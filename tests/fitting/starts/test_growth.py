@@ -23,7 +23,7 @@ def rows():
     return np.repeat(centres, sizes, axis=0) + generator.normal(size=(sum(sizes), 2))
 
 
-@pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+@pytest.mark.parametrize("covariance_type", naive.SCIKIT_LEARNS)
 def test_one_component_is_the_moments(rows, covariance_type):
     found = single(FAMILIES[covariance_type], InMemory.of(rows).moments, 1e-6)
     expected: Any = SklearnGaussianMixture(1, covariance_type=covariance_type).fit(rows)

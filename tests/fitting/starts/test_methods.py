@@ -39,7 +39,7 @@ def test_the_start_is_scikit_learns(rows, covariance_type, init_params):
     np.testing.assert_allclose(found.precisions_cholesky, other.precisions_cholesky_, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize("covariance_type", [*FAMILIES])
 @pytest.mark.parametrize("init_params", ["kmeans", "random_from_data", "k-means++"])
 def test_weights_of_one_change_nothing(rows, covariance_type, init_params):
     method = StartMethod(init_params, FAMILIES[covariance_type], 3, 1e-6)

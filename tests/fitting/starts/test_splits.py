@@ -64,7 +64,7 @@ def test_narrow_components_far_away_are_split_about_their_own_mean(covariance_ty
     Beside a wide component tied ones do not gain from a split of them: there all are narrow.
     """
     generator = np.random.default_rng(9)
-    widths = np.repeat([1e-8 if covariance_type == "tied" else 1.0, 1e-8], [400, 800])[:, None]
+    widths = np.repeat([1e-8 if naive.STRUCTURES[covariance_type][0] else 1.0, 1e-8], [400, 800])[:, None]
     rows = widths * generator.normal(size=(1200, 2))
     rows[400:800] += [50.0, 50.0]
     rows[800:] += [50.0 + 1e-6, 50.0]
@@ -74,7 +74,7 @@ def test_narrow_components_far_away_are_split_about_their_own_mean(covariance_ty
         np.array([1.0, 2.0]) / 3,
         np.array([[0.0, 0.0], [50.0 + 5e-7, 50.0]]),
         naive.covariances_of(
-            covariance_type, np.stack([narrow if covariance_type == "tied" else wide, narrow])
+            covariance_type, np.stack([narrow if naive.STRUCTURES[covariance_type][0] else wide, narrow])
         ),
     )
     found = by_component(best_splits(InMemory.of(rows), mixture, 0.0))

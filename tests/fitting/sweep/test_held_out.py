@@ -12,8 +12,6 @@ from dgmm.model.densities import log_densities
 from dgmm.model.generate import sample_shuffled
 from tests.model import naive
 
-FAMILIES = ["full", "tied", "diag", "spherical"]
-
 
 def data_of(rows, weights, held_out):
     source = MemorySource(rows)
@@ -38,7 +36,7 @@ def test_which_rows_do_not_depend_on_which_are_in_the_sample():
 
 
 @pytest.mark.usefixtures("small_spans")
-@pytest.mark.parametrize("covariance_type", FAMILIES)
+@pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_scores_and_statistics_are_those_of_either_part(covariance_type, weighted):
     generator = np.random.default_rng(0)

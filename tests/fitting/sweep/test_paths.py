@@ -64,7 +64,7 @@ def test_clusters_are_found_in_all_ways():
     assert all((ours == theirs).all() for ours, theirs in zip(found, again, strict=True))
 
 
-@pytest.mark.parametrize("covariance_type", [*FAMILIES])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 def test_starts_are_as_good_as_restarts_of_scikit_learn(covariance_type):
     rows = clusters(1200)
     found = walked(settings_of(covariance_type, range(1, 7)), rows)

@@ -15,7 +15,8 @@ from dgmm.model.stack import blank_stack
 from dgmm.model.statistics import Moments
 from tests.model import naive
 
-pytestmark = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
+scikit_learns = pytest.mark.parametrize("covariance_type", naive.SCIKIT_LEARNS)
 SIZES = [(1, 1), (1, 3), (3, 1), (4, 5)]
 
 
@@ -27,6 +28,7 @@ def feature_table(rows):
     return np.array(columns)
 
 
+@each_family
 @pytest.mark.parametrize(("n_components", "n_features"), SIZES)
 def test_log_density_is_linear_in_the_features(covariance_type, n_components, n_features):
     generator = np.random.default_rng(1)
@@ -37,8 +39,8 @@ def test_log_density_is_linear_in_the_features(covariance_type, n_components, n_
         parameters.log_constants, parameters.means - centre, parameters.precisions_cholesky
     )
     values = theta @ feature_table(rows - centre)[family.feature_rows(n_features)]
-    if covariance_type == "tied":  # the quadratic term, which all components share
-        precision = np.linalg.inv(parameters.covariances)
+    if naive.STRUCTURES[covariance_type][0]:  # the quadratic term, which all components share
+        precision = np.linalg.inv(parameters.covariance_matrices[0])
         values -= 0.5 * np.einsum("ni,ij,nj->n", rows - centre, precision, rows - centre)
     np.testing.assert_allclose(values.T, naive.log_joint(parameters, rows), rtol=1e-10, atol=1e-10)
 
@@ -53,6 +55,7 @@ def given_responsibilities(covariance_type, rows, shares, weights=None, *, reg_c
     return update(statistics.of_all_rows(moments.scatter), moments.mean, reg_covar)
 
 
+@scikit_learns
 @pytest.mark.parametrize("reg_covar", [0.0, 1e-6, 0.5])
 @pytest.mark.parametrize("centred", [False, True])
 @pytest.mark.parametrize(("n_components", "n_features"), SIZES)
@@ -76,6 +79,26 @@ def test_m_step_is_that_of_scikit_learn(covariance_type, n_components, n_feature
     assert parameters.n_parameters == reference._n_parameters()
 
 
+@each_family
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize(("n_components", "n_features"), SIZES)
+def test_m_step_is_the_formulas(covariance_type, n_components, n_features, centred, weighted):
+    generator = np.random.default_rng(12)
+    rows = generator.normal(loc=2, size=(400, n_features)) * generator.uniform(0.5, 2, n_features)
+    weights = generator.gamma(2.0, size=400) if weighted else None
+    shares = generator.dirichlet(np.full(n_components, 0.3), len(rows))
+    references = generator.normal(size=(n_components, n_features)) if centred else None
+    found = given_responsibilities(
+        covariance_type, rows, shares, weights, reg_covar=0.1, references=references
+    )
+    wanted, means, matrices = naive.maximized(covariance_type, rows, shares, weights, 0.1)
+    np.testing.assert_allclose(found.weights, wanted, rtol=1e-12)
+    np.testing.assert_allclose(found.means, means, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found.covariance_matrices, matrices, rtol=1e-10, atol=1e-12)
+
+
+@scikit_learns
 def test_m_step_of_an_empty_component_is_that_of_scikit_learn(covariance_type):
     generator = np.random.default_rng(3)
     rows, shares = generator.normal(loc=5, size=(200, 2)), np.zeros((200, 3))
@@ -89,6 +112,7 @@ def test_m_step_of_an_empty_component_is_that_of_scikit_learn(covariance_type):
     np.testing.assert_allclose(parameters.covariances, covariances, rtol=1e-11, atol=1e-12)
 
 
+@each_family
 def test_m_step_weights_are_repetitions(covariance_type):
     generator = np.random.default_rng(4)
     rows, times = generator.normal(size=(300, 3)), generator.integers(0, 4, 300)
@@ -99,6 +123,7 @@ def test_m_step_weights_are_repetitions(covariance_type):
         np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-11, atol=1e-13)
 
 
+@scikit_learns
 @pytest.mark.parametrize(("n_components", "n_features"), SIZES)
 def test_precision_factors_are_those_of_scikit_learn(covariance_type, n_components, n_features):
     generator = np.random.default_rng(5)
@@ -122,6 +147,7 @@ def test_precision_factors_are_those_of_scikit_learn(covariance_type, n_componen
     )
 
 
+@each_family
 def test_matrices_determinants_and_standardization(covariance_type):
     generator = np.random.default_rng(6)
     parameters = naive.random_parameters(generator, covariance_type, 3, 4)
@@ -138,6 +164,7 @@ def test_matrices_determinants_and_standardization(covariance_type):
         np.testing.assert_allclose((standardized**2).sum(axis=0), mahalanobis, rtol=1e-11)
 
 
+@each_family
 def test_scatter_is_that_of_the_packed_matrix(covariance_type):
     generator = np.random.default_rng(7)
     deviations, shares = generator.normal(size=(4, 30)), generator.uniform(size=30)
@@ -149,13 +176,16 @@ def test_scatter_is_that_of_the_packed_matrix(covariance_type):
     np.testing.assert_array_equal(nothing, np.zeros(expected.shape))
 
 
+@each_family
 def test_projected(covariance_type):
     matrices = np.random.default_rng(8).normal(size=(3, 4, 4))
     diagonals = np.einsum("kii->ki", matrices)
-    expected = {"diag": diagonals, "spherical": diagonals.mean(axis=1)}.get(covariance_type, matrices)
+    form = naive.STRUCTURES[covariance_type][1]
+    expected = {"diagonal": diagonals, "sphere": diagonals.mean(axis=1), "matrix": matrices}[form]
     np.testing.assert_allclose(FAMILIES[covariance_type].projected(matrices), expected, rtol=1e-14)
 
 
+@each_family
 def test_variances_traces_and_distances_are_those_of_the_matrices(covariance_type):
     generator = np.random.default_rng(9)
     parameters, other = (naive.random_parameters(generator, covariance_type, 3, 4) for _ in range(2))
@@ -174,6 +204,7 @@ def test_variances_traces_and_distances_are_those_of_the_matrices(covariance_typ
     np.testing.assert_allclose(distances, expected, rtol=1e-10)
 
 
+@each_family
 def test_covariance_of_a_scatter_and_of_its_diagonal(covariance_type):
     rows = np.random.default_rng(10).normal(size=(30, 4))
     family = FAMILIES[covariance_type]
@@ -184,6 +215,7 @@ def test_covariance_of_a_scatter_and_of_its_diagonal(covariance_type):
     )
 
 
+@each_family
 def test_scatter_bound_holds_and_is_reached(covariance_type):
     generator = np.random.default_rng(8)
     parameters = naive.random_parameters(generator, covariance_type, 3, 4)
@@ -197,14 +229,16 @@ def test_scatter_bound_holds_and_is_reached(covariance_type):
         np.testing.assert_allclose(extent @ absolute @ extent, bound, rtol=1e-10)
 
 
+@each_family
 def test_degenerate_covariance(covariance_type):
     matrices = np.stack([np.eye(2), np.zeros((2, 2))])
-    if covariance_type == "tied":
+    is_shared = naive.STRUCTURES[covariance_type][0]
+    if is_shared:
         matrices = matrices[::-1]
     covariances = naive.covariances_of(covariance_type, matrices)
     with pytest.raises(ValueError, match="ill-defined") as theirs:
-        sklearn_mixture._compute_precision_cholesky(covariances, covariance_type)
-    component = None if covariance_type == "tied" else 1
+        sklearn_mixture._compute_precision_cholesky(np.zeros((1, 2)), "diag")
+    component = None if is_shared else 1
     with pytest.raises(DegenerateCovarianceError) as ours:
         Parameters.from_covariances(FAMILIES[covariance_type], np.full(2, 0.5), np.zeros((2, 2)), covariances)
     assert str(ours.value).startswith(str(theirs.value).split(" (Component")[0])
@@ -215,9 +249,10 @@ def test_degenerate_covariance(covariance_type):
     assert (copy.component, str(copy)) == (component, str(ours.value))
 
 
+@each_family
 @pytest.mark.parametrize("bad", [np.nan, -1.0])
 def test_nan_and_negative_variances_are_degenerate(covariance_type, bad):
-    matrices = np.stack([np.eye(2), bad * np.eye(2)])[:: -1 if covariance_type == "tied" else 1]
+    matrices = np.stack([np.eye(2), bad * np.eye(2)])[:: -1 if naive.STRUCTURES[covariance_type][0] else 1]
     with pytest.raises(DegenerateCovarianceError):
         Parameters.from_covariances(
             FAMILIES[covariance_type],
@@ -227,6 +262,7 @@ def test_nan_and_negative_variances_are_degenerate(covariance_type, bad):
         )
 
 
+@each_family
 def test_there_is_one_of_each_in_a_process(covariance_type):
     family = FAMILIES[covariance_type]
     assert pickle.loads(pickle.dumps(family)) is family
