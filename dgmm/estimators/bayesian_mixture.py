@@ -43,7 +43,7 @@ class BayesianGaussianMixture(Mixture):
     ----------
     n_components : int, default=1
         The most components.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+    covariance_type : str, default='full'
         As for `GaussianMixture`.
     tol : float or 'auto', default='auto'
         Plain steps end when the lower bound of all rows together changes by less than this, in nats;

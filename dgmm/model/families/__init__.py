@@ -7,6 +7,7 @@ from dgmm.model.families.family import Deviations, Family, SingleRows
 from dgmm.model.families.full import Full
 from dgmm.model.families.spherical import Spherical
 from dgmm.model.families.tied import Tied
+from dgmm.model.families.tied_diag import TiedDiagonal
 
 __all__ = ["FAMILIES", "Deviations", "Family", "SingleRows", "family_named"]
 
@@ -17,6 +18,7 @@ FAMILIES: dict[str, Family] = {
         Tied(),
         Diagonal(),
         Spherical(),
+        TiedDiagonal(),
     )
 }
 """All families by name; sweeps begin with the first, whose work takes longest."""
