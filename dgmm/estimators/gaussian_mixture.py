@@ -46,9 +46,10 @@ class GaussianMixture(Mixture):
     ----------
     n_components : int, default=1
         Number of components.
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'tied_diag'}, default='full'
-        Whether each component has its own covariance matrix, all share one, each has its own variances, each
-        has one variance, or all share variances (which mclust calls EEI).
+    covariance_type : str, default='full'
+        Whether each component has its own covariance matrix (``full``), all share one (``tied``), each has
+        its own variances (``diag``), or one variance (``spherical``); or all share variances (``tied_diag``,
+        mclust's EEI), or one variance (``tied_spherical``, EII).
     tol : float or 'auto', default='auto'
         In nats a row. Plain EM ends when the lower bound changes by less than this; ``'auto'`` is 1e-3, as
         in scikit-learn. Corrected EM ends when all further iterations are predicted to gain less than this;

@@ -8,6 +8,7 @@ from dgmm.model.families.full import Full
 from dgmm.model.families.spherical import Spherical
 from dgmm.model.families.tied import Tied
 from dgmm.model.families.tied_diag import TiedDiagonal
+from dgmm.model.families.tied_spherical import TiedSpherical
 
 __all__ = ["FAMILIES", "Deviations", "Family", "SingleRows", "family_named"]
 
@@ -19,6 +20,7 @@ FAMILIES: dict[str, Family] = {
         Diagonal(),
         Spherical(),
         TiedDiagonal(),
+        TiedSpherical(),
     )
 }
 """All families by name; sweeps begin with the first, whose work takes longest."""
