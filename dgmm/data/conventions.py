@@ -26,6 +26,9 @@ TIME_UNITS = re.compile(r"\s*\w+\s+since\s+[-+]?\d", re.IGNORECASE)
 MISSING = ("_FillValue", "missing_value")
 """Attributes with numbers that stand for missing values."""
 
+CODED = (*MISSING, "scale_factor", "add_offset", "_Unsigned")
+"""Attributes of numbers that xarray has not decoded."""
+
 TIME_DTYPES = ("datetime64", "timedelta64")
 """As the attribute ``dtype`` has them where xarray wrote times as integers."""
 

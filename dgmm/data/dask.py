@@ -22,6 +22,7 @@ from dgmm.data.frames import check_promised, described, pandas_rows
 from dgmm.data.source import (
     MEBIBYTE,
     DataError,
+    Labels,
     LazyChunk,
     Span,
     cut_into_spans,
@@ -47,12 +48,15 @@ class DaskSource:
         Names of the columns.
     picked : tuple of Picked or None
         The columns of a DataFrame that are read.
+    labels : Labels or None
+        Dimensions and coordinates that results for each row are to have.
     """
 
     blocks: Any  # Dask's array classes have no common type to a type checker
     name: str
     feature_names: tuple[str, ...] | None = None
     picked: tuple[Picked, ...] | None = None
+    labels: Labels | None = None
 
     @property
     def n_rows(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data.source import MEBIBYTE, Span, cut_into_spans, rows_dtype, span_bytes_for
+from dgmm.data.source import MEBIBYTE, Labels, Span, cut_into_spans, rows_dtype, span_bytes_for
 
 CHUNK_BYTES = 4 * MEBIBYTE
 
@@ -57,6 +57,8 @@ class MemorySource:
         Names of the columns.
     name : str, default="array"
         What the user would call it.
+    labels : Labels, optional
+        Dimensions and coordinates that results for each row are to have.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class MemorySource:
     values: NDArray[Any]
     feature_names: tuple[str, ...] | None = None
     name: str = "array"
+    labels: Labels | None = None
 
     @property
     def n_rows(self) -> int:

@@ -17,6 +17,7 @@ from dgmm.data.dask import dask_source
 from dgmm.data.dimensions import check_sample_dims
 from dgmm.data.frames import is_table, table_source
 from dgmm.data.joined import joined
+from dgmm.data.labelled import is_labelled, labelled_source
 from dgmm.data.listing import ZARR_MARKERS, Kind, matching, name_of, parquet_files, stored_kind
 from dgmm.data.location import is_local, locate
 from dgmm.data.memory import MemorySource
@@ -38,12 +39,13 @@ def open_dataset(
 
     Parameters
     ----------
-    x : Source, str, path, list of paths, zarr.Array, zarr.Group, Dask collection, DataFrame or array-like
+    x : Source, str, path, list of paths, zarr.Array, zarr.Group, xarray or Dask object, table or array-like
         A path or URL of a Zarr array of shape (n_rows, n_features), of a Zarr group whose variables
         are the columns, as xarray writes it, of a Parquet file or of a folder of them; a pattern such as
-        ``*.parquet``, or a list of such paths, whose rows follow one another; an open Zarr array or group; a
-        Dask array or DataFrame; a table of pandas, Polars, Arrow or what narwhals reads; a NumPy array or
-        what `numpy.asarray` takes.
+        ``*.parquet``, or a list of such paths, whose rows follow one another; an open Zarr array or group; an
+        xarray Dataset, whose data variables are the features, or DataArray, whose last dimension numbers
+        them; a Dask array or DataFrame; a table of pandas, Polars, Arrow or what narwhals reads; a NumPy
+        array or what `numpy.asarray` takes.
     columns : sequence of str, optional
         The named columns to take, in this order. Default: all that can be features.
     storage_options : dict, optional
@@ -51,8 +53,8 @@ def open_dataset(
     fill_missing : bool, default=False
         Take the fill value where a chunk of a Zarr array is missing, rather than refuse the array.
     sample_dims : sequence of str, optional
-        The named dimensions of a Zarr group or array that number the rows, from slow to fast; others number
-        features, ``TEMP[0]``, ``TEMP[1]``, …. Default: those that all variables share.
+        The named dimensions of a Zarr group or array, or of an xarray object, that number the rows, from slow
+        to fast; others number features, ``TEMP[0]``, ``TEMP[1]``, …. Default: those that all variables share.
 
     Returns
     -------
@@ -175,6 +177,8 @@ def _open(
         return _open_paths(paths, choice, storage_options, n_dims, **of_zarr)
     if isinstance(x, (zarr.Array, zarr.Group)):
         return zarr_source(x, choice, n_dims=n_dims, fill_missing=fill_missing, sample_dims=sample_dims)
+    if is_labelled(x):
+        return labelled_source(x, choice, sample_dims, n_dims=n_dims)
     if sample_dims is not None:
         raise DataError(f"sample_dims= was given, but {type(x).__name__} has no named dimensions, or is open")
     if is_dask_collection(x):
@@ -183,9 +187,7 @@ def _open(
         if columns is not None:
             raise DataError(f"columns= was given, but {x.name} is open already")
         return x
-    if is_table(x):
-        return table_source(x, choice, n_dims)
-    return _open_array(x, columns, n_dims)
+    return table_source(x, choice, n_dims) if is_table(x) else _open_array(x, columns, n_dims)
 
 
 def _paths(x: Any) -> list[str]:

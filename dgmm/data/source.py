@@ -148,6 +148,14 @@ class Source(Protocol):
         ...
 
 
+class Labels(Protocol):
+    """Dimensions and coordinates of rows, of a source whose rows have such."""
+
+    def put(self, values: Any, name: str) -> Any:
+        """Give results for each row, of shape (n_rows, …), their dimensions and coordinates, and a name."""
+        ...
+
+
 def rows_dtype(dtype: np.dtype, where: str) -> np.dtype:
     """Give the dtype in which values of some stored dtype are handed on.
 

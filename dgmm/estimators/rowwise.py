@@ -110,7 +110,7 @@ class RowFunction:
         values = self.of(Rows(0, rows, None, place + " (rows counted within it)"))
         if values.ndim == 2:
             return pd.DataFrame(values, index=frame.index)
-        return pd.Series(values, index=frame.index, name=self.series_name)
+        return pd.Series(values, index=frame.index, name=self.result_name)
 
     def _of_part(self, part: Any, place: str, start: int | None = None) -> NDArray[Any]:
         """Compute the quantity of rows that begin at some number, if that is known."""
@@ -120,9 +120,9 @@ class RowFunction:
         return self.of(Rows(start or 0, rows, None, place))
 
     @property
-    def series_name(self) -> str:
-        """The name of a series of results."""
-        return "label" if self.quantity == "labels" else "log_density"
+    def result_name(self) -> str:
+        """The name of a result for each row, where it has one."""
+        return {"labels": "label", "responsibilities": "probability"}.get(self.quantity, "log_density")
 
 
 def evaluate(function: RowFunction, x: Any, source: Source) -> Any:
@@ -138,10 +138,14 @@ def evaluate(function: RowFunction, x: Any, source: Source) -> Any:
 
     Returns
     -------
-    ndarray, dask.array.Array, or Dask DataFrame or Series
-        NumPy for rows in memory; a frame or series with the index for a Dask DataFrame; else a lazy
-        Dask array.
+    ndarray, dask.array.Array, xarray.DataArray, or Dask DataFrame or Series
+        NumPy for rows in memory; a frame or series with the index for a Dask DataFrame; with the dimensions
+        and coordinates of the rows, lazy or not, for what xarray has; else a lazy Dask array.
     """
+    if isinstance(source, (MemorySource, DaskSource)) and source.labels is not None:
+        is_here = isinstance(source, MemorySource)
+        values = _in_memory(function, source) if is_here else _of_dask_array(function, source.blocks)
+        return source.labels.put(values, function.result_name)
     if isinstance(source, MemorySource):
         return _in_memory(function, source)
     if isinstance(source, DaskSource) and source.picked is not None and is_dask_collection(x):
