@@ -24,11 +24,11 @@ from dgmm.estimators.mixture import MixtureWarning
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fit import Fit
+from dgmm.fitting.pool import Candidate
 from dgmm.fitting.runs import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of
-from dgmm.fitting.sweep.race import Runner
 from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, concerns_of, sweep
 from dgmm.model.criteria import CRITERIA, Scores
 from dgmm.model.families import family_named
@@ -251,7 +251,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
             raise
         self._set_fitted(swept, perf_counter() - started, partial=False)
         if self.best_index_ is None:
-            failures = "; ".join(dict.fromkeys(runner.failure for runner in swept.runners))
+            failures = "; ".join(dict.fromkeys(candidate.failure for candidate in swept.candidates))
             raise ValueError(f"No model could be fitted: {failures}")
         if not self.best_estimator_.converged_ and self.max_iter > 0:
             warnings.warn(
@@ -335,12 +335,12 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         )
 
     def _set_fitted(self, swept: Swept, seconds: float, *, partial: bool) -> None:
-        runners, criterion = swept.runners, CRITERIA[self.criterion]
+        candidates, criterion = swept.candidates, CRITERIA[self.criterion]
         self.seconds_ = seconds
         self.partial_ = partial
         self.n_passes_ = swept.n_passes
-        self.results_ = _table(runners)
-        self.best_index_ = best_of(runners, criterion)
+        self.results_ = _table(candidates)
+        self.best_index_ = best_of(candidates, criterion)
         self.pass_seconds_ = swept.seconds_of_passes
         if swept.fingerprint is not None:
             self.data_fingerprint_ = str(swept.fingerprint)
@@ -348,17 +348,17 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
             self.sample_ = replace(swept.sample, size=PICTURE_ROWS).drawn().values
         if self.best_index_ is None:
             return
-        best = runners[self.best_index_]
+        best = candidates[self.best_index_]
         assert best.scores is not None
         self.best_params_ = {"n_components": best.n_components, "covariance_type": best.family.name}
         self.best_score_ = criterion.value(best.scores)
         self.best_estimator_ = self._mixture(best, swept)
-        found = advise(runners, self.best_index_, criterion, self.tolerance)
+        found = advise(candidates, self.best_index_, criterion, self.tolerance)
         self.at_edge_, self.smallest_index_, self.elbow_index_ = found.at_edge, found.smallest, found.elbow
         unfinished = "The sweep was interrupted: this is what was reached until then, and not all was tried."
         self.advice_ = [*([unfinished] if partial else []), *found.sentences]
 
-    def _mixture(self, best: Runner, swept: Swept) -> GaussianMixture:
+    def _mixture(self, best: Candidate, swept: Swept) -> GaussianMixture:
         """Give the best model as a mixture of its own."""
         shared = ("tol", "reg_covar", "max_iter", "n_init", "init_params", "random_state", "algorithm")
         own = {name: getattr(self, name) for name in (*shared, "sample_rows")}
@@ -420,28 +420,28 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         self._best.save(path, storage_options=storage_options)
 
 
-def _table(runners: list[Runner]) -> dict[str, Any]:
+def _table(candidates: list[Candidate]) -> dict[str, Any]:
     """Lay out the models as arrays."""
 
     def figures(of: Callable[[Scores], float]) -> Any:
         return np.array(
-            [np.nan if runner.scores is None or runner.failure else of(runner.scores) for runner in runners],
+            [np.nan if each.scores is None or each.failure else of(each.scores) for each in candidates],
             float,
         )
 
-    states = [runner.state for runner in runners]
-    counts = [runner.scores.n_parameters if runner.scores else 0 for runner in runners]
+    states = [candidate.state for candidate in candidates]
+    counts = [candidate.scores.n_parameters if candidate.scores else 0 for candidate in candidates]
     return {
-        "n_components": np.array([runner.n_components for runner in runners]),
-        "covariance_type": np.array([runner.family.name for runner in runners]),
+        "n_components": np.array([candidate.n_components for candidate in candidates]),
+        "covariance_type": np.array([candidate.family.name for candidate in candidates]),
         **{name: figures(attrgetter(name)) for name in ("log_likelihood", "entropy")},
         **{criterion.column: figures(criterion.value) for criterion in CRITERIA.values()},
         "held_out_error": figures(attrgetter("held_out_error")),
         "n_parameters": np.array(counts),
         "n_iter": np.array([0 if state is None else state.n_iter for state in states]),
-        "passes": np.array([runner.n_passes for runner in runners]),
+        "passes": np.array([candidate.n_passes for candidate in candidates]),
         "converged": np.array([state is not None and state.converged for state in states]),
-        "dropped": np.array([bool(runner.dropped) for runner in runners]),
-        "failed": np.array([bool(runner.failure) for runner in runners]),
-        "message": np.array([runner.message for runner in runners]),
+        "dropped": np.array([bool(candidate.dropped) for candidate in candidates]),
+        "failed": np.array([bool(candidate.failure) for candidate in candidates]),
+        "message": np.array([candidate.message for candidate in candidates]),
     }

@@ -142,9 +142,7 @@ def _moved(best: EM, runs: Runs) -> EM:
 def _gaining(best: EM, offered: Sequence[Parameters], runs: Runs) -> EM | None:
     """Give the best of what is offered, fitted to its end; None if it does not gain."""
     least = best.lower_bound + GAIN / cast(Evidence, runs.objective).weight
-    tried = [runs.begin(best.initialization, each) for each in offered]
-    for _ in range(MOVE_PASSES):
-        tried = runs.one_pass(tried)
+    tried = runs.run([[runs.begin(best.initialization, each)] for each in offered], MOVE_PASSES)
     winner = max(tried, key=lower_bound, default=best)
     if lower_bound(winner) <= least:
         return None

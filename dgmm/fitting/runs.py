@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,18 +15,17 @@ from dgmm.fitting.loop.corrected_steps import CorrectedSteps
 from dgmm.fitting.loop.plain import EM, Advance
 from dgmm.fitting.loop.reseeding import FEWEST_ROWS, Reseeding
 from dgmm.fitting.loop.stopping import Stopping, rules_of
+from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.starts.bayesian_moves import MOVE_PASSES, improve, rows_to_move_on
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
 from dgmm.fitting.starts.moves import reseeded
 from dgmm.fitting.starts.search import search
-from dgmm.fitting.steps.expectation import Data, Evaluation
+from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
 from dgmm.fitting.survey import Sample
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
-from dgmm.passes.events import InitializationFinished, InitializationStarted, IterationFinished, emit
-
-logger = logging.getLogger(__name__)
+from dgmm.passes.events import InitializationStarted, emit
 
 FAILURES = (DegenerateCovarianceError, FloatingPointError)
 """What may be wrong with one start, and leaves the others as they are."""
@@ -159,6 +157,11 @@ class Runs:
         hurried = partial(corrected.advance, stopping=self.stopping, refine=corrected.m_step_alone)
         return cast(Advance, hurried)
 
+    @cached_property
+    def pool(self) -> Pool:
+        """What fits share."""
+        return Pool(self.data, self.objective, self.advance, self.settings.max_iter)
+
     def best(self, random_state: np.random.RandomState) -> EM:
         """Fit from every start, and give the best: in turn in memory, else all in the same passes.
 
@@ -184,9 +187,8 @@ class Runs:
     def _moved_or_not(self, offered: Sequence[Sequence[EM]]) -> list[list[EM]]:
         """Move components as the sample says, and let passes over all rows tell whether that was right."""
         moved = [[self._begun_moved(state) for state in candidates] for candidates in offered]
-        states = self._chosen([*offered, *moved])
-        for _ in range(MOVE_PASSES):
-            states = self.one_pass(states)
+        n_passes = MOVE_PASSES + any(len(each) > 1 for each in offered)  # rivals take one of their own
+        states = self.run([*offered, *moved], n_passes)
         pairs = zip(states[: len(offered)], states[len(offered) :], strict=True)
         return [[max(pair, key=lower_bound)] for pair in pairs]
 
@@ -215,41 +217,18 @@ class Runs:
         found = improve(rows, own.adopt(parameters, own.weight), own)
         return objective.adopt(found, objective.weight)
 
-    def run(self, offered: Sequence[Sequence[EM]]) -> list[EM]:
-        """Run fits to their ends, all in the same passes.
+    def run(self, offered: Sequence[Sequence[EM]], n_passes: int | None = None) -> list[EM]:
+        """Run fits, all in the same passes: to their ends, or for some passes.
 
         Parameters
         ----------
         offered : sequence of sequence of EM
             What each fit may begin from: the first pass tells which is the best.
+        n_passes : int, optional
         """
-        states = self._chosen(offered)
-        while any(state.ending is None for state in states):
-            states = self.one_pass(states)
-        return states
-
-    def _chosen(self, offered: Sequence[Sequence[EM]]) -> list[EM]:
-        """Give each fit's best candidate after a pass; without one where there is nothing to choose."""
-        states = [state for candidates in offered for state in candidates]
-        if len(states) == len(offered):
-            return states
-        after = iter(self.one_pass(states))
-        return [max([next(after) for _ in candidates], key=lower_bound) for candidates in offered]
-
-    def one_pass(self, states: Sequence[EM]) -> list[EM]:
-        """Make one pass for all the fits that have not ended; one of them may fail."""
-        models = [state.parameters for state in states if state.ending is None]
-        evaluations = iter(self.data.evaluate_each(models, self.objective) if models else ())
-        after = [
-            state if state.ending is not None else self._stepped(state, next(evaluations)) for state in states
-        ]
-        for old, new in zip(states, after, strict=True):
-            if new is not old:
-                self._tell(old, new)
-        return after
-
-    def _stepped(self, state: EM, found: Evaluation | Exception) -> EM:
-        return self.advance(state, found) if isinstance(found, Evaluation) else plain.failed(state, found)
+        candidates = [Candidate.of(each) for each in offered]
+        self.pool.run(candidates, n_passes=n_passes)
+        return [each.state for each in candidates if each.state is not None]
 
     def _starts(self, random_state: np.random.RandomState) -> list[Parameters]:
         """Find what a fit may begin from: one start, or the candidates of a search."""
@@ -268,18 +247,6 @@ class Runs:
             method = replace(method, init_params="kmeans")
         method = replace(method, objective=self.objective)
         return [start(method, settings.given, self.sample, data, random_state)]
-
-    def _tell(self, before: EM, after: EM) -> None:
-        change, name = after.lower_bound - before.lower_bound, self.objective.bound_name
-        emit(
-            IterationFinished(
-                after.initialization, after.n_iter, self.settings.max_iter, after.lower_bound, change, name
-            )
-        )
-        if after.error is not None:
-            logger.info("Start %d is left: %s", after.initialization, after.error)
-        if after.ending is not None:
-            emit(InitializationFinished(after.initialization, after.lower_bound, after.converged))
 
 
 def best_of_ended(states: Sequence[EM], errors: Sequence[Exception] = ()) -> EM:

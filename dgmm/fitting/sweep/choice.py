@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dgmm.fitting.sweep.race import Runner
+from dgmm.fitting.pool import Candidate
 from dgmm.model.criteria import Criterion, resolution
 
 
@@ -34,52 +34,52 @@ class Advice:
     sentences: tuple[str, ...]
 
 
-def best_of(runners: Sequence[Runner], criterion: Criterion) -> int | None:
+def best_of(candidates: Sequence[Candidate], criterion: Criterion) -> int | None:
     """Give the index of the model with the best score, the first of equals; None where there is none."""
     scored = [
-        (criterion.loss(runner.scores), index)
-        for index, runner in enumerate(runners)
-        if runner.scores is not None and not runner.failure
+        (criterion.loss(candidate.scores), index)
+        for index, candidate in enumerate(candidates)
+        if candidate.scores is not None and not candidate.failure
     ]
     comparable = [each for each in scored if np.isfinite(each[0])]
     return min(comparable)[1] if comparable else None
 
 
-def advise(runners: Sequence[Runner], best: int, criterion: Criterion, tolerance: float) -> Advice:
+def advise(candidates: Sequence[Candidate], best: int, criterion: Criterion, tolerance: float) -> Advice:
     """Say what the figures say of a choice, and what they do not.
 
     Parameters
     ----------
-    runners : sequence of Runner
+    candidates : sequence of Candidate
     best : int
         Index of the best model.
     criterion : str
     tolerance : float
         Nats a row that count as no worse.
     """
-    chosen = runners[best]
+    chosen = candidates[best]
     family = sorted(
         (
             index
-            for index, runner in enumerate(runners)
-            if runner.family is chosen.family and runner.scores and not runner.failure
+            for index, candidate in enumerate(candidates)
+            if candidate.family is chosen.family and candidate.scores and not candidate.failure
         ),
-        key=lambda index: runners[index].n_components,
+        key=lambda index: candidates[index].n_components,
     )
-    heights = [_height(runners[index], criterion) for index in family]
+    heights = [_height(candidates[index], criterion) for index in family]
     top = _height(chosen, criterion)
     smallest = next((i for i, height in zip(family, heights, strict=True) if height >= top - tolerance), None)
-    elbow = _elbow([runners[index].n_components for index in family], heights)
-    counts = sorted({runner.n_components for runner in runners})
+    elbow = _elbow([candidates[index].n_components for index in family], heights)
+    counts = sorted({candidate.n_components for candidate in candidates})
     at_edge = len(counts) > 1 and chosen.n_components == counts[-1]
     found = Advice(at_edge, smallest, None if elbow is None else family[elbow], ())
-    sentences = tuple(_sentences(runners, best, criterion, tolerance, found))
+    sentences = tuple(_sentences(candidates, best, criterion, tolerance, found))
     return Advice(at_edge, smallest, found.elbow, sentences)
 
 
-def _height(runner: Runner, criterion: Criterion) -> float:
-    assert runner.scores is not None
-    return criterion.fit(runner.scores)
+def _height(candidate: Candidate, criterion: Criterion) -> float:
+    assert candidate.scores is not None
+    return criterion.fit(candidate.scores)
 
 
 def _elbow(counts: Sequence[int], heights: Sequence[float]) -> int | None:
@@ -93,8 +93,10 @@ def _elbow(counts: Sequence[int], heights: Sequence[float]) -> int | None:
     return highest if 0 < highest < len(counts) - 1 else None
 
 
-def _sentences(runners: Sequence[Runner], best: int, criterion: Criterion, tolerance: float, found: Advice):
-    chosen = runners[best]
+def _sentences(
+    candidates: Sequence[Candidate], best: int, criterion: Criterion, tolerance: float, found: Advice
+):
+    chosen = candidates[best]
     assert chosen.scores is not None
     name, fit = criterion.title, criterion.fit_name
     yield (
@@ -109,7 +111,7 @@ def _sentences(runners: Sequence[Runner], best: int, criterion: Criterion, toler
             "and more may be better still."
         )
     if found.smallest is not None and found.smallest != best:
-        few = runners[found.smallest]
+        few = candidates[found.smallest]
         yield (
             f"{_components(few.n_components)} of the same kind are within {tolerance:g} nats a row of its "
             f"{fit}: the smallest mixture that describes the rows about as well."
@@ -117,20 +119,20 @@ def _sentences(runners: Sequence[Runner], best: int, criterion: Criterion, toler
     elif found.smallest == best and chosen.n_components > 1:
         yield f"Fewer components of the same kind lose more than {tolerance:g} nats a row of {fit}."
     if found.elbow is not None:
-        bend = runners[found.elbow]
+        bend = candidates[found.elbow]
         yield f"The curve bends most (its elbow) at {_components(bend.n_components)}."
     if not criterion.needs_held_out and chosen.state is not None and chosen.state.history:
         left = chosen.state.history[-1].predicted_gain
         if not chosen.state.converged and np.isfinite(left) and left > resolution(chosen.scores.weight):
             yield f"The best has not converged: further passes are predicted to gain {left:.2g} nats a row."
-    rival = _rival(runners, best, criterion)
+    rival = _rival(candidates, best, criterion)
     if rival is not None:
         yield rival
 
 
-def _rival(runners: Sequence[Runner], best: int, criterion: Criterion) -> str | None:
+def _rival(candidates: Sequence[Candidate], best: int, criterion: Criterion) -> str | None:
     """Name a model that the rows do not tell from the best, where the criterion has a standard error."""
-    chosen = runners[best].scores
+    chosen = candidates[best].scores
     if chosen is None or not criterion.needs_held_out:
         return None
     if np.isnan(criterion.error(chosen)):
@@ -139,14 +141,14 @@ def _rival(runners: Sequence[Runner], best: int, criterion: Criterion) -> str | 
             "is not known. Make held_out larger."
         )
     near = [
-        runner
-        for runner in runners
-        if runner.scores is not None
-        and not runner.failure
-        and criterion.loss(runner.scores) <= criterion.loss(chosen) + criterion.error(chosen)
+        candidate
+        for candidate in candidates
+        if candidate.scores is not None
+        and not candidate.failure
+        and criterion.loss(candidate.scores) <= criterion.loss(chosen) + criterion.error(chosen)
     ]
-    fewest = min(near, key=lambda runner: runner.scores.n_parameters if runner.scores else 0)
-    if fewest is runners[best]:
+    fewest = min(near, key=lambda candidate: candidate.scores.n_parameters if candidate.scores else 0)
+    if fewest is candidates[best]:
         return None
     return (
         f"Within one standard error of the best there is one with fewer parameters: "

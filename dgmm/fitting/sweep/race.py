@@ -1,21 +1,18 @@
-"""Many models in the same passes, until each has converged, failed, or can no longer be the best."""
+"""Which models of a sweep leave the passes that they share: those that can no longer be the best."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dgmm.fitting.loop.history import PassRecord, course, predict_gain
-from dgmm.fitting.loop.plain import EM, Advance, failed
+from dgmm.fitting.loop.plain import Advance
+from dgmm.fitting.pool import Candidate, Entry
 from dgmm.fitting.steps.expectation import Data, Evaluation
-from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.scores import scores_of
 from dgmm.model.criteria import Criterion, Scores
-from dgmm.model.families import Family
-from dgmm.model.parameters import Parameters
-from dgmm.passes.events import InitializationFinished, IterationFinished, emit
 
 GENEROUS = 20.0
 """A model leaves if so many times its last gain, or the one that its gains predict, would not make it the
@@ -24,142 +21,65 @@ these."""
 
 
 @dataclass(frozen=True, eq=False)
-class Runner:
-    """A model of a sweep, and how far it has come.
+class Race:
+    """The policy of a sweep: models leave that can no longer be the best.
+
+    Work on the sample is for those that stay: who leaves is told by steps without it, and models that will
+    hardly win have one more pass after the M-step alone.
 
     Attributes
     ----------
-    family : Family
-    n_components : int
-    state : EM or None
-        None where it has not begun.
-    evaluated : Parameters or None
-        The best parameters that a pass has seen: what is returned.
-    scores : Scores or None
-        Theirs.
-    rivals : tuple of Parameters
-        Other starts, which share its first pass: the one goes on that all rows like best.
-    n_passes : int
-        Passes that it took part in.
-    failure : str
-        Why it cannot be fitted; empty if it can.
-    dropped : str
-        Why it left the race; empty if it did not.
-    """
-
-    family: Family
-    n_components: int
-    state: EM | None = None
-    evaluated: Parameters | None = None
-    scores: Scores | None = None
-    rivals: tuple[Parameters, ...] = ()
-    n_passes: int = 0
-    failure: str = ""
-    dropped: str = ""
-
-    @property
-    def message(self) -> str:
-        """How it ended, or that it did not."""
-        if self.failure or self.dropped:
-            return self.failure or self.dropped
-        if self.state is None or self.state.ending is None:
-            return "Interrupted." if self.n_passes else "Not fitted."
-        return self.state.ending.message
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it goes into the next pass."""
-        return self.state is not None and self.state.ending is None and not (self.failure or self.dropped)
-
-
-def race(
-    data: Data,
-    runners: list[Runner],
-    advance: Advance,
-    *,
-    hurried: Advance,
-    reg_covar: float,
-    max_iter: int,
-    criterion: Criterion | None,
-) -> None:
-    """Run models to their ends, all in the same passes.
-
-    Parameters
-    ----------
     data : Data
-    runners : list of Runner
-        Changed in place, pass by pass: what was reached is there after an interruption.
-    advance : callable
-        See `dgmm.fitting.loop.plain.Advance`.
-    hurried : callable
-        The same with no more work than an M-step, for models that will hardly win: they have one more pass.
-    reg_covar : float
-    max_iter : int
-        The most passes of a model.
+    advance, hurried : callable
+        See `dgmm.fitting.loop.plain.Advance`: with work on the sample, and without.
     criterion : Criterion or None
-        Models that cannot be the best by it any more leave; None keeps them.
+        What the best is best by; None keeps all, and scores them.
     """
-    while running := [index for index, runner in enumerate(runners) if runner.is_running]:
-        states, found = _evaluated(data, [runners[index] for index in running], reg_covar)
-        scores = [None if isinstance(each, Exception) else scores_of(data, each) for each in found]
-        hopeless = _hopeless(states, found, scores, criterion)
-        leaving = list(runners)
-        for index, state, evaluation, own in zip(running, states, found, scores, strict=True):
-            leaving[index] = _advanced(runners[index], state, evaluation, own, hurried)
-        if criterion is not None:
-            leaving = drop_losers(leaving, criterion)
-        for index, state, evaluation, own, is_hopeless in zip(
-            running, states, found, scores, hopeless, strict=True
-        ):
-            if leaving[index].dropped or is_hopeless:
-                runners[index] = leaving[index]
-            else:  # work on the sample is for those alone that stay
-                runners[index] = _advanced(runners[index], state, evaluation, own, advance)
-            after = runners[index].state
-            if after is not None and after is not state:
-                change = after.lower_bound - state.lower_bound
-                emit(IterationFinished(index, after.n_iter, max_iter, after.lower_bound, change))
-                if after.ending is not None:
-                    emit(InitializationFinished(index, after.lower_bound, after.converged))
+
+    data: Data
+    advance: Advance
+    hurried: Advance
+    criterion: Criterion | None
+
+    def __call__(
+        self, candidates: Sequence[Candidate], entries: Mapping[int, Entry]
+    ) -> Mapping[int, Candidate]:
+        """Score those that were in a pass, and let some of them go: see `Policy`."""
+        scores = {
+            index: None if isinstance(entry.found, Exception) else scores_of(self.data, entry.found)
+            for index, entry in entries.items()
+        }
+        leaving: set[int] = set()
+        hurried: dict[int, Candidate] = {}
+        if self.criterion is not None:
+            hurried = {index: each.advanced(self.hurried, scores[index]) for index, each in entries.items()}
+            everyone = drop_losers(
+                [hurried.get(index, each) for index, each in enumerate(candidates)], self.criterion
+            )
+            hurried = {index: everyone[index] for index in entries}
+            leaving = {index for index, each in hurried.items() if each.dropped}
+            leaving |= hopeless(entries, scores, self.criterion)
+        return {
+            index: hurried[index] if index in leaving else each.advanced(self.advance, scores[index])
+            for index, each in entries.items()
+        }
 
 
-def _evaluated(
-    data: Data, runners: Sequence[Runner], reg_covar: float
-) -> tuple[list[EM], list[Evaluation | Exception]]:
-    """Make a pass with all models, and their rivals: give what it said of each, or of the likeliest rival."""
-    states = [runner.state for runner in runners if runner.state is not None]
-    entered = [
-        (number, parameters)
-        for number, (runner, state) in enumerate(zip(runners, states, strict=True))
-        for parameters in (state.parameters, *(() if state.history else runner.rivals))
-    ]
-    evaluated = data.evaluate_each([parameters for _, parameters in entered], Likelihood(reg_covar))
-    found: dict[int, Evaluation | Exception] = {}
-    for (number, parameters), each in zip(entered, evaluated, strict=True):
-        before = found.get(number)
-        bar = before.lower_bound if isinstance(before, Evaluation) else -np.inf
-        if before is None or (isinstance(each, Evaluation) and each.lower_bound > bar):
-            found[number] = each
-            states[number] = replace(states[number], parameters=parameters)
-    return states, [found[number] for number in range(len(states))]
-
-
-def _hopeless(
-    states: Sequence[EM],
-    found: Sequence[Evaluation | Exception],
-    scores: Sequence[Scores | None],
-    criterion: Criterion | None,
-) -> list[bool]:
+def hopeless(
+    entries: Mapping[int, Entry], scores: Mapping[int, Scores | None], criterion: Criterion
+) -> set[int]:
     """Tell which models will hardly win, after their first pass, which all of them share."""
-    if criterion is None or any(state.history for state in states):
-        return [False] * len(states)
-    best = min((criterion.loss(own) for own in scores if own is not None), default=np.inf)
-    return [
-        own is not None
-        and isinstance(evaluation, Evaluation)
-        and _is_behind(own, GENEROUS * max(evaluation.promised_gain, 0.0), criterion, best)
-        for own, evaluation in zip(scores, found, strict=True)
-    ]
+    if any(entry.state.history for entry in entries.values()):
+        return set()
+    best = min((criterion.loss(own) for own in scores.values() if own is not None), default=np.inf)
+    found = set()
+    for index, entry in entries.items():
+        own = scores[index]
+        if own is not None and isinstance(entry.found, Evaluation):
+            gain = GENEROUS * max(entry.found.promised_gain, 0.0)
+            if _is_behind(own, gain, criterion, best):
+                found.add(index)
+    return found
 
 
 def _is_behind(scores: Scores, gain: float, criterion: Criterion, best: float) -> bool:
@@ -167,45 +87,38 @@ def _is_behind(scores: Scores, gain: float, criterion: Criterion, best: float) -
     return criterion.loss(scores.with_gain(gain)) > best
 
 
-def _advanced(
-    runner: Runner, state: EM, evaluation: Evaluation | Exception, scores: Scores | None, advance: Advance
-) -> Runner:
-    """Take in what a pass said of a model."""
-    runner = replace(runner, n_passes=runner.n_passes + 1)
-    if isinstance(evaluation, Exception):
-        after = failed(state, evaluation)
-        return replace(runner, state=after, failure=str(after.error or ""))
-    after = advance(state, evaluation)
-    if not after.history[-1].accepted:
-        return replace(runner, state=after)
-    return replace(runner, state=after, evaluated=evaluation.parameters, scores=scores)
-
-
-def drop_losers(runners: Sequence[Runner], criterion: Criterion) -> list[Runner]:
+def drop_losers(candidates: Sequence[Candidate], criterion: Criterion) -> list[Candidate]:
     """Mark the models that cannot become the best any more, whatever they may reasonably gain.
 
     Parameters
     ----------
-    runners : sequence of Runner
+    candidates : sequence of Candidate
     criterion : Criterion
     """
-    losses = [criterion.loss(runner.scores) for runner in runners if runner.scores and not runner.failure]
+    losses = [
+        criterion.loss(candidate.scores)
+        for candidate in candidates
+        if candidate.scores and not candidate.failure
+    ]
     if not losses:
-        return list(runners)
+        return list(candidates)
     best = min(losses)
-    return [_dropped(runner, criterion, best) if runner.is_running else runner for runner in runners]
+    return [
+        _dropped(candidate, criterion, best) if candidate.is_running else candidate
+        for candidate in candidates
+    ]
 
 
-def _dropped(runner: Runner, criterion: Criterion, best: float) -> Runner:
-    assert runner.state is not None
+def _dropped(candidate: Candidate, criterion: Criterion, best: float) -> Candidate:
+    assert candidate.state is not None
     # What a re-seeding gains is not known before its first pass.
-    gain = possible_gain(runner.state.history) if runner.state.fallback is None else float("inf")
-    if runner.scores is None or not _is_behind(runner.scores, gain, criterion, best):
-        return runner
-    behind = criterion.loss(runner.scores) - best
+    gain = possible_gain(candidate.state.history) if candidate.state.fallback is None else float("inf")
+    if candidate.scores is None or not _is_behind(candidate.scores, gain, criterion, best):
+        return candidate
+    behind = criterion.loss(candidate.scores) - best
     return replace(
-        runner,
-        dropped=f"Left after {runner.n_passes} passes: by {criterion.title} it is {behind:.6g} behind the "
+        candidate,
+        dropped=f"Left after {candidate.n_passes} passes: by {criterion.title} it is {behind:.6g} behind the "
         f"best, and would be behind with {gain:.2g} nats a row more.",
     )
 

@@ -18,12 +18,13 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns
 from dgmm.fitting.fingerprint import Fingerprint
+from dgmm.fitting.pool import Candidate
 from dgmm.fitting.runs import Runs, Settings
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.survey import Sample, Survey, survey
 from dgmm.fitting.sweep.held_out import HeldOut, SplitData, score
 from dgmm.fitting.sweep.paths import PathSettings, find_starts
-from dgmm.fitting.sweep.race import Runner, race
+from dgmm.fitting.sweep.race import Race
 from dgmm.fitting.sweep.scores import score_models
 from dgmm.model.criteria import Criterion, resolution
 from dgmm.model.families import Family
@@ -72,7 +73,7 @@ class Swept:
 
     Attributes
     ----------
-    runners : list of Runner
+    candidates : list of Candidate
         In the order of the settings.
     seconds_of_passes : list of float
         That each of them took.
@@ -86,7 +87,7 @@ class Swept:
         Of the rows.
     """
 
-    runners: list[Runner]
+    candidates: list[Candidate]
     seconds_of_passes: list[float] = field(default_factory=list)
     fingerprint: Fingerprint | None = None
     sample: Sample | None = None
@@ -102,7 +103,7 @@ class Swept:
 def begin(settings: SweepSettings) -> Swept:
     """Give a sweep that has not begun."""
     methods = [each.method for each in settings.models]
-    return Swept([Runner(method.family, method.n_components) for method in methods])
+    return Swept([Candidate(method.family, method.n_components) for method in methods])
 
 
 @single_threaded()
@@ -160,12 +161,12 @@ def concerns_of(
     swept: Swept, index: int, reg_covar: float, feature_names: Sequence[str] | None
 ) -> tuple[str, ...]:
     """Find what is wrong with a model of a sweep, as of one that is fitted alone: see `concerns`."""
-    runner = swept.runners[index]
-    if runner.state is None or runner.evaluated is None or swept.sample is None or swept.moments is None:
+    candidate, evaluated = swept.candidates[index], swept.candidates[index].evaluated
+    if candidate.state is None or evaluated is None or swept.sample is None or swept.moments is None:
         return ()
-    accepted = [record.log_likelihood for record in runner.state.history if record.accepted]
+    accepted = [record.log_likelihood for record in candidate.state.history if record.accepted]
     return concerns(
-        runner.evaluated,
+        evaluated,
         accepted,
         swept.moments,
         swept.sample,
@@ -195,90 +196,83 @@ def _part(sample: Sample, kept: NDArray[np.bool_]) -> Sample:
 
 def _refuse_too_many_components(swept: Swept, sample: Sample, *, is_small: bool) -> None:
     """Mark the models with more components than there are rows, or distinct rows."""
-    most = max(runner.n_components for runner in swept.runners)
+    most = max(candidate.n_components for candidate in swept.candidates)
     values = sample.counting
     n_rows = len(values)
     n_distinct = len(np.unique(values[: 2 * most], axis=0))
     if n_distinct < most:
         n_distinct = len(np.unique(values, axis=0))
     where = "" if is_small else " of the sample"
-    for index, runner in enumerate(swept.runners):
-        if runner.n_components > n_rows:
-            failure = f"{runner.n_components} components, but only {n_rows} rows{where} to fit them to"
-        elif runner.n_components > n_distinct:
-            failure = f"{runner.n_components} components, but only {n_distinct} distinct rows{where}"
+    for index, candidate in enumerate(swept.candidates):
+        if candidate.n_components > n_rows:
+            failure = f"{candidate.n_components} components, but only {n_rows} rows{where} to fit them to"
+        elif candidate.n_components > n_distinct:
+            failure = f"{candidate.n_components} components, but only {n_distinct} distinct rows{where}"
         else:
             continue
-        swept.runners[index] = replace(runner, failure=failure)
+        swept.candidates[index] = replace(candidate, failure=failure)
 
 
 def _fit_each(data: Data, sample: Sample, settings: SweepSettings, swept: Swept) -> None:
     """Fit each model to rows in memory, as it would be alone."""
-    for index, (own, runner) in enumerate(zip(settings.models, swept.runners, strict=True)):
-        if runner.failure:
+    for index, (own, candidate) in enumerate(zip(settings.models, swept.candidates, strict=True)):
+        if candidate.failure:
             continue
         try:
             state = Runs(own, data, sample).best(np.random.RandomState(settings.seed))
         except FAILURES as error:
-            swept.runners[index] = replace(runner, failure=str(error))
+            swept.candidates[index] = replace(candidate, failure=str(error))
         except KeyboardInterrupt:
             _score_in_memory(data, None, swept)
             raise
         else:
-            swept.runners[index] = replace(runner, state=state, evaluated=state.parameters, n_passes=1)
+            swept.candidates[index] = replace(candidate, state=state, evaluated=state.parameters, n_passes=1)
 
 
 def _score_in_memory(data: Data, held: Sample | None, swept: Swept) -> None:
     """Score the models that are fitted: on the rows in memory, and on those held out."""
     fitted = [
-        (index, runner.evaluated)
-        for index, runner in enumerate(swept.runners)
-        if runner.evaluated is not None
+        (index, candidate.evaluated)
+        for index, candidate in enumerate(swept.candidates)
+        if candidate.evaluated is not None
     ]
     scores = score_models(data, [parameters for _, parameters in fitted])
     for (index, parameters), own in zip(fitted, scores, strict=True):
         if held is not None and len(held.values):
             mean, error = score(parameters, held.values, held.weights).mean_and_error
             own = replace(own, held_out=mean, held_out_error=error)  # noqa: PLW2901
-        swept.runners[index] = replace(swept.runners[index], scores=own)
+        swept.candidates[index] = replace(swept.candidates[index], scores=own)
 
 
 def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swept: Swept) -> None:
     """Find starts on the sample, and run all models in the same passes."""
-    common, runners = settings.common, swept.runners
+    common, candidates = settings.common, swept.candidates
     runs = Runs(common, data, sample)
     reg_covar = common.method.reg_covar
-    starts = find_starts(_paths(settings, runners, data.source.n_rows), sample, reg_covar)
-    for index, runner in enumerate(runners):
-        own = starts.get((runner.family, runner.n_components))
-        if runner.failure:
+    starts = find_starts(_paths(settings, candidates, data.source.n_rows), sample, reg_covar)
+    for index, candidate in enumerate(candidates):
+        own = starts.get((candidate.family, candidate.n_components))
+        if candidate.failure:
             continue
         if own is None:
             failure = "no start was found: components would have too few rows of the sample"
-            runners[index] = replace(runner, failure=failure)
+            candidates[index] = replace(candidate, failure=failure)
         else:
             emit(InitializationStarted(index))
-            runners[index] = replace(runner, state=runs.begin(index, own[0]), rivals=tuple(own[1:]))
-    race(
-        data,
-        runners,
-        runs.advance,
-        hurried=runs.hurried,
-        reg_covar=reg_covar,
-        max_iter=common.max_iter,
-        criterion=settings.criterion if settings.prune else None,
-    )
+            candidates[index] = replace(candidate, state=runs.begin(index, own[0]), rivals=tuple(own[1:]))
+    criterion = settings.criterion if settings.prune else None
+    runs.pool.run(candidates, Race(data, runs.advance, runs.hurried, criterion))
     if runs.algorithm == "em" or common.max_iter == 0:
-        _score_ended(data, runners)
+        _score_ended(data, candidates)
 
 
-def _paths(settings: SweepSettings, runners: Sequence[Runner], n_rows: int) -> list[PathSettings]:
+def _paths(settings: SweepSettings, candidates: Sequence[Candidate], n_rows: int) -> list[PathSettings]:
     """Give the paths on which starts are to be found: one for each covariance type."""
     method = settings.common.method_for(n_rows)
     wanted: dict[Family, list[int]] = {}
-    for runner in runners:
-        if not runner.failure:
-            wanted.setdefault(runner.family, []).append(runner.n_components)
+    for candidate in candidates:
+        if not candidate.failure:
+            wanted.setdefault(candidate.family, []).append(candidate.n_components)
     return [
         PathSettings(
             family,
@@ -292,14 +286,16 @@ def _paths(settings: SweepSettings, runners: Sequence[Runner], n_rows: int) -> l
     ]
 
 
-def _score_ended(data: Data, runners: list[Runner]) -> None:
+def _score_ended(data: Data, candidates: list[Candidate]) -> None:
     """Score what plain EM ended with, in one more pass: its last M-step came after its last pass."""
     ended = [
-        (index, runner.state.parameters)
-        for index, runner in enumerate(runners)
-        if runner.state is not None and runner.state.ending is not None and not runner.failure
+        (index, candidate.state.parameters)
+        for index, candidate in enumerate(candidates)
+        if candidate.state is not None and candidate.state.ending is not None and not candidate.failure
     ]
     scores = score_models(data, [parameters for _, parameters in ended])
     for (index, parameters), own in zip(ended, scores, strict=True):
-        runner = runners[index]
-        runners[index] = replace(runner, evaluated=parameters, scores=own, n_passes=runner.n_passes + 1)
+        candidate = candidates[index]
+        candidates[index] = replace(
+            candidate, evaluated=parameters, scores=own, n_passes=candidate.n_passes + 1
+        )

@@ -18,10 +18,11 @@ from dgmm.fitting.loop.history import course
 from dgmm.fitting.loop.plain import EM, Advance
 from dgmm.fitting.loop.reseeding import MOST_TRIALS, Reseeding
 from dgmm.fitting.loop.stopping import Stopping, rules_of
+from dgmm.fitting.pool import Candidate
 from dgmm.fitting.runs import Runs
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.survey import survey
-from dgmm.fitting.sweep.race import Runner, race
+from dgmm.fitting.sweep.race import Race
 from dgmm.model.criteria import CRITERIA
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -312,15 +313,9 @@ def test_in_a_race_too():
     start = Parameters.from_covariances(FAMILIES["full"], np.full(4, 0.25), FAR, np.stack([np.eye(2)] * 4))
     for algorithm in ALGORITHMS:
         runs = Runs(replace(wanted, algorithm=algorithm), data, found.sample)
-        runners = [Runner(FAMILIES["full"], 4, runs.begin(0, start))]
-        race(
-            data,
-            runners,
-            runs.advance,
-            hurried=runs.hurried,
-            reg_covar=1e-6,
-            max_iter=100,
-            criterion=CRITERIA["bic"],
+        candidates = [Candidate(FAMILIES["full"], 4, runs.begin(0, start))]
+        runs.pool.run(candidates, Race(data, runs.advance, runs.hurried, CRITERIA["bic"]))
+        assert candidates[0].scores is not None
+        assert candidates[0].scores.log_likelihood == pytest.approx(
+            fit(rows, means=MEANS).score(rows), abs=1e-4
         )
-        assert runners[0].scores is not None
-        assert runners[0].scores.log_likelihood == pytest.approx(fit(rows, means=MEANS).score(rows), abs=1e-4)

@@ -11,9 +11,10 @@ from dgmm.fitting.loop import plain
 from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.loop.stopping import Ending, SmallChange, Stopping
+from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.race import GENEROUS, Runner, drop_losers, possible_gain, race
+from dgmm.fitting.sweep.race import GENEROUS, Race, drop_losers, possible_gain
 from dgmm.model.criteria import CRITERIA, Scores
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -29,10 +30,10 @@ def scores(log_likelihood, n_parameters, entropy=0.0, held_out=np.nan):
     return Scores(log_likelihood, entropy, held_out, 0.0, n_parameters, 1000.0)
 
 
-def runner(own, history, ending=None):
+def candidate(own, history, ending=None):
     parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
     state = EM(0, parameters, history=history, ending=ending)
-    return Runner(FAMILIES["full"], 2, state, parameters, own, n_passes=len(history))
+    return Candidate(FAMILIES["full"], 2, state, parameters, own, n_passes=len(history))
 
 
 def test_what_a_model_may_gain():
@@ -46,26 +47,26 @@ def test_what_a_model_may_gain():
 
 
 def test_nobody_leaves_while_a_re_seeding_may_gain():
-    best = runner(scores(-2.0, 5), passes(-2.1, -2.0))
-    behind = runner(scores(-3.0, 5), passes(-3.001, -3.0))
+    best = candidate(scores(-2.0, 5), passes(-2.1, -2.0))
+    behind = candidate(scores(-3.0, 5), passes(-3.001, -3.0))
     assert behind.state is not None
     trial = replace(behind, state=replace(behind.state, fallback=behind.state))
     start = PassRecord(-3.0, np.inf, 0, True, 0.0)
-    accepted = runner(scores(-3.0, 5), (*passes(-3.001), start))
-    grown = runner(scores(-3.0, 5), (start, *passes(-3.0)))
+    accepted = candidate(scores(-3.0, 5), (*passes(-3.001), start))
+    grown = candidate(scores(-3.0, 5), (start, *passes(-3.0)))
     after = drop_losers([best, behind, trial, accepted, grown], CRITERIA["bic"])
     assert [bool(each.dropped) for each in after] == [False, True, False, False, True]
 
 
 @pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
 def test_only_those_leave_that_cannot_win(criterion):
-    best = runner(scores(-2.0, 5), passes(-2.1, -2.0))
-    hopeless = runner(scores(-3.0, 5), passes(-3.001, -3.0))
-    hopeful = runner(scores(-3.0, 5), passes(-3.1, -3.0))
-    undecided = runner(scores(-2.01, 5, entropy=0.2), passes(-2.011, -2.01))
-    new = runner(scores(-9.0, 5), passes(-9.0))
-    dear = runner(scores(-1.999, 500), passes(-2.0, -1.999))
-    ended = runner(scores(-3.0, 5), passes(-3.001, -3.0), Ending(True, "done"))
+    best = candidate(scores(-2.0, 5), passes(-2.1, -2.0))
+    hopeless = candidate(scores(-3.0, 5), passes(-3.001, -3.0))
+    hopeful = candidate(scores(-3.0, 5), passes(-3.1, -3.0))
+    undecided = candidate(scores(-2.01, 5, entropy=0.2), passes(-2.011, -2.01))
+    new = candidate(scores(-9.0, 5), passes(-9.0))
+    dear = candidate(scores(-1.999, 500), passes(-2.0, -1.999))
+    ended = candidate(scores(-3.0, 5), passes(-3.001, -3.0), Ending(True, "done"))
     after = drop_losers([best, hopeless, hopeful, undecided, new, dear, ended], CRITERIA[criterion])
     assert [bool(each.dropped) for each in after] == [False, True, False, False, False, True, False]
     assert after[1].message.startswith("Left after 2 passes: by")
@@ -73,9 +74,9 @@ def test_only_those_leave_that_cannot_win(criterion):
 
 
 def test_held_out_scores_decide_alone():
-    best = runner(scores(-2.0, 5, held_out=-2.5), passes(-2.1, -2.0))
-    overfitted = runner(scores(-1.0, 50, held_out=-3.0), passes(-1.001, -1.0))
-    near = runner(scores(-2.0, 5, held_out=-2.51), passes(-2.001, -2.0))
+    best = candidate(scores(-2.0, 5, held_out=-2.5), passes(-2.1, -2.0))
+    overfitted = candidate(scores(-1.0, 50, held_out=-3.0), passes(-1.001, -1.0))
+    near = candidate(scores(-2.0, 5, held_out=-2.51), passes(-2.001, -2.0))
     after = drop_losers([best, overfitted, near], CRITERIA["held-out"])
     assert [bool(each.dropped) for each in after] == [False, True, False]
 
@@ -103,52 +104,19 @@ def test_models_that_will_hardly_win_take_hurried_steps(generator, criterion):
 
         return take
 
-    runners = [
-        Runner(FAMILIES["full"], k, plain.begin(k, each, 6)) for k, each in zip((1, 2), starts, strict=True)
+    candidates = [
+        Candidate(FAMILIES["full"], k, plain.begin(k, each, 6))
+        for k, each in zip((1, 2), starts, strict=True)
     ]
-    race(
-        data,
-        runners,
-        step("step"),
-        hurried=step("hurried"),
-        reg_covar=1e-6,
-        max_iter=6,
-        criterion=criterion and CRITERIA[criterion],
-    )
+    chosen_by = None if criterion is None else CRITERIA[criterion]
+    pool = Pool(data, Likelihood(1e-6), step("step"), 6)
+    pool.run(candidates, Race(data, step("step"), step("hurried"), chosen_by))
     # Every pass tells, by a hurried step, who leaves; those that stay make the other.
-    assert steps["hurried"] == ([1, 2, 1, 2, 2, 2, 2, 2] if criterion else [1, 2] * 6)
+    assert steps["hurried"] == ([1, 2, 1, 2, 2, 2, 2, 2] if criterion else [])
     assert steps["step"] == ([2] * 6 if criterion else [1, 2] * 6)
-    assert bool(runners[0].dropped) == bool(criterion)
-    for each in runners:
+    assert bool(candidates[0].dropped) == bool(criterion)
+    for each in candidates:
         assert each.scores is not None
         assert each.evaluated is not None
         expected = np.mean(logsumexp(naive.log_joint(each.evaluated, rows), axis=1))
         assert each.scores.log_likelihood == pytest.approx(expected, abs=1e-10)
-
-
-@pytest.mark.parametrize("best", [0, 1, 2])
-def test_the_rival_goes_on_that_all_rows_like_best(best):
-    """The others share the first pass alone; one whose covariance collapses has no part in it."""
-    generator = np.random.default_rng(4)
-    truth = naive.random_parameters(generator, "full", 2, 2)
-    rows = naive.random_rows(generator, truth, 2000)
-    data = Data(MemorySource(rows), None, Moments.of(rows))
-    lonely = replace(truth, means=np.stack([truth.means[0], rows.max(axis=0) + 1e3]))
-    far = replace(truth, means=truth.means + 2.0)
-    starts = [far, lonely]
-    starts.insert(best, truth)
-    stopping, seen = Stopping([SmallChange(0.0)], 2), []
-
-    def step(state: EM, evaluation: Evaluation) -> EM:
-        seen.append(evaluation.parameters)
-        return plain.advance(state, evaluation, stopping)
-
-    runners = [Runner(FAMILIES["full"], 2, plain.begin(0, starts[0], 2), rivals=tuple(starts[1:]))]
-    race(data, runners, step, hurried=step, reg_covar=0.0, max_iter=2, criterion=None)
-    assert seen[0] is truth
-    assert runners[0].n_passes == 2
-    assert runners[0].state is not None
-    assert runners[0].state.n_iter == 2
-    assert runners[0].scores is not None
-    expected = np.mean(logsumexp(naive.log_joint(runners[0].evaluated, rows), axis=1))
-    assert runners[0].scores.log_likelihood == pytest.approx(expected, abs=1e-10)
