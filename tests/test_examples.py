@@ -29,4 +29,4 @@ def test_example_runs(path: Path, tmp_path: Path):
 
 def test_there_are_examples():
     names = {path.stem for path in EXAMPLES}
-    assert names >= {"tutorial", "larger_than_memory", "parquet_on_a_cluster"}
+    assert names >= {"tutorial", "larger_than_memory", "parquet_on_a_cluster", "ocean_profiles"}

@@ -314,6 +314,24 @@ class TestOtherCommands:
         assert written.dtype == np.float32
         np.testing.assert_array_equal(written, three_clusters)
 
+    def test_dimensions_that_number_the_rows(self, tmp_path):
+        values = np.random.default_rng(0).normal([10.0, -10.0], 1.0, (30, 4, 2))
+        group = zarr.open_group(tmp_path / "g.zarr", mode="w")
+        for column, name in enumerate(("a", "b")):
+            dims = ["profile", "level"]
+            group.create_array(name, data=values[..., column], chunks=(7, 4), dimension_names=dims)
+        group.create_array("cycle", data=np.arange(30.0), dimension_names=["profile"])
+        out, model, labels = (tmp_path / name for name in ("x.zarr", "m.npz", "labels.zarr"))
+        assert "different dimensions" in fail("convert", tmp_path / "g.zarr", out)
+        named = ["--columns", "a,b", "--sample-dims", "profile,level"]
+        succeed("convert", tmp_path / "g.zarr", out, *named)
+        np.testing.assert_array_equal(read(out), values.reshape(-1, 2))
+        assert "120" in succeed("info", tmp_path / "g.zarr", *named)
+        succeed("fit", tmp_path / "g.zarr", "-k", 1, "--out", model, *named)
+        np.testing.assert_allclose(dgmm.load(model).means_[0], values.mean(axis=(0, 1)), rtol=1e-9)
+        succeed("predict", model, tmp_path / "g.zarr", "--sample-dims", "profile,level", "--out", labels)
+        assert read(labels).shape == (120,)
+
     def test_convert_in_place_at_a_url(self, three_clusters, tmp_path):
         url = f"memory://cli{tmp_path}/x.zarr"
         zarr.create_array(url, shape=three_clusters.shape, chunks=(500, 2), dtype="f8")[:] = three_clusters
