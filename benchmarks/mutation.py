@@ -37,6 +37,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COMPILED = ("compiled", "intrinsic", "overload")
 """Decorators of functions that only Numba runs."""
+OF_NUMBA = ("compiled.py", "jit.py")
+"""Modules that do nothing without Numba: for their mutants it works."""
 SMALLEST_TIMEOUT, PATIENCE = 30.0, 5.0
 """A mutant hangs that takes so many seconds, and so many times as long as the tests without it."""
 
@@ -205,12 +207,12 @@ class Planted(importlib.machinery.SourceFileLoader):
         return importlib.machinery.ModuleSpec(name, self, origin=str(self.mutant.path))
 
 
-def run_tests(tests: list[Path], mutant: Mutant | None, timeout: float) -> str:
+def run_tests(tests: Path, mutant: Mutant | None, with_numba: bool, timeout: float) -> str:
     """Run tests in a process of their own: ``passed``, ``failed`` or ``hung``."""
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
-        os._exit(_run_here(tests, mutant))
+        os._exit(_run_here(tests, mutant, with_numba))
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -222,25 +224,28 @@ def run_tests(tests: list[Path], mutant: Mutant | None, timeout: float) -> str:
     return "hung"
 
 
-def _run_here(tests: list[Path], mutant: Mutant | None) -> int:
+def _run_here(tests: Path, mutant: Mutant | None, with_numba: bool) -> int:
     import pytest  # noqa: PLC0415
 
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(nothing, stream)
+    os.environ["DGMM_COMPILED"] = "1" if with_numba else "0"
+    if not with_numba:
+        sys.modules["numba"] = None  # type: ignore[assignment]  # as where it is not installed
     if mutant is not None:
         sys.meta_path.insert(0, Planted(mutant))  # type: ignore[arg-type]
     with contextlib.redirect_stdout(io.StringIO()):
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *map(str, tests)])
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", str(tests)])
     return int(code)
 
 
-def tests_of(path: Path) -> list[list[Path]]:
+def tests_of(path: Path) -> list[Path]:
     """Give the tests of a module: its twin, if it has one, and then those of its folder."""
     part = path.relative_to(ROOT / "dgmm")
     twin = ROOT / "tests" / part.parent / f"test_{part.name}"
     folder = ROOT / "tests" / part.parts[0]
-    return [[twin], [folder]] if twin.exists() else [[folder]]
+    return [twin, folder] if twin.exists() else [folder]
 
 
 def files_of(places: list[Path]) -> list[Path]:
@@ -254,23 +259,25 @@ class Judge:
     """Runs the tests of mutants, and knows how long they take without."""
 
     def __init__(self) -> None:
-        self.seconds: dict[tuple[Path, ...], float] = {}
+        self.seconds: dict[tuple[Path, bool], float] = {}
 
     def kills(self, mutant: Mutant) -> str | None:
         """Give what killed a mutant, or None."""
+        with_numba = mutant.path.name in OF_NUMBA
         for tests in tests_of(mutant.path):
-            result = run_tests(tests, mutant, max(SMALLEST_TIMEOUT, PATIENCE * self.taken_by(tests)))
+            longest = max(SMALLEST_TIMEOUT, PATIENCE * self.taken_by(tests, with_numba))
+            result = run_tests(tests, mutant, with_numba, longest)
             if result != "passed":
-                return f"{result} in {tests[0].relative_to(ROOT)}"
+                return f"{result} in {tests.relative_to(ROOT)}"
         return None
 
-    def taken_by(self, tests: list[Path]) -> float:
+    def taken_by(self, tests: Path, with_numba: bool) -> float:
         """Give the seconds that tests take without a fault; they must pass."""
-        key = tuple(tests)
+        key = tests, with_numba
         if key not in self.seconds:
             started = time.monotonic()
-            if run_tests(tests, None, 3600.0) != "passed":
-                sys.exit(f"{tests[0].relative_to(ROOT)} fails without a fault")
+            if run_tests(tests, None, with_numba, 3600.0) != "passed":
+                sys.exit(f"{tests.relative_to(ROOT)} fails without a fault")
             self.seconds[key] = time.monotonic() - started
         return self.seconds[key]
 
@@ -285,11 +292,9 @@ def main() -> None:
         "--minutes", type=float, default=math.inf, help="end early: what was drawn is a sample"
     )
     arguments = parser.parse_args()
-    os.environ["DGMM_COMPILED"] = "0"
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they want to be imported before the libraries
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    sys.modules["numba"] = None  # type: ignore[assignment]  # as where it is not installed
     for library in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
