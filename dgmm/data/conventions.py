@@ -12,7 +12,7 @@ import binascii
 import re
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,11 @@ class Coding:
     def changes(self) -> bool:
         """Whether values are other than the stored numbers."""
         return self != Coding(None, self.decoded)
+
+    @property
+    def marks_missing(self) -> bool:
+        """Whether some stored numbers stand for missing values."""
+        return replace(self, scale=None, offset=None, is_boolean=False) != Coding(self.integers, self.decoded)
 
     @property
     def dtype(self) -> np.dtype:

@@ -84,7 +84,11 @@ class ZarrChunk:
         variable = self.variables[0]
         ends = [np.unravel_index(row, variable.sample_shape) for row in (self.start, self.stop - 1)]
         keys = [variable.chunk_key([int(index) for index in end]) for end in ends]
-        return f"{self.name}, rows {self.start} to {self.stop}, chunk {' to '.join(dict.fromkeys(keys))}"
+        marked = " (NaN stands for what attributes say is missing or not valid)"
+        return (
+            f"{self.name}, rows {self.start} to {self.stop}, chunk {' to '.join(dict.fromkeys(keys))}"
+            f"{marked if any(each.coding.marks_missing for each in self.variables) else ''}"
+        )
 
     def read(self) -> NDArray[np.floating]:
         """Read the rows.

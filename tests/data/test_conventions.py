@@ -65,7 +65,7 @@ def test_the_fill_value_is_missing(tmp_path, zarr_format):
     values[117, 0] = np.nan  # xarray stores it as -32767
     data, coding = packed(values)
     path = write(tmp_path / "obs.zarr", data, zarr_format, coding)
-    with pytest.raises(ValueError, match=r"NaN.\n.*row 117, column 't2m'"):
+    with pytest.raises(ValueError, match=r"NaN.\n.*row 117, column 't2m'.*attributes say is missing"):
         GaussianMixture(1).fit(path)
 
 
@@ -183,6 +183,13 @@ def test_what_is_out_of_the_valid_range_is_missing(attributes, bad_row):
 def test_what_cannot_be_decoded_is_refused(attributes, message):
     with pytest.raises(DataError, match=message):
         coding_of(attributes, np.dtype("i2"), "x")
+
+
+def test_whether_numbers_are_marked_as_missing():
+    for attributes in ({"scale_factor": 2.0, "_Unsigned": "true"}, {"_FillValue": np.nan}, {"dtype": "bool"}):
+        assert not coding_of(attributes, np.dtype("i2"), "x").marks_missing
+    for attributes in ({"scale_factor": 2.0, "missing_value": 3}, {"valid_min": 0}):
+        assert coding_of(attributes, np.dtype("i2"), "x").marks_missing
 
 
 def test_lengths_of_time_are_features():
