@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -13,6 +13,8 @@ import dask.array as da
 import numpy as np
 import pyarrow as pa
 from dask.array.utils import meta_from_array
+from dask.base import collections_to_expr
+from dask.core import flatten
 from dask.delayed import Delayed, delayed
 from numpy.typing import NDArray
 
@@ -31,6 +33,9 @@ from dgmm.data.source import (
 )
 from dgmm.data.tables import Choice, Column, Picked, feature_names, is_vector, n_features, pick, rows_type
 
+PLANS_QUERIES = not hasattr(da.Array, "to_delayed")
+"""Whether Dask's arrays are expressions: its setting ``array.query-planning``, which holds for a process."""
+
 LARGEST_SPAN_BYTES = 32 * MEBIBYTE  # all chunks of a task are in memory at once
 
 
@@ -40,8 +45,14 @@ class DaskSource:
 
     Attributes
     ----------
-    blocks : dask.array.Array of shape (n_rows, n_features)
-        In one block of columns, float32 or float64. Row counts may be unknown.
+    blocks : dask.array.Array, or dask.dataframe.DataFrame where Dask plans queries of arrays
+        Each chunk or partition gives rows, an ndarray of shape (n_rows, n_features).
+    counts : tuple of float
+        Rows of each block; NaN where Dask does not know it.
+    n_features : int
+        Number of columns.
+    dtype : dtype
+        float32 or float64.
     name : str
         What the user would call it.
     feature_names : tuple of str or None
@@ -52,7 +63,10 @@ class DaskSource:
         Dimensions and coordinates that results for each row are to have.
     """
 
-    blocks: Any  # Dask's array classes have no common type to a type checker
+    blocks: Any  # Dask's collections have no common type to a type checker
+    counts: tuple[float, ...]
+    n_features: int
+    dtype: np.dtype
     name: str
     feature_names: tuple[str, ...] | None = None
     picked: tuple[Picked, ...] | None = None
@@ -63,25 +77,19 @@ class DaskSource:
         """Number of rows; counted, once, where Dask does not know it."""
         return int(self._starts[-1])
 
-    @property
-    def n_features(self) -> int:
-        """Number of columns."""
-        return self.blocks.shape[1]
-
-    @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64."""
-        return self.blocks.dtype
-
     @cached_property
     def _delayed(self) -> list[Delayed]:
         """One task for each block: what loads it and what converts it are fused into one."""
-        return list(self.blocks.to_delayed(optimize_graph=True).ravel())
+        if not PLANS_QUERIES:
+            return list(self.blocks.to_delayed(optimize_graph=True).ravel())
+        optimized = collections_to_expr([self.blocks]).optimize()
+        graph = optimized.__dask_graph__()
+        return [Delayed(key, graph) for key in flatten(optimized.__dask_keys__())]
 
     @cached_property
     def _starts(self) -> NDArray[np.intp]:
         """The first row of each block, and the end of the last."""
-        counts = self.blocks.chunks[0]
+        counts = self.counts
         if any(map(math.isnan, counts)):
             # Of these very blocks: one column alone would be cheaper to read, but Dask reads fewer columns in
             # larger partitions.
@@ -147,8 +155,8 @@ def dask_source(x: Any, choice: Choice, *, n_dims: int = 2) -> DaskSource:
         if choice.columns is not None:
             raise DataError(f"columns= was given, but {name} has no named columns")
         dtype = series_dtype(x.dtype, x.name, name)
-        meta = np.empty((0, 1), dtype)
-        return DaskSource(x.map_partitions(_to_rows, 1, dtype, name, meta=meta), name)
+        blocks = _of_partitions(x, 1, dtype, _to_rows, 1, dtype, name)
+        return DaskSource(blocks, _unknown(x), 1, dtype, name)
     check_shape((math.nan, len(x.columns)), n_dims, name)
     columns = list(map(_as_promised, described(x)))
     picked = pick(columns, choice, name)
@@ -156,9 +164,27 @@ def dask_source(x: Any, choice: Choice, *, n_dims: int = 2) -> DaskSource:
     x = x if wanted == promised else x[wanted]  # which readers of files take note of
     kinds = {column.name: column.type for column in columns if column.type is not None}
     dtype = rows_type(kinds[name] for name in wanted)
-    meta = np.empty((0, n_features(picked)), dtype)
-    blocks = x.map_partitions(_rows_of_partition, picked, promised, dtype, name=name, meta=meta)
-    return DaskSource(blocks, name, text_names(feature_names(picked)), picked)
+    wide, names = n_features(picked), text_names(feature_names(picked))
+    blocks = _of_partitions(x, wide, dtype, _rows_of_partition, picked, promised, dtype, name=name)
+    return DaskSource(blocks, _unknown(x), wide, dtype, name, names, picked)
+
+
+def _of_partitions(
+    frame: Any,
+    n_features: int,
+    dtype: np.dtype,
+    function: Callable[..., Any],
+    *arguments: Any,
+    **options: Any,
+) -> Any:
+    """Apply to partitions a function that gives rows."""
+    if PLANS_QUERIES:  # as arrays they would have no shape: to Dask they are partitions such as these
+        return frame.map_partitions(function, *arguments, meta=frame._meta, enforce_metadata=False, **options)
+    return frame.map_partitions(function, *arguments, meta=np.empty((0, n_features), dtype), **options)
+
+
+def _unknown(frame: Any) -> tuple[float, ...]:
+    return (math.nan,) * frame.npartitions
 
 
 def _as_promised(column: Column) -> Column:
@@ -192,7 +218,7 @@ def _from_array(x: Any, choice: Choice, n_dims: int) -> DaskSource:
         chunks=(x.chunks[0], (n_features,)),
         new_axis=None if n_dims == 2 else 1,
     )
-    return DaskSource(blocks, name)
+    return DaskSource(blocks, x.chunks[0], n_features, dtype, name)
 
 
 def _rows_of_partition(

@@ -16,7 +16,7 @@ from functools import partial, reduce
 from operator import add
 from typing import Any
 
-from dask._task_spec import fuse_linear_task_spec
+from dask._task_spec import convert_legacy_graph, fuse_linear_task_spec
 from dask.delayed import Delayed, delayed
 from dask.utils import ensure_dict
 
@@ -136,7 +136,7 @@ def _tree(leaves: list[Delayed], name: str) -> Delayed:
 
 def _fused(root: Delayed) -> Delayed:
     """Make one task of loading and work; what has Dask do it is a setting that all threads share."""
-    return Delayed(root.key, fuse_linear_task_spec(ensure_dict(root.dask), [root.key]))
+    return Delayed(root.key, fuse_linear_task_spec(convert_legacy_graph(ensure_dict(root.dask)), [root.key]))
 
 
 def client_of(get: Get) -> Any | None:

@@ -1,5 +1,8 @@
 # pyright: reportArgumentType=false, reportCallIssue=false, reportFunctionMemberAccess=false
 # Dask annotates its functions by their defaults.
+import os
+import subprocess
+import sys
 import uuid
 
 import dask.array as da
@@ -237,3 +240,42 @@ def test_parquet_partitions_that_dask_would_join(tmp_path):
     frame = dd.read_parquet(tmp_path)
     check_source(open_dataset(frame), values, tuple("abcdef"))
     check_source(open_dataset(frame[["e", "b"]]), values[:, [4, 1]], ("e", "b"))
+
+
+PLANNED = """
+import hashlib
+import dask.array as da, dask.dataframe as dd, numpy as np, pandas as pd
+from distributed import Client
+from dgmm import GaussianMixture
+
+generator = np.random.default_rng(8)
+rows = np.concatenate([generator.normal(0, 1, (900, 2)), generator.normal(9, 1, (600, 2))])
+array = da.from_array(generator.permutation(rows), chunks=(250, 1))
+frame = dd.from_pandas(pd.DataFrame(rows, columns=["a", "b"]), npartitions=5)
+print(hasattr(array, "to_delayed"))
+
+def bits(x):
+    model = GaussianMixture(2, random_state=0, sample_rows=500).fit(x)
+    found = model.means_, model.score(x), np.asarray(model.predict_proba(x).compute())
+    return hashlib.sha256(b"".join(np.asarray(each).tobytes() for each in found)).hexdigest()
+
+if __name__ == "__main__":
+    print(bits(array), bits(frame), bits(frame["a"].to_frame()))
+    with Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"):
+        print(bits(array.persist()), bits(frame.persist()), bits(frame[["a"]].persist()))
+"""
+
+
+def test_persisted_chunks_and_planned_queries_give_the_same_bits(tmp_path):
+    """Dask's setting ``array.query-planning`` is read when Dask is imported: in processes of their own."""
+    script = tmp_path / "script.py"
+    script.write_text(PLANNED)
+    printed = {}
+    for planned in ("True", "False"):
+        printed[planned] = subprocess.run(
+            [sys.executable, str(script)],
+            env={**os.environ, "DASK_ARRAY__QUERY_PLANNING": planned},
+            capture_output=True, text=True, check=True,
+        ).stdout.splitlines()  # fmt: skip
+    assert [found[0] for found in printed.values()] == ["False", "True"]
+    assert len({line for found in printed.values() for line in found[1:]}) == 1
