@@ -37,6 +37,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COMPILED = ("compiled", "intrinsic", "overload")
 """Decorators of functions that only Numba runs."""
+ONLY_NUMBA = ("tiles.py", "factors.py")
+"""Modules whose functions are compiled, all of them."""
 OF_NUMBA = ("compiled.py", "jit.py")
 """Modules that do nothing without Numba: for their mutants it works."""
 SMALLEST_TIMEOUT, PATIENCE = 30.0, 5.0
@@ -252,7 +254,7 @@ def files_of(places: list[Path]) -> list[Path]:
     files = [
         each for place in places for each in (sorted(place.rglob("*.py")) if place.is_dir() else [place])
     ]
-    return [file.resolve() for file in files if file.name != "__init__.py"]
+    return [file.resolve() for file in files if file.name not in ("__init__.py", *ONLY_NUMBA)]
 
 
 class Judge:
