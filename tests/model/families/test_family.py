@@ -8,6 +8,7 @@ from sklearn.mixture import _gaussian_mixture as sklearn_mixture
 
 from dgmm.model.em import update
 from dgmm.model.families import FAMILIES, family_named
+from dgmm.model.families.family import SingleRows
 from dgmm.model.kernels import assign
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -270,3 +271,20 @@ def test_there_is_one_of_each_in_a_process(covariance_type):
     assert family_named(covariance_type) is family
     with pytest.raises(ValueError, match="'other' is none of full, tied"):
         family_named("other")
+
+
+@scikit_learns
+def test_single_rows_as_scikit_learn_takes_them(covariance_type):
+    """Counts that are not the weights leave covariances that can be seen; else they are rounding errors."""
+    generator = np.random.default_rng(4)
+    rows, chosen = generator.normal(size=(30, 3)) + 1.0, [4, 17]
+    weights = np.array([0.5, 2.0])
+    shares = np.zeros((30, 2))
+    shares[chosen, [0, 1]] = weights
+    counts = weights + np.array([0.25, 3.0])
+    means = weights[:, None] * rows[chosen] / counts[:, None]
+    of_scikit_learn = getattr(sklearn_mixture, f"_estimate_gaussian_covariances_{covariance_type}")
+    expected = of_scikit_learn(shares, rows, counts, means, 0.1)
+    single = SingleRows(rows[chosen], means, weights, counts, rows.T @ rows)
+    found = FAMILIES[covariance_type].of_single_rows(single, 0.1)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
