@@ -28,6 +28,7 @@ from dgmm.data.source import (
     LazyChunk,
     Span,
     cut_into_spans,
+    is_wide_integer,
     rows_dtype,
     span_bytes_for,
 )
@@ -61,6 +62,8 @@ class DaskSource:
         The columns of a DataFrame that are read.
     labels : Labels or None
         Dimensions and coordinates that results for each row are to have.
+    holds_whole : bool
+        The array is of whole numbers that float64 may round.
     """
 
     blocks: Any  # Dask's collections have no common type to a type checker
@@ -71,6 +74,7 @@ class DaskSource:
     feature_names: tuple[str, ...] | None = None
     picked: tuple[Picked, ...] | None = None
     labels: Labels | None = None
+    holds_whole: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -218,7 +222,8 @@ def _from_array(x: Any, choice: Choice, n_dims: int) -> DaskSource:
         chunks=(x.chunks[0], (n_features,)),
         new_axis=None if n_dims == 2 else 1,
     )
-    return DaskSource(blocks, x.chunks[0], n_features, dtype, name)
+    whole = is_wide_integer(x.dtype)
+    return DaskSource(blocks, x.chunks[0], n_features, dtype, name, holds_whole=whole)
 
 
 def _rows_of_partition(

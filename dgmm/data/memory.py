@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data.source import MEBIBYTE, Labels, Span, cut_into_spans, rows_dtype, span_bytes_for
+from dgmm.data.source import (
+    MEBIBYTE,
+    Labels,
+    Span,
+    cut_into_spans,
+    is_wide_integer,
+    rows_dtype,
+    span_bytes_for,
+)
 
 CHUNK_BYTES = 4 * MEBIBYTE
 
@@ -88,6 +96,11 @@ class MemorySource:
     def dtype(self) -> np.dtype:
         """float32 where the array is, else float64."""
         return rows_dtype(self.values.dtype, self.name)
+
+    @property
+    def holds_whole(self) -> bool:
+        """Whether the array is of whole numbers that float64 may round."""
+        return is_wide_integer(self.values.dtype)
 
     def spans(self) -> tuple[Span, ...]:
         """Cut the rows into spans of slices of about 4 MiB."""

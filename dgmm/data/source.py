@@ -8,6 +8,7 @@ so that a result does not depend on who computes it. Every source passes the con
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -154,6 +155,44 @@ class Labels(Protocol):
     def put(self, values: Any, name: str) -> Any:
         """Give results for each row, of shape (n_rows, …), their dimensions and coordinates, and a name."""
         ...
+
+
+LARGEST_WHOLE = 2**53
+"""Whole numbers up to this are float64 as they are; larger ones are rounded."""
+
+
+def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDArray[np.floating]) -> None:
+    """Warn of whole numbers that float64 rounds: of sources that say by ``holds_whole`` that they have such.
+
+    Parameters
+    ----------
+    source : Source
+    minimum, maximum : ndarray of shape (n_features,)
+        Of its columns.
+
+    Warns
+    -----
+    DataWarning
+        Naming the columns.
+    """
+    if not getattr(source, "holds_whole", False):
+        return
+    rounded = np.flatnonzero(np.maximum(np.abs(minimum), np.abs(maximum)) > LARGEST_WHOLE)
+    if len(rounded):
+        names = source.feature_names
+        listed = ", ".join(str(i) if names is None else repr(names[i]) for i in rounded[:5].tolist())
+        more = f" and {len(rounded) - 5} more" if len(rounded) > 5 else ""
+        warnings.warn(
+            f"{source.name}: column {listed}{more} holds whole numbers beyond 2^53, which float64 rounds: "
+            "what differs in their last digits is lost. Take an offset off first, or leave the column out",
+            DataWarning,
+            stacklevel=3,
+        )
+
+
+def is_wide_integer(dtype: np.dtype) -> bool:
+    """Tell whether a dtype holds whole numbers that float64 may round."""
+    return dtype.kind in "iu" and dtype.itemsize >= 8
 
 
 def rows_dtype(dtype: np.dtype, where: str) -> np.dtype:

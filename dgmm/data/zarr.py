@@ -23,6 +23,7 @@ from dgmm.data.source import (
     Span,
     check_columns,
     check_no_two,
+    is_wide_integer,
     span_bytes_for,
 )
 from dgmm.data.tables import Choice
@@ -168,6 +169,11 @@ class ZarrSource:
     def dtype(self) -> np.dtype:
         """float32 where the values of all arrays are, else float64."""
         return np.result_type(*(variable.dtype for variable in self.variables))
+
+    @property
+    def holds_whole(self) -> bool:
+        """Whether an array is of whole numbers that float64 may round."""
+        return any(is_wide_integer(variable.array.dtype) for variable in self.variables)
 
     def spans(self) -> tuple[Span, ...]:
         """Cut the rows into spans of whole shards, and these into bands of whole chunks of about 8 MiB.

@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from dgmm.data import Source
+from dgmm.data import DataError, Source
 from dgmm.data.memory import MemorySource
 from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_values, parameters_of
@@ -23,6 +23,7 @@ from dgmm.estimators.rowwise import Quantity, RowFunction, evaluate
 from dgmm.estimators.validation import open_sample_weight, open_to_predict
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.model import densities, generate
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
@@ -60,9 +61,25 @@ class ScoreWork:
             values = np.zeros(n_rows) if bad else densities.log_densities(self.model, chunk.values)
             if chunk.weights is not None:
                 check_weights(chunk)
+                values = np.where(chunk.weights > 0.0, values, 0.0)
+            _refuse_overflow(chunk, values, self.model)
             weights = np.ones(n_rows) if chunk.weights is None else chunk.weights
             total += LogLikelihood(float(values @ weights), float(weights.sum()), n_rows, bad)
         return total
+
+
+def _refuse_overflow(chunk: Rows, log_densities: Array, model: Evaluable) -> None:
+    """Refuse a row whose log density leaves the range of float64, naming the value that is farthest out."""
+    if np.isfinite(log_densities).all():
+        return
+    row = int(np.flatnonzero(~np.isfinite(log_densities))[0])
+    with np.errstate(over="ignore"):
+        column = int(np.abs(chunk.values[row] - model.means.mean(axis=0)).argmax())
+    raise DataError(
+        f"Input X contains a value too large for this mixture: row {chunk.start + row}, column {column}, of "
+        f"{chunk.place}, holds {float(chunk.values[row, column]):g}, and its log density overflows float64. "
+        "Leave such rows out"
+    )
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
@@ -190,7 +207,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Returns
         -------
         log_densities : of shape (n_samples,)
-            In nats.
+            In nats; −∞ where it leaves the range of float64.
         """
         return self._of_rows(X, "log_densities")
 
@@ -225,7 +242,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
         if isinstance(source, MemorySource) and source.n_rows and sample_weight is None:
             function = self._row_function("log_densities", source)
             if function.dtype == np.float32:  # scikit-learn's is the mean of `score_samples`, in its dtype
-                return float(evaluate(function, X, source).mean())
+                values = evaluate(function, X, source)
+                if np.isfinite(values).all():
+                    return float(values.mean())
         found = self._log_likelihood(source, sample_weight)
         if found.weight == 0.0:
             raise ValueError("sample_weight is zero in every row: there is nothing to score")
@@ -285,7 +304,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ValueError
             For parameters that no mixture has.
         """
-        parameters = self._parameters
+        self._refuse_unfitted()
+        parameters = parameters_of(self)
         check_values(parameters)
         fitted = {name: value for name, value in vars(self).items() if name[-1] == "_" and name[0] != "_"}
         completed = {

@@ -73,7 +73,7 @@ default='dirichlet_process'
         Of the Wishart distribution of precisions, more than ``n_features - 1``. None is ``n_features``.
     covariance_prior : float or array-like, default=None
         Of shape (n_features, n_features) for full and tied, (n_features,) for diag, a number for
-        spherical. None is the covariance of all rows.
+        spherical. None is the covariance of all rows; with ``reg_covar`` where that is singular.
     random_state : int, RandomState instance or None, default=None
         Seed of starts, of the sample of rows, and of `sample`.
     warm_start : bool, default=False
@@ -111,8 +111,8 @@ default='dirichlet_process'
     elbo_ : float
         The complete lower bound of the log evidence, in nats, of all rows together: comparable between
         priors and numbers of components, but not between covariance types, as those of tied, diag and
-        spherical keep scikit-learn's posterior, which is not the closest. −inf where ``covariance_prior_``
-        is singular.
+        spherical keep scikit-learn's posterior, which is not the closest. Where features do not vary, or
+        depend on each other, it depends on ``reg_covar``, and a `MixtureWarning` says so.
     lower_bound_ : float
         The same without constants, as scikit-learn has it, in nats, of all rows together.
     lower_bounds_ : list of float

@@ -10,11 +10,13 @@ from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.estimators.mixture import Mixture
+from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.validation import check_given
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model import criteria
 from dgmm.model.families import FAMILIES, family_named
+from dgmm.model.parameters import Parameters
 
 ALGORITHMS = ("auto", "em", "corrected")
 INIT_PARAMS = ("auto", "kmeans", "k-means++", "random", "random_from_data", "k-means||", "search")
@@ -97,7 +99,7 @@ class GaussianMixture(Mixture):
     covariances_, precisions_, precisions_cholesky_ : ndarray
         Of shape (n_components, n_features, n_features) for full, (n_features, n_features) for tied,
         (n_components, n_features) for diag, (n_components,) for spherical. These are float32 for rows of
-        float32, float64 for all others; sums are taken in float64.
+        float32, where its range holds them, float64 for all others; sums are taken in float64.
     converged_ : bool
     n_iter_ : int
         EM iterations of the best start; with corrected EM, its passes.
@@ -206,8 +208,8 @@ class GaussianMixture(Mixture):
     def _goal(self, n_features: int) -> Likelihood:
         return Likelihood(self.reg_covar)
 
-    def _dtype_for(self, dtype: np.dtype) -> np.dtype:
-        return dtype
+    def _dtype_for(self, dtype: np.dtype, parameters: Parameters) -> np.dtype:
+        return dtype if fits_in(parameters, dtype) else super()._dtype_for(dtype, parameters)
 
     def bic(self, X: Any) -> float:
         """Compute the Bayesian information criterion on rows, in one pass: lower is better.

@@ -24,6 +24,7 @@ from dgmm.fitting.runs import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import TOLERANCES, Goal
 from dgmm.model.families import family_named
+from dgmm.model.parameters import Parameters
 from dgmm.passes.events import listening
 
 OWN_PARAMETERS = ("algorithm", "sample_rows", "moves")
@@ -181,8 +182,8 @@ class Mixture(FittedMixture):
         """Give how many nats of `lower_bound_` are a nat a row."""
         return 1.0
 
-    def _dtype_for(self, dtype: np.dtype) -> np.dtype:
-        """Give the dtype of the parameters of rows of a dtype: scikit-learn's."""
+    def _dtype_for(self, dtype: np.dtype, parameters: Parameters) -> np.dtype:
+        """Give the dtype of the attributes of rows of a dtype: scikit-learn's."""
         return np.dtype(np.float64)
 
     def _check_resumed(self, n_features: int) -> None:
@@ -212,7 +213,8 @@ class Mixture(FittedMixture):
     def _set_fitted(self, fitted: Fit, dtype: np.dtype) -> None:
         """Set the fitted attributes; ``dtype`` is that of the rows."""
         best = fitted.best
-        for name, value in attributes_of(best.parameters, self._dtype_for(dtype)).items():
+        kept = self._dtype_for(dtype, best.parameters)
+        for name, value in attributes_of(best.parameters, kept).items():
             setattr(self, name, value)
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter

@@ -103,3 +103,11 @@ def attributes_of(parameters: Parameters, dtype: np.dtype) -> dict[str, Array]:
     """Give the attributes that parameters are, rounded to a dtype."""
     values = {name: getattr(parameters, name.removesuffix("_")) for name in PARAMETERS}
     return {name: value.astype(dtype, copy=False) for name, value in values.items()}
+
+
+def fits_in(parameters: Parameters, dtype: np.dtype) -> bool:
+    """Tell whether a dtype's range holds parameters: their variances and inverse ones, too."""
+    found, limits = parameters, np.finfo(dtype)
+    variances = found.family.variances(found.covariances, found.n_components, found.n_features).ravel()
+    largest = max(np.abs(each).max() for each in (found.means, found.precisions, variances))
+    return bool(largest < limits.max and min(variances.min(), 1.0 / variances.max()) > limits.tiny)

@@ -77,7 +77,8 @@ class RowFunction:
             raise bad.error(self.feature_names)
         with single_threaded():
             found = getattr(densities, self.quantity)(self.model, chunk.values)
-        return found.astype(self.dtype, copy=False)
+        with np.errstate(over="ignore"):  # a log density beyond the range of float32 is −∞
+            return found.astype(self.dtype, copy=False)
 
     def __call__(self, chunks: Iterator[Rows]) -> NDArray[Any]:
         """Compute the quantity of a span's rows."""

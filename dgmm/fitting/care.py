@@ -8,8 +8,10 @@ import numpy as np
 
 from dgmm.fitting.atoms import atom_near, share_of
 from dgmm.fitting.survey import Sample
+from dgmm.model.families import Family
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
+from dgmm.model.variational import dependent_features
 
 LARGEST_SHARE = 0.01
 """Of a feature's variance that ``reg_covar`` may be: more of it would blur what the data say."""
@@ -101,6 +103,36 @@ def concerns(
             "the narrowest component"
         )
     return tuple(found)
+
+
+def concerns_of_prior(
+    family: Family, moments: Moments, *, reg_covar: float, feature_names: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Find what is wrong with a prior covariance that is that of all rows.
+
+    Parameters
+    ----------
+    family : Family
+    moments : Moments
+        Of all rows.
+    reg_covar : float
+    feature_names : sequence of str, optional
+
+    Returns
+    -------
+    tuple of str
+        Sentences. Empty, as a rule.
+    """
+    dependent = dependent_features(family, moments)
+    if not len(dependent):
+        return ()
+    is_one, named = len(dependent) == 1, _named(dependent.tolist(), feature_names)
+    varies = moments.squares[dependent[0]] > 0.0 and not is_one
+    what = f"features {named} depend on each other linearly" if varies else f"feature {named} does not vary"
+    return (
+        f"{what}: the prior covariance, that of all rows, is singular there, reg_covar={reg_covar:g} is all "
+        "that it has, and elbo_ depends on it; leave features out, or give covariance_prior",
+    )
 
 
 def _collapsed_onto(

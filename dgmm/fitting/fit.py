@@ -12,13 +12,13 @@ import numpy as np
 
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
-from dgmm.fitting.care import concerns
+from dgmm.fitting.care import concerns, concerns_of_prior
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.runs import FAILURES, Runs, Settings, lower_bound
 from dgmm.fitting.starts.bayesian_moves import GAIN, MOVE_PASSES, candidates, rows_to_move_on
 from dgmm.fitting.steps.expectation import Data
-from dgmm.fitting.steps.objective import Evidence, Likelihood, Objective
+from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood, Objective
 from dgmm.fitting.survey import survey
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior
@@ -107,6 +107,13 @@ def fit(
             accepted,
             replace(found.moments, n_rows=found.n_weighted),  # rows without weight are as if not there
             found.sample,
+            reg_covar=objective.reg_covar,
+            feature_names=source.feature_names,
+        )
+    elif isinstance(settings.goal, Belief) and settings.goal.covariance is None:
+        about = concerns_of_prior(
+            settings.goal.family,
+            found.moments,
             reg_covar=objective.reg_covar,
             feature_names=source.feature_names,
         )

@@ -23,11 +23,11 @@ from dgmm.fitting.starts.search import search
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
 from dgmm.fitting.survey import Sample
-from dgmm.model.matrices import DegenerateCovarianceError
+from dgmm.model.matrices import DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationStarted, emit
 
-FAILURES = (DegenerateCovarianceError, FloatingPointError)
+FAILURES = (DegenerateCovarianceError, OverflowedError)
 """What may be wrong with one start, and leaves the others as they are."""
 
 SAMPLE_ROWS = 250_000
@@ -167,7 +167,7 @@ class Runs:
 
         Raises
         ------
-        DegenerateCovarianceError, FloatingPointError
+        DegenerateCovarianceError, OverflowedError
             Where no start ends well: what was wrong with the first.
         """
         offered: list[list[EM]] = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data.source import DataError, Source
+from dgmm.data.source import DataError, Source, warn_of_rounding
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.model.precision import LARGEST_FLOAT32
 from dgmm.model.statistics import Moments
@@ -25,6 +25,9 @@ SPARE_DRAWS = 6.0
 
 SMALLEST_WEIGHT = 1e-6
 """Least sum of row weights: an M-step adds 2e-15 to each component's."""
+
+LARGEST_SQUARES = float(np.finfo(np.float64).max) / 64.0
+"""Most that squares of distances from the mean may sum to: what is made of them needs some room."""
 
 PIECE_ROWS = 2**14
 """Rows that are surveyed at once."""
@@ -294,6 +297,60 @@ class SurveyWork:
         return int(min(1.0, spare / self.n_drawn_from) * (2**64 - 2**11))
 
 
+@dataclass(frozen=True)
+class Found:
+    """The first row that has a value in a column, and where it is; none, where ``row`` is None."""
+
+    row: int | None = None
+    place: str = ""
+
+    def __add__(self, other: Found) -> Found:
+        return other if self.row is None else self
+
+
+@dataclass(frozen=True)
+class FindWork:
+    """The work of a pass that looks for a value in a column."""
+
+    column: int
+    value: float
+
+    def __call__(self, chunks: Iterator[Rows]) -> Found:
+        """Look for the first in a span."""
+        found = Found()
+        for chunk in chunks:
+            there = np.flatnonzero(chunk.values[:, self.column] == self.value)
+            if found.row is None and len(there):
+                found = Found(chunk.start + int(there[0]), chunk.place)
+        return found
+
+
+def _refuse_overflow(source: Source, moments: Moments) -> None:
+    """Refuse rows whose squares leave the range of float64, naming the first row and column.
+
+    Raises
+    ------
+    DataError
+    """
+    with np.errstate(all="ignore"):
+        squares = np.maximum(moments.squares, moments.extent**2)
+        if squares.sum() < LARGEST_SQUARES:
+            return
+    column = int(np.where(np.isfinite(squares), squares, np.inf).argmax())
+    value = float(max(moments.minimum[column], moments.maximum[column], key=abs))
+    found = run_pass(source, FindWork(column, value), "overflow")
+    raise DataError(
+        f"Input X contains a value too large for a mixture: row {found.row}, {_named(column, source)}, of "
+        f"{found.place}, holds {value:g}, and squares of distances from the mean overflow float64. Leave "
+        "such rows out, or scale the data"
+    )
+
+
+def _named(column: int, source: Source) -> str:
+    names = source.feature_names
+    return f"column {column}" if names is None else f"column {names[column]!r} ({column})"
+
+
 def check_weights(chunk: Rows) -> None:
     """Refuse weights that are negative or not finite, naming the first row."""
     assert chunk.weights is not None
@@ -339,8 +396,8 @@ def survey(
     Raises
     ------
     DataError
-        For NaN and infinite values, with the first row and column; for weights that are negative, not
-        finite, or all zero.
+        For NaN and infinite values, and those whose squares overflow, with a row and column; for weights
+        that are negative, not finite, or all zero.
     """
     takes_all = source.n_rows <= sample_size
     work = SurveyWork(
@@ -357,6 +414,7 @@ def survey(
     found = run_pass(source, work, "survey", weights)
     if found.not_finite:
         raise found.not_finite.error(source.feature_names)
+    _refuse_overflow(source, found.moments)
     if found.moments.weight == 0.0:
         kept = "" if left_out is None else " that is not held out"
         raise DataError(f"sample_weight is zero in every row{kept}: there is nothing to fit")
@@ -365,6 +423,7 @@ def survey(
             f"sample_weight sums to {found.moments.weight:.3g}: too little beside what is added to counts; "
             "multiply the weights, for example so that their mean is 1"
         )
+    warn_of_rounding(source, found.moments.minimum, found.moments.maximum)
     sample = found.sample
     if weights is not None and not takes_all and len(sample.hashes) < min(sample_size, found.n_weighted):
         # Most rows have no weight: to draw from the others, their number had to be known.

@@ -46,6 +46,10 @@ class DegenerateCovarianceError(ValueError):
         return type(self), (self.component,)
 
 
+class OverflowedError(ValueError, FloatingPointError):
+    """Sums or densities leave the range of float64: the message says of what."""
+
+
 @lru_cache
 def _above_diagonal(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of the entries above the diagonal: to find them takes longer than to use them."""

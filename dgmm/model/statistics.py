@@ -150,7 +150,7 @@ class Statistics:
         n_components, n_features = self.sums.shape
         squares = self.family.mean_squares(self.scatter, self.shared, counts, n_features)
         variances = self.family.variances(covariances, n_components, n_features)
-        return bool((squares > largest_ratio * variances).any())
+        return bool((squares / largest_ratio > variances).any())
 
     @property
     def means(self) -> Array:
@@ -243,14 +243,15 @@ class Moments:
             high = np.full(n_features, -np.inf) if empty else rows.max(axis=0).astype(np.float64)
             scatter = np.zeros((n_features, n_features) if products else n_features)
             return cls(n_rows, 0.0, zeros, scatter, low, high)
-        # A first guess near the mean, then its correction: sums stay small about a far mean.
-        guess = rows[0].astype(np.float64)
-        deviations = rows - guess
-        weighted = deviations if weights is None else deviations * weights[:, None]
-        shift = weighted.sum(axis=0) / total
-        deviations -= shift
-        weighted = deviations if weights is None else deviations * weights[:, None]
-        scatter = deviations.T @ weighted if products else np.einsum("nd,nd->d", deviations, weighted)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite, and found by that
+            # A first guess near the mean, then its correction: sums stay small about a far mean.
+            guess = rows[0].astype(np.float64)
+            deviations = rows - guess
+            weighted = deviations if weights is None else deviations * weights[:, None]
+            shift = weighted.sum(axis=0) / total
+            deviations -= shift
+            weighted = deviations if weights is None else deviations * weights[:, None]
+            scatter = deviations.T @ weighted if products else np.einsum("nd,nd->d", deviations, weighted)
         low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
         return cls(n_rows, total, guess + shift, scatter, low, high)
 
@@ -259,12 +260,13 @@ class Moments:
         if weight == 0.0:
             mean, scatter = self.mean, self.scatter
         else:
-            difference = other.mean - self.mean
-            mean = self.mean + difference * (other.weight / weight)
-            between = self.weight * (other.weight / weight)
-            is_matrix = self.scatter.ndim == 2
-            squares = np.outer(difference, difference) if is_matrix else difference**2
-            scatter = self.scatter + other.scatter + between * squares
+            with np.errstate(over="ignore", invalid="ignore"):
+                difference = other.mean - self.mean
+                mean = self.mean + difference * (other.weight / weight)
+                between = self.weight * (other.weight / weight)
+                is_matrix = self.scatter.ndim == 2
+                squares = np.outer(difference, difference) if is_matrix else difference**2
+                scatter = self.scatter + other.scatter + between * squares
         return Moments(
             self.n_rows + other.n_rows,
             weight,

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
 from dgmm.model.concentration import CONCENTRATIONS, Concentration
@@ -22,7 +23,13 @@ from dgmm.model.entropy import expected_log_joint
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import LOG_2_PI, Parameters
-from dgmm.model.statistics import SMALLEST_COUNT, Statistics
+from dgmm.model.statistics import SMALLEST_COUNT, Moments, Statistics
+
+DEPENDENT = 1e-13
+"""Smallest eigenvalue of correlations below which features depend on each other, but for rounding."""
+
+LEAST_LOADING = 0.1
+"""Of a feature that has a part in that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +100,37 @@ class Prior:
             Of all rows.
         """
         return -self.log_normalizer(n_components) - 0.5 * weight * len(self.mean) * LOG_2_PI
+
+
+def dependent_features(family: Family, moments: Moments) -> NDArray[np.intp]:
+    """Find features that do not vary, or depend on others linearly: the rows' covariance is singular then.
+
+    Parameters
+    ----------
+    family : Family
+        Its form of the covariance is asked about.
+    moments : Moments
+        Of the rows.
+
+    Returns
+    -------
+    ndarray of int
+        Empty, as a rule.
+    """
+    rounding = (8.0 * np.finfo(float).eps * np.abs(moments.mean)) ** 2 * moments.weight
+    constant = moments.squares <= rounding
+    n_features = len(constant)
+    if constant.any():
+        own = family.of_scatter(moments.scatter).reshape(family.covariance_shape(1, n_features))
+        alone = family.variances(own, 1, n_features)[0]
+        return np.flatnonzero(constant & (alone <= rounding))
+    if not family.has_products:
+        return np.empty(0, np.intp)
+    scales = np.sqrt(moments.squares)
+    lengths, axes = np.linalg.eigh(moments.scatter / scales[:, None] / scales)
+    return (
+        np.flatnonzero(np.abs(axes[:, 0]) > LEAST_LOADING) if lengths[0] < DEPENDENT else np.empty(0, np.intp)
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -156,8 +156,9 @@ def test_rows_that_are_not_numbers_and_degenerate_ones():
         BayesianGaussianMixture().predict(IRIS)
     constant = np.column_stack([IRIS, np.ones(150)])
     other, mixture = fitted(constant, n_components=2, random_state=0)
-    assert_same(other, mixture)
-    assert mixture.elbo_ == -np.inf
+    np.testing.assert_array_equal(mixture.predict(constant), other.predict(constant))
+    np.testing.assert_allclose(mixture.means_, other.means_, rtol=1e-2)
+    assert np.isfinite(mixture.elbo_)
 
 
 @parametrize_with_checks([BayesianGaussianMixture()])

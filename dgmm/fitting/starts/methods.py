@@ -121,6 +121,8 @@ def _start_on_rows(
     random_state: np.random.RandomState,
 ) -> Parameters:
     n_components = method.n_components
+    if rows.dtype == np.float32 and np.abs(rows).max(initial=0.0) > LARGEST_FLOAT32:
+        rows = rows.astype(np.float64)  # scikit-learn takes squares of distances in the dtype of the rows
     if weights is not None and not 1.0 / LARGEST_FLOAT32 < weights.mean() < LARGEST_FLOAT32:
         weights = weights / weights.mean()  # scikit-learn casts them to the dtype of the rows
     if method.init_params == "random_from_data":

@@ -13,7 +13,7 @@ from dgmm.data.source import Source
 from dgmm.fitting.steps.objective import Objective, Step
 from dgmm.model import em
 from dgmm.model.kernels import expect
-from dgmm.model.matrices import Array, DegenerateCovarianceError
+from dgmm.model.matrices import Array, DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
@@ -117,7 +117,7 @@ class Data:
         ------
         DegenerateCovarianceError
             Where a covariance is not positive definite.
-        FloatingPointError
+        OverflowedError
             Where values overflow.
         """
         found = self.evaluate_each(models, objective)
@@ -189,7 +189,7 @@ class Data:
             if not np.isfinite(total):
                 reach = moments.extent.max()
                 message = f"the log-likelihood is {total}: values up to {reach:.3g} from the mean overflow"
-                found.append(FloatingPointError(f"{message}; scale the data"))
+                found.append(OverflowedError(f"{message}; scale the data"))
                 continue
             try:
                 if ready.is_exact:

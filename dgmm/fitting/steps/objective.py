@@ -17,7 +17,7 @@ from dgmm.model.families import Family
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
-from dgmm.model.variational import Posterior, Prior
+from dgmm.model.variational import Posterior, Prior, dependent_features
 
 TOLERANCES = {"em": 1e-3, "corrected": 1e-6}
 """``tol="auto"``: scikit-learn's change of the lower bound, and a predicted remaining gain, nats a row."""
@@ -336,7 +336,7 @@ class Belief:
     reg_covar: float
 
     def prior(self, moments: Moments) -> Prior:
-        """Complete the prior.
+        """Complete the prior; where the rows' covariance is singular, ``reg_covar`` is added to it.
 
         Raises
         ------
@@ -353,6 +353,8 @@ class Belief:
                     "covariance_prior"
                 )
             covariance = self.family.of_scatter(moments.scatter / (moments.weight - 1.0))
+            if len(dependent_features(self.family, moments)):  # a component without rows needs some width
+                covariance = covariance + self.reg_covar * self.family.identity(len(mean))
         return Prior(
             self.family,
             self.concentration_type,
