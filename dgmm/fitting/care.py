@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dgmm.fitting.atoms import atom_near, share_of
-from dgmm.fitting.survey import Sample
+from dgmm.fitting.survey import Sample, rows_of_a_covariance
 from dgmm.model.families import Family
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
@@ -158,7 +158,7 @@ def _collapsed_onto(
     atoms = [atom for atom in near if atom is not None]
     if not atoms:
         n_rows = float(parameters.weights[component]) * moments.n_rows
-        is_few = n_rows < parameters.n_features + 1  # which a covariance needs
+        is_few = n_rows < rows_of_a_covariance(parameters.n_features)
         return f"few rows (about {n_rows:.3g})" if is_few else "fewer dimensions"
     values = _some(f"{atom.value:.6g}" for atom in atoms)
     share = share_of(sample, atoms, moments.n_rows)

@@ -32,6 +32,16 @@ LARGEST_SQUARES = float(np.finfo(np.float64).max) / 64.0
 PIECE_ROWS = 2**14
 """Rows that are surveyed at once."""
 
+
+def rows_of_a_covariance(n_features: int) -> int:
+    """Rows that a covariance of so many features needs at the least, not to be singular: one more than these.
+
+    Components with fewer have too few rows, whatever is asked of them: to be split, to be moved, or to be
+    known by a sample.
+    """
+    return n_features + 1
+
+
 Mask = Callable[[int, int], NDArray[np.bool_]]
 """Tells which of the rows from some number on are left out: given that number, and how many."""
 

@@ -17,7 +17,7 @@ from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.in_memory import expect_rows
 from dgmm.fitting.steps.objective import Objective
-from dgmm.fitting.survey import Sample
+from dgmm.fitting.survey import Sample, rows_of_a_covariance
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
 from dgmm.model.extrapolation import extrapolated
@@ -74,7 +74,7 @@ class CorrectedSteps:
     @property
     def smallest_count(self) -> float:
         """Weight of the sample's rows that a component's covariance needs at the least."""
-        return (self.sample.values.shape[1] + 1) * self.sample.row_weight
+        return rows_of_a_covariance(self.sample.values.shape[1]) * self.sample.row_weight
 
     def stack(self, parameters: Parameters, references: Array) -> Stack:
         """Make a model ready for evaluation, with sums about these points: see `stack_models`."""

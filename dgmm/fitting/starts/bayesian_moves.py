@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dgmm.fitting.starts.moves import merge_costs
+from dgmm.fitting.starts.moves import cheapest_merges, merge_costs
 from dgmm.fitting.starts.splits import best_splits
-from dgmm.fitting.steps.climb import Climb, climb
+from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
+from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Evidence
-from dgmm.fitting.survey import Sample
+from dgmm.fitting.survey import Sample, rows_of_a_covariance
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior, Prior, between
@@ -28,11 +31,12 @@ from dgmm.model.variational import Posterior, Prior, between
 N_MERGES, N_DELETES, N_BIRTHS = 4, 2, 2
 """Moves of a kind that are tried at a time."""
 
-FIRST_STEPS, SHORT_STEPS, LONG_STEPS = 30, 15, 60
-"""Steps before any move, after each that is tried, and after a promising one."""
+FIRST_STEPS, FIRST_TOLERANCE = 30, 1e-5
+"""Steps before any move, and the gain in nats a row that ends them."""
 
-SAME = 1e-5
-"""Nats a row: steps of less are none."""
+TRIALS = TrialTuning(15, 1e-5, 60, 1e-5, hopeless=np.inf, is_enough=True)
+"""Of a move: those that lead to fewer components need long to gain, and none is given up before. Half and
+twice as many steps are not measured."""
 
 GAIN = 1e-2
 """Nats of all rows that a move must gain."""
@@ -60,29 +64,15 @@ def improve(data: InMemory, posterior: Posterior, objective: Evidence) -> Poster
     objective : Evidence
         For the weight of these rows.
     """
-    weight = data.moments.weight
-    best = climb(data, posterior, objective, FIRST_STEPS, SAME)
-    while (after := _moved(data, best, objective, best.lower_bound + GAIN / weight)) is not None:
+    best = climb(data, posterior, objective, FIRST_STEPS, FIRST_TOLERANCE)
+    gain = GAIN / data.moments.weight
+    while True:
+        found = cast(Posterior, best.parameters)
+        proposals = candidates(found, objective, data)
+        after = first_that_gains(data, best, proposals, objective, TRIALS, gain=gain)
+        if after is None:
+            return found
         best = after
-    found = best.parameters
-    assert isinstance(found, Posterior)
-    return found
-
-
-def _moved(data: InMemory, best: Climb, objective: Evidence, least: float) -> Climb | None:
-    """Give the first move found whose bound is more than ``least``."""
-    posterior = best.parameters
-    assert isinstance(posterior, Posterior)
-    for candidate in candidates(posterior, objective, data):
-        try:
-            tried = climb(data, candidate, objective, SHORT_STEPS, SAME)
-            if tried.lower_bound <= least:
-                tried = climb(data, tried.parameters, objective, LONG_STEPS, SAME)
-        except DegenerateCovarianceError:
-            continue
-        if tried.lower_bound > least:
-            return tried
-    return None
 
 
 def candidates(posterior: Posterior, objective: Evidence, data: InMemory) -> Iterator[Posterior]:
@@ -101,32 +91,50 @@ def candidates(posterior: Posterior, objective: Evidence, data: InMemory) -> Ite
         None with a covariance that is not positive definite: where the prior's is singular, as of a column
         that does not vary, no component can be without rows.
     """
-    for propose in _proposals(posterior, objective, data):
-        with suppress(DegenerateCovarianceError):
-            yield propose()
-
-
-def _proposals(
-    posterior: Posterior, objective: Evidence, data: InMemory
-) -> Iterator[Callable[[], Posterior]]:
-    prior, counts = objective.prior, rows_of_components(objective.prior, posterior)
-    used = np.flatnonzero(counts > posterior.n_features + 1)
+    counts = rows_of_components(objective.prior, posterior)
+    used = np.flatnonzero(counts > rows_of_a_covariance(posterior.n_features))
     if not len(used):  # rows so few that no component is known by its own
         return
-    plain = posterior.part(used)
-    if len(used) > 1:
-        costs = merge_costs(plain)
-        first, second = np.triu_indices(len(used), 1)
-        order = np.argsort(costs[first, second], kind="stable")[:N_MERGES]
-        for pair in order:
-            yield partial(merged, prior, posterior, int(used[first[pair]]), int(used[second[pair]]))
-        for component in used[np.argsort(counts[used], kind="stable")][:N_DELETES]:
-            yield partial(deleted, prior, posterior, int(component))
+    for propose in PROPOSALS:
+        for make in propose(posterior, objective, data, used):
+            with suppress(DegenerateCovarianceError):
+                yield make()
+
+
+Proposal = Callable[[], Posterior]
+"""Makes a mixture to be tried; raises `DegenerateCovarianceError`."""
+
+
+def merges(
+    posterior: Posterior, objective: Evidence, data: InMemory, used: NDArray[np.intp]
+) -> Iterator[Proposal]:
+    """Propose to merge the components that it costs least to merge, of those that have rows."""
+    for first, second in cheapest_merges(merge_costs(posterior.part(used)), N_MERGES):
+        yield partial(merged, objective.prior, posterior, int(used[first]), int(used[second]))
+
+
+def deletes(
+    posterior: Posterior, objective: Evidence, data: InMemory, used: NDArray[np.intp]
+) -> Iterator[Proposal]:
+    """Propose to delete the components with the fewest rows, of those that have any."""
+    counts = rows_of_components(objective.prior, posterior)
+    for component in used[np.argsort(counts[used], kind="stable")][: N_DELETES if len(used) > 1 else 0]:
+        yield partial(deleted, objective.prior, posterior, int(component))
+
+
+def births(
+    posterior: Posterior, objective: Evidence, data: InMemory, used: NDArray[np.intp]
+) -> Iterator[Proposal]:
+    """Propose to let a component without rows take half of another's."""
     free = np.setdiff1d(np.arange(posterior.n_components), used)
     if len(free):
-        for split in best_splits(data, plain, objective.reg_covar)[:N_BIRTHS]:
+        for split in best_splits(data, posterior.part(used), objective.reg_covar)[:N_BIRTHS]:
             component = int(used[split.component])
-            yield partial(born, prior, posterior, component, int(free[0]), split.halves)
+            yield partial(born, objective.prior, posterior, component, int(free[0]), split.halves)
+
+
+PROPOSALS = (merges, deletes, births)
+"""In the order in which they are tried."""
 
 
 def rows_of_components(prior: Prior, posterior: Posterior) -> Array:

@@ -241,3 +241,10 @@ def cheapest_merge(costs: Array) -> tuple[int, int]:
     """Find the two components that it costs least to merge, by `merge_costs` or some of them."""
     first, second = np.unravel_index(int(costs.argmin()), costs.shape)
     return int(first), int(second)
+
+
+def cheapest_merges(costs: Array, n_wanted: int) -> list[tuple[int, int]]:
+    """Find the pairs of components that it costs least to merge, by `merge_costs`; the cheapest first."""
+    first, second = np.triu_indices(len(costs), 1)
+    order = np.argsort(costs[first, second], kind="stable")[:n_wanted]
+    return [(int(first[pair]), int(second[pair])) for pair in order]

@@ -20,6 +20,7 @@ from dgmm.fitting.starts.growth import Grower
 from dgmm.fitting.starts.methods import StartMethod, from_labels
 from dgmm.fitting.starts.moves import FEW_STEPS, Move, apply, cheapest_merge, merge_costs, moved
 from dgmm.fitting.starts.splits import best_splits, shares
+from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
 from dgmm.fitting.steps.climb import Climb, climb, log_likelihood
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
@@ -34,9 +35,8 @@ N_STARTS, SHORT_STEPS, SHORT_ROWS, SHORT_ROWS_OF_COMPONENT = 8, 15, 20 * 2**10, 
 SURPLUSES = (2.0, 3.0, 2.0, 3.0)
 """Mixtures that grow in the second round, if there is one: to so many times the components wanted."""
 
-N_MOVED, N_MOVES, MOVE_STEPS, CONVERGED_STEPS = 4, 8, 20, 60
-"""The best short runs of a round make at most so many moves, each with so many EM steps, and twice as many if
-it is promising; then at most so many to convergence."""
+N_MOVED, N_MOVES, CONVERGED_STEPS = 4, 8, 60
+"""The best short runs of a round make at most so many moves; then at most so many EM steps to convergence."""
 
 N_JUDGED, JUDGED_OF, N_TRIED = 4, 8, 2
 """So many splits (or one for so many components) are judged on the rows of their components; so many of these
@@ -54,6 +54,10 @@ N_CANDIDATES = 3
 
 SAME = 1e-4
 """Nats a row: mixtures whose log-likelihoods differ by less are the same, and steps of less are none."""
+
+TRIALS = TrialTuning(20, SAME, 40, SAME / 3, hopeless=10 * SAME, is_enough=False)
+"""Of a move: what it promises is on the rows of three components, and all rows say whether it holds. Steps as
+in short runs; half and twice as many are not measured."""
 
 HELD_OUT = 5
 """One row of so many is held out."""
@@ -310,7 +314,8 @@ def move(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb:
     tried: Sequence[int] | None = None
     for _ in range(N_MOVES):
         found, tried = judged(run.parameters, data, reg_covar, tried)
-        after = _moved(run, found, data, reg_covar)
+        proposals = promising(run.parameters, found)
+        after = first_that_gains(data, run, proposals, Likelihood(reg_covar), TRIALS, gain=SAME)
         if after is None:
             break
         run = after
@@ -318,20 +323,6 @@ def move(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb:
         return climb(data, run.parameters, Likelihood(reg_covar), CONVERGED_STEPS, tol=SAME / 10)
     except DegenerateCovarianceError:
         return run
-
-
-def _moved(run: Climb, moves: Sequence[Move], data: InMemory, reg_covar: float) -> Climb | None:
-    """Give the first of the promising moves that gains; None if none does."""
-    for candidate in promising(run.parameters, moves):
-        try:
-            tried = climb(data, candidate, Likelihood(reg_covar), MOVE_STEPS, tol=SAME)
-            if tried.lower_bound > run.lower_bound - 10 * SAME:
-                tried = climb(data, tried.parameters, Likelihood(reg_covar), 2 * MOVE_STEPS, tol=SAME / 3)
-        except DegenerateCovarianceError:
-            continue
-        if tried.lower_bound > run.lower_bound + SAME:
-            return tried
-    return None
 
 
 def promising(parameters: Parameters, moves: Sequence[Move]) -> Iterator[Parameters]:

@@ -18,6 +18,7 @@ from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.expectation import completed
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood, SharedPart
+from dgmm.fitting.survey import rows_of_a_covariance
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.kernels import assign
 from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
@@ -105,7 +106,7 @@ def best_splits(
     """
     share = shares(data, parameters) if share is None else share
     numbers = range(parameters.n_components) if components is None else components
-    fewest = 2 * (parameters.n_features + 1)
+    fewest = 2 * rows_of_a_covariance(parameters.n_features)
     numbers = [number for number in numbers if len(own_rows(data, share[number])) >= fewest]
     each_alone = objectives_of(data, parameters, share, [[number] for number in numbers], reg_covar)
     objectives = dict(zip(numbers, each_alone, strict=True))

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from dgmm.fitting.starts.growth import STEPS, TOLERANCE, Grower, single
 from dgmm.fitting.starts.methods import Given, StartMethod, from_labels, start
-from dgmm.fitting.starts.moves import FEW_STEPS, merge, merge_costs, split
+from dgmm.fitting.starts.moves import FEW_STEPS, cheapest_merges, merge, merge_costs, split
 from dgmm.fitting.starts.search import SAME, Rows, Way, best_of, clusters, move
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import Climb, contest
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.survey import Sample
+from dgmm.fitting.survey import Sample, rows_of_a_covariance
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -41,7 +41,7 @@ SPLITS, MERGES = 2, 2
 """The best splits and merges that are tried, for each number of components."""
 
 SOUND_ROWS = 2.0
-"""Times the features, and one more: components with fewer rows than this fit what is not there."""
+"""Times the rows that a covariance needs: components with fewer rows than this fit what is not there."""
 
 KEPT, REMEMBERED, RIVALS = 2, 6, 3
 """Mixtures of a number of components that the path goes on from; those that larger samples compare, as few
@@ -261,7 +261,7 @@ class Path:
 
     def _is_sound(self, found: Climb) -> bool:
         n_rows = found.parameters.weights.min() * self.data.moments.n_rows
-        return n_rows >= SOUND_ROWS * (found.parameters.n_features + 1)
+        return n_rows >= SOUND_ROWS * rows_of_a_covariance(found.parameters.n_features)
 
     def walk(self, fewest: int, most: int) -> None:
         """Split components one by one, and merge them again."""
@@ -293,10 +293,9 @@ class Path:
 def _merged(parameters: Parameters) -> Iterator[Parameters]:
     """Merge the two components that it costs least to merge, and the next such."""
     costs = merge_costs(parameters)
-    first, second = np.triu_indices(len(costs), 1)
-    for pair in np.argsort(costs[first, second], kind="stable")[:MERGES]:
-        if np.isfinite(costs[first[pair], second[pair]]):
-            yield merge(parameters, int(first[pair]), int(second[pair]))
+    for pair in cheapest_merges(costs, MERGES):
+        if np.isfinite(costs[pair]):
+            yield merge(parameters, *pair)
 
 
 def _started(
