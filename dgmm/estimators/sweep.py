@@ -9,7 +9,7 @@ from dataclasses import replace
 from numbers import Integral, Real
 from operator import attrgetter
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
@@ -204,7 +204,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         self.sample_rows = sample_rows
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> GaussianMixtureSweep:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit all models and choose the best.
 
         Parameters
