@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ from dgmm.data.tables import Choice, Column, Picked, feature_names, is_vector, n
 
 PLANS_QUERIES = not hasattr(da.Array, "to_delayed")
 """Whether Dask's arrays are expressions: its setting ``array.query-planning``, which holds for a process."""
+
+logger = logging.getLogger(__name__)
 
 LARGEST_SPAN_BYTES = 32 * MEBIBYTE  # all chunks of a task are in memory at once
 
@@ -164,6 +167,10 @@ def dask_source(x: Any, choice: Choice, *, n_dims: int = 2) -> DaskSource:
     check_shape((math.nan, len(x.columns)), n_dims, name)
     columns = list(map(_as_promised, described(x)))
     picked = pick(columns, choice, name)
+    if choice.fitted is None and _parses_csv(x):
+        logger.warning(
+            "%s reads CSV, which each pass parses again: persist() it, or use `dgmm convert`", name
+        )
     promised, wanted = list(x.columns), [each.name for each in picked]
     x = x if wanted == promised else x[wanted]  # which readers of files take note of
     kinds = {column.name: column.type for column in columns if column.type is not None}
@@ -189,6 +196,12 @@ def _of_partitions(
 
 def _unknown(frame: Any) -> tuple[float, ...]:
     return (math.nan,) * frame.npartitions
+
+
+def _parses_csv(x: Any) -> bool:
+    """Say whether computing a frame parses CSV."""
+    readers = (getattr(node, "func", None) for node in x.expr.walk()) if hasattr(x, "expr") else ()
+    return any(getattr(getattr(each, "func", each), "__name__", "") == "_read_csv" for each in readers)
 
 
 def _as_promised(column: Column) -> Column:

@@ -13,12 +13,14 @@ from dask.base import is_dask_collection
 from fsspec.core import has_magic
 
 from dgmm.data.convert import check_shape, to_array
+from dgmm.data.csv import csv_source
 from dgmm.data.dask import dask_source
 from dgmm.data.dimensions import check_sample_dims
 from dgmm.data.frames import is_table, table_source
 from dgmm.data.joined import joined
 from dgmm.data.labelled import is_labelled, labelled_source
-from dgmm.data.listing import ZARR_MARKERS, Kind, matching, name_of, parquet_files, stored_kind
+from dgmm.data.lakes import lake_source
+from dgmm.data.listing import ZARR_MARKERS, Kind, csv_files, matching, name_of, parquet_files, stored_kind
 from dgmm.data.location import is_local, locate
 from dgmm.data.memory import MemorySource
 from dgmm.data.parquet import parquet_source
@@ -41,11 +43,11 @@ def open_dataset(
     ----------
     x : Source, str, path, list of paths, zarr.Array, zarr.Group, xarray or Dask object, table or array-like
         A path or URL of a Zarr array of shape (n_rows, n_features), of a Zarr group whose variables
-        are the columns, as xarray writes it, of a Parquet file or of a folder of them; a pattern such as
-        ``*.parquet``, or a list of such paths, whose rows follow one another; an open Zarr array or group; an
-        xarray Dataset, whose data variables are the features, or DataArray, whose last dimension numbers
-        them; a Dask array or DataFrame; a table of pandas, Polars, Arrow or what narwhals reads; a NumPy
-        array or what `numpy.asarray` takes.
+        are the columns, as xarray writes it, of a Parquet or CSV file or a folder of them, of a table of
+        Delta, Iceberg or Lance; a pattern such as ``*.parquet``, or a list of such paths, whose rows follow
+        one another; an open Zarr array or group; an xarray Dataset, whose data variables are the features,
+        or DataArray, whose last dimension numbers them; a Dask array or DataFrame; a table of pandas,
+        Polars, Arrow or what narwhals reads; a NumPy array or what `numpy.asarray` takes.
     columns : sequence of str, optional
         The named columns to take, in this order. Default: all that can be features.
     storage_options : dict, optional
@@ -224,7 +226,17 @@ def _open_paths(
         case "parquet":
             files = [path for place in places for path in parquet_files(filesystem, place.root)]
             return parquet_source(name, filesystem, files, choice)
-    raise DataError(f"{name} ({kind}) cannot be read")
+        case "csv":
+            files = [path for place in places for path in csv_files(filesystem, place.root)]
+            return csv_source(name, filesystem, files, choice)
+    return joined(
+        lambda place, choice: lake_source(
+            kind, place.name, filesystem, place.root, choice=choice, options=options
+        ),
+        places,
+        choice,
+        name,
+    )
 
 
 @dataclass(frozen=True)
@@ -261,8 +273,8 @@ def _kind(filesystem: Any, root: str, name: str) -> Kind:
             else f"nothing matches {name}, and it does not exist"
         )
     raise DataError(
-        f"{name} is neither a Zarr array or group ({', '.join(ZARR_MARKERS)}) nor a Parquet file or a "
-        "folder of them (*.parquet)"
+        f"{name} is neither a Zarr array or group ({', '.join(ZARR_MARKERS)}) nor a Parquet or CSV "
+        "file, or a folder of them (*.parquet, *.csv)"
     )
 
 

@@ -329,7 +329,7 @@ def _tell(columns: Sequence[Column], usable: Sequence[Column], what: str) -> Non
     if left_out:
         warnings.warn(
             f"{what}: column {listed(left_out)} {'was' if len(left_out) == 1 else 'were'} left out; "
-            f"say which columns to take with {_as_option(column.name for column in usable)}",
+            f"say which columns to take with {_as_option(kept or [column.name for column in usable])}",
             DataWarning,
             stacklevel=2,
         )

@@ -1,0 +1,446 @@
+"""Rows of CSV files, plain or compressed: they are parsed anew whenever they are read.
+
+A file is cut where lines end outside quotes, once, when its rows are counted.
+"""
+
+from __future__ import annotations
+
+import atexit
+import bz2
+import csv
+import gzip
+import io
+import logging
+import lzma
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
+
+from dgmm.data.footers import Footer, columns_of, key_value
+from dgmm.data.listing import keys_of
+from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
+from dgmm.data.tables import Choice, Picked, feature_names, fill, n_features, pick
+
+logger = logging.getLogger(__name__)
+
+BLOCK_BYTES = 4 * MEBIBYTE
+"""Text that is parsed at once."""
+
+CHUNK_BYTES = 16 * MEBIBYTE
+LONGEST_LINE = 64 * MEBIBYTE
+BLOCKS_LOOKED_AT = 16
+"""Blocks in which a column's first value is looked for."""
+
+DELIMITERS = ",;\t|"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+QUOTE, NEWLINE, RETURN = b'"\n\r'
+STREAMS_KEPT = 8
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """How a file is written.
+
+    Attributes
+    ----------
+    path : str
+    names : tuple of str
+        Of its columns, from its first line.
+    delimiter : str
+    start : int
+        Bytes before the first row.
+    keys : tuple of (str, float)
+        Columns that its folders give, and their value.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    delimiter: str
+    start: int
+    keys: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of whole lines of a file.
+
+    Attributes
+    ----------
+    file : CsvFile
+    offset, size : int
+        Bytes, of the text as it is without compression.
+    first, n_rows : int
+        Number of its first row in the file, and of rows.
+    """
+
+    file: CsvFile
+    offset: int
+    size: int
+    first: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class CsvChunk:
+    """Rows of blocks: whole ones, where it was cut by `CsvSource.spans`.
+
+    Attributes
+    ----------
+    filesystem : fsspec.AbstractFileSystem
+    blocks : tuple of Block
+    skip, n_rows : int
+        Rows of the first block that come before, and number of rows.
+    picked : tuple of Picked
+    kinds : tuple of pyarrow.DataType
+        Of each column that is parsed.
+    """
+
+    filesystem: Any
+    blocks: tuple[Block, ...]
+    skip: int
+    n_rows: int
+    picked: tuple[Picked, ...]
+    kinds: tuple[pa.DataType, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that reading takes: the rows, and the text and the columns of one block."""
+        row_bytes = 8 * len(self.picked)
+        largest = max(((block.size, block.n_rows) for block in self.blocks), default=(0, 0))
+        return self.n_rows * row_bytes + 3 * largest[0] + 2 * largest[1] * row_bytes + BLOCK_BYTES
+
+    @property
+    def place(self) -> str:
+        """The files, and the rows in them."""
+        if not self.blocks:
+            return "no rows"
+        first, last = self.blocks[0], self.blocks[-1]
+        if first.file == last.file:
+            start = first.first + self.skip
+            return f"{first.file.path}, rows {start} to {start + self.n_rows}"
+        return f"{first.file.path}; …; {last.file.path}"
+
+    def read(self) -> NDArray[np.floating]:
+        """Parse the rows; empty fields become NaN.
+
+        Raises
+        ------
+        DataError
+            Where a field is no number, or a line has too many of them.
+        """
+        rows = np.empty((self.n_rows, n_features(self.picked)))
+        at = -self.skip
+        for file, blocks in groupby(self.blocks, key=lambda block: block.file):
+            for block, text in _texts(self.filesystem, file.path, list(blocks)):
+                end = min(at + block.n_rows, self.n_rows)
+                table = self._parsed(block, text).slice(max(0, -at), end - max(0, at))
+                keys = dict(file.keys)
+                arrays = [
+                    pa.repeat(keys[str(each.name)], len(table))
+                    if each.name in keys
+                    else table[str(each.name)]
+                    for each in self.picked
+                ]
+                fill(rows[max(0, at) : end], arrays, self.picked, file.path)
+                at = end
+        return rows
+
+    def _parsed(self, block: Block, text: bytes) -> pa.Table:
+        stored = {
+            str(each.name): kind
+            for each, kind in zip(self.picked, self.kinds, strict=True)
+            if each.name not in dict(block.file.keys)
+        }
+        place = f"{block.file.path}, rows {block.first} to {block.first + block.n_rows}"
+        try:
+            table = parse(block.file, text, stored)
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{place}: {error}; mend that line, or leave its column out with columns="
+            ) from error
+        if len(table) != block.n_rows:
+            raise DataError(f"{place}: there are {len(table)}; the file has changed, open it again")
+        return table
+
+
+@dataclass(frozen=True, eq=False)
+class CsvSource:
+    """Rows of CSV files; see `csv_source`.
+
+    Attributes
+    ----------
+    name : str
+    filesystem : fsspec.AbstractFileSystem
+    files : tuple of CsvFile
+    picked : tuple of Picked
+    kinds : tuple of pyarrow.DataType
+        Of each column that is parsed.
+    """
+
+    name: str
+    filesystem: Any
+    files: tuple[CsvFile, ...]
+    picked: tuple[Picked, ...]
+    kinds: tuple[pa.DataType, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows; counted, once, by reading the files."""
+        return int(self._starts[-1])
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return n_features(self.picked)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float64: text says nothing of precision."""
+        return np.dtype(np.float64)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return feature_names(self.picked)
+
+    @cached_property
+    def _blocks(self) -> tuple[Block, ...]:
+        return tuple(
+            block for file in self.files for block in _blocks_of(self.filesystem, file) if block.n_rows
+        )
+
+    @cached_property
+    def _starts(self) -> NDArray[np.intp]:
+        """The first row of each block, and the end of the last."""
+        return np.cumsum([0, *(block.n_rows for block in self._blocks)])
+
+    def spans(self) -> tuple[Span, ...]:
+        """Cut the rows into spans of chunks of about 16 MiB; a compressed file is one span."""
+        spans: list[Span] = []
+        span_bytes = span_bytes_for(self.n_rows * 8 * self.n_features)
+        at = 0
+        for file, group in groupby(self._blocks, key=lambda block: block.file):
+            chunks, pending = [], 0
+            first = at
+            for block in group:
+                at += block.n_rows
+                pending += max(block.size, 8 * self.n_features * block.n_rows)
+                if pending >= CHUNK_BYTES:
+                    chunks.append(self.rows(first, at))
+                    first, pending = at, 0
+            if first < at:
+                chunks.append(self.rows(first, at))
+            start = spans[-1].start + spans[-1].n_rows if spans else 0
+            limit = span_bytes if _decompressor(file.path) is None else 2**62
+            for span in cut_into_spans(chunks, limit, start=start):
+                spans.append(Span(len(spans), span.start, span.chunks))
+        return tuple(spans)
+
+    def rows(self, start: int, stop: int) -> CsvChunk:
+        """Rows ``start`` to ``stop``; blocks at the ends are parsed whole."""
+        if start == stop:
+            return CsvChunk(self.filesystem, (), 0, 0, self.picked, self.kinds)
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        last = int(np.searchsorted(self._starts, stop, side="left"))
+        skip = start - int(self._starts[first])
+        blocks = self._blocks[first:last]
+        return CsvChunk(self.filesystem, blocks, skip, stop - start, self.picked, self.kinds)
+
+
+def csv_source(name: str, filesystem: Any, paths: Sequence[str], choice: Choice) -> CsvSource:
+    """Open CSV files with a header each: reads their first lines.
+
+    Parameters
+    ----------
+    name : str
+        What the user would call them.
+    filesystem : fsspec.AbstractFileSystem
+    paths : sequence of str
+        The files, in the order of their rows; compressed where their names say so.
+    choice : Choice
+
+    Returns
+    -------
+    CsvSource
+
+    Raises
+    ------
+    DataError
+        As `dgmm.data.parquet.parquet_source`.
+    """
+    headers = [_header(filesystem, path) for path in paths]
+    footers = [Footer(file.path, _schema(filesystem, file), (), {}, keys_of(file.path)) for file in headers]
+    columns = columns_of(footers, choice)
+    picked = pick(columns, choice, name)
+    types = {column.name: column.type for column in columns}
+    kinds = [types[each.name] for each in picked]
+    names = {each.name for each in picked}
+    files = tuple(
+        CsvFile(
+            file.path,
+            file.names,
+            file.delimiter,
+            file.start,
+            tuple((key, key_value(value)) for key, value in footer.keys.items() if key in names),
+        )
+        for file, footer in zip(headers, footers, strict=True)
+    )
+    if choice.fitted is None:
+        logger.warning("%s is CSV, which each pass parses again: `dgmm convert` writes it once as Zarr", name)
+    is_flag = [kind is not None and pa.types.is_boolean(kind) for kind in kinds]
+    return CsvSource(
+        name, filesystem, files, picked, tuple(pa.bool_() if flag else pa.float64() for flag in is_flag)
+    )
+
+
+def parse(file: CsvFile, text: bytes, kinds: Mapping[str, pa.DataType] | None = None) -> pa.Table:
+    """Parse lines of a file: columns of some types, or all of them, of the types that they look like."""
+    if kinds is not None and not kinds:
+        raise pa.ArrowInvalid("no column of the file is asked for")
+    converting = ConvertOptions(column_types=kinds, include_columns=None if kinds is None else list(kinds))
+    return read_csv(
+        pa.BufferReader(text),
+        ReadOptions(use_threads=False, block_size=max(len(text), 1), column_names=list(file.names)),
+        ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
+        converting,
+    )
+
+
+def _header(filesystem: Any, path: str) -> CsvFile:
+    with _opened(filesystem, path) as stream:
+        text = stream.read(BLOCK_BYTES)
+    start = len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
+    ends = _line_ends(text[start:])
+    end = start + int(ends[0]) + 1 if len(ends) else len(text)
+    try:
+        line = text[start:end].decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: its first line is not UTF-8: {error}; write the file as UTF-8") from error
+    delimiter = max(DELIMITERS, key=lambda sign: (line.count(sign), -DELIMITERS.index(sign)))
+    names = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
+    if not names:
+        raise DataError(f"{path} is empty: its first line names the columns")
+    return CsvFile(path, tuple(name or f"Unnamed: {i}" for i, name in enumerate(names)), delimiter, end)
+
+
+def _schema(filesystem: Any, file: CsvFile) -> pa.Schema:
+    """Tell the types of columns from the first lines; of empty ones, from some more."""
+    schema = pa.schema([(name, pa.null()) for name in file.names])
+    for number, (_, text) in enumerate(_runs(filesystem, file)):
+        try:
+            found = parse(file, text).schema
+        except pa.ArrowException as error:
+            raise DataError(f"{file.path} cannot be read as CSV: {error}") from error
+        pairs = zip(schema, found, strict=True)
+        schema = pa.schema([new if pa.types.is_null(old.type) else old for old, new in pairs])
+        if number == BLOCKS_LOOKED_AT or not any(pa.types.is_null(field.type) for field in schema):
+            break
+    return schema
+
+
+def _line_ends(text: bytes) -> NDArray[np.intp]:
+    """Find where lines end, outside quotes."""
+    signs = np.frombuffer(text, np.uint8)
+    inside = np.cumsum(signs == QUOTE, dtype=np.uint32) & 1
+    return np.flatnonzero((signs == NEWLINE) & (inside == 0))
+
+
+def _runs(filesystem: Any, file: CsvFile) -> Iterator[tuple[int, bytes]]:
+    """Cut a file into runs of whole lines; give where each begins."""
+    with _opened(filesystem, file.path) as stream:
+        _skip(stream, file.start)
+        at, rest = file.start, b""
+        while piece := stream.read(BLOCK_BYTES):
+            rest += piece
+            ends = _line_ends(rest)
+            if len(ends):
+                end = int(ends[-1]) + 1
+                yield at, rest[:end]
+                at, rest = at + end, rest[end:]
+            elif len(rest) > LONGEST_LINE:
+                raise DataError(
+                    f"{file.path}: the line at byte {at} is longer than {LONGEST_LINE // MEBIBYTE} MiB; is a "
+                    "quote not closed?"
+                )
+        if rest:
+            yield at, rest
+
+
+def _blocks_of(filesystem: Any, file: CsvFile) -> Iterator[Block]:
+    first = 0
+    for offset, text in _runs(filesystem, file):
+        ends = _line_ends(text)
+        if not len(ends) or ends[-1] != len(text) - 1:
+            ends = np.append(ends, len(text))
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        lengths = ends - starts
+        returns = np.frombuffer(text, np.uint8)[np.minimum(starts, len(text) - 1)] == RETURN
+        n_rows = int(((lengths > 1) | ((lengths == 1) & ~returns)).sum())  # empty lines are no rows
+        yield Block(file, offset, len(text), first, n_rows)
+        first += n_rows
+
+
+def _decompressor(path: str) -> Callable[[Any], Any] | None:
+    """Give what decompresses a file of such a name."""
+    by_arrow = {".zst": "zstd", ".zstd": "zstd", ".lz4": "lz4"}
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in by_arrow:
+        return lambda file: pa.CompressedInputStream(file, by_arrow[suffix])
+    return {".gz": gzip.open, ".gzip": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(suffix)
+
+
+def _opened(filesystem: Any, path: str) -> Any:
+    """Open the text of a file."""
+    file, decompress = filesystem.open(path, "rb"), _decompressor(path)
+    return file if decompress is None else decompress(file)
+
+
+def _skip(stream: Any, n_bytes: int) -> None:
+    while n_bytes > 0 and (piece := stream.read(min(n_bytes, BLOCK_BYTES))):
+        n_bytes -= len(piece)
+
+
+_streams: dict[tuple[str, int], Any] = {}
+"""Compressed files that were read up to some byte: what comes next need not begin at their start."""
+
+
+@atexit.register
+def _close_streams() -> None:
+    while _streams:
+        _streams.popitem()[1].close()
+
+
+def _texts(filesystem: Any, path: str, blocks: Sequence[Block]) -> Iterator[tuple[Block, bytes]]:
+    """Read consecutive blocks of a file."""
+    if _decompressor(path) is None:
+        with filesystem.open(path, "rb") as file:
+            for block in blocks:
+                file.seek(block.offset)
+                yield block, file.read(block.size)
+        return
+    before = [key for key in list(_streams) if key[0] == path and key[1] <= blocks[0].offset]
+    key = max(before, key=lambda each: each[1], default=(path, 0))
+    stream, at = _streams.pop(key, None), key[1]
+    if stream is None:  # none is there, or another thread was faster
+        stream, at = _opened(filesystem, path), 0
+    try:
+        for block in blocks:
+            _skip(stream, block.offset - at)
+            text = stream.read(block.size)
+            at = block.offset + block.size
+            yield block, text
+    except BaseException:
+        stream.close()
+        raise
+    if len(_streams) < STREAMS_KEPT:
+        _streams[path, at] = stream
+    else:
+        stream.close()
