@@ -18,11 +18,43 @@ from dgmm.fitting.loop.stopping import Stopping
 from dgmm.fitting.steps.expectation import Evaluation
 from dgmm.model.parameters import Parameters
 
-FIRST_STEPS, MOST_STEPS = 8, 256
-"""M-steps after the first pass, and the most after any."""
 
-GROWTH, GROWTH_AFTER_LOSS = 2.0, 1.25
-"""How M-steps grow after a gain: slowly where a pass has shown before that there can be too many."""
+@dataclass(frozen=True)
+class CorrectedTuning:
+    """How many M-steps are made in memory after a pass, and when they end before that.
+
+    What was tried is in docs/notes/2026-11-23-corrected-em.md: it counts the passes that whole fits took.
+
+    Attributes
+    ----------
+    first_steps : int
+        After the first pass. 4, growing as 1.5 n + 1: one to two passes more.
+    most_steps : int
+        After any pass. Half and double: not measured.
+    growth : float
+        Factor after a pass that gained.
+    growth_after_loss : float
+        The same where a pass has shown before that there can be too many. Not measured.
+    shrinking : int
+        Divides the steps after a pass that lost, or gained less than one step had promised. Not measured.
+    negligible : float
+        Nats a row: an M-step that promises less has converged, and ends the steps. Not measured.
+    most_stirred : float
+        An extrapolation is good if the M-step after it promises no more than so many times what the one
+        before it did: it stirs up what EM damps fast, and that is gone two steps later. 2 and 30: the same
+        passes.
+    """
+
+    first_steps: int = 8
+    most_steps: int = 256
+    growth: float = 2.0
+    growth_after_loss: float = 1.25
+    shrinking: int = 4
+    negligible: float = 1e-12
+    most_stirred: float = 5.0
+
+
+TUNING = CorrectedTuning()
 
 
 class Refine(Protocol):
@@ -87,8 +119,9 @@ def advance(state: CorrectedEM, evaluation: Evaluation, stopping: Stopping, refi
 def _next_steps(state: CorrectedEM, *, is_good: bool) -> int:
     n_steps = state.inner_steps
     if not is_good:
-        return max(1, n_steps // 4)
+        return max(1, n_steps // TUNING.shrinking)
     if n_steps == 0:
-        return FIRST_STEPS
-    growth = GROWTH if all(record.accepted for record in course(state.history)) else GROWTH_AFTER_LOSS
-    return min(MOST_STEPS, math.ceil(growth * n_steps))
+        return TUNING.first_steps
+    has_lost = not all(record.accepted for record in course(state.history))
+    growth = TUNING.growth_after_loss if has_lost else TUNING.growth
+    return min(TUNING.most_steps, math.ceil(growth * n_steps))

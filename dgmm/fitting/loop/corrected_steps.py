@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.loop.corrected import TUNING
 from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.in_memory import expect_rows
@@ -26,13 +27,6 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Statistics
 from dgmm.passes.threads import n_threads
-
-NEGLIGIBLE = 1e-12
-"""Nats a row: an M-step that promises less ends the steps in memory, which have converged."""
-
-MOST_GROWTH = 5.0
-"""An extrapolation is good if the M-step after it promises no more than so many times what the one before it
-did: it stirs up what EM damps fast, and that is gone two steps later."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +124,7 @@ class Surroundings(Course[SampleStep]):
     known: NDArray[np.bool_]
     calibrate: Calibration
     threads: Executor
-    tol: float = NEGLIGIBLE
+    tol: float = TUNING.negligible
 
     @classmethod
     def measured(
@@ -168,7 +162,7 @@ class Surroundings(Course[SampleStep]):
 
     def accepts(self, before: SampleStep, landed: SampleStep) -> bool:
         """Tell whether an extrapolation has not stirred up much more than was there before."""
-        return landed.promised <= MOST_GROWTH * before.promised
+        return landed.promised <= TUNING.most_stirred * before.promised
 
     def rests(self, before: SampleStep, landed: SampleStep) -> bool:
         """Tell whether the step after an extrapolation promises next to nothing."""

@@ -49,7 +49,7 @@ class Move:
     gain: float
 
 
-def moved(
+def split_and_merge(
     data: InMemory,
     share: Array,
     parameters: Parameters,

@@ -18,7 +18,7 @@ from sklearn.cluster import KMeans
 
 from dgmm.fitting.starts.growth import Grower
 from dgmm.fitting.starts.methods import StartMethod, from_labels
-from dgmm.fitting.starts.moves import FEW_STEPS, Move, apply, cheapest_merge, merge_costs, moved
+from dgmm.fitting.starts.moves import FEW_STEPS, Move, apply, cheapest_merge, merge_costs, split_and_merge
 from dgmm.fitting.starts.splits import best_splits, shares
 from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
 from dgmm.fitting.steps.climb import Climb, climb, log_likelihood
@@ -67,7 +67,7 @@ Way = Literal["as they are", "unit variance", "uncorrelated"]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ShuffledRows:
     """Rows of the sample in random order, so that the first are a sample of it.
 
     Attributes
@@ -150,7 +150,7 @@ def unseen(runs: Sequence[Climb]) -> float:
     return 1.0 if n_runs < 2 else min(1.0, n_optima * (n_optima + 1) / (n_runs * (n_runs - 1)))
 
 
-def _divided(sample: Sample, n_components: int) -> tuple[Rows, Rows]:
+def _divided(sample: Sample, n_components: int) -> tuple[ShuffledRows, ShuffledRows]:
     """Divide the sample into rows to fit to, one for each component at least, and rows that are held out.
 
     Both are in random order.
@@ -158,8 +158,8 @@ def _divided(sample: Sample, n_components: int) -> tuple[Rows, Rows]:
     order = np.argsort(sample.hashes, kind="stable")
     n_held_out = max(0, min(len(order) // HELD_OUT, len(order) - n_components))
 
-    def rows(which: NDArray[np.intp]) -> Rows:
-        return Rows(sample.values[which], None if sample.weights is None else sample.weights[which])
+    def rows(which: NDArray[np.intp]) -> ShuffledRows:
+        return ShuffledRows(sample.values[which], None if sample.weights is None else sample.weights[which])
 
     return rows(order[n_held_out:]), rows(order[:n_held_out])
 
@@ -194,7 +194,7 @@ class ShortRun:
     seed: int
     n_rows: int
 
-    def __call__(self, rows: Rows) -> Climb | None:
+    def __call__(self, rows: ShuffledRows) -> Climb | None:
         """Run, on the first of these rows; None where a covariance is not positive definite."""
         data = rows.first(self.n_rows)
         try:
@@ -235,13 +235,13 @@ class GrownRun:
     number: int
     n_rows: int
 
-    def __call__(self, rows: Rows) -> Climb | None:
+    def __call__(self, rows: ShuffledRows) -> Climb | None:
         """Run, and go on on the first of these rows; None where a covariance is not positive definite."""
         method = self.method
         grow = Grower(method.family, method.n_components, method.reg_covar)
         begin = self.number * self.n_rows % max(len(rows.values) - self.n_rows + 1, 1)
         weights = None if rows.weights is None else rows.weights[begin:]
-        own = Rows(rows.values[begin:], weights).first(self.n_rows)
+        own = ShuffledRows(rows.values[begin:], weights).first(self.n_rows)
         try:
             start = grow(own, SURPLUSES[self.number]).parameters
             if start.n_components < method.n_components:
@@ -251,7 +251,7 @@ class GrownRun:
             return None
 
 
-def _run(run: ShortRun | GrownRun, rows: Rows) -> Climb | None:
+def _run(run: ShortRun | GrownRun, rows: ShuffledRows) -> Climb | None:
     return run(rows)
 
 
@@ -300,7 +300,7 @@ def _coordinates(data: InMemory, way: Way) -> NDArray[np.floating]:
     return scaled @ (axes / np.sqrt(np.maximum(variances, 1e-6))).astype(data.rows.dtype)
 
 
-def go_on(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb | None:
+def go_on(run: Climb, rows: ShuffledRows, *, reg_covar: float, n_rows: int) -> Climb | None:
     """Go on from a run on fewer rows; None where a covariance is not positive definite."""
     try:
         return climb(rows.first(n_rows), run.parameters, Likelihood(reg_covar), LONG_STEPS, tol=SAME / 10)
@@ -308,7 +308,7 @@ def go_on(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb | N
         return None
 
 
-def move(run: Climb, rows: Rows, *, reg_covar: float, n_rows: int) -> Climb:
+def move(run: Climb, rows: ShuffledRows, *, reg_covar: float, n_rows: int) -> Climb:
     """Move components by merges and splits as long as it gains, and climb to convergence."""
     data = rows.first(n_rows)
     tried: Sequence[int] | None = None
@@ -370,7 +370,7 @@ def judged(
         left[[candidate.component, *pair]] = left[:, [candidate.component, *pair]] = np.inf
         if np.isfinite(costs[pair]):
             with suppress(DegenerateCovarianceError):
-                found.append(moved(data, share, parameters, candidate, pair, reg_covar=reg_covar))
+                found.append(split_and_merge(data, share, parameters, candidate, pair, reg_covar=reg_covar))
     again = {candidate.component for candidate in splits} | {k for move in found for k in move.components}
     return sorted(found, key=lambda move: -move.gain), sorted(again)
 

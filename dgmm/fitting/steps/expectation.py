@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 
 from dgmm.data.source import Source
-from dgmm.fitting.steps.objective import Objective, Step
+from dgmm.fitting.steps.objective import EMStep, Objective
 from dgmm.model import em
 from dgmm.model.kernels import expect
 from dgmm.model.matrices import Array, DegenerateCovarianceError, OverflowedError
@@ -155,7 +155,7 @@ class Data:
                 objective.promised_gain(made),
                 effort,
             )
-            if isinstance(made, Step)
+            if isinstance(made, EMStep)
             else made
             for made in found
             if made is not None
@@ -179,10 +179,10 @@ class Data:
 
     def _maximized(
         self, statistics: Sequence[Statistics], ready: Stack, objective: Objective
-    ) -> list[Step | Exception | None]:
+    ) -> list[EMStep | Exception | None]:
         """Make the M-step of each model, or give why there is none; None where sums have cancelled."""
         moments = self.moments
-        found: list[Step | Exception | None] = []
+        found: list[EMStep | Exception | None] = []
         for index, own in enumerate(statistics):
             model = cast(Parameters, ready.models[index])
             total = own.log_likelihood
@@ -199,5 +199,5 @@ class Data:
             except DegenerateCovarianceError as error:
                 found.append(error)
             else:
-                found.append(None if updated is None else Step(model, updated, own, moments))
+                found.append(None if updated is None else EMStep(model, updated, own, moments))
         return found

@@ -27,7 +27,7 @@ SCIKIT_LEARN_ROWS = 250_000
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class EMStep:
     """An E-step and the M-step after it.
 
     Attributes
@@ -105,11 +105,11 @@ class Objective(ABC):
         """Give the means of the components' rows: exact where their variances have cancelled; (K, D)."""
 
     @abstractmethod
-    def promised_gain(self, step: Step) -> float | None:
+    def promised_gain(self, step: EMStep) -> float | None:
         """Give what the M-step gains at the least, nats a row; None for that of EM."""
 
     @abstractmethod
-    def lower_bound(self, step: Step) -> float:
+    def lower_bound(self, step: EMStep) -> float:
         """Give what the fit climbs, nats a row."""
 
 
@@ -171,10 +171,10 @@ class Likelihood(Objective):
         """Give the means."""
         return em.update_means(statistics, centre)
 
-    def promised_gain(self, step: Step) -> None:
+    def promised_gain(self, step: EMStep) -> None:
         """Leave it to `dgmm.model.em.promised_gain`."""
 
-    def lower_bound(self, step: Step) -> float:
+    def lower_bound(self, step: EMStep) -> float:
         """Log-likelihood of the model that went in."""
         return step.log_likelihood / step.moments.weight
 
@@ -213,7 +213,7 @@ class SharedPart(Likelihood):
         others = self.scatter + self.weight * self.reg_covar * self.family.identity(self.n_features)
         return (others + weight * own) / (self.weight + weight)
 
-    def lower_bound(self, step: Step) -> float:
+    def lower_bound(self, step: EMStep) -> float:
         """Log-likelihood of the part, and what the others have of it by the shared covariance."""
         return super().lower_bound(step) + self.of_others(step.evaluated) / step.moments.weight
 
@@ -280,11 +280,11 @@ class Evidence(Objective):
         """Give the means."""
         return variational.update_means(statistics, centre)
 
-    def promised_gain(self, step: Step) -> float:
+    def promised_gain(self, step: EMStep) -> float:
         """Give what the M-step adds to the bound at the responsibilities of the E-step before it."""
         return self._after(step) - self.lower_bound(step)
 
-    def _after(self, step: Step) -> float:
+    def _after(self, step: EMStep) -> float:
         """Lower bound by the updated posterior, at the responsibilities of the one before."""
         value = variational.bound_after(
             cast(Posterior, step.evaluated),
@@ -295,7 +295,7 @@ class Evidence(Objective):
         )
         return value / step.moments.weight
 
-    def lower_bound(self, step: Step) -> float:
+    def lower_bound(self, step: EMStep) -> float:
         """Lower bound of the evidence by the posterior that went in."""
         posterior, weight = cast(Posterior, step.evaluated), step.moments.weight
         return variational.bound(self.prior, posterior, step.log_likelihood, weight) / weight
@@ -304,11 +304,11 @@ class Evidence(Objective):
 class EvidenceAfter(Evidence):
     """Variational Bayes as scikit-learn's: the lower bound is that of the posterior that the M-step made."""
 
-    def promised_gain(self, step: Step) -> float:
+    def promised_gain(self, step: EMStep) -> float:
         """Give nothing: the bound has it already."""
         return 0.0
 
-    def lower_bound(self, step: Step) -> float:
+    def lower_bound(self, step: EMStep) -> float:
         """Lower bound by the updated posterior, at the responsibilities of the one before."""
         return self._after(step)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dgmm.fitting.starts.growth import STEPS, TOLERANCE, Grower, single
 from dgmm.fitting.starts.methods import Given, StartMethod, from_labels, start
 from dgmm.fitting.starts.moves import FEW_STEPS, cheapest_merges, merge, merge_costs, split
-from dgmm.fitting.starts.search import SAME, Rows, Way, best_of, clusters, move
+from dgmm.fitting.starts.search import SAME, ShuffledRows, Way, best_of, clusters, move
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import Climb, contest
 from dgmm.fitting.steps.in_memory import InMemory
@@ -168,13 +168,15 @@ def _polished(
     # The largest first, so that no thread has to wait for them alone.
     order = sorted(candidates, key=lambda model: -candidates[model][0].n_parameters)
     polishing = partial(polish, reg_covar=reg_covar)
-    samples = [Rows(each.values, each.weights) for each in (replace(sample, size=FINAL_ROWS).drawn(), sample)]
+    samples = [
+        ShuffledRows(each.values, each.weights) for each in (replace(sample, size=FINAL_ROWS).drawn(), sample)
+    ]
     polished = run_tasks(polishing, [candidates[model] for model in order], samples, "starts on the sample")
     return dict(zip(order, polished, strict=True))
 
 
 def polish(
-    candidates: Sequence[Parameters], samples: Sequence[Rows], *, reg_covar: float
+    candidates: Sequence[Parameters], samples: Sequence[ShuffledRows], *, reg_covar: float
 ) -> list[Parameters]:
     """Make EM steps on larger and larger samples: the best goes on, and those that are close to it."""
     for rows, n_steps in zip(samples, POLISH_STEPS, strict=True):
@@ -202,7 +204,7 @@ def walk(settings: PathSettings, shared: tuple[Sample, Clusterings]) -> dict[int
         The best first. Lacks those numbers for which no start was found: components would have too few rows.
     """
     sample, clusterings = shared
-    rows = Rows(sample.values, sample.weights)
+    rows = ShuffledRows(sample.values, sample.weights)
     path = Path(settings.reg_covar, rows, rows.first(len(rows.values)), {}, set())
     wanted = settings.n_components
     path.compete([single(settings.family, path.data.moments, settings.reg_covar)])
@@ -227,7 +229,7 @@ class Path:
     Attributes
     ----------
     reg_covar : float
-    rows : Rows
+    rows : ShuffledRows
     data : InMemory
         The same rows.
     best : dict of int to list of Climb
@@ -237,7 +239,7 @@ class Path:
     """
 
     reg_covar: float
-    rows: Rows
+    rows: ShuffledRows
     data: InMemory
     best: dict[int, list[Climb]]
     walked_from: set[tuple[str, Climb]]

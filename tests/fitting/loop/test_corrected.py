@@ -5,7 +5,7 @@ import pytest
 
 from dgmm.data import open_dataset
 from dgmm.fitting.loop import corrected, corrected_steps, plain
-from dgmm.fitting.loop.corrected import MOST_STEPS, CorrectedEM
+from dgmm.fitting.loop.corrected import TUNING, CorrectedEM
 from dgmm.fitting.loop.corrected_steps import CorrectedSteps
 from dgmm.fitting.loop.history import SLOWEST, predict_gain
 from dgmm.fitting.loop.stopping import Stopping, rules_of
@@ -27,7 +27,7 @@ def mixture(mean: float) -> Parameters:
 
 
 def run(
-    bounds, tol=0.0, max_iter=1000, limit=MOST_STEPS, promised=0.0
+    bounds, tol=0.0, max_iter=1000, limit=TUNING.most_steps, promised=0.0
 ) -> tuple[CorrectedEM, list[tuple[float, int]]]:
     """Feed passes with these log-likelihoods; give also what was asked of the steps in memory.
 

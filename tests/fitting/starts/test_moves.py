@@ -7,9 +7,9 @@ from dgmm.fitting.starts.moves import (
     apply,
     merge,
     merge_costs,
-    moved,
     reseeded,
     split,
+    split_and_merge,
 )
 from dgmm.fitting.starts.splits import best_splits, shares
 from dgmm.fitting.steps.climb import climb
@@ -97,7 +97,7 @@ def test_a_move_gains_what_it_says_at_least(covariance_type, weighted):
     share = shares(data, fitted.parameters)
     for candidate in best_splits(data, fitted.parameters, 1e-6, 2):
         first, second = [k for k in range(5) if k != candidate.component][:2]
-        move = moved(data, share, fitted.parameters, candidate, (first, second), reg_covar=1e-6)
+        move = split_and_merge(data, share, fitted.parameters, candidate, (first, second), reg_covar=1e-6)
         found = apply(fitted.parameters, move)
         assert found.n_components == 5
         assert found.weights.sum() == pytest.approx(1.0)

@@ -112,7 +112,7 @@ def test_a_move_takes_a_component_to_where_it_is_needed():
         np.stack([np.eye(2), np.eye(2), np.diag([1.0, 40.0])]),
     )
     stuck = climb(InMemory.of(rows), start, Likelihood(1e-6), 100)
-    moved = move(stuck, room.Rows(rows, None), reg_covar=1e-6, n_rows=len(rows))
+    moved = move(stuck, room.ShuffledRows(rows, None), reg_covar=1e-6, n_rows=len(rows))
     assert moved.lower_bound > stuck.lower_bound + 0.3
     np.testing.assert_allclose(
         moved.parameters.means[np.argsort(moved.parameters.means @ [1, 2])], centres, atol=0.2

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from dgmm.fitting.starts.search import Rows
+from dgmm.fitting.starts.search import ShuffledRows
 from dgmm.fitting.steps.climb import Climb, climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
@@ -100,7 +100,7 @@ def test_more_rows_say_which_start_is_the_best():
     bad = Parameters.from_covariances(
         FAMILIES["full"], np.full(2, 0.5), np.stack([rows.mean(axis=0)] * 2), np.stack([np.cov(rows.T)] * 2)
     )
-    samples = [Rows(rows[:1000], None), Rows(rows, None)]
+    samples = [ShuffledRows(rows[:1000], None), ShuffledRows(rows, None)]
     found = climb(
         InMemory.of(rows), polish([bad, best.parameters], samples, reg_covar=1e-6)[0], Likelihood(1e-6), 0
     )
@@ -127,7 +127,7 @@ def test_the_whole_sample_polishes(monkeypatch):
 def test_components_of_hardly_any_rows_give_way():
     """However much likelier: three rows on a line have any density. With no other mixture they stay."""
     rows = clusters(400)
-    path = Path(1e-6, Rows(rows, None), InMemory.of(rows), {}, set())
+    path = Path(1e-6, ShuffledRows(rows, None), InMemory.of(rows), {}, set())
 
     def mixture(smallest, log_likelihood):
         weights = np.array([smallest, 1.0 - smallest])
