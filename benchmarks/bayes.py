@@ -28,11 +28,11 @@ from threadpoolctl import threadpool_limits
 from dgmm import BayesianGaussianMixture
 from dgmm.demo import read_stars
 from dgmm.fitting.steps.objective import Belief
+from dgmm.kernels import expect
+from dgmm.kernels.stack import stack_models
 from dgmm.model import variational
 from dgmm.model.families import FAMILIES
-from dgmm.model.kernels import expect
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
 from dgmm.model.variational import Posterior
 

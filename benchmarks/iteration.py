@@ -27,11 +27,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 from threadpoolctl import threadpool_limits
 
+from dgmm.kernels import expect
+from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model import em
 from dgmm.model.families import FAMILIES
-from dgmm.model.kernels import expect
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
 
 SIZES = ((1_000_000, 10, 16), (1_000_000, 2, 8), (200_000, 50, 32))

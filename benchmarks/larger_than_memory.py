@@ -28,8 +28,8 @@ from distributed import Client, LocalCluster, get_task_stream
 import dgmm
 from dgmm.data import Source
 from dgmm.fitting.steps.expectation import ExpectationWork
-from dgmm.model.kernels import expect, working_bytes
-from dgmm.model.stack import Stack, stack_models
+from dgmm.kernels import expect, working_bytes
+from dgmm.kernels.stack import Stack, stack_models
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.plan import plan
 from dgmm.passes.run import run_pass

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from dgmm.data.source import Source
 from dgmm.data.text import printable
 from dgmm.data.writing import creating_files
+from dgmm.kernels.densities import responsibilities
 from dgmm.model.criteria import CRITERIA
-from dgmm.model.densities import responsibilities
 from dgmm.report import source_facts, standard_deviations, with_deviation
 
 try:

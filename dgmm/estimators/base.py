@@ -22,7 +22,8 @@ from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_values, paramet
 from dgmm.estimators.rowwise import Quantity, RowFunction, evaluate
 from dgmm.estimators.validation import open_sample_weight, open_to_predict
 from dgmm.fitting.survey import NotFinite, check_weights
-from dgmm.model import densities, generate
+from dgmm.kernels import densities
+from dgmm.model import generate
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.passes.run import run_pass

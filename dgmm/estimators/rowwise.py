@@ -22,7 +22,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.source import cut_into_spans, rows_dtype
 from dgmm.data.tables import Picked
 from dgmm.fitting.survey import NotFinite
-from dgmm.model import densities
+from dgmm.kernels import densities
 from dgmm.model.parameters import Evaluable
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.task import Rows, span_task
@@ -42,7 +42,7 @@ class RowFunction:
     ----------
     model : Evaluable
     quantity : str
-        A function of `dgmm.model.densities`.
+        A function of `dgmm.kernels.densities`.
     feature_names : tuple of str or None
         For messages.
     floats : dtype

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.source import DataError, Source, warn_of_rounding
 from dgmm.fitting.fingerprint import Fingerprint
-from dgmm.model.precision import LARGEST_FLOAT32
+from dgmm.kernels.precision import LARGEST_FLOAT32
 from dgmm.model.statistics import Moments
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import Parameters
-from dgmm.model.stack import LOG_OF_NOTHING
+from dgmm.model.parameters import LOG_OF_NOTHING, Parameters
 from dgmm.model.statistics import Statistics
 
 

@@ -29,7 +29,7 @@ MAKES_ARRAYS = {"_nrt": True}
 
 
 def compiled_module(name: str) -> Any:
-    """Give a module of this package whose functions are compiled, or None where none are to be.
+    """Give a module whose functions are compiled, by its full name; None where none are to be.
 
     To import Numba takes a second: it is imported when it is first needed.
     """
@@ -41,7 +41,7 @@ def _imported(name: str) -> Any:
     if find_spec("numba") is None:
         return None
     try:
-        return import_module(f"dgmm.model.{name}")
+        return import_module(name)
     except ImportError as error:  # as where NumPy is newer than Numba knows
         logger.warning("Numba is installed, but cannot be used: %s. NumPy does its work.", error)
         return None

@@ -84,7 +84,7 @@ def precision_factors(covariances: Array) -> Array:
     DegenerateCovarianceError
         Where a covariance is not positive definite: the first such component.
     """
-    module = compiled_module("factors") if covariances.shape[-1] <= COMPILED_FEATURES else None
+    module = compiled_module("dgmm.model.factors") if covariances.shape[-1] <= COMPILED_FEATURES else None
     if module is not None:
         bad, factors = module.precision_factors(np.ascontiguousarray(covariances, np.float64))
         if bad >= 0:

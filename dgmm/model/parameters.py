@@ -14,6 +14,9 @@ from dgmm.model.matrices import Array
 
 LOG_2_PI = float(np.log(2.0 * np.pi))
 
+LOG_OF_NOTHING = -1e30
+"""Stands for −inf in natural parameters, where BLAS would multiply it with the zeros of its padding."""
+
 
 class Evaluable(Protocol):
     """What the kernels know of a model: ``log p(x, k) = log_constants_k − ½‖U_kᵀ(x − μ_k)‖²``."""

@@ -145,7 +145,7 @@ class Statistics:
         covariances : ndarray
             What was made of them, in the family's form.
         largest_ratio : float
-            Of squares to variance: see `dgmm.model.stack.Stack.largest_ratio`.
+            Of squares to variance: see `dgmm.kernels.stack.Stack.largest_ratio`.
         """
         n_components, n_features = self.sums.shape
         squares = self.family.mean_squares(self.scatter, self.shared, counts, n_features)

@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dgmm.data.source import MEBIBYTE, Source, Span
-from dgmm.model.compiled import is_available
+from dgmm.kernels import chosen_kernel
 
 FAN_IN = 8
 """Results that one task of the tree adds up."""
 
 PROCESS_BYTES = 235 * MEBIBYTE
 """What a Dask worker takes before it reads a row: the interpreter, NumPy, SciPy, scikit-learn, Zarr."""
-
-COMPILER_BYTES = 105 * MEBIBYTE
-"""What Numba takes beside, where it is used. A process that has to compile, as the first one on a machine
-does, takes up to 90 MiB more."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +53,8 @@ class Plan:
         Holds where freed memory is given back at once, as Dask's nannies have it
         (``MALLOC_TRIM_THRESHOLD_``); else glibc keeps up to 64 MiB a thread for later.
         """
-        compiler = COMPILER_BYTES if is_available() else 0
-        return PROCESS_BYTES + compiler + n_threads * self.task_bytes(working_bytes)
+        libraries = PROCESS_BYTES + chosen_kernel().library_bytes()
+        return libraries + n_threads * self.task_bytes(working_bytes)
 
 
 def plan(source: Source) -> Plan:

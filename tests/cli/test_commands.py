@@ -21,7 +21,7 @@ from dask.distributed import Client
 
 import dgmm
 from dgmm.cli import main
-from dgmm.model.compiled import is_available
+from dgmm.kernels.compiled import is_available
 from tests.conftest import MEANS, WEIGHTS
 
 

@@ -1,17 +1,5 @@
 """Both ways of doing the work on blocks of rows."""
 
-from collections.abc import Iterator
+from tests.kernels.conftest import each_way
 
-import pytest
-
-from dgmm.model import compiled
-
-
-@pytest.fixture(scope="module", params=["compiled", "NumPy"])
-def each_way(request) -> Iterator[str]:
-    """The compiled loop, where Numba is installed, and NumPy."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DGMM_COMPILED", "1" if request.param == "compiled" else "0")
-        if request.param == "compiled" and not compiled.is_available():
-            pytest.skip("Numba is not installed")
-        yield request.param
+__all__ = ["each_way"]

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from dgmm.kernels import expect
+from dgmm.kernels.stack import stack_models
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
 from dgmm.model.families import FAMILIES
-from dgmm.model.kernels import expect
 from dgmm.model.matrices import pack
-from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Statistics
 from tests.model import naive
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
+from dgmm.kernels.densities import log_densities
 from dgmm.model.criteria import CRITERIA, Scores, aic, bic, resolution
-from dgmm.model.densities import log_densities
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from tests.model import naive

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from dgmm.model import kernels
+from dgmm import kernels
+from dgmm.kernels.stack import blank_stack, stack_models
 from dgmm.model.em import cancels, promised_gain, update
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import blank_stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
 from tests.model import naive
 

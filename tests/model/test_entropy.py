@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from dgmm.model.densities import responsibilities
+from dgmm.kernels import expect
+from dgmm.kernels.densities import responsibilities
+from dgmm.kernels.stack import stack_models
 from dgmm.model.entropy import entropy
 from dgmm.model.families import FAMILIES
-from dgmm.model.kernels import expect
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
 

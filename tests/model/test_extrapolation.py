@@ -8,8 +8,8 @@ import pytest
 from dgmm.model import em
 from dgmm.model.extrapolation import Coordinates, extrapolated, next_longest
 from dgmm.model.statistics import Moments, Statistics
+from tests.kernels.test_blocks import expect
 from tests.model import naive
-from tests.model.test_kernels import expect
 
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 FLOOR = 1e-3

@@ -6,7 +6,8 @@ from importlib import import_module
 
 import pytest
 
-from dgmm.model import compiled, jit
+from dgmm.kernels import compiled
+from dgmm.model import jit
 
 
 @pytest.mark.parametrize("value", ["0", "1", None])
@@ -15,7 +16,7 @@ def test_the_environment_decides(monkeypatch, value):
     monkeypatch.delenv("DGMM_COMPILED", raising=False)
     if value is not None:
         monkeypatch.setenv("DGMM_COMPILED", value)
-    module = jit.compiled_module("factors")
+    module = jit.compiled_module("dgmm.model.factors")
     assert (module is None) == (value == "0")
     assert module is None or module.__name__ == "dgmm.model.factors"
 
@@ -25,7 +26,7 @@ def test_without_numba_nothing_is_compiled(monkeypatch):
     monkeypatch.setattr(jit, "find_spec", lambda name: None)
     jit._imported.cache_clear()
     try:
-        assert jit.compiled_module("factors") is None
+        assert jit.compiled_module("dgmm.model.factors") is None
     finally:
         jit._imported.cache_clear()
 

@@ -9,9 +9,11 @@ import pytest
 from beartype import beartype
 from jaxtyping import Float32, Float64, Int64, TypeCheckError, jaxtyped
 
-from dgmm.model import densities, generate, kernels
+from dgmm import kernels
+from dgmm.kernels import densities
+from dgmm.kernels.stack import stack_models
+from dgmm.model import generate
 from dgmm.model.em import update
-from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgmm.model import kernels
+from dgmm import kernels
+from dgmm.kernels.stack import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments, Statistics
 from tests.model import naive
 

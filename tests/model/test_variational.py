@@ -8,12 +8,13 @@ from scipy.special import digamma
 from scipy.stats import beta, dirichlet, multivariate_normal, wishart
 from sklearn.mixture import BayesianGaussianMixture
 
-from dgmm.model import kernels, variational
+from dgmm import kernels
+from dgmm.kernels.stack import stack_models
+from dgmm.model import variational
 from dgmm.model.concentration import CONCENTRATIONS
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
 from dgmm.model.variational import Posterior, Prior
 from tests.model import naive

@@ -22,9 +22,9 @@ import numpy as np
 import dask
 from dgmm import open_dataset
 from dgmm.fitting.steps.expectation import ExpectationWork
-from dgmm.model.kernels import working_bytes
+from dgmm.kernels import working_bytes
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import stack_models
+from dgmm.kernels.stack import stack_models
 from dgmm.passes.plan import plan
 from dgmm.passes.run import run_pass
 from dgmm.model.families import FAMILIES

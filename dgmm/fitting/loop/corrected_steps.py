@@ -19,12 +19,12 @@ from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.in_memory import expect_rows
 from dgmm.fitting.steps.objective import Objective
 from dgmm.fitting.survey import Sample, rows_of_a_covariance
+from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
 from dgmm.model.extrapolation import extrapolated
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Statistics
 from dgmm.passes.threads import n_threads
 

@@ -18,9 +18,9 @@ from sklearn.cluster import KMeans
 
 from dgmm.data.source import Source
 from dgmm.fitting.survey import hash_rows
-from dgmm.model.kernels import assign
+from dgmm.kernels import assign
+from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
-from dgmm.model.stack import Stack
 from dgmm.model.statistics import Statistics
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows

@@ -13,12 +13,12 @@ from dgmm.fitting.starts.kmeans_parallel import NearestWork, scalable_kmeans
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood, Objective
 from dgmm.fitting.survey import Sample
+from dgmm.kernels import assign
+from dgmm.kernels.precision import LARGEST_FLOAT32
+from dgmm.kernels.stack import Stack, blank_stack
 from dgmm.model.families import Family, SingleRows
-from dgmm.model.kernels import assign
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
-from dgmm.model.precision import LARGEST_FLOAT32
-from dgmm.model.stack import Stack, blank_stack
 from dgmm.model.statistics import SMALLEST_COUNT, Moments, Statistics
 from dgmm.passes.run import run_pass
 

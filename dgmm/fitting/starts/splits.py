@@ -19,11 +19,11 @@ from dgmm.fitting.steps.expectation import completed
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood, SharedPart
 from dgmm.fitting.survey import rows_of_a_covariance
+from dgmm.kernels import assign
+from dgmm.kernels.stack import Stack, blank_stack
 from dgmm.model.families import FAMILIES, Family
-from dgmm.model.kernels import assign
 from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import Stack, blank_stack
 from dgmm.model.statistics import Moments, Statistics
 
 LOCAL_STEPS = 10

@@ -11,11 +11,11 @@ import numpy as np
 
 from dgmm.data.source import Source
 from dgmm.fitting.steps.objective import EMStep, Objective
+from dgmm.kernels import expect
+from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model import em
-from dgmm.model.kernels import expect
 from dgmm.model.matrices import Array, DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Evaluable, Parameters
-from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.run import run_timed_pass
 from dgmm.passes.task import Effort, Rows, Work

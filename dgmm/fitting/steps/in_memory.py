@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.steps.expectation import NOT_MEASURED, AllStatistics, Data, completed
-from dgmm.model import compiled
-from dgmm.model.compiled import CompiledGroup
-from dgmm.model.kernels import Workspace, blocks_of, expect, feature_table
+from dgmm.kernels import chosen_kernel, expect
+from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import Stack, stack_models
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.task import Effort
 
@@ -55,7 +53,7 @@ def expect_rows(
 class InMemory(Data):
     """Rows in memory, to which mixtures are fitted here and now: starts, and moves.
 
-    float32 rows are for rough answers: see `dgmm.model.precision.ROUGH_ERROR`.
+    float32 rows are for rough answers: see `dgmm.kernels.precision.ROUGH_ERROR`.
 
     Attributes
     ----------
@@ -69,7 +67,9 @@ class InMemory(Data):
     """
 
     threads: Executor | None = None
-    tables: dict[tuple[int, bool, np.dtype], NDArray[np.floating]] = field(default_factory=dict, repr=False)
+    tables: dict[tuple[int, bool, np.dtype], NDArray[np.floating] | None] = field(
+        default_factory=dict, repr=False
+    )
 
     @classmethod
     def of(
@@ -110,14 +110,10 @@ class InMemory(Data):
     def responsibilities(self, parameters: Parameters) -> NDArray[np.floating]:
         """Probability of each component given each row: (K, n_rows)."""
         ready = self.stack([parameters])
-        if compiled.is_available():
-            return np.ascontiguousarray(CompiledGroup(ready, ready.groups[0]).evaluate(self.rows)[0].T)
-        workspace = Workspace(ready)
         result = np.empty((parameters.n_components, len(self.rows)), ready.dtype)
-        for block in blocks_of(ready, [(self.rows, None)], self._features(ready)):
-            log_joint = workspace.log_joint(block.rows, workspace.features(block), ready.groups[0])
-            workspace.normalize(log_joint)
-            result[:, block.start : block.start + len(block.rows)] = log_joint
+        start = 0
+        for shares, densities in chosen_kernel().evaluate(ready, self.rows, self._features(ready)):
+            result[:, start : (start := start + len(densities))] = shares
         return result
 
     def expect(
@@ -132,14 +128,13 @@ class InMemory(Data):
         """E-step with these weights of the rows, (n_rows,) or (n_models, n_rows), or None: not completed."""
         if self.threads is not None:
             return expect_rows(ready, self.rows, weights, self.threads)
-        features = None if compiled.is_available() else self._features(ready)
-        return expect(ready, [(self.rows, weights)], features)
+        return expect(ready, [(self.rows, weights)], self._features(ready))
 
     def _features(self, ready: Stack) -> NDArray[np.floating] | None:
-        """Give the features of the rows for `InMemory.stack`, found once; None where they are too large."""
+        """Give what the kernel keeps of the rows, found once; None where it is nothing, or too large."""
         if ready.n_table * len(self.rows) * ready.dtype.itemsize > LARGEST_TABLE_BYTES:
             return None
         kind = (ready.n_table, ready.has_norm, ready.dtype)
         if kind not in self.tables:
-            self.tables[kind] = feature_table(ready, self.rows)
+            self.tables[kind] = chosen_kernel().features_of(ready, self.rows)
         return self.tables[kind]

@@ -87,7 +87,7 @@ class Objective(ABC):
     ) -> bool:
         """Tell whether an M-step's sums have left only rounding errors of covariances.
 
-        Of ``largest_ratio`` see `dgmm.model.stack.Stack`.
+        Of ``largest_ratio`` see `dgmm.kernels.stack.Stack`.
         """
 
     def update_unless_cancelled(

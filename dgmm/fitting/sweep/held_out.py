@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from dgmm.fitting.steps.expectation import AllStatistics, Data
 from dgmm.fitting.survey import hash_numbers
-from dgmm.model.densities import log_densities
-from dgmm.model.kernels import expect
+from dgmm.kernels import expect
+from dgmm.kernels.densities import log_densities
+from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable
-from dgmm.model.stack import Stack
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.task import Rows, Work
 

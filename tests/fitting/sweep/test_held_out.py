@@ -8,7 +8,7 @@ from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import survey
 from dgmm.fitting.sweep.held_out import HeldOut, SplitData, score
 from dgmm.fitting.sweep.scores import score_models
-from dgmm.model.densities import log_densities
+from dgmm.kernels.densities import log_densities
 from dgmm.model.generate import sample_shuffled
 from tests.model import naive
 

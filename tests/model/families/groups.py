@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from dgmm.kernels import assign
+from dgmm.kernels.stack import blank_stack
 from dgmm.model.em import update
 from dgmm.model.families import FAMILIES
-from dgmm.model.kernels import assign
-from dgmm.model.stack import blank_stack
 from dgmm.model.statistics import Moments
 
 SIZES = (40, 25, 60)

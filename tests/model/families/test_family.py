@@ -6,13 +6,13 @@ import pytest
 from sklearn.mixture import GaussianMixture
 from sklearn.mixture import _gaussian_mixture as sklearn_mixture
 
+from dgmm.kernels import assign
+from dgmm.kernels.stack import blank_stack
 from dgmm.model.em import update
 from dgmm.model.families import FAMILIES, family_named
 from dgmm.model.families.family import SingleRows
-from dgmm.model.kernels import assign
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import blank_stack
 from dgmm.model.statistics import Moments
 from tests.model import naive
 

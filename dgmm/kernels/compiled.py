@@ -1,4 +1,4 @@
-"""Stacks made ready for the compiled loop of `dgmm.model.tiles`, and its sums made statistics."""
+"""Stacks made ready for the compiled loop of `dgmm.kernels.tiles`, and its sums made statistics."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.kernels.blocks import Accumulator
+from dgmm.kernels.stack import NEGLIGIBLE, Centred, Group, Stack
 from dgmm.model.jit import compiled_module
 from dgmm.model.matrices import Array
-from dgmm.model.stack import NEGLIGIBLE, Centred, Group, Stack
+from dgmm.model.statistics import Statistics
 
 PIECE_BYTES = 2**23
 """Bytes of rows that a call takes at most, and that are copied where they do not lie one after the other."""
@@ -22,13 +24,18 @@ GATHERS_FROM = 20
 takes the time that it saves."""
 
 
+LIBRARY_BYTES = 105 * 2**20
+"""What Numba takes. A process that has to compile, as the first one on a machine does, takes up to 90 MiB
+more."""
+
+
 def is_available() -> bool:
     """Tell whether the loop is compiled in this process."""
     return _loop() is not None
 
 
 def _loop() -> Any:
-    return compiled_module("tiles")
+    return compiled_module("dgmm.kernels.tiles")
 
 
 def _padded(number: int) -> int:
@@ -55,7 +62,7 @@ class Model(NamedTuple):
     """A group of models of one family, as the loop takes them: K components together, P features.
 
     K and P are padded to multiples of four, with zeros; C components are *centred* (see
-    `dgmm.model.stack`). float64, but for what is said to have the dtype of products.
+    `dgmm.kernels.stack`). float64, but for what is said to have the dtype of products.
 
     Attributes
     ----------
@@ -335,6 +342,56 @@ class _Shapes(NamedTuple):
         rows = self.factors + self.at_once + self.components + 2 + self.deviations + _padded(1)
         others = 3 * self.components * self.features + self.buffers * self.side**2
         return rows + self.buffers * (self.side + 1), others
+
+
+def expect(
+    stack: Stack,
+    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    features: NDArray[np.floating] | None = None,
+) -> tuple[Statistics, ...]:
+    """E-step by the compiled loop, which makes features by itself: see `dgmm.kernels.kernel.Kernel`."""
+    groups = [CompiledGroup(stack, group) for group in stack.groups]
+    for rows, weights in pieces_of(chunks):
+        for each in groups:
+            each.add(rows, weights)
+    accumulator = Accumulator(stack)
+    for number, group in enumerate(groups):
+        accumulator.totals[number] = group.feature_sums()
+        accumulator.gathered.pop(number, None)
+        accumulator.log_likelihoods[group.group.models] = group.sums.log_likelihoods
+        for index, sums, scatter in group.centred_sums():
+            accumulator.centred_sums[index], accumulator.centred_scatter[index] = sums, scatter
+    return accumulator.statistics()
+
+
+def features_of(stack: Stack, rows: NDArray[np.floating]) -> None:
+    """Keep nothing: the loop makes features in the cache, faster than memory gives them."""
+
+
+def evaluate(
+    stack: Stack,
+    rows: NDArray[np.floating],
+    features: NDArray[np.floating] | None = None,
+    *,
+    negligible: float | None = None,
+) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+    """Give responsibilities and log densities in one model, by the compiled loop."""
+    group = CompiledGroup(stack, stack.groups[0], negligible)
+    for piece, _ in pieces_of([(rows, None)]):
+        shares, log_densities = group.evaluate(piece)
+        yield shares.T, log_densities
+
+
+def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
+    """Give the most probable component of each row in one model, by the compiled loop."""
+    group = CompiledGroup(stack, stack.groups[0])
+    for piece, _ in pieces_of([(rows, None)]):
+        yield group.label(piece)
+
+
+def library_bytes() -> int:
+    """Forecast what Numba takes: see `LIBRARY_BYTES`."""
+    return LIBRARY_BYTES
 
 
 def working_bytes(stack: Stack) -> int:

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgmm.model import compiled, kernels
+from dgmm import kernels
+from dgmm.kernels import blocks as numpy_kernel
+from dgmm.kernels import compiled
+from dgmm.kernels.stack import NEGLIGIBLE, Stack, blank_stack, stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import NEGLIGIBLE, Stack, blank_stack, stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
 
@@ -154,7 +156,7 @@ def test_groups_hold_every_model_once(sizes, families, most):
         for size, family in zip(sizes, families, strict=False)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dgmm.model.stack.GROUP_COMPONENTS", most)
+        patch.setattr("dgmm.kernels.stack.GROUP_COMPONENTS", most)
         ready = stack_models(models, np.zeros(2), np.ones(2), np.float64)
     assert sorted(model for group in ready.groups for model in group.models) == list(range(len(models)))
     end = 0
@@ -253,7 +255,7 @@ def test_negligible_responsibilities_are_zero(dtype):
     assert ready.dtype == dtype
     assert ready.negligible == 0.0  # sums over a component's own rows would serve nothing here
     for limit in (NEGLIGIBLE[np.dtype(dtype)], 1e-35):
-        workspace = kernels.Workspace(ready, limit)
+        workspace = numpy_kernel.Workspace(ready, limit)
         below = np.log(limit) + np.array([-1e9, -1000.0, -1.0, -0.1, 0.1, 1.0, 50.0])
         joint = 7.0 + np.stack([np.zeros(7), below, np.minimum(below[::-1] + 1.0, 0.0)])
         shares = joint.astype(dtype)
@@ -298,8 +300,10 @@ def crowd(generator, kind, n_components=16, n_features=20):
 )
 def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, monkeypatch):
     """Blocks take either way; the bits tell whether any took it."""
-    monkeypatch.setattr("dgmm.model.stack.LARGEST_BLOCK_ROWS", 1024)
-    monkeypatch.setattr("dgmm.model.precision.LARGEST_ERROR_FLOAT32", 1.0)  # the rows are far from each other
+    monkeypatch.setattr("dgmm.kernels.stack.LARGEST_BLOCK_ROWS", 1024)
+    monkeypatch.setattr(
+        "dgmm.kernels.precision.LARGEST_ERROR_FLOAT32", 1.0
+    )  # the rows are far from each other
     generator = np.random.default_rng(13)
     parameters, rows = crowd(generator, kind)
     rows, weights = rows.astype(rows_dtype), generator.gamma(1.0, size=len(rows))
@@ -311,7 +315,7 @@ def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, monkeypatch
     relative = 1e-11 if rows_dtype == np.float64 else 1e-5
     assert_expected(statistics, ready, parameters, rows, weights, relative=relative)
     assert (statistics.counts[12] == 0.0) == (kind != "mixed")  # far out it is the widest
-    monkeypatch.setattr(kernels.Accumulator, "_gather", lambda *_: False)
+    monkeypatch.setattr(numpy_kernel.Accumulator, "_gather", lambda *_: False)
     monkeypatch.setattr(compiled, "GATHERS_FROM", 1000)
     (dense,), _ = expect([parameters], rows, weights, rows_dtype)
     assert np.array_equal(statistics.scatter, dense.scatter) == (kind == "overlapping")
@@ -349,11 +353,11 @@ def test_feature_table(families, n_features):
     generator = np.random.default_rng(8)
     rows, centre = generator.normal(size=(14, n_features)), generator.normal(size=n_features)
     models = [naive.random_parameters(generator, name, 2, n_features) for name in families]
-    workspace = kernels.Workspace(stack_models(models, centre, np.ones(n_features), np.float64))
+    workspace = numpy_kernel.Workspace(stack_models(models, centre, np.ones(n_features), np.float64))
     first = min(FAMILIES[name].feature_rows(n_features).start for name in families)
     last = max(FAMILIES[name].feature_rows(n_features).stop for name in families)
     for part in (rows, rows[:5]):  # written again for each block
-        table, z = workspace.features(kernels.Block(part, None, 0, None)), (part - centre).T
+        table, z = workspace.features(numpy_kernel.Block(part, None, 0, None)), (part - centre).T
         assert table.shape == (last, len(part))
         np.testing.assert_array_equal(table[workspace.stack.deviations], z)
         expected = [(z**2).sum(axis=0), np.ones(len(part)), *z, *z**2]
@@ -365,7 +369,7 @@ def test_feature_table(families, n_features):
 @settings(deadline=None)
 def test_tiles_are_views_that_hold_every_row_in_order(n, tile_rows, n_rows):
     table = np.arange(float(n * n_rows)).reshape(n, n_rows)
-    tiled = kernels.tiles(table, tile_rows)
+    tiled = numpy_kernel.tiles(table, tile_rows)
     n_tiles, rest = divmod(n_rows, tile_rows)
     whole = [(n_tiles, n, tile_rows)] if n_tiles else []
     assert [part.shape for part in tiled] == whole + ([(1, n, rest)] if rest else [])
@@ -379,7 +383,7 @@ def test_tiles_are_views_that_hold_every_row_in_order(n, tile_rows, n_rows):
 def test_blocks_hold_every_row_once_and_in_order(weighted, sizes):
     """Blocks of at most 2560 rows, five tiles."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dgmm.model.stack.LARGEST_BLOCK_ROWS", 2560)
+        patch.setattr("dgmm.kernels.stack.LARGEST_BLOCK_ROWS", 2560)
         check_blocks(weighted, sizes)
 
 
@@ -390,7 +394,7 @@ def check_blocks(weighted, sizes):
     rows = np.arange(2.0 * sum(sizes)).reshape(-1, 2)
     parts = np.split(rows, np.cumsum(sizes)[:-1]) if sizes else []
     chunks = [(part, part[:, 0] * 0.5 if weighted else None) for part in parts]
-    blocks = list(kernels.blocks_of(ready, chunks))
+    blocks = list(numpy_kernel.blocks_of(ready, chunks))
     seen = np.concatenate([block.rows for block in blocks] or [rows[:0]])
     np.testing.assert_array_equal(seen, rows)
     ends = set(np.cumsum(sizes).tolist())

@@ -1,28 +1,26 @@
 """What a mixture says of each row: log densities, responsibilities, labels.
 
 The rows of a call decide on the path that narrow components take: densities of the same row in chunks of
-other rows may differ by `dgmm.model.precision.LARGEST_ERROR`. Rows whose squares overflow take a path of
-their own (`dgmm.model.far`), and do not decide.
+other rows may differ by `dgmm.kernels.precision.LARGEST_ERROR`. Rows whose squares overflow take a path of
+their own (`dgmm.kernels.far`), and do not decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model import compiled
-from dgmm.model.compiled import CompiledGroup
-from dgmm.model.far import far_rows, log_joint_of_far, responsibilities_of_far
-from dgmm.model.kernels import Workspace, blocks_of
+from dgmm.kernels import chosen_kernel
+from dgmm.kernels.far import far_rows, log_joint_of_far, responsibilities_of_far
+from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable
-from dgmm.model.stack import Stack, stack_models
 
-ByLoop = Callable[[CompiledGroup, NDArray[np.floating]], NDArray[Any]]
-ByNumPy = Callable[[Workspace, NDArray[np.floating]], NDArray[Any]]
+TINY = float(np.finfo(np.float64).tiny)
+"""Responsibilities below are zero: the least normal number."""
 
 
 def _of_all(
@@ -59,43 +57,19 @@ def _of_all(
     return result
 
 
-def _fill(
-    result: NDArray[Any],
-    model: Evaluable,
-    rows: NDArray[np.floating],
-    centre: Array,
-    *,
-    by_loop: ByLoop,
-    by_numpy: ByNumPy,
-) -> Stack:
-    """Fill a result for each row, piece by piece, and give the model as it was evaluated.
-
-    Parameters
-    ----------
-    result : ndarray of shape (n_rows, ...)
-    model : Evaluable
-    rows : ndarray of shape (n_rows, n_features)
-        At least one.
-    centre : ndarray of shape (n_features,)
-    by_loop : callable
-        Takes the compiled loop and some rows to their results.
-    by_numpy : callable
-        Takes a workspace and log joint densities of some rows, (K, n), to their results.
-    """
+def _ready(model: Evaluable, rows: NDArray[np.floating], centre: Array) -> Stack:
+    """Make a model ready for rows, at least one, which decide on the path that its components take."""
     extent = np.maximum(rows.max(axis=0) - centre, centre - rows.min(axis=0))
-    ready = stack_models([model], centre, extent, np.float64)
-    (only,) = ready.groups
-    if compiled.is_available():
-        group, start = CompiledGroup(ready, only, float(np.finfo(ready.dtype).tiny)), 0
-        for piece, _ in compiled.pieces_of([(rows, None)]):
-            result[start : start + len(piece)] = by_loop(group, piece)
-            start += len(piece)
-        return ready
-    workspace = Workspace(ready)
-    for block in blocks_of(ready, [(rows, None)]):
-        log_joint = workspace.log_joint(block.rows, workspace.features(block), only)
-        result[block.start : block.start + len(block.rows)] = by_numpy(workspace, log_joint)
-    return ready
+    return stack_models([model], centre, extent, np.float64)
+
+
+def _evaluated(
+    ready: Stack, rows: NDArray[np.floating]
+) -> Iterator[tuple[slice, NDArray[np.floating], NDArray[np.floating]]]:
+    """Give responsibilities (K, n) and log densities (n,), and which rows they are of."""
+    start = 0
+    for shares, densities in chosen_kernel().evaluate(ready, rows, negligible=TINY):
+        yield slice(start, start := start + len(densities)), shares, densities
 
 
 def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
@@ -105,14 +79,9 @@ def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
     """
 
     def of_near(result: Array, some: NDArray[np.floating], centre: Array) -> None:
-        ready = _fill(
-            result,
-            model,
-            some,
-            centre,
-            by_loop=lambda group, piece: group.evaluate(piece)[1],
-            by_numpy=Workspace.normalize,
-        )
+        ready = _ready(model, some, centre)
+        for part, _, densities in _evaluated(ready, some):
+            result[part] = densities
         if ready.is_complete(0):
             return
         # A quadratic term that is the same for all components.
@@ -131,13 +100,9 @@ def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
 def responsibilities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
     """Probability of each component given each row: (n_rows, n_features) to (n_rows, n_components)."""
 
-    def by_numpy(workspace: Workspace, log_joint: NDArray[np.floating]) -> NDArray[np.floating]:
-        workspace.normalize(log_joint)
-        return log_joint.T
-
     def of_near(result: Array, some: NDArray[np.floating], centre: Array) -> None:
-        by_loop: ByLoop = lambda group, piece: group.evaluate(piece)[0]  # noqa: E731
-        _fill(result, model, some, centre, by_loop=by_loop, by_numpy=by_numpy)
+        for part, shares, _ in _evaluated(_ready(model, some, centre), some):
+            result[part] = shares.T
 
     result = np.empty((len(rows), len(model.means)))
     return _of_all(result, model, rows, of_near, lambda some: responsibilities_of_far(model, some))
@@ -147,8 +112,9 @@ def labels(model: Evaluable, rows: NDArray[np.floating]) -> NDArray[np.int64]:
     """Most probable component of each row: (n_rows, n_features) to (n_rows,)."""
 
     def of_near(result: NDArray[Any], some: NDArray[np.floating], centre: Array) -> None:
-        by_numpy: ByNumPy = lambda _, log_joint: log_joint.argmax(axis=0)  # noqa: E731
-        _fill(result, model, some, centre, by_loop=CompiledGroup.label, by_numpy=by_numpy)
+        start = 0
+        for found in chosen_kernel().label(_ready(model, some, centre), some):
+            result[start : (start := start + len(found))] = found
 
     def of_far(some: NDArray[np.floating]) -> NDArray[np.intp]:
         return responsibilities_of_far(model, some).argmax(axis=1)

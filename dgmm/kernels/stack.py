@@ -1,6 +1,6 @@
 """Models made ready for evaluation: stacked by family, and on which path each component goes.
 
-A component whose log densities from features would not be exact (`dgmm.model.precision`) takes the *centred
+A component whose log densities from features would not be exact (`dgmm.kernels.precision`) takes the *centred
 path*: deviations from its own mean, which never cancel, at a few times the cost.
 """
 
@@ -13,19 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dgmm.model.families import FAMILIES, Family
-from dgmm.model.matrices import Array
-from dgmm.model.parameters import Evaluable
-from dgmm.model.precision import (
+from dgmm.kernels.precision import (
     LARGEST_ERROR,
     LARGEST_VARIANCE_ERROR,
     ROUGH_VARIANCE_ERROR,
     allows_single_precision,
     rounding_errors,
 )
-
-LOG_OF_NOTHING = -1e30
-"""Stands for −inf in natural parameters, where BLAS would multiply it with the zeros of its padding."""
+from dgmm.model.families import FAMILIES, Family
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import LOG_OF_NOTHING, Evaluable
 
 NEGLIGIBLE = {np.dtype(np.float64): 1e-40, np.dtype(np.float32): 1e-30}
 """Responsibilities below are zero in the compiled E-step, and in NumPy's where sums are gathered. As an
@@ -415,7 +412,7 @@ def stack_models(
 
 
 def blank_stack(family: Family, n_components: int, centre: Array, references: Array | None = None) -> Stack:
-    """Make a stack without a model, for `dgmm.model.kernels.assign`.
+    """Make a stack without a model, for `dgmm.kernels.blocks.assign`.
 
     Parameters
     ----------

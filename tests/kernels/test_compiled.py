@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgmm.model import compiled, kernels
+from dgmm import kernels
+from dgmm.kernels import compiled
+from dgmm.kernels.stack import stack_models
 from dgmm.model.parameters import Parameters
-from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
 

@@ -10,18 +10,16 @@ sums of a component are taken over its own rows alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model import compiled
-from dgmm.model.compiled import CompiledGroup
+from dgmm.kernels.stack import Group, Stack
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array, pack
-from dgmm.model.stack import Group, Stack
 from dgmm.model.statistics import Statistics
 
 
@@ -35,7 +33,7 @@ class Block(NamedTuple):
     start : int
         Number of rows before it.
     features : ndarray of shape (n_table, n_rows), or None
-        See `feature_table`; None where they are not known yet.
+        See `features_of`; None where they are not known yet.
     """
 
     rows: NDArray[np.floating]
@@ -57,13 +55,6 @@ def blocks_of(
             known = None if features is None else features[:, offset + start : offset + part.stop]
             yield Block(rows[part], None if weights is None else weights[..., part], offset + start, known)
         offset += len(rows)
-
-
-def feature_table(stack: Stack, rows: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Compute the features of rows, as far as the models of a stack use them: (n_table, n_rows)."""
-    table = np.empty((stack.n_table, len(rows)), stack.dtype)
-    write_features(table, rows, stack)
-    return table
 
 
 def write_features(table: NDArray[np.floating], rows: NDArray[np.floating], stack: Stack) -> None:
@@ -242,15 +233,6 @@ class Accumulator:
             totals[component] += weighted[:, start:end] @ features[:, start:end].T
         return True
 
-    def take(self, groups: Sequence[CompiledGroup]) -> None:
-        """Take the sums of the compiled loop: a group of it for each of the stack."""
-        for number, group in enumerate(groups):
-            self.totals[number] = group.feature_sums()
-            self.gathered.pop(number, None)
-            self.log_likelihoods[group.group.models] = group.sums.log_likelihoods
-            for index, sums, scatter in group.centred_sums():
-                self.centred_sums[index], self.centred_scatter[index] = sums, scatter
-
     def _sums(self, index: int) -> Array:
         """Give the sums of a group's features, however they were taken."""
         totals = self.totals[index]
@@ -293,30 +275,8 @@ def expect(
     chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
     features: NDArray[np.floating] | None = None,
 ) -> tuple[Statistics, ...]:
-    """E-step: sum the sufficient statistics of all models over rows.
-
-    Parameters
-    ----------
-    stack : Stack
-    chunks : iterable of (rows, weights)
-        Rows of shape (n, n_features); weights of shape (n,), or (n_models, n) with those of each model, or
-        None.
-    features : ndarray of shape (n_table, rows of all chunks), optional
-        See `feature_table`: for rows that are evaluated many times. The compiled loop makes its own.
-
-    Returns
-    -------
-    tuple of Statistics
-        One for each model: to be completed, when they are of all rows (`Statistics.completed`).
-    """
+    """E-step by NumPy: see `dgmm.kernels.kernel.Kernel.expect`."""
     accumulator = Accumulator(stack)
-    if compiled.is_available():
-        groups = [compiled.CompiledGroup(stack, group) for group in stack.groups]
-        for rows, weights in compiled.pieces_of(chunks):
-            for each in groups:
-                each.add(rows, weights)
-        accumulator.take(groups)
-        return accumulator.statistics()
     workspace = Workspace(stack, stack.negligible)
     for block in blocks_of(stack, chunks, features):
         table = workspace.features(block)
@@ -334,9 +294,49 @@ def expect(
     return accumulator.statistics()
 
 
+def features_of(stack: Stack, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Compute the features of rows, as far as the models of a stack use them: (n_table, n_rows)."""
+    table = np.empty((stack.n_table, len(rows)), stack.dtype)
+    write_features(table, rows, stack)
+    return table
+
+
+def evaluate(
+    stack: Stack,
+    rows: NDArray[np.floating],
+    features: NDArray[np.floating] | None = None,
+    *,
+    negligible: float | None = None,
+) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+    """Give responsibilities and log densities in one model, by NumPy: none of them are left out."""
+    for workspace, log_joint in _log_joint(stack, rows, features):
+        log_densities = workspace.normalize(log_joint)
+        yield log_joint, log_densities
+
+
+def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
+    """Give the most probable component of each row in one model, by NumPy."""
+    for _, log_joint in _log_joint(stack, rows, None):
+        yield log_joint.argmax(axis=0)
+
+
+def _log_joint(
+    stack: Stack, rows: NDArray[np.floating], features: NDArray[np.floating] | None
+) -> Iterator[tuple[Workspace, NDArray[np.floating]]]:
+    """Compute the log joint densities (K, n) in one model, block by block."""
+    workspace = Workspace(stack)
+    for block in blocks_of(stack, [(rows, None)], features):
+        yield workspace, workspace.log_joint(block.rows, workspace.features(block), stack.groups[0])
+
+
+def library_bytes() -> int:
+    """Forecast nothing: NumPy is there anyway."""
+    return 0
+
+
 def working_bytes(stack: Stack) -> int:
     """Forecast the bytes that `expect` allocates beyond the rows, temporary arrays included."""
-    return compiled.working_bytes(stack) if compiled.is_available() else stack.working_bytes
+    return stack.working_bytes
 
 
 def assign(
@@ -349,7 +349,7 @@ def assign(
     Parameters
     ----------
     stack : Stack
-        See `dgmm.model.stack.blank_stack`.
+        See `dgmm.kernels.stack.blank_stack`.
     chunks : iterable of (rows, weights)
     responsibilities_of : callable
         Given a block of rows and the number of rows before it, returns (n_components, rows of the block).

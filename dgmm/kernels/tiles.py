@@ -2,11 +2,11 @@
 # pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
 """The E-step in one compiled loop: tiles of rows go through features, densities and sums in the cache.
 
-The formulas are those of `dgmm.model.kernels`. The loop holds no interpreter lock: threads do not wait for
+The formulas are those of `dgmm.kernels`. The loop holds no interpreter lock: threads do not wait for
 each other. Features are *factors* of a row, which are ‖z‖², 1 and its deviations z from the centre, and
 products of two of them: the first of its features, and pairs of factors, are all that is known of a family.
 
-Numba compiles it; `dgmm.model.compiled` imports it where that is installed.
+Numba compiles it; `dgmm.kernels.compiled` imports it where that is installed.
 """
 
 from __future__ import annotations
@@ -492,7 +492,7 @@ def expect(rows, weights, model, work, sums):
     model : Model
     work : Workspace
     sums : Sums
-        See `dgmm.model.compiled`.
+        See `dgmm.kernels.compiled`.
     """
     bounds = model.bounds
     for start in range(0, len(rows), TILE_ROWS):

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from dgmm.model import kernels
-from dgmm.model.densities import responsibilities
+from dgmm.kernels import blocks as numpy_kernel
+from dgmm.kernels.densities import responsibilities
+from dgmm.kernels.precision import LARGEST_ERROR, LARGEST_ERROR_FLOAT32, rounding_errors
+from dgmm.kernels.stack import stack_models
 from dgmm.model.em import update
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
-from dgmm.model.precision import LARGEST_ERROR, LARGEST_ERROR_FLOAT32, rounding_errors
-from dgmm.model.stack import stack_models
 from dgmm.model.statistics import Moments
+from tests.kernels.test_blocks import assert_expected, each_family, expect
 from tests.model import naive
-from tests.model.test_kernels import assert_expected, each_family, expect
 
 pytestmark = pytest.mark.usefixtures("each_way")
 
@@ -22,8 +22,8 @@ SLACK = 4  # the bound leaves out the rounding of the mean's own terms, and of s
 def log_joint(parameters, rows, rows_dtype, extent):
     """Log joint densities (n_rows, K) about the origin, without a shared quadratic term if fast."""
     ready = stack_models([parameters], np.zeros(rows.shape[1]), extent, rows_dtype)
-    workspace = kernels.Workspace(ready)
-    values = workspace.log_joint(rows, kernels.feature_table(ready, rows), ready.groups[0])
+    workspace = numpy_kernel.Workspace(ready)
+    values = workspace.log_joint(rows, numpy_kernel.features_of(ready, rows), ready.groups[0])
     return values.T, ready
 
 

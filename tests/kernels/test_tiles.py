@@ -9,7 +9,7 @@ pytest.importorskip("numba")
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 
-from dgmm.model import tiles
+from dgmm.kernels import tiles
 
 
 def of_each(function):

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from dgmm.model.densities import labels, log_densities, responsibilities
+from dgmm.kernels.densities import labels, log_densities, responsibilities
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from tests.model import naive

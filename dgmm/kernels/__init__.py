@@ -1,0 +1,40 @@
+"""The work on blocks of rows: models of several families evaluated together, by the kernel that is at hand.
+
+Here is the one door: whoever evaluates rows asks `chosen_kernel`, or calls the functions that do. A kernel is
+a module with the functions of `dgmm.kernels.kernel.Kernel`: `blocks` is NumPy's, `compiled` Numba's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.kernels import blocks, compiled
+from dgmm.kernels.blocks import assign
+from dgmm.kernels.kernel import Kernel
+from dgmm.kernels.stack import Stack
+from dgmm.model.matrices import Array
+from dgmm.model.statistics import Statistics
+
+__all__ = ["Kernel", "assign", "chosen_kernel", "expect", "working_bytes"]
+
+
+def chosen_kernel() -> Kernel:
+    """Choose: the compiled loop, unless Numba is not there, or ``DGMM_COMPILED`` is 0; else NumPy."""
+    return compiled if compiled.is_available() else blocks
+
+
+def expect(
+    stack: Stack,
+    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    features: NDArray[np.floating] | None = None,
+) -> tuple[Statistics, ...]:
+    """E-step by the chosen kernel: see `Kernel.expect`."""
+    return chosen_kernel().expect(stack, chunks, features)
+
+
+def working_bytes(stack: Stack) -> int:
+    """Forecast what the chosen kernel allocates: see `Kernel.working_bytes`."""
+    return chosen_kernel().working_bytes(stack)

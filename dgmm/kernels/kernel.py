@@ -1,0 +1,79 @@
+"""What a kernel is: the work on blocks of rows, by one way of computing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.kernels.stack import Stack
+from dgmm.model.matrices import Array
+from dgmm.model.statistics import Statistics
+
+
+class Kernel(Protocol):
+    """A way to evaluate models on rows; a module is one.
+
+    All give the same to rounding, and what one gives depends neither on how rows are cut into chunks, but for
+    rounding, nor on threads.
+    """
+
+    def expect(
+        self,
+        stack: Stack,
+        chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+        features: NDArray[np.floating] | None = None,
+        /,
+    ) -> tuple[Statistics, ...]:
+        """E-step: sum the sufficient statistics of all models over rows.
+
+        Parameters
+        ----------
+        stack : Stack
+        chunks : iterable of (rows, weights)
+            Rows of shape (n, n_features); weights of shape (n,), or (n_models, n) with those of each model,
+            or None.
+        features : ndarray, optional
+            What `features_of` gave for these rows.
+
+        Returns
+        -------
+        tuple of Statistics
+            One for each model: to be completed, when they are of all rows (`Statistics.completed`).
+        """
+        ...
+
+    def features_of(self, stack: Stack, rows: NDArray[np.floating], /) -> NDArray[np.floating] | None:
+        """Compute what is worth keeping of rows that are evaluated many times; None where nothing is."""
+        ...
+
+    def evaluate(
+        self,
+        stack: Stack,
+        rows: NDArray[np.floating],
+        features: NDArray[np.floating] | None = None,
+        /,
+        *,
+        negligible: float | None = None,
+    ) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+        """Give responsibilities (K, n) and log densities (n,) in one model, one run of rows after the other.
+
+        They may change with the next. Log densities may lack a quadratic term: see `Stack.is_complete`.
+        Responsibilities below ``negligible``, a normal number, may be zero; by default those that an E-step
+        may leave out.
+        """
+        ...
+
+    def label(self, stack: Stack, rows: NDArray[np.floating], /) -> Iterator[NDArray[np.integer]]:
+        """Give the most probable component of each row in one model, one run of rows after the other."""
+        ...
+
+    def library_bytes(self) -> int:
+        """Forecast the bytes that a process takes for the kernel's libraries."""
+        ...
+
+    def working_bytes(self, stack: Stack, /) -> int:
+        """Forecast the bytes that `expect` allocates beyond the rows, temporary arrays included."""
+        ...
