@@ -37,7 +37,7 @@ BLOCK_BYTES, LARGEST_BLOCK_ROWS = 2**23, 3 * 2**13
 """Bytes of a block's features and densities, and its most rows. Smaller blocks are in a nearer cache and up
 to a fifth faster on one thread, but threads then hinder each other at every NumPy call."""
 
-TILE_ROWS, LARGE_TILE_ROWS, SMALL_PRODUCT = 512, 1024, 10**6
+SMALL_TILE_ROWS, LARGE_TILE_ROWS, SMALL_PRODUCT = 512, 1024, 10**6
 """Rows of a tile; the larger where a product of smaller tiles has more than so many multiplications: OpenBLAS
 has a path without packing below, which is up to twice as fast, and packing wants longer rows."""
 
@@ -150,7 +150,7 @@ def _groups(
     theta : ndarray of shape (n_components, n_features of the family)
         Natural parameters of all of them.
     """
-    most = min(GROUP_COMPONENTS, SMALL_PRODUCT // (TILE_ROWS * theta.shape[1]))
+    most = min(GROUP_COMPONENTS, SMALL_PRODUCT // (SMALL_TILE_ROWS * theta.shape[1]))
     first, begin, end = 0, 0, 0
     for index, (_, size) in enumerate(sizes):
         if index > first and end + size - begin > most:
@@ -231,7 +231,7 @@ class Stack:
     def tile_rows(self) -> int:
         """Rows of a tile."""
         largest = max(group.natural_parameters.size for group in self.groups)
-        wanted = TILE_ROWS if TILE_ROWS * largest <= SMALL_PRODUCT else LARGE_TILE_ROWS
+        wanted = SMALL_TILE_ROWS if SMALL_TILE_ROWS * largest <= SMALL_PRODUCT else LARGE_TILE_ROWS
         return min(wanted, max(1, LARGEST_TILE_BYTES // (self.dtype.itemsize * self.n_table)))
 
     @property
