@@ -227,7 +227,7 @@ def weights_of(kind, n_rows):
 
 def fit(rows, weights=None, means=FAR, **own):
     covariance_type = own.get("covariance_type", "full")
-    precisions = naive.covariances_of(covariance_type, np.stack([np.eye(2)] * 4))
+    precisions = np.asarray(naive.covariances_of(covariance_type, np.stack([np.eye(2)] * 4)))
     parameters = {
         "weights_init": np.full(4, 0.25),
         "means_init": means,
