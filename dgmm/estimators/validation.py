@@ -169,8 +169,10 @@ def _checked_means(means: Any, n_components: int, n_features: int) -> Array:
 
 
 def _checked_precisions(precisions: Any, family: Family, n_components: int, n_features: int) -> Array:
-    precisions = _floats(precisions, "precisions_init")
     shape = family.covariance_shape(n_components, n_features)
+    precisions = _floats(precisions if shape else np.atleast_1d(precisions), "precisions_init")
+    if not shape and precisions.size == 1:  # one number for all
+        precisions = precisions.reshape(shape)
     _check_shape(precisions, shape, f"{family.name} precision")
     _check_positive(precisions, family)
     return precisions
