@@ -27,7 +27,7 @@ from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 from dgmm.data.footers import Footer, columns_of, key_value
 from dgmm.data.listing import keys_of
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import Choice, Picked, feature_names, fill, n_features, pick
+from dgmm.data.tables import Choice, Picked, feature_names, fill, n_features, pick, whole_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -210,6 +210,11 @@ class CsvSource:
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns."""
         return feature_names(self.picked)
+
+    @property
+    def holds_whole(self) -> tuple[bool, ...]:
+        """Which features are whole numbers."""
+        return whole_numbers(self.picked)
 
     @cached_property
     def _blocks(self) -> tuple[Block, ...]:

@@ -33,7 +33,17 @@ from dgmm.data.source import (
     rows_dtype,
     span_bytes_for,
 )
-from dgmm.data.tables import Choice, Column, Picked, feature_names, is_vector, n_features, pick, rows_type
+from dgmm.data.tables import (
+    Choice,
+    Column,
+    Picked,
+    feature_names,
+    is_vector,
+    n_features,
+    pick,
+    rows_type,
+    whole_numbers,
+)
 
 PLANS_QUERIES = not hasattr(da.Array, "to_delayed")
 """Whether Dask's arrays are expressions: its setting ``array.query-planning``, which holds for a process."""
@@ -65,8 +75,8 @@ class DaskSource:
         The columns of a DataFrame that are read.
     labels : Labels or None
         Dimensions and coordinates that results for each row are to have.
-    holds_whole : bool
-        The array is of whole numbers that float64 may round.
+    holds_whole : bool or tuple of bool
+        Whether values, or those of each feature, are whole numbers.
     """
 
     blocks: Any  # Dask's collections have no common type to a type checker
@@ -77,7 +87,7 @@ class DaskSource:
     feature_names: tuple[str, ...] | None = None
     picked: tuple[Picked, ...] | None = None
     labels: Labels | None = None
-    holds_whole: bool = False
+    holds_whole: bool | tuple[bool, ...] = False
 
     @property
     def n_rows(self) -> int:
@@ -177,7 +187,8 @@ def dask_source(x: Any, choice: Choice, *, n_dims: int = 2) -> DaskSource:
     dtype = rows_type(kinds[name] for name in wanted)
     wide, names = n_features(picked), text_names(feature_names(picked))
     blocks = _of_partitions(x, wide, dtype, _rows_of_partition, picked, promised, dtype, name=name)
-    return DaskSource(blocks, _unknown(x), wide, dtype, name, names, picked)
+    whole = whole_numbers(picked)
+    return DaskSource(blocks, _unknown(x), wide, dtype, name, names, picked, holds_whole=whole)
 
 
 def _of_partitions(

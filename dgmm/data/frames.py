@@ -27,6 +27,7 @@ from dgmm.data.tables import (
     n_features,
     pick,
     rows_type,
+    whole_numbers,
     width_of,
 )
 
@@ -73,7 +74,8 @@ def table_source(x: Any, choice: Choice, n_dims: int = 2) -> MemorySource:
         check_shape(x.shape, n_dims, what)
         picked = pick(pandas_columns(x, what), choice, what, by_name=False)
         names = text_names([name for each in picked for name in each.feature_names])
-        return MemorySource(pandas_rows(x, picked, what), names, what)
+        rows = pandas_rows(x, picked, what)
+        return MemorySource(rows, names, what, whole=whole_numbers(picked))
     table = _arrow_table(x, choice)
     check_shape(table.shape, n_dims, what)
     widths = [width_of(values) if is_vector(values.type) else None for values in table.columns]
@@ -82,7 +84,7 @@ def table_source(x: Any, choice: Choice, n_dims: int = 2) -> MemorySource:
     arrays = [table.column(each.name) for each in picked]
     rows = np.empty((table.num_rows, n_features(picked)), rows_type(values.type for values in arrays))
     fill(rows, arrays, picked, what)
-    return MemorySource(rows, feature_names(picked), what)
+    return MemorySource(rows, feature_names(picked), what, whole=whole_numbers(picked))
 
 
 def _arrow_table(x: Any, choice: Choice) -> pa.Table:

@@ -93,6 +93,12 @@ class JoinedSource:
         """Names of the columns."""
         return self.sources[0].feature_names
 
+    @property
+    def holds_whole(self) -> NDArray[np.bool_]:
+        """Which features are whole numbers in all sources."""
+        each = [np.asarray(getattr(source, "holds_whole", False)) for source in self.sources]
+        return np.logical_and.reduce(np.broadcast_arrays(*each))
+
     @cached_property
     def _starts(self) -> NDArray[np.intp]:
         """The first row of each source, and the end of the last."""

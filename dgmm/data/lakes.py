@@ -18,7 +18,17 @@ from dgmm.data.listing import Kind, natural
 from dgmm.data.location import is_local, locate
 from dgmm.data.parquet import parquet_source
 from dgmm.data.source import MEBIBYTE, DataError, Source, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import Choice, Column, Picked, feature_names, fill, n_features, pick, rows_type
+from dgmm.data.tables import (
+    Choice,
+    Column,
+    Picked,
+    feature_names,
+    fill,
+    n_features,
+    pick,
+    rows_type,
+    whole_numbers,
+)
 
 READERS = {"delta": "deltalake", "iceberg": "pyiceberg", "lance": "lance"}
 """Modules that know which rows there are; each comes with the extra of its table's name."""
@@ -202,6 +212,11 @@ class LanceSource:
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns."""
         return feature_names(self.picked)
+
+    @property
+    def holds_whole(self) -> tuple[bool, ...]:
+        """Which features are whole numbers."""
+        return whole_numbers(self.picked)
 
     @cached_property
     def _chunk_rows(self) -> int:

@@ -67,6 +67,8 @@ class MemorySource:
         What the user would call it.
     labels : Labels, optional
         Dimensions and coordinates that results for each row are to have.
+    whole : tuple of bool, optional
+        Which features were whole numbers in the table that these rows are of.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class MemorySource:
     feature_names: tuple[str, ...] | None = None
     name: str = "array"
     labels: Labels | None = None
+    whole: tuple[bool, ...] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -98,9 +101,9 @@ class MemorySource:
         return rows_dtype(self.values.dtype, self.name)
 
     @property
-    def holds_whole(self) -> bool:
-        """Whether the array is of whole numbers that float64 may round."""
-        return is_wide_integer(self.values.dtype)
+    def holds_whole(self) -> bool | tuple[bool, ...]:
+        """Whether the array, or which of its columns, is of whole numbers that float64 may round."""
+        return is_wide_integer(self.values.dtype) if self.whole is None else self.whole
 
     def spans(self) -> tuple[Span, ...]:
         """Cut the rows into spans of slices of about 4 MiB."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -207,6 +208,7 @@ def _open_paths(
     places = [place for path in paths for place in _places(path, options)]
     name = places[0].name if len(places) == 1 else f"{places[0].name} and {len(places) - 1} more"
     kind, filesystem = places[0].kind, places[0].filesystem
+    _once([place.root for place in places])
     for place in places:
         if place.kind != kind or place.filesystem != filesystem:
             raise DataError(
@@ -224,10 +226,10 @@ def _open_paths(
                 name,
             )
         case "parquet":
-            files = [path for place in places for path in parquet_files(filesystem, place.root)]
+            files = _once([path for place in places for path in parquet_files(filesystem, place.root)])
             return parquet_source(name, filesystem, files, choice)
         case "csv":
-            files = [path for place in places for path in csv_files(filesystem, place.root)]
+            files = _once([path for place in places for path in csv_files(filesystem, place.root)])
             return csv_source(name, filesystem, files, choice)
     return joined(
         lambda place, choice: lake_source(
@@ -237,6 +239,14 @@ def _open_paths(
         choice,
         name,
     )
+
+
+def _once(paths: list[str]) -> list[str]:
+    """Refuse what is there twice, as by patterns that overlap: its rows would count twice."""
+    twice = [path for path, n_times in Counter(paths).items() if n_times > 1]
+    if twice:
+        raise DataError(f"{twice[0]} is among the paths more than once; name it once")
+    return paths
 
 
 @dataclass(frozen=True)

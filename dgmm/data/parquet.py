@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.footers import BUFFER_BYTES, columns_of, key_value, opened, read_footer
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import Choice, Picked, feature_names, fill, n_features, pick, rows_type
+from dgmm.data.tables import Choice, Picked, feature_names, fill, n_features, pick, rows_type, whole_numbers
 
 CHUNK_BYTES = 16 * MEBIBYTE
 BATCH_BYTES = 4 * MEBIBYTE
@@ -173,6 +173,11 @@ class ParquetSource:
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns, and of elements of lists."""
         return feature_names(self.picked)
+
+    @property
+    def holds_whole(self) -> tuple[bool, ...]:
+        """Which features are whole numbers."""
+        return whole_numbers(self.picked)
 
     @cached_property
     def _starts(self) -> NDArray[np.intp]:

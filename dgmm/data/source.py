@@ -164,6 +164,9 @@ LARGEST_WHOLE = 2**53
 def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDArray[np.floating]) -> None:
     """Warn of whole numbers that float64 rounds: of sources that say by ``holds_whole`` that they have such.
 
+    It is true or false of all features, or of each. Such numbers are hardly ever measurements: rows or
+    objects are numbered so.
+
     Parameters
     ----------
     source : Source
@@ -175,19 +178,25 @@ def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDA
     DataWarning
         Naming the columns.
     """
-    if not getattr(source, "holds_whole", False):
-        return
-    rounded = np.flatnonzero(np.maximum(np.abs(minimum), np.abs(maximum)) > LARGEST_WHOLE)
+    is_whole = np.asarray(getattr(source, "holds_whole", False))
+    rounded = np.flatnonzero(is_whole & (np.maximum(np.abs(minimum), np.abs(maximum)) > LARGEST_WHOLE))
     if len(rounded):
         names = source.feature_names
         listed = ", ".join(str(i) if names is None else repr(names[i]) for i in rounded[:5].tolist())
         more = f" and {len(rounded) - 5} more" if len(rounded) > 5 else ""
         warnings.warn(
             f"{source.name}: column {listed}{more} holds whole numbers beyond 2^53, which float64 rounds: "
-            "what differs in their last digits is lost. Take an offset off first, or leave the column out",
+            "what differs in their last digits is lost. Identifiers are such numbers, and no measurements: "
+            f"leave them out{_leaving(names, rounded)}, or take an offset off first",
             DataWarning,
             stacklevel=3,
         )
+
+
+def _leaving(names: Sequence[str] | None, left_out: NDArray[np.intp]) -> str:
+    """Give the option that leaves features out; nothing where it would be long, or leave nothing."""
+    kept = [] if names is None else [name for i, name in enumerate(names) if i not in left_out]
+    return f" with columns={kept}" if 0 < len(kept) <= 20 else ""
 
 
 def is_wide_integer(dtype: np.dtype) -> bool:

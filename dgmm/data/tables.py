@@ -110,11 +110,14 @@ class Picked:
         Of lists: which elements.
     width : int
         Of lists: their length.
+    is_whole : bool
+        Its values are whole numbers.
     """
 
     name: Hashable
     elements: Sequence[int] | None = None
     width: int = 0
+    is_whole: bool = False
 
     @property
     def n_features(self) -> int:
@@ -194,6 +197,11 @@ def n_features(picked: Iterable[Picked]) -> int:
     return sum(each.n_features for each in picked)
 
 
+def whole_numbers(picked: Iterable[Picked]) -> tuple[bool, ...]:
+    """Say of each feature whether it is of whole numbers."""
+    return tuple(each.is_whole for each in picked for _ in range(each.n_features))
+
+
 def feature_names(picked: Iterable[Picked]) -> tuple[Any, ...]:
     """Name the features."""
     return tuple(name for each in picked for name in each.feature_names)
@@ -250,7 +258,11 @@ def pick(columns: Sequence[Column], choice: Choice, what: str, *, by_name: bool 
 
 
 def _whole(column: Column) -> Picked:
-    return Picked(column.name, range(column.width), column.width) if column.width else Picked(column.name)
+    if column.width:
+        return Picked(column.name, range(column.width), column.width)
+    return Picked(
+        column.name, is_whole=column.type is not None and pa.types.is_integer(stored_type(column.type))
+    )
 
 
 def _named(columns: Sequence[Column], wanted: Sequence[str], what: str) -> tuple[Picked, ...]:

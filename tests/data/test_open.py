@@ -137,6 +137,14 @@ class TestPaths:
             open_dataset(tmp_path)
 
 
+def test_what_is_named_twice_would_count_twice(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame({"x": [1.0, 2.0]}).to_parquet(path)
+    for paths in ([path, path], [path, tmp_path], [path, tmp_path / "*.parquet"]):
+        with pytest.raises(DataError, match=r"rows\.parquet is among the paths more than once"):
+            open_dataset(paths)
+
+
 def test_a_source_is_given_back():
     source = open_dataset(np.eye(2))
     assert open_dataset(source) is source

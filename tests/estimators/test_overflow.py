@@ -4,7 +4,10 @@
 import re
 
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from dgmm import BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep
@@ -120,6 +123,36 @@ def test_whole_numbers_that_float64_rounds_are_told_of(hold, dtype):
     with pytest.warns(DataWarning, match=r"column 1 holds whole numbers beyond 2\^53"):
         GaussianMixture(1, reg_covar=1.0).fit(hold(rows))
     GaussianMixture(1).fit(hold(two_groups() * 1e20))
+
+
+def as_parquet(frame, folder):
+    frame.to_parquet(folder / "rows.parquet")
+    return folder / "rows.parquet"
+
+
+def as_csv(frame, folder):
+    frame.to_csv(folder / "rows.csv", index=False)
+    return folder / "rows.csv"
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        as_parquet,
+        as_csv,
+        lambda frame, _: frame,
+        lambda frame, _: pa.Table.from_pandas(frame),
+        lambda frame, _: dd.from_pandas(frame, npartitions=2),
+    ],
+    ids=["parquet", "csv", "pandas", "arrow", "dask"],
+)
+def test_of_tables_the_columns_without_them_are_named(hold, tmp_path):
+    x, y = two_groups().T
+    numbers = 2**60 + 1000 * np.arange(len(x))
+    fluxes = pd.DataFrame({"x": x, "y": 1e20 * y, "small": np.arange(len(x)) % 7})
+    GaussianMixture(1).fit(hold(fluxes, tmp_path))  # what is large and no whole number is no identifier
+    with pytest.warns(DataWarning, match=r"'star' holds whole numbers .* columns=\['x', 'y', 'small'\]"):
+        GaussianMixture(1).fit(hold(fluxes.assign(star=numbers), tmp_path))
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
