@@ -177,7 +177,13 @@ def _open(
     paths = _paths(x)
     if paths:
         of_zarr: dict[str, Any] = {"fill_missing": fill_missing, "sample_dims": sample_dims}
-        return _open_paths(paths, choice, storage_options, n_dims, **of_zarr)
+        try:
+            return _open_paths(paths, choice, storage_options, n_dims, **of_zarr)
+        except FileNotFoundError as error:
+            if n_dims == 2 or isinstance(x, (str, os.PathLike)):
+                raise
+            message = f"a list of text is neither numbers nor paths of what is there: {error}"
+            raise DataError(message) from error
     if isinstance(x, (zarr.Array, zarr.Group)):
         return zarr_source(x, choice, n_dims=n_dims, fill_missing=fill_missing, sample_dims=sample_dims)
     if is_labelled(x):
