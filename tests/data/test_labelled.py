@@ -141,7 +141,7 @@ class TestArrays:
             open_dataset(image, columns=["z"])
 
     @pytest.mark.parametrize(
-        "values", [np.arange(4.0), da.from_array(np.arange(4.0), chunks=2)], ids=["numpy", "dask"]
+        "values", [np.arange(4.0), da.from_array(np.arange(4.0)).rechunk(2)], ids=["numpy", "dask"]
     )
     def test_weights(self, values):
         check_source(open_weights(xr.DataArray(values)), np.arange(4.0)[:, None])
