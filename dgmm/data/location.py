@@ -8,6 +8,7 @@ from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from zarr.storage import FsspecStore
 
 
 def locate(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> tuple[Any, str]:
@@ -36,3 +37,27 @@ def locate(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | No
 def is_local(filesystem: Any) -> bool:
     """Say whether a file system is this machine's own, where plain paths lead to the same files."""
     return isinstance(filesystem, LocalFileSystem)
+
+
+def zarr_store(
+    path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None, *, read_only: bool = False
+) -> str | FsspecStore:
+    """Give Zarr a store: the local path, or one of the file system of a URL.
+
+    Given a URL, Zarr would decide by its scheme whether that is fsspec's: ``memory://`` is not, from 3.4 on.
+
+    Parameters
+    ----------
+    path, storage_options
+        As for `locate`.
+    read_only : bool, default=False
+
+    Returns
+    -------
+    str or zarr.storage.FsspecStore
+    """
+    filesystem, root = locate(path, storage_options)
+    if is_local(filesystem):
+        return root
+    options = dict(storage_options or {})
+    return FsspecStore.from_url(os.fspath(path), storage_options=options, read_only=read_only)

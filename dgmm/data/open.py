@@ -22,7 +22,7 @@ from dgmm.data.joined import joined
 from dgmm.data.labelled import is_labelled, labelled_source
 from dgmm.data.lakes import lake_source
 from dgmm.data.listing import ZARR_MARKERS, Kind, csv_files, matching, name_of, parquet_files, stored_kind
-from dgmm.data.location import is_local, locate
+from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.memory import MemorySource
 from dgmm.data.parquet import parquet_source
 from dgmm.data.source import DataError, Source
@@ -298,10 +298,7 @@ def _open_zarr(
     place: _Place, choice: Choice, options: dict[str, Any] | None, n_dims: int, **of_zarr: Any
 ) -> Source:
     try:
-        if is_local(place.filesystem):
-            node = zarr.open(place.root, mode="r")
-        else:
-            node = zarr.open(place.name, mode="r", storage_options=options)
+        node = zarr.open(zarr_store(place.name, options, read_only=True), mode="r")
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{place.name} cannot be opened as Zarr, its metadata may be damaged: {error!r}"

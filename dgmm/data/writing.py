@@ -31,7 +31,7 @@ from zarr.codecs import ZstdCodec
 from zarr.core.sync import sync
 
 from dgmm.data.listing import stored_kind
-from dgmm.data.location import is_local, locate
+from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.source import MEBIBYTE, DataError
 
 CHUNK_BYTES = 8 * MEBIBYTE
@@ -203,18 +203,15 @@ def create_zarr(
     >>> create_zarr(tempfile.mkdtemp() + "/x.zarr", (10_000_000, 4), "float64").chunks
     (262144, 4)
     """
-    filesystem, root = locate(path, storage_options)
-    local = is_local(filesystem)
     row_bytes = math.prod(shape[1:]) * np.dtype(dtype).itemsize
     return zarr.create_array(
-        root if local else os.fspath(path),
+        zarr_store(path, storage_options),
         shape=tuple(shape),
         chunks=(max(1, min(shape[0], CHUNK_BYTES // row_bytes)), *shape[1:]),
         dtype=dtype,
         compressors=ZstdCodec(level=1, checksum=True),
         # zarr leaves out chunks of zeros (a label!), which then cannot be told from lost ones
         config={"write_empty_chunks": True},
-        storage_options=None if local else dict(storage_options or {}),
     )
 
 

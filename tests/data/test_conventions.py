@@ -240,11 +240,13 @@ def test_decoding_keeps_within_the_bytes_promised(tmp_path, zarr_format, elsewhe
     check_reads_elsewhere(source.rows(3, 1700), elsewhere)
 
 
+# From 3.4 on Zarr itself warns, and reads chunks that are not there: then these are refused.
+@pytest.mark.filterwarnings("ignore:Array .* The stored chunk shape")
 def test_attributes_of_damaged_metadata(tmp_path):
     zarr.create_array(str(tmp_path / "x.zarr"), shape=(4, 2), chunks=(2, 2), dtype="f8")[:] = 1.0
     file = tmp_path / "x.zarr" / "zarr.json"
     header = json.loads(file.read_text())
     header["chunk_grid"]["configuration"]["chunk_shape"] = [0, 2]
     file.write_text(json.dumps(header))
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match=r"damaged|lacks chunk"):
         open_dataset(str(tmp_path / "x.zarr"))

@@ -31,8 +31,8 @@ def iceberg(folder):
     for part in (TABLE.slice(0, 20), TABLE.slice(20)):
         table.append(part)
     table.delete("x < 10")
-    with_tables.close()
-    return f"{folder}/n/t"
+    with_tables.engine.dispose()
+    return table.location().removeprefix("file://")
 
 
 def lance(folder):
@@ -85,9 +85,9 @@ def test_columns_that_an_iceberg_table_renamed(tmp_path):
     table.append(TABLE)
     with table.update_schema() as update:
         update.rename_column("x", "z")
-    with_tables.close()
+    with_tables.engine.dispose()
     with pytest.raises(DataError, match=r"calls column 'x' of .* 'z' now"):
-        open_dataset(tmp_path / "n" / "t")
+        open_dataset(table.location().removeprefix("file://"))
 
 
 def test_a_lance_table_of_vectors_read_elsewhere(tmp_path, elsewhere):
