@@ -8,6 +8,7 @@ import numpy as np
 
 from dgmm.fitting.atoms import atom_near, share_of
 from dgmm.fitting.survey import Sample, rows_of_a_covariance
+from dgmm.kernels.precision import LARGEST_ERROR_FLOAT32
 from dgmm.model.families import Family
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
@@ -20,7 +21,7 @@ COLLAPSED = 0.5
 """Share of a component's smallest variance from which on ``reg_covar`` made it, not the rows."""
 
 LARGEST_FALL = 1e-6
-"""Nats a row that rounding may take from a log-likelihood."""
+"""Nats a row that rounding may take from a log-likelihood; of float32 rows as much as products are off."""
 
 NAMED = 5
 """Features and components that a message names at the most."""
@@ -95,7 +96,8 @@ def concerns(
             "start"
         )
     changes = np.diff(log_likelihoods)
-    n_falls = int((changes < -LARGEST_FALL).sum())
+    largest_fall = LARGEST_ERROR_FLOAT32 if sample.values.dtype == np.float32 else LARGEST_FALL
+    n_falls = int((changes < -largest_fall).sum())
     if n_falls:
         found.append(
             f"the log-likelihood fell in {n_falls} of {len(log_likelihoods)} iterations, by up to "
