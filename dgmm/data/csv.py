@@ -27,7 +27,7 @@ from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 from dgmm.data.footers import Footer, columns_of, key_value
 from dgmm.data.listing import keys_of
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import Choice, Picked, feature_names, fill, n_features, pick, whole_numbers
+from dgmm.data.tables import Choice, OfColumns, Picked, fill, n_features, pick
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ class CsvChunk:
 
 
 @dataclass(frozen=True, eq=False)
-class CsvSource:
+class CsvSource(OfColumns):
     """Rows of CSV files; see `csv_source`.
 
     Attributes
@@ -197,24 +197,9 @@ class CsvSource:
         return int(self._starts[-1])
 
     @property
-    def n_features(self) -> int:
-        """Number of columns."""
-        return n_features(self.picked)
-
-    @property
     def dtype(self) -> np.dtype:
         """float64: text says nothing of precision."""
         return np.dtype(np.float64)
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of the columns."""
-        return feature_names(self.picked)
-
-    @property
-    def holds_whole(self) -> tuple[bool, ...]:
-        """Which features are whole numbers."""
-        return whole_numbers(self.picked)
 
     @cached_property
     def _blocks(self) -> tuple[Block, ...]:

@@ -21,13 +21,12 @@ from dgmm.data.source import MEBIBYTE, DataError, Source, Span, cut_into_spans, 
 from dgmm.data.tables import (
     Choice,
     Column,
+    OfColumns,
     Picked,
-    feature_names,
     fill,
     n_features,
     pick,
     rows_type,
-    whole_numbers,
 )
 
 READERS = {"delta": "deltalake", "iceberg": "pyiceberg", "lance": "lance"}
@@ -192,7 +191,7 @@ class LanceChunk:
 
 
 @dataclass(frozen=True, eq=False)
-class LanceSource:
+class LanceSource(OfColumns):
     """Rows of one version of a Lance table; see `lance_source`."""
 
     name: str
@@ -202,21 +201,6 @@ class LanceSource:
     picked: tuple[Picked, ...]
     dtype: np.dtype
     options: Mapping[str, Any] | None
-
-    @property
-    def n_features(self) -> int:
-        """Number of columns."""
-        return n_features(self.picked)
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of the columns."""
-        return feature_names(self.picked)
-
-    @property
-    def holds_whole(self) -> tuple[bool, ...]:
-        """Which features are whole numbers."""
-        return whole_numbers(self.picked)
 
     @cached_property
     def _chunk_rows(self) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.footers import BUFFER_BYTES, columns_of, key_value, opened, read_footer
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import Choice, Picked, feature_names, fill, n_features, pick, rows_type, whole_numbers
+from dgmm.data.tables import Choice, OfColumns, Picked, fill, n_features, pick, rows_type
 
 CHUNK_BYTES = 16 * MEBIBYTE
 BATCH_BYTES = 4 * MEBIBYTE
@@ -133,7 +133,7 @@ class ParquetChunk:
 
 
 @dataclass(frozen=True, eq=False)
-class ParquetSource:
+class ParquetSource(OfColumns):
     """Rows of Parquet files that have the same columns; see `parquet_source`.
 
     Attributes
@@ -163,21 +163,6 @@ class ParquetSource:
     def n_rows(self) -> int:
         """Number of rows."""
         return int(self._starts[-1])
-
-    @property
-    def n_features(self) -> int:
-        """Number of columns."""
-        return n_features(self.picked)
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of the columns, and of elements of lists."""
-        return feature_names(self.picked)
-
-    @property
-    def holds_whole(self) -> tuple[bool, ...]:
-        """Which features are whole numbers."""
-        return whole_numbers(self.picked)
 
     @cached_property
     def _starts(self) -> NDArray[np.intp]:

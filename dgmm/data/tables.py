@@ -408,6 +408,33 @@ def fill(
         at = end
 
 
+class OfColumns:
+    """What sources of picked columns say of their features.
+
+    Attributes
+    ----------
+    picked : tuple of Picked
+        The columns that are read.
+    """
+
+    picked: tuple[Picked, ...]
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return n_features(self.picked)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns, and of elements of lists."""
+        return feature_names(self.picked)
+
+    @property
+    def holds_whole(self) -> tuple[bool, ...]:
+        """Which features are whole numbers."""
+        return whole_numbers(self.picked)
+
+
 def _call(function: str, values: Any) -> Any:
     """Call a compute function of Arrow; they are made when it is imported, which no type checker sees."""
     return compute.call_function(function, [values])
