@@ -144,6 +144,10 @@ class Family(ABC):
         """Give what some components have of covariances (or precisions, or their factors), by any index."""
         return covariances if self.is_shared else covariances[components]
 
+    @abstractmethod
+    def of_features(self, covariances: Array, features: NDArray[np.intp]) -> Array:
+        """Give the covariances of some features, in this order: those of the marginal mixture."""
+
     # Forms of one covariance, and of many.
 
     @abstractmethod

@@ -16,6 +16,9 @@ class Matrices(Family):
     def shape_of_one(self, n_features):
         return n_features, n_features
 
+    def of_features(self, covariances, features):
+        return covariances[..., features[:, None], features]
+
     def n_parameters_of_one(self, n_features):
         return n_features * (n_features + 1) // 2
 
@@ -112,6 +115,9 @@ class Diagonals(Variances):
     def shape_of_one(self, n_features):
         return (n_features,)
 
+    def of_features(self, covariances, features):
+        return covariances[..., features]
+
     def n_parameters_of_one(self, n_features):
         return n_features
 
@@ -161,6 +167,9 @@ class Spheres(Variances):
 
     def shape_of_one(self, n_features):
         return ()
+
+    def of_features(self, covariances, features):
+        return covariances
 
     def n_parameters_of_one(self, n_features):
         return 1
