@@ -17,9 +17,9 @@ from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting, readin
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.shell import Commands, console
 from dgmm.data.source import Source
+from dgmm.estimators.base import Quantity
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
-from dgmm.estimators.rowwise import Quantity
 from dgmm.model.criteria import aic, bic
 from dgmm.model.families import FAMILIES
 
@@ -286,7 +286,7 @@ def quantity_of(quantity: Quantity, mixture: Any, source: Source) -> Result:
     columns = {"labels": ("label",), "log_densities": ("log_density",)}.get(
         quantity, tuple(f"proba_{k}" for k in range(len(mixture.weights_)))
     )
-    return Result(function.of, columns, function.columns, function.dtype)
+    return Result(function.of, columns, function.shape, function.dtype)
 
 
 def rows_of(source: Source, names: tuple[str, ...] = ()) -> Result:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import dask.array as da
 import numpy as np
@@ -19,7 +20,7 @@ from dgmm.data import DataError, Source
 from dgmm.data.memory import MemorySource
 from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_values, parameters_of
-from dgmm.estimators.rowwise import Quantity, RowFunction, evaluate
+from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.validation import open_sample_weight, open_to_predict
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.kernels import densities
@@ -28,6 +29,9 @@ from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
+
+Quantity = Literal["labels", "responsibilities", "log_densities"]
+"""What a mixture says of each row."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +171,16 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _row_function(self, quantity: Quantity, source: Source) -> RowFunction:
         """Give a quantity as a function of rows; its floats are as wide as rows and parameters are."""
-        floats = np.result_type(source.dtype, self._floats)
-        return RowFunction(self._model, quantity, source.feature_names, floats)
+        floats, names, model = np.result_type(source.dtype, self._floats), source.feature_names, self._model
+        match quantity:
+            case "labels":
+                return RowFunction(partial(densities.labels, model), np.dtype(np.int64), "label", None, names)
+            case "log_densities":
+                return RowFunction(
+                    partial(densities.log_densities, model), floats, "log_density", None, names
+                )
+        columns = tuple(range(len(model.means)))
+        return RowFunction(partial(densities.responsibilities, model), floats, "probability", columns, names)
 
     def predict(self, X: Any) -> Any:
         """Give the most probable component of each row.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -22,8 +22,6 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.source import cut_into_spans, rows_dtype
 from dgmm.data.tables import Picked
 from dgmm.fitting.survey import NotFinite
-from dgmm.kernels import densities
-from dgmm.model.parameters import Evaluable
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.task import Rows, span_task
 from dgmm.passes.threads import n_threads
@@ -31,41 +29,38 @@ from dgmm.passes.threads import n_threads
 LARGEST_BLOCK_BYTES = 2**25
 """Bytes of results that a task of a stored table gives, where its chunks allow."""
 
-Quantity = Literal["labels", "responsibilities", "log_densities"]
-
 
 @dataclass(frozen=True, eq=False)
 class RowFunction:
-    """A quantity of each row under a model: a picklable function of rows.
+    """A function of each row: picklable, of rows that are finite.
 
     Attributes
     ----------
-    model : Evaluable
-    quantity : str
-        A function of `dgmm.kernels.densities`.
+    compute : callable
+        Takes rows, (n_rows, n_features), to their results, (n_rows, …). Picklable.
+    dtype : dtype
+        Of the results.
+    name : str
+        Of a result for each row, where it has a name.
+    columns : tuple of str or int, or None
+        Names of a row's results, where it has several.
     feature_names : tuple of str or None
         For messages.
-    floats : dtype
-        Of results that are real numbers.
     """
 
-    model: Evaluable
-    quantity: Quantity
+    compute: Callable[[NDArray[np.floating]], NDArray[Any]]
+    dtype: np.dtype
+    name: str
+    columns: tuple[str, ...] | tuple[int, ...] | None = None
     feature_names: tuple[str, ...] | None = None
-    floats: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
 
     @property
-    def dtype(self) -> np.dtype:
-        """The dtype of the results."""
-        return np.dtype(np.int64) if self.quantity == "labels" else self.floats
-
-    @property
-    def columns(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, ...]:
         """The shape of a row's result."""
-        return (len(self.model.means),) if self.quantity == "responsibilities" else ()
+        return () if self.columns is None else (len(self.columns),)
 
     def of(self, chunk: Rows) -> NDArray[Any]:
-        """Compute the quantity of a chunk's rows: (n_rows, …).
+        """Compute the results of a chunk's rows: (n_rows, …).
 
         Raises
         ------
@@ -76,17 +71,17 @@ class RowFunction:
         if bad:
             raise bad.error(self.feature_names)
         with single_threaded():
-            found = getattr(densities, self.quantity)(self.model, chunk.values)
+            found = self.compute(chunk.values)
         with np.errstate(over="ignore"):  # a log density beyond the range of float32 is −∞
             return found.astype(self.dtype, copy=False)
 
     def __call__(self, chunks: Iterator[Rows]) -> NDArray[Any]:
-        """Compute the quantity of a span's rows."""
+        """Compute the results of a span's rows."""
         parts = [self.of(chunk) for chunk in chunks]
-        return np.concatenate([np.empty((0, *self.columns), self.dtype), *parts])
+        return np.concatenate([np.empty((0, *self.shape), self.dtype), *parts])
 
     def of_block(self, block: NDArray[Any], block_info: Any = None) -> NDArray[Any]:
-        """Compute the quantity of a block of a Dask array; Dask says which block it is."""
+        """Compute the results of a block of a Dask array; Dask says which block it is."""
         if not block_info:
             return self._of_part(block, "a chunk of the Dask array")
         (number, *_), ((start, _), *_) = (
@@ -102,7 +97,7 @@ class RowFunction:
         dtype: np.dtype,
         partition_info: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Compute the quantity of a partition of a Dask DataFrame, of the columns picked: with its index."""
+        """Compute the results of a partition of a Dask DataFrame, of the columns picked: with its index."""
         import pandas as pd  # noqa: PLC0415 - an extra, and there is a frame of it
 
         which = "a partition" if partition_info is None else f"partition {partition_info['number']}"
@@ -110,24 +105,19 @@ class RowFunction:
         rows = pandas_rows(frame, picked, place, dtype)
         values = self.of(Rows(0, rows, None, place + " (rows counted within it)"))
         if values.ndim == 2:
-            return pd.DataFrame(values, index=frame.index)
-        return pd.Series(values, index=frame.index, name=self.result_name)
+            return pd.DataFrame(values, index=frame.index, columns=self.columns)
+        return pd.Series(values, index=frame.index, name=self.name)
 
     def _of_part(self, part: Any, place: str, start: int | None = None) -> NDArray[Any]:
-        """Compute the quantity of rows that begin at some number, if that is known."""
+        """Compute the results of rows that begin at some number, if that is known."""
         rows = to_array(part, place)
         rows = rows.astype(rows_dtype(rows.dtype, place), copy=False)
         place += " (rows counted within it)" if start is None else ""
         return self.of(Rows(start or 0, rows, None, place))
 
-    @property
-    def result_name(self) -> str:
-        """The name of a result for each row, where it has one."""
-        return {"labels": "label", "responsibilities": "probability"}.get(self.quantity, "log_density")
-
 
 def evaluate(function: RowFunction, x: Any, source: Source) -> Any:
-    """Compute a quantity of each row.
+    """Compute a function of each row.
 
     Parameters
     ----------
@@ -146,7 +136,7 @@ def evaluate(function: RowFunction, x: Any, source: Source) -> Any:
     if isinstance(source, (MemorySource, DaskSource)) and source.labels is not None:
         is_here = isinstance(source, MemorySource)
         values = _in_memory(function, source) if is_here else _of_dask_array(function, source.blocks)
-        return source.labels.put(values, function.result_name)
+        return source.labels.put(values, function.name)
     if isinstance(source, MemorySource):
         return _in_memory(function, source)
     if isinstance(source, DaskSource) and source.picked is not None and is_dask_collection(x):
@@ -159,7 +149,7 @@ def evaluate(function: RowFunction, x: Any, source: Source) -> Any:
 
 
 def _in_memory(function: RowFunction, source: MemorySource) -> NDArray[Any]:
-    result = np.empty((source.n_rows, *function.columns), function.dtype)
+    result = np.empty((source.n_rows, *function.shape), function.dtype)
 
     def fill(span: Any) -> None:
         task, _ = span_task(span, function, None)
@@ -176,9 +166,9 @@ def _in_memory(function: RowFunction, source: MemorySource) -> NDArray[Any]:
 
 def _of_dask_array(function: RowFunction, x: Any) -> Any:
     x = x.rechunk({1: -1}) if x.numblocks[1] > 1 else x
-    meta = np.empty((0, *function.columns), function.dtype)
-    if function.columns:
-        chunks = (x.chunks[0], function.columns)
+    meta = np.empty((0, *function.shape), function.dtype)
+    if function.shape:
+        chunks = (x.chunks[0], function.shape)
         return x.map_blocks(function.of_block, dtype=function.dtype, chunks=chunks, meta=meta)
     return x.map_blocks(
         function.of_block, dtype=function.dtype, chunks=(x.chunks[0],), drop_axis=1, meta=meta
@@ -186,15 +176,15 @@ def _of_dask_array(function: RowFunction, x: Any) -> Any:
 
 
 def _of_spans(function: RowFunction, source: Source) -> Any:
-    row_bytes = function.dtype.itemsize * int(np.prod(function.columns, dtype=int))
+    row_bytes = function.dtype.itemsize * int(np.prod(function.shape, dtype=int))
     blocks = []
     for piece in _pieces(source, max(1, LARGEST_BLOCK_BYTES // row_bytes)):
         task, arguments = span_task(piece, function, None)
         block = delayed(task, traverse=False, pure=False)(*arguments)
-        shape = (piece.n_rows, *function.columns)
+        shape = (piece.n_rows, *function.shape)
         blocks.append(da.from_delayed(block, shape, function.dtype))
     if not blocks:
-        return da.zeros((0, *function.columns), dtype=function.dtype)
+        return da.zeros((0, *function.shape), dtype=function.dtype)
     return da.concatenate(blocks)
 
 
