@@ -345,7 +345,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         if swept.fingerprint is not None:
             self.data_fingerprint_ = str(swept.fingerprint)
         if swept.sample is not None:
-            self.sample_ = replace(swept.sample, size=PICTURE_ROWS).drawn().values
+            self.sample_ = swept.sample.drawn(PICTURE_ROWS).values
         if self.best_index_ is None:
             return
         best = candidates[self.best_index_]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.fitting.survey import Sample
+from dgmm.fitting.sample import Sample
 from dgmm.model.matrices import Array
 
 MOST = 0.5

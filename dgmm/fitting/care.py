@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dgmm.fitting.atoms import atom_near, share_of
-from dgmm.fitting.survey import Sample, rows_of_a_covariance
+from dgmm.fitting.few_rows import rows_of_a_covariance
+from dgmm.fitting.sample import Sample
 from dgmm.kernels.precision import LARGEST_ERROR_FLOAT32
 from dgmm.model.families import Family
 from dgmm.model.parameters import Parameters

@@ -10,19 +10,20 @@ from typing import cast
 
 import numpy as np
 
+from dgmm.fitting.few_rows import LIMITS
 from dgmm.fitting.loop import corrected, plain
 from dgmm.fitting.loop.corrected_steps import CorrectedSteps
 from dgmm.fitting.loop.plain import EM, Advance
-from dgmm.fitting.loop.reseeding import FEWEST_ROWS, Reseeding
+from dgmm.fitting.loop.reseeding import Reseeding
 from dgmm.fitting.loop.stopping import Stopping, rules_of
 from dgmm.fitting.pool import Candidate, Pool
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.bayesian_moves import MOVE_PASSES, improve, rows_to_move_on
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
 from dgmm.fitting.starts.moves import reseeded
 from dgmm.fitting.starts.search import search
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
-from dgmm.fitting.survey import Sample
 from dgmm.model.matrices import DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationStarted, emit
@@ -146,7 +147,7 @@ class Runs:
         if not isinstance(self.objective, Likelihood):
             return advance
         reseed = partial(reseeded, sample=self.sample, reg_covar=self.objective.reg_covar)
-        smallest_weight = FEWEST_ROWS * self.sample.row_weight / self.data.moments.weight
+        smallest_weight = LIMITS.empty * self.sample.row_weight / self.data.moments.weight
         return Reseeding(advance, reseed, smallest_weight, self.settings.max_iter)
 
     @cached_property

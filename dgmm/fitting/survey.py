@@ -1,13 +1,11 @@
 """Pass 0: what must be known of the rows before a mixture is fitted to them.
 
-Moments, extremes, values that are not numbers, the rows' fingerprint, and a sample of them drawn at random
-from all chunks: the rows with the smallest keyed hashes of their row numbers, which merges like any statistic
-and does not depend on how the rows are cut.
+Moments, extremes, values that are not numbers, the rows' fingerprint, and a sample of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.source import DataError, Source, warn_of_rounding
 from dgmm.fitting.fingerprint import Fingerprint
-from dgmm.kernels.precision import LARGEST_FLOAT32
+from dgmm.fitting.sample import Sample, hash_rows
 from dgmm.model.statistics import Moments
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
@@ -31,15 +29,6 @@ LARGEST_SQUARES = float(np.finfo(np.float64).max) / 64.0
 
 PIECE_ROWS = 2**14
 """Rows that are surveyed at once."""
-
-
-def rows_of_a_covariance(n_features: int) -> int:
-    """Rows that a covariance of so many features needs at the least, not to be singular: one more than these.
-
-    Components with fewer have too few rows, whatever is asked of them: to be split, to be moved, or to be
-    known by a sample.
-    """
-    return n_features + 1
 
 
 Mask = Callable[[int, int], NDArray[np.bool_]]
@@ -92,81 +81,6 @@ class NotFinite:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Rows drawn at random: those with the smallest hashes.
-
-    Attributes
-    ----------
-    size : int
-        Number of rows wanted.
-    hashes : ndarray of shape (n_drawn,), uint64
-    numbers : ndarray of shape (n_drawn,)
-        Row numbers.
-    values : ndarray of shape (n_drawn, n_features)
-    weights : ndarray of shape (n_drawn,) or None
-    """
-
-    size: int
-    hashes: NDArray[np.uint64]
-    numbers: NDArray[np.int64]
-    values: NDArray[np.floating]
-    weights: NDArray[np.floating] | None
-
-    @property
-    def row_weight(self) -> float:
-        """Mean weight of the rows that have any."""
-        positive = np.ones(1) if self.weights is None else self.weights[self.weights > 0.0]
-        return float(positive.mean()) if len(positive) else 0.0
-
-    @property
-    def counting(self) -> NDArray[np.floating]:
-        """The rows that have a weight above zero: shape (n, n_features)."""
-        return self.values if self.weights is None else self.values[self.weights > 0.0]
-
-    @property
-    def mean(self) -> NDArray[np.floating]:
-        """Mean of the rows, whatever they weigh: shape (n_features,)."""
-        return self.values.mean(axis=0, dtype=np.float64)
-
-    def in_single_precision(self, centre: NDArray[np.floating]) -> Sample:
-        """Give the rows less a centre, as float32: what is far from zero would lose digits otherwise.
-
-        As float64 where squares would leave the range of float32. Weights are divided by their mean: others
-        cast them to the dtype of the rows.
-        """
-        values = self.values - centre
-        sizes = np.abs(values).max(axis=0, initial=0.0)
-        # Of a column that does not vary, rounding errors of its mean are left.
-        sizes[sizes < 8 * np.finfo(float).eps * np.abs(centre)] = 0.0
-        in_range = (sizes < LARGEST_FLOAT32) & ((sizes > 1.0 / LARGEST_FLOAT32) | (sizes == 0.0))
-        weights = None if self.weights is None else self.weights / (self.row_weight or 1.0)
-        dtype = np.float32 if in_range.all() else np.float64
-        return replace(self, values=values.astype(dtype), weights=weights)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Sample]) -> Sample:
-        """Join samples of different rows."""
-        weights = [part.weights for part in parts if part.weights is not None]
-        return cls(
-            parts[0].size,
-            np.concatenate([part.hashes for part in parts]),
-            np.concatenate([part.numbers for part in parts]),
-            np.concatenate([part.values for part in parts]),
-            np.concatenate(weights) if weights else None,
-        )
-
-    def __add__(self, other: Sample) -> Sample:
-        return Sample.joined([self, other])
-
-    def drawn(self) -> Sample:
-        """Keep the ``size`` smallest hashes, in row order."""
-        kept = np.sort(np.argsort(self.hashes, kind="stable")[: self.size])
-        kept = kept[np.argsort(self.numbers[kept], kind="stable")]
-        weights = None if self.weights is None else self.weights[kept]
-        return Sample(self.size, self.hashes[kept], self.numbers[kept], self.values[kept], weights)
-
-
-@dataclass(frozen=True, eq=False)
 class Survey:
     """What pass 0 found.
 
@@ -196,36 +110,6 @@ class Survey:
             self.n_weighted + other.n_weighted,
             self.n_left_out + other.n_left_out,
         )
-
-
-def hash_rows(seed: int, start: int, n_rows: int) -> NDArray[np.uint64]:
-    """Hash row numbers ``start`` …, as `hash_numbers`: shape (n_rows,)."""
-    return hash_numbers(seed, np.arange(start, start + n_rows))
-
-
-def hash_numbers(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Hash row numbers with a key: splitmix64 (Steele, Lea and Flood 2014).
-
-    Parameters
-    ----------
-    seed : int
-        The key, 0 to 2⁶⁴ − 1.
-    numbers : ndarray of shape (n_rows,)
-
-    Returns
-    -------
-    ndarray of shape (n_rows,), uint64
-        Uniform, as if independent.
-    """
-    with np.errstate(over="ignore"):
-        key = _mix(np.array([seed], np.uint64) + np.uint64(0x9E3779B97F4A7C15))
-        return _mix((numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + key)
-
-
-def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 @dataclass(frozen=True)
@@ -296,7 +180,7 @@ class SurveyWork:
             chosen &= chunk.weights > 0.0
         mine = np.flatnonzero(chosen)
         weights = None if chunk.weights is None else chunk.weights[mine]
-        return Sample(self.sample_size, hashes[mine], chunk.start + mine, chunk.values[mine], weights)
+        return Sample(hashes[mine], chunk.start + mine, chunk.values[mine], weights)
 
     @property
     def _largest_hash(self) -> int:
@@ -439,4 +323,4 @@ def survey(
         # Most rows have no weight: to draw from the others, their number had to be known.
         work = replace(work, n_drawn_from=found.n_weighted)
         sample = run_pass(source, work, "sample", weights).sample
-    return replace(found, sample=sample.drawn())
+    return replace(found, sample=sample.drawn(sample_size))

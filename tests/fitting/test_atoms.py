@@ -5,7 +5,8 @@ import pytest
 
 from dgmm.data import open_dataset
 from dgmm.fitting.atoms import Atom, Share, atom_near, share_of
-from dgmm.fitting.survey import Sample, survey
+from dgmm.fitting.sample import Sample
+from dgmm.fitting.survey import survey
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_weights_decide():
     values = np.array([[0.0], [0.0], [1.0], [1.0], [1.0]])
     numbers = np.arange(5)
     for weights, atom in (([2.0, 2.0, 1.0, 1.0, 1.0], 0.0), ([1.0, 1.0, 1.0, 1.0, 1.0], 1.0)):
-        sample = Sample(5, numbers.astype(np.uint64), numbers, values, np.array(weights))
+        sample = Sample(numbers.astype(np.uint64), numbers, values, np.array(weights))
         assert atom_near(sample, 0, 0.5, 1.0) == Atom(0, atom)
     assert share_of(sample, [Atom(0, 1.0)], 5) == Share(0.6, 0.0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from dgmm import GaussianMixture, MixtureWarning
 from dgmm.fitting.care import concerns
-from dgmm.fitting.survey import Sample
+from dgmm.fitting.sample import Sample
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
@@ -22,7 +22,7 @@ def rows():
 def sample_of(rows) -> Sample:
     """Give all rows."""
     numbers = np.arange(len(rows))
-    return Sample(len(rows), numbers.astype(np.uint64), numbers, rows, None)
+    return Sample(numbers.astype(np.uint64), numbers, rows, None)
 
 
 def said(rows, reg_covar=1e-6, names=None, **own) -> tuple[str, ...]:

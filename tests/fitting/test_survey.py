@@ -3,10 +3,10 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import chi2, kstest
+from scipy.stats import chi2
 
 from dgmm.data import DataError, open_dataset, open_weights
-from dgmm.fitting.survey import hash_rows, survey
+from dgmm.fitting.survey import survey
 
 pytestmark = pytest.mark.usefixtures("small_spans")
 
@@ -83,15 +83,6 @@ def test_the_sample_is_uniform():
     counts = np.bincount(numbers // 20, minlength=100)  # 200 expected in each of 100 bins
     statistic = ((counts - 200.0) ** 2 / 200.0).sum()
     assert chi2.sf(statistic, 99) > 1e-3
-
-
-def test_hashes_are_uniform_and_do_not_depend_on_the_cut():
-    hashes = hash_rows(7, 0, 20_000)
-    np.testing.assert_array_equal(np.concatenate([hash_rows(7, 0, 123), hash_rows(7, 123, 19_877)]), hashes)
-    assert len(np.unique(hashes)) == 20_000
-    assert kstest(hashes / 2.0**64, "uniform").pvalue > 1e-3
-    again = hash_rows(8, 0, 20_000)
-    assert abs(np.corrcoef(hashes / 2.0**64, again / 2.0**64)[0, 1]) < 0.03
 
 
 class TestNotFinite:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.few_rows import rows_of_a_covariance
 from dgmm.fitting.loop.corrected import TUNING
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.in_memory import expect_rows
 from dgmm.fitting.steps.objective import Objective
-from dgmm.fitting.survey import Sample, rows_of_a_covariance
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model import em
 from dgmm.model.calibration import Calibration

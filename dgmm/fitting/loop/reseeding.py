@@ -22,9 +22,6 @@ from dgmm.model.parameters import Parameters
 
 logger = logging.getLogger(__name__)
 
-FEWEST_ROWS = 1.5
-"""A component with fewer rows has none, or one only: no cluster, whatever ``reg_covar`` makes of it."""
-
 MOST_TRIALS = 5
 """Re-seedings of a fit."""
 

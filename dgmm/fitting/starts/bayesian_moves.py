@@ -17,13 +17,14 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.few_rows import rows_of_a_covariance
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.moves import cheapest_merges, merge_costs
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Evidence
-from dgmm.fitting.survey import Sample, rows_of_a_covariance
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior, Prior, between
@@ -50,8 +51,8 @@ MOVE_ROWS = 50_000
 
 def rows_to_move_on(sample: Sample) -> InMemory:
     """Take rows of a sample at random, all of them where there are few."""
-    order = np.sort(np.argsort(sample.hashes, kind="stable")[:MOVE_ROWS])
-    return InMemory.of(sample.values[order], None if sample.weights is None else sample.weights[order])
+    some = sample.drawn(MOVE_ROWS)
+    return InMemory.of(some.values, some.weights)
 
 
 def improve(data: InMemory, posterior: Posterior, objective: Evidence) -> Posterior:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from dgmm.data.source import Source
-from dgmm.fitting.survey import hash_rows
+from dgmm.fitting.sample import hash_rows
 from dgmm.kernels import assign
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, kmeans_plusplus
 
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.kmeans_parallel import NearestWork, scalable_kmeans
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood, Objective
-from dgmm.fitting.survey import Sample
 from dgmm.kernels import assign
 from dgmm.kernels.precision import LARGEST_FLOAT32
 from dgmm.kernels.stack import Stack, blank_stack

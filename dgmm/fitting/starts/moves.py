@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.splits import LOCAL_STEPS, Split, best_splits, objectives_of, own_rows
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
-from dgmm.fitting.survey import Sample
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters

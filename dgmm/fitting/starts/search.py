@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.growth import Grower
 from dgmm.fitting.starts.methods import StartMethod, from_labels
 from dgmm.fitting.starts.moves import FEW_STEPS, Move, apply, cheapest_merge, merge_costs, split_and_merge
@@ -24,7 +25,6 @@ from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
 from dgmm.fitting.steps.climb import Climb, climb, log_likelihood
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.survey import Sample
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.tasks import run_tasks
@@ -158,10 +158,9 @@ def _divided(sample: Sample, n_components: int) -> tuple[ShuffledRows, ShuffledR
     order = np.argsort(sample.hashes, kind="stable")
     n_held_out = max(0, min(len(order) // HELD_OUT, len(order) - n_components))
 
-    def rows(which: NDArray[np.intp]) -> ShuffledRows:
-        return ShuffledRows(sample.values[which], None if sample.weights is None else sample.weights[which])
-
-    return rows(order[n_held_out:]), rows(order[:n_held_out])
+    parts = sample.part(order[n_held_out:]), sample.part(order[:n_held_out])
+    fitted, held_out = (ShuffledRows(part.values, part.weights) for part in parts)
+    return fitted, held_out
 
 
 def best_of(runs: Iterable[Climb | None], n_wanted: int, same: float = SAME) -> list[Climb]:

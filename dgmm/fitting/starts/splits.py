@@ -14,11 +14,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.few_rows import rows_of_a_covariance
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.expectation import completed
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood, SharedPart
-from dgmm.fitting.survey import rows_of_a_covariance
 from dgmm.kernels import assign
 from dgmm.kernels.stack import Stack, blank_stack
 from dgmm.model.families import FAMILIES, Family

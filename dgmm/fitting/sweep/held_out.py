@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.sample import hash_numbers
 from dgmm.fitting.steps.expectation import AllStatistics, Data
-from dgmm.fitting.survey import hash_numbers
 from dgmm.kernels import expect
 from dgmm.kernels.densities import log_densities
 from dgmm.kernels.stack import Stack

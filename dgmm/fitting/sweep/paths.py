@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.few_rows import LIMITS, rows_of_a_covariance
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.growth import STEPS, TOLERANCE, Grower, single
 from dgmm.fitting.starts.methods import Given, StartMethod, from_labels, start
 from dgmm.fitting.starts.moves import FEW_STEPS, cheapest_merges, merge, merge_costs, split
@@ -25,7 +27,6 @@ from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import Climb, contest
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.survey import Sample, rows_of_a_covariance
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -39,9 +40,6 @@ Clusterings = dict[int, list[NDArray[np.int16]]]
 
 SPLITS, MERGES = 2, 2
 """The best splits and merges that are tried, for each number of components."""
-
-SOUND_ROWS = 2.0
-"""Times the rows that a covariance needs: components with fewer rows than this fit what is not there."""
 
 KEPT, REMEMBERED, RIVALS = 2, 6, 3
 """Mixtures of a number of components that the path goes on from; those that larger samples compare, as few
@@ -127,7 +125,7 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
     """
     centre = sample.mean
     sample = sample.in_single_precision(centre)
-    few = replace(sample, size=PATH_ROWS).drawn()
+    few = sample.drawn(PATH_ROWS)
     clusterings = _clusterings([path for path in paths if path.init_params == "search"], few)
     paths = sorted(paths, key=lambda path: [*FAMILIES.values()].index(path.family))  # the longest first
     walked = run_tasks(walk, paths, (few, clusterings), "paths of starts")
@@ -168,9 +166,7 @@ def _polished(
     # The largest first, so that no thread has to wait for them alone.
     order = sorted(candidates, key=lambda model: -candidates[model][0].n_parameters)
     polishing = partial(polish, reg_covar=reg_covar)
-    samples = [
-        ShuffledRows(each.values, each.weights) for each in (replace(sample, size=FINAL_ROWS).drawn(), sample)
-    ]
+    samples = [ShuffledRows(each.values, each.weights) for each in (sample.drawn(FINAL_ROWS), sample)]
     polished = run_tasks(polishing, [candidates[model] for model in order], samples, "starts on the sample")
     return dict(zip(order, polished, strict=True))
 
@@ -254,7 +250,7 @@ class Path:
     def keep(self, found: Climb) -> None:
         """Keep a mixture if it is among the best of its number of components, and another than these.
 
-        One with a component of hardly any rows (see `SOUND_ROWS`) is kept as long as there is no other.
+        One with a component of hardly any rows (see `dgmm.fitting.few_rows`) is kept while there is no other.
         """
         kept = self.best.setdefault(found.parameters.n_components, [])
         if all(abs(found.lower_bound - each.lower_bound) > SAME for each in kept):
@@ -263,7 +259,7 @@ class Path:
 
     def _is_sound(self, found: Climb) -> bool:
         n_rows = found.parameters.weights.min() * self.data.moments.n_rows
-        return n_rows >= SOUND_ROWS * rows_of_a_covariance(found.parameters.n_features)
+        return n_rows >= LIMITS.sound * rows_of_a_covariance(found.parameters.n_features)
 
     def walk(self, fewest: int, most: int) -> None:
         """Split components one by one, and merge them again."""

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
@@ -20,8 +19,9 @@ from dgmm.fitting.care import concerns
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.runs import Runs, Settings
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.expectation import Data
-from dgmm.fitting.survey import Sample, Survey, survey
+from dgmm.fitting.survey import Survey, survey
 from dgmm.fitting.sweep.held_out import HeldOut, SplitData, score
 from dgmm.fitting.sweep.paths import PathSettings, find_starts
 from dgmm.fitting.sweep.race import Race
@@ -130,7 +130,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
         found = survey(source, sample_rows, settings.seed, weights, held_out if settings.held_out else None)
     swept.fingerprint, swept.dtype = found.fingerprint, source.dtype
     held = held_out.among(found.sample.numbers)
-    fitted = _part(found.sample, ~held)
+    fitted = found.sample.part(~held)
     swept.sample = fitted
     swept.moments = replace(found.moments, n_rows=found.n_weighted - found.n_left_out)
     if len(fitted.counting) < 2:
@@ -151,7 +151,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
         rows = MemorySource(fitted.values, source.feature_names, source.name)
         data = Data(rows, own, found.moments)
         _fit_each(data, fitted, settings, swept)
-        _score_in_memory(data, _part(found.sample, held), swept)
+        _score_in_memory(data, found.sample.part(held), swept)
     else:
         with listening(count):
             _fit_together(SplitData(source, weights, found.moments, held_out), fitted, settings, swept)
@@ -185,13 +185,6 @@ def _with_tolerance(settings: SweepSettings, found: Survey, *, is_small: bool) -
         return settings
     tol = resolution(max(found.moments.weight, float(found.n_weighted - found.n_left_out)))
     return replace(settings, models=tuple(replace(each, tol=tol) for each in settings.models))
-
-
-def _part(sample: Sample, kept: NDArray[np.bool_]) -> Sample:
-    """Give some rows of a sample."""
-    weights = None if sample.weights is None else sample.weights[kept]
-    size = int(kept.sum())
-    return Sample(size, sample.hashes[kept], sample.numbers[kept], sample.values[kept], weights)
 
 
 def _refuse_too_many_components(swept: Swept, sample: Sample, *, is_small: bool) -> None:

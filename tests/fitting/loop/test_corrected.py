@@ -9,9 +9,9 @@ from dgmm.fitting.loop.corrected import TUNING, CorrectedEM
 from dgmm.fitting.loop.corrected_steps import CorrectedSteps
 from dgmm.fitting.loop.history import SLOWEST, predict_gain
 from dgmm.fitting.loop.stopping import Stopping, rules_of
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.survey import Sample
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
@@ -152,7 +152,7 @@ def started(rows, covariance_type, weights=None) -> tuple[Data, Parameters]:
 
 def sample_of(rows, weights, chosen) -> Sample:
     own = None if weights is None else weights[chosen]
-    return Sample(len(chosen), np.arange(len(chosen), dtype=np.uint64), chosen, rows[chosen], own)
+    return Sample(np.arange(len(chosen), dtype=np.uint64), chosen, rows[chosen], own)
 
 
 @pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)

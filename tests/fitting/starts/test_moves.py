@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.moves import (
     apply,
     merge,
@@ -15,7 +16,6 @@ from dgmm.fitting.starts.splits import best_splits, shares
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.survey import Sample
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from tests.model import naive
@@ -159,7 +159,7 @@ def test_a_component_without_rows_takes_half_of_another(covariance_type, weight)
         if naive.STRUCTURES[covariance_type][0]
         else np.concatenate([found.covariances] * 2),
     )
-    sample = Sample(2000, np.arange(2000, dtype=np.uint64), np.arange(2000), rows, weights)
+    sample = Sample(np.arange(2000, dtype=np.uint64), np.arange(2000), rows, weights)
     after = reseeded(empty, np.array([0]), sample=sample, reg_covar=1e-6)
     assert after is not None
     np.testing.assert_allclose(np.sort(after.means[:, 0]), [-3.0, 3.0], atol=0.3)
@@ -169,7 +169,7 @@ def test_a_component_without_rows_takes_half_of_another(covariance_type, weight)
 
 def test_a_component_is_left_without_rows_where_none_can_be_split():
     rows = np.arange(5.0)[:, None] * [1.0, 2.0]
-    sample = Sample(5, np.arange(5, dtype=np.uint64), np.arange(5), rows, None)
+    sample = Sample(np.arange(5, dtype=np.uint64), np.arange(5), rows, None)
     empty = Parameters.from_covariances(
         FAMILIES["diag"], np.array([1.0, 0.0]), np.ones((2, 2)), np.ones((2, 2))
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts import search as room
 from dgmm.fitting.starts.methods import StartMethod
 from dgmm.fitting.starts.search import (
@@ -22,7 +23,6 @@ from dgmm.fitting.starts.search import (
 from dgmm.fitting.steps.climb import Climb, climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.survey import Sample
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -33,7 +33,7 @@ from tests.model import naive
 def sample_of(rows, weights=None) -> Sample:
     numbers = np.arange(len(rows))
     hashes = np.random.default_rng(99).permutation(len(rows)).astype(np.uint64)
-    return Sample(len(rows), hashes, numbers, rows, weights)
+    return Sample(hashes, numbers, rows, weights)
 
 
 def found(rows, covariance_type, n_components, seed=0, weights=None):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.search import ShuffledRows
 from dgmm.fitting.steps.climb import Climb, climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.survey import Sample
 from dgmm.fitting.sweep.paths import (
     POLISH_TOLERANCE,
     WAYS,
@@ -28,9 +28,7 @@ from dgmm.model.parameters import Parameters
 
 def sample_of(rows, weights=None):
     numbers = np.arange(len(rows))
-    return Sample(
-        len(rows), np.random.default_rng(0).permutation(numbers.astype(np.uint64)), numbers, rows, weights
-    )
+    return Sample(np.random.default_rng(0).permutation(numbers.astype(np.uint64)), numbers, rows, weights)
 
 
 def clusters(n_rows, n_clusters=5, seed=0):

@@ -1,0 +1,124 @@
+"""A sample of the rows, drawn at random: those with the smallest keyed hashes of their row numbers.
+
+It merges like any statistic, and does not depend on how the rows are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.kernels.precision import LARGEST_FLOAT32
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Rows drawn at random: those with the smallest hashes.
+
+    Attributes
+    ----------
+    hashes : ndarray of shape (n_drawn,), uint64
+    numbers : ndarray of shape (n_drawn,)
+        Row numbers.
+    values : ndarray of shape (n_drawn, n_features)
+    weights : ndarray of shape (n_drawn,) or None
+    """
+
+    hashes: NDArray[np.uint64]
+    numbers: NDArray[np.int64]
+    values: NDArray[np.floating]
+    weights: NDArray[np.floating] | None
+
+    @property
+    def row_weight(self) -> float:
+        """Mean weight of the rows that have any."""
+        positive = np.ones(1) if self.weights is None else self.weights[self.weights > 0.0]
+        return float(positive.mean()) if len(positive) else 0.0
+
+    @property
+    def counting(self) -> NDArray[np.floating]:
+        """The rows that have a weight above zero: shape (n, n_features)."""
+        return self.values if self.weights is None else self.values[self.weights > 0.0]
+
+    @property
+    def mean(self) -> NDArray[np.floating]:
+        """Mean of the rows, whatever they weigh: shape (n_features,)."""
+        return self.values.mean(axis=0, dtype=np.float64)
+
+    def in_single_precision(self, centre: NDArray[np.floating]) -> Sample:
+        """Give the rows less a centre, as float32: what is far from zero would lose digits otherwise.
+
+        As float64 where squares would leave the range of float32. Weights are divided by their mean: others
+        cast them to the dtype of the rows.
+        """
+        values = self.values - centre
+        sizes = np.abs(values).max(axis=0, initial=0.0)
+        # Of a column that does not vary, rounding errors of its mean are left.
+        sizes[sizes < 8 * np.finfo(float).eps * np.abs(centre)] = 0.0
+        in_range = (sizes < LARGEST_FLOAT32) & ((sizes > 1.0 / LARGEST_FLOAT32) | (sizes == 0.0))
+        weights = None if self.weights is None else self.weights / (self.row_weight or 1.0)
+        dtype = np.float32 if in_range.all() else np.float64
+        return replace(self, values=values.astype(dtype), weights=weights)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sample]) -> Sample:
+        """Join samples of different rows."""
+        weights = [part.weights for part in parts if part.weights is not None]
+        return cls(
+            np.concatenate([part.hashes for part in parts]),
+            np.concatenate([part.numbers for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            np.concatenate(weights) if weights else None,
+        )
+
+    def __add__(self, other: Sample) -> Sample:
+        return Sample.joined([self, other])
+
+    def part(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> Sample:
+        """Give some of its rows, by a mask or by their places."""
+        weights = None if self.weights is None else self.weights[kept]
+        return replace(
+            self,
+            hashes=self.hashes[kept],
+            numbers=self.numbers[kept],
+            values=self.values[kept],
+            weights=weights,
+        )
+
+    def drawn(self, size: int) -> Sample:
+        """Keep the rows with the ``size`` smallest hashes, in row order."""
+        kept = np.sort(np.argsort(self.hashes, kind="stable")[:size])
+        return self.part(kept[np.argsort(self.numbers[kept], kind="stable")])
+
+
+def hash_rows(seed: int, start: int, n_rows: int) -> NDArray[np.uint64]:
+    """Hash row numbers ``start`` …, as `hash_numbers`: shape (n_rows,)."""
+    return hash_numbers(seed, np.arange(start, start + n_rows))
+
+
+def hash_numbers(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Hash row numbers with a key: splitmix64 (Steele, Lea and Flood 2014).
+
+    Parameters
+    ----------
+    seed : int
+        The key, 0 to 2⁶⁴ − 1.
+    numbers : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), uint64
+        Uniform, as if independent.
+    """
+    with np.errstate(over="ignore"):
+        key = _mix(np.array([seed], np.uint64) + np.uint64(0x9E3779B97F4A7C15))
+        return _mix((numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + key)
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
