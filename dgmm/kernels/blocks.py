@@ -9,18 +9,83 @@ sums of a component are taken over its own rows alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels.stack import Group, Stack
-from dgmm.model.families import Family
+from dgmm.kernels.stack import NEGLIGIBLE, Group, Stack
+from dgmm.kernels.sums import statistics_of
 from dgmm.model.matrices import Array, pack
 from dgmm.model.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class BlockTuning:
+    """How rows are cut for NumPy and BLAS, and when sums are taken over a component's own rows.
+
+    Attributes
+    ----------
+    block_bytes : int
+        Of a block's features and densities. Smaller blocks are in a nearer cache and up to a fifth faster on
+        one thread, but threads then hinder each other at every NumPy call.
+    block_rows : int
+        The most rows of a block.
+    tile_rows, large_tile_rows : int
+        Rows of a tile; the larger where a product of smaller tiles has more multiplications than
+        ``small_product``.
+    small_product : int
+        Multiplications: OpenBLAS has a path without packing below, which is up to twice as fast, and packing
+        wants longer rows.
+    tile_bytes : int
+        The most bytes of a tile's features: of full models of hundreds of features, tiles have fewer rows.
+    gathered_share : float
+        The sums of full models are taken component by component, each over its own rows, where no more
+        responsibilities than this share, times the number of features, are not zero: that is faster then.
+    gathered_per_row : float
+        And no more in a row than this, times the number of features: what is gathered is then smaller than
+        the features.
+    """
+
+    block_bytes: int = 2**23
+    block_rows: int = 3 * 2**13
+    tile_rows: int = 512
+    large_tile_rows: int = 1024
+    small_product: int = 10**6
+    tile_bytes: int = 2**25
+    gathered_share: float = 1 / 300
+    gathered_per_row: float = 1 / 4
+
+
+TUNING = BlockTuning()
+
+
+def tile_rows(stack: Stack) -> int:
+    """Give how many rows a tile has."""
+    largest = max(group.natural_parameters.size for group in stack.groups)
+    is_small = TUNING.tile_rows * largest <= TUNING.small_product
+    wanted = TUNING.tile_rows if is_small else TUNING.large_tile_rows
+    return min(wanted, max(1, TUNING.tile_bytes // (stack.dtype.itemsize * stack.n_table)))
+
+
+def block_rows(stack: Stack) -> int:
+    """Give how many rows a block has at most: whole tiles."""
+    row_bytes = stack.dtype.itemsize * (stack.n_table + stack.largest_group)
+    rows = min(TUNING.block_bytes // row_bytes, TUNING.block_rows)
+    return tile_rows(stack) * max(1, rows // tile_rows(stack))
+
+
+def gathered_per_row(stack: Stack, group: Group) -> float:
+    """Give the largest number of responsibilities in a row for sums over each component's own rows.
+
+    On average over a block, zeros not counted; zero where it is never so, as every row has one of each model.
+    """
+    n_components = len(group.natural_parameters)
+    most = stack.n_features * min(TUNING.gathered_share * n_components, TUNING.gathered_per_row)
+    return most if group.family.has_all_features and most > len(group.models) else 0.0
 
 
 class Block(NamedTuple):
@@ -48,10 +113,10 @@ def blocks_of(
     features: NDArray[np.floating] | None = None,
 ) -> Iterator[Block]:
     """Cut chunks of rows, their weights if there are any, and their features if known, into blocks."""
-    offset = 0
+    offset, n_rows = 0, block_rows(stack)
     for rows, weights in chunks:
-        for start in range(0, len(rows), stack.block_rows):
-            part = slice(start, start + stack.block_rows)
+        for start in range(0, len(rows), n_rows):
+            part = slice(start, start + n_rows)
             known = None if features is None else features[:, offset + start : offset + part.stop]
             yield Block(rows[part], None if weights is None else weights[..., part], offset + start, known)
         offset += len(rows)
@@ -75,23 +140,51 @@ def write_features(table: NDArray[np.floating], rows: NDArray[np.floating], stac
             first = last
 
 
-def tiles(table: NDArray[np.floating], tile_rows: int) -> list[NDArray[np.floating]]:
-    """View a table (n, rows) as whole tiles (n_tiles, n, tile_rows), and a last one (1, n, less rows)."""
+def tiles(table: NDArray[np.floating], length: int) -> list[NDArray[np.floating]]:
+    """View a table (n, rows) as whole tiles (n_tiles, n, length), and a last one (1, n, less rows)."""
     n, n_rows = table.shape
-    n_tiles, rest = divmod(n_rows, tile_rows)
-    whole = table[:, : n_rows - rest].reshape(n, n_tiles, tile_rows).transpose(1, 0, 2)
+    n_tiles, rest = divmod(n_rows, length)
+    whole = table[:, : n_rows - rest].reshape(n, n_tiles, length).transpose(1, 0, 2)
     return ([whole] if n_tiles else []) + ([table[None, :, n_rows - rest :]] if rest else [])
 
 
+def normalize(log_joint: NDArray[np.floating], floor: NDArray[np.floating] | None) -> NDArray[np.floating]:
+    """Turn log joint densities (..., n_components, n_rows) into responsibilities, in place, by log-sum-exp.
+
+    Parameters
+    ----------
+    log_joint : ndarray
+    floor : ndarray of shape (n_rows or more,), or None
+        Log responsibilities below are made zero.
+
+    Returns
+    -------
+    ndarray of shape (..., n_rows)
+        Log densities of the rows, the logarithms of the sums.
+    """
+    largest = log_joint.max(axis=-2, keepdims=True)
+    np.maximum(largest, np.finfo(largest.dtype).min, out=largest)  # −∞ less itself is not a number
+    log_joint -= largest
+    if floor is None:
+        np.exp(log_joint, out=log_joint)
+    else:  # exp takes ten to fifty times as long where it underflows: there it is spared
+        floor = floor[: log_joint.shape[-1]]
+        np.maximum(log_joint, floor, out=log_joint)
+        np.exp(log_joint, out=log_joint)
+        log_joint -= np.exp(floor)
+    totals = log_joint.sum(axis=-2, keepdims=True)
+    largest += np.log(totals)
+    log_joint *= np.reciprocal(totals, out=totals)  # multiplications are cheaper than divisions
+    return largest[..., 0, :]
+
+
 class Workspace:
-    """The arrays that the work on blocks writes to: allocated once, as threads wait for each other's memory.
+    """The large arrays that the work on blocks writes to: allocated once, as fresh memory is slow.
 
     Parameters
     ----------
     stack : Stack
         Says which features and how many components there are.
-    negligible : float, default=0.0
-        Responsibilities below are made zero, at the cost of a look at each.
 
     Attributes
     ----------
@@ -99,22 +192,13 @@ class Workspace:
         Features.
     densities : ndarray of shape (components of the largest group, block_rows)
         Log joint densities, then responsibilities.
-    largest, totals : ndarray of shape (n_models, block_rows)
-        Of log-sum-exp, of as many models as go through it at once.
-    floor : ndarray of shape (block_rows,) or None
-        Log responsibilities below are made zero.
     """
 
-    def __init__(self, stack: Stack, negligible: float = 0.0):
-        n_rows = stack.block_rows
-        self.stack = stack
+    def __init__(self, stack: Stack):
+        n_rows = block_rows(stack)
+        self.stack, self.tile_rows = stack, tile_rows(stack)
         self.table = np.empty((stack.n_table, n_rows), stack.dtype)
         self.densities = np.empty((stack.largest_group, n_rows), stack.dtype)
-        most = max(len(run.models) for group in stack.groups for run in group.runs)
-        self.largest = np.empty((most, n_rows), stack.dtype)
-        self.totals = np.empty((most, n_rows), stack.dtype)
-        # A row, as np.maximum takes more than twice as long with a scalar.
-        self.floor = np.full(n_rows, np.log(negligible), stack.dtype) if negligible > 0.0 else None
 
     def features(self, block: Block) -> NDArray[np.floating]:
         """Give the features of a block's rows: (n_table, n_rows)."""
@@ -133,7 +217,7 @@ class Workspace:
         same for all components.
         """
         stack, densities = self.stack, self.densities[: len(group.natural_parameters), : len(rows)]
-        features, outs = tiles(table[group.features], stack.tile_rows), tiles(densities, stack.tile_rows)
+        features, outs = tiles(table[group.features], self.tile_rows), tiles(densities, self.tile_rows)
         for each, out in zip(features, outs, strict=True):
             np.matmul(group.natural_parameters, each, out=out)
         for entry in (stack.centred[index] for index in stack.centred_in(group)):
@@ -143,49 +227,18 @@ class Workspace:
             densities[entry.row - group.rows.start] = entry.log_constant - 0.5 * np.einsum("db,db->b", y, y)
         return densities
 
-    def normalize(self, log_densities: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Turn log joint densities (..., n_components, n_rows) into responsibilities, in place.
-
-        By log-sum-exp. Those that are negligible are zero, if any are to be.
-
-        Returns
-        -------
-        ndarray of shape (..., n_rows)
-            Log densities of the rows, the logarithms of the sums; until the next call.
-        """
-        *n_models, _, n_rows = log_densities.shape
-        largest, totals = (
-            table[: math.prod(n_models), :n_rows].reshape(*n_models, 1, n_rows)
-            for table in (self.largest, self.totals)
-        )
-        np.max(log_densities, axis=-2, out=largest, keepdims=True)
-        np.maximum(largest, np.finfo(largest.dtype).min, out=largest)  # −∞ less itself is not a number
-        log_densities -= largest
-        if self.floor is None:
-            np.exp(log_densities, out=log_densities)
-        else:  # exp takes ten to fifty times as long where it underflows: there it is spared
-            floor = self.floor[:n_rows]
-            np.maximum(log_densities, floor, out=log_densities)
-            np.exp(log_densities, out=log_densities)
-            log_densities -= np.exp(floor)
-        np.sum(log_densities, axis=-2, out=totals, keepdims=True)
-        largest += np.log(totals)
-        np.reciprocal(totals, out=totals)  # multiplications are cheaper than divisions
-        log_densities *= totals
-        return largest[..., 0, :]
-
 
 class Accumulator:
     """Sums over blocks for all models of a stack."""
 
     def __init__(self, stack: Stack):
-        self.stack = stack
+        self.stack, self.tile_rows = stack, tile_rows(stack)
         self.totals: list[Array] = [np.zeros(group.natural_parameters.shape) for group in stack.groups]
         side = stack.n_features + 1
         self.gathered = {
             index: np.zeros((len(group.natural_parameters), side, side))
             for index, group in enumerate(stack.groups)
-            if stack.gathered_per_row(group)
+            if gathered_per_row(stack, group)
         }
         self.log_likelihoods = np.zeros(len(stack.rows))
         nothing = np.zeros((stack.n_features, 0))
@@ -200,10 +253,10 @@ class Accumulator:
         responsibilities: NDArray[np.floating],
     ) -> None:
         """Add a block to a group, by its number: rows, features, (weighted) responsibilities (K, n_rows)."""
-        tile_rows, group, totals = self.stack.tile_rows, self.stack.groups[number], self.totals[number]
+        group, totals = self.stack.groups[number], self.totals[number]
         if number not in self.gathered or not self._gather(number, table, responsibilities):
-            shares = tiles(responsibilities, tile_rows)
-            features = tiles(table[group.features], tile_rows)
+            shares = tiles(responsibilities, self.tile_rows)
+            features = tiles(table[group.features], self.tile_rows)
             for share, each in zip(shares, features, strict=True):
                 products = share @ each.transpose(0, 2, 1)
                 np.add(totals, products.sum(axis=0, dtype=np.float64), out=totals)
@@ -221,7 +274,7 @@ class Accumulator:
         """Add a group's block component by component, each over its own rows, if they are few enough."""
         n_components, n_rows = responsibilities.shape
         is_own = responsibilities != 0.0
-        if np.count_nonzero(is_own) > self.stack.gathered_per_row(self.stack.groups[index]) * n_rows:
+        if np.count_nonzero(is_own) > gathered_per_row(self.stack, self.stack.groups[index]) * n_rows:
             return False
         own = np.flatnonzero(is_own)  # component after component
         ends = np.searchsorted(own, n_rows * np.arange(1, n_components + 1)).tolist()
@@ -243,31 +296,9 @@ class Accumulator:
 
     def statistics(self) -> tuple[Statistics, ...]:
         """Give the statistics of each model, in the order of the models."""
-        by_model = {}
-        for number, group in enumerate(self.stack.groups):
-            totals = self._sums(number)
-            for index in group.models:
-                rows = self.stack.rows[index]
-                own = totals[rows.start - group.rows.start : rows.stop - group.rows.start]
-                by_model[index] = self._statistics_of(index, group.family, own)
-        return tuple(by_model[index] for index in range(len(by_model)))
-
-    def _statistics_of(self, model: int, family: Family, sums_of_features: Array) -> Statistics:
-        """Put the sums about the means in the place of those about the centre, where there are such."""
-        counts, sums, scatter = family.split_sums(sums_of_features, self.stack.n_features)
-        sums, references = sums.copy(), np.zeros(sums.shape)
-        narrow = [index for index, entry in enumerate(self.stack.centred) if entry.model == model]
-        if narrow:  # components that share a covariance have scatter only then, and then all of them
-            own = np.zeros((len(counts), len(self.centred_scatter[narrow[0]])))
-            own[:, : scatter.shape[1]] = scatter
-            scatter = own
-        for index in narrow:
-            entry = self.stack.centred[index]
-            sums[entry.component] = self.centred_sums[index]
-            scatter[entry.component] = self.centred_scatter[index]
-            references[entry.component] = entry.reference - self.stack.centre
-        log_likelihood = float(self.log_likelihoods[model])
-        return Statistics(family, counts.copy(), sums, scatter.copy(), references, log_likelihood)
+        totals = [self._sums(index) for index in range(len(self.totals))]
+        centred = [*zip(self.centred_sums, self.centred_scatter, strict=True)]
+        return statistics_of(self.stack, totals, centred, self.log_likelihoods)
 
 
 def expect(
@@ -277,14 +308,17 @@ def expect(
 ) -> tuple[Statistics, ...]:
     """E-step by NumPy: see `dgmm.kernels.kernel.Kernel.expect`."""
     accumulator = Accumulator(stack)
-    workspace = Workspace(stack, stack.negligible)
+    workspace = Workspace(stack)
+    # Zeros serve where sums are gathered alone. A row, as np.maximum takes twice as long with a scalar.
+    floor = np.log(NEGLIGIBLE[stack.dtype])
+    floor = np.full(block_rows(stack), floor, stack.dtype) if accumulator.gathered else None
     for block in blocks_of(stack, chunks, features):
         table = workspace.features(block)
         for number, group in enumerate(stack.groups):
             densities = workspace.log_joint(block.rows, table, group)
             for run in group.runs:
                 own = densities[run.rows].reshape(len(run.models), -1, len(block.rows))
-                log_densities = workspace.normalize(own)
+                log_densities = normalize(own, floor)
                 if block.weights is not None:
                     weights = block.weights if block.weights.ndim == 1 else block.weights[run.models]
                     log_densities *= weights
@@ -309,24 +343,24 @@ def evaluate(
     negligible: float | None = None,
 ) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
     """Give responsibilities and log densities in one model, by NumPy: none of them are left out."""
-    for workspace, log_joint in _log_joint(stack, rows, features):
-        log_densities = workspace.normalize(log_joint)
+    for log_joint in _log_joint(stack, rows, features):
+        log_densities = normalize(log_joint, None)
         yield log_joint, log_densities
 
 
 def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
     """Give the most probable component of each row in one model, by NumPy."""
-    for _, log_joint in _log_joint(stack, rows, None):
+    for log_joint in _log_joint(stack, rows, None):
         yield log_joint.argmax(axis=0)
 
 
 def _log_joint(
     stack: Stack, rows: NDArray[np.floating], features: NDArray[np.floating] | None
-) -> Iterator[tuple[Workspace, NDArray[np.floating]]]:
+) -> Iterator[NDArray[np.floating]]:
     """Compute the log joint densities (K, n) in one model, block by block."""
     workspace = Workspace(stack)
     for block in blocks_of(stack, [(rows, None)], features):
-        yield workspace, workspace.log_joint(block.rows, workspace.features(block), stack.groups[0])
+        yield workspace.log_joint(block.rows, workspace.features(block), stack.groups[0])
 
 
 def library_bytes() -> int:
@@ -336,7 +370,12 @@ def library_bytes() -> int:
 
 def working_bytes(stack: Stack) -> int:
     """Forecast the bytes that `expect` allocates beyond the rows, temporary arrays included."""
-    return stack.working_bytes
+    # Densities of this block and the last; the rows' largest ones, totals and log densities.
+    n_table = stack.n_table + 2 * stack.largest_group + 3
+    n_centred = 4 * stack.n_features if stack.centred else 0
+    # Gathered rows, once as they are and once weighted, with their places.
+    n_gathered = 2 * (stack.n_features + 2) * max(gathered_per_row(stack, group) for group in stack.groups)
+    return int((stack.dtype.itemsize * n_table + 8 * (n_centred + n_gathered)) * block_rows(stack))
 
 
 def assign(

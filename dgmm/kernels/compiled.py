@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels.blocks import Accumulator
 from dgmm.kernels.stack import NEGLIGIBLE, Centred, Group, Stack
+from dgmm.kernels.sums import statistics_of
 from dgmm.model.jit import compiled_module
 from dgmm.model.matrices import Array
 from dgmm.model.statistics import Statistics
@@ -265,12 +265,12 @@ class CompiledGroup:
             totals[self.model.centred, count] = self.sums.gathered[:, 0, 0]
         return totals
 
-    def centred_sums(self) -> Iterator[tuple[int, Array, Array]]:
-        """Give the position of each centred component in the stack, its sums (D,) and its packed scatter."""
+    def centred_sums(self) -> Iterator[tuple[Array, Array]]:
+        """Give the sums (D,) and the packed scatter of each centred component."""
         gathered = self._gathered()
         for index, row in zip(self.entries, self.model.centred, strict=True):
             own = gathered[self.model.slots[row]]
-            yield index, own[0, 1:], self.stack.centred[index].family.pack_scatter(own[1:, 1:])
+            yield own[0, 1:], self.stack.centred[index].family.pack_scatter(own[1:, 1:])
 
     def _gathered(self) -> Array:
         side = self.stack.n_features + 1
@@ -354,14 +354,12 @@ def expect(
     for rows, weights in pieces_of(chunks):
         for each in groups:
             each.add(rows, weights)
-    accumulator = Accumulator(stack)
-    for number, group in enumerate(groups):
-        accumulator.totals[number] = group.feature_sums()
-        accumulator.gathered.pop(number, None)
-        accumulator.log_likelihoods[group.group.models] = group.sums.log_likelihoods
-        for index, sums, scatter in group.centred_sums():
-            accumulator.centred_sums[index], accumulator.centred_scatter[index] = sums, scatter
-    return accumulator.statistics()
+    log_likelihoods = np.empty(len(stack.rows))
+    for each in groups:
+        log_likelihoods[each.group.models] = each.sums.log_likelihoods
+    # Centred components, too, are in the order of the groups.
+    centred = [own for each in groups for own in each.centred_sums()]
+    return statistics_of(stack, [each.feature_sums() for each in groups], centred, log_likelihoods)
 
 
 def features_of(stack: Stack, rows: NDArray[np.floating]) -> None:

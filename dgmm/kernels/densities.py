@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels import chosen_kernel
+from dgmm.kernels.blocks import block_rows
 from dgmm.kernels.far import far_rows, log_joint_of_far, responsibilities_of_far
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model.matrices import Array
@@ -85,8 +86,9 @@ def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
         if ready.is_complete(0):
             return
         # A quadratic term that is the same for all components.
-        for start in range(0, len(some), ready.block_rows):
-            part = slice(start, start + ready.block_rows)
+        n_rows = block_rows(ready)
+        for start in range(0, len(some), n_rows):
+            part = slice(start, start + n_rows)
             z = np.ascontiguousarray(some[part].T - ready.centre[:, None])
             standardized = model.family.standardize(z, model.precisions_cholesky, 0)
             result[part] -= 0.5 * np.einsum("db,db->b", standardized, standardized)

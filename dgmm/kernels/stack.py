@@ -28,26 +28,30 @@ NEGLIGIBLE = {np.dtype(np.float64): 1e-40, np.dtype(np.float32): 1e-30}
 """Responsibilities below are zero in the compiled E-step, and in NumPy's where sums are gathered. As an
 M-step adds ten machine epsilons to every count, not even 1e9 such rows show in its parameters."""
 
-GATHERED_SHARE, GATHERED_PER_ROW = 1 / 300, 1 / 4
-"""The sums of full models are taken component by component, each over its own rows, where no more
-responsibilities than this share, times the number of features, are not zero: that is faster then. And no more
-in a row than this, times the number of features: what is gathered is then smaller than the features."""
 
-BLOCK_BYTES, LARGEST_BLOCK_ROWS = 2**23, 3 * 2**13
-"""Bytes of a block's features and densities, and its most rows. Smaller blocks are in a nearer cache and up
-to a fifth faster on one thread, but threads then hinder each other at every NumPy call."""
+@dataclass(frozen=True)
+class StackTuning:
+    """How many models go through the work on a block together: fewer and longer calls of NumPy.
 
-SMALL_TILE_ROWS, LARGE_TILE_ROWS, SMALL_PRODUCT = 512, 1024, 10**6
-"""Rows of a tile; the larger where a product of smaller tiles has more than so many multiplications: OpenBLAS
-has a path without packing below, which is up to twice as fast, and packing wants longer rows."""
+    The compiled loop takes the same groups, and is in no need of them.
+
+    Attributes
+    ----------
+    run_components : int
+        Components of small models that go through log-sum-exp together: they are to stay in a cache.
+    group_components : int
+        Components of models that are evaluated together: with more, blocks would have few rows.
+    group_numbers : int
+        Natural parameters of these: so many times the rows of a tile are the `BlockTuning.small_product` of
+        `dgmm.kernels.blocks`.
+    """
+
+    run_components: int = 16
+    group_components: int = 64
+    group_numbers: int = 1953
 
 
-LARGEST_TILE_BYTES = 2**25
-"""Bytes of a tile's features: of full models of hundreds of features, tiles have fewer rows."""
-
-RUN_COMPONENTS, GROUP_COMPONENTS = 16, 64
-"""Components of small models that go through log-sum-exp together, for fewer and longer calls of NumPy; and
-of models that are evaluated together: with more, blocks would have few rows, and calls be short again."""
+TUNING = StackTuning()
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +124,12 @@ class Group:
 
 
 def _runs(sizes: Iterable[tuple[int, int]]) -> tuple[Run, ...]:
-    """Put models of as many components together, but few: they are to stay in a cache from step to step."""
+    """Put models of as many components together, but few."""
     runs, first = [], 0
     for model, size in sizes:
         last = runs[-1] if runs else Run([], slice(0, 0))
         together = first + size - last.rows.start
-        if size * (len(last.models) + 1) == together <= RUN_COMPONENTS:
+        if size * (len(last.models) + 1) == together <= TUNING.run_components:
             runs[-1:] = [Run([*last.models, model], slice(last.rows.start, first + size))]
         else:
             runs.append(Run([model], slice(first, first + size)))
@@ -150,7 +154,7 @@ def _groups(
     theta : ndarray of shape (n_components, n_features of the family)
         Natural parameters of all of them.
     """
-    most = min(GROUP_COMPONENTS, SMALL_PRODUCT // (SMALL_TILE_ROWS * theta.shape[1]))
+    most = min(TUNING.group_components, TUNING.group_numbers // theta.shape[1])
     first, begin, end = 0, 0, 0
     for index, (_, size) in enumerate(sizes):
         if index > first and end + size - begin > most:
@@ -226,46 +230,6 @@ class Stack:
         """Give the positions of the centred components that are in a group."""
         rows = range(group.rows.start, group.rows.stop)
         return [index for index, entry in enumerate(self.centred) if entry.row in rows]
-
-    @property
-    def tile_rows(self) -> int:
-        """Rows of a tile."""
-        largest = max(group.natural_parameters.size for group in self.groups)
-        wanted = SMALL_TILE_ROWS if SMALL_TILE_ROWS * largest <= SMALL_PRODUCT else LARGE_TILE_ROWS
-        return min(wanted, max(1, LARGEST_TILE_BYTES // (self.dtype.itemsize * self.n_table)))
-
-    @property
-    def block_rows(self) -> int:
-        """Rows of a block: as many tiles as fit `BLOCK_BYTES`."""
-        n_table = self.n_table + self.largest_group
-        exact = min(BLOCK_BYTES // (self.dtype.itemsize * n_table), LARGEST_BLOCK_ROWS)
-        return self.tile_rows * max(1, exact // self.tile_rows)
-
-    def gathered_per_row(self, group: Group) -> float:
-        """Give the largest number of responsibilities in a row for sums over each component's own rows.
-
-        On average over a block, zeros not counted; zero where it is never so, as every row has one of each
-        model.
-        """
-        n_components = len(group.natural_parameters)
-        most = self.n_features * min(GATHERED_SHARE * n_components, GATHERED_PER_ROW)
-        return most if group.family.has_all_features and most > len(group.models) else 0.0
-
-    @property
-    def negligible(self) -> float:
-        """Responsibilities below are to be zero in the E-step; zero where that would serve nothing."""
-        gathers = any(self.gathered_per_row(group) for group in self.groups)
-        return NEGLIGIBLE[self.dtype] if gathers else 0.0
-
-    @property
-    def working_bytes(self) -> int:
-        """Bytes that the work on a block allocates, temporary arrays included."""
-        # Densities of this block and the last; the rows' largest ones, totals and log densities.
-        n_table = self.n_table + 2 * self.largest_group + 3
-        n_centred = 4 * self.n_features if self.centred else 0
-        # Gathered rows, once as they are and once weighted, with their places.
-        n_gathered = 2 * (self.n_features + 2) * max(self.gathered_per_row(group) for group in self.groups)
-        return int((self.dtype.itemsize * n_table + 8 * (n_centred + n_gathered)) * self.block_rows)
 
     @property
     def largest_ratio(self) -> float:

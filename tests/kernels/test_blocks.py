@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from dgmm import kernels
 from dgmm.kernels import blocks as numpy_kernel
 from dgmm.kernels import compiled
+from dgmm.kernels import stack as stacks
 from dgmm.kernels.stack import NEGLIGIBLE, Stack, blank_stack, stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -156,7 +158,7 @@ def test_groups_hold_every_model_once(sizes, families, most):
         for size, family in zip(sizes, families, strict=False)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dgmm.kernels.stack.GROUP_COMPONENTS", most)
+        patch.setattr(stacks, "TUNING", replace(stacks.TUNING, group_components=most))
         ready = stack_models(models, np.zeros(2), np.ones(2), np.float64)
     assert sorted(model for group in ready.groups for model in group.models) == list(range(len(models)))
     end = 0
@@ -250,16 +252,12 @@ def test_a_component_of_no_weight_gets_no_rows(covariance_type, wide):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_negligible_responsibilities_are_zero(dtype):
     """To either side of the limit, also where exp would underflow; log densities do not notice."""
-    parameters = naive.random_parameters(np.random.default_rng(12), "diag", 3, 1)
-    ready = stack_models([parameters], np.zeros(1), np.ones(1), dtype)
-    assert ready.dtype == dtype
-    assert ready.negligible == 0.0  # sums over a component's own rows would serve nothing here
     for limit in (NEGLIGIBLE[np.dtype(dtype)], 1e-35):
-        workspace = numpy_kernel.Workspace(ready, limit)
+        floor = np.full(10, np.log(limit), dtype)
         below = np.log(limit) + np.array([-1e9, -1000.0, -1.0, -0.1, 0.1, 1.0, 50.0])
         joint = 7.0 + np.stack([np.zeros(7), below, np.minimum(below[::-1] + 1.0, 0.0)])
         shares = joint.astype(dtype)
-        log_densities = workspace.normalize(shares)
+        log_densities = numpy_kernel.normalize(shares, floor)
         expected, exact = naive.split(joint.T)
         np.testing.assert_allclose(log_densities, expected, rtol=1e-6)
         exact = exact.T
@@ -300,7 +298,7 @@ def crowd(generator, kind, n_components=16, n_features=20):
 )
 def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, monkeypatch):
     """Blocks take either way; the bits tell whether any took it."""
-    monkeypatch.setattr("dgmm.kernels.stack.LARGEST_BLOCK_ROWS", 1024)
+    monkeypatch.setattr(numpy_kernel, "TUNING", replace(numpy_kernel.TUNING, block_rows=1024))
     monkeypatch.setattr(
         "dgmm.kernels.precision.LARGEST_ERROR_FLOAT32", 1.0
     )  # the rows are far from each other
@@ -310,7 +308,7 @@ def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, monkeypatch
     weights[::7] = 0.0
     (statistics,), ready = expect([parameters], rows, weights, rows_dtype)
     assert ready.dtype == rows_dtype
-    assert ready.gathered_per_row(ready.groups[0]) > 1.0
+    assert numpy_kernel.gathered_per_row(ready, ready.groups[0]) > 1.0
     assert bool(ready.centred) == (kind == "narrow")
     relative = 1e-11 if rows_dtype == np.float64 else 1e-5
     assert_expected(statistics, ready, parameters, rows, weights, relative=relative)
@@ -328,7 +326,7 @@ def test_stacked_models_over_own_rows_equal_each_alone():
     tied = naive.random_parameters(generator, "tied", 3, 20, spread=30.0)
     rows = np.concatenate([rows, others])
     together, ready = expect([first, tied, second], rows)
-    gathers = {(group.family.name, bool(ready.gathered_per_row(group))) for group in ready.groups}
+    gathers = {(each.family.name, numpy_kernel.gathered_per_row(ready, each) > 0.0) for each in ready.groups}
     assert gathers == {("full", True), ("tied", False)}
     for statistics, model in zip(together, (first, tied, second), strict=True):
         (alone,), _ = expect([model], rows)
@@ -383,14 +381,15 @@ def test_tiles_are_views_that_hold_every_row_in_order(n, tile_rows, n_rows):
 def test_blocks_hold_every_row_once_and_in_order(weighted, sizes):
     """Blocks of at most 2560 rows, five tiles."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dgmm.kernels.stack.LARGEST_BLOCK_ROWS", 2560)
+        patch.setattr(numpy_kernel, "TUNING", replace(numpy_kernel.TUNING, block_rows=2560))
         check_blocks(weighted, sizes)
 
 
 def check_blocks(weighted, sizes):
     parameters = naive.random_parameters(np.random.default_rng(9), "full", 90, 2)
     ready = stack_models([parameters], np.zeros(2), np.ones(2), np.float64)
-    assert (ready.tile_rows, ready.block_rows) == (512, 2560)
+    n_rows = numpy_kernel.block_rows(ready)
+    assert (numpy_kernel.tile_rows(ready), n_rows) == (512, 2560)
     rows = np.arange(2.0 * sum(sizes)).reshape(-1, 2)
     parts = np.split(rows, np.cumsum(sizes)[:-1]) if sizes else []
     chunks = [(part, part[:, 0] * 0.5 if weighted else None) for part in parts]
@@ -400,8 +399,8 @@ def check_blocks(weighted, sizes):
     ends = set(np.cumsum(sizes).tolist())
     for block in blocks:
         assert block.start == block.rows[0, 0] // 2
-        assert 0 < len(block.rows) <= ready.block_rows
-        if len(block.rows) < ready.block_rows:  # only at the end of a chunk
+        assert 0 < len(block.rows) <= n_rows
+        if len(block.rows) < n_rows:  # only at the end of a chunk
             assert block.start + len(block.rows) in ends
         if weighted:
             np.testing.assert_array_equal(block.weights, block.rows[:, 0] * 0.5)
@@ -421,6 +420,12 @@ def test_rows_at_the_ends_of_tiles_and_blocks(covariance_type, n_rows):
     (parts,) = kernels.expect(ready, chunks)
     for name in ("counts", "sums", "scatter", "log_likelihood"):
         np.testing.assert_allclose(getattr(whole, name), getattr(parts, name), rtol=1e-10, atol=1e-9)
+
+
+def test_products_of_a_group_take_the_path_without_packing():
+    """Unless a single model is larger than that."""
+    blocks = numpy_kernel.TUNING
+    assert stacks.TUNING.group_numbers == blocks.small_product // blocks.tile_rows
 
 
 def peak_bytes(ready: Stack, rows, weights=None):
@@ -461,7 +466,7 @@ def test_working_bytes_are_the_peak(families, n_components, n_features, rows_dty
         rows_dtype,
         references=[m.means for m in models] if all_centred else None,
     )
-    rows = generator.normal(size=(2 * ready.block_rows + 100, n_features)).astype(rows_dtype)
+    rows = generator.normal(size=(2 * numpy_kernel.block_rows(ready) + 100, n_features)).astype(rows_dtype)
     statistics = 8 * sum(model.n_parameters for model in models)
     for weights in (None, generator.gamma(1.0, size=len(rows))):
         peak = peak_bytes(ready, rows, weights)

@@ -1,0 +1,52 @@
+"""What a kernel has summed for a stack, as the statistics of its models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dgmm.kernels.stack import Stack
+from dgmm.model.matrices import Array
+from dgmm.model.statistics import Statistics
+
+
+def statistics_of(
+    stack: Stack,
+    sums_of_features: Sequence[Array],
+    centred: Sequence[tuple[Array, Array]],
+    log_likelihoods: Array,
+) -> tuple[Statistics, ...]:
+    """Give the statistics of each model, in the order of the models.
+
+    Parameters
+    ----------
+    stack : Stack
+    sums_of_features : sequence of ndarray of shape (n_components, features of the family)
+        Of each group, weighted by responsibilities.
+    centred : sequence of (ndarray, ndarray)
+        Of each component of ``stack.centred``: sums (n_features,) and packed scatter (n_scatter,) about its
+        reference.
+    log_likelihoods : ndarray of shape (n_models,)
+    """
+    found: dict[int, Statistics] = {}
+    for group, totals in zip(stack.groups, sums_of_features, strict=True):
+        for model in group.models:
+            rows = stack.rows[model]
+            own = totals[rows.start - group.rows.start : rows.stop - group.rows.start]
+            counts, sums, scatter = group.family.split_sums(own, stack.n_features)
+            sums, references = sums.copy(), np.zeros(sums.shape)
+            narrow = [index for index, entry in enumerate(stack.centred) if entry.model == model]
+            if narrow:  # components that share a covariance have scatter only then, and then all of them
+                whole = np.zeros((len(counts), len(centred[narrow[0]][1])))
+                whole[:, : scatter.shape[1]] = scatter
+                scatter = whole
+            for index in narrow:
+                entry = stack.centred[index]
+                sums[entry.component], scatter[entry.component] = centred[index]
+                references[entry.component] = entry.reference - stack.centre
+            log_likelihood = float(log_likelihoods[model])
+            found[model] = Statistics(
+                group.family, counts.copy(), sums, scatter.copy(), references, log_likelihood
+            )
+    return tuple(found[model] for model in range(len(found)))
