@@ -208,11 +208,11 @@ def source_facts(source: Source) -> list[tuple[str, Any]]:
 def model_facts(model: Any) -> list[tuple[str, Any]]:
     """Give what there is to say of a fitted mixture, but for its components."""
     n_components = len(model.weights_)
-    if not hasattr(model, "converged_"):
+    if not hasattr(model, "lower_bound_"):
         return [
             ("components", n_components),
             ("covariances", model.covariance_type),
-            ("fit", "none: set by hand"),
+            ("fit", "none: set by hand, or made of another"),
         ]
     ending = "converged" if model.converged_ else "stopped before it converged"
     # A mixture that came from scikit-learn has made none.

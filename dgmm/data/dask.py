@@ -94,6 +94,11 @@ class DaskSource:
         """Number of rows; counted, once, where Dask does not know it."""
         return int(self._starts[-1])
 
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The number of each block's first row; counted, once, where Dask does not know it."""
+        return tuple(map(int, self._starts[:-1]))
+
     @cached_property
     def _delayed(self) -> list[Delayed]:
         """One task for each block: what loads it and what converts it are fused into one."""

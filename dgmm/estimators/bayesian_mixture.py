@@ -20,6 +20,7 @@ from dgmm.fitting.steps.objective import Belief, Evidence
 from dgmm.model.concentration import CONCENTRATIONS
 from dgmm.model.families import family_named
 from dgmm.model.matrices import Array
+from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior, Prior
 
 PRIOR_ATTRIBUTES = (
@@ -29,6 +30,9 @@ PRIOR_ATTRIBUTES = (
     "degrees_of_freedom_prior_",
     "covariance_prior_",
 )
+CERTAIN = 2.0**60
+"""Rows after which a posterior is certain of means and covariances, but for rounding."""
+
 POSTERIOR_ATTRIBUTES = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
 
 
@@ -150,6 +154,7 @@ default='dirichlet_process'
     FITTED = (*FITTED, *PRIOR_ATTRIBUTES, *POSTERIOR_ATTRIBUTES)
     NEEDED = (*Mixture.NEEDED, *POSTERIOR_ATTRIBUTES)
     SCIKIT_LEARN = SklearnBayesianGaussianMixture
+    OF_FEATURES = ("mean_prior", "degrees_of_freedom_prior", "covariance_prior")
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **{
@@ -275,6 +280,15 @@ default='dirichlet_process'
         del self.history_["log_likelihood"]
         self.history_ = {"lower_bound": list(self.lower_bounds_), **self.history_}
         self.effective_components_ = int((self._rows_of_components > posterior.n_features + 1).sum())
+
+    def _set_parameters(self, parameters: Parameters, dtype: np.dtype) -> None:
+        """Set the parameters as a posterior that is certain of them: densities are those of the mixture."""
+        super()._set_parameters(parameters, np.dtype(np.float64))
+        kind = CONCENTRATIONS[self.weight_concentration_prior_type]
+        self.weight_concentration_ = self._given_back(kind.certain(parameters.weights))
+        self.mean_precision_ = np.full(parameters.n_components, CERTAIN)
+        is_shared = parameters.family.is_shared
+        self.degrees_of_freedom_ = CERTAIN if is_shared else np.full(parameters.n_components, CERTAIN)
 
     def _set_prior(self, prior: Prior) -> None:
         self.weight_concentration_prior_ = prior.concentration

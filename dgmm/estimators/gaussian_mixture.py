@@ -144,6 +144,7 @@ class GaussianMixture(Mixture):
 
     FITTED = FITTED
     SCIKIT_LEARN = SklearnGaussianMixture
+    OF_FEATURES = ("weights_init", "means_init", "precisions_init")
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from dgmm.data import open_dataset
-from dgmm.estimators.base import FittedMixture
+from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight
 from dgmm.estimators.verbose import VerbosePrinter
@@ -48,7 +48,7 @@ class MixtureWarning(UserWarning):
     """Something is wrong with a fitted mixture, or with the scale of its data: the message says what."""
 
 
-class Mixture(FittedMixture):
+class Mixture(ConditionalMixture):
     """A mixture that can be fitted, with scikit-learn's parameters.
 
     Attributes
@@ -109,7 +109,7 @@ class Mixture(FittedMixture):
         check_enough_rows(source, type(self).__name__, self.n_components)
         weights = open_sample_weight(sample_weight, source)
         resumed = None
-        if self.warm_start and hasattr(self, "converged_"):
+        if self.warm_start and hasattr(self, "lower_bound_"):
             self._check_resumed(source.n_features)
             resumed = self._resumed()
         with listening(VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))):

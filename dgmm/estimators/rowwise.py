@@ -32,12 +32,13 @@ LARGEST_BLOCK_BYTES = 2**25
 
 @dataclass(frozen=True, eq=False)
 class RowFunction:
-    """A function of each row: picklable, of rows that are finite.
+    """A function of each row: picklable.
 
     Attributes
     ----------
     compute : callable
-        Takes rows, (n_rows, n_features), to their results, (n_rows, …). Picklable.
+        Takes rows, (n_rows, n_features), to their results, (n_rows, …). Picklable. Where results depend on
+        row numbers, it takes that of the first row too.
     dtype : dtype
         Of the results.
     name : str
@@ -46,13 +47,20 @@ class RowFunction:
         Names of a row's results, where it has several.
     feature_names : tuple of str or None
         For messages.
+    takes_nan : bool, default=False
+        Values may be NaN. They may not be infinite.
+    is_numbered : bool, default=False
+        Results depend on row numbers: those of the whole, however it is cut. Rows of Dask collections are
+        counted for them, where Dask does not know how many there are.
     """
 
-    compute: Callable[[NDArray[np.floating]], NDArray[Any]]
+    compute: Callable[..., NDArray[Any]]
     dtype: np.dtype
     name: str
     columns: tuple[str, ...] | tuple[int, ...] | None = None
     feature_names: tuple[str, ...] | None = None
+    takes_nan: bool = False
+    is_numbered: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,10 +76,10 @@ class RowFunction:
             Where a value is not finite.
         """
         bad = NotFinite.of(chunk)
-        if bad:
+        if bad.n_infinite or (bad and not self.takes_nan):
             raise bad.error(self.feature_names)
         with single_threaded():
-            found = self.compute(chunk.values)
+            found = self.compute(chunk.values, *([chunk.start] if self.is_numbered else []))
         with np.errstate(over="ignore"):  # a log density beyond the range of float32 is −∞
             return found.astype(self.dtype, copy=False)
 
@@ -80,13 +88,19 @@ class RowFunction:
         parts = [self.of(chunk) for chunk in chunks]
         return np.concatenate([np.empty((0, *self.shape), self.dtype), *parts])
 
-    def of_block(self, block: NDArray[Any], block_info: Any = None) -> NDArray[Any]:
-        """Compute the results of a block of a Dask array; Dask says which block it is."""
+    def of_block(
+        self, block: NDArray[Any], starts: tuple[int, ...] | None = None, block_info: Any = None
+    ) -> NDArray[Any]:
+        """Compute the results of a block of a Dask array; Dask says which block it is.
+
+        ``starts`` has the number of each block's first row, where that is needed.
+        """
         if not block_info:
             return self._of_part(block, "a chunk of the Dask array")
         (number, *_), ((start, _), *_) = (
             block_info[0][name] for name in ("chunk-location", "array-location")
         )
+        start = start if starts is None else starts[number]
         place = f"chunk {number} of the Dask array"
         return self._of_part(block, place, None if np.isnan(start) else int(start))
 
@@ -95,15 +109,23 @@ class RowFunction:
         frame: Any,
         picked: Sequence[Picked],
         dtype: np.dtype,
+        starts: tuple[int, ...] | None = None,
         partition_info: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Compute the results of a partition of a Dask DataFrame, of the columns picked: with its index."""
+        """Compute the results of a partition of a Dask DataFrame, of the columns picked: with its index.
+
+        ``starts`` is as for `of_block`.
+        """
         import pandas as pd  # noqa: PLC0415 - an extra, and there is a frame of it
 
         which = "a partition" if partition_info is None else f"partition {partition_info['number']}"
         place = f"{which} of the Dask DataFrame"
         rows = pandas_rows(frame, picked, place, dtype)
-        values = self.of(Rows(0, rows, None, place + " (rows counted within it)"))
+        if starts is None or partition_info is None:
+            start, place = 0, place + " (rows counted within it)"
+        else:
+            start = starts[partition_info["number"]]
+        values = self.of(Rows(start, rows, None, place))
         if values.ndim == 2:
             return pd.DataFrame(values, index=frame.index, columns=self.columns)
         return pd.Series(values, index=frame.index, name=self.name)
@@ -133,18 +155,21 @@ def evaluate(function: RowFunction, x: Any, source: Source) -> Any:
         NumPy for rows in memory; a frame or series with the index for a Dask DataFrame; with the dimensions
         and coordinates of the rows, lazy or not, for what xarray has; else a lazy Dask array.
     """
+    starts = source.starts if function.is_numbered and isinstance(source, DaskSource) else None
     if isinstance(source, (MemorySource, DaskSource)) and source.labels is not None:
         is_here = isinstance(source, MemorySource)
-        values = _in_memory(function, source) if is_here else _of_dask_array(function, source.blocks)
+        values = _in_memory(function, source) if is_here else _of_dask_array(function, source.blocks, starts)
         return source.labels.put(values, function.name)
     if isinstance(source, MemorySource):
         return _in_memory(function, source)
     if isinstance(source, DaskSource) and source.picked is not None and is_dask_collection(x):
         read = x[[each.name for each in source.picked]]
         meta = function.of_partition(read._meta, source.picked, source.dtype)
-        return read.map_partitions(function.of_partition, source.picked, source.dtype, meta=meta)
+        return read.map_partitions(
+            function.of_partition, source.picked, source.dtype, starts=starts, meta=meta
+        )
     if is_dask_collection(x) and isinstance(x, da.Array):
-        return _of_dask_array(function, x)
+        return _of_dask_array(function, x, starts)
     return _of_spans(function, source)
 
 
@@ -164,14 +189,14 @@ def _in_memory(function: RowFunction, source: MemorySource) -> NDArray[Any]:
     return result
 
 
-def _of_dask_array(function: RowFunction, x: Any) -> Any:
+def _of_dask_array(function: RowFunction, x: Any, starts: tuple[int, ...] | None) -> Any:
     x = x.rechunk({1: -1}) if x.numblocks[1] > 1 else x
     meta = np.empty((0, *function.shape), function.dtype)
     if function.shape:
         chunks = (x.chunks[0], function.shape)
-        return x.map_blocks(function.of_block, dtype=function.dtype, chunks=chunks, meta=meta)
+        return x.map_blocks(function.of_block, starts=starts, dtype=function.dtype, chunks=chunks, meta=meta)
     return x.map_blocks(
-        function.of_block, dtype=function.dtype, chunks=(x.chunks[0],), drop_axis=1, meta=meta
+        function.of_block, starts=starts, dtype=function.dtype, chunks=(x.chunks[0],), drop_axis=1, meta=meta
     )
 
 

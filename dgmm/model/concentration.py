@@ -14,6 +14,9 @@ from scipy.special import betaln, digamma, gammaln
 
 from dgmm.model.matrices import Array
 
+CERTAIN = 2.0**1000
+"""Counts as large as this leave no doubt of weights: expected logarithms are logarithms."""
+
 
 class Concentration(ABC):
     """A kind of prior; the posterior is of the same kind, and is given by its concentration alone."""
@@ -27,6 +30,10 @@ class Concentration(ABC):
     @abstractmethod
     def posterior(self, concentration: float, counts: Array) -> Array:
         """Give the concentration after rows, from the prior's and the components' counts (K,)."""
+
+    @abstractmethod
+    def certain(self, weights: Array) -> Array:
+        """Give the concentration of a posterior that is certain of weights (K,)."""
 
     @abstractmethod
     def expected_logarithms(self, concentrations: Array) -> Array:
@@ -57,6 +64,10 @@ class DirichletDistribution(Concentration):
     def posterior(self, concentration, counts):
         """Each component's count is added."""
         return concentration + counts
+
+    def certain(self, weights):
+        """In proportion to the weights, and next to nothing for those of zero."""
+        return np.maximum(CERTAIN * weights, 1.0 / CERTAIN)
 
     def expected_logarithms(self, concentrations):
         """``E[log π_k]``."""
@@ -91,8 +102,11 @@ class DirichletProcess(Concentration):
 
     def posterior(self, concentration, counts):
         """The own count is added to the first, those of all later components to the second parameter."""
-        later = np.append(np.cumsum(counts[::-1])[-2::-1], 0.0)
-        return np.stack([1.0 + counts, concentration + later])
+        return np.stack([1.0 + counts, concentration + _later(counts)])
+
+    def certain(self, weights):
+        """In proportion to what a component has and what is left, and next to nothing where that is zero."""
+        return np.maximum(CERTAIN * np.stack([weights, _later(weights)]), 1.0 / CERTAIN)
 
     def expected_logarithms(self, concentrations):
         """``E[log v_k]`` and ``E[log(1 − v_k)]``."""
@@ -112,6 +126,11 @@ class DirichletProcess(Concentration):
     def log_normalizer(self, concentrations):
         """Of all the beta distributions."""
         return float(betaln(*concentrations).sum())
+
+
+def _later(counts: Array) -> Array:
+    """Give what all later components have: (K,)."""
+    return np.append(np.cumsum(counts[::-1])[-2::-1], 0.0)
 
 
 CONCENTRATIONS: dict[str, Concentration] = {
