@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from dgmm.data import DataWarning, open_dataset
 from dgmm.estimators import (
+    PCA,
     BayesianGaussianMixture,
     GaussianMixture,
     GaussianMixtureSweep,
@@ -15,6 +16,7 @@ from dgmm.fitting.fingerprint import fingerprint
 __version__ = version("dgmm")
 
 __all__ = [
+    "PCA",
     "BayesianGaussianMixture",
     "DataWarning",
     "GaussianMixture",

@@ -4,6 +4,14 @@ from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.load import load
 from dgmm.estimators.mixture import MixtureWarning
+from dgmm.estimators.pca import PCA
 from dgmm.estimators.sweep import GaussianMixtureSweep
 
-__all__ = ["BayesianGaussianMixture", "GaussianMixture", "GaussianMixtureSweep", "MixtureWarning", "load"]
+__all__ = [
+    "PCA",
+    "BayesianGaussianMixture",
+    "GaussianMixture",
+    "GaussianMixtureSweep",
+    "MixtureWarning",
+    "load",
+]

@@ -21,7 +21,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_values, parameters_of
 from dgmm.estimators.rowwise import RowFunction, evaluate
-from dgmm.estimators.validation import open_sample_weight, open_to_predict
+from dgmm.estimators.validation import check_some_rows, no_rows, open_sample_weight, open_to_predict
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.kernels import densities
 from dgmm.model import generate
@@ -108,6 +108,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
     precisions_: Any
     precisions_cholesky_: Any
     n_features_in_: int
+    feature_names_in_: Any
 
     @property
     def _model(self) -> Evaluable:
@@ -157,16 +158,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         return open_to_predict(X, type(self).__name__, self._n_features, names, **opening)
 
-    def _no_rows(self) -> ValueError:
-        return ValueError(
-            f"Found array with 0 sample(s) (shape={(0, self._n_features)}) while a minimum of 1 is "
-            f"required by {type(self).__name__}."
-        )
-
     def _of_rows(self, X: Any, quantity: Quantity) -> Any:
         source = self._open(X)
-        if isinstance(source, MemorySource) and source.n_rows == 0:
-            raise self._no_rows()
+        check_some_rows(source, type(self).__name__)
         return evaluate(self._row_function(quantity, source), X, source)
 
     def _row_function(self, quantity: Quantity, source: Source) -> RowFunction:
@@ -230,7 +224,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         if found.not_finite:
             raise found.not_finite.error(source.feature_names)
         if found.n_rows == 0:
-            raise self._no_rows()
+            raise no_rows(self._n_features, type(self).__name__)
         return found
 
     def score(  # pyright: ignore[reportIncompatibleMethodOverride] - scikit-learn's stub returns None

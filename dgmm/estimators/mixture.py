@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from dgmm.data import open_dataset
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.parameters import attributes_of
-from dgmm.estimators.validation import check_enough_rows, open_sample_weight
+from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fit import Fit, fit
 from dgmm.fitting.loop.history import PassRecord
@@ -126,11 +126,7 @@ class Mixture(ConditionalMixture):
             warnings.warn(concern, MixtureWarning, stacklevel=3)
         self._set_fitted(fitted, source.dtype)
         self.n_passes_ = fitted.n_passes
-        self.n_features_in_ = source.n_features
-        if source.feature_names is not None:
-            self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+        remember_features(self, source)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:

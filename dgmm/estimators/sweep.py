@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from dgmm.data import open_dataset
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import MixtureWarning
-from dgmm.estimators.validation import check_enough_rows, open_sample_weight
+from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fit import Fit
 from dgmm.fitting.pool import Candidate
@@ -145,6 +145,9 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
     (2,)
     """
 
+    n_features_in_: int
+    feature_names_in_: Any
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "covariance_type": [str, "array-like"],
@@ -240,9 +243,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         settings = self._settings(models, source.n_features, source.n_rows)
         swept, started = begin(settings), perf_counter()
         self.seed_ = settings.seed
-        self.n_features_in_ = source.n_features
-        if source.feature_names is not None:
-            self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
+        remember_features(self, source)
         try:
             with listening(VerbosePrinter(self.verbose, 10)):
                 sweep(source, weights, settings, swept)

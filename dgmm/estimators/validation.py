@@ -45,6 +45,34 @@ def check_enough_rows(source: Source, estimator: str, n_components: int) -> None
         )
 
 
+def check_some_rows(source: Source, estimator: str) -> None:
+    """Refuse an array in memory that has no rows, as scikit-learn does.
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(source, MemorySource) and source.n_rows == 0:
+        raise no_rows(source.n_features, estimator)
+
+
+def no_rows(n_features: int, estimator: str) -> DataError:
+    """Make the error that says that there are no rows."""
+    return DataError(
+        f"Found array with 0 sample(s) (shape={(0, n_features)}) while a minimum of 1 is "
+        f"required by {estimator}."
+    )
+
+
+def remember_features(estimator: Any, source: Source) -> None:
+    """Set what an estimator knows of the features that it was fitted to: their number, and their names."""
+    estimator.n_features_in_ = source.n_features
+    if source.feature_names is not None:
+        estimator.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
 def open_to_predict(
     x: Any, estimator: str, n_features: int, feature_names: Array | None, **opening: Any
 ) -> Source:
