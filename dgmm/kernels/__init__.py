@@ -1,7 +1,8 @@
 """The work on blocks of rows: models of several families evaluated together, by the kernel that is at hand.
 
 Here is the one door: whoever evaluates rows asks `chosen_kernel`, or calls the functions that do. A kernel is
-a module with the functions of `dgmm.kernels.kernel.Kernel`: `blocks` is NumPy's, `compiled` Numba's.
+a module with the functions of `dgmm.kernels.kernel.Kernel`: `blocks` is NumPy's, `compiled` Numba's. Rows
+that may lack values go through either by `incomplete`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels import blocks, compiled
+from dgmm.kernels import blocks, compiled, incomplete
 from dgmm.kernels.blocks import assign
 from dgmm.kernels.kernel import Kernel
 from dgmm.kernels.stack import Stack
@@ -31,10 +32,13 @@ def expect(
     chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
     features: NDArray[np.floating] | None = None,
 ) -> tuple[Statistics, ...]:
-    """E-step by the chosen kernel: see `Kernel.expect`."""
+    """E-step by the chosen kernel: see `Kernel.expect`. Rows may lack values if the stack says so."""
+    if stack.extent is not None:
+        return incomplete.expect(chosen_kernel(), stack, chunks)
     return chosen_kernel().expect(stack, chunks, features)
 
 
 def working_bytes(stack: Stack) -> int:
     """Forecast what the chosen kernel allocates: see `Kernel.working_bytes`."""
-    return chosen_kernel().working_bytes(stack)
+    waiting = 0 if stack.extent is None else incomplete.WORKING_BYTES
+    return chosen_kernel().working_bytes(stack) + waiting

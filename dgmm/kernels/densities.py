@@ -2,23 +2,27 @@
 
 The rows of a call decide on the path that narrow components take: densities of the same row in chunks of
 other rows may differ by `dgmm.kernels.precision.LARGEST_ERROR`. Rows whose squares overflow take a path of
-their own (`dgmm.kernels.far`), and do not decide.
+their own (`dgmm.kernels.far`), and do not decide. Of rows that lack values, NaN, what is observed speaks:
+densities are of the marginal mixtures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels import chosen_kernel
 from dgmm.kernels.blocks import block_rows
-from dgmm.kernels.far import far_rows, log_joint_of_far, responsibilities_of_far
+from dgmm.kernels.far import LOWEST, far_rows, log_joint_of_far, responsibilities_of_far
+from dgmm.kernels.incomplete import fewest_rows, known_in, patterns_of
+from dgmm.kernels.rare import expected_rows, shares_of
 from dgmm.kernels.stack import Stack, stack_models
+from dgmm.model.conditional import marginal, plain
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import Evaluable
+from dgmm.model.parameters import Evaluable, Parameters
 
 TINY = float(np.finfo(np.float64).tiny)
 """Responsibilities below are zero: the least normal number."""
@@ -58,6 +62,47 @@ def _of_all(
     return result
 
 
+def _of_incomplete(
+    result: NDArray[Any],
+    model: Evaluable,
+    rows: NDArray[np.floating],
+    of_rows: Callable[[Evaluable, NDArray[np.floating]], NDArray[Any]],
+    of_joint: Callable[[Array], NDArray[Any]],
+) -> NDArray[Any]:
+    """Fill a result for each row, of rows some of which lack values.
+
+    Parameters
+    ----------
+    result : ndarray of shape (n_rows, ...)
+    model : Evaluable
+    rows : ndarray of shape (n_rows, n_features)
+    of_rows : callable
+        Gives the result for complete rows of a mixture.
+    of_joint : callable
+        Takes log joint densities, (n_rows, K), to results.
+    """
+    mixture = plain(cast(Parameters, model))
+    fewest = fewest_rows([mixture])
+    for pattern, which, some in patterns_of(rows):
+        known = np.flatnonzero(known_in(pattern))
+        if len(known) == 0:
+            (expected,) = expected_rows(mixture, some[:1])
+            result[which] = of_joint(expected.log_joint)
+        elif len(known) == rows.shape[1]:
+            result[which] = of_rows(model, some)
+        elif len(some) < fewest and (joint := _log_joint_of_rare(mixture, some)) is not None:
+            result[which] = of_joint(joint)
+        else:
+            result[which] = of_rows(marginal(mixture, known), some[:, known])
+    return result
+
+
+def _log_joint_of_rare(mixture: Parameters, rows: NDArray[np.floating]) -> Array | None:
+    """Give log joint densities, (n_rows, K); None where they leave the range of float64."""
+    found = np.concatenate([each.log_joint for each in expected_rows(mixture, rows)])
+    return found if (found.max(axis=1) > LOWEST).all() else None
+
+
 def _ready(model: Evaluable, rows: NDArray[np.floating], centre: Array) -> Stack:
     """Make a model ready for rows, at least one, which decide on the path that its components take."""
     extent = np.maximum(rows.max(axis=0) - centre, centre - rows.min(axis=0))
@@ -73,11 +118,17 @@ def _evaluated(
         yield slice(start, start := start + len(densities)), shares, densities
 
 
+def _totals(log_joint: Array) -> Array:
+    return np.logaddexp.reduce(log_joint, axis=1)
+
+
 def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
     """Log density of each row under the mixture: (n_rows, n_features) to (n_rows,), nats.
 
     −∞ where it leaves the range of float64.
     """
+    if np.isnan(rows).any():
+        return _of_incomplete(np.empty(len(rows)), model, rows, log_densities, _totals)
 
     def of_near(result: Array, some: NDArray[np.floating], centre: Array) -> None:
         ready = _ready(model, some, centre)
@@ -94,13 +145,16 @@ def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
             result[part] -= 0.5 * np.einsum("db,db->b", standardized, standardized)
 
     def of_far(some: NDArray[np.floating]) -> Array:
-        return np.logaddexp.reduce(log_joint_of_far(model, some), axis=1)
+        return _totals(log_joint_of_far(model, some))
 
     return _of_all(np.empty(len(rows)), model, rows, of_near, of_far)
 
 
 def responsibilities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
     """Probability of each component given each row: (n_rows, n_features) to (n_rows, n_components)."""
+    if np.isnan(rows).any():
+        result = np.empty((len(rows), len(model.means)))
+        return _of_incomplete(result, model, rows, responsibilities, lambda joint: shares_of(joint)[0])
 
     def of_near(result: Array, some: NDArray[np.floating], centre: Array) -> None:
         for part, shares, _ in _evaluated(_ready(model, some, centre), some):
@@ -112,6 +166,9 @@ def responsibilities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
 
 def labels(model: Evaluable, rows: NDArray[np.floating]) -> NDArray[np.int64]:
     """Most probable component of each row: (n_rows, n_features) to (n_rows,)."""
+    if np.isnan(rows).any():
+        result = np.empty(len(rows), np.int64)
+        return _of_incomplete(result, model, rows, labels, lambda joint: joint.argmax(axis=1))
 
     def of_near(result: NDArray[Any], some: NDArray[np.floating], centre: Array) -> None:
         start = 0

@@ -7,9 +7,9 @@ path*: deviations from its own mean, which never cancel, at a few times the cost
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -186,6 +186,11 @@ class Stack:
     models : tuple of Evaluable
     is_rough : bool
         Whether rough answers serve, as in starts and moves.
+    extent : ndarray of shape (n_features,), or None
+        Largest distance of a value from the centre, where rows may lack values (see
+        `dgmm.kernels.incomplete`); None where they are complete.
+    marginals : dict
+        What is made of the models there, once for all tasks of a process.
     """
 
     centre: Array
@@ -195,6 +200,8 @@ class Stack:
     centred: tuple[Centred, ...]
     models: tuple[Evaluable, ...]
     is_rough: bool = False
+    extent: Array | None = None
+    marginals: dict[bytes, Any] = field(default_factory=dict, repr=False)
 
     @property
     def n_features(self) -> int:
@@ -302,6 +309,7 @@ def stack_models(
     *,
     references: Sequence[Array] | None = None,
     reaches: Sequence[Array] | None = None,
+    may_lack: bool = False,
 ) -> Stack:
     """Make models ready for evaluation.
 
@@ -322,6 +330,8 @@ def stack_models(
     reaches : sequence of ndarray of shape (n_components, n_features), optional
         Distances from the centre within which the densities of each component matter: float32 rows take
         float32 products if these are exact to `ROUGH_ERROR`. By default all rows matter.
+    may_lack : bool, default=False
+        Whether rows may lack values: NaN.
     """
     if any(len(model.means) == 0 for model in models):
         raise ValueError("a mixture of no components has no densities")
@@ -371,7 +381,14 @@ def stack_models(
         groups += _groups(family, sizes, start, features, np.concatenate(thetas).astype(dtype))
     in_order = tuple(rows[index] for index in range(len(models)))
     return Stack(
-        centre, dtype, tuple(groups), in_order, tuple(centred), tuple(models), is_rough=reaches is not None
+        centre,
+        dtype,
+        tuple(groups),
+        in_order,
+        tuple(centred),
+        tuple(models),
+        is_rough=reaches is not None,
+        extent=extent if may_lack else None,
     )
 
 

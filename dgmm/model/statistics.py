@@ -41,7 +41,11 @@ class Statistics:
         statistics are completed it lacks the quadratic term that all components share.
     shared : ndarray or None
         Of families whose components share a covariance, once completed: the scatter of all rows about the
-        centre, in the form of one covariance.
+        centre, in the form of one covariance. Of rows that lack values a pass gives it, as it depends on the
+        parameters (see `dgmm.model.observed`): such statistics are complete as they are.
+    entropy_of_missing : float
+        Entropy of the values that rows lack, given what is observed of them and their components, summed as
+        the others, nats.
     """
 
     family: Family
@@ -51,9 +55,10 @@ class Statistics:
     references: Array
     log_likelihood: float
     shared: Array | None = None
+    entropy_of_missing: float = 0.0
 
     def __add__(self, other: Statistics) -> Statistics:
-        assert self.shared is other.shared is None, "completed statistics are of all rows"
+        assert (self.shared is None) == (other.shared is None), "completed statistics are of all rows"
         return Statistics(
             self.family,
             self.counts + other.counts,
@@ -61,6 +66,8 @@ class Statistics:
             self.scatter + other.scatter,
             self.references,
             self.log_likelihood + other.log_likelihood,
+            None if self.shared is None or other.shared is None else self.shared + other.shared,
+            self.entropy_of_missing + other.entropy_of_missing,
         )
 
     def __rmul__(self, factor: float) -> Statistics:
@@ -72,6 +79,7 @@ class Statistics:
             self.references,
             factor * self.log_likelihood,
             None if self.shared is None else factor * self.shared,
+            factor * self.entropy_of_missing,
         )
 
     @classmethod
@@ -98,7 +106,9 @@ class Statistics:
             Weighted sums of squares and products of all rows about the centre, or of squares alone where the
             family needs no others.
         """
-        return replace(self, shared=self.family.of_scatter(scatter)) if self.family.is_shared else self
+        if self.shared is not None or not self.family.is_shared:
+            return self
+        return replace(self, shared=self.family.of_scatter(scatter))
 
     def completed(self, scatter: Array, precisions_cholesky: Array) -> Statistics:
         """Add it as `of_all_rows` does, and what the log-likelihood lacks without.
@@ -115,7 +125,7 @@ class Statistics:
             Of the model that went in.
         """
         whole, family = self.of_all_rows(scatter), self.family
-        if whole.shared is None or self.scatter.shape[1]:
+        if whole is self or whole.shared is None or self.scatter.shape[1]:
             return whole
         trace = family.trace(family.precisions(precisions_cholesky), whole.shared, self.sums.shape[1])
         return replace(whole, log_likelihood=self.log_likelihood - 0.5 * trace)

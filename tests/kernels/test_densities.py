@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from dgmm.kernels import densities
 from dgmm.kernels.densities import labels, log_densities, responsibilities
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -111,3 +112,35 @@ def test_a_component_of_no_weight_is_never_predicted(covariance_type):
     assert not responsibilities(parameters, rows)[:, 1].any()
     assert 1 not in labels(parameters, rows)
     assert np.isfinite(log_densities(parameters, rows)).all()
+
+
+@each_family
+@pytest.mark.parametrize("fewest", [0.0, np.inf])
+def test_rows_that_lack_values_are_judged_by_what_they_have(covariance_type, fewest, monkeypatch):
+    """Of rows of many patterns, together by pattern or each for itself."""
+    monkeypatch.setattr(densities, "fewest_rows", lambda models: fewest)
+    generator = np.random.default_rng(11)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 4)
+    rows = naive.with_missing(generator, naive.random_rows(generator, parameters, 300))
+    rows[[7, 200]] = np.nan
+    points = np.zeros(parameters.means.shape)
+    exact = naive.expect_incomplete(parameters, rows, None, points)
+    np.testing.assert_allclose(log_densities(parameters, rows), exact.log_densities, rtol=1e-10, atol=1e-10)
+    shares = responsibilities(parameters, rows)
+    np.testing.assert_allclose(shares, exact.responsibilities, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(labels(parameters, rows), exact.responsibilities.argmax(axis=1))
+    np.testing.assert_allclose(shares[7], parameters.weights, rtol=1e-12)
+
+
+@each_family
+def test_rows_far_away_that_lack_values(covariance_type):
+    """The squares of their distances overflow: responsibilities are those of the marginal mixtures."""
+    generator = np.random.default_rng(12)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 3)
+    rows = naive.with_missing(generator, 1e200 * generator.normal(size=(40, 3)))
+    rows[:3] = [[1e200, np.nan, 0.0], [np.nan, -1e300, 1.0], [np.nan, np.nan, np.nan]]
+    shares = responsibilities(parameters, rows)
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(labels(parameters, rows), shares.argmax(axis=1))
+    values = log_densities(parameters, rows)
+    assert (values[:2] == -np.inf).all() and values[2] == pytest.approx(0.0, abs=1e-12)

@@ -232,3 +232,77 @@ def in_scikit_learn(parameters):
         np.stack([one] * len(parameters.weights)) if repeats else one for one in own
     )
     return mixture
+
+
+class ExpectedSums(NamedTuple):
+    """Expected statistics of complete rows, row by row."""
+
+    counts: np.ndarray
+    sums: np.ndarray
+    products: np.ndarray
+    log_likelihood: float
+    entropy_of_missing: float
+    responsibilities: np.ndarray
+    log_densities: np.ndarray
+
+
+def expect_incomplete(parameters, rows, weights, points, constants=None):
+    """Statistics about points (K, D) of rows that lack values (NaN): regression, row by row.
+
+    ``constants`` (K,) are log joint densities at the means, if not those of the mixture.
+    """
+    n_components, n_features = parameters.means.shape
+    matrices = matrices_of(parameters)
+    weights = np.ones(len(rows)) if weights is None else weights
+    precisions = np.linalg.inv(matrices)
+    if constants is None:
+        halves = -0.5 * np.linalg.slogdet(2.0 * np.pi * matrices)[1]
+        constants = np.log(parameters.weights) + halves
+    counts, sums = np.zeros(n_components), np.zeros((n_components, n_features))
+    products, total, entropy, shares, densities = (
+        np.zeros((n_components, n_features, n_features)),
+        0.0,
+        0.0,
+        [],
+        [],
+    )
+    for row, weight in zip(rows.astype(float), weights, strict=True):
+        lacks = np.isnan(row)
+        known, missing = np.flatnonzero(~lacks), np.flatnonzero(lacks)
+        joint, completed, within = np.empty(n_components), [], []
+        for k, mean in enumerate(parameters.means):
+            both = matrices[k][np.ix_(missing, known)]
+            regression = both @ np.linalg.inv(matrices[k][np.ix_(known, known)])
+            gap = row[known] - mean[known]
+            # The density over the missing features is integrated out of the joint one.
+            inner = np.linalg.inv(matrices[k][np.ix_(known, known)])
+            outer = precisions[k][np.ix_(missing, missing)]
+            joint[k] = constants[k] - 0.5 * gap @ inner @ gap
+            joint[k] += 0.5 * np.linalg.slogdet(2.0 * np.pi * np.linalg.inv(outer))[1]
+            complete, left = row.copy(), np.zeros((n_features, n_features))
+            complete[missing] = mean[missing] + regression @ gap
+            left[np.ix_(missing, missing)] = matrices[k][np.ix_(missing, missing)] - regression @ both.T
+            completed.append(complete)
+            within.append(left)
+        density = np.logaddexp.reduce(joint)
+        share = np.exp(joint - density)
+        shares.append(share)
+        densities.append(density)
+        total += weight * density
+        for k, point in enumerate(points):
+            own, gap = weight * share[k], completed[k] - point
+            counts[k] += own
+            sums[k] += own * gap
+            products[k] += own * (np.outer(gap, gap) + within[k])
+            left = within[k][np.ix_(missing, missing)]
+            entropy += 0.5 * own * np.linalg.slogdet(2.0 * np.pi * np.e * left)[1]
+    return ExpectedSums(counts, sums, products, total, entropy, np.array(shares), np.array(densities))
+
+
+def with_missing(generator, rows, share=0.3, n_patterns=None):
+    """Rows with values left out at random, NaN: of any pattern, or of a few, the first of which is complete."""
+    lacks = generator.random((n_patterns or len(rows), rows.shape[1])) < share
+    if n_patterns is not None:
+        lacks[0] = False
+        lacks = lacks[generator.integers(n_patterns, size=len(rows))]
+    return np.where(lacks, np.nan, rows).astype(rows.dtype)

@@ -78,6 +78,13 @@ class Variances(Family):
     def of_variances(self, variances: Array) -> Array:
         """Give variances (..., D) in the form of one covariance each: themselves, or their mean (...)."""
 
+    @abstractmethod
+    def pack_squares(self, squares: Array) -> Array:
+        """Pack sums of squares (..., D) as scatter."""
+
+    def pack_scatter(self, matrices):
+        return self.pack_squares(np.diagonal(matrices, axis1=-2, axis2=-1))
+
     def of_scatter(self, scatter):
         return self.of_variances(np.diagonal(scatter) if scatter.ndim == 2 else scatter)
 
@@ -156,8 +163,8 @@ class Diagonals(Variances):
     def scatter(self, deviations, shares):
         return deviations**2 @ shares
 
-    def pack_scatter(self, matrices):
-        return np.diagonal(matrices, axis1=-2, axis2=-1)
+    def pack_squares(self, squares):
+        return squares
 
 
 class Spheres(Variances):
@@ -209,8 +216,8 @@ class Spheres(Variances):
     def scatter(self, deviations, shares):
         return (deviations**2 @ shares).sum(keepdims=True)
 
-    def pack_scatter(self, matrices):
-        return np.trace(matrices, axis1=-2, axis2=-1)[..., None]
+    def pack_squares(self, squares):
+        return squares.sum(axis=-1, keepdims=True)
 
 
 class Shared(Family):
