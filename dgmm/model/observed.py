@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dgmm.model.conditional import Conditional
 from dgmm.model.families.forms import Variances

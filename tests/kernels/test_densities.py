@@ -143,4 +143,5 @@ def test_rows_far_away_that_lack_values(covariance_type):
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
     np.testing.assert_array_equal(labels(parameters, rows), shares.argmax(axis=1))
     values = log_densities(parameters, rows)
-    assert (values[:2] == -np.inf).all() and values[2] == pytest.approx(0.0, abs=1e-12)
+    assert (values[:2] == -np.inf).all()
+    assert values[2] == pytest.approx(0.0, abs=1e-12)

@@ -259,13 +259,8 @@ def expect_incomplete(parameters, rows, weights, points, constants=None):
         halves = -0.5 * np.linalg.slogdet(2.0 * np.pi * matrices)[1]
         constants = np.log(parameters.weights) + halves
     counts, sums = np.zeros(n_components), np.zeros((n_components, n_features))
-    products, total, entropy, shares, densities = (
-        np.zeros((n_components, n_features, n_features)),
-        0.0,
-        0.0,
-        [],
-        [],
-    )
+    products = np.zeros((n_components, n_features, n_features))
+    total, entropy, shares, densities = 0.0, 0.0, [], []
     for row, weight in zip(rows.astype(float), weights, strict=True):
         lacks = np.isnan(row)
         known, missing = np.flatnonzero(~lacks), np.flatnonzero(lacks)
@@ -300,7 +295,7 @@ def expect_incomplete(parameters, rows, weights, points, constants=None):
 
 
 def with_missing(generator, rows, share=0.3, n_patterns=None):
-    """Rows with values left out at random, NaN: of any pattern, or of a few, the first of which is complete."""
+    """Rows with values left out at random: of any pattern, or of a few, the first of which is complete."""
     lacks = generator.random((n_patterns or len(rows), rows.shape[1])) < share
     if n_patterns is not None:
         lacks[0] = False
