@@ -22,7 +22,7 @@ from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.runs import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
-from dgmm.fitting.steps.objective import TOLERANCES, Goal
+from dgmm.fitting.steps.objective import TOLERANCES, Goal, Likelihood
 from dgmm.model.families import family_named
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import listening
@@ -154,7 +154,10 @@ class Mixture(ConditionalMixture):
             )
         return Settings(
             StartMethod(
-                self.init_params, family_named(self.covariance_type), self.n_components, self.reg_covar
+                self.init_params,
+                family_named(self.covariance_type),
+                self.n_components,
+                Likelihood(self.reg_covar),
             ),
             given,
             self.algorithm,

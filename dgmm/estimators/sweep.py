@@ -315,17 +315,18 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31 - 1)
+        objective = Likelihood(self.reg_covar)
         return SweepSettings(
             tuple(
                 Settings(
-                    StartMethod(self.init_params, family_named(family), n_components, self.reg_covar),
+                    StartMethod(self.init_params, family_named(family), n_components, objective),
                     Given(),
                     self.algorithm,
                     tol,
                     self.max_iter,
                     self.n_init,
                     sample_rows,
-                    Likelihood(self.reg_covar),
+                    objective,
                 )
                 for family, n_components in models
             ),

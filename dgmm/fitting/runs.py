@@ -19,8 +19,8 @@ from dgmm.fitting.loop.stopping import Stopping, rules_of
 from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.bayesian_moves import MOVE_PASSES, improve, rows_to_move_on
+from dgmm.fitting.starts.growth import reseeded
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
-from dgmm.fitting.starts.moves import reseeded
 from dgmm.fitting.starts.search import search
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
@@ -146,7 +146,7 @@ class Runs:
             return advance
         if not isinstance(self.objective, Likelihood):
             return advance
-        reseed = partial(reseeded, sample=self.sample, reg_covar=self.objective.reg_covar)
+        reseed = partial(reseeded, sample=self.sample, objective=self.objective)
         smallest_weight = LIMITS.empty * self.sample.row_weight / self.data.moments.weight
         return Reseeding(advance, reseed, smallest_weight, self.settings.max_iter)
 
@@ -234,7 +234,7 @@ class Runs:
     def _starts(self, random_state: np.random.RandomState) -> list[Parameters]:
         """Find what a fit may begin from: one start, or the candidates of a search."""
         settings, data = self.settings, self.data
-        method = settings.method_for(data.source.n_rows)
+        method = replace(settings.method_for(data.source.n_rows), objective=self.objective)
         if method.init_params == "search":
             starts: list[Parameters] = []
             with suppress(DegenerateCovarianceError):
@@ -246,7 +246,6 @@ class Runs:
                 return starts
             # Every run ended in a degenerate one: the sample has few rows for each component.
             method = replace(method, init_params="kmeans")
-        method = replace(method, objective=self.objective)
         return [start(method, settings.given, self.sample, data, random_state)]
 
 

@@ -24,7 +24,7 @@ from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
-from dgmm.fitting.steps.objective import Evidence
+from dgmm.fitting.steps.objective import Evidence, Likelihood
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior, Prior, between
@@ -129,9 +129,9 @@ def births(
     """Propose to let a component without rows take half of another's."""
     free = np.setdiff1d(np.arange(posterior.n_components), used)
     if len(free):
-        for split in best_splits(data, posterior.part(used), objective.reg_covar)[:N_BIRTHS]:
+        for split in best_splits(data, posterior.part(used), Likelihood(objective.reg_covar))[:N_BIRTHS]:
             component = int(used[split.component])
-            yield partial(born, objective.prior, posterior, component, int(free[0]), split.halves)
+            yield partial(born, objective.prior, posterior, component, int(free[0]), split.parts)
 
 
 PROPOSALS = (merges, deletes, births)

@@ -1,4 +1,4 @@
-"""Starts that grow: one component is split into more than are wanted, and the surplus is merged again.
+"""Mixtures that grow: one component is split into more than are wanted, and the surplus is merged again.
 
 Where clusters are of very different sizes and shapes, k-means has components where most rows are, and EM with
 moves of single components does not get away from there. Splits go where the likelihood gains; and with more
@@ -7,78 +7,117 @@ components than are wanted there are few bad optima, from which merges lead to g
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dgmm.fitting.starts.moves import FEW_STEPS, cheapest_merge, merge, merge_costs, split
-from dgmm.fitting.starts.splits import best_splits
-from dgmm.fitting.steps.climb import Climb, climb
+from dgmm.fitting.sample import Sample
+from dgmm.fitting.starts.moves import apply, cheapest_merges, merge, merge_costs
+from dgmm.fitting.starts.splits import SPLITS, best_splits
+from dgmm.fitting.steps.climb import Climb, short_climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import Family
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 
-SPLIT_AT_ONCE, MERGED_AT_ONCE = 1 / 3, 1 / 5
-"""Of the components there are, before EM goes on: so the number of EM runs grows with the logarithm of K."""
-
-STEPS, TOLERANCE = 15, 1e-4
-"""The most EM steps after splits or merges, and the gain in nats a row that ends them."""
-
-MOST_SURPLUS = 30
-"""Components beyond those that are wanted: with many, work would grow with their square."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Grower:
-    """Grows mixtures.
+class GrowthTuning:
+    """How mixtures grow, and are pruned.
 
     Attributes
     ----------
-    family : Family
-    n_components : int
-        That are wanted.
-    reg_covar : float
+    split_at_once, merged_at_once : float
+        Shares of the components there are, before EM goes on: so the number of EM runs grows with the
+        logarithm of K.
+    most_surplus : int
+        Components beyond those that are wanted: with many, work would grow with their square.
     """
 
-    family: Family
-    n_components: int
-    reg_covar: float
-
-    def __call__(self, data: InMemory, surplus: float) -> Climb:
-        """Grow a mixture to ``surplus`` times the components wanted, or until none can be split; merge these.
-
-        Raises
-        ------
-        DegenerateCovarianceError
-            Where a covariance is not positive definite.
-        """
-        most = self.n_components + min(MOST_SURPLUS, round((surplus - 1.0) * self.n_components))
-        found = self._climb(data, single(self.family, data.moments, self.reg_covar))
-        while (n_components := found.parameters.n_components) < most:
-            n_splits = min(max(1, int(SPLIT_AT_ONCE * n_components)), most - n_components)
-            splits = best_splits(data, found.parameters, self.reg_covar, FEW_STEPS)[:n_splits]
-            if not splits:
-                break
-            parameters = found.parameters
-            for move in splits:
-                parameters = split(parameters, move)
-            found = self._climb(data, parameters)
-        while (n_components := found.parameters.n_components) > self.n_components:
-            n_merges = min(max(1, int(MERGED_AT_ONCE * n_components)), n_components - self.n_components)
-            parameters = found.parameters
-            for _ in range(n_merges):
-                parameters = merge(parameters, *cheapest_merge(merge_costs(parameters)))
-            found = self._climb(data, parameters)
-        return found
-
-    def _climb(self, data: InMemory, parameters: Parameters) -> Climb:
-        return climb(data, parameters, Likelihood(self.reg_covar), STEPS, TOLERANCE)
+    split_at_once: float = 1 / 3
+    merged_at_once: float = 1 / 5
+    most_surplus: int = 30
 
 
-def single(family: Family, moments: Moments, reg_covar: float) -> Parameters:
+GROWTH = GrowthTuning()
+
+
+def grown(
+    data: InMemory, family: Family, n_components: int, objective: Likelihood, *, surplus: float
+) -> Climb:
+    """Grow a mixture to ``surplus`` times the components wanted, or until none can be split; merge these.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite.
+    """
+    most = n_components + min(GROWTH.most_surplus, round((surplus - 1.0) * n_components))
+    found = short_climb(data, single(family, data.moments, objective), objective)
+    while (n_now := found.parameters.n_components) < most:
+        n_splits = min(max(1, int(GROWTH.split_at_once * n_now)), most - n_now)
+        splits = best_splits(data, found.parameters, objective, SPLITS.few_steps)[:n_splits]
+        if not splits:
+            break
+        found = short_climb(data, reduce(apply, splits, found.parameters), objective)
+    while (n_now := found.parameters.n_components) > n_components:
+        parameters = found.parameters
+        for _ in range(min(max(1, int(GROWTH.merged_at_once * n_now)), n_now - n_components)):
+            cheapest = cheapest_merges(merge_costs(parameters), 1)
+            if not cheapest:
+                raise DegenerateCovarianceError(None)
+            parameters = merge(parameters, *cheapest[0])
+        found = short_climb(data, parameters, objective)
+    return found
+
+
+def single(family: Family, moments: Moments, objective: Likelihood) -> Parameters:
     """Give the mixture of one component: the moments of the rows are its parameters."""
-    covariance = moments.scatter / moments.weight + reg_covar * np.eye(len(moments.mean))
+    covariance = moments.scatter / moments.weight + objective.reg_covar * np.eye(len(moments.mean))
     own = family.repeated(covariance, 1)
     return Parameters.from_covariances(family, np.ones(1), moments.mean[None], own)
+
+
+def reseeded(
+    parameters: Parameters, emptied: NDArray[np.intp], *, sample: Sample, objective: Likelihood
+) -> Parameters | None:
+    """Let components that have emptied take half of another one each: the best split, one after the other.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    emptied : ndarray of int
+        Indices of the components that are to have another place.
+    sample : Sample
+        Rows that tell which split is the best.
+    objective : Likelihood
+
+    Returns
+    -------
+    Parameters or None
+        The others stay as they are; None where a component is left over, as no split gains or no other is
+        left.
+    """
+    places = np.setdiff1d(np.arange(parameters.n_components), emptied)
+    if not len(places):
+        return None
+    found = parameters.part(places)
+    moves = []
+    data = InMemory.of(sample.values, sample.weights)
+    for component in emptied.tolist():
+        best, *_ = [*best_splits(data, found, objective), None]
+        if best is None or best.gain <= 0.0:
+            return None
+        moves.append((component, places[best.component]))
+        found = apply(found, best)
+        places = np.append(places, component)
+    for move in moves:
+        logger.info("Component %d emptied: re-seeded by splitting component %d", *move)
+    return found.chosen(np.argsort(places))

@@ -12,7 +12,8 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.kmeans_parallel import NearestWork, scalable_kmeans
 from dgmm.fitting.steps.expectation import Data
-from dgmm.fitting.steps.objective import Likelihood, Objective
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Objective
 from dgmm.kernels import assign
 from dgmm.kernels.precision import LARGEST_FLOAT32
 from dgmm.kernels.stack import Stack, blank_stack
@@ -57,21 +58,14 @@ class StartMethod:
     family : Family
         The covariance structure.
     n_components : int
-    reg_covar : float
-    objective : Objective or None
-        Makes models of the rows of each component; None for those of highest likelihood.
+    objective : Objective
+        Makes models of the rows of each component.
     """
 
     init_params: str
     family: Family
     n_components: int
-    reg_covar: float
-    objective: Objective | None = None
-
-    @property
-    def maker(self) -> Objective:
-        """What makes models of the rows of each component."""
-        return Likelihood(self.reg_covar) if self.objective is None else self.objective
+    objective: Objective
 
 
 def start(
@@ -155,10 +149,10 @@ def _start_at(
         weighted = rows if weights is None else rows * weights[:, None]
         squares = rows.T @ weighted if family.has_products else np.einsum("nd,nd->d", rows, weighted)
     single = SingleRows(centres, means, own, counts, squares)
-    covariances = family.of_single_rows(single, method.reg_covar)
+    covariances = family.of_single_rows(single, method.objective.reg_covar)
     # Shares of all rows, most of which have no component yet: the first lower bound is low, as there.
     total = len(rows) if weights is None else weights.sum()
-    return method.maker.begin(family, counts, means, covariances, total)
+    return method.objective.begin(family, counts, means, covariances, total)
 
 
 def _start_by_passes(method: StartMethod, data: Data, random_state: np.random.RandomState) -> Parameters:
@@ -192,25 +186,17 @@ def _one_hot(labels: NDArray[np.integer], n_components: int) -> Responsibilities
     return lambda block, offset: (labels[None, offset : offset + len(block)] == components).astype(np.float64)
 
 
-def from_labels(
-    method: StartMethod,
-    labels: NDArray[np.integer],
-    rows: NDArray[np.floating],
-    weights: Array | None,
-    moments: Moments,
-) -> Parameters:
+def from_labels(method: StartMethod, labels: NDArray[np.integer], data: InMemory) -> Parameters:
     """Start from rows that each belong to one component.
 
     Parameters
     ----------
     method : StartMethod
     labels : ndarray of shape (n_rows,)
-    rows : ndarray of shape (n_rows, n_features)
-    weights : ndarray of shape (n_rows,) or None
-    moments : Moments
-        Of these rows.
+    data : InMemory
     """
-    return _from_responsibilities(method, _one_hot(labels, method.n_components), rows, weights, moments)
+    share = _one_hot(labels, method.n_components)
+    return _from_responsibilities(method, share, data.rows, data.row_weights, data.moments)
 
 
 def _from_responsibilities(
@@ -225,14 +211,14 @@ def _from_responsibilities(
 
 def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
     """M-step of given responsibilities; sums are taken again about the means where they cancel."""
-    maker, centre = method.maker, moments.mean
+    objective, centre = method.objective, moments.mean
 
     def statistics_about(points: Array | None) -> tuple[Statistics, float]:
         stack = blank_stack(method.family, method.n_components, centre, points)
         return run(stack).of_all_rows(moments.scatter), stack.largest_ratio
 
     statistics, largest_ratio = statistics_about(None)
-    updated = maker.update_unless_cancelled(statistics, moments, largest_ratio)
+    updated = objective.update_unless_cancelled(statistics, moments, largest_ratio)
     if updated is not None:
         return updated
-    return maker.update(statistics_about(maker.means_of_rows(statistics, centre))[0], moments)
+    return objective.update(statistics_about(objective.means_of_rows(statistics, centre))[0], moments)

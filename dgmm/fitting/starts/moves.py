@@ -6,40 +6,27 @@ there are too few. A merge and a split do (Ueda, Nakano, Ghahramani and Hinton, 
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dgmm.fitting.sample import Sample
-from dgmm.fitting.starts.splits import LOCAL_STEPS, Split, best_splits, objectives_of, own_rows
-from dgmm.fitting.steps.climb import climb
-from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 
-logger = logging.getLogger(__name__)
-
-FEW_STEPS = 4
-"""EM steps of the halves, where many splits are compared for the few that are tried."""
-
-LOCAL_TOLERANCE = 1e-4
-"""Nats for each of these rows: where EM gains less, it ends sooner when a move is judged."""
-
 
 @dataclass(frozen=True, eq=False)
 class Move:
-    """A component split and two others merged, with what came of it on their own rows.
+    """Components, and what fits their rows better: a split alone, or with a merge of two others.
 
     Attributes
     ----------
     components : list of int
-        The one that is split and the two that are merged.
+        The one that is split, and those that are merged.
     parts : Parameters
-        What takes their places: a half, the two merged, the other half. Their weights sum to 1.
+        What takes their places; one more than these comes last. Their weights sum to 1. A shared covariance
+        is what all others have then, too.
     gain : float
         What the log-likelihood gains at least, nats a row.
     """
@@ -48,69 +35,23 @@ class Move:
     parts: Parameters
     gain: float
 
-
-def split_and_merge(
-    data: InMemory,
-    share: Array,
-    parameters: Parameters,
-    candidate: Split,
-    pair: tuple[int, int],
-    *,
-    reg_covar: float,
-) -> Move:
-    """Split one component and merge two others, with some EM steps of the three on their own rows.
-
-    What they gain there is a lower bound of what the mixture gains, as for `best_splits`.
-
-    Parameters
-    ----------
-    data : InMemory
-    share : ndarray of shape (K, n_rows)
-        See `dgmm.fitting.starts.splits.shares`.
-    parameters : Parameters
-    candidate : Split
-    pair : (int, int)
-        The components to merge.
-    reg_covar : float
-
-    Raises
-    ------
-    DegenerateCovarianceError
-        Where a covariance is not positive definite.
-    """
-    components = [candidate.component, *pair]
-    weights = share[components].sum(axis=0, dtype=np.float64)
-    own = own_rows(data, weights)
-    rows = InMemory.of(data.rows[own], weights[own])
-    (objective,) = objectives_of(data, parameters, share, [components], reg_covar)
-    before = parameters.part(components)
-    alone = climb(rows, before, objective, 0)
-    after = merge(split(before, replace(candidate, component=0)), 1, 2)
-    after = climb(rows, after, objective, LOCAL_STEPS, LOCAL_TOLERANCE)
-    gain = (after.lower_bound - alone.lower_bound) * rows.moments.weight / data.moments.weight
-    return Move(components, after.parameters, gain)
+    @property
+    def component(self) -> int:
+        """The one that is split."""
+        return self.components[0]
 
 
 def apply(parameters: Parameters, move: Move) -> Parameters:
     """Put the parts of a move in the places of its components."""
-    return _with_parts(parameters, move.components, move.parts)
-
-
-def split(parameters: Parameters, move: Split) -> Parameters:
-    """Put the halves in the place of a component: the first there, the second last."""
-    return _with_parts(parameters, [move.component, parameters.n_components], move.halves)
-
-
-def _with_parts(parameters: Parameters, places: list[int], parts: Parameters) -> Parameters:
-    """Put parts, whose weights sum to 1, in the places of components; the place after the last is new."""
-    n_components = parameters.n_components
+    n_new = move.parts.n_components - len(move.components)
+    places = [*move.components, *range(parameters.n_components, parameters.n_components + n_new)]
 
     def placed(all_of: Array, own: Array) -> Array:
-        changed = np.concatenate([all_of, own[: int(n_components in places)]])
+        changed = np.concatenate([all_of, own[:n_new]])
         changed[places] = own
         return changed
 
-    weight = sum(parameters.weights[place] for place in places if place < n_components)
+    parts, weight = move.parts, parameters.weights[move.components].sum()
     weights, means = placed(parameters.weights, weight * parts.weights), placed(parameters.means, parts.means)
     if parameters.family.is_shared:
         return replace(parts, weights=weights, means=means)
@@ -121,44 +62,6 @@ def _with_parts(parameters: Parameters, places: list[int], parts: Parameters) ->
         placed(parameters.covariances, parts.covariances),
         placed(parameters.precisions_cholesky, parts.precisions_cholesky),
     )
-
-
-def reseeded(
-    parameters: Parameters, emptied: NDArray[np.intp], *, sample: Sample, reg_covar: float
-) -> Parameters | None:
-    """Let components that have emptied take half of another one each: the best split, one after the other.
-
-    Parameters
-    ----------
-    parameters : Parameters
-    emptied : ndarray of int
-        Indices of the components that are to have another place.
-    sample : Sample
-        Rows that tell which split is the best.
-    reg_covar : float
-
-    Returns
-    -------
-    Parameters or None
-        The others stay as they are; None where a component is left over, as no split gains or no other is
-        left.
-    """
-    places = np.setdiff1d(np.arange(parameters.n_components), emptied)
-    if not len(places):
-        return None
-    found = parameters.part(places)
-    moves = []
-    data = InMemory.of(sample.values, sample.weights)
-    for component in emptied.tolist():
-        best, *_ = [*best_splits(data, found, reg_covar), None]
-        if best is None or best.gain <= 0.0:
-            return None
-        moves.append((component, places[best.component]))
-        found = split(found, best)
-        places = np.append(places, component)
-    for move in moves:
-        logger.info("Component %d emptied: re-seeded by splitting component %d", *move)
-    return found.chosen(np.argsort(places))
 
 
 def merge(parameters: Parameters, first: int, second: int) -> Parameters:
@@ -237,14 +140,19 @@ def _half_log_determinants(family: Family, covariances: Array, n_features: int) 
         return found
 
 
-def cheapest_merge(costs: Array) -> tuple[int, int]:
-    """Find the two components that it costs least to merge, by `merge_costs` or some of them."""
-    first, second = np.unravel_index(int(costs.argmin()), costs.shape)
-    return int(first), int(second)
+def cheapest_merges(costs: Array, n_wanted: int, spared: int | None = None) -> list[tuple[int, int]]:
+    """Find the pairs of components that it costs least to merge, the cheapest first.
 
-
-def cheapest_merges(costs: Array, n_wanted: int) -> list[tuple[int, int]]:
-    """Find the pairs of components that it costs least to merge, by `merge_costs`; the cheapest first."""
+    Parameters
+    ----------
+    costs : ndarray of shape (K, K)
+        As from `merge_costs`; pairs of infinite costs are not merged.
+    n_wanted : int
+    spared : int, optional
+        A component that is not merged.
+    """
     first, second = np.triu_indices(len(costs), 1)
-    order = np.argsort(costs[first, second], kind="stable")[:n_wanted]
+    own = costs[first, second]
+    may = np.isfinite(own) & (first != spared) & (second != spared)
+    order = np.flatnonzero(may)[np.argsort(own[may], kind="stable")[:n_wanted]]
     return [(int(first[pair]), int(second[pair])) for pair in order]

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dgmm.fitting.few_rows import rows_of_a_covariance
+from dgmm.fitting.starts.moves import Move
+from dgmm.fitting.starts.parts import SharedPart, objectives_of, own_rows, shares
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.expectation import completed
 from dgmm.fitting.steps.in_memory import InMemory
-from dgmm.fitting.steps.objective import Likelihood, SharedPart
+from dgmm.fitting.steps.objective import Likelihood
 from dgmm.kernels import assign
 from dgmm.kernels.stack import Stack, blank_stack
 from dgmm.model.families import FAMILIES, Family
@@ -26,60 +27,41 @@ from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
 
-LOCAL_STEPS = 10
-"""EM steps of the two halves of a component, on its own rows."""
 
-TOGETHER_ROWS = 2**16
-"""On more rows each component is split on its own rows alone: it takes less time then."""
+@dataclass(frozen=True)
+class SplitTuning:
+    """How components are split.
 
-SMALLEST_SHARE = 1e-3
-"""Rows with a smaller responsibility are not a component's own."""
+    Attributes
+    ----------
+    n_steps : int
+        EM steps of the halves of a component, on its own rows.
+    few_steps : int
+        The same where many splits are compared for the few that are tried.
+    together_rows : int
+        On more rows each component is split on its own rows alone: it takes less time then.
+    """
 
-SMALLEST_WITHIN = 1e-6
-"""Of all squares of a feature: where those about the components' means are less, differences lose digits."""
+    n_steps: int = 10
+    few_steps: int = 4
+    together_rows: int = 2**16
+
+
+SPLITS = SplitTuning()
 
 HALF_MEAN = float(np.sqrt(2.0 / np.pi))
 """Mean of the upper half of a standard normal distribution; its variance is 1 − 2/π."""
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """A component, and two that fit its rows better.
-
-    Attributes
-    ----------
-    component : int
-    halves : Parameters
-        Of two components; their weights sum to 1. A shared covariance is what all others have then, too.
-    gain : float
-        What the log-likelihood gains at least, nats a row.
-    """
-
-    component: int
-    halves: Parameters
-    gain: float
-
-
-def shares(data: InMemory, parameters: Parameters) -> Array:
-    """Give the weight of each row that each component has: (K, n_rows)."""
-    share = data.responsibilities(parameters)
-    return share if data.row_weights is None else share * data.row_weights
-
-
-def own_rows(data: InMemory, share: Array) -> NDArray[np.intp]:
-    """Find the rows of which components have more than a small part, (n_rows,), whatever they weigh."""
-    return np.flatnonzero(share > SMALLEST_SHARE * (1.0 if data.row_weights is None else data.row_weights))
-
-
 def best_splits(
     data: InMemory,
     parameters: Parameters,
-    reg_covar: float,
-    n_steps: int = LOCAL_STEPS,
+    objective: Likelihood,
+    n_steps: int | None = None,
     components: Iterable[int] | None = None,
     *,
     share: Array | None = None,
-) -> list[Split]:
+) -> list[Move]:
     """Find the best split of each component, the best of all first.
 
     The halves of a component begin as those of its rows on either side of their mean, and take some EM steps
@@ -91,9 +73,10 @@ def best_splits(
     ----------
     data : InMemory
     parameters : Parameters
-    reg_covar : float
-    n_steps : int
-        EM steps of the halves.
+    objective : Likelihood
+        What the mixture climbs.
+    n_steps : int, optional
+        EM steps of the halves; `SplitTuning.n_steps` by default.
     components : iterable of int, optional
         Those to split; all by default.
     share : ndarray of shape (K, n_rows), optional
@@ -101,66 +84,25 @@ def best_splits(
 
     Returns
     -------
-    list of Split
+    list of Move
         Without those components that have too few rows for two.
     """
     share = shares(data, parameters) if share is None else share
+    n_steps = SPLITS.n_steps if n_steps is None else n_steps
     numbers = range(parameters.n_components) if components is None else components
     fewest = 2 * rows_of_a_covariance(parameters.n_features)
     numbers = [number for number in numbers if len(own_rows(data, share[number])) >= fewest]
-    each_alone = objectives_of(data, parameters, share, [[number] for number in numbers], reg_covar)
+    each_alone = objectives_of(data, parameters, share, [[number] for number in numbers], objective)
     objectives = dict(zip(numbers, each_alone, strict=True))
-    is_small = data.moments.n_rows <= TOGETHER_ROWS
+    is_small = data.moments.n_rows <= SPLITS.together_rows
     found = _split_together(data, parameters, share, objectives, n_steps) if is_small else []
     done = {each.component for each in found}
-    for number, objective in objectives.items():
+    for number, own in objectives.items():
         if number not in done:
             with suppress(DegenerateCovarianceError):
                 alone = parameters.part([number])
-                halves, gain = _split_alone(data, alone, share[number], objective, n_steps)
-                found.append(Split(number, halves, gain))
-    return sorted(found, key=lambda split: -split.gain)
-
-
-def objectives_of(
-    data: InMemory, parameters: Parameters, share: Array, parts: Sequence[Sequence[int]], reg_covar: float
-) -> list[Likelihood]:
-    """Give what parts of a mixture climb, each of some components, on their rows while others keep theirs.
-
-    Parameters
-    ----------
-    data : InMemory
-    parameters : Parameters
-    share : ndarray of shape (K, n_rows)
-        See `shares`.
-    parts : sequence of sequence of int
-        The components of each.
-    reg_covar : float
-    """
-    family = parameters.family
-    if not family.is_shared:
-        return [Likelihood(reg_covar)] * len(parts)
-    deviations = data.rows - data.moments.mean
-    counts = share.sum(axis=1, dtype=np.float64)
-    means = share.astype(np.float64) @ deviations / np.maximum(counts, np.finfo(float).tiny)[:, None]
-
-    def scatter_of(which: NDArray[np.intp]) -> Array:
-        """Scatter of the rows of several components, about the mean of each."""
-        gaps = ((share[k][:, None], deviations - means[k]) for k in which)
-        return sum(((weights * gap).T @ gap for weights, gap in gaps), np.zeros_like(total))
-
-    total, everything = data.moments.scatter, np.arange(len(share))
-    within = total - (counts[:, None] * means).T @ means
-    cancels = (np.diagonal(within) < SMALLEST_WITHIN * np.diagonal(total)).any()
-    objectives: list[Likelihood] = []
-    for part in parts:
-        others = np.setdiff1d(everything, part)
-        scatter = scatter_of(others) if cancels else within - scatter_of(np.asarray(part))
-        weight = float(counts[others].sum())
-        objectives.append(
-            SharedPart(reg_covar, family, parameters.n_features, family.of_scatter(scatter), weight)
-        )
-    return objectives
+                found.append(Move([number], *_split_alone(data, alone, share[number], own, n_steps)))
+    return sorted(found, key=lambda move: -move.gain)
 
 
 def _split_together(
@@ -169,7 +111,7 @@ def _split_together(
     share: Array,
     objectives: Mapping[int, Likelihood],
     n_steps: int,
-) -> list[Split]:
+) -> list[Move]:
     """Split components on all rows; not those that are too narrow for sums about the centre of the rows."""
     family, moments, numbers = parameters.family, data.moments, [*objectives]
     if not numbers:
@@ -200,7 +142,7 @@ def _split_together(
         halves = parts.stepped(halves)
     after = parts.log_likelihoods(halves)
     return [
-        Split(numbers[index], halves[index], (after[index] - before[index]) / moments.weight)
+        Move([numbers[index]], halves[index], (after[index] - before[index]) / moments.weight)
         for index in after
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,25 @@ from dgmm.fitting.steps.objective import Objective
 from dgmm.model.extrapolation import extrapolated
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class ClimbTuning:
+    """How climbs are compared.
+
+    Attributes
+    ----------
+    same : float
+        Nats a row: mixtures whose log-likelihoods differ by less are the same, and steps of less are none.
+    short_steps : int
+        EM steps of mixtures that are only to be compared.
+    """
+
+    same: float = 1e-4
+    short_steps: int = 15
+
+
+CLIMBS = ClimbTuning()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +118,21 @@ def climb(
             found = None
         steps = steps.after(found, course)
     return Climb.of(steps)
+
+
+def short_climb(data: InMemory, parameters: Parameters, objective: Objective) -> Climb:
+    """Climb as far as tells how good a start is: see `ClimbTuning`; raises as `climb` does."""
+    return climb(data, parameters, objective, CLIMBS.short_steps, CLIMBS.same)
+
+
+def best_distinct(climbs: Iterable[Climb | None], n_wanted: int, same: float | None = None) -> list[Climb]:
+    """Give those with the highest lower bounds, one of each that are the ``same``; None is left out."""
+    same = CLIMBS.same if same is None else same
+    kept: list[Climb] = []
+    for each in sorted((each for each in climbs if each is not None), key=lambda each: -each.lower_bound):
+        if not kept or kept[-1].lower_bound - each.lower_bound > same:
+            kept.append(each)
+    return kept[:n_wanted]
 
 
 def contest(

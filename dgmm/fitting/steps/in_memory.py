@@ -138,3 +138,28 @@ class InMemory(Data):
         if kind not in self.tables:
             self.tables[kind] = chosen_kernel().features_of(ready, self.rows)
         return self.tables[kind]
+
+
+@dataclass(frozen=True, eq=False)
+class ShuffledRows:
+    """Rows of the sample in random order, so that the first are a sample of it.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,), or None
+    taken : dict
+        The first rows, as they were asked for: all tasks of a process share their moments.
+    """
+
+    values: NDArray[np.floating]
+    weights: Array | None
+    taken: dict[int, InMemory] = field(default_factory=dict, repr=False)
+
+    def first(self, n_rows: int) -> InMemory:
+        """Take the first rows to fit to."""
+        n_rows = min(n_rows, len(self.values))
+        if n_rows not in self.taken:
+            weights = None if self.weights is None else self.weights[:n_rows]
+            self.taken[n_rows] = InMemory.of(self.values[:n_rows], weights)
+        return self.taken[n_rows]

@@ -180,53 +180,6 @@ class Likelihood(Objective):
 
 
 @dataclass(frozen=True, eq=False)
-class SharedPart(Likelihood):
-    """Maximum likelihood of some components that share their covariance with others, which keep their rows.
-
-    What the covariance gains on the rows of these, it can lose on those of others. The lower bound is of
-    both; per row of the part, as everything about it.
-
-    Attributes
-    ----------
-    family : Family
-    n_features : int
-    scatter : ndarray
-        Of the other components' rows, weighted, about the mean of each component; in the form of one
-        covariance, as all covariances here.
-    weight : float
-        Of these rows.
-    """
-
-    family: Family
-    n_features: int
-    scatter: Array
-    weight: float
-
-    def update(self, statistics: Statistics, moments: Moments) -> Parameters:
-        """M-step."""
-        updated = super().update(statistics, moments)
-        covariance = self.covariance(updated.covariances, moments.weight)
-        return Parameters.from_covariances(self.family, updated.weights, updated.means, covariance)
-
-    def covariance(self, own: Array, weight: float) -> Array:
-        """Give the covariance of all components, from that of the part's, whose rows have this weight."""
-        others = self.scatter + self.weight * self.reg_covar * self.family.identity(self.n_features)
-        return (others + weight * own) / (self.weight + weight)
-
-    def lower_bound(self, step: EMStep) -> float:
-        """Log-likelihood of the part, and what the others have of it by the shared covariance."""
-        return super().lower_bound(step) + self.of_others(step.evaluated) / step.moments.weight
-
-    def of_others(self, parameters: Parameters) -> float:
-        """Give the part of the others' expected log-likelihood that depends on the covariance, nats."""
-        half_log_determinant = float(
-            self.family.half_log_determinants(parameters.precisions_cholesky, self.n_features)
-        )
-        trace = self.family.trace(parameters.precisions, self.scatter, self.n_features)
-        return self.weight * half_log_determinant - 0.5 * trace
-
-
-@dataclass(frozen=True, eq=False)
 class Evidence(Objective):
     """Variational Bayes; the lower bound is that of the posterior that went in, as in EM.
 

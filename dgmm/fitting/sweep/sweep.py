@@ -1,7 +1,7 @@
 """Many models at once: numbers of components × covariance types, in the same passes.
 
 At most ``sample_rows`` rows are gathered, and each model is fitted to them as `dgmm.fitting.fit` would fit it
-alone. With more rows the starts of all models are found on a sample (`dgmm.fitting.sweep.paths`), and every
+alone. With more rows the starts of all models are found on a sample (`dgmm.fitting.starts.paths`), and every
 read of a row serves all models that are still in the race (`dgmm.fitting.sweep.race`).
 """
 
@@ -20,10 +20,11 @@ from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.runs import Runs, Settings
 from dgmm.fitting.sample import Sample
+from dgmm.fitting.starts.paths import PathSettings, find_starts
 from dgmm.fitting.steps.expectation import Data
+from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Survey, survey
 from dgmm.fitting.sweep.held_out import HeldOut, SplitData, score
-from dgmm.fitting.sweep.paths import PathSettings, find_starts
 from dgmm.fitting.sweep.race import Race
 from dgmm.fitting.sweep.scores import score_models
 from dgmm.model.criteria import Criterion, resolution
@@ -241,8 +242,7 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
     """Find starts on the sample, and run all models in the same passes."""
     common, candidates = settings.common, swept.candidates
     runs = Runs(common, data, sample)
-    reg_covar = common.method.reg_covar
-    starts = find_starts(_paths(settings, candidates, data.source.n_rows), sample, reg_covar)
+    starts = find_starts(_paths(settings, candidates, data.source.n_rows), sample)
     for index, candidate in enumerate(candidates):
         own = starts.get((candidate.family, candidate.n_components))
         if candidate.failure:
@@ -272,7 +272,7 @@ def _paths(settings: SweepSettings, candidates: Sequence[Candidate], n_rows: int
             tuple(sorted(numbers)),
             method.init_params,
             settings.common.n_init,
-            method.reg_covar,
+            Likelihood(method.objective.reg_covar),
             settings.seed,
         )
         for family, numbers in wanted.items()

@@ -4,10 +4,10 @@ import pytest
 
 from dgmm import BayesianGaussianMixture
 from dgmm.fitting.starts.bayesian_moves import born, candidates, deleted, improve, merged, rows_of_components
-from dgmm.fitting.starts.moves import best_splits
+from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
-from dgmm.fitting.steps.objective import Belief
+from dgmm.fitting.steps.objective import Belief, Likelihood
 from dgmm.model.concentration import CONCENTRATIONS
 from dgmm.model.families import FAMILIES
 from dgmm.model.variational import Posterior
@@ -74,8 +74,8 @@ def test_deletes_and_births_keep_what_they_do_not_touch(covariance_type, kind):
     counts = rows_of_components(objective.prior, found)
     left = np.sort(np.delete(counts, 1))[::-1]
     np.testing.assert_allclose(rows_of_components(objective.prior, gone), [*left, 0.0])
-    split = best_splits(data, gone, 0.0)[0]
-    again = born(objective.prior, gone, split.component, 3, split.halves)
+    split = best_splits(data, gone, Likelihood(0.0))[0]
+    again = born(objective.prior, gone, split.component, 3, split.parts)
     assert rows_of_components(objective.prior, again).sum() == pytest.approx(left.sum())
     assert (rows_of_components(objective.prior, again) > 0.0).all()
     climb(data, again, objective, 3)

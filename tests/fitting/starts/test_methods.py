@@ -7,6 +7,7 @@ from dgmm.data import open_dataset, open_weights
 from dgmm.fitting.starts.kmeans_parallel import CountWork, DrawWork, scalable_kmeans, squared_distances
 from dgmm.fitting.starts.methods import Given, StartMethod, start
 from dgmm.fitting.steps.expectation import Data
+from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import survey
 from dgmm.model.families import FAMILIES
 from dgmm.passes.run import run_pass
@@ -29,7 +30,7 @@ def started(rows, method, given=None, weights=None, seed=0):
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 @pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
 def test_the_start_is_scikit_learns(rows, covariance_type, init_params):
-    method = StartMethod(init_params, FAMILIES[covariance_type], 3, 1e-6)
+    method = StartMethod(init_params, FAMILIES[covariance_type], 3, Likelihood(1e-6))
     found = started(rows, method)
     other = SklearnGaussianMixture(3, covariance_type=covariance_type, init_params=init_params)
     other._initialize_parameters(rows, np.random.RandomState(0))
@@ -42,7 +43,7 @@ def test_the_start_is_scikit_learns(rows, covariance_type, init_params):
 @pytest.mark.parametrize("covariance_type", [*FAMILIES])
 @pytest.mark.parametrize("init_params", ["kmeans", "random_from_data", "k-means++"])
 def test_weights_of_one_change_nothing(rows, covariance_type, init_params):
-    method = StartMethod(init_params, FAMILIES[covariance_type], 3, 1e-6)
+    method = StartMethod(init_params, FAMILIES[covariance_type], 3, Likelihood(1e-6))
     plain, weighted = started(rows, method), started(rows, method, weights=np.ones(len(rows)))
     if init_params == "random_from_data":  # NumPy draws from chances in another way
         np.testing.assert_allclose(plain.weights, weighted.weights)
@@ -55,13 +56,15 @@ def test_rows_without_weight_are_never_chosen(rows):
     weights = np.zeros(len(rows))
     weights[[5, 300, 500]] = [1.0, 2.0, 3.0]
     for init_params in ("random_from_data", "k-means++", "k-means||"):
-        found = started(rows, StartMethod(init_params, FAMILIES["spherical"], 3, 1e-6), weights=weights)
+        found = started(
+            rows, StartMethod(init_params, FAMILIES["spherical"], 3, Likelihood(1e-6)), weights=weights
+        )
         order = np.argsort(found.means[:, 0])
         np.testing.assert_allclose(found.means[order], rows[[5, 300, 500]], rtol=1e-9)
 
 
 def test_given_values_take_their_places(rows):
-    method = StartMethod("kmeans", FAMILIES["diag"], 3, 1e-6)
+    method = StartMethod("kmeans", FAMILIES["diag"], 3, Likelihood(1e-6))
     plain = started(rows, method)
     given = Given(np.array([0.2, 0.3, 0.5]), np.arange(9.0).reshape(3, 3), None)
     found = started(rows, method, given)

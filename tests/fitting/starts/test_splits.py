@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.starts import splits
-from dgmm.fitting.starts.splits import best_splits, shares
+from dgmm.fitting.starts import parts, splits
+from dgmm.fitting.starts.parts import PartTuning, shares
+from dgmm.fitting.starts.splits import SplitTuning, best_splits
 from dgmm.fitting.steps.climb import Upwards, climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
@@ -34,24 +35,24 @@ def test_together_is_each_on_its_own_rows(covariance_type, weighted, monkeypatch
     rows, mixture = rows_and_mixture(covariance_type)
     weights = np.random.default_rng(8).gamma(2.0, size=len(rows)) if weighted else None
     data = InMemory.of(rows, weights)
-    monkeypatch.setattr(splits, "SMALLEST_SHARE", 0.0)  # all rows are a component's own
+    monkeypatch.setattr(parts, "PARTS", PartTuning(smallest_share=0.0))  # all rows are a component's own
     monkeypatch.setattr(Upwards, "extrapolated", lambda *_: None)  # alone, some steps stand for several
-    together = by_component(best_splits(data, mixture, 1e-6))
-    monkeypatch.setattr(splits, "TOGETHER_ROWS", 0)
-    alone = by_component(best_splits(data, mixture, 1e-6))
+    together = by_component(best_splits(data, mixture, Likelihood(1e-6)))
+    monkeypatch.setattr(splits, "SPLITS", SplitTuning(together_rows=0))
+    alone = by_component(best_splits(data, mixture, Likelihood(1e-6)))
     assert [each.component for each in together] == [each.component for each in alone] == [0, 1, 2]
     for ours, theirs in zip(together, alone, strict=True):
         assert ours.gain == pytest.approx(theirs.gain, rel=1e-6, abs=1e-9)
-        np.testing.assert_allclose(ours.halves.means, theirs.halves.means, rtol=1e-6, atol=1e-8)
-        np.testing.assert_allclose(ours.halves.weights, theirs.halves.weights, rtol=1e-6)
-        np.testing.assert_allclose(ours.halves.covariances, theirs.halves.covariances, rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(ours.parts.means, theirs.parts.means, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(ours.parts.weights, theirs.parts.weights, rtol=1e-6)
+        np.testing.assert_allclose(ours.parts.covariances, theirs.parts.covariances, rtol=1e-5, atol=1e-9)
 
 
 @each_family
 def test_single_precision_finds_the_same_splits(covariance_type):
     rows, mixture = rows_and_mixture(covariance_type)
-    exact = best_splits(InMemory.of(rows), mixture, 1e-6)
-    rough = best_splits(InMemory.of(rows.astype(np.float32)), mixture, 1e-6)
+    exact = best_splits(InMemory.of(rows), mixture, Likelihood(1e-6))
+    rough = best_splits(InMemory.of(rows.astype(np.float32)), mixture, Likelihood(1e-6))
     assert [each.component for each in rough] == [each.component for each in exact]
     for ours, theirs in zip(rough, exact, strict=True):
         assert ours.gain == pytest.approx(theirs.gain, abs=1e-4)
@@ -77,18 +78,10 @@ def test_narrow_components_far_away_are_split_about_their_own_mean(covariance_ty
             covariance_type, np.stack([narrow if naive.STRUCTURES[covariance_type][0] else wide, narrow])
         ),
     )
-    found = by_component(best_splits(InMemory.of(rows), mixture, 0.0))
-    halves = found[1].halves
+    found = by_component(best_splits(InMemory.of(rows), mixture, Likelihood(0.0)))
+    halves = found[1].parts
     assert sorted(halves.means[:, 0] - 50.0) == pytest.approx([0.0, 1e-6], abs=1e-8)
     np.testing.assert_allclose(halves.weights, 0.5, atol=0.01)
-
-
-def test_shares_are_responsibilities_times_row_weights(generator):
-    rows, mixture = rows_and_mixture("full")
-    weights = generator.gamma(2.0, size=len(rows))
-    log_joint = naive.log_joint(mixture, rows)
-    expected = np.exp(log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True)) * weights[:, None]
-    np.testing.assert_allclose(shares(InMemory.of(rows, weights), mixture).T, expected, atol=1e-10)
 
 
 def test_the_others_of_a_tied_mixture_are_told_of_its_covariance(generator):
@@ -97,13 +90,13 @@ def test_the_others_of_a_tied_mixture_are_told_of_its_covariance(generator):
     weights = generator.gamma(2.0, size=len(rows))
     data = InMemory.of(rows, weights)
     share = shares(data, mixture)
-    for move in best_splits(data, mixture, 1e-3, 1):
-        halves, others = move.halves, np.delete(np.arange(3), move.component)
+    for move in best_splits(data, mixture, Likelihood(1e-3), 1):
+        halves, others = move.parts, np.delete(np.arange(3), move.component)
         within = np.zeros((3, 3))
         for k in others:
             mean = np.average(rows, axis=0, weights=share[k])
             within += (share[k][:, None] * (rows - mean)).T @ (rows - mean)
-        start = by_component(best_splits(data, mixture, 1e-3, 0))[move.component].halves
+        start = by_component(best_splits(data, mixture, Likelihood(1e-3), 0))[move.component].parts
         log_joint = naive.log_joint(start, rows)
         half = np.exp(log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True)).T
         for own in half * share[move.component]:

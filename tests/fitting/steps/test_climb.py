@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.steps.climb import climb, contest
+from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, climb, contest
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES
@@ -112,3 +112,9 @@ def test_those_leave_that_cannot_be_among_the_best(monkeypatch):
     assert sizes[0] == 5
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] < 5
+
+
+def test_the_best_without_doubles():
+    parameters = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
+    runs = [Climb(parameters, each, 1) for each in (-3.0, -1.0, -2.0, -1.0 - CLIMBS.same / 2)]
+    assert [run.lower_bound for run in best_distinct([*runs, None], 2)] == [-1.0, -2.0]

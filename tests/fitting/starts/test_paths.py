@@ -8,20 +8,19 @@ import pytest
 from sklearn.mixture import GaussianMixture
 
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.starts.search import ShuffledRows
-from dgmm.fitting.steps.climb import Climb, climb
-from dgmm.fitting.steps.in_memory import InMemory
-from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.paths import (
-    POLISH_TOLERANCE,
-    WAYS,
+from dgmm.fitting.starts.paths import (
+    PATHS,
     Path,
     PathSettings,
+    PathTuning,
     cluster,
     find_starts,
     polish,
     walk,
 )
+from dgmm.fitting.steps.climb import Climb, climb
+from dgmm.fitting.steps.in_memory import InMemory, ShuffledRows
+from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 
@@ -39,7 +38,7 @@ def clusters(n_rows, n_clusters=5, seed=0):
 
 
 def settings_of(covariance_type, n_components, **own):
-    given: Any = {"init_params": "search", "n_init": 1, "reg_covar": 1e-6, "seed": 0} | own
+    given: Any = {"init_params": "search", "n_init": 1, "objective": Likelihood(1e-6), "seed": 0} | own
     return PathSettings(FAMILIES[covariance_type], tuple(n_components), **given)
 
 
@@ -52,9 +51,11 @@ def test_clusters_are_found_in_all_ways():
     """Five clusters far apart: every run of k-means to its end in coordinates of the data finds them."""
     rows = np.repeat(np.eye(5) * 100.0, 50, axis=0) + np.random.default_rng(2).normal(size=(250, 5))
     found = cluster(5, sample_of(rows), n_init=2, seed=0)
-    assert len(found) == 2 * len(WAYS)
-    assert len(cluster(2, sample_of(rows), n_init=1, seed=0)) == 4 * len(WAYS)  # few clusters more often
-    for labels, (way, is_rough) in zip(found, 2 * WAYS, strict=True):
+    assert len(found) == 2 * len(PATHS.ways)
+    assert len(cluster(2, sample_of(rows), n_init=1, seed=0)) == 4 * len(
+        PATHS.ways
+    )  # few clusters more often
+    for labels, (way, is_rough) in zip(found, 2 * PATHS.ways, strict=True):
         assert labels.shape == (250,)
         if way == "as they are" and not is_rough:
             assert sorted(np.bincount(labels)) == [50] * 5
@@ -83,7 +84,7 @@ def test_wanted_numbers_alone():
 
 
 def test_too_few_rows_for_so_many():
-    found = walked(settings_of("full", range(1, 9), reg_covar=0.0), clusters(12))
+    found = walked(settings_of("full", range(1, 9), objective=Likelihood(0.0)), clusters(12))
     assert 1 in found
     assert 8 not in found
 
@@ -100,18 +101,21 @@ def test_more_rows_say_which_start_is_the_best():
     )
     samples = [ShuffledRows(rows[:1000], None), ShuffledRows(rows, None)]
     found = climb(
-        InMemory.of(rows), polish([bad, best.parameters], samples, reg_covar=1e-6)[0], Likelihood(1e-6), 0
+        InMemory.of(rows),
+        polish([bad, best.parameters], samples, objective=Likelihood(1e-6))[0],
+        Likelihood(1e-6),
+        0,
     )
-    assert found.lower_bound > best.lower_bound - POLISH_TOLERANCE
-    (alone,) = polish([bad], samples, reg_covar=1e-6)
+    assert found.lower_bound > best.lower_bound - PATHS.polish_tol
+    (alone,) = polish([bad], samples, objective=Likelihood(1e-6))
     np.testing.assert_allclose(alone.means, bad.means)  # its components are the same, and stay so
 
 
 def test_the_whole_sample_polishes(monkeypatch):
-    monkeypatch.setattr("dgmm.fitting.sweep.paths.PATH_ROWS", 500)
+    monkeypatch.setattr("dgmm.fitting.starts.paths.PATHS", PathTuning(n_rows=500))
     rows, weights = clusters(4000), np.random.default_rng(1).exponential(size=4000)
     sample = sample_of(rows, weights)
-    found = find_starts([settings_of("full", [2, 5]), settings_of("tied", [4])], sample, 1e-6)
+    found = find_starts([settings_of("full", [2, 5]), settings_of("tied", [4])], sample)
     assert {(family.name, number) for family, number in found} == {("full", 2), ("full", 5), ("tied", 4)}
     data = InMemory.of(rows, weights)
     for start, *_ in found.values():
@@ -125,7 +129,7 @@ def test_the_whole_sample_polishes(monkeypatch):
 def test_components_of_hardly_any_rows_give_way():
     """However much likelier: three rows on a line have any density. With no other mixture they stay."""
     rows = clusters(400)
-    path = Path(1e-6, ShuffledRows(rows, None), InMemory.of(rows), {}, set())
+    path = Path(Likelihood(1e-6), InMemory.of(rows))
 
     def mixture(smallest, log_likelihood):
         weights = np.array([smallest, 1.0 - smallest])
@@ -144,8 +148,8 @@ def test_components_of_hardly_any_rows_give_way():
 
 def test_starts_do_not_depend_on_where_the_rows_lie():
     rows = clusters(2000)
-    ((own, *_),) = find_starts([settings_of("full", [5])], sample_of(rows), 1e-6).values()
-    ((far, *_),) = find_starts([settings_of("full", [5])], sample_of(rows + 1e7), 1e-6).values()
+    ((own, *_),) = find_starts([settings_of("full", [5])], sample_of(rows)).values()
+    ((far, *_),) = find_starts([settings_of("full", [5])], sample_of(rows + 1e7)).values()
     expected = climb(InMemory.of(rows), own, Likelihood(1e-6), 0).lower_bound
     assert climb(InMemory.of(rows + 1e7), far, Likelihood(1e-6), 0).lower_bound == pytest.approx(
         expected, abs=1e-3

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 
@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from dgmm.fitting.few_rows import LIMITS, rows_of_a_covariance
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.starts.growth import STEPS, TOLERANCE, Grower, single
+from dgmm.fitting.starts.clusters import Way, clusters
+from dgmm.fitting.starts.exchanges import exchanged
+from dgmm.fitting.starts.growth import grown, single
 from dgmm.fitting.starts.methods import Given, StartMethod, from_labels, start
-from dgmm.fitting.starts.moves import FEW_STEPS, cheapest_merges, merge, merge_costs, split
-from dgmm.fitting.starts.search import SAME, ShuffledRows, Way, best_of, clusters, move
-from dgmm.fitting.starts.splits import best_splits
-from dgmm.fitting.steps.climb import Climb, contest
-from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.starts.moves import apply, cheapest_merges, merge, merge_costs
+from dgmm.fitting.starts.splits import SPLITS, best_splits
+from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, contest
+from dgmm.fitting.steps.in_memory import InMemory, ShuffledRows
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.matrices import DegenerateCovarianceError
@@ -38,48 +39,72 @@ Starts = dict[tuple[Family, int], list[Parameters]]
 Clusterings = dict[int, list[NDArray[np.int16]]]
 """For each number of components, the clusters of rows that were found in several ways."""
 
-SPLITS, MERGES = 2, 2
-"""The best splits and merges that are tried, for each number of components."""
 
-KEPT, REMEMBERED, RIVALS = 2, 6, 3
-"""Mixtures of a number of components that the path goes on from; those that larger samples compare, as few
-rows mistake the best ones for each other; and those that all rows compare."""
+@dataclass(frozen=True)
+class PathTuning:
+    """How paths are walked.
 
-WAYS: tuple[tuple[Way, bool], ...] = (
-    ("as they are", False),
-    ("as they are", False),
-    ("as they are", False),
-    ("as they are", True),
-    ("unit variance", False),
-    ("unit variance", True),
-    ("uncorrelated", False),
-    ("uncorrelated", False),
-    ("uncorrelated", True),
-)
-"""How rows are clustered for each number of components, and whether roughly: see `clusters`."""
+    Attributes
+    ----------
+    ways : tuple of (str, bool)
+        How rows are clustered for each number of components, and whether roughly: see `clusters`.
+    fewest_clusters : int
+        Clusters found in each way: with fewer components rows are clustered again and again. It costs little,
+        and with fewer components than the rows want there are many local optima.
+    n_starts : int
+        Starts of another kind, where one is asked for, for each number of components.
+    surplus : float
+        Times the most components, to which one mixture grows: after merges it is walked on from.
+    n_splits, n_merges : int
+        The best splits and merges that are tried, for each number of components.
+    n_kept : int
+        Mixtures of a number of components that the path goes on from.
+    n_remembered : int
+        Those that larger samples compare, as few rows mistake the best ones for each other.
+    n_rivals : int
+        Those that all rows compare.
+    n_rows : int
+        Rows that a path is walked on: moves need few rows to be compared.
+    final_rows : int
+        Rows that say which of the best starts of a model is the best: those of a path can mistake it.
+    close : float
+        Standard errors: of mixtures that differ by less on some rows, more rows may like either better. The
+        log densities of a row under two of them differ by about one nat, so means of n rows by one over the
+        root of n.
+    final_steps, sample_steps : int
+        EM steps on the final rows, and then on the whole sample.
+    polish_tol : float
+        Nats a row: gain that ends these.
+    """
 
-FEWEST_CLUSTERS = 8
-"""Clusters found in each way: with fewer components rows are clustered again and again. It costs little, and
-with fewer components than the rows want there are many local optima."""
+    ways: tuple[tuple[Way, bool], ...] = (
+        ("as they are", False),
+        ("as they are", False),
+        ("as they are", False),
+        ("as they are", True),
+        ("unit variance", False),
+        ("unit variance", True),
+        ("uncorrelated", False),
+        ("uncorrelated", False),
+        ("uncorrelated", True),
+    )
+    fewest_clusters: int = 8
+    n_starts: int = 2
+    surplus: float = 2.0
+    n_splits: int = 2
+    n_merges: int = 2
+    n_kept: int = 2
+    n_remembered: int = 6
+    n_rivals: int = 3
+    n_rows: int = 15 * 2**10
+    final_rows: int = 2**16
+    close: float = 2.5
+    final_steps: int = 20
+    sample_steps: int = 8
+    polish_tol: float = 1e-5
 
-N_STARTS = 2
-"""Starts of another kind, where one is asked for, for each number of components."""
 
-SURPLUS = 2.0
-"""Times the most components, to which one mixture grows: after merges it is walked on from."""
-
-PATH_ROWS = 15 * 2**10
-"""Rows that a path is walked on: moves need few rows to be compared."""
-
-FINAL_ROWS = 2**16
-"""Rows that say which of the best starts of a model is the best: those of a path can mistake it."""
-
-CLOSE = 2.5
-"""Standard errors: of mixtures that differ by less on some rows, more rows may like either better. The log
-densities of a row under two of them differ by about one nat, so means of n rows by one over the root of n."""
-
-POLISH_STEPS, POLISH_TOLERANCE = (20, 8), 1e-5
-"""EM steps on these and then on the whole sample, and the gain that ends them."""
+PATHS = PathTuning()
 
 
 @dataclass(frozen=True)
@@ -92,10 +117,10 @@ class PathSettings:
     n_components : tuple of int
         Those that starts are wanted for.
     init_params : str
-        Starts of this kind compete with those of the path; ``search`` for clusters found in all `WAYS`.
+        Starts of this kind compete with those of the path; ``search`` for clusters found in all ways.
     n_init : int
         How many of them, for each number of components; so many times all ways.
-    reg_covar : float
+    objective : Likelihood
     seed : int
     """
 
@@ -103,11 +128,11 @@ class PathSettings:
     n_components: tuple[int, ...]
     init_params: str
     n_init: int
-    reg_covar: float
+    objective: Likelihood
     seed: int
 
 
-def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float) -> Starts:
+def find_starts(paths: Sequence[PathSettings], sample: Sample) -> Starts:
     """Find a start for each model, by tasks on the ambient Dask scheduler.
 
     Parameters
@@ -116,7 +141,6 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
         One for each covariance type.
     sample : Sample
         Paths are walked on some of its rows; all of them polish the starts.
-    reg_covar : float
 
     Returns
     -------
@@ -125,7 +149,7 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
     """
     centre = sample.mean
     sample = sample.in_single_precision(centre)
-    few = sample.drawn(PATH_ROWS)
+    few = sample.drawn(PATHS.n_rows)
     clusterings = _clusterings([path for path in paths if path.init_params == "search"], few)
     paths = sorted(paths, key=lambda path: [*FAMILIES.values()].index(path.family))  # the longest first
     walked = run_tasks(walk, paths, (few, clusterings), "paths of starts")
@@ -135,7 +159,7 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample, reg_covar: float)
         for n_components, found in each.items()
     }
     if len(few.values) < len(sample.values):
-        best = _polished(candidates, sample, reg_covar)
+        best = _polished(candidates, sample, paths[0].objective)
     else:
         best = {model: found[:1] for model, found in candidates.items()}
     return {model: [each.shifted(centre) for each in found] for model, found in best.items()}
@@ -155,31 +179,31 @@ def cluster(n_components: int, sample: Sample, *, n_init: int, seed: int) -> lis
     data, random_state = InMemory.of(sample.values, sample.weights), np.random.RandomState(seed)
     return [
         clusters(data, n_components, way, random_state.randint(2**31 - 1), is_rough=is_rough).astype(np.int16)
-        for _ in range(n_init * max(1, FEWEST_CLUSTERS // n_components))
-        for way, is_rough in WAYS
+        for _ in range(n_init * max(1, PATHS.fewest_clusters // n_components))
+        for way, is_rough in PATHS.ways
     ]
 
 
 def _polished(
-    candidates: dict[tuple[Family, int], list[Parameters]], sample: Sample, reg_covar: float
+    candidates: dict[tuple[Family, int], list[Parameters]], sample: Sample, objective: Likelihood
 ) -> Starts:
     # The largest first, so that no thread has to wait for them alone.
     order = sorted(candidates, key=lambda model: -candidates[model][0].n_parameters)
-    polishing = partial(polish, reg_covar=reg_covar)
-    samples = [ShuffledRows(each.values, each.weights) for each in (sample.drawn(FINAL_ROWS), sample)]
+    polishing = partial(polish, objective=objective)
+    samples = [ShuffledRows(each.values, each.weights) for each in (sample.drawn(PATHS.final_rows), sample)]
     polished = run_tasks(polishing, [candidates[model] for model in order], samples, "starts on the sample")
     return dict(zip(order, polished, strict=True))
 
 
 def polish(
-    candidates: Sequence[Parameters], samples: Sequence[ShuffledRows], *, reg_covar: float
+    candidates: Sequence[Parameters], samples: Sequence[ShuffledRows], *, objective: Likelihood
 ) -> list[Parameters]:
     """Make EM steps on larger and larger samples: the best goes on, and those that are close to it."""
-    for rows, n_steps in zip(samples, POLISH_STEPS, strict=True):
+    for rows, n_steps in zip(samples, (PATHS.final_steps, PATHS.sample_steps), strict=True):
         data = rows.first(len(rows.values))
-        ended = contest(data, candidates, Likelihood(reg_covar), n_steps, POLISH_TOLERANCE, n_wanted=RIVALS)
-        best = best_of(ended, RIVALS)
-        least = best[0].lower_bound - CLOSE / np.sqrt(len(rows.values)) if best else -np.inf
+        ended = contest(data, candidates, objective, n_steps, PATHS.polish_tol, n_wanted=PATHS.n_rivals)
+        best = best_distinct(ended, PATHS.n_rivals)
+        least = best[0].lower_bound - PATHS.close / np.sqrt(len(rows.values)) if best else -np.inf
         close = [each for each in best if each.lower_bound > least]
         candidates = [each.parameters for each in close] or candidates[:1]
     return [*candidates]
@@ -200,19 +224,19 @@ def walk(settings: PathSettings, shared: tuple[Sample, Clusterings]) -> dict[int
         The best first. Lacks those numbers for which no start was found: components would have too few rows.
     """
     sample, clusterings = shared
-    rows = ShuffledRows(sample.values, sample.weights)
-    path = Path(settings.reg_covar, rows, rows.first(len(rows.values)), {}, set())
+    path = Path(settings.objective, InMemory.of(sample.values, sample.weights))
     wanted = settings.n_components
-    path.compete([single(settings.family, path.data.moments, settings.reg_covar)])
+    path.compete([single(settings.family, path.data.moments, settings.objective)])
     for n_components in wanted:
         path.compete(_started(settings, sample, path.data, n_components, clusterings.get(n_components, ())))
     if settings.init_params == "search" and max(wanted) > 1:
-        grow = Grower(settings.family, max(wanted), settings.reg_covar)
         with suppress(DegenerateCovarianceError):
-            path.keep(grow(path.data, SURPLUS))
+            path.keep(
+                grown(path.data, settings.family, max(wanted), settings.objective, surplus=PATHS.surplus)
+            )
     path.walk(min(wanted), max(wanted))
     for n_components in wanted:
-        path.move(n_components)
+        path.exchange(n_components)
     path.walk(min(wanted), max(wanted))
     best = {number: path.best[number] for number in wanted if number in path.best}
     return {number: [each.parameters for each in found] for number, found in best.items()}
@@ -224,27 +248,23 @@ class Path:
 
     Attributes
     ----------
-    reg_covar : float
-    rows : ShuffledRows
+    objective : Likelihood
     data : InMemory
-        The same rows.
     best : dict of int to list of Climb
-        At most `REMEMBERED` different ones, the best first; filled as the path is walked.
+        At most `PathTuning.n_remembered` different ones, the best first; filled as the path is walked.
     walked_from : set of (str, Climb)
         Which have been split, and which merged: they are not again.
     """
 
-    reg_covar: float
-    rows: ShuffledRows
+    objective: Likelihood
     data: InMemory
-    best: dict[int, list[Climb]]
-    walked_from: set[tuple[str, Climb]]
+    best: dict[int, list[Climb]] = field(default_factory=dict)
+    walked_from: set[tuple[str, Climb]] = field(default_factory=set)
 
     def compete(self, starts: Iterable[Parameters]) -> None:
         """Take some EM steps from each of these, all of as many components, and keep the best."""
-        for found in contest(
-            self.data, [*starts], Likelihood(self.reg_covar), STEPS, TOLERANCE, n_wanted=KEPT
-        ):
+        n_steps, tol = CLIMBS.short_steps, CLIMBS.same
+        for found in contest(self.data, [*starts], self.objective, n_steps, tol, n_wanted=PATHS.n_kept):
             self.keep(found)
 
     def keep(self, found: Climb) -> None:
@@ -253,9 +273,10 @@ class Path:
         One with a component of hardly any rows (see `dgmm.fitting.few_rows`) is kept while there is no other.
         """
         kept = self.best.setdefault(found.parameters.n_components, [])
-        if all(abs(found.lower_bound - each.lower_bound) > SAME for each in kept):
+        if all(abs(found.lower_bound - each.lower_bound) > CLIMBS.same for each in kept):
             everything = [*kept, found]
-            kept[:] = best_of([each for each in everything if self._is_sound(each)] or everything, REMEMBERED)
+            sound = [each for each in everything if self._is_sound(each)]
+            kept[:] = best_distinct(sound or everything, PATHS.n_remembered)
 
     def _is_sound(self, found: Climb) -> bool:
         n_rows = found.parameters.weights.min() * self.data.moments.n_rows
@@ -272,28 +293,26 @@ class Path:
 
     def _split(self, parameters: Parameters) -> Iterator[Parameters]:
         """Split the component that it gains most to split, and the next such."""
-        for candidate in best_splits(self.data, parameters, self.reg_covar, FEW_STEPS)[:SPLITS]:
-            yield split(parameters, candidate)
+        for move in best_splits(self.data, parameters, self.objective, SPLITS.few_steps)[: PATHS.n_splits]:
+            yield apply(parameters, move)
 
     def _new(self, way: str, number: int) -> list[Climb]:
         """Give the best of a number of components that have not been walked from in this way."""
-        found = [each for each in self.best.get(number, [])[:KEPT] if (way, each) not in self.walked_from]
+        best = self.best.get(number, [])[: PATHS.n_kept]
+        found = [each for each in best if (way, each) not in self.walked_from]
         self.walked_from.update((way, each) for each in found)
         return found
 
-    def move(self, number: int) -> None:
-        """Merge two components of the best mixtures and split another, as long as it gains."""
+    def exchange(self, number: int) -> None:
+        """Merge two components of the best mixture and split another, as long as it gains."""
         for found in self.best.get(number, [])[:1] if number > 1 else []:
-            n_rows = len(self.rows.values)
-            self.keep(move(found, self.rows, reg_covar=self.reg_covar, n_rows=n_rows))
+            self.keep(exchanged(found, self.data, self.objective))
 
 
 def _merged(parameters: Parameters) -> Iterator[Parameters]:
     """Merge the two components that it costs least to merge, and the next such."""
-    costs = merge_costs(parameters)
-    for pair in cheapest_merges(costs, MERGES):
-        if np.isfinite(costs[pair]):
-            yield merge(parameters, *pair)
+    for pair in cheapest_merges(merge_costs(parameters), PATHS.n_merges):
+        yield merge(parameters, *pair)
 
 
 def _started(
@@ -304,13 +323,13 @@ def _started(
     clusterings: Sequence[NDArray[np.int16]],
 ) -> Iterator[Parameters]:
     """Start from clusters of the sample, or as is asked for."""
-    method = StartMethod(settings.init_params, settings.family, n_components, settings.reg_covar)
+    method = StartMethod(settings.init_params, settings.family, n_components, settings.objective)
     if settings.init_params == "search":
         for labels in clusterings:
             with suppress(DegenerateCovarianceError):
-                yield from_labels(method, labels, data.rows, data.row_weights, data.moments)
+                yield from_labels(method, labels, data)
         return
     random_state = np.random.RandomState(settings.seed)
-    for _ in range(N_STARTS * settings.n_init):
+    for _ in range(PATHS.n_starts * settings.n_init):
         with suppress(DegenerateCovarianceError):
             yield start(method, Given(), sample, data, random_state)
