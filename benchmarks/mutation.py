@@ -6,11 +6,11 @@ that is None. Tests kill it if one of them fails; survivors are faults that nobo
 
     python benchmarks/mutation.py dgmm/model --sample 100 --seed 0
 
-draws mutants at random from the files of a folder and runs, for each, the tests of its module and then, if
-it has survived, those of the whole folder. Nothing is written to the package: each mutant lives in a process
-of its own, which has imported the libraries already, and compiles the one module with the fault in it. NumPy
-does all work there, as compiled code would have to be compiled anew for every mutant; what only Numba runs is
-not mutated.
+draws mutants at random from the files of a folder and runs, for each, the tests that run the mutated
+line, the fastest first, until one fails; a run of all tests without a fault says beforehand which these are.
+Nothing is written to the package: each mutant lives in a process of its own, which has imported the libraries
+already, and compiles the one module with the fault in it. NumPy does all work there, as compiled code would
+have to be compiled anew for every mutant; what only Numba runs is not mutated.
 
 Not mutated either: docstrings and messages, annotations, and constants of modules (a benchmark, not a test,
 says what those should be that tune).
@@ -26,13 +26,20 @@ import importlib.machinery
 import io
 import math
 import os
+import pickle
 import random
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
+
+import pytest
+from coverage import Coverage
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPILED = ("compiled", "intrinsic", "overload")
@@ -42,7 +49,13 @@ ONLY_NUMBA = ("tiles.py", "factors.py")
 OF_NUMBA = ("compiled.py", "jit.py")
 """Modules that do nothing without Numba: for their mutants it works."""
 SMALLEST_TIMEOUT, PATIENCE = 30.0, 5.0
-"""A mutant hangs that takes so many seconds, and so many times as long as the tests without it."""
+"""A mutant hangs that takes so many seconds more than so many times what its tests take without it."""
+LONGEST_TEST, LONGEST_MUTANT = 5.0, 60.0
+"""Seconds: tests that take longer are left out, unless there is no other; and of all tests of a mutant."""
+EXAMPLES = 20
+"""Of Hypothesis, for tests that do not say how many."""
+PLACES = {"model": ["tests/model", "tests/kernels"]}
+"""Where the tests of a folder are, if not in the one of that name."""
 
 BORDERS: dict[type[ast.cmpop], list[type[ast.cmpop]]] = {
     ast.Lt: [ast.LtE, ast.GtE],
@@ -89,6 +102,8 @@ class Mutant:
     node: int
     variant: int
     line: int
+    lines: tuple[int, ...]
+    is_of_import: bool
     before: str
     after: str
 
@@ -163,12 +178,33 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
     """Give all mutants of a file."""
     tree = ast.parse(path.read_text())
     left = set(map(id, unmutated(tree)))
+    statements = {id(node): where for node, where in statements_of(tree)}
     for number, node in enumerate(ast.walk(tree)):
         if id(node) in left:
             continue
         for variant, other in enumerate(variants(node)):
             before, after = (ast.unparse(each).splitlines()[0] for each in (node, other))
-            yield Mutant(path, number, variant, getattr(node, "lineno", 0), before, after)
+            lines, is_of_import = statements[id(node)]
+            line = getattr(node, "lineno", 0)
+            yield Mutant(path, number, variant, line, lines, is_of_import, before, after)
+
+
+def statements_of(tree: ast.Module) -> Iterator[tuple[ast.AST, tuple[tuple[int, ...], bool]]]:
+    """Give, for each node, the lines of its statement without those within it, and if importing runs it."""
+
+    def below(
+        node: ast.AST, lines: tuple[int, ...], is_of_import: bool
+    ) -> Iterator[tuple[ast.AST, tuple[tuple[int, ...], bool]]]:
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            end = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
+            lines = tuple(range(node.lineno, end + 1))
+        yield node, (lines, is_of_import)
+        inside = set(map(id, node.body)) if isinstance(node, ast.FunctionDef) else set()
+        for child in ast.iter_child_nodes(node):
+            yield from below(child, lines, is_of_import and id(child) not in inside)
+
+    yield from below(tree, (), True)
 
 
 def unmutated(tree: ast.Module) -> Iterator[ast.AST]:
@@ -209,45 +245,131 @@ class Planted(importlib.machinery.SourceFileLoader):
         return importlib.machinery.ModuleSpec(name, self, origin=str(self.mutant.path))
 
 
-def run_tests(tests: Path, mutant: Mutant | None, with_numba: bool, timeout: float) -> str:
-    """Run tests in a process of their own: ``passed``, ``failed`` or ``hung``."""
-    child = os.fork()
-    if child == 0:
-        os.setpgid(0, 0)
-        os._exit(_run_here(tests, mutant, with_numba))
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return "passed" if os.waitstatus_to_exitcode(status) == 0 else "failed"
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return "hung"
+class Session:
+    """What pytest does for a mutant: some tests, the fastest first, and no search for simpler examples."""
+
+    def __init__(self, tests: list[str] | None = None):
+        self.tests = tests
+
+    def pytest_sessionstart(self) -> None:
+        """Take the examples of the tests' own profile, but few of them."""
+        from hypothesis import Phase, settings  # noqa: PLC0415
+
+        phases = [Phase.explicit, Phase.generate]
+        settings.register_profile("mutants", settings(), phases=phases, max_examples=EXAMPLES)
+        settings.load_profile("mutants")
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Leave the tests that were asked for, in that order."""
+        if self.tests is not None:
+            found = {item.nodeid: item for item in items}
+            items[:] = [found[test] for test in self.tests]
 
 
-def _run_here(tests: Path, mutant: Mutant | None, with_numba: bool) -> int:
-    import pytest  # noqa: PLC0415
+class Recorder(Session):
+    """What pytest does without a fault: it notes which lines each test runs, and for how long."""
 
+    def __init__(self, coverage: Any):
+        super().__init__()
+        self.coverage = coverage
+        self.seconds: dict[str, float] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: Any) -> Generator[None, object, object]:
+        """Measure a test."""
+        started = time.monotonic()
+        result = yield
+        self.seconds[item.nodeid] = time.monotonic() - started
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: Any) -> Generator[None, object, object]:
+        """Fixtures may be for several tests: their lines are run by all tests of the file."""
+        self.coverage.switch_context(item.nodeid.split("::")[0])
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: Any) -> Generator[None, object, object]:
+        """The lines of a test are its own."""
+        self.coverage.switch_context(item.nodeid)
+        return (yield)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which tests run which lines.
+
+    Attributes
+    ----------
+    seconds : dict
+        Of each test, in the order of the tests.
+    tests : dict
+        Of each file, which tests run each line.
+    """
+
+    seconds: dict[str, float]
+    tests: dict[str, dict[int, list[str]]]
+
+    def of(self, mutant: Mutant) -> list[str]:
+        """Give the tests that run the statement of a mutant, the fastest first, as many as there is time for.
+
+        What runs when the module is imported is for all tests that run anything of the file.
+        """
+        of_file = self.tests.get(str(mutant.path), {})
+        contexts = {context for line in mutant.lines for context in of_file.get(line, [])}
+        if mutant.is_of_import:
+            contexts = {context for each in of_file.values() for context in each}
+        chosen = [test for test in self.seconds if test in contexts or test.split("::")[0] in contexts]
+        chosen.sort(key=self.seconds.__getitem__)
+        fast = [test for test in chosen if self.seconds[test] < LONGEST_TEST] or chosen[:1]
+        ends = accumulate(map(self.seconds.__getitem__, fast))
+        return [test for test, end in zip(fast, ends, strict=True) if end < LONGEST_MUTANT] or fast[:1]
+
+
+def in_a_process(work: Callable[[], object], timeout: float) -> object:
+    """Do something in a process of its own, and give what it gives; None if that takes too long."""
+    with tempfile.TemporaryFile() as file:
+        child = os.fork()
+        if child == 0:
+            os.setpgid(0, 0)
+            result = work()
+            pickle.dump(result, file)
+            file.flush()
+            os._exit(0)
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                file.seek(0)
+                return pickle.load(file) if status == 0 else "crashed"
+            time.sleep(0.005)
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return None
+
+
+def run_pytest(tests: Iterable[str], session: Session, with_numba: bool) -> int:
+    """Run tests here, silently, up to the first that fails."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(nothing, stream)
     os.environ["DGMM_COMPILED"] = "1" if with_numba else "0"
     if not with_numba:
         sys.modules["numba"] = None  # type: ignore[assignment]  # as where it is not installed
-    if mutant is not None:
-        sys.meta_path.insert(0, Planted(mutant))  # type: ignore[arg-type]
     with contextlib.redirect_stdout(io.StringIO()):
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", str(tests)])
-    return int(code)
+        return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], plugins=[session]))
 
 
-def tests_of(path: Path) -> list[Path]:
-    """Give the tests of a module: its twin, if it has one, and then those of its folder."""
-    part = path.relative_to(ROOT / "dgmm")
-    twin = ROOT / "tests" / part.parent / f"test_{part.name}"
-    folder = ROOT / "tests" / part.parts[0]
-    return [twin, folder] if twin.exists() else [folder]
+def recorded(places: list[str], with_numba: bool) -> Reach:
+    """Run all tests of some places without a fault, here."""
+    coverage = Coverage(data_file=None, source=[str(ROOT / "dgmm")], config_file=False)
+    recorder = Recorder(coverage)
+    coverage.start()
+    code = run_pytest(places, recorder, with_numba)
+    coverage.stop()
+    data = coverage.get_data()
+    files = sorted(data.measured_files())
+    return Reach({} if code else recorder.seconds, {file: data.contexts_by_lineno(file) for file in files})
 
 
 def files_of(places: list[Path]) -> list[Path]:
@@ -258,30 +380,47 @@ def files_of(places: list[Path]) -> list[Path]:
 
 
 class Judge:
-    """Runs the tests of mutants, and knows how long they take without."""
+    """Runs the tests of mutants, and knows which they are."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[tuple[Path, bool], float] = {}
+    def __init__(self, tests: list[str]):
+        self.places = tests
+        self.reaches: dict[tuple[str, ...], Reach] = {}
 
     def kills(self, mutant: Mutant) -> str | None:
         """Give what killed a mutant, or None."""
         with_numba = mutant.path.name in OF_NUMBA
-        for tests in tests_of(mutant.path):
-            longest = max(SMALLEST_TIMEOUT, PATIENCE * self.taken_by(tests, with_numba))
-            result = run_tests(tests, mutant, with_numba, longest)
-            if result != "passed":
-                return f"{result} in {tests.relative_to(ROOT)}"
-        return None
+        reach = self.reach(places_of(mutant.path, self.places), with_numba)
+        tests = reach.of(mutant)
+        if not tests:
+            return None
 
-    def taken_by(self, tests: Path, with_numba: bool) -> float:
-        """Give the seconds that tests take without a fault; they must pass."""
-        key = tests, with_numba
-        if key not in self.seconds:
-            started = time.monotonic()
-            if run_tests(tests, None, with_numba, 3600.0) != "passed":
-                sys.exit(f"{tests.relative_to(ROOT)} fails without a fault")
-            self.seconds[key] = time.monotonic() - started
-        return self.seconds[key]
+        def work() -> int:
+            sys.meta_path.insert(0, Planted(mutant))  # type: ignore[arg-type]
+            files = dict.fromkeys(test.split("::")[0] for test in tests)
+            return run_pytest(files, Session(tests), with_numba)
+
+        timeout = SMALLEST_TIMEOUT + PATIENCE * sum(reach.seconds[test] for test in tests)
+        result = in_a_process(work, timeout)
+        return None if result == 0 else "hung" if result is None else "killed"
+
+    def reach(self, places: list[str], with_numba: bool) -> Reach:
+        """Give which tests run which lines; they must pass without a fault."""
+        key = tuple(places)
+        if key not in self.reaches:
+            reach = in_a_process(lambda: recorded(places, with_numba), 7200.0)
+            if not isinstance(reach, Reach) or not reach.seconds:
+                sys.exit(f"{' '.join(places)}: a test fails without a fault")
+            print(f"{len(reach.seconds)} tests of {' '.join(places)}: {sum(reach.seconds.values()):.0f} s")
+            self.reaches[key] = reach
+        return self.reaches[key]
+
+
+def places_of(path: Path, places: list[str]) -> list[str]:
+    """Give where the tests of a module are: for what Numba runs, its twin alone, as compiling takes long."""
+    part = path.relative_to(ROOT / "dgmm")
+    if path.name in OF_NUMBA:
+        return [str(Path("tests") / part.parent / f"test_{part.name}")]
+    return places or PLACES.get(part.parts[0], [f"tests/{part.parts[0]}"])
 
 
 def main() -> None:
@@ -290,6 +429,7 @@ def main() -> None:
     parser.add_argument("places", nargs="*", type=Path, default=[ROOT / "dgmm/model", ROOT / "dgmm/fitting"])
     parser.add_argument("--sample", type=int, default=100, help="mutants to draw; 0 for all (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tests", nargs="*", default=[], help="where the tests are (default: as the folder)")
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="end early: what was drawn is a sample"
     )
@@ -304,7 +444,12 @@ def main() -> None:
     every = [mutant for file in files_of(arguments.places) for mutant in mutants_of(file)]
     size = min(arguments.sample or len(every), len(every))
     drawn = random.Random(arguments.seed).sample(every, size)
-    judge, survivors, ends, number = Judge(), [], time.monotonic() + 60.0 * arguments.minutes, 0
+    judge, survivors, ends, number = (
+        Judge(arguments.tests),
+        [],
+        time.monotonic() + 60.0 * arguments.minutes,
+        0,
+    )
     for number, mutant in enumerate(drawn, 1):
         killer = judge.kills(mutant)
         print(f"{number}/{size} {killer or 'SURVIVED'}: {mutant}", flush=True)
