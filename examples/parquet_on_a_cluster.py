@@ -56,7 +56,7 @@ def main() -> None:
 
         table = pd.read_parquet(labelled).groupby(["kind", "component"]).size().unstack(fill_value=0)
         print(table)
-        found = gmm.means_[table.idxmax(axis=1)]
+        found = gmm.means_[table.to_numpy().argmax(axis=1)]
         np.testing.assert_allclose(found, KINDS[["length", "width"]], atol=0.02)
         share_right = table.max(axis=1).sum() / table.to_numpy().sum()
         print(f"{share_right:.1%} of {N_FILES * ROWS_PER_FILE:,} flowers are with their own kind")

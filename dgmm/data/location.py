@@ -11,7 +11,9 @@ from fsspec.implementations.local import LocalFileSystem
 from zarr.storage import FsspecStore
 
 
-def locate(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> tuple[Any, str]:
+def locate(
+    path: str | os.PathLike[str], storage_options: Mapping[str, object] | None = None
+) -> tuple[Any, str]:
     """Find the file system of a path or URL.
 
     Parameters
@@ -40,7 +42,10 @@ def is_local(filesystem: Any) -> bool:
 
 
 def zarr_store(
-    path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None, *, read_only: bool = False
+    path: str | os.PathLike[str],
+    storage_options: Mapping[str, object] | None = None,
+    *,
+    read_only: bool = False,
 ) -> str | FsspecStore:
     """Give Zarr a store: the local path, or one of the file system of a URL.
 

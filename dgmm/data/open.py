@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,13 +27,14 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.parquet import parquet_source
 from dgmm.data.source import DataError, Source
 from dgmm.data.tables import Choice
+from dgmm.data.types import RowsLike, WeightsLike
 from dgmm.data.zarr import zarr_source
 
 
 def open_dataset(
-    x: Any,
+    x: RowsLike,
     columns: Sequence[str] | None = None,
-    storage_options: dict[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
     *,
     fill_missing: bool = False,
     sample_dims: Sequence[str] | None = None,
@@ -51,7 +52,7 @@ def open_dataset(
         Polars, Arrow or what narwhals reads; a NumPy array or what `numpy.asarray` takes.
     columns : sequence of str, optional
         The named columns to take, in this order. Default: all that can be features.
-    storage_options : dict, optional
+    storage_options : mapping, optional
         For the file system of a URL: credentials, endpoints.
     fill_missing : bool, default=False
         Take the fill value where a chunk of a Zarr array is missing, rather than refuse the array.
@@ -90,14 +91,14 @@ def open_dataset(
     return _open(x, columns, storage_options, fill_missing, n_dims=2, sample_dims=sample_dims)
 
 
-def open_weights(x: Any, storage_options: dict[str, Any] | None = None) -> Source:
+def open_weights(x: WeightsLike, storage_options: Mapping[str, object] | None = None) -> Source:
     """Open one number for each row, as a source of one column.
 
     Parameters
     ----------
     x : Source, str, path, zarr.Array, Dask array or Series, pandas Series or array-like of shape (n_rows,)
         As for `open_dataset`, of one dimension; or a source, a Parquet file or folder, of one column.
-    storage_options : dict, optional
+    storage_options : mapping, optional
         For the file system of a URL.
 
     Returns
@@ -124,7 +125,7 @@ def open_weights(x: Any, storage_options: dict[str, Any] | None = None) -> Sourc
     return source
 
 
-def open_fitted(x: Any, features: Iterable[object], **opening: Any) -> Source:
+def open_fitted(x: RowsLike, features: Iterable[object], **opening: Any) -> Source:
     """Open rows for a mixture that was fitted to named features.
 
     Parameters
@@ -163,7 +164,7 @@ def open_fitted(x: Any, features: Iterable[object], **opening: Any) -> Source:
 def _open(
     x: Any,
     columns: Sequence[str] | None,
-    storage_options: dict[str, Any] | None,
+    storage_options: Mapping[str, object] | None,
     fill_missing: bool,
     *,
     n_dims: int,
@@ -208,7 +209,7 @@ def _paths(x: Any) -> list[str]:
 
 
 def _open_paths(
-    paths: Sequence[str], choice: Choice, options: dict[str, Any] | None, n_dims: int, **of_zarr: Any
+    paths: Sequence[str], choice: Choice, options: Mapping[str, object] | None, n_dims: int, **of_zarr: Any
 ) -> Source:
     """Open what is at paths, one after another; patterns stand for what they match."""
     places = [place for path in paths for place in _places(path, options)]
@@ -265,7 +266,7 @@ class _Place:
     name: str
 
 
-def _places(path: str, options: dict[str, Any] | None) -> list[_Place]:
+def _places(path: str, options: Mapping[str, object] | None) -> list[_Place]:
     """Find what is at a path, or what a pattern matches."""
     if not path:
         raise FileNotFoundError("the path of the data is empty; give one")
@@ -295,7 +296,7 @@ def _kind(filesystem: Any, root: str, name: str) -> Kind:
 
 
 def _open_zarr(
-    place: _Place, choice: Choice, options: dict[str, Any] | None, n_dims: int, **of_zarr: Any
+    place: _Place, choice: Choice, options: Mapping[str, object] | None, n_dims: int, **of_zarr: Any
 ) -> Source:
     try:
         node = zarr.open(zarr_store(place.name, options, read_only=True), mode="r")

@@ -48,7 +48,7 @@ def check_target(
     *,
     overwrite: bool = False,
     is_file: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> None:
     """Refuse, before any work, a path that cannot be written to.
 
@@ -94,7 +94,7 @@ def creating(
     *,
     overwrite: bool = False,
     is_file: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> Iterator[str]:
     """Give the path to write a file or a folder to; what is written appears as ``path`` if all went well.
 
@@ -176,7 +176,7 @@ def create_zarr(
     shape: Sequence[int],
     dtype: DTypeLike,
     *,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> zarr.Array[Any]:
     """Create a Zarr array (format 3) of checksummed chunks of about 8 MiB of whole rows.
 
@@ -254,7 +254,9 @@ def write_rows(array: zarr.Array[Any], start: int, rows: ArrayLike) -> None:
     array[start:stop] = rows
 
 
-def create_parquet(path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
+def create_parquet(
+    path: str | os.PathLike[str], *, storage_options: Mapping[str, object] | None = None
+) -> None:
     """Create a folder for Parquet files.
 
     Parameters
@@ -273,7 +275,7 @@ def write_parquet_part(
     index: int,
     columns: Mapping[str, NDArray[Any]],
     *,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> None:
     """Write one file of a folder of Parquet files: ``part-00000.parquet``, with checksummed pages.
 

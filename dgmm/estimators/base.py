@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import dask.array as da
 import numpy as np
 from dask.delayed import delayed
-from sklearn.base import BaseEstimator, DensityMixin
+from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import DataError, Source
 from dgmm.data.memory import MemorySource
+from dgmm.data.types import Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_values, parameters_of
+from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.validation import check_some_rows, no_rows, open_sample_weight, open_to_predict
 from dgmm.fitting.survey import NotFinite, check_weights
@@ -29,9 +30,6 @@ from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
-
-Quantity = Literal["labels", "responsibilities", "log_densities"]
-"""What a mixture says of each row."""
 
 
 @dataclass(frozen=True)
@@ -87,28 +85,25 @@ def _refuse_overflow(chunk: Rows, log_densities: Array, model: Evaluable) -> Non
     )
 
 
-class FittedMixture(DensityMixin, BaseEstimator):
+class FittedMixture(Predictor):
     """A mixture with fitted attributes ``weights_``, ``means_``, ``covariances_``, ``precisions_cholesky_``.
 
     They are the mixture: who sets them gets that mixture, without a fit. Of the last two and
     ``precisions_`` one is enough; densities are of ``precisions_cholesky_``, where it is there.
-
-    ``X`` is everywhere what `dgmm.open_dataset` takes. A result for each row is a NumPy array for rows in
-    memory, a Dask series or frame with the index for a Dask DataFrame, and a lazy Dask array for all else.
     """
 
     NEEDED: ClassVar[tuple[str, ...]] = ("weights_", "means_")
     """Attributes without which there is no mixture, beside one of `WIDTHS`."""
 
     covariance_type: str
-    random_state: Any
-    weights_: Any
-    means_: Any
-    covariances_: Any
-    precisions_: Any
-    precisions_cholesky_: Any
+    random_state: Seed
+    weights_: Array
+    means_: Array
+    covariances_: Array
+    precisions_: Array
+    precisions_cholesky_: Array
     n_features_in_: int
-    feature_names_in_: Any
+    feature_names_in_: NDArray[np.object_]
 
     @property
     def _model(self) -> Evaluable:
@@ -153,12 +148,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
             np.result_type(*kept, np.float32) if all(each.kind == "f" for each in kept) else np.dtype(float)
         )
 
-    def _open(self, X: Any, **opening: Any) -> Source:
+    def _open(self, X: RowsLike, **opening: Any) -> Source:
         self._refuse_unfitted()
         names = getattr(self, "feature_names_in_", None)
         return open_to_predict(X, type(self).__name__, self._n_features, names, **opening)
 
-    def _of_rows(self, X: Any, quantity: Quantity) -> Any:
+    def _of_rows(self, X: RowsLike, quantity: Quantity) -> OfRows:
         source = self._open(X)
         check_some_rows(source, type(self).__name__)
         return evaluate(self._row_function(quantity, source), X, source)
@@ -176,49 +171,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         columns = tuple(range(len(model.means)))
         return RowFunction(partial(densities.responsibilities, model), floats, "probability", columns, names)
 
-    def predict(self, X: Any) -> Any:
-        """Give the most probable component of each row.
-
-        Parameters
-        ----------
-        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
-
-        Returns
-        -------
-        labels : of shape (n_samples,), int64
-            NumPy, a Dask series, or a lazy Dask array: see the class.
-        """
-        return self._of_rows(X, "labels")
-
-    def predict_proba(self, X: Any) -> Any:
-        """Give the probability of each component given each row: its responsibilities.
-
-        Parameters
-        ----------
-        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
-
-        Returns
-        -------
-        responsibilities : of shape (n_samples, n_components)
-            Rows sum to 1.
-        """
-        return self._of_rows(X, "responsibilities")
-
-    def score_samples(self, X: Any) -> Any:
-        """Give the log density of each row under the mixture.
-
-        Parameters
-        ----------
-        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
-
-        Returns
-        -------
-        log_densities : of shape (n_samples,)
-            In nats; −∞ where it leaves the range of float64.
-        """
-        return self._of_rows(X, "log_densities")
-
-    def _log_likelihood(self, source: Source, sample_weight: Any = None) -> LogLikelihood:
+    def _log_likelihood(self, source: Source, sample_weight: WeightsLike | None = None) -> LogLikelihood:
         weights = open_sample_weight(sample_weight, source)
         found = run_pass(source, ScoreWork(self._model), "score", weights)
         if found.not_finite:
@@ -228,7 +181,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return found
 
     def score(  # pyright: ignore[reportIncompatibleMethodOverride] - scikit-learn's stub returns None
-        self, X: Any, y: Any = None, sample_weight: Any = None
+        self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None
     ) -> float:
         """Compute the mean log-likelihood of the rows, in one pass.
 
@@ -249,7 +202,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         if isinstance(source, MemorySource) and source.n_rows and sample_weight is None:
             function = self._row_function("log_densities", source)
             if function.dtype == np.float32:  # scikit-learn's is the mean of `score_samples`, in its dtype
-                values = evaluate(function, X, source)
+                values = np.asarray(evaluate(function, X, source))
                 if np.isfinite(values).all():
                     return float(values.mean())
         found = self._log_likelihood(source, sample_weight)
@@ -257,23 +210,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
             raise ValueError("sample_weight is zero in every row: there is nothing to score")
         return found.total / found.weight
 
-    def sample(self, n_samples: int = 1, *, chunks: int | None = None) -> tuple[Any, Any]:
-        """Draw random rows from the mixture.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        chunks : int, optional
-            Draw lazily, in Dask chunks of this many rows, in random order; for a seed the rows depend on it.
-            Default: draw now, ordered by component, the very rows that scikit-learn draws.
-
-        Returns
-        -------
-        X : of shape (n_samples, n_features)
-            NumPy, or a lazy Dask array.
-        y : of shape (n_samples,), int64
-            The component of each row.
-        """
+    def _sample(
+        self, n_samples: int, chunks: int | None
+    ) -> tuple[Array | da.Array, NDArray[np.int64] | da.Array]:
         parameters = self._parameters
         if n_samples < 1:
             raise ValueError(
@@ -294,7 +233,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
             labels.append(da.from_delayed(drawn[1], (size,), np.int64))
         return da.concatenate(rows), da.concatenate(labels)
 
-    def save(self, path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
+    def save(self, path: Location, *, storage_options: Mapping[str, object] | None = None) -> None:
         """Write the fitted mixture to one file, which `dgmm.load` reads.
 
         The file holds arrays and a JSON header, no pickle; it is written whole or not at all.
@@ -324,5 +263,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         write(Saved(type(self).__name__, self.get_params(deep=False), fitted), path, storage_options)
 
 
-def _draw(parameters: Parameters, n_rows: int, seed: np.random.SeedSequence) -> Any:
+def _draw(
+    parameters: Parameters, n_rows: int, seed: np.random.SeedSequence
+) -> tuple[Array, NDArray[np.int64]]:
     return generate.sample_shuffled(parameters, n_rows, np.random.default_rng(seed))

@@ -11,8 +11,10 @@ from sklearn.mixture import BayesianGaussianMixture as SklearnBayesianGaussianMi
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data import DataError
+from dgmm.data.types import RealNumbers
 from dgmm.estimators.gaussian_mixture import FITTED, GaussianMixture
 from dgmm.estimators.mixture import Mixture
+from dgmm.estimators.predictor import Seed
 from dgmm.estimators.validation import check_belief
 from dgmm.fitting.fit import Fit
 from dgmm.fitting.loop.plain import EM
@@ -36,7 +38,7 @@ CERTAIN = 2.0**60
 POSTERIOR_ATTRIBUTES = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
 
 
-class BayesianGaussianMixture(Mixture):
+class BayesianGaussianMixture(Mixture[SklearnBayesianGaussianMixture]):
     """Gaussian mixture whose posterior is found by variational inference, in the same passes as EM.
 
     A drop-in for `sklearn.mixture.BayesianGaussianMixture`: the same parameters, attributes and, on rows that
@@ -184,10 +186,10 @@ default='dirichlet_process'
         weight_concentration_prior_type: str = "dirichlet_process",
         weight_concentration_prior: float | None = None,
         mean_precision_prior: float | None = None,
-        mean_prior: Any = None,
+        mean_prior: RealNumbers | None = None,
         degrees_of_freedom_prior: float | None = None,
-        covariance_prior: Any = None,
-        random_state: Any = None,
+        covariance_prior: RealNumbers | float | None = None,
+        random_state: Seed = None,
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
@@ -224,12 +226,12 @@ default='dirichlet_process'
             self.weight_concentration_prior_type,
             1.0 / self.n_components if concentration is None else concentration,
             1.0 if mean_precision is None else mean_precision,
-            self.mean_prior,
+            None,
             n_features if degrees_of_freedom is None else degrees_of_freedom,
-            self.covariance_prior,
+            None,
             self.reg_covar,
         )
-        return check_belief(belief, n_features)
+        return check_belief(belief, self.mean_prior, self.covariance_prior, n_features)
 
     @property
     def _parameters(self) -> Posterior:
@@ -298,7 +300,7 @@ default='dirichlet_process'
         covariance = np.asarray(prior.covariance)
         self.covariance_prior_ = covariance if covariance.ndim else float(covariance)
 
-    def _given_back(self, concentrations: Array) -> Any:
+    def _given_back(self, concentrations: Array | tuple[Array, Array]) -> Array | tuple[Array, Array]:
         """Give concentrations as scikit-learn does: those of sticks as a pair of arrays."""
         if self.weight_concentration_prior_type == "dirichlet_process":
             return tuple(np.asarray(concentrations, np.float64))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import DataError
 from dgmm.estimators.base import FittedMixture
-from dgmm.estimators.features import numbers_of, values_of
+from dgmm.estimators.features import Features, Known, numbers_of, values_of
 from dgmm.estimators.parameters import attributes_of, fits_in, parameters_of
 from dgmm.kernels import densities
 from dgmm.model.conditional import conditional, marginal
@@ -27,9 +26,7 @@ class ConditionalMixture(FittedMixture):
     OF_FEATURES: ClassVar[tuple[str, ...]] = ()
     """Parameters that have a value for each feature or component: a mixture of other ones starts without."""
 
-    feature_names_in_: Any
-
-    def marginal(self, features: Any) -> Self:
+    def marginal(self, features: Features) -> Self:
         """Give the mixture of some features, whatever the values of the others.
 
         Parameters
@@ -60,7 +57,7 @@ class ConditionalMixture(FittedMixture):
             raise DataError("a mixture of no features has no densities; name one at least")
         return self._with(marginal(parameters_of(self), chosen), chosen)
 
-    def condition(self, known: Mapping[Any, float]) -> Self:
+    def condition(self, known: Known) -> Self:
         """Give the mixture of the other features, where the values of some are known.
 
         Component k keeps its number. Its weight is its responsibility for the known values; its mean is that
@@ -106,10 +103,10 @@ class ConditionalMixture(FittedMixture):
         return self._with(found.given(weights, row), found.missing)
 
     @property
-    def _names(self) -> Any:
+    def _names(self) -> NDArray[np.object_] | None:
         return getattr(self, "feature_names_in_", None)
 
-    def _numbers_of(self, features: Any) -> NDArray[np.intp]:
+    def _numbers_of(self, features: Features) -> NDArray[np.intp]:
         return numbers_of(features, self._names, self._n_features)
 
     def _with(self, parameters: Parameters, features: NDArray[np.intp]) -> Self:

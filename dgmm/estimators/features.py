@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,14 @@ from dgmm.model.matrices import Array
 LISTED = 10
 """Names that a message lists."""
 
+Features: TypeAlias = str | int | Iterable[str | int]
+"""One feature or several, by names or column numbers."""
 
-def numbers_of(features: Any, names: Array | None, n_features: int) -> NDArray[np.intp]:
+Known: TypeAlias = Mapping[str, float] | Mapping[int, float] | Mapping[str | int, float]
+"""Features, and their values."""
+
+
+def numbers_of(features: object, names: NDArray[np.object_] | None, n_features: int) -> NDArray[np.intp]:
     """Find the column numbers of features.
 
     Parameters
@@ -59,7 +65,7 @@ def _shown(feature: object) -> str:
     return repr(printable(feature)) if isinstance(feature, str) else str(feature)
 
 
-def _number_of(feature: Any, names: Array | None, n_features: int) -> int:
+def _number_of(feature: object, names: NDArray[np.object_] | None, n_features: int) -> int:
     if isinstance(feature, str):
         return _number_of_name(feature, names, n_features)
     if isinstance(feature, (bool, np.bool_)):
@@ -72,7 +78,7 @@ def _number_of(feature: Any, names: Array | None, n_features: int) -> int:
     return number % n_features
 
 
-def _number_of_name(name: str, names: Array | None, n_features: int) -> int:
+def _number_of_name(name: str, names: NDArray[np.object_] | None, n_features: int) -> int:
     if names is None:
         raise DataError(
             f"the mixture was fitted without feature names: there is no {_shown(name)}; give column numbers, "
@@ -90,7 +96,7 @@ def _number_of_name(name: str, names: Array | None, n_features: int) -> int:
 
 
 def values_of(
-    given: Mapping[Any, Any], names: Array | None, n_features: int
+    given: Known, names: NDArray[np.object_] | None, n_features: int
 ) -> tuple[NDArray[np.intp], Array]:
     """Find the column numbers of features, and their values.
 
@@ -118,7 +124,7 @@ def values_of(
     return numbers, np.array([_value(feature, value) for feature, value in pairs.items()], np.float64)
 
 
-def _value(feature: object, value: Any) -> float:
+def _value(feature: object, value: object) -> float:
     single = value.item() if isinstance(value, (np.generic, np.ndarray)) and np.size(value) == 1 else value
     if not isinstance(single, Real):
         raise TypeError(f"the value of feature {_shown(feature)} is a number, not {value!r}")

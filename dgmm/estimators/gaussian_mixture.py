@@ -9,8 +9,10 @@ import numpy as np
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from dgmm.data.types import RealNumbers, RowsLike
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.parameters import fits_in
+from dgmm.estimators.predictor import Seed
 from dgmm.estimators.validation import check_given
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Likelihood
@@ -36,7 +38,7 @@ FITTED = (
 """Fitted attributes that scikit-learn's class has too."""
 
 
-class GaussianMixture(Mixture):
+class GaussianMixture(Mixture[SklearnGaussianMixture]):
     """Gaussian mixture, fitted to rows in memory or far larger than memory.
 
     A drop-in for `sklearn.mixture.GaussianMixture`: the same parameters, attributes and, on rows that fit in
@@ -175,10 +177,10 @@ class GaussianMixture(Mixture):
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str = "auto",
-        weights_init: Any = None,
-        means_init: Any = None,
-        precisions_init: Any = None,
-        random_state: Any = None,
+        weights_init: RealNumbers | None = None,
+        means_init: RealNumbers | None = None,
+        precisions_init: RealNumbers | None = None,
+        random_state: Seed = None,
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
@@ -203,8 +205,14 @@ class GaussianMixture(Mixture):
         self.sample_rows = sample_rows
 
     def _given(self, n_features: int) -> Given:
-        given = Given(self.weights_init, self.means_init, self.precisions_init)
-        return check_given(given, family_named(self.covariance_type), self.n_components, n_features)
+        return check_given(
+            family_named(self.covariance_type),
+            self.n_components,
+            n_features,
+            weights=self.weights_init,
+            means=self.means_init,
+            precisions=self.precisions_init,
+        )
 
     def _goal(self, n_features: int) -> Likelihood:
         return Likelihood(self.reg_covar)
@@ -212,7 +220,7 @@ class GaussianMixture(Mixture):
     def _dtype_for(self, dtype: np.dtype, parameters: Parameters) -> np.dtype:
         return dtype if fits_in(parameters, dtype) else super()._dtype_for(dtype, parameters)
 
-    def bic(self, X: Any) -> float:
+    def bic(self, X: RowsLike) -> float:
         """Compute the Bayesian information criterion on rows, in one pass: lower is better.
 
         Parameters
@@ -226,7 +234,7 @@ class GaussianMixture(Mixture):
         found = self._log_likelihood(self._open(X))
         return criteria.bic(found.total, self._n_parameters(), found.n_rows)
 
-    def aic(self, X: Any) -> float:
+    def aic(self, X: RowsLike) -> float:
         """Compute the Akaike information criterion on rows, in one pass: lower is better.
 
         Parameters

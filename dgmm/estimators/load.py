@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from dgmm.data import DataError
+from dgmm.data.types import Location
 from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.model_file import read
 from dgmm.estimators.parameters import PARAMETERS, check_values
 
-CLASSES: dict[str, type[Mixture]] = {
+CLASSES: dict[str, type[GaussianMixture] | type[BayesianGaussianMixture]] = {
     kind.__name__: kind for kind in (GaussianMixture, BayesianGaussianMixture)
 }
 
 
-def load(path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Any:
+def load(
+    path: Location, *, storage_options: Mapping[str, object] | None = None
+) -> GaussianMixture | BayesianGaussianMixture:
     """Read a mixture that was written by its ``save``.
 
     Parameters

@@ -5,14 +5,15 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from dataclasses import fields
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Generic, Self, TypeVar
 
 import numpy as np
-from sklearn.base import _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from dgmm.data import open_dataset
+from dgmm.data.types import RowsLike, WeightsLike
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
@@ -43,12 +44,15 @@ OF_COVARIANCES = (
 )
 """Parameters and attributes that belong to one covariance: of each component, or of all."""
 
+Sklearn = TypeVar("Sklearn", bound=BaseEstimator)
+"""Scikit-learn's class of the same name."""
+
 
 class MixtureWarning(UserWarning):
     """Something is wrong with a fitted mixture, or with the scale of its data: the message says what."""
 
 
-class Mixture(ConditionalMixture):
+class Mixture(ConditionalMixture, Generic[Sklearn]):
     """A mixture that can be fitted, with scikit-learn's parameters.
 
     Attributes
@@ -60,7 +64,7 @@ class Mixture(ConditionalMixture):
     """
 
     FITTED: ClassVar[tuple[str, ...]]
-    SCIKIT_LEARN: ClassVar[type[Any]]
+    SCIKIT_LEARN: type[Sklearn]
 
     n_components: int
     tol: float | str
@@ -76,7 +80,7 @@ class Mixture(ConditionalMixture):
     lower_bound_: float
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -128,21 +132,6 @@ class Mixture(ConditionalMixture):
         self.n_passes_ = fitted.n_passes
         remember_features(self, source)
         return self
-
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit the mixture and give the most probable component of each row.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-
-        Returns
-        -------
-        labels : of shape (n_samples,)
-            As from `predict`.
-        """
-        return self.fit(X, y, sample_weight).predict(X)
 
     def _settings(self, n_features: int) -> Settings:
         given, goal = self._given(n_features), self._goal(n_features)
@@ -233,7 +222,7 @@ class Mixture(ConditionalMixture):
             For values that no such mixture has.
         """
 
-    def to_sklearn(self) -> Any:
+    def to_sklearn(self) -> Sklearn:
         """Give a fitted mixture of scikit-learn's that predicts the same.
 
         Returns
@@ -264,7 +253,7 @@ class Mixture(ConditionalMixture):
         return other
 
     @classmethod
-    def from_sklearn(cls, mixture: Any) -> Self:
+    def from_sklearn(cls, mixture: Sklearn) -> Self:
         """Make a mixture from a fitted one of scikit-learn's: the same parameters and attributes.
 
         Parameters

@@ -53,7 +53,7 @@ class Saved:
 
 
 def write(
-    saved: Saved, path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+    saved: Saved, path: str | os.PathLike[str], storage_options: Mapping[str, object] | None = None
 ) -> None:
     """Write a model file, whole or not at all.
 
@@ -87,7 +87,7 @@ def write(
             os.fsync(file.fileno())
 
 
-def _locate(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None) -> tuple[Any, str]:
+def _locate(path: str | os.PathLike[str], storage_options: Mapping[str, object] | None) -> tuple[Any, str]:
     if not os.fspath(path):  # not the current folder
         raise FileNotFoundError("the path of the model is empty; give one")
     return locate(path, storage_options)
@@ -112,7 +112,7 @@ def is_model_file(path: str) -> bool:
         return False
 
 
-def read(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Saved:
+def read(path: str | os.PathLike[str], storage_options: Mapping[str, object] | None = None) -> Saved:
     """Read a model file; the parameters are those of `write`.
 
     Raises
@@ -143,7 +143,7 @@ def read(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None
 
 
 def _read(
-    path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None
+    path: str | os.PathLike[str], storage_options: Mapping[str, object] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read the header and the arrays of a file."""
     filesystem, root = _locate(path, storage_options)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, overload
 
+import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import decomposition
@@ -15,6 +16,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.ambient import compute_now
+from dgmm.data.types import (
+    DaskDataFrame,
+    DaskSeries,
+    DataArray,
+    InMemory,
+    Labelled,
+    OfRows,
+    RowsLike,
+    Stored,
+    WeightsLike,
+)
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.validation import (
     check_enough_rows,
@@ -24,6 +36,7 @@ from dgmm.estimators.validation import (
     remember_features,
 )
 from dgmm.fitting.survey import NotFinite, check_weights
+from dgmm.model.matrices import Array
 from dgmm.model.principal import (
     CentredFactor,
     gaussian_log_densities,
@@ -67,6 +80,10 @@ class FactorWork:
             own = total.factor if bad else CentredFactor.of(chunk.values, chunk.weights)
             total += Factored(own, bad)
         return total
+
+
+# As in predictor.py, what X is decides on the result, and what is more special comes first.
+# pyright: reportOverlappingOverload=false
 
 
 class PCA(decomposition.PCA):
@@ -129,7 +146,7 @@ class PCA(decomposition.PCA):
     n_features_in_: int
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
         """Find the principal components, in one pass.
 
         Parameters
@@ -212,7 +229,29 @@ class PCA(decomposition.PCA):
             )
         return int(wanted)
 
-    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    @overload
+    def fit_transform(
+        self, X: DaskDataFrame, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> DaskDataFrame: ...
+    @overload
+    def fit_transform(
+        self, X: Labelled, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> DataArray: ...
+    @overload
+    def fit_transform(
+        self, X: da.Array | Stored, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> da.Array: ...
+    @overload
+    def fit_transform(
+        self, X: Source, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> Array | da.Array | DataArray: ...
+    @overload
+    def fit_transform(
+        self, X: InMemory, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> Array: ...
+    def fit_transform(
+        self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> OfRows:
         """Find the principal components, and project the rows.
 
         Parameters
@@ -225,9 +264,19 @@ class PCA(decomposition.PCA):
         projections : of shape (n_samples, n_components_)
             As from `transform`.
         """
-        return self.fit(X, y, sample_weight).transform(X)
+        return self.fit(X, y, sample_weight)._projected(X)
 
-    def transform(self, X: Any) -> Any:
+    @overload
+    def transform(self, X: DaskDataFrame) -> DaskDataFrame: ...
+    @overload
+    def transform(self, X: Labelled) -> DataArray: ...
+    @overload
+    def transform(self, X: da.Array | Stored) -> da.Array: ...
+    @overload
+    def transform(self, X: Source) -> Array | da.Array | DataArray: ...
+    @overload
+    def transform(self, X: InMemory) -> Array: ...
+    def transform(self, X: RowsLike) -> OfRows:
         """Project rows on the principal components.
 
         Parameters
@@ -239,10 +288,23 @@ class PCA(decomposition.PCA):
         projections : of shape (n_samples, n_components_)
             Of the rows' dtype: NumPy for rows in memory, a Dask frame for one, else a lazy Dask array.
         """
+        return self._projected(X)
+
+    def _projected(self, X: RowsLike) -> OfRows:
         names = tuple(map(str, self.get_feature_names_out()))
         return self._of_rows(X, partial(project, **self._geometry()), names)
 
-    def inverse_transform(self, X: Any) -> Any:
+    @overload
+    def inverse_transform(self, X: DaskDataFrame) -> DaskDataFrame: ...
+    @overload
+    def inverse_transform(self, X: Labelled) -> DataArray: ...
+    @overload
+    def inverse_transform(self, X: da.Array | Stored) -> da.Array: ...
+    @overload
+    def inverse_transform(self, X: Source) -> Array | da.Array | DataArray: ...
+    @overload
+    def inverse_transform(self, X: InMemory) -> Array: ...
+    def inverse_transform(self, X: RowsLike) -> OfRows:
         """Give the rows whose projections these would be.
 
         Parameters
@@ -265,7 +327,17 @@ class PCA(decomposition.PCA):
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
         return self._evaluated(X, source, compute, tuple(map(str, names)))
 
-    def score_samples(self, X: Any) -> Any:
+    @overload
+    def score_samples(self, X: DaskDataFrame) -> DaskSeries: ...
+    @overload
+    def score_samples(self, X: Labelled) -> DataArray: ...
+    @overload
+    def score_samples(self, X: da.Array | Stored) -> da.Array: ...
+    @overload
+    def score_samples(self, X: Source) -> Array | da.Array | DataArray: ...
+    @overload
+    def score_samples(self, X: InMemory) -> Array: ...
+    def score_samples(self, X: RowsLike) -> OfRows:
         """Give the log density of each row under the model of probabilistic PCA.
 
         Parameters
@@ -277,6 +349,9 @@ class PCA(decomposition.PCA):
         log_densities : of shape (n_samples,)
             In nats; NumPy, or lazy, as from `transform`.
         """
+        return self._log_densities(X)
+
+    def _log_densities(self, X: RowsLike) -> OfRows:
         check_is_fitted(self)
         try:
             precision = self.get_precision()
@@ -287,7 +362,7 @@ class PCA(decomposition.PCA):
             ) from error
         return self._of_rows(X, partial(gaussian_log_densities, mean=self.mean_, precision=precision), None)
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: RowsLike, y: object = None) -> float:
         """Compute the mean log density of the rows.
 
         Parameters
@@ -300,7 +375,7 @@ class PCA(decomposition.PCA):
         log_likelihood : float
             Nats a row.
         """
-        mean = self.score_samples(X).mean()
+        mean = self._log_densities(X).mean()
         return float(mean if isinstance(mean, np.generic) else compute_now(mean)[0])
 
     def _geometry(self) -> dict[str, Any]:
@@ -311,8 +386,8 @@ class PCA(decomposition.PCA):
         return {"mean": self.mean_, "axes": self.components_, "widths": widths}
 
     def _of_rows(
-        self, X: Any, compute: Callable[[NDArray[Any]], NDArray[Any]], columns: tuple[str, ...] | None
-    ) -> Any:
+        self, X: RowsLike, compute: Callable[[NDArray[Any]], NDArray[Any]], columns: tuple[str, ...] | None
+    ) -> OfRows:
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", None)
         source = open_to_predict(X, type(self).__name__, self.n_features_in_, names)
@@ -320,11 +395,11 @@ class PCA(decomposition.PCA):
 
     def _evaluated(
         self,
-        X: Any,
+        X: RowsLike,
         source: Source,
         compute: Callable[[NDArray[Any]], NDArray[Any]],
         columns: tuple[str, ...] | None,
-    ) -> Any:
+    ) -> OfRows:
         check_some_rows(source, type(self).__name__)
         name = "log_density" if columns is None else "projection"
         return evaluate(RowFunction(compute, source.dtype, name, columns, source.feature_names), X, source)

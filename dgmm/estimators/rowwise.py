@@ -21,6 +21,7 @@ from dgmm.data.frames import pandas_rows
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import cut_into_spans, rows_dtype
 from dgmm.data.tables import Picked
+from dgmm.data.types import OfRows, RowsLike
 from dgmm.fitting.survey import NotFinite
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.task import Rows, span_task
@@ -138,7 +139,7 @@ class RowFunction:
         return self.of(Rows(start or 0, rows, None, place))
 
 
-def evaluate(function: RowFunction, x: Any, source: Source) -> Any:
+def evaluate(function: RowFunction, x: RowsLike, source: Source) -> OfRows:
     """Compute a function of each row.
 
     Parameters
@@ -163,7 +164,8 @@ def evaluate(function: RowFunction, x: Any, source: Source) -> Any:
     if isinstance(source, MemorySource):
         return _in_memory(function, source)
     if isinstance(source, DaskSource) and source.picked is not None and is_dask_collection(x):
-        read = x[[each.name for each in source.picked]]
+        frame: Any = x
+        read = frame[[each.name for each in source.picked]]
         meta = function.of_partition(read._meta, source.picked, source.dtype)
         return read.map_partitions(
             function.of_partition, source.picked, source.dtype, starts=starts, meta=meta

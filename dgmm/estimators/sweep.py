@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from operator import attrgetter
 from time import perf_counter
 from typing import Any, ClassVar, Self
 
+import dask.array as da
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from numpy.typing import NDArray
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import open_dataset
+from dgmm.data.types import Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import MixtureWarning
+from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fit import Fit
@@ -32,6 +35,7 @@ from dgmm.fitting.sweep.choice import advise, best_of
 from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, concerns_of, sweep
 from dgmm.model.criteria import CRITERIA, Scores
 from dgmm.model.families import family_named
+from dgmm.model.matrices import Array
 from dgmm.passes.events import listening
 
 SWEPT = ("full", "tied", "diag", "spherical")
@@ -47,7 +51,7 @@ TOLERANCE = 0.01
 """Nats a row within which a smaller mixture is called as good, by default."""
 
 
-class GaussianMixtureSweep(DensityMixin, BaseEstimator):
+class GaussianMixtureSweep(Predictor):
     """Gaussian mixtures of many numbers of components and covariance types, and the best of them.
 
     One fused fit in the place of a loop: every read of a row serves all models. Rows that fit in memory are
@@ -146,7 +150,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
     """
 
     n_features_in_: int
-    feature_names_in_: Any
+    feature_names_in_: NDArray[np.object_]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
@@ -173,9 +177,9 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_components: Any = tuple(range(1, 11)),
+        n_components: int | Iterable[int] = tuple(range(1, 11)),
         *,
-        covariance_type: Any = SWEPT,
+        covariance_type: str | Sequence[str] = SWEPT,
         criterion: str = "bic",
         held_out: float | str = "auto",
         prune: bool = True,
@@ -185,7 +189,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str = "auto",
-        random_state: Any = None,
+        random_state: Seed = None,
         verbose: int = 0,
         algorithm: str = "auto",
         sample_rows: int | str = "auto",
@@ -207,7 +211,7 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         self.sample_rows = sample_rows
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
         """Fit all models and choose the best.
 
         Parameters
@@ -272,7 +276,8 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
 
     def _models(self) -> list[tuple[str, int]]:
         """Give the models to fit: covariance type, number of components."""
-        numbers = [self.n_components] if isinstance(self.n_components, Integral) else list(self.n_components)
+        given = self.n_components
+        numbers = list(given) if isinstance(given, Iterable) else [given]
         families = [self.covariance_type] if isinstance(self.covariance_type, str) else self.covariance_type
         if not numbers or not len(families):
             raise ValueError("n_components and covariance_type must name at least one value each to try")
@@ -383,49 +388,37 @@ class GaussianMixtureSweep(DensityMixin, BaseEstimator):
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_
 
-    def predict(self, X: Any) -> Any:
-        """Give the most probable component of each row in the best mixture: see `GaussianMixture.predict`."""
-        return self._best.predict(X)
+    def _of_rows(self, X: RowsLike, quantity: Quantity) -> OfRows:
+        return self._best._of_rows(X, quantity)
 
-    def predict_proba(self, X: Any) -> Any:
-        """Give the probability of each component given each row: see `GaussianMixture.predict_proba`."""
-        return self._best.predict_proba(X)
-
-    def score_samples(self, X: Any) -> Any:
-        """Give the log density of each row, in nats: see `GaussianMixture.score_samples`."""
-        return self._best.score_samples(X)
+    def _sample(
+        self, n_samples: int, chunks: int | None
+    ) -> tuple[Array | da.Array, NDArray[np.int64] | da.Array]:
+        return self._best._sample(n_samples, chunks)
 
     def score(  # pyright: ignore[reportIncompatibleMethodOverride] - scikit-learn's stub returns None
-        self, X: Any, y: Any = None, sample_weight: Any = None
+        self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None
     ) -> float:
         """Compute the mean log-likelihood of rows, nats a row: see `GaussianMixture.score`."""
         return self._best.score(X, y, sample_weight)
 
-    def bic(self, X: Any) -> float:
+    def bic(self, X: RowsLike) -> float:
         """Compute the Bayesian information criterion of the best mixture on rows."""
         return self._best.bic(X)
 
-    def aic(self, X: Any) -> float:
+    def aic(self, X: RowsLike) -> float:
         """Compute the Akaike information criterion of the best mixture on rows."""
         return self._best.aic(X)
 
-    def sample(self, n_samples: int = 1, *, chunks: int | None = None) -> tuple[Any, Any]:
-        """Draw random rows from the best mixture: see `GaussianMixture.sample`."""
-        return self._best.sample(n_samples, chunks=chunks)
-
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit all models and give the most probable component of each row in the best."""
-        return self.fit(X, y, sample_weight).predict(X)
-
-    def save(self, path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
+    def save(self, path: Location, *, storage_options: Mapping[str, object] | None = None) -> None:
         """Write the best mixture to a file, which `dgmm.load` reads as a `GaussianMixture`."""
         self._best.save(path, storage_options=storage_options)
 
 
-def _table(candidates: list[Candidate]) -> dict[str, Any]:
+def _table(candidates: list[Candidate]) -> dict[str, NDArray[Any]]:
     """Lay out the models as arrays."""
 
-    def figures(of: Callable[[Scores], float]) -> Any:
+    def figures(of: Callable[[Scores], float]) -> NDArray[np.float64]:
         return np.array(
             [np.nan if each.scores is None or each.failure else of(each.scores) for each in candidates],
             float,

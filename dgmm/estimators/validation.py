@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils import check_array
 
 from dgmm.data import DataError, LazyChunk, Source, open_dataset, open_weights
@@ -16,6 +17,7 @@ from dgmm.data.convert import refuse_kind
 from dgmm.data.memory import MemorySource
 from dgmm.data.open import open_fitted
 from dgmm.data.text import printable
+from dgmm.data.types import RealNumbers, RowsLike, WeightsLike
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Belief
 from dgmm.model.families import Family
@@ -74,7 +76,7 @@ def remember_features(estimator: Any, source: Source) -> None:
 
 
 def open_to_predict(
-    x: Any, estimator: str, n_features: int, feature_names: Array | None, **opening: Any
+    x: RowsLike, estimator: str, n_features: int, feature_names: NDArray[np.object_] | None, **opening: Any
 ) -> Source:
     """Open rows for a fitted mixture: by the names of its features, where both have names.
 
@@ -96,7 +98,9 @@ def open_to_predict(
     return source
 
 
-def check_feature_names(given: Sequence[str] | None, fitted: Array | None, estimator: str) -> None:
+def check_feature_names(
+    given: Sequence[str] | None, fitted: NDArray[np.object_] | None, estimator: str
+) -> None:
     """Compare the names of features with those of the fit, as scikit-learn does."""
     if fitted is None and given is None:
         return
@@ -133,7 +137,7 @@ def _listed(names: Sequence[str]) -> str:
     return "".join([*lines, "- ...\n"] if len(names) > NAMES_LISTED else lines)
 
 
-def open_sample_weight(sample_weight: Any, source: Source) -> Source | None:
+def open_sample_weight(sample_weight: WeightsLike | None, source: Source) -> Source | None:
     """Open row weights: one finite number of at least 0 for each row, in anything that holds rows."""
     if sample_weight is None:
         return None
@@ -151,19 +155,24 @@ def open_sample_weight(sample_weight: Any, source: Source) -> Source | None:
     return weights
 
 
-def check_given(given: Given, family: Family, n_components: int, n_features: int) -> Given:
+def check_given(
+    family: Family,
+    n_components: int,
+    n_features: int,
+    *,
+    weights: RealNumbers | None,
+    means: RealNumbers | None,
+    precisions: RealNumbers | None,
+) -> Given:
     """Check ``weights_init``, ``means_init`` and ``precisions_init``; the messages are scikit-learn's."""
-    weights, means, precisions = given.weights, given.means, given.precisions
-    if weights is not None:
-        weights = _checked_weights(weights, n_components)
-    if means is not None:
-        means = _checked_means(means, n_components, n_features)
-    if precisions is not None:
-        precisions = _checked_precisions(precisions, family, n_components, n_features)
-    return Given(weights, means, precisions)
+    return Given(
+        None if weights is None else _checked_weights(weights, n_components),
+        None if means is None else _checked_means(means, n_components, n_features),
+        None if precisions is None else _checked_precisions(precisions, family, n_components, n_features),
+    )
 
 
-def _floats(values: Any, name: str) -> Array:
+def _floats(values: RealNumbers | float, name: str) -> Array:
     refuse_kind(values, name)
     return np.asarray(check_array(values, ensure_2d=False, allow_nd=True), np.float64)
 
@@ -175,35 +184,35 @@ def _check_shape(parameter: Array, shape: tuple[int, ...], name: str) -> None:
         )
 
 
-def _checked_weights(weights: Any, n_components: int) -> Array:
-    weights = _floats(weights, "weights_init")
-    _check_shape(weights, (n_components,), "weights")
-    if (weights < 0.0).any() or (weights > 1.0).any():
+def _checked_weights(weights: RealNumbers, n_components: int) -> Array:
+    values = _floats(weights, "weights_init")
+    _check_shape(values, (n_components,), "weights")
+    if (values < 0.0).any() or (values > 1.0).any():
         raise ValueError(  # which is which is scikit-learn's, and so are its tests
             "The parameter 'weights' should be in the range [0, 1], "
-            f"but got max value {weights.min():.5f}, min value {weights.max():.5f}"
+            f"but got max value {values.min():.5f}, min value {values.max():.5f}"
         )
-    if not np.isclose(weights.sum(), 1.0, rtol=0.0, atol=1e-6):
+    if not np.isclose(values.sum(), 1.0, rtol=0.0, atol=1e-6):
         raise ValueError(
-            f"The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f}"
+            f"The parameter 'weights' should be normalized, but got sum(weights) = {values.sum():.5f}"
         )
-    return weights
+    return values
 
 
-def _checked_means(means: Any, n_components: int, n_features: int) -> Array:
-    means = _floats(means, "means_init")
-    _check_shape(means, (n_components, n_features), "means")
-    return means
+def _checked_means(means: RealNumbers, n_components: int, n_features: int) -> Array:
+    values = _floats(means, "means_init")
+    _check_shape(values, (n_components, n_features), "means")
+    return values
 
 
-def _checked_precisions(precisions: Any, family: Family, n_components: int, n_features: int) -> Array:
+def _checked_precisions(precisions: RealNumbers, family: Family, n_components: int, n_features: int) -> Array:
     shape = family.covariance_shape(n_components, n_features)
-    precisions = _floats(precisions if shape else np.atleast_1d(precisions), "precisions_init")
-    if not shape and precisions.size == 1:  # one number for all
-        precisions = precisions.reshape(shape)
-    _check_shape(precisions, shape, f"{family.name} precision")
-    _check_positive(precisions, family)
-    return precisions
+    values = _floats(precisions if shape else np.atleast_1d(precisions), "precisions_init")
+    if not shape and values.size == 1:  # one number for all
+        values = values.reshape(shape)
+    _check_shape(values, shape, f"{family.name} precision")
+    _check_positive(values, family)
+    return values
 
 
 def _check_positive(precisions: Array, family: Family) -> None:
@@ -212,13 +221,16 @@ def _check_positive(precisions: Array, family: Family) -> None:
         raise ValueError(f"'{family.name} precision' should be {fault}")
 
 
-def check_belief(belief: Belief, n_features: int) -> Belief:
+def check_belief(
+    belief: Belief, mean: RealNumbers | None, covariance: RealNumbers | float | None, n_features: int
+) -> Belief:
     """Check what the user believes; the messages are scikit-learn's.
 
     Parameters
     ----------
     belief : Belief
-        ``mean`` and ``covariance`` as the user gives them.
+    mean, covariance : array-like or None
+        As the user gives them: what comes back has them.
     n_features : int
 
     Raises
@@ -226,10 +238,10 @@ def check_belief(belief: Belief, n_features: int) -> Belief:
     ValueError
         Where a prior is out of range, or of the wrong shape.
     """
-    mean, covariance, family = belief.mean, belief.covariance, belief.family
+    family, prior_mean, prior_covariance = belief.family, None, None
     if mean is not None:
-        mean = _floats(mean, "mean_prior")
-        _check_shape(mean, (n_features,), "means")
+        prior_mean = _floats(mean, "mean_prior")
+        _check_shape(prior_mean, (n_features,), "means")
     if not belief.degrees_of_freedom > n_features - 1.0:
         raise ValueError(
             "The parameter 'degrees_of_freedom_prior' should be greater than "
@@ -238,8 +250,8 @@ def check_belief(belief: Belief, n_features: int) -> Belief:
     if covariance is not None:
         refuse_kind(covariance, "covariance_prior")
         is_number = np.ndim(covariance) == 0
-        covariance = np.asarray(covariance) if is_number else _floats(covariance, "covariance_prior")
-        covariance = covariance.astype(np.float64)
-        _check_shape(covariance, family.shape_of_one(n_features), f"{family.name} covariance_prior")
-        _check_positive(covariance, family)
-    return replace(belief, mean=mean, covariance=covariance)
+        values = np.asarray(covariance) if is_number else _floats(covariance, "covariance_prior")
+        prior_covariance = values.astype(np.float64)
+        _check_shape(prior_covariance, family.shape_of_one(n_features), f"{family.name} covariance_prior")
+        _check_positive(prior_covariance, family)
+    return replace(belief, mean=prior_mean, covariance=prior_covariance)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.open import open_dataset
+from dgmm.data.types import RowsLike
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
 
@@ -134,7 +134,7 @@ class FingerprintWork:
         return found
 
 
-def fingerprint(X: Any) -> Fingerprint:
+def fingerprint(X: RowsLike) -> Fingerprint:
     """Take the fingerprint of rows, in one pass.
 
     Parameters

@@ -245,6 +245,7 @@ class TestOtherCommands:
     def test_score(self, model, rows_zarr, three_clusters):
         printed = dict(line.split("  ", 1) for line in succeed("score", model, rows_zarr).splitlines())
         mixture = dgmm.load(model)
+        assert isinstance(mixture, dgmm.GaussianMixture)
         assert float(printed["log-likelihood"].split()[0]) == pytest.approx(
             mixture.score(three_clusters), abs=1e-5
         )

@@ -25,6 +25,7 @@ def test_three_files(rows_zarr, tmp_path):
     assert found.exit_code == 0, found.stderr
     assert {path.name for path in out.iterdir()} == {"model.npz", "results.csv", "report.html"}
     model = dgmm.load(out / "model.npz")
+    assert isinstance(model, dgmm.GaussianMixture)
     assert len(model.weights_) == 3
     rows = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
     assert len(rows) == 8

@@ -87,6 +87,7 @@ def test_a_source_gives_labelled_results_too(chunks):
     source = open_dataset(data, ["PSAL", "TEMP"], sample_dims=["x", "y"])
     model = GaussianMixture(2, random_state=0).fit(source)
     labels = model.predict(source)
+    assert isinstance(labels, xr.DataArray)
     assert labels.dims == ("x", "y")
     np.testing.assert_array_equal(labels.transpose("y", "x") == np.argmax(model.means_[:, 1]), warm)
     xr.testing.assert_identical(labels.coords.to_dataset()["lon"], data.coords.to_dataset()["lon"])
@@ -98,6 +99,7 @@ def test_coordinates_of_features_are_none_of_the_results(chunks):
     source = open_dataset(data, sample_dims=["y"])
     assert source.n_features == 12
     labels = GaussianMixture(1, covariance_type="diag").fit(source).predict(source)
+    assert isinstance(labels, xr.DataArray)
     assert labels.dims == ("y",)
     assert {*labels.coords} == {"y", "cruise"}
 

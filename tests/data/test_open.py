@@ -79,7 +79,7 @@ def test_says_what_is_wrong(x, words):
 
 def test_sparse_and_objects_are_type_errors():
     with pytest.raises(TypeError, match=r"Sparse data was passed.*but dense data is required"):
-        open_dataset(scipy.sparse.eye_array(3))
+        open_dataset(scipy.sparse.eye_array(3))  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="argument must be a string or a real number"):
         open_dataset(np.array([[{}]], dtype=object))
 

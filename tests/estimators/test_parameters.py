@@ -1,5 +1,7 @@
 """Mixtures whose parameters a user sets, without a fit: as scikit-learn's, in all that a mixture does."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -96,7 +98,7 @@ def test_it_is_drawn():
 
 
 def test_lists_and_whole_numbers_are_taken():
-    model = GaussianMixture(2)
+    model: Any = GaussianMixture(2)
     model.weights_, model.means_ = [0.25, 0.75], [[0, 0], [4, -1]]
     model.covariances_ = COVARIANCES["full"].tolist()
     expected = set_by_hand(GaussianMixture(2))

@@ -1,0 +1,187 @@
+"""What is said of rows once something is fitted, and of which type: the same of a mixture and of a sweep."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Literal, Self, TypeAlias, overload
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, DensityMixin
+
+from dgmm.data.types import (
+    DaskDataFrame,
+    DaskSeries,
+    DataArray,
+    InMemory,
+    Labelled,
+    OfRows,
+    RowsLike,
+    Source,
+    Stored,
+    WeightsLike,
+)
+from dgmm.model.matrices import Array
+
+Quantity = Literal["labels", "responsibilities", "log_densities"]
+"""What a mixture says of each row."""
+
+Seed: TypeAlias = int | np.random.RandomState | None
+"""Of random draws."""
+
+# What X is decides on the result, and what is more special comes first. A Dask frame is also a table.
+# pyright: reportOverlappingOverload=false
+
+
+class Predictor(DensityMixin, BaseEstimator):
+    """Predictions for rows.
+
+    ``X`` is everywhere what `dgmm.open_dataset` takes. A result for each row is a NumPy array for rows in
+    memory; a Dask series or frame with the index for a Dask DataFrame; a DataArray with the dimensions and
+    coordinates of the rows for what xarray has; and a lazy Dask array for all else.
+    """
+
+    @abstractmethod
+    def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
+        """Fit to rows."""
+
+    @abstractmethod
+    def _of_rows(self, X: RowsLike, quantity: Quantity) -> OfRows:
+        """Compute a quantity of each row."""
+
+    @abstractmethod
+    def _sample(self, n_samples: int, chunks: int | None) -> tuple[Array | da.Array, NDArray | da.Array]:
+        """Draw random rows."""
+
+    @overload
+    def predict(self, X: DaskDataFrame) -> DaskSeries: ...
+    @overload
+    def predict(self, X: Labelled) -> DataArray: ...
+    @overload
+    def predict(self, X: da.Array | Stored) -> da.Array: ...
+    @overload
+    def predict(self, X: Source) -> NDArray[np.int64] | da.Array | DataArray: ...
+    @overload
+    def predict(self, X: InMemory) -> NDArray[np.int64]: ...
+    def predict(self, X: RowsLike) -> OfRows:
+        """Give the most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : of shape (n_samples,), int64
+            NumPy, a Dask series, a DataArray, or a lazy Dask array: see the class.
+        """
+        return self._of_rows(X, "labels")
+
+    @overload
+    def predict_proba(self, X: DaskDataFrame) -> DaskDataFrame: ...
+    @overload
+    def predict_proba(self, X: Labelled) -> DataArray: ...
+    @overload
+    def predict_proba(self, X: da.Array | Stored) -> da.Array: ...
+    @overload
+    def predict_proba(self, X: Source) -> Array | da.Array | DataArray: ...
+    @overload
+    def predict_proba(self, X: InMemory) -> Array: ...
+    def predict_proba(self, X: RowsLike) -> OfRows:
+        """Give the probability of each component given each row: its responsibilities.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+
+        Returns
+        -------
+        responsibilities : of shape (n_samples, n_components)
+            Rows sum to 1.
+        """
+        return self._of_rows(X, "responsibilities")
+
+    @overload
+    def score_samples(self, X: DaskDataFrame) -> DaskSeries: ...
+    @overload
+    def score_samples(self, X: Labelled) -> DataArray: ...
+    @overload
+    def score_samples(self, X: da.Array | Stored) -> da.Array: ...
+    @overload
+    def score_samples(self, X: Source) -> Array | da.Array | DataArray: ...
+    @overload
+    def score_samples(self, X: InMemory) -> Array: ...
+    def score_samples(self, X: RowsLike) -> OfRows:
+        """Give the log density of each row under the mixture.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_densities : of shape (n_samples,)
+            In nats; −∞ where it leaves the range of float64.
+        """
+        return self._of_rows(X, "log_densities")
+
+    @overload
+    def fit_predict(
+        self, X: DaskDataFrame, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> DaskSeries: ...
+    @overload
+    def fit_predict(
+        self, X: Labelled, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> DataArray: ...
+    @overload
+    def fit_predict(
+        self, X: da.Array | Stored, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> da.Array: ...
+    @overload
+    def fit_predict(
+        self, X: Source, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> NDArray[np.int64] | da.Array | DataArray: ...
+    @overload
+    def fit_predict(
+        self, X: InMemory, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> NDArray[np.int64]: ...
+    def fit_predict(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> OfRows:
+        """Fit, and give the most probable component of each row.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        labels : of shape (n_samples,)
+            As from `predict`.
+        """
+        return self.fit(X, y, sample_weight)._of_rows(X, "labels")
+
+    @overload
+    def sample(self, n_samples: int = 1, *, chunks: None = None) -> tuple[Array, NDArray[np.int64]]: ...
+    @overload
+    def sample(self, n_samples: int = 1, *, chunks: int) -> tuple[da.Array, da.Array]: ...
+    def sample(
+        self, n_samples: int = 1, *, chunks: int | None = None
+    ) -> tuple[Array | da.Array, NDArray[np.int64] | da.Array]:
+        """Draw random rows from the mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        chunks : int, optional
+            Draw lazily, in Dask chunks of this many rows, in random order; for a seed the rows depend on it.
+            Default: draw now, ordered by component, the very rows that scikit-learn draws.
+
+        Returns
+        -------
+        X : of shape (n_samples, n_features)
+            NumPy, or a lazy Dask array.
+        y : of shape (n_samples,), int64
+            The component of each row.
+        """
+        return self._sample(n_samples, chunks)
