@@ -87,6 +87,33 @@ def table_source(x: Any, choice: Choice, n_dims: int = 2) -> MemorySource:
     return MemorySource(rows, feature_names(picked), what, whole=whole_numbers(picked))
 
 
+def table_like(x: Any, rows: NDArray[np.floating], names: Sequence[str] | None) -> Any:
+    """Make a table of rows, of the kind of another table.
+
+    Parameters
+    ----------
+    x : DataFrame, Table or RecordBatch
+        Of what `table_source` takes. Of pandas it gives the index too; of a lazy frame the table is computed.
+    rows : ndarray of shape (n_rows, n_features)
+    names : sequence of str or None
+        Of the columns. None where the labels of a frame of pandas are not text.
+
+    Returns
+    -------
+    DataFrame or Table
+    """
+    if is_pandas(x):
+        return type(x)(rows, index=x.index, columns=x.columns if names is None else names)
+    assert names is not None, "the columns of a table have names"
+    columns = dict(zip(names, rows.T, strict=True))
+    if isinstance(x, (pa.Table, pa.RecordBatch, pa.RecordBatchReader)):
+        return pa.table(columns)
+    frame = nw.from_native(x)
+    is_eager = isinstance(frame, nw.DataFrame) or frame.implementation.is_polars()
+    made = nw.from_dict(columns, backend=frame.implementation if is_eager else "pyarrow")
+    return made if isinstance(x, (nw.DataFrame, nw.LazyFrame)) else made.to_native()
+
+
 def _arrow_table(x: Any, choice: Choice) -> pa.Table:
     """Give a table of Arrow; columns that are not taken may be without rows."""
     if isinstance(x, pa.Table):

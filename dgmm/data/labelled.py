@@ -47,9 +47,15 @@ class RowLabels:
     ----------
     template : xarray.DataArray
         Over the dimensions that number the rows, in their order; its values are not used.
+    variables : tuple of xarray.DataArray
+        Those that rows are made of, the dimensions that number rows in front; their values are not used.
+    whole : xarray.Dataset or xarray.DataArray
+        What was given.
     """
 
     template: Any
+    variables: tuple[Any, ...]
+    whole: Any
 
     def put(self, values: Any, name: str) -> Any:
         """Give results for each row their dimensions and coordinates.
@@ -71,6 +77,30 @@ class RowLabels:
         labelled = template.copy(data=values.reshape(template.shape)).rename(name)
         labelled.attrs = {}
         return labelled
+
+    def put_rows(self, values: Any) -> Any:
+        """Give rows of the same features the form of what was given.
+
+        Parameters
+        ----------
+        values : ndarray or dask.array.Array of shape (n_rows, n_features)
+
+        Returns
+        -------
+        xarray.Dataset or xarray.DataArray
+            Of the variables that rows are made of, with their coordinates and attributes.
+        """
+        widths = [_width(each, _dims(self.template)) for each in self.variables]
+        stops = np.cumsum(widths)
+        filled = [
+            each.copy(data=values[:, stop - width : stop].reshape(each.shape))
+            for each, width, stop in zip(self.variables, widths, stops, strict=True)
+        ]
+        if comes_from(self.whole, "xarray", "DataArray"):
+            (found,) = filled
+            return found.transpose(*self.whole.dims)
+        own = self.whole[[each.name for each in filled]]
+        return own.assign({each.name: each.transpose(*own[each.name].dims) for each in filled})
 
 
 def labelled_source(
@@ -121,7 +151,7 @@ def labelled_source(
     ]
     check_no_two(found, found, what)
     arrays = [x[name].transpose(*chosen, *others[name]) for name in names]
-    return _source(arrays, chosen, tuple(found), what)
+    return _source(arrays, chosen, tuple(found), what, x)
 
 
 def _of_array(
@@ -130,7 +160,7 @@ def _of_array(
     own = _dims(x)
     if n_dims == 1:
         check_shape(x.shape, 1, what)
-        return _source([x], own, None, what)
+        return _source([x], own, None, what, x)
     if sample_dims is None and x.ndim < 2:
         check_shape(x.shape, 2, what)
     chosen = choose_sample_dims({what: own}, own[:-1] if sample_dims is None else sample_dims, what)
@@ -147,7 +177,7 @@ def _of_array(
             x, names = x.isel({others[0]: [names.index(name) for name in wanted]}), tuple(wanted)
     elif choice.columns is not None:
         raise DataError(f"columns= was given, but {what} has no names for its features: text along {others}")
-    return _source([x.transpose(*chosen, *others)], chosen, names, what)
+    return _source([x.transpose(*chosen, *others)], chosen, names, what, x)
 
 
 def _dims(x: Any) -> Dimensions:
@@ -181,12 +211,12 @@ def _variables(x: Any, choice: Choice, what: str) -> list[str]:
 
 
 def _source(
-    arrays: Sequence[Any], sample_dims: Dimensions, names: tuple[str, ...] | None, what: str
+    arrays: Sequence[Any], sample_dims: Dimensions, names: tuple[str, ...] | None, what: str, given: Any
 ) -> MemorySource | DaskSource:
     """Put variables side by side, with the dimensions that number rows in front, as a table."""
     for each in arrays:
         _check_decoded(each, what)
-    labels = RowLabels(_template(arrays[0], sample_dims))
+    labels = RowLabels(_template(arrays[0], sample_dims), tuple(arrays), given)
     n_rows = math.prod(labels.template.shape)
     is_lazy = any(
         each.chunks is not None or not getattr(each.variable, "_in_memory", True) for each in arrays

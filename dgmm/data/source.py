@@ -156,6 +156,10 @@ class Labels(Protocol):
         """Give results for each row, of shape (n_rows, …), their dimensions and coordinates, and a name."""
         ...
 
+    def put_rows(self, values: Any) -> Any:
+        """Give rows of the same features, (n_rows, n_features), the form of what was given."""
+        ...
+
 
 LARGEST_WHOLE = 2**53
 """Whole numbers up to this are float64 as they are; larger ones are rounded."""

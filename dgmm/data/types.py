@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NewType, Protocol, TypeAlias
 import dask.array as da
 import numpy as np
 import zarr
-from narwhals.typing import IntoFrame, IntoSeries
+from narwhals.typing import IntoDataFrame, IntoFrame, IntoSeries
 from numpy.typing import NDArray
 
 from dgmm.data.source import Source
@@ -62,3 +62,6 @@ OfRows: TypeAlias = (
     NDArray[np.int64] | NDArray[np.floating] | da.Array | DataArray | DaskDataFrame | DaskSeries
 )
 """Results for each row."""
+
+LikeRows: TypeAlias = NDArray[np.floating] | da.Array | Labelled | DaskDataFrame | IntoDataFrame
+"""Rows, of the kind that was given."""

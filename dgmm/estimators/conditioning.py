@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, cast, overload
 
+import dask.array as da
 import numpy as np
+from narwhals.typing import IntoDataFrame
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
-from dgmm.data import DataError
+from dgmm.data import DataError, Source
+from dgmm.data.frames import is_table
+from dgmm.data.memory import MemorySource
+from dgmm.data.types import (
+    DaskDataFrame,
+    DataArray,
+    Dataset,
+    InMemory,
+    Labelled,
+    LikeRows,
+    OfRows,
+    RowsLike,
+    Stored,
+)
 from dgmm.estimators.base import FittedMixture
 from dgmm.estimators.features import Features, Known, numbers_of, values_of
+from dgmm.estimators.imputing import (
+    METHODS,
+    Imputation,
+    Method,
+    Regressing,
+    Regression,
+    split_regression,
+    warn_without_values,
+)
 from dgmm.estimators.parameters import attributes_of, fits_in, parameters_of
+from dgmm.estimators.predictor import Seed
+from dgmm.estimators.rowwise import RowFunction, evaluate
+from dgmm.estimators.validation import check_some_rows, open_to_predict
 from dgmm.kernels import densities
 from dgmm.model.conditional import conditional, marginal
+from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
+
+LabelledT = TypeVar("LabelledT", DataArray, Dataset)
+FrameT = TypeVar("FrameT", bound=IntoDataFrame)
+
+# What X is decides on the result, and what is more special comes first. A Dask frame is also a table.
+# pyright: reportOverlappingOverload=false
 
 
 class ConditionalMixture(FittedMixture):
@@ -47,7 +82,7 @@ class ConditionalMixture(FittedMixture):
         Examples
         --------
         >>> from dgmm import GaussianMixture
-        >>> mixture = GaussianMixture(random_state=0).fit([[0.0, 1.0], [2.0, 5.0], [4.0, 9.0]])
+        >>> mixture = GaussianMixture(random_state=0).fit([[0, 1], [2, 4], [4, 6], [6, 9]])
         >>> mixture.marginal([1]).means_
         array([[5.]])
         """
@@ -83,9 +118,9 @@ class ConditionalMixture(FittedMixture):
         Examples
         --------
         >>> from dgmm import GaussianMixture
-        >>> mixture = GaussianMixture(random_state=0).fit([[0.0, 1.0], [2.0, 5.0], [4.0, 9.0]])
-        >>> mixture.condition({0: 3.0}).means_.round(3)
-        array([[7.]])
+        >>> mixture = GaussianMixture(random_state=0).fit([[0, 1], [2, 4], [4, 6], [6, 9]])
+        >>> mixture.condition({0: 1}).means_.round(3)
+        array([[2.4]])
         """
         self._refuse_unfitted()
         parameters = parameters_of(self)
@@ -101,6 +136,192 @@ class ConditionalMixture(FittedMixture):
         if len(numbers):
             weights = densities.responsibilities(found.of_known, row[None, :])[0]
         return self._with(found.given(weights, row), found.missing)
+
+    @overload
+    def regress(
+        self, X_known: DaskDataFrame, targets: Features, *, known: Features | None = None
+    ) -> Regression[DaskDataFrame, da.Array]: ...
+    @overload
+    def regress(
+        self, X_known: Labelled, targets: Features, *, known: Features | None = None
+    ) -> Regression[DataArray, DataArray]: ...
+    @overload
+    def regress(
+        self, X_known: da.Array | Stored, targets: Features, *, known: Features | None = None
+    ) -> Regression[da.Array, da.Array]: ...
+    @overload
+    def regress(
+        self, X_known: InMemory, targets: Features, *, known: Features | None = None
+    ) -> Regression[Array, Array]: ...
+    @overload
+    def regress(
+        self, X_known: Source, targets: Features, *, known: Features | None = None
+    ) -> Regression[OfRows, OfRows]: ...
+    def regress(
+        self, X_known: RowsLike, targets: Features, *, known: Features | None = None
+    ) -> Regression[OfRows, OfRows]:
+        """Give the mean and covariance of some features where others are known, row by row.
+
+        They are those of the conditional mixture of each row: the mean is the regression on the known
+        features that loses the least squared error, and the covariance says how sure it is, in this row.
+
+        Parameters
+        ----------
+        X_known : array-like, Dask collection, path or source of shape (n_samples, n_known)
+            The known features: of what has named columns those of these names, whatever else is in it. NaN is
+            a value that is not known either.
+        targets : str, int, or iterable of these
+            Names or column numbers of the features that are wanted.
+        known : iterable of str or int, optional
+            Names or column numbers of the features that the columns of ``X_known`` are. Default: all but the
+            targets, in their order. Features that are neither known nor wanted may have any value.
+
+        Returns
+        -------
+        Regression
+            A named tuple: ``mean`` of shape (n_samples, n_targets), ``covariance`` of shape (n_samples,
+            n_targets, n_targets). NumPy for rows in memory; lazy for all others, as from `predict_proba`: of
+            a Dask DataFrame the mean is one, with the targets as its columns.
+
+        Raises
+        ------
+        ValueError
+            For features that are not there, are given twice, or are both known and wanted; for values that
+            are infinite.
+
+        Examples
+        --------
+        >>> from dgmm import GaussianMixture
+        >>> mixture = GaussianMixture(random_state=0).fit([[0, 1], [2, 4], [4, 6], [6, 9]])
+        >>> mixture.regress([[3], [1]], targets=1).mean.round(3)
+        array([[5. ],
+               [2.4]])
+        """
+        self._refuse_unfitted()
+        source, function, names = self._regression(X_known, targets, known)
+        return split_regression(evaluate(function, X_known, source), names)
+
+    def _regression(
+        self, x: RowsLike, targets: Features, known: Features | None, **opening: Any
+    ) -> tuple[Source, RowFunction, list[str]]:
+        """Open known features; give the function of their rows that `regress` is, and names of targets."""
+        wanted = self._numbers_of(targets)
+        if len(wanted) == 0:
+            raise DataError("targets= names no feature; name one at least")
+        others = np.setdiff1d(np.arange(self._n_features), wanted)
+        given = others if known is None else self._numbers_of(known)
+        names = [str(number) for number in range(self._n_features)]
+        if self._names is not None:
+            names = [str(name) for name in self._names]
+        both = np.intersect1d(given, wanted)
+        if len(both):
+            raise DataError(f"feature {names[both[0]]!r} is both known and a target; leave it out of one")
+        if len(given) == 0:
+            raise DataError("all features are targets: none is known; `marginal` gives the mixture of them")
+        own = None if self._names is None else np.asarray(self._names, dtype=object)[given]
+        if is_table(x) and own is not None:
+            opening.setdefault("columns", list(own))
+        source = open_to_predict(x, type(self).__name__, len(given), own, **opening)
+        check_some_rows(source, type(self).__name__)
+        mixture = marginal(parameters_of(self), np.concatenate([given, wanted]))
+        function = Regressing(mixture, len(wanted))
+        named = [names[number] for number in wanted]
+        floats, columns = np.result_type(source.dtype, self._floats), function.names(named)
+        return (
+            source,
+            RowFunction(function, floats, "regression", columns, source.feature_names, takes_nan=True),
+            named,
+        )
+
+    @overload
+    def impute(
+        self, X: DaskDataFrame, method: Method = "mean", *, random_state: Seed = None
+    ) -> DaskDataFrame: ...
+    @overload
+    def impute(self, X: LabelledT, method: Method = "mean", *, random_state: Seed = None) -> LabelledT: ...
+    @overload
+    def impute(
+        self, X: da.Array | Stored, method: Method = "mean", *, random_state: Seed = None
+    ) -> da.Array: ...
+    @overload
+    def impute(self, X: FrameT, method: Method = "mean", *, random_state: Seed = None) -> FrameT: ...
+    @overload
+    def impute(self, X: InMemory, method: Method = "mean", *, random_state: Seed = None) -> Array: ...
+    @overload
+    def impute(
+        self, X: Source, method: Method = "mean", *, random_state: Seed = None
+    ) -> Array | da.Array | Labelled: ...
+    def impute(self, X: RowsLike, method: Method = "mean", *, random_state: Seed = None) -> LikeRows:
+        """Fill missing values, NaN, from the conditional mixture of each row, given the values that it has.
+
+        Values that are there stay as they are, to the last bit. Whatever the rows of the fit were.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        method : {'mean', 'sample', 'mode'}, default='mean'
+            ``'mean'``: what loses the least squared error, but makes imputed values vary too little.
+            ``'sample'``: a random draw, so that variances and covariances are those of complete rows; it
+            depends on the seed, the number of the row and the feature alone, however rows are cut into
+            chunks. ``'mode'``: the likeliest values, where the density of the conditional mixture is
+            highest: unlike the mean, they never lie between clusters, where there are no rows.
+        random_state : int, RandomState instance or None, default=None
+            Seed of draws. None is the mixture's own.
+
+        Returns
+        -------
+        X_imputed : of shape (n_samples, n_features)
+            Of the dtype of the rows, float32 or float64. An array for an array; a table of the same kind for
+            a table, of the mixture's features; a Dataset or DataArray as it was given; lazy for Dask
+            collections, and a lazy Dask array for paths. Numbering rows to draw for them counts those of
+            Dask collections of unknown length.
+
+        Raises
+        ------
+        ValueError
+            For values that are infinite; for rows that are not of this mixture's features.
+
+        Warns
+        -----
+        DataWarning
+            Where rows have no value at all, which are filled all alike, but by draws: with their number for
+            rows in memory, else when they are filled.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dgmm import GaussianMixture
+        >>> mixture = GaussianMixture(random_state=0).fit([[0, 1], [2, 4], [4, 6], [6, 9]])
+        >>> mixture.impute([[1, np.nan], [np.nan, 8.4]]).round(3)
+        array([[1. , 2.4],
+               [5.6, 8.4]])
+        """
+        self._refuse_unfitted()
+        source = self._open(X)
+        check_some_rows(source, type(self).__name__)
+        if isinstance(source, MemorySource):
+            warn_without_values(source)
+        function = self._imputation(source, method, random_state, warns=not isinstance(source, MemorySource))
+        return cast(LikeRows, evaluate(function, X, source))
+
+    def _imputation(self, source: Source, method: Method, random_state: Seed, *, warns: bool) -> RowFunction:
+        """Give the function of a source's rows that `impute` is."""
+        if method not in METHODS:
+            raise ValueError(f"method={method!r} is none of {', '.join(map(repr, METHODS))}")
+        is_random = method == "sample"
+        seeding = self.random_state if random_state is None else random_state
+        seed = int(check_random_state(seeding).randint(2**31 - 1)) if is_random else 0
+        names = source.feature_names
+        return RowFunction(
+            Imputation(parameters_of(self), method, seed, warns),
+            source.dtype,
+            "imputed",
+            tuple(range(source.n_features)) if names is None else names,
+            names,
+            takes_nan=True,
+            is_numbered=is_random,
+            gives_rows=True,
+        )
 
     @property
     def _names(self) -> NDArray[np.object_] | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dgmm.data import Source, Span
 from dgmm.data.convert import to_array
 from dgmm.data.dask import DaskSource
-from dgmm.data.frames import pandas_rows
+from dgmm.data.frames import is_table, pandas_rows, table_like
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import cut_into_spans, rows_dtype
 from dgmm.data.tables import Picked
@@ -53,6 +53,8 @@ class RowFunction:
     is_numbered : bool, default=False
         Results depend on row numbers: those of the whole, however it is cut. Rows of Dask collections are
         counted for them, where Dask does not know how many there are.
+    gives_rows : bool, default=False
+        Results are rows as those that were given: of a table they are a table, of the same kind.
     """
 
     compute: Callable[..., NDArray[Any]]
@@ -62,6 +64,7 @@ class RowFunction:
     feature_names: tuple[str, ...] | None = None
     takes_nan: bool = False
     is_numbered: bool = False
+    gives_rows: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,8 +79,8 @@ class RowFunction:
         DataError
             Where a value is not finite.
         """
-        bad = NotFinite.of(chunk)
-        if bad.n_infinite or (bad and not self.takes_nan):
+        bad = NotFinite.of(chunk, takes_nan=self.takes_nan)
+        if bad:
             raise bad.error(self.feature_names)
         with single_threaded():
             found = self.compute(chunk.values, *([chunk.start] if self.is_numbered else []))
@@ -153,16 +156,22 @@ def evaluate(function: RowFunction, x: RowsLike, source: Source) -> OfRows:
     Returns
     -------
     ndarray, dask.array.Array, xarray.DataArray, or Dask DataFrame or Series
-        NumPy for rows in memory; a frame or series with the index for a Dask DataFrame; with the dimensions
-        and coordinates of the rows, lazy or not, for what xarray has; else a lazy Dask array.
+        NumPy for rows in memory, but a table for rows of a table; a frame or series with the index for a
+        Dask DataFrame; with the dimensions and coordinates of the rows, lazy or not, for what xarray has;
+        else a lazy Dask array.
     """
     starts = source.starts if function.is_numbered and isinstance(source, DaskSource) else None
     if isinstance(source, (MemorySource, DaskSource)) and source.labels is not None:
         is_here = isinstance(source, MemorySource)
         values = _in_memory(function, source) if is_here else _of_dask_array(function, source.blocks, starts)
-        return source.labels.put(values, function.name)
+        return (
+            source.labels.put_rows(values)
+            if function.gives_rows
+            else source.labels.put(values, function.name)
+        )
     if isinstance(source, MemorySource):
-        return _in_memory(function, source)
+        values = _in_memory(function, source)
+        return table_like(x, values, source.feature_names) if function.gives_rows and is_table(x) else values
     if isinstance(source, DaskSource) and source.picked is not None and is_dask_collection(x):
         frame: Any = x
         read = frame[[each.name for each in source.picked]]

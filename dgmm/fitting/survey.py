@@ -47,13 +47,13 @@ class NotFinite:
     dtype: str = "float64"
 
     @classmethod
-    def of(cls, chunk: Rows) -> NotFinite:
-        """Look for values that are not finite in a chunk."""
-        finite = np.isfinite(chunk.values)
+    def of(cls, chunk: Rows, *, takes_nan: bool = False) -> NotFinite:
+        """Look for values that are not finite in a chunk; for infinite ones alone, where NaN is allowed."""
+        finite = ~np.isinf(chunk.values) if takes_nan else np.isfinite(chunk.values)
         if finite.all():
             return cls()
         row, column = np.argwhere(~finite)[0]
-        n_nan = int(np.isnan(chunk.values).sum())
+        n_nan = 0 if takes_nan else int(np.isnan(chunk.values).sum())
         n_infinite = int(finite.size - finite.sum()) - n_nan
         return cls(
             n_nan, n_infinite, chunk.start + int(row), int(column), chunk.place, str(chunk.values.dtype)
