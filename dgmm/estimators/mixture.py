@@ -21,7 +21,7 @@ from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fit import Fit, fit
 from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM
-from dgmm.fitting.runs import Settings, default_sample_rows
+from dgmm.fitting.multistart import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import TOLERANCES, Goal, Likelihood
 from dgmm.model.families import family_named

@@ -27,8 +27,8 @@ from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.fit import Fit
+from dgmm.fitting.multistart import Settings, default_sample_rows
 from dgmm.fitting.pool import Candidate
-from dgmm.fitting.runs import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of

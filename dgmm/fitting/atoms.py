@@ -17,8 +17,21 @@ from numpy.typing import NDArray
 from dgmm.fitting.sample import Sample
 from dgmm.model.matrices import Array
 
-MOST = 0.5
-"""Share of the rows near a place that an atom has, if it is what made a component collapse there."""
+
+@dataclass(frozen=True)
+class AtomTuning:
+    """When a value is an atom.
+
+    Attributes
+    ----------
+    share : float
+        Of the rows near a place, what an atom has at the least if it made a component collapse there.
+    """
+
+    share: float = 0.5
+
+
+ATOMS = AtomTuning()
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,7 @@ def atom_near(sample: Sample, feature: int, centre: float, radius: float) -> Ato
     if not len(values):
         return None
     most = int(weights.argmax())
-    if counts[most] < 2 or weights[most] <= MOST * weights.sum():
+    if counts[most] < 2 or weights[most] <= ATOMS.share * weights.sum():
         return None
     return Atom(feature, float(values[most]))
 

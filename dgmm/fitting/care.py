@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,20 +16,33 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 from dgmm.model.variational import dependent_features
 
-LARGEST_SHARE = 0.01
-"""Of a feature's variance that ``reg_covar`` may be: more of it would blur what the data say."""
 
-COLLAPSED = 0.5
-"""Share of a component's smallest variance from which on ``reg_covar`` made it, not the rows."""
+@dataclass(frozen=True)
+class CareLimits:
+    """When a person is told.
 
-LARGEST_FALL = 1e-6
-"""Nats a row that rounding may take from a log-likelihood; of float32 rows as much as products are off."""
+    Attributes
+    ----------
+    largest_share : float
+        Of a feature's variance that ``reg_covar`` may be: more of it would blur what the data say.
+    collapsed : float
+        Share of a component's smallest variance from which on ``reg_covar`` made it, not the rows.
+    largest_fall : float
+        Nats a row that rounding may take from a log-likelihood; of float32 rows as much as products are off.
+    widths : float
+        Standard deviations about the mean of a component within which its rows are.
+    named : int
+        Features and components that a message names at the most.
+    """
 
-NAMED = 5
-"""Features and components that a message names at the most."""
+    largest_share: float = 0.01
+    collapsed: float = 0.5
+    largest_fall: float = 1e-6
+    widths: float = 3.0
+    named: int = 5
 
-WIDTHS = 3.0
-"""Standard deviations about the mean of a component within which its rows are."""
+
+CARE = CareLimits()
 
 
 def concerns(
@@ -61,18 +75,20 @@ def concerns(
     """
     found = []
     variances = moments.squares / moments.weight
-    blurred = np.flatnonzero((variances > 0.0) & (reg_covar > LARGEST_SHARE * variances))
+    blurred = np.flatnonzero((variances > 0.0) & (reg_covar > CARE.largest_share * variances))
     if len(blurred):
         features = _named(blurred.tolist(), feature_names)
         found.append(
-            f"reg_covar={reg_covar:g} is more than {LARGEST_SHARE:.0%} of the variance of feature "
+            f"reg_covar={reg_covar:g} is more than {CARE.largest_share:.0%} of the variance of feature "
             f"{features}: it widens components there; scale the features, or make reg_covar smaller"
         )
     smallest = parameters.family.smallest_variances(parameters.covariances, parameters.n_components)
-    collapsed = np.flatnonzero(COLLAPSED * smallest <= reg_covar) if reg_covar > 0.0 else np.empty(0, int)
+    collapsed = (
+        np.flatnonzero(CARE.collapsed * smallest <= reg_covar) if reg_covar > 0.0 else np.empty(0, int)
+    )
     if len(collapsed) and not len(blurred):
         places: dict[str, list[int]] = {}
-        for component in collapsed[:NAMED].tolist():
+        for component in collapsed[: CARE.named].tolist():
             onto = _collapsed_onto(
                 component,
                 parameters,
@@ -83,7 +99,7 @@ def concerns(
             )
             places.setdefault(onto, []).append(component)
         each = [f"component {_some(map(str, those))} collapsed onto {onto}" for onto, those in places.items()]
-        more = f", and {len(collapsed) - NAMED} more" if len(collapsed) > NAMED else ""
+        more = f", and {len(collapsed) - CARE.named} more" if len(collapsed) > CARE.named else ""
         found.append(
             f"{'; '.join(each)}{more}: reg_covar={reg_covar:g} makes most of the smallest variance, and the "
             "log-likelihood depends on it; use fewer components, another covariance type, or a larger "
@@ -97,7 +113,7 @@ def concerns(
             "start"
         )
     changes = np.diff(log_likelihoods)
-    largest_fall = LARGEST_ERROR_FLOAT32 if sample.values.dtype == np.float32 else LARGEST_FALL
+    largest_fall = LARGEST_ERROR_FLOAT32 if sample.values.dtype == np.float32 else CARE.largest_fall
     n_falls = int((changes < -largest_fall).sum())
     if n_falls:
         found.append(
@@ -152,8 +168,8 @@ def _collapsed_onto(
     ``smallest`` is the least variance that ``reg_covar`` and the component's shortest axis leave.
     """
     mean, variances = parameters.means[component], parameters.variances[component]
-    narrow = COLLAPSED * variances <= smallest
-    widths = WIDTHS * np.sqrt(variances)
+    narrow = CARE.collapsed * variances <= smallest
+    widths = CARE.widths * np.sqrt(variances)
     near = [
         atom_near(sample, feature, float(mean[feature]), float(widths[feature]))
         for feature in np.flatnonzero(narrow).tolist()
@@ -180,5 +196,5 @@ def _named(features: Sequence[int], feature_names: Sequence[str] | None) -> str:
 def _some(names: Iterable[str]) -> str:
     """Name the first few."""
     all_of = list(names)
-    more = f" and {len(all_of) - NAMED} more" if len(all_of) > NAMED else ""
-    return ", ".join(all_of[:NAMED]) + more
+    more = f" and {len(all_of) - CARE.named} more" if len(all_of) > CARE.named else ""
+    return ", ".join(all_of[: CARE.named]) + more

@@ -15,8 +15,8 @@ from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns, concerns_of_prior
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.loop.plain import EM
-from dgmm.fitting.runs import FAILURES, Runs, Settings, lower_bound
-from dgmm.fitting.starts.bayesian_moves import GAIN, MOVE_PASSES, candidates, rows_to_move_on
+from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, Settings, lower_bound
+from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, proposals, rows_to_move_on
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood, Objective
 from dgmm.fitting.survey import survey
@@ -92,14 +92,14 @@ def fit(
             rows = found.sample.weights
             weights = None if rows is None else MemorySource(rows[:, None])
             source = MemorySource(found.sample.values, source.feature_names, source.name)
-        runs = Runs(settings, Data(source, weights, found.moments), found.sample)
-        best = runs.best(random_state) if resumed is None else runs.resume(resumed)
+        fits = Multistart(settings, Data(source, weights, found.moments), found.sample)
+        best = fits.best(random_state) if resumed is None else fits.resume(resumed)
         if settings.moves and settings.max_iter > 0:
-            best = _moved(best, runs)
+            best = _moved(best, fits)
     if best.ending is not None:
         logger.info("%s", best.ending.message)
     about: tuple[str, ...] = ()
-    objective = runs.objective
+    objective = fits.objective
     if isinstance(objective, Likelihood):  # variational Bayes empties components on purpose
         accepted = [record.log_likelihood for record in best.history if record.accepted]
         about = concerns(
@@ -121,21 +121,21 @@ def fit(
     return Fit(best, n_passes, objective, found.fingerprint, about)
 
 
-def _moved(best: EM, runs: Runs) -> EM:
+def _moved(best: EM, fits: Multistart) -> EM:
     """Move components as long as the lower bound of all rows rises, and iterations are left."""
-    rows, max_iter = rows_to_move_on(runs.sample), runs.settings.max_iter
-    if runs.is_small:  # of more rows than the sample, that was done at the start
+    rows, max_iter = rows_to_move_on(fits.sample), fits.settings.max_iter
+    if fits.is_small:  # of more rows than the sample, that was done at the start
         offered: list[Parameters] = []
-        with suppress(*FAILURES):
-            offered.append(runs.improved(best.parameters))
-        moved = _gaining(best, offered, runs)
+        with suppress(*FAILURES_OF_A_START):
+            offered.append(fits.improved(best.parameters))
+        moved = _gaining(best, offered, fits)
         if moved is None:
             return best
         best = moved  # a start of its own: its iterations are counted anew
     while best.n_iter < max_iter:
-        offered = list(candidates(cast(Posterior, best.parameters), cast(Evidence, runs.objective), rows))
-        left = replace(runs.settings, max_iter=max_iter - best.n_iter)
-        moved = _gaining(best, offered, replace(runs, settings=left))
+        offered = list(proposals(cast(Posterior, best.parameters), cast(Evidence, fits.objective), rows))
+        left = replace(fits.settings, max_iter=max_iter - best.n_iter)
+        moved = _gaining(best, offered, replace(fits, settings=left))
         if moved is None:
             return best
         history = [
@@ -146,14 +146,15 @@ def _moved(best: EM, runs: Runs) -> EM:
     return best
 
 
-def _gaining(best: EM, offered: Sequence[Parameters], runs: Runs) -> EM | None:
+def _gaining(best: EM, offered: Sequence[Parameters], fits: Multistart) -> EM | None:
     """Give the best of what is offered, fitted to its end; None if it does not gain."""
-    least = best.lower_bound + GAIN / cast(Evidence, runs.objective).weight
-    tried = runs.run([[runs.begin(best.initialization, each)] for each in offered], MOVE_PASSES)
+    least = best.lower_bound + BAYESIAN_MOVES.gain / cast(Evidence, fits.objective).weight
+    begun = [[fits.begin(best.initialization, each)] for each in offered]
+    tried = fits.run(begun, BAYESIAN_MOVES.n_passes)
     winner = max(tried, key=lower_bound, default=best)
     if lower_bound(winner) <= least:
         return None
-    (winner,) = runs.run([[winner]])
+    (winner,) = fits.run([[winner]])
     return winner if lower_bound(winner) > least else None
 
 

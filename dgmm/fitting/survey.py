@@ -18,18 +18,30 @@ from dgmm.model.statistics import Moments
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
 
-SPARE_DRAWS = 6.0
-"""Standard deviations of the sample's size by which more rows are drawn: so that it is never short."""
 
-SMALLEST_WEIGHT = 1e-6
-"""Least sum of row weights: an M-step adds 2e-15 to each component's."""
+@dataclass(frozen=True)
+class SurveyTuning:
+    """What pass 0 draws and refuses.
 
-LARGEST_SQUARES = float(np.finfo(np.float64).max) / 64.0
-"""Most that squares of distances from the mean may sum to: what is made of them needs some room."""
+    Attributes
+    ----------
+    spare_draws : float
+        Standard deviations of the sample's size by which more rows are drawn: so that it is never short.
+    smallest_weight : float
+        Least sum of row weights: an M-step adds 2e-15 to each component's.
+    largest_squares : float
+        Most that squares of distances from the mean may sum to: what is made of them needs some room.
+    piece_rows : int
+        Rows that are surveyed at once.
+    """
 
-PIECE_ROWS = 2**14
-"""Rows that are surveyed at once."""
+    spare_draws: float = 6.0
+    smallest_weight: float = 1e-6
+    largest_squares: float = float(np.finfo(np.float64).max) / 64.0
+    piece_rows: int = 2**14
 
+
+SURVEY = SurveyTuning()
 
 Mask = Callable[[int, int], NDArray[np.bool_]]
 """Tells which of the rows from some number on are left out: given that number, and how many."""
@@ -157,7 +169,7 @@ class SurveyWork:
             n_weighted += int(counting.sum())
             if self.left_out is not None:
                 n_left_out += int((counting & self.left_out(chunk.start, len(counting))).sum())
-            for piece in chunk.pieces(PIECE_ROWS):
+            for piece in chunk.pieces(SURVEY.piece_rows):
                 fingerprint = fingerprint.extended(piece.start, piece.values)
                 bad = NotFinite.of(piece)
                 not_finite += bad
@@ -187,7 +199,7 @@ class SurveyWork:
         """Hash under which almost surely at least ``sample_size`` rows lie: spares sending the others."""
         if self.n_drawn_from <= self.sample_size:
             return 2**64 - 1
-        spare = self.sample_size + SPARE_DRAWS * self.sample_size**0.5
+        spare = self.sample_size + SURVEY.spare_draws * self.sample_size**0.5
         return int(min(1.0, spare / self.n_drawn_from) * (2**64 - 2**11))
 
 
@@ -228,7 +240,7 @@ def _refuse_overflow(source: Source, moments: Moments) -> None:
     """
     with np.errstate(all="ignore"):
         squares = np.maximum(moments.squares, moments.extent**2)
-        if squares.sum() < LARGEST_SQUARES:
+        if squares.sum() < SURVEY.largest_squares:
             return
     column = int(np.where(np.isfinite(squares), squares, np.inf).argmax())
     value = float(max(moments.minimum[column], moments.maximum[column], key=abs))
@@ -312,7 +324,7 @@ def survey(
     if found.moments.weight == 0.0:
         kept = "" if left_out is None else " that is not held out"
         raise DataError(f"sample_weight is zero in every row{kept}: there is nothing to fit")
-    if weights is not None and found.moments.weight < SMALLEST_WEIGHT:
+    if weights is not None and found.moments.weight < SURVEY.smallest_weight:
         raise DataError(
             f"sample_weight sums to {found.moments.weight:.3g}: too little beside what is added to counts; "
             "multiply the weights, for example so that their mean is 1"

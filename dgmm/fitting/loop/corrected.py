@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
-from dgmm.fitting.loop.history import course, record
+from dgmm.fitting.loop.history import record, since_start
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.loop.stopping import Stopping
 from dgmm.fitting.steps.expectation import Evaluation
@@ -54,7 +54,7 @@ class CorrectedTuning:
     most_stirred: float = 5.0
 
 
-TUNING = CorrectedTuning()
+CORRECTED = CorrectedTuning()
 
 
 class Refine(Protocol):
@@ -119,9 +119,9 @@ def advance(state: CorrectedEM, evaluation: Evaluation, stopping: Stopping, refi
 def _next_steps(state: CorrectedEM, *, is_good: bool) -> int:
     n_steps = state.inner_steps
     if not is_good:
-        return max(1, n_steps // TUNING.shrinking)
+        return max(1, n_steps // CORRECTED.shrinking)
     if n_steps == 0:
-        return TUNING.first_steps
-    has_lost = not all(record.accepted for record in course(state.history))
-    growth = TUNING.growth_after_loss if has_lost else TUNING.growth
-    return min(TUNING.most_steps, math.ceil(growth * n_steps))
+        return CORRECTED.first_steps
+    has_lost = not all(record.accepted for record in since_start(state.history))
+    growth = CORRECTED.growth_after_loss if has_lost else CORRECTED.growth
+    return min(CORRECTED.most_steps, math.ceil(growth * n_steps))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.few_rows import rows_of_a_covariance
-from dgmm.fitting.loop.corrected import TUNING
+from dgmm.fitting.loop.corrected import CORRECTED
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
 from dgmm.fitting.steps.expectation import Data, Evaluation
@@ -64,7 +64,7 @@ class CorrectedSteps:
             return evaluation.updated, 1
         with ThreadPoolExecutor(n_threads()) as threads:
             surroundings = Surroundings.measured(self, evaluation, threads)
-            return (evaluation.updated, 1) if surroundings is None else surroundings.climb(n_steps)
+            return (evaluation.updated, 1) if surroundings is None else surroundings.steps_made(n_steps)
 
     @property
     def smallest_count(self) -> float:
@@ -125,7 +125,7 @@ class Surroundings(Course[SampleStep]):
     known: NDArray[np.bool_]
     calibrate: Calibration
     threads: Executor
-    tol: float = TUNING.negligible
+    tol: float
 
     @classmethod
     def measured(
@@ -143,9 +143,11 @@ class Surroundings(Course[SampleStep]):
         calibrate = Calibration.measured(sample.of(known), all_rows, objective.reg_covar)
         if calibrate is None:
             return None
-        return cls(steps, evaluation, references, len(ready.centred), known, calibrate, threads)
+        return cls(
+            steps, evaluation, references, len(ready.centred), known, calibrate, threads, CORRECTED.negligible
+        )
 
-    def climb(self, n_steps: int) -> tuple[Parameters, int]:
+    def steps_made(self, n_steps: int) -> tuple[Parameters, int]:
         """Make steps: see `CorrectedSteps`."""
         evaluation = self.evaluation
         pass_ = SampleStep(evaluation.statistics.of(self.known), evaluation.updated, np.inf)
@@ -163,7 +165,7 @@ class Surroundings(Course[SampleStep]):
 
     def accepts(self, before: SampleStep, landed: SampleStep) -> bool:
         """Tell whether an extrapolation has not stirred up much more than was there before."""
-        return landed.promised <= TUNING.most_stirred * before.promised
+        return landed.promised <= CORRECTED.most_stirred * before.promised
 
     def rests(self, before: SampleStep, landed: SampleStep) -> bool:
         """Tell whether the step after an extrapolation promises next to nothing."""

@@ -8,11 +8,24 @@ import numpy as np
 
 from dgmm.fitting.steps.expectation import Evaluation
 
-SLOWEST = 0.99
-"""Of what one M-step promises, the largest share that the next may: more than that is not known so well."""
 
-ROUNDING = 1e-14
-"""Relative change of a log-likelihood that may be rounding alone."""
+@dataclass(frozen=True)
+class PredictionTuning:
+    """How far predictions go.
+
+    Attributes
+    ----------
+    slowest : float
+        Of what one M-step promises, the largest share that the next may: more is not known so well.
+    rounding : float
+        Relative change of a log-likelihood that may be rounding alone.
+    """
+
+    slowest: float = 0.99
+    rounding: float = 1e-14
+
+
+PREDICTION = PredictionTuning()
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,7 @@ def record(
     return replace(last, predicted_gain=max(predict_gain(passes), promised_in_all(passes)))
 
 
-def course(history: tuple[PassRecord, ...]) -> tuple[PassRecord, ...]:
+def since_start(history: tuple[PassRecord, ...]) -> tuple[PassRecord, ...]:
     """Give the passes since the last accepted start, without re-seedings that were not accepted.
 
     A re-seeding is a start: what was gained before it says nothing of what comes after.
@@ -99,12 +112,12 @@ def predict_gain(history: tuple[PassRecord, ...]) -> float:
         Infinite before the third accepted pass from a start, and where gains do not fall; 0 where the last
         is rounding.
     """
-    *_, earlier, before, last = [None, None, None, *(each for each in course(history) if each.accepted)]
+    *_, earlier, before, last = [None, None, None, *(each for each in since_start(history) if each.accepted)]
     if earlier is None or before is None or last is None:
         return np.inf
     first = before.log_likelihood - earlier.log_likelihood
     second = last.log_likelihood - before.log_likelihood
-    if abs(second) <= ROUNDING * abs(last.log_likelihood):
+    if abs(second) <= PREDICTION.rounding * abs(last.log_likelihood):
         return 0.0
     if not 0.0 <= second < first:
         return np.inf
@@ -122,9 +135,9 @@ def promised_in_all(history: tuple[PassRecord, ...]) -> float:
     *before, last = history
     if last.inner_steps == 0 or last.promised_gain <= 0.0:
         return last.promised_gain
-    earlier = [each.promised_gain for each in course(tuple(before)) if each.accepted]
+    earlier = [each.promised_gain for each in since_start(tuple(before)) if each.accepted]
     fallen = last.promised_gain / earlier[-1] if earlier and earlier[-1] > 0.0 else 0.0
-    share = min(fallen ** (1.0 / last.inner_steps), SLOWEST)
+    share = min(fallen ** (1.0 / last.inner_steps), PREDICTION.slowest)
     return last.promised_gain / (1.0 - share)
 
 

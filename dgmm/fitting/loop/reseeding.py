@@ -22,8 +22,21 @@ from dgmm.model.parameters import Parameters
 
 logger = logging.getLogger(__name__)
 
-MOST_TRIALS = 5
-"""Re-seedings of a fit."""
+
+@dataclass(frozen=True)
+class ReseedingTuning:
+    """How often components are re-seeded; when, is in `dgmm.fitting.few_rows`.
+
+    Attributes
+    ----------
+    most_trials : int
+        Re-seedings of a fit.
+    """
+
+    most_trials: int = 5
+
+
+RESEEDING = ReseedingTuning()
 
 
 class Reseed(Protocol):
@@ -81,7 +94,7 @@ class Reseeding:
         trials = [each for each in after.history[1:] if each.inner_steps == 0]
         return (
             after.history[-1].accepted
-            and len(trials) < MOST_TRIALS
+            and len(trials) < RESEEDING.most_trials
             and all(trial.accepted for trial in trials)
             and after.n_iter <= self.max_iter - 2
         )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dgmm.fitting.loop.history import PassRecord, course
+from dgmm.fitting.loop.history import PassRecord, since_start
 
 Passes = tuple[PassRecord, ...]
 
@@ -53,15 +53,12 @@ class SmallChange:
     def reached(self, history: Passes, gain: float) -> str | None:
         """Say so where the last change is small."""
         if abs(gain) < self.tol:
-            return f"the lower bound changed by {gain:.3g} nats a row, less than tol={self.tol:g}"
+            return f"the lower bound changed by {_against(gain, self.tol)}"
         return None
 
     def missing(self, history: Passes, gain: float) -> str:
         """Say what the change still is."""
-        return (
-            f"iterations the lower bound still changes by {gain:.3g} nats a row, "
-            f"not less than tol={self.tol:g}"
-        )
+        return f"iterations the lower bound still changes by {_against(gain, self.tol, 'not less')}"
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class NothingGained:
 
     def reached(self, history: Passes, gain: float) -> str | None:
         """Say so where the last pass was of one M-step and lost."""
-        last = course(history)[-1]
+        last = since_start(history)[-1]
         is_over = not last.accepted and last.inner_steps <= 1
         return "an EM step from the best parameters gains nothing more" if is_over else None
 
@@ -91,22 +88,21 @@ class SmallPredictions:
 
     def reached(self, history: Passes, gain: float) -> str | None:
         """Say so where the last two predictions are small."""
-        *_, before, last = [None, *course(history)]
+        *_, before, last = [None, *since_start(history)]
         assert last is not None
         is_near = last.accepted or -gain < self.tol
         if before is None or not is_near or max(before.predicted_gain, last.predicted_gain) >= self.tol:
             return None
-        return (
-            f"further iterations are predicted to gain {last.predicted_gain:.3g} nats a row, "
-            f"less than tol={self.tol:g}"
-        )
+        return f"further iterations are predicted to gain {_against(last.predicted_gain, self.tol)}"
 
     def missing(self, history: Passes, gain: float) -> str:
         """Say what is still predicted."""
-        return (
-            f"passes further iterations are predicted to gain {course(history)[-1].predicted_gain:.3g} "
-            f"nats a row, not less than tol={self.tol:g}"
-        )
+        left = since_start(history)[-1].predicted_gain
+        return f"passes further iterations are predicted to gain {_against(left, self.tol, 'not less')}"
+
+
+def _against(value: float, tol: float, relation: str = "less") -> str:
+    return f"{value:.3g} nats a row, {relation} than tol={tol:g}"
 
 
 @dataclass(frozen=True)

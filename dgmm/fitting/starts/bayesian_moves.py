@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
@@ -29,29 +29,46 @@ from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior, Prior, between
 
-N_MERGES, N_DELETES, N_BIRTHS = 4, 2, 2
-"""Moves of a kind that are tried at a time."""
 
-FIRST_STEPS, FIRST_TOLERANCE = 30, 1e-5
-"""Steps before any move, and the gain in nats a row that ends them."""
+@dataclass(frozen=True)
+class BayesianMoveTuning:
+    """Which moves are tried, and what they must gain.
 
-TRIALS = TrialTuning(15, 1e-5, 60, 1e-5, hopeless=np.inf, is_enough=True)
-"""Of a move: those that lead to fewer components need long to gain, and none is given up before. Half and
-twice as many steps are not measured."""
+    Attributes
+    ----------
+    n_merges, n_deletes, n_births : int
+        Moves of a kind that are tried at a time.
+    first_steps : int
+        Steps before any move.
+    first_tol : float
+        Nats a row: gain that ends these steps.
+    trials : TrialTuning
+        Moves that lead to fewer components need long to gain, and none is given up before.
+    gain : float
+        Nats of all rows that a move must gain.
+    n_passes : int
+        Passes over all rows after which a move must have gained.
+    n_rows : int
+        Rows of a sample on which mixtures are improved and splits are found.
+    """
 
-GAIN = 1e-2
-"""Nats of all rows that a move must gain."""
+    n_merges: int = 4
+    n_deletes: int = 2
+    n_births: int = 2
+    first_steps: int = 30
+    first_tol: float = 1e-5
+    trials: TrialTuning = field(default=TrialTuning(15, 1e-5, 60, 1e-5, hopeless=np.inf, is_enough=True))
+    gain: float = 1e-2
+    n_passes: int = 3
+    n_rows: int = 50_000
 
-MOVE_PASSES = 3
-"""Passes over all rows after which a move must have gained."""
 
-MOVE_ROWS = 50_000
-"""Rows of a sample on which mixtures are improved and splits are found."""
+BAYESIAN_MOVES = BayesianMoveTuning()
 
 
 def rows_to_move_on(sample: Sample) -> InMemory:
     """Take rows of a sample at random, all of them where there are few."""
-    some = sample.drawn(MOVE_ROWS)
+    some = sample.drawn(BAYESIAN_MOVES.n_rows)
     return InMemory.of(some.values, some.weights)
 
 
@@ -65,18 +82,19 @@ def improve(data: InMemory, posterior: Posterior, objective: Evidence) -> Poster
     objective : Evidence
         For the weight of these rows.
     """
-    best = climb(data, posterior, objective, FIRST_STEPS, FIRST_TOLERANCE)
-    gain = GAIN / data.moments.weight
+    tuning = BAYESIAN_MOVES
+    best = climb(data, posterior, objective, tuning.first_steps, tuning.first_tol)
+    gain = tuning.gain / data.moments.weight
     while True:
         found = cast(Posterior, best.parameters)
-        proposals = candidates(found, objective, data)
-        after = first_that_gains(data, best, proposals, objective, TRIALS, gain=gain)
+        proposed = proposals(found, objective, data)
+        after = first_that_gains(data, best, proposed, objective, tuning.trials, gain=gain)
         if after is None:
             return found
         best = after
 
 
-def candidates(posterior: Posterior, objective: Evidence, data: InMemory) -> Iterator[Posterior]:
+def proposals(posterior: Posterior, objective: Evidence, data: InMemory) -> Iterator[Posterior]:
     """Propose moves, those of a kind that promise the most.
 
     Parameters
@@ -110,7 +128,7 @@ def merges(
     posterior: Posterior, objective: Evidence, data: InMemory, used: NDArray[np.intp]
 ) -> Iterator[Proposal]:
     """Propose to merge the components that it costs least to merge, of those that have rows."""
-    for first, second in cheapest_merges(merge_costs(posterior.part(used)), N_MERGES):
+    for first, second in cheapest_merges(merge_costs(posterior.part(used)), BAYESIAN_MOVES.n_merges):
         yield partial(merged, objective.prior, posterior, int(used[first]), int(used[second]))
 
 
@@ -119,7 +137,8 @@ def deletes(
 ) -> Iterator[Proposal]:
     """Propose to delete the components with the fewest rows, of those that have any."""
     counts = rows_of_components(objective.prior, posterior)
-    for component in used[np.argsort(counts[used], kind="stable")][: N_DELETES if len(used) > 1 else 0]:
+    n_deletes = BAYESIAN_MOVES.n_deletes if len(used) > 1 else 0
+    for component in used[np.argsort(counts[used], kind="stable")][:n_deletes]:
         yield partial(deleted, objective.prior, posterior, int(component))
 
 
@@ -129,7 +148,8 @@ def births(
     """Propose to let a component without rows take half of another's."""
     free = np.setdiff1d(np.arange(posterior.n_components), used)
     if len(free):
-        for split in best_splits(data, posterior.part(used), Likelihood(objective.reg_covar))[:N_BIRTHS]:
+        splits = best_splits(data, posterior.part(used), Likelihood(objective.reg_covar))
+        for split in splits[: BAYESIAN_MOVES.n_births]:
             component = int(used[split.component])
             yield partial(born, objective.prior, posterior, component, int(free[0]), split.parts)
 

@@ -25,14 +25,27 @@ from dgmm.model.statistics import Statistics
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import Rows
 
-ROUNDS = 5
-"""Rounds of drawing: five are enough in the paper's experiments."""
 
-OVERSAMPLING = 2
-"""Rows drawn in a round, as a multiple of the number of clusters."""
+@dataclass(frozen=True)
+class ScalableTuning:
+    """How many rows are drawn, and at what cost.
 
-BLOCK_ENTRIES = 2**20
-"""Distances held at a time."""
+    Attributes
+    ----------
+    n_rounds : int
+        Passes that draw: five are enough in the paper's experiments.
+    oversampling : int
+        Rows drawn in a round, as a multiple of the number of clusters.
+    block_entries : int
+        Distances held at a time.
+    """
+
+    n_rounds: int = 5
+    oversampling: int = 2
+    block_entries: int = 2**20
+
+
+SCALABLE = ScalableTuning()
 
 
 def squared_distances(rows: NDArray[np.floating], centres: Array) -> Array:
@@ -86,7 +99,7 @@ class DrawWork:
     def __call__(self, chunks: Iterator[Rows]) -> Drawn:
         """Draw from a span."""
         drawn = Drawn(np.empty(0), np.empty((0, len(self.origin))), self.size)
-        step = max(1024, BLOCK_ENTRIES // max(len(self.centres), 1))
+        step = max(1024, SCALABLE.block_entries // max(len(self.centres), 1))
         for chunk in chunks:
             for piece in chunk.pieces(step):
                 drawn += self._draw(piece.start, piece.values - self.origin, piece.weights)
@@ -116,7 +129,7 @@ class CountWork:
     def __call__(self, chunks: Iterator[Rows]) -> Array:
         """Count in a span."""
         counts = np.zeros(len(self.centres))
-        step = max(1024, BLOCK_ENTRIES // len(self.centres))
+        step = max(1024, SCALABLE.block_entries // len(self.centres))
         for chunk in chunks:
             for piece in chunk.pieces(step):
                 nearest = squared_distances(piece.values - self.origin, self.centres).argmin(axis=0)
@@ -156,7 +169,7 @@ def scalable_kmeans(
     n_clusters: int,
     random_state: np.random.RandomState,
 ) -> Array:
-    """Find cluster centres that see all rows, in `ROUNDS` + 2 passes.
+    """Find cluster centres that see all rows, in two passes more than rounds of drawing and a first row.
 
     Parameters
     ----------
@@ -174,9 +187,9 @@ def scalable_kmeans(
         Centres relative to the origin.
     """
     centres = np.empty((0, len(origin)))
-    for round_number in range(ROUNDS + 1):
+    for round_number in range(SCALABLE.n_rounds + 1):
         seed = int(random_state.randint(2**31 - 1))
-        size = 1 if round_number == 0 else OVERSAMPLING * n_clusters
+        size = 1 if round_number == 0 else SCALABLE.oversampling * n_clusters
         drawn = run_pass(source, DrawWork(origin, centres, size, seed), "k-means||", weights)
         centres = np.concatenate([centres, drawn.values])
     if len(centres) < n_clusters:

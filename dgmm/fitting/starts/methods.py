@@ -128,7 +128,7 @@ def _start_on_rows(
         return _start_at(method, rows, weights, chosen)
     share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
     moments = Moments.of(rows, weights, products=method.family.has_products)
-    return _from_responsibilities(method, share, rows, weights, moments)
+    return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
 
 
 def _start_at(
@@ -195,18 +195,8 @@ def from_labels(method: StartMethod, labels: NDArray[np.integer], data: InMemory
     labels : ndarray of shape (n_rows,)
     data : InMemory
     """
-    share = _one_hot(labels, method.n_components)
-    return _from_responsibilities(method, share, data.rows, data.row_weights, data.moments)
-
-
-def _from_responsibilities(
-    method: StartMethod,
-    share: Responsibilities,
-    rows: NDArray[np.floating],
-    weights: Array | None,
-    moments: Moments,
-) -> Parameters:
-    return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
+    share, rows = _one_hot(labels, method.n_components), [(data.rows, data.row_weights)]
+    return _maximize(method, data.moments, lambda stack: assign(stack, rows, share))
 
 
 def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:

@@ -20,16 +20,28 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.task import Effort
 
-SLICE_ROWS = 2**14
-"""Rows that a thread takes at once: fixed, so that the sums have the same bits on any number of threads."""
+
+@dataclass(frozen=True)
+class InMemoryTuning:
+    """How rows in memory are worked on.
+
+    Attributes
+    ----------
+    slice_rows : int
+        Rows that a thread takes at once: fixed, so that sums have the same bits on any number of threads.
+    largest_table_bytes : int
+        Features of more bytes are found again in each E-step: to read them from memory takes as long.
+    near : float
+        Standard deviations from a component's mean within which densities are to be right: elsewhere they
+        are so small that float32 products serve, whatever their error.
+    """
+
+    slice_rows: int = 2**14
+    largest_table_bytes: int = 2**25
+    near: float = 4.0
 
 
-LARGEST_TABLE_BYTES = 2**25
-"""Features of more bytes are found again in each E-step: to read them from memory takes as long."""
-
-NEAR = 4.0
-"""Standard deviations from a component's mean within which densities are to be right: elsewhere they are so
-small that float32 products serve, whatever their error."""
+IN_MEMORY = InMemoryTuning()
 
 
 def expect_rows(
@@ -44,7 +56,8 @@ def expect_rows(
     weights : ndarray of shape (n_rows,), or (n_models, n_rows) with those of each model, or None
     threads : Executor
     """
-    slices = [slice(start, start + SLICE_ROWS) for start in range(0, max(len(rows), 1), SLICE_ROWS)]
+    step = IN_MEMORY.slice_rows
+    slices = [slice(start, start + step) for start in range(0, max(len(rows), 1), step)]
     parts = [[(rows[part], None if weights is None else weights[..., part])] for part in slices]
     return reduce(add, map(AllStatistics, threads.map(partial(expect, ready), parts))).models
 
@@ -60,24 +73,19 @@ class InMemory(Data):
     source : MemorySource
     weights : MemorySource or None
     moments : Moments
-    threads : Executor or None
-        That share the work of an E-step.
     tables : dict
         Features of the rows, as they were asked for.
     """
 
-    threads: Executor | None = None
     tables: dict[tuple[int, bool, np.dtype], NDArray[np.floating] | None] = field(
         default_factory=dict, repr=False
     )
 
     @classmethod
-    def of(
-        cls, rows: NDArray[np.floating], weights: Array | None = None, threads: Executor | None = None
-    ) -> InMemory:
+    def of(cls, rows: NDArray[np.floating], weights: Array | None = None) -> InMemory:
         """Take rows of shape (n_rows, n_features) with their weights of shape (n_rows,)."""
         source = None if weights is None else MemorySource(weights[:, None])
-        return cls(MemorySource(rows), source, Moments.of(rows, weights), threads)
+        return cls(MemorySource(rows), source, Moments.of(rows, weights))
 
     @property
     def rows(self) -> NDArray[np.floating]:
@@ -105,7 +113,8 @@ class InMemory(Data):
     def _reach(self, model: Parameters) -> Array:
         """Give how far from the mean of the rows a component's own are: (K, D)."""
         deviations = np.sqrt(model.variances)
-        return np.minimum(np.abs(model.means - self.moments.mean) + NEAR * deviations, self.moments.extent)
+        reach = np.abs(model.means - self.moments.mean) + IN_MEMORY.near * deviations
+        return np.minimum(reach, self.moments.extent)
 
     def responsibilities(self, parameters: Parameters) -> NDArray[np.floating]:
         """Probability of each component given each row: (K, n_rows)."""
@@ -126,13 +135,11 @@ class InMemory(Data):
 
     def expect_stack(self, ready: Stack, weights: Array | None) -> tuple[Statistics, ...]:
         """E-step with these weights of the rows, (n_rows,) or (n_models, n_rows), or None: not completed."""
-        if self.threads is not None:
-            return expect_rows(ready, self.rows, weights, self.threads)
         return expect(ready, [(self.rows, weights)], self._features(ready))
 
     def _features(self, ready: Stack) -> NDArray[np.floating] | None:
         """Give what the kernel keeps of the rows, found once; None where it is nothing, or too large."""
-        if ready.n_table * len(self.rows) * ready.dtype.itemsize > LARGEST_TABLE_BYTES:
+        if ready.n_table * len(self.rows) * ready.dtype.itemsize > IN_MEMORY.largest_table_bytes:
             return None
         kind = (ready.n_table, ready.has_norm, ready.dtype)
         if kind not in self.tables:

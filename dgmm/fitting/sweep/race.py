@@ -7,17 +7,30 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dgmm.fitting.loop.history import PassRecord, course, predict_gain
+from dgmm.fitting.loop.history import PassRecord, predict_gain, since_start
 from dgmm.fitting.loop.plain import Advance
 from dgmm.fitting.pool import Candidate, Entry
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.sweep.scores import scores_of
 from dgmm.model.criteria import Criterion, Scores
 
-GENEROUS = 20.0
-"""A model leaves if so many times its last gain, or the one that its gains predict, would not make it the
-best, nor what all further M-steps promise. After its first pass so many times what one promises stands for
-these."""
+
+@dataclass(frozen=True)
+class RaceTuning:
+    """When a model leaves the race.
+
+    Attributes
+    ----------
+    generous : float
+        It leaves if so many times its last gain, or the one that its gains predict, would not make it the
+        best, nor what all further M-steps promise. After its first pass so many times what one promises
+        stands for these.
+    """
+
+    generous: float = 20.0
+
+
+RACE = RaceTuning()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +89,7 @@ def hopeless(
     for index, entry in entries.items():
         own = scores[index]
         if own is not None and isinstance(entry.found, Evaluation):
-            gain = GENEROUS * max(entry.found.promised_gain, 0.0)
+            gain = RACE.generous * max(entry.found.promised_gain, 0.0)
             if _is_behind(own, gain, criterion, best):
                 found.add(index)
     return found
@@ -128,10 +141,10 @@ def possible_gain(history: tuple[PassRecord, ...]) -> float:
 
     A re-seeding is a start: passes are counted from the last.
     """
-    accepted = [record for record in course(history) if record.accepted]
+    accepted = [record for record in since_start(history) if record.accepted]
     if len(accepted) < 2:
         return float("inf")
     last = accepted[-1].log_likelihood - accepted[-2].log_likelihood
     by_gains, predicted = predict_gain(history), accepted[-1].predicted_gain
-    most = GENEROUS * max(last, by_gains if by_gains < float("inf") else 0.0)
+    most = RACE.generous * max(last, by_gains if by_gains < float("inf") else 0.0)
     return max(most, predicted if predicted < float("inf") else 0.0)

@@ -17,8 +17,8 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns
 from dgmm.fitting.fingerprint import Fingerprint
+from dgmm.fitting.multistart import Multistart, Settings
 from dgmm.fitting.pool import Candidate
-from dgmm.fitting.runs import Runs, Settings
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.paths import PathSettings, find_starts
 from dgmm.fitting.steps.expectation import Data
@@ -35,7 +35,7 @@ from dgmm.passes.events import Event, InitializationStarted, PassFinished, emit,
 
 logger = logging.getLogger(__name__)
 
-FAILURES = (ValueError, FloatingPointError, np.linalg.LinAlgError)
+FAILURES_OF_A_MODEL = (ValueError, FloatingPointError, np.linalg.LinAlgError)
 """What may be wrong with one model, and leaves the others as they are."""
 
 
@@ -152,7 +152,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
         rows = MemorySource(fitted.values, source.feature_names, source.name)
         data = Data(rows, own, found.moments)
         _fit_each(data, fitted, settings, swept)
-        _score_in_memory(data, found.sample.part(held), swept)
+        _score_ended(data, swept.candidates, found.sample.part(held))
     else:
         with listening(count):
             _fit_together(SplitData(source, weights, found.moments, held_out), fitted, settings, swept)
@@ -213,35 +213,20 @@ def _fit_each(data: Data, sample: Sample, settings: SweepSettings, swept: Swept)
         if candidate.failure:
             continue
         try:
-            state = Runs(own, data, sample).best(np.random.RandomState(settings.seed))
-        except FAILURES as error:
+            state = Multistart(own, data, sample).best(np.random.RandomState(settings.seed))
+        except FAILURES_OF_A_MODEL as error:
             swept.candidates[index] = replace(candidate, failure=str(error))
         except KeyboardInterrupt:
-            _score_in_memory(data, None, swept)
+            _score_ended(data, swept.candidates)
             raise
         else:
-            swept.candidates[index] = replace(candidate, state=state, evaluated=state.parameters, n_passes=1)
-
-
-def _score_in_memory(data: Data, held: Sample | None, swept: Swept) -> None:
-    """Score the models that are fitted: on the rows in memory, and on those held out."""
-    fitted = [
-        (index, candidate.evaluated)
-        for index, candidate in enumerate(swept.candidates)
-        if candidate.evaluated is not None
-    ]
-    scores = score_models(data, [parameters for _, parameters in fitted])
-    for (index, parameters), own in zip(fitted, scores, strict=True):
-        if held is not None and len(held.values):
-            mean, error = score(parameters, held.values, held.weights).mean_and_error
-            own = replace(own, held_out=mean, held_out_error=error)  # noqa: PLW2901
-        swept.candidates[index] = replace(swept.candidates[index], scores=own)
+            swept.candidates[index] = replace(candidate, state=state)
 
 
 def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swept: Swept) -> None:
     """Find starts on the sample, and run all models in the same passes."""
     common, candidates = settings.common, swept.candidates
-    runs = Runs(common, data, sample)
+    fits = Multistart(common, data, sample)
     starts = find_starts(_paths(settings, candidates, data.source.n_rows), sample)
     for index, candidate in enumerate(candidates):
         own = starts.get((candidate.family, candidate.n_components))
@@ -252,10 +237,10 @@ def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swep
             candidates[index] = replace(candidate, failure=failure)
         else:
             emit(InitializationStarted(index))
-            candidates[index] = replace(candidate, state=runs.begin(index, own[0]), rivals=tuple(own[1:]))
+            candidates[index] = replace(candidate, state=fits.begin(index, own[0]), rivals=tuple(own[1:]))
     criterion = settings.criterion if settings.prune else None
-    runs.pool.run(candidates, Race(data, runs.advance, runs.hurried, criterion))
-    if runs.algorithm == "em" or common.max_iter == 0:
+    fits.pool.run(candidates, Race(data, fits.advance, fits.hurried, criterion))
+    if fits.algorithm == "em" or common.max_iter == 0:  # the last M-step came after the last pass
         _score_ended(data, candidates)
 
 
@@ -279,8 +264,8 @@ def _paths(settings: SweepSettings, candidates: Sequence[Candidate], n_rows: int
     ]
 
 
-def _score_ended(data: Data, candidates: list[Candidate]) -> None:
-    """Score what plain EM ended with, in one more pass: its last M-step came after its last pass."""
+def _score_ended(data: Data, candidates: list[Candidate], held_out: Sample | None = None) -> None:
+    """Score what fits ended with, in one more pass; and on rows in memory that are held out."""
     ended = [
         (index, candidate.state.parameters)
         for index, candidate in enumerate(candidates)
@@ -288,7 +273,8 @@ def _score_ended(data: Data, candidates: list[Candidate]) -> None:
     ]
     scores = score_models(data, [parameters for _, parameters in ended])
     for (index, parameters), own in zip(ended, scores, strict=True):
-        candidate = candidates[index]
-        candidates[index] = replace(
-            candidate, evaluated=parameters, scores=own, n_passes=candidate.n_passes + 1
-        )
+        if held_out is not None and len(held_out.values):
+            mean, error = score(parameters, held_out.values, held_out.weights).mean_and_error
+            own = replace(own, held_out=mean, held_out_error=error)  # noqa: PLW2901
+        n_passes = candidates[index].n_passes + 1
+        candidates[index] = replace(candidates[index], evaluated=parameters, scores=own, n_passes=n_passes)

@@ -5,9 +5,9 @@ import pytest
 
 from dgmm.data import open_dataset
 from dgmm.fitting.loop import corrected, corrected_steps, plain
-from dgmm.fitting.loop.corrected import TUNING, CorrectedEM
+from dgmm.fitting.loop.corrected import CORRECTED, CorrectedEM
 from dgmm.fitting.loop.corrected_steps import CorrectedSteps
-from dgmm.fitting.loop.history import SLOWEST, predict_gain
+from dgmm.fitting.loop.history import PREDICTION, predict_gain
 from dgmm.fitting.loop.stopping import Stopping, rules_of
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.expectation import Data, Evaluation
@@ -27,7 +27,7 @@ def mixture(mean: float) -> Parameters:
 
 
 def run(
-    bounds, tol=0.0, max_iter=1000, limit=TUNING.most_steps, promised=0.0
+    bounds, tol=0.0, max_iter=1000, limit=CORRECTED.most_steps, promised=0.0
 ) -> tuple[CorrectedEM, list[tuple[float, int]]]:
     """Feed passes with these log-likelihoods; give also what was asked of the steps in memory.
 
@@ -70,7 +70,7 @@ def test_a_gain_less_than_one_step_promised_makes_fewer_steps_from_there():
     state, asked = run([-5.0, -4.0, -3.95], promised=0.1)
     assert asked == [(-5.0, 8), (-4.0, 16), (-3.95, 4)]
     assert all(each.accepted for each in state.history)
-    assert state.history[-1].predicted_gain == pytest.approx(0.1 / (1.0 - SLOWEST))
+    assert state.history[-1].predicted_gain == pytest.approx(0.1 / (1.0 - PREDICTION.slowest))
 
 
 def test_no_likelihood_is_a_loss():
@@ -127,7 +127,7 @@ def test_slow_progress_goes_on_when_fast_progress_has_ended():
     state, _ = run(bounds, tol=1e-6, promised=5e-7)
     assert predict_gain(state.history) < 1e-7
     assert state.ending is None
-    assert state.history[-1].predicted_gain == pytest.approx(5e-7 / (1.0 - SLOWEST))
+    assert state.history[-1].predicted_gain == pytest.approx(5e-7 / (1.0 - PREDICTION.slowest))
     state, _ = run(bounds, tol=1e-6, promised=5e-9)
     assert state.converged
 

@@ -3,7 +3,7 @@ import pytest
 
 from dgmm.fitting.loop.plain import EM, advance, begin
 from dgmm.fitting.loop.stopping import SmallChange, Stopping
-from dgmm.fitting.runs import best_of_ended
+from dgmm.fitting.multistart import best_of_ended
 from dgmm.fitting.steps.expectation import Evaluation
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters

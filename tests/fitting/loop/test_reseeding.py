@@ -14,12 +14,12 @@ from dgmm import GaussianMixture, GaussianMixtureSweep, MixtureWarning
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.loop import corrected, plain
 from dgmm.fitting.loop.corrected import CorrectedEM
-from dgmm.fitting.loop.history import course
+from dgmm.fitting.loop.history import since_start
 from dgmm.fitting.loop.plain import EM, Advance
-from dgmm.fitting.loop.reseeding import MOST_TRIALS, Reseeding
+from dgmm.fitting.loop.reseeding import RESEEDING, Reseeding
 from dgmm.fitting.loop.stopping import Stopping, rules_of
+from dgmm.fitting.multistart import Multistart
 from dgmm.fitting.pool import Candidate
-from dgmm.fitting.runs import Runs
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.survey import survey
 from dgmm.fitting.sweep.race import Race
@@ -148,8 +148,8 @@ def test_a_trial_leaves_a_pass_for_the_fit(algorithm):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_trials_are_few(algorithm):
-    _, tried = run(algorithm, [(float(bound), True) for bound in range(4 * MOST_TRIALS)])
-    assert len(tried) == MOST_TRIALS
+    _, tried = run(algorithm, [(float(bound), True) for bound in range(4 * RESEEDING.most_trials)])
+    assert len(tried) == RESEEDING.most_trials
 
 
 def test_a_loss_of_too_many_steps_is_no_reason_to_try():
@@ -174,7 +174,7 @@ def test_whatever_passes_say_corrected_em_never_loses(passes, max_iter):
     accepted = [each.log_likelihood for each in state.history if each.accepted]
     assert accepted == sorted(accepted)
     assert state.n_iter <= max_iter
-    assert len(tried) <= MOST_TRIALS
+    assert len(tried) <= RESEEDING.most_trials
     if state.ending is not None:
         assert state.fallback is None
         assert isinstance(state, CorrectedEM)
@@ -202,7 +202,7 @@ def test_trials_that_lose_leave_no_trace(algorithm, passes):
         assert mean(now) == mean(without)
         assert now.lower_bound == without.lower_bound
         assert now.ending == without.ending
-        assert course(now.history) == course(without.history)
+        assert since_start(now.history) == since_start(without.history)
 
 
 MEANS = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0], [8.0, 8.0]])
@@ -312,9 +312,9 @@ def test_in_a_race_too():
     data = Data(source, None, found.moments)
     start = Parameters.from_covariances(FAMILIES["full"], np.full(4, 0.25), FAR, np.stack([np.eye(2)] * 4))
     for algorithm in ALGORITHMS:
-        runs = Runs(replace(wanted, algorithm=algorithm), data, found.sample)
-        candidates = [Candidate(FAMILIES["full"], 4, runs.begin(0, start))]
-        runs.pool.run(candidates, Race(data, runs.advance, runs.hurried, CRITERIA["bic"]))
+        fits = Multistart(replace(wanted, algorithm=algorithm), data, found.sample)
+        candidates = [Candidate(FAMILIES["full"], 4, fits.begin(0, start))]
+        fits.pool.run(candidates, Race(data, fits.advance, fits.hurried, CRITERIA["bic"]))
         assert candidates[0].scores is not None
         assert candidates[0].scores.log_likelihood == pytest.approx(
             fit(rows, means=MEANS).score(rows), abs=1e-4

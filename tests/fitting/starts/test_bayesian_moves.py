@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dgmm import BayesianGaussianMixture
-from dgmm.fitting.starts.bayesian_moves import born, candidates, deleted, improve, merged, rows_of_components
+from dgmm.fitting.starts.bayesian_moves import born, deleted, improve, merged, proposals, rows_of_components
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
@@ -104,7 +104,7 @@ def test_births_fill_components_without_rows():
 
 def test_nothing_to_move():
     data, objective, start = problem("full", "dirichlet_process", 1)
-    assert list(candidates(start, objective, data)) == []
+    assert list(proposals(start, objective, data)) == []
     assert improve(data, start, objective).n_components == 1
 
 
@@ -163,8 +163,8 @@ def test_moves_that_only_the_sample_likes_are_not_made(monkeypatch):
 
     own = {"n_components": 3, "algorithm": "corrected", "sample_rows": 800, "random_state": 0}
     plain = BayesianGaussianMixture(**own).fit(three_clusters())
-    monkeypatch.setattr("dgmm.fitting.runs.improve", worse)
-    monkeypatch.setattr("dgmm.fitting.fit.candidates", lambda *of: [])  # which would mend it
+    monkeypatch.setattr("dgmm.fitting.multistart.improve", worse)
+    monkeypatch.setattr("dgmm.fitting.fit.proposals", lambda *of: [])  # which would mend it
     moved = BayesianGaussianMixture(**own, moves=True).fit(three_clusters())
     assert moved.elbo_ >= plain.elbo_ - 1e-6 * abs(plain.elbo_)
     assert moved.effective_components_ == 3
@@ -196,4 +196,4 @@ def test_nothing_is_proposed_where_no_component_has_more_rows_than_features():
         few.moments, "em"
     )
     posterior = Posterior.of(objective.prior, np.array([2.0, 1.0]), few.rows[:2], posterior.covariances)
-    assert list(candidates(posterior, objective, few)) == []
+    assert list(proposals(posterior, objective, few)) == []

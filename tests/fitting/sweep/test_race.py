@@ -14,7 +14,7 @@ from dgmm.fitting.loop.stopping import Ending, SmallChange, Stopping
 from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.race import GENEROUS, Race, drop_losers, possible_gain
+from dgmm.fitting.sweep.race import RACE, Race, drop_losers, possible_gain
 from dgmm.model.criteria import CRITERIA, Scores
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -39,11 +39,13 @@ def candidate(own, history, ending=None):
 def test_what_a_model_may_gain():
     assert possible_gain(()) == np.inf
     assert possible_gain(passes(-3.0)) == np.inf
-    assert possible_gain(passes(-3.0, -2.9)) == pytest.approx(0.1 * GENEROUS)
+    assert possible_gain(passes(-3.0, -2.9)) == pytest.approx(0.1 * RACE.generous)
     assert possible_gain(passes(-3.0, -2.9, predicted=5.0)) == pytest.approx(5.0)  # promised in all
-    assert possible_gain(passes(-3.0, -2.9, -2.82)) == pytest.approx(0.32 * GENEROUS)  # predicted by gains
+    assert possible_gain(passes(-3.0, -2.9, -2.82)) == pytest.approx(
+        0.32 * RACE.generous
+    )  # predicted by gains
     refused = PassRecord(-9.0, np.inf, 4, False, 0.0)
-    assert possible_gain((*passes(-3.0, -2.9), refused)) == pytest.approx(0.1 * GENEROUS)
+    assert possible_gain((*passes(-3.0, -2.9), refused)) == pytest.approx(0.1 * RACE.generous)
 
 
 def test_nobody_leaves_while_a_re_seeding_may_gain():

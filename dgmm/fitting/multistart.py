@@ -18,7 +18,7 @@ from dgmm.fitting.loop.reseeding import Reseeding
 from dgmm.fitting.loop.stopping import Stopping, rules_of
 from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.starts.bayesian_moves import MOVE_PASSES, improve, rows_to_move_on
+from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, improve, rows_to_move_on
 from dgmm.fitting.starts.growth import reseeded
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
 from dgmm.fitting.starts.search import search
@@ -28,16 +28,31 @@ from dgmm.model.matrices import DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationStarted, emit
 
-FAILURES = (DegenerateCovarianceError, OverflowedError)
+FAILURES_OF_A_START = (DegenerateCovarianceError, OverflowedError)
 """What may be wrong with one start, and leaves the others as they are."""
 
-SAMPLE_ROWS = 250_000
-SAMPLE_BYTES = 2**28
+
+@dataclass(frozen=True)
+class SampleLimits:
+    """Rows that are fitted in memory by default.
+
+    Attributes
+    ----------
+    n_rows : int
+    n_bytes : int
+        As float64: with many features, fewer rows.
+    """
+
+    n_rows: int = 250_000
+    n_bytes: int = 2**28
+
+
+SAMPLE = SampleLimits()
 
 
 def default_sample_rows(n_features: int) -> int:
     """Rows that are fitted in memory by default: 250,000, less where they take more than 256 MiB."""
-    return min(SAMPLE_ROWS, SAMPLE_BYTES // (8 * n_features))
+    return min(SAMPLE.n_rows, SAMPLE.n_bytes // (8 * n_features))
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +110,7 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class Multistart:
     """Fits of one mixture to the same rows, from several starts.
 
     Attributes
@@ -177,7 +192,7 @@ class Runs:
             emit(InitializationStarted(initialization))
             try:
                 began = [self.begin(initialization, each) for each in self._starts(random_state)]
-            except FAILURES as error:
+            except FAILURES_OF_A_START as error:
                 errors.append(error)
             else:
                 offered.append(self.run([began]) if self.is_small else began)
@@ -188,7 +203,7 @@ class Runs:
     def _moved_or_not(self, offered: Sequence[Sequence[EM]]) -> list[list[EM]]:
         """Move components as the sample says, and let passes over all rows tell whether that was right."""
         moved = [[self._begun_moved(state) for state in candidates] for candidates in offered]
-        n_passes = MOVE_PASSES + any(len(each) > 1 for each in offered)  # rivals take one of their own
+        n_passes = BAYESIAN_MOVES.n_passes + any(len(each) > 1 for each in offered)  # rivals take one more
         states = self.run([*offered, *moved], n_passes)
         pairs = zip(states[: len(offered)], states[len(offered) :], strict=True)
         return [[max(pair, key=lower_bound)] for pair in pairs]
@@ -197,7 +212,7 @@ class Runs:
         """Begin from where the sample would move components; from where they are, if it cannot be known."""
         try:
             return self.begin(state.initialization, self.improved(state.parameters))
-        except FAILURES:
+        except FAILURES_OF_A_START:
             return state
 
     def resume(self, state: EM) -> EM:
