@@ -1,12 +1,13 @@
 """The work on blocks of rows: models of several families evaluated together, by the kernel that is at hand.
 
 Here is the one door: whoever evaluates rows asks `chosen_kernel`, or calls the functions that do. A kernel is
-a module with the functions of `dgmm.kernels.kernel.Kernel`: `blocks` is NumPy's, `compiled` Numba's. Rows
-that may lack values go through either by `incomplete`.
+a module with the functions of `dgmm.kernels.kernel.Kernel`, and a line in `KERNELS`. Rows that may lack
+values go through any of them by `incomplete`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -19,12 +20,33 @@ from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.statistics import Statistics
 
-__all__ = ["Kernel", "assign", "chosen_kernel", "expect", "working_bytes"]
+__all__ = ["KERNELS", "Kernel", "assign", "chosen_kernel", "expect", "working_bytes"]
+
+KERNELS: dict[str, Kernel] = {
+    "compiled": compiled,
+    "numpy": blocks,
+}
+"""All kernels by name, the fastest first."""
 
 
 def chosen_kernel() -> Kernel:
-    """Choose: the compiled loop, unless Numba is not there, or ``DGMM_COMPILED`` is 0; else NumPy."""
-    return compiled if compiled.is_available() else blocks
+    """Choose: the one that the environment variable ``DGMM_KERNEL`` names, else the first that can run.
+
+    Raises
+    ------
+    ValueError
+        Where there is none of this name.
+    ImportError
+        Where it cannot run.
+    """
+    name = os.environ.get("DGMM_KERNEL")
+    if not name:
+        return next(kernel for kernel in KERNELS.values() if kernel.missing() is None)
+    if name not in KERNELS:
+        raise ValueError(f"DGMM_KERNEL is {name!r}, which is none of {', '.join(KERNELS)}")
+    if (missing := KERNELS[name].missing()) is not None:
+        raise ImportError(f"DGMM_KERNEL asks for the kernel {name!r}, which lacks {missing}")
+    return KERNELS[name]
 
 
 def expect(

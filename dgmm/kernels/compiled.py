@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.kernels.kernel import pieces_of
 from dgmm.kernels.stack import NEGLIGIBLE, Centred, Group, Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.model.jit import compiled_module
@@ -351,7 +352,7 @@ def expect(
 ) -> tuple[Statistics, ...]:
     """E-step by the compiled loop, which makes features by itself: see `dgmm.kernels.kernel.Kernel`."""
     groups = [CompiledGroup(stack, group) for group in stack.groups]
-    for rows, weights in pieces_of(chunks):
+    for rows, weights in chain.from_iterable(_pieces(*chunk) for chunk in chunks):
         for each in groups:
             each.add(rows, weights)
     log_likelihoods = np.empty(len(stack.rows))
@@ -375,7 +376,7 @@ def evaluate(
 ) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
     """Give responsibilities and log densities in one model, by the compiled loop."""
     group = CompiledGroup(stack, stack.groups[0], negligible)
-    for piece, _ in pieces_of([(rows, None)]):
+    for piece, _ in _pieces(rows, None):
         shares, log_densities = group.evaluate(piece)
         yield shares.T, log_densities
 
@@ -383,8 +384,13 @@ def evaluate(
 def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
     """Give the most probable component of each row in one model, by the compiled loop."""
     group = CompiledGroup(stack, stack.groups[0])
-    for piece, _ in pieces_of([(rows, None)]):
+    for piece, _ in _pieces(rows, None):
         yield group.label(piece)
+
+
+def missing() -> str | None:
+    """Say that Numba is, where it cannot be used."""
+    return None if is_available() else "Numba (pip install 'dgmm[fast]'), or DGMM_COMPILED is 0"
 
 
 def library_bytes() -> int:
@@ -444,12 +450,8 @@ def _in_one_form(array: NDArray[Any], dtype: type[np.floating] | None = None) ->
     return view
 
 
-def pieces_of(
-    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+def _pieces(
+    rows: NDArray[np.floating], weights: Array | None
 ) -> Iterator[tuple[NDArray[np.floating], Array | None]]:
-    """Cut chunks of rows and weights into pieces of at most `PIECE_BYTES`."""
-    for rows, weights in chunks:
-        n_rows = max(1, PIECE_BYTES // (rows.itemsize * rows.shape[1]))
-        for start in range(0, len(rows), n_rows):
-            part = slice(start, start + n_rows)
-            yield rows[part], None if weights is None else weights[..., part]
+    """Cut rows and weights into pieces of at most `PIECE_BYTES`."""
+    return pieces_of(rows, weights, max(1, PIECE_BYTES // (rows.itemsize * rows.shape[1])))

@@ -70,6 +70,10 @@ class Kernel(Protocol):
         """Give the most probable component of each row in one model, one run of rows after the other."""
         ...
 
+    def missing(self) -> str | None:
+        """Say what it lacks in this process, and how to get it; None where it can run."""
+        ...
+
     def library_bytes(self) -> int:
         """Forecast the bytes that a process takes for the kernel's libraries."""
         ...
@@ -77,3 +81,12 @@ class Kernel(Protocol):
     def working_bytes(self, stack: Stack, /) -> int:
         """Forecast the bytes that `expect` allocates beyond the rows, temporary arrays included."""
         ...
+
+
+def pieces_of(
+    rows: NDArray[np.floating], weights: Array | None, n_rows: int
+) -> Iterator[tuple[NDArray[np.floating], Array | None]]:
+    """Cut rows (n, D), and weights (n,) or (n_models, n), into pieces of at most so many rows."""
+    for start in range(0, len(rows), n_rows):
+        part = slice(start, start + n_rows)
+        yield rows[part], None if weights is None else weights[..., part]

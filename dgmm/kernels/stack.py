@@ -359,6 +359,8 @@ def stack_models(
             points = np.where(narrow[:, None], about, batch.means)
             if not single:
                 narrow |= ~(rounding_errors(batch, extent, dtype) <= LARGEST_ERROR)
+            if family.is_shared:  # with or without the quadratic term that they share, but all of them
+                narrow[:] = narrow.any()
             theta[narrow] = 0.0  # not used, and too large for products
             thetas.append(theta)
             members += batch.members

@@ -16,7 +16,7 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 from tests.model import naive
 
-pytestmark = pytest.mark.usefixtures("each_way")
+pytestmark = pytest.mark.usefixtures("each_kernel")
 
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 
@@ -296,7 +296,7 @@ def crowd(generator, kind, n_components=16, n_features=20):
         ("narrow", np.float64),
     ],
 )
-def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, monkeypatch):
+def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, each_kernel, monkeypatch):
     """Blocks take either way; the bits tell whether any took it."""
     monkeypatch.setattr(numpy_kernel, "TUNING", replace(numpy_kernel.TUNING, block_rows=1024))
     monkeypatch.setattr(
@@ -312,11 +312,12 @@ def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, monkeypatch
     assert bool(ready.centred) == (kind == "narrow")
     relative = 1e-11 if rows_dtype == np.float64 else 1e-5
     assert_expected(statistics, ready, parameters, rows, weights, relative=relative)
-    assert (statistics.counts[12] == 0.0) == (kind != "mixed")  # far out it is the widest
+    assert (statistics.counts[12] < 1e-200) == (kind != "mixed")  # far out it is the widest
     monkeypatch.setattr(numpy_kernel.Accumulator, "_gather", lambda *_: False)
     monkeypatch.setattr(compiled, "GATHERS_FROM", 1000)
     (dense,), _ = expect([parameters], rows, weights, rows_dtype)
-    assert np.array_equal(statistics.scatter, dense.scatter) == (kind == "overlapping")
+    gathers = each_kernel in ("compiled", "numpy") and kind != "overlapping"
+    assert np.array_equal(statistics.scatter, dense.scatter) != gathers
     naive.close(statistics.scatter, dense.scatter, np.abs(dense.scatter).max(), relative / 10)
 
 

@@ -1,12 +1,10 @@
 # pyright: reportPrivateUsage=false
-"""The compiled loop against NumPy's."""
+"""What the compiled loop does by itself: gathering, and threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dgmm import kernels
 from dgmm.kernels import compiled
@@ -19,58 +17,6 @@ pytest.importorskip("numba")
 
 
 from dgmm.model.families import FAMILIES
-
-
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    families=st.lists(st.sampled_from(naive.COVARIANCE_TYPES), min_size=1, max_size=4),
-    n_features=st.sampled_from([1, 2, 3, 7, 8, 21, 30, 100]),
-    n_rows=st.sampled_from([1, 5, 255, 256, 257, 1400]),
-    weighted=st.sampled_from(["no", "rows", "models"]),
-    narrow=st.booleans(),
-    spread=st.sampled_from([1.0, 30.0]),
-    rows_dtype=st.sampled_from([np.float64, np.float32]),
-)
-@settings(max_examples=80, deadline=None)
-def test_statistics_are_those_of_numpy(
-    *, seed, families, n_features, n_rows, weighted, narrow, spread, rows_dtype
-):
-    """Any families, tiles that are whole or not, with gathered rows or without, some components centred."""
-    generator = np.random.default_rng(seed)
-    models = [
-        naive.random_parameters(generator, family, int(generator.integers(1, 12)), n_features, spread=spread)
-        for family in families
-    ]
-    rows = np.concatenate([naive.random_rows(generator, model, n_rows) for model in models])
-    rows = rows[:n_rows].astype(rows_dtype)
-    shape = {"no": None, "rows": (n_rows,), "models": (len(models), n_rows)}[weighted]
-    weights = None if shape is None else generator.gamma(1.0, size=shape)
-    moments = Moments.of(rows)
-    references = None
-    if narrow:
-        references = [model.means + generator.normal(size=model.means.shape) for model in models]
-        references[0][::2] = np.nan
-    ready = stack_models(models, moments.mean, moments.extent, rows_dtype, references=references)
-    found = {}
-    for way in "01":
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DGMM_COMPILED", way)
-            assert compiled.is_available() == (way == "1")
-            cut = n_rows // 3
-            parts = [slice(0, cut), slice(cut, n_rows)]
-            chunks = [(rows[part], None if weights is None else weights[..., part]) for part in parts]
-            found[way] = kernels.expect(ready, chunks)
-    tolerance = 1e-11 if ready.dtype == np.float64 else 2e-4
-    total = np.abs(rows).max(initial=1.0).astype(float)
-    for ours, theirs in zip(found["1"], found["0"], strict=True):
-        np.testing.assert_array_equal(ours.references, theirs.references)
-        for name, power in (("counts", 0), ("sums", 1), ("scatter", 2)):
-            value, expected = getattr(ours, name), getattr(theirs, name)
-            assert value.shape == expected.shape
-            naive.close(value, expected, max(n_rows, 1) * total**power * 10, tolerance)
-        assert ours.log_likelihood == pytest.approx(
-            theirs.log_likelihood, rel=tolerance, abs=n_rows * tolerance
-        )
 
 
 @pytest.mark.parametrize("spread", [1.0, 30.0])

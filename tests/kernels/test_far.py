@@ -11,7 +11,7 @@ from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
-pytestmark = [pytest.mark.usefixtures("each_way"), pytest.mark.filterwarnings("error")]
+pytestmark = [pytest.mark.usefixtures("each_kernel"), pytest.mark.filterwarnings("error")]
 
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 

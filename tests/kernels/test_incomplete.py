@@ -15,7 +15,7 @@ from dgmm.model.families import FAMILIES
 from dgmm.model.statistics import Statistics
 from tests.model import naive
 
-pytestmark = pytest.mark.usefixtures("each_way")
+pytestmark = pytest.mark.usefixtures("each_kernel")
 
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 

@@ -4,22 +4,28 @@ import inspect
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dgmm import kernels
-from dgmm.kernels import blocks, compiled
-from dgmm.kernels.kernel import Kernel
+from dgmm.kernels import KERNELS
+from dgmm.kernels.kernel import Kernel, pieces_of
 from dgmm.kernels.stack import stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
 
-KERNELS = [pytest.param(blocks, id="blocks"), pytest.param(compiled, id="compiled")]
+
+@pytest.fixture
+def kernel(each_kernel):
+    return KERNELS[each_kernel]
 
 
-@pytest.fixture(params=KERNELS)
-def kernel(request):
-    if request.param is compiled and not compiled.is_available():
-        pytest.skip("Numba is not installed, or not to be used")
-    return request.param
+@pytest.fixture
+def environment(monkeypatch):
+    """One that says nothing of kernels."""
+    for name in ("DGMM_KERNEL", "DGMM_COMPILED"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
 
 
 def test_a_kernel_has_the_functions_of_the_protocol(kernel):
@@ -29,11 +35,44 @@ def test_a_kernel_has_the_functions_of_the_protocol(kernel):
             assert own == [*inspect.signature(wanted).parameters][1:], name
 
 
-def test_the_environment_chooses(monkeypatch):
-    monkeypatch.setenv("DGMM_COMPILED", "0")
-    assert kernels.chosen_kernel() is blocks
-    monkeypatch.setenv("DGMM_COMPILED", "1")
-    assert kernels.chosen_kernel() is (compiled if compiled.is_available() else blocks)
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_environment_chooses_by_name(environment, name):
+    if KERNELS[name].missing() is not None:
+        pytest.skip("cannot run here")
+    environment.setenv("DGMM_KERNEL", name)
+    assert kernels.chosen_kernel() is KERNELS[name]
+
+
+def test_without_a_name_the_fastest_that_can_run_is_chosen(environment):
+    can_run = [kernel for kernel in KERNELS.values() if kernel.missing() is None]
+    assert kernels.chosen_kernel() is can_run[0]
+    environment.setenv("DGMM_COMPILED", "0")
+    assert kernels.chosen_kernel() is KERNELS["numpy"]
+    environment.setenv("DGMM_KERNEL", "")
+    assert kernels.chosen_kernel() is KERNELS["numpy"]
+
+
+def test_a_kernel_that_is_none_or_cannot_run_is_refused(environment):
+    environment.setenv("DGMM_KERNEL", "fortran")
+    with pytest.raises(ValueError, match="DGMM_KERNEL is 'fortran', which is none of compiled, numpy"):
+        kernels.chosen_kernel()
+    environment.setenv("DGMM_KERNEL", "compiled")
+    environment.setenv("DGMM_COMPILED", "0")
+    with pytest.raises(ImportError, match=r"'compiled', which lacks Numba \(pip install 'dgmm\[fast\]'\)"):
+        kernels.chosen_kernel()
+
+
+@pytest.mark.parametrize("shape", [None, (100,), (3, 100)])
+def test_pieces_are_all_rows_in_order(shape):
+    """With their own weights, of all models alike or of each."""
+    rows = np.arange(200.0).reshape(100, 2)
+    weights = None if shape is None else np.random.default_rng(0).uniform(size=shape)
+    found = [*pieces_of(rows, weights, 7)]
+    assert [len(part) for part, _ in found] == [7] * 14 + [2]
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in found]), rows)
+    own = [part for _, part in found if part is not None]
+    np.testing.assert_array_equal(own and np.concatenate(own, axis=-1), [] if weights is None else weights)
+    assert [*pieces_of(rows[:0], None, 7)] == []
 
 
 @pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
@@ -54,3 +93,56 @@ def test_rows_are_evaluated_as_written_out(kernel, covariance_type):
     np.testing.assert_allclose(statistics.counts, wanted.sum(axis=0), rtol=1e-9)
     assert kernel.working_bytes(ready) > 0
     assert kernel.library_bytes() >= 0
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    families=st.lists(st.sampled_from(naive.COVARIANCE_TYPES), min_size=1, max_size=4),
+    n_features=st.sampled_from([1, 2, 3, 7, 8, 21, 30, 100]),
+    n_rows=st.sampled_from([1, 5, 255, 256, 257, 1400]),
+    weighted=st.sampled_from(["no", "rows", "models"]),
+    narrow=st.booleans(),
+    spread=st.sampled_from([1.0, 30.0]),
+    rows_dtype=st.sampled_from([np.float64, np.float32]),
+)
+@settings(max_examples=80, deadline=None)
+def test_all_kernels_give_the_same_statistics(
+    *, seed, families, n_features, n_rows, weighted, narrow, spread, rows_dtype
+):
+    """Any families, tiles that are whole or not, with gathered rows or without, some components centred."""
+    generator = np.random.default_rng(seed)
+    models = [
+        naive.random_parameters(generator, family, int(generator.integers(1, 12)), n_features, spread=spread)
+        for family in families
+    ]
+    rows = np.concatenate([naive.random_rows(generator, model, n_rows) for model in models])
+    rows = rows[:n_rows].astype(rows_dtype)
+    shape = {"no": None, "rows": (n_rows,), "models": (len(models), n_rows)}[weighted]
+    weights = None if shape is None else generator.gamma(1.0, size=shape)
+    moments = Moments.of(rows)
+    references = None
+    if narrow:
+        references = [model.means + generator.normal(size=model.means.shape) for model in models]
+        references[0][::2] = np.nan
+    ready = stack_models(models, moments.mean, moments.extent, rows_dtype, references=references)
+    cut = n_rows // 3
+    parts = [slice(0, cut), slice(cut, n_rows)]
+    chunks = [(rows[part], None if weights is None else weights[..., part]) for part in parts]
+    expected, *others = (each.expect(ready, chunks) for each in KERNELS.values() if each.missing() is None)
+    for found in others:
+        assert_close(found, expected, rows, 1e-11 if ready.dtype == np.float64 else 2e-4)
+
+
+def assert_close(statistics, expected, rows, tolerance):
+    """Compare what two kernels give for all models."""
+    n_rows = len(rows)
+    total = np.abs(rows).max(initial=1.0).astype(float)
+    for ours, theirs in zip(statistics, expected, strict=True):
+        np.testing.assert_array_equal(ours.references, theirs.references)
+        for name, power in (("counts", 0), ("sums", 1), ("scatter", 2)):
+            value, other = getattr(ours, name), getattr(theirs, name)
+            assert value.shape == other.shape
+            naive.close(value, other, max(n_rows, 1) * total**power * 10, tolerance)
+        assert ours.log_likelihood == pytest.approx(
+            theirs.log_likelihood, rel=tolerance, abs=n_rows * tolerance
+        )

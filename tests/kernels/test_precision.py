@@ -14,7 +14,7 @@ from dgmm.model.statistics import Moments
 from tests.kernels.test_blocks import assert_expected, each_family, expect
 from tests.model import naive
 
-pytestmark = pytest.mark.usefixtures("each_way")
+pytestmark = pytest.mark.usefixtures("each_kernel")
 
 SLACK = 4  # the bound leaves out the rounding of the mean's own terms, and of sums of several terms
 
@@ -132,7 +132,8 @@ def test_clusters_far_apart(covariance_type, distance):
         parameters = update(statistics, moments.mean, 0.0)
     resolution = np.spacing(distance)
     means, matrices = naive.moments_of_clusters(covariance_type, clusters)
-    assert np.all(abs(parameters.means - means) <= 2 * resolution)
+    # About the centre, terms as large as the distance are rounded before they cancel.
+    assert np.all(abs(parameters.means - means) <= (2 if centred else 16) * resolution)
     # Deviations from a mean are exact on the centred path, whatever the distance.
     error = 1e-12 if centred else 1e-10
     np.testing.assert_allclose(parameters.covariance_matrices, matrices, rtol=0, atol=error)

@@ -1,5 +1,5 @@
 """Both ways of doing the work on blocks of rows."""
 
-from tests.kernels.conftest import each_way
+from tests.kernels.conftest import each_kernel
 
-__all__ = ["each_way"]
+__all__ = ["each_kernel"]

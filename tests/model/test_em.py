@@ -17,7 +17,7 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
 from tests.model import naive
 
-pytestmark = pytest.mark.usefixtures("each_way")
+pytestmark = pytest.mark.usefixtures("each_kernel")
 
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 
