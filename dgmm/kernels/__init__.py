@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels import blocks, compiled, incomplete
+from dgmm.kernels import blocks, compiled, incomplete, reference
 from dgmm.kernels.blocks import assign
 from dgmm.kernels.kernel import Kernel
 from dgmm.kernels.stack import Stack
@@ -25,6 +25,7 @@ __all__ = ["KERNELS", "Kernel", "assign", "chosen_kernel", "expect", "working_by
 KERNELS: dict[str, Kernel] = {
     "compiled": compiled,
     "numpy": blocks,
+    "reference": reference,
 }
 """All kernels by name, the fastest first."""
 
