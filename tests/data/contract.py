@@ -2,10 +2,14 @@
 
 import pickle
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from dask.base import compute
 
 from dgmm.data import Chunk, LazyChunk, Source
@@ -18,6 +22,19 @@ def read(chunk: Chunk | LazyChunk) -> np.ndarray:
     if isinstance(chunk, LazyChunk):
         return compute(chunk.delayed, scheduler="sync")[0]
     return chunk.read()
+
+
+def rows_of(source: Source) -> np.ndarray:
+    """Read all rows of a source."""
+    return read(source.rows(0, source.n_rows))
+
+
+def write_parquet(path: Path, columns: Mapping[str, object], **options: Any) -> pa.Table:
+    """Write columns to a Parquet file, and give them as a table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table(dict(columns))
+    pq.write_table(table, path, **options)
+    return table
 
 
 def read_pickled(data: bytes) -> np.ndarray:

@@ -2,25 +2,13 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from dgmm import DataWarning, GaussianMixture, open_dataset
 from dgmm.data import DataError
-from tests.data.contract import check_source, read
+from tests.data.contract import check_source, write_parquet
 
 DRAW = np.random.default_rng(0)
-
-
-def write(path, columns, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.table(columns)
-    pq.write_table(table, path, **options)
-    return table
-
-
-def rows_of(source):
-    return read(source.rows(0, source.n_rows))
 
 
 class TestFilesThatDiffer:
@@ -43,38 +31,40 @@ class TestFilesThatDiffer:
     def test_a_column_that_is_numbers_in_one_file_only(self, tmp_path, order, other, words):
         files = [{"x": [1.0, 2, 3], "z": [4.0, 5, 6]}, {"x": [1.0, 2, 3]} | ({"z": other} if other else {})]
         for number, columns in enumerate(files[::order]):
-            write(tmp_path / f"{number}.parquet", columns)
+            write_parquet(tmp_path / f"{number}.parquet", columns)
         with pytest.raises(DataError, match=words + ".*leave it out with columns="):
             open_dataset(tmp_path)
         check_source(open_dataset(tmp_path, columns=["x"]), np.array([[1.0, 2, 3] * 2]).T, ("x",))
 
     def test_nulls_that_are_asked_for(self, tmp_path):
-        write(tmp_path / "0.parquet", {"x": [1.0, 2], "z": pa.nulls(2)})
-        write(tmp_path / "1.parquet", {"x": [3.0], "z": [4]})
+        write_parquet(tmp_path / "0.parquet", {"x": [1.0, 2], "z": pa.nulls(2)})
+        write_parquet(tmp_path / "1.parquet", {"x": [3.0], "z": [4]})
         rows = np.array([[1, np.nan], [2, np.nan], [3, 4]])
         check_source(open_dataset(tmp_path, columns=["x", "z"]), rows, ("x", "z"))
 
     @pytest.mark.parametrize("columns", [None, ["a", "b"]])
     def test_columns_in_another_order_and_of_other_numbers(self, tmp_path, columns):
-        write(tmp_path / "0.parquet", {"a": [1, 2], "b": np.array([0.5, 1], "f4")})
-        write(tmp_path / "1.parquet", {"b": [True], "a": [2.5]})
+        write_parquet(tmp_path / "0.parquet", {"a": [1, 2], "b": np.array([0.5, 1], "f4")})
+        write_parquet(tmp_path / "1.parquet", {"b": [True], "a": [2.5]})
         check_source(open_dataset(tmp_path, columns), np.array([[1, 0.5], [2, 1], [2.5, 1]]), ("a", "b"))
 
     def test_text_that_is_categories_elsewhere_is_left_out(self, tmp_path):
-        write(tmp_path / "0.parquet", {"a": [1.0], "kind": ["x"]})
-        write(tmp_path / "1.parquet", {"a": [1.0], "kind": pa.array(["x"]).dictionary_encode()})
-        write(tmp_path / "2.parquet", {"a": [1.0]})
+        write_parquet(tmp_path / "0.parquet", {"a": [1.0], "kind": ["x"]})
+        write_parquet(tmp_path / "1.parquet", {"a": [1.0], "kind": pa.array(["x"]).dictionary_encode()})
+        write_parquet(tmp_path / "2.parquet", {"a": [1.0]})
         with pytest.warns(DataWarning, match="column 'kind' .* was left out"):
             assert open_dataset(tmp_path).feature_names == ("a",)
 
     def test_a_prediction_finds_the_columns_of_the_fit(self, tmp_path):
-        table = write(tmp_path / "0.parquet", {"a": DRAW.normal(size=50), "b": DRAW.normal(size=50) + 9})
+        table = write_parquet(
+            tmp_path / "0.parquet", {"a": DRAW.normal(size=50), "b": DRAW.normal(size=50) + 9}
+        )
         model = GaussianMixture(1).fit(table.to_pandas())
-        write(
+        write_parquet(
             tmp_path / "1.parquet", {"b": table["b"], "word": ["x"] * 50, "more": table["b"], "a": table["a"]}
         )
         found = np.asarray(model.score_samples(str(tmp_path)))
         np.testing.assert_array_equal(found, np.tile(model.score_samples(table.to_pandas()), 2))
-        write(tmp_path / "2.parquet", {"b": [1.0]})
+        write_parquet(tmp_path / "2.parquet", {"b": [1.0]})
         with pytest.raises(ValueError, match=r"2\.parquet has no column 'a'"):
             model.score_samples(str(tmp_path))

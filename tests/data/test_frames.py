@@ -14,7 +14,7 @@ from sklearn.mixture import GaussianMixture as Reference
 
 from dgmm import DataWarning, GaussianMixture, open_dataset
 from dgmm.data import DataError
-from tests.data.contract import check_source, read
+from tests.data.contract import check_source
 
 DRAW = np.random.default_rng(0)
 WARM = np.repeat([0.0, 20.0], 80) + DRAW.normal(size=160)
@@ -46,10 +46,6 @@ KINDS = {
 def table(request):
     """Make a table of some kind."""
     return KINDS[request.param]
-
-
-def rows_of(source):
-    return read(source.rows(0, source.n_rows))
 
 
 def test_names_and_rows(table):

@@ -2,27 +2,14 @@
 
 import fsspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import zarr
 
 from dgmm import GaussianMixture, open_dataset
 from dgmm.data import DataError
-from tests.data.contract import check_source, read
+from tests.data.contract import check_source, write_parquet
 
 DRAW = np.random.default_rng(0)
-
-
-def write(path, columns, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.table(columns)
-    pq.write_table(table, path, **options)
-    return table
-
-
-def rows_of(source):
-    return read(source.rows(0, source.n_rows))
 
 
 class TestManyPaths:
@@ -31,7 +18,7 @@ class TestManyPaths:
         parts = [DRAW.normal(number, 1, (30, 2)) for number in range(3)]
         for number, part in enumerate(parts):
             columns = {"a": part[:, 0], "b": part[:, 1]}
-            write(tmp_path / f"month-{number}.parquet", columns)
+            write_parquet(tmp_path / f"month-{number}.parquet", columns)
             rows = zarr.create_array(
                 str(tmp_path / f"month-{number}.zarr"), shape=(30, 2), chunks=(15, 2), dtype="f8"
             )

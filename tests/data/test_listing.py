@@ -8,27 +8,16 @@ import pytest
 
 from dgmm import DataWarning, open_dataset
 from dgmm.data import DataError
-from tests.data.contract import check_source, read
+from tests.data.contract import check_source, rows_of, write_parquet
 
 DRAW = np.random.default_rng(0)
-
-
-def write(path, columns, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.table(columns)
-    pq.write_table(table, path, **options)
-    return table
-
-
-def rows_of(source):
-    return read(source.rows(0, source.n_rows))
 
 
 class TestFolders:
     def write_years(self, folder):
         for year in (2019, 2020, 2021):
             for part in (0, 1):
-                write(
+                write_parquet(
                     folder / f"year={year}" / f"part-{part}.parquet",
                     {"mag": DRAW.normal(size=5)},
                     row_group_size=2,
@@ -48,7 +37,7 @@ class TestFolders:
 
     def test_names_of_folders_that_are_no_numbers_or_none(self, tmp_path):
         for key, value in (("a%2Fb=1.5/land=DE", 1.0), ("a%2Fb=__HIVE_DEFAULT_PARTITION__/land=FR", 2.0)):
-            write(tmp_path / key / "part-0", {"x": [value]})
+            write_parquet(tmp_path / key / "part-0", {"x": [value]})
         check_source(
             open_dataset(tmp_path, columns=["x", "a/b"]), np.array([[1, 1.5], [2, np.nan]]), ("x", "a/b")
         )
@@ -56,8 +45,8 @@ class TestFolders:
             open_dataset(tmp_path, columns=["x", "land"])
 
     def test_folders_that_say_different_things(self, tmp_path):
-        write(tmp_path / "year=2020" / "a.parquet", {"x": [1.0]})
-        write(tmp_path / "b.parquet", {"x": [1.0]})
+        write_parquet(tmp_path / "year=2020" / "a.parquet", {"x": [1.0]})
+        write_parquet(tmp_path / "b.parquet", {"x": [1.0]})
         with pytest.raises(DataError, match=r"the folders of .*b\.parquet do not give 'year'"):
             open_dataset(tmp_path, columns=["x", "year"])
 
@@ -67,8 +56,8 @@ class TestFolders:
          "b.gz.parquet", "b.0001", "b.parquet.gz"],
     )  # fmt: skip
     def test_names_of_files(self, tmp_path, name):
-        write(tmp_path / "a.parquet", {"x": [1.0]})
-        write(tmp_path / name, {"x": [2.0]})
+        write_parquet(tmp_path / "a.parquet", {"x": [1.0]})
+        write_parquet(tmp_path / name, {"x": [2.0]})
         for beside in ("_SUCCESS", "_metadata", ".b.crc", "notes.txt", "b.parquet.crc", "README"):
             (tmp_path / beside).write_bytes(b"no")
         assert sorted(rows_of(open_dataset(tmp_path)).ravel()) == [1.0, 2.0]
@@ -76,8 +65,8 @@ class TestFolders:
 
     @pytest.mark.parametrize("name", ["a.parquet.bak", "a.parquet.tmp", "a.parquet~", "a.old"])
     def test_what_was_put_aside_is_not_counted(self, tmp_path, name):
-        write(tmp_path / "a.parquet", {"x": [1.0]})
-        write(tmp_path / name, {"x": [1.0]})
+        write_parquet(tmp_path / "a.parquet", {"x": [1.0]})
+        write_parquet(tmp_path / name, {"x": [1.0]})
         with pytest.raises(DataError, match=rf"{name} holds Parquet, but by its name was put aside"):
             open_dataset(tmp_path)
 
@@ -85,8 +74,8 @@ class TestFolders:
     def test_a_sky_catalogue(self, tmp_path, leaf):
         folder = tmp_path / "tiny" / "dataset"
         columns = {"_healpix_29": DRAW.integers(0, 2**60, 90), "mag": DRAW.normal(18, 1, 90)}
-        data = write(folder / "Norder=1" / "Dir=0" / leaf, columns)
-        other = write(folder / "Norder=2" / "Dir=0" / leaf.replace("44", "45"), columns)
+        data = write_parquet(folder / "Norder=1" / "Dir=0" / leaf, columns)
+        other = write_parquet(folder / "Norder=2" / "Dir=0" / leaf.replace("44", "45"), columns)
         pq.write_table(data[:10], folder / "data_thumbnail.parquet")
         pq.write_metadata(data.schema, folder / "_common_metadata")
         pq.write_metadata(data.schema, folder / "_metadata")
@@ -96,7 +85,7 @@ class TestFolders:
         (tmp_path / "tiny" / "hats.properties").write_text("dataproduct_type=object\n")
         (tmp_path / "tiny" / "partition_info.csv").write_text("Norder,Npix\n1,44\n2,45\n")
         (tmp_path / "collection.properties").write_text("obs_collection=x\nhats_primary_table_url=tiny\n")
-        write(tmp_path / "tiny_margin" / "dataset" / "Norder=1" / "Dir=0" / leaf, columns)
+        write_parquet(tmp_path / "tiny_margin" / "dataset" / "Norder=1" / "Dir=0" / leaf, columns)
         expected = pa.concat_tables([data, other])["mag"].to_numpy()[:, None]
         for path in (tmp_path, tmp_path / "tiny", folder):
             check_source(open_dataset(path, columns=["mag"]), expected, ("mag",))

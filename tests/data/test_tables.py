@@ -2,25 +2,13 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from dgmm import DataWarning, GaussianMixture, open_dataset
 from dgmm.data import DataError
-from tests.data.contract import check_source, read
+from tests.data.contract import check_source, rows_of, write_parquet
 
 DRAW = np.random.default_rng(0)
-
-
-def write(path, columns, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.table(columns)
-    pq.write_table(table, path, **options)
-    return table
-
-
-def rows_of(source):
-    return read(source.rows(0, source.n_rows))
 
 
 class TestVectors:
@@ -37,7 +25,7 @@ class TestVectors:
     @pytest.mark.parametrize("kind", ["fixed", "list", "large", "tensor"])
     def test_are_features(self, tmp_path, kind):
         values, column = self.vectors(kind)
-        write(tmp_path / "a.parquet", {"e": column, "x": values[:, 0]}, row_group_size=30)
+        write_parquet(tmp_path / "a.parquet", {"e": column, "x": values[:, 0]}, row_group_size=30)
         names = tuple(f"e[{i}]" for i in range(5))
         check_source(open_dataset(tmp_path / "a.parquet", columns=["e"]), values, names)
         check_source(open_dataset(tmp_path), np.column_stack([values, values[:, 0]]), (*names, "x"))
@@ -46,7 +34,7 @@ class TestVectors:
 
     def test_a_model_finds_them_again(self, tmp_path):
         values, column = self.vectors("fixed")
-        write(tmp_path / "a.parquet", {"id": np.arange(70), "e": column, "word": ["x"] * 70})
+        write_parquet(tmp_path / "a.parquet", {"id": np.arange(70), "e": column, "word": ["x"] * 70})
         with pytest.warns(DataWarning) as told:
             model = GaussianMixture(1).fit(tmp_path)
         assert ["'word'" in str(told[0].message), "'id'" in str(told[1].message)] == [True, True]
@@ -58,7 +46,7 @@ class TestVectors:
     @pytest.mark.parametrize("even", [True, False], ids=["as many numbers as if even", "fewer"])
     def test_that_are_ragged(self, tmp_path, even):
         lists = [[1.0, 2.0]] * 20 + ([[1.0], [1.0, 2, 3]] if even else [[1.0]])
-        write(tmp_path / "a.parquet", {"e": lists, "x": np.ones(len(lists))})
+        write_parquet(tmp_path / "a.parquet", {"e": lists, "x": np.ones(len(lists))})
         if even:  # the footer cannot tell
             with pytest.raises(DataError, match=r"a\.parquet: column 'e' has 1 numbers in row 20, where 2"):
                 rows_of(open_dataset(tmp_path, columns=["e"]))
@@ -70,7 +58,7 @@ class TestVectors:
 
     def test_of_other_lengths_in_other_files(self, tmp_path):
         for width in (2, 3):
-            write(tmp_path / f"{width}.parquet", {"e": np.ones((4, width)).tolist()})
+            write_parquet(tmp_path / f"{width}.parquet", {"e": np.ones((4, width)).tolist()})
         with pytest.raises(
             DataError, match=r"column 'e' has 2 numbers a row in .*2\.parquet, and 3 in .*3\.parquet"
         ):
@@ -78,7 +66,7 @@ class TestVectors:
 
 
 def test_an_ordinary_folder_is_quiet(tmp_path):
-    write(
+    write_parquet(
         tmp_path / "a.parquet",
         {"count": np.arange(50), "flag": [True, False] * 25, "x": DRAW.normal(size=50)},
     )

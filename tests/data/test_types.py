@@ -23,6 +23,7 @@ from dgmm.data.types import (
     SupportsArray,
     WeightsLike,
 )
+from tests.data.contract import rows_of
 
 dd = pytest.importorskip("dask.dataframe")
 
@@ -81,19 +82,14 @@ KINDS_OF_WEIGHTS = {
 }
 
 
-def all_of(source) -> np.ndarray:
-    chunk = source.rows(0, source.n_rows)
-    return chunk.delayed.compute() if hasattr(chunk, "delayed") else chunk.read()
-
-
 @pytest.mark.parametrize("kind", KINDS_OF_ROWS)
 def test_rows(kind, stored):
-    np.testing.assert_array_equal(all_of(open_dataset(KINDS_OF_ROWS[kind](stored))), ROWS)
+    np.testing.assert_array_equal(rows_of(open_dataset(KINDS_OF_ROWS[kind](stored))), ROWS)
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_WEIGHTS)
 def test_weights(kind, stored):
-    np.testing.assert_array_equal(all_of(open_weights(KINDS_OF_WEIGHTS[kind](stored))), WEIGHTS[:, None])
+    np.testing.assert_array_equal(rows_of(open_weights(KINDS_OF_WEIGHTS[kind](stored))), WEIGHTS[:, None])
 
 
 def test_the_parts_are_in_the_whole():

@@ -42,6 +42,26 @@ def test_criteria_are_those_of_the_scores():
     assert CRITERIA["bic"].value(better) == pytest.approx(values["bic"] - 0.5 * np.log(1000.0))
 
 
+def test_what_is_said_of_criteria():
+    own = Scores(-2.0, 0.25, -2.5, 0.125, 7, 1000.0)
+    held_out = CRITERIA["held-out"]
+    assert [name for name, each in CRITERIA.items() if each.needs_held_out] == ["held-out"]
+    assert held_out.loss(own) == 2.5
+    assert held_out.error(own) == 0.125
+    assert held_out.axis_label == "held-out log-likelihood (nats a row): higher is better"
+    results = {"held_out": np.array([-2.5, np.nan]), "held_out_error": np.array([0.125, np.nan])}
+    np.testing.assert_array_equal(held_out.errors(results), [0.125, np.nan])
+    assert held_out.written(results, 0) == "-2.50000 ± 0.12500"
+    for name, criterion in CRITERIA.items():
+        if name != "held-out":
+            assert criterion.loss(own) == criterion.value(own)
+            assert np.isnan(criterion.error(own))
+            assert criterion.axis_label == f"{criterion.label}: lower is better"
+            results = {criterion.column: np.array([0.0, 1234.56])}
+            assert criterion.errors(results) is None
+            assert criterion.written(results, 1) == "1,234.6"
+
+
 @pytest.mark.parametrize("criterion", CRITERIA.values(), ids=list(CRITERIA))
 def test_what_describes_rows_better_loses_less(criterion):
     """So it must be for models with as many parameters, and no gain exceeds what a race allows for."""

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
+from sklearn.mixture import GaussianMixture, _gaussian_mixture
 
 from dgmm import kernels
 from dgmm.kernels.stack import blank_stack, stack_models
-from dgmm.model.em import cancels, promised_gain, update
+from dgmm.model.em import cancels, promised_gain, update, update_means
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
-from dgmm.model.statistics import Moments, Statistics
+from dgmm.model.statistics import SMALLEST_COUNT, Moments, Statistics
 from tests.model import naive
 
 pytestmark = pytest.mark.usefixtures("each_kernel")
@@ -253,3 +253,28 @@ def test_nothing_is_promised_where_nothing_changes():
     empty = replace(parameters, weights=np.array([0.5, 0.5, 0.0]))
     for same in (parameters, empty):
         assert promised_gain(same, same) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_component_with_hardly_any_rows_is_that_of_scikit_learn():
+    """Ten machine epsilons are added to its count: of as many, the mean is half way to the origin."""
+    row, centre = np.array([[4.0, -6.0]]), np.array([1.0, 2.0])
+    share = np.array([[SMALLEST_COUNT]])
+    _, expected, _ = _gaussian_mixture._estimate_gaussian_parameters(row, share, 0.0, "diag")
+    np.testing.assert_array_equal(expected, row / 2.0)
+    for reference in (np.zeros(2), np.array([2.0, 1.0])):
+        sums = share * (row - centre - reference)
+        found = Statistics(FAMILIES["diag"], share[0], sums, sums**2, reference[None], 0.0)
+        np.testing.assert_allclose(update_means(found, centre), expected, rtol=1e-12)
+
+
+def test_squares_of_hardly_any_rows_are_divided_by_what_the_m_step_divides_by():
+    count, squares, variance = SMALLEST_COUNT, 8.0, 2.0
+    nothing = np.zeros((1, 1))
+    statistics = Statistics(
+        FAMILIES["diag"], np.array([count]), nothing, np.array([[2.0 * count * squares]]), nothing, 0.0
+    )
+    updated = Parameters.from_covariances(
+        FAMILIES["diag"], np.ones(1), np.zeros((1, 1)), np.array([[variance]])
+    )
+    assert cancels(statistics, updated, 0.99 * squares / variance)
+    assert not cancels(statistics, updated, 1.01 * squares / variance)

@@ -61,7 +61,8 @@ def test_half_the_squared_distance_is_a_divergence(covariance_type):
     distance = ((coordinates.of(there) - coordinates.of(here)) ** 2).sum()
     centre = np.zeros(2)  # that the statistics are relative to
     before, after = (
-        em.update(each.of_all_rows(_scatter(each, here, moments)), centre, FLOOR) for each in (here, there)
+        em.update(replace(each, shared=None).of_all_rows(_scatter(each, here, moments)), centre, FLOOR)
+        for each in (here, there)
     )
     assert em.promised_gain(before, after) == pytest.approx(0.5 * distance, rel=2e-2)
 
@@ -139,6 +140,17 @@ def test_where_there_is_nothing_to_extrapolate():
     # So far that covariances overflow: steps of no curvature, and no limit to the length.
     straight = [moved(here, 20.0 * share) for share in (0.0, 1.0, 2.0)]
     assert extrapolated(straight, FLOOR, 1e9) is None
+
+
+@each_family
+def test_where_nothing_moves_it_stays(covariance_type):
+    here = statistics_of(rows_of(), covariance_type, 1)
+    found = extrapolated([here] * 3, FLOOR, 8.0)
+    assert found is not None
+    far, length = found
+    assert length == 8.0
+    for name in ("counts", "sums", "scatter"):
+        np.testing.assert_allclose(getattr(far, name), getattr(here, name), rtol=1e-9, atol=1e-9)
 
 
 def test_lengths_grow_after_good_extrapolations_and_shrink_after_others():

@@ -48,3 +48,13 @@ def test_numpy_works_where_numba_cannot_be_imported(monkeypatch, caplog):
         jit._imported.cache_clear()
     assert "Numba needs NumPy 2.3 or less" in caplog.text
     assert compiled.is_available()
+
+
+def test_only_what_is_to_be_kept_is_kept():
+    pytest.importorskip("numba")
+
+    def double(x):
+        return 2.0 * x
+
+    assert jit.compiled(jit.IN_ORDER)(double).stats.cache_path is None
+    assert jit.compiled(jit.IN_ORDER, is_kept=True)(double).stats.cache_path is not None

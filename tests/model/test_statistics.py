@@ -188,6 +188,42 @@ def test_moments_of_nothing():
     assert not nothing.scatter.any()
 
 
+def test_means_and_counts_of_an_m_step():
+    counts, sums = np.array([2.0, 5.0]), np.array([[4.0, -2.0], [5.0, 10.0]])
+    references = np.array([[0.0, 0.0], [7.0, -3.0]])
+    found = Statistics(FAMILIES["tied"], counts, sums, np.zeros((2, 0)), references, 0.0).deviations(3.0)
+    np.testing.assert_array_equal(found.counts, [5.0, 8.0])
+    np.testing.assert_array_equal(found.offsets, sums / found.counts[:, None])
+    np.testing.assert_array_equal(found.means, references + found.offsets)
+
+
+def test_which_sums_are_about_a_point_of_their_own():
+    """Scatter says so where components share a covariance; else only another point than the centre."""
+
+    def is_centred(covariance_type, n_scatter, references):
+        statistics = Statistics(
+            FAMILIES[covariance_type], np.ones(2), np.ones((2, 2)), np.ones((2, n_scatter)), references, 0.0
+        )
+        return statistics.is_centred.tolist()
+
+    none, second = np.zeros((2, 2)), np.array([[0.0, 0.0], [0.0, 3.0]])
+    assert is_centred("full", 3, none) == [False, False]
+    assert is_centred("full", 3, second) == [False, True]
+    assert is_centred("tied", 3, none) == [True, True]
+    assert is_centred("tied", 0, none) == [False, False]
+    assert is_centred("tied", 0, second) == [False, True]
+
+
+def test_so_many_times_the_rows():
+    """Statistics are linear in the weights of rows; what all components share as well."""
+    parameters, rows, _, _ = mixture(0, "tied")
+    scatter = 3.0 * rows.T @ rows
+    once, thrice = statistics_of(parameters, rows), statistics_of(parameters, rows, np.full(len(rows), 3.0))
+    tripled, expected = 3.0 * once.of_all_rows(scatter / 3.0), thrice.of_all_rows(scatter)
+    assert_equal_statistics(tripled, expected)
+    np.testing.assert_allclose(tripled.shared, expected.shared, rtol=1e-14)  # pyright: ignore
+
+
 def test_some_components_are_taken_and_put_back():
     generator = np.random.default_rng(0)
     counts, sums, scatter = (generator.normal(size=shape) for shape in ((3,), (3, 2), (3, 3)))

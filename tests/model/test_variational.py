@@ -245,6 +245,55 @@ def test_a_singular_prior_has_no_complete_bound():
         Posterior.of(prior, np.ones(1), prior.mean[None, :], np.zeros((1, 2, 2)))
 
 
+def moments_with(*columns, weights=None):
+    return Moments.of(np.column_stack(columns), weights)
+
+
+class TestDependentFeatures:
+    """Features of which the covariance of all rows makes a singular prior, family by family."""
+
+    EPSILON = np.finfo(float).eps
+    CONSTANT = np.full(200, 1e6)
+
+    @pytest.fixture
+    def columns(self):
+        return np.random.default_rng(3).normal(size=(3, 200)) * np.array([[1.0], [50.0], [1e-3]]) + 2.0
+
+    @each_family
+    def test_there_are_none_as_a_rule(self, covariance_type, columns):
+        moments = moments_with(*columns)
+        assert variational.dependent_features(FAMILIES[covariance_type], moments).tolist() == []
+
+    @each_family
+    @pytest.mark.parametrize("place", [0, 2])
+    def test_one_that_does_not_vary(self, covariance_type, place, columns):
+        columns[place] = 0.0 if place else 1e6
+        found = variational.dependent_features(FAMILIES[covariance_type], moments_with(*columns))
+        is_round = FAMILIES[covariance_type].is_round  # one variance, which the other features have
+        assert found.tolist() == ([] if is_round else [place])
+
+    @each_family
+    def test_none_varies(self, covariance_type):
+        moments = moments_with(self.CONSTANT, np.zeros(200))
+        assert variational.dependent_features(FAMILIES[covariance_type], moments).tolist() == [0, 1]
+
+    @pytest.mark.parametrize(("n_epsilons", "varies"), [(4.0, False), (40.0, True)])
+    def test_rounding_is_no_variation(self, n_epsilons, varies, columns):
+        """Deviations as large as the rounding of a value of this size leaves them."""
+        steps = np.where(np.arange(200) % 2, 1.0, -1.0) * n_epsilons * self.EPSILON
+        moments = moments_with(columns[0], self.CONSTANT * (1.0 + steps))
+        found = variational.dependent_features(FAMILIES["diag"], moments).tolist()
+        assert found == ([] if varies else [1])
+
+    @each_family
+    def test_one_that_others_give(self, covariance_type, columns):
+        given = 3.0 * columns[0] - 0.05 * columns[1] + 7.0
+        moments = moments_with(columns[0], columns[1], columns[2], given)
+        found = variational.dependent_features(FAMILIES[covariance_type], moments)
+        has_products = FAMILIES[covariance_type].has_products
+        assert found.tolist() == ([0, 1, 3] if has_products else [])
+
+
 @each_family
 def test_it_cancels_only_where_components_have_the_rows(covariance_type):
     """A narrow component with half of the rows does; one without rows has the prior's variance."""

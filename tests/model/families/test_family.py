@@ -46,6 +46,19 @@ def test_log_density_is_linear_in_the_features(covariance_type, n_components, n_
     np.testing.assert_allclose(values.T, naive.log_joint(parameters, rows), rtol=1e-10, atol=1e-10)
 
 
+@each_family
+@pytest.mark.parametrize("n_features", [1, 3])
+def test_which_families_take_all_products(covariance_type, n_features):
+    """One, the features, and all products of two of them: the monomials up to the second degree."""
+    family = FAMILIES[covariance_type]
+    table = family.feature_rows(n_features)
+    has_all = table.start == 1 and table.stop - table.start == (n_features + 1) * (n_features + 2) // 2
+    assert family.has_all_features == (has_all and covariance_type == "full")
+    if n_features > 1:
+        assert family.has_all_features == has_all
+        assert family.has_products == (family.n_parameters_of_one(n_features) > n_features)
+
+
 def given_responsibilities(covariance_type, rows, shares, weights=None, *, reg_covar=0.0, references=None):
     """M-step of the package for given responsibilities (n_rows, K), by its own sums."""
     moments = Moments.of(rows, weights)
