@@ -1,12 +1,13 @@
-"""The command line: ``dgmm fit``, ``sweep``, ``predict``, ``score``, ``sample`` and others.
+"""The command line: ``dgmm fit``, ``sweep``, ``predict``, ``score``, ``sample``, ``impute`` and others.
 
 Results go to standard output; progress, warnings and errors to standard error. An error is one line that
 says what to do, and the exit code is 2; 130 after an interruption.
 """
 
+from dgmm.cli import density as _density  # registers its commands
 from dgmm.cli import sweep as _sweep  # registers its command
 from dgmm.cli.commands import main
 
-del _sweep
+del _density, _sweep
 
 __all__ = ["main"]

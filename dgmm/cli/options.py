@@ -167,7 +167,7 @@ def reading_rows(command: Callable[..., None]) -> Callable[..., None]:
             "--columns",
             multiple=True,
             metavar="A,B,C",
-            callback=_names,
+            callback=names_of,
             help="The columns to take, in this order. A name with a comma: in quotes, or once for each name.",
         ),
         click.option(
@@ -177,7 +177,7 @@ def reading_rows(command: Callable[..., None]) -> Callable[..., None]:
             "--sample-dims",
             multiple=True,
             metavar="X,Y",
-            callback=_names,
+            callback=names_of,
             help="The dimensions of a Zarr group that number the rows; others number features.",
         ),
         at_urls,
@@ -215,7 +215,7 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Callable[..., None]], 
     return decorate
 
 
-def _names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
+def names_of(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
     """Read names: as a line of CSV where they are given once, else as they are."""
     if len(values) != 1:
         return list(values) or None

@@ -17,8 +17,8 @@ from dgmm.kernels.imputation import Given, conditioned
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 
-Mean = TypeVar("Mean")
-Covariance = TypeVar("Covariance")
+Mean_co = TypeVar("Mean_co", covariant=True)
+Covariance_co = TypeVar("Covariance_co", covariant=True)
 
 Method = Literal["mean", "sample", "mode"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -30,7 +30,7 @@ COUNTED_TOGETHER = 2**16
 WITHOUT_VALUES = "have no value at all: they are filled from the whole mixture, whatever the row"
 
 
-class Regression(NamedTuple, Generic[Mean, Covariance]):
+class Regression(NamedTuple, Generic[Mean_co, Covariance_co]):
     """What is known of some features where others are known, for each row.
 
     Attributes
@@ -40,8 +40,8 @@ class Regression(NamedTuple, Generic[Mean, Covariance]):
         In squared units of the data.
     """
 
-    mean: Mean
-    covariance: Covariance
+    mean: Mean_co
+    covariance: Covariance_co
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,183 @@
+"""The commands that use a model as a density: ``dgmm marginal``, ``condition``, ``impute``, ``regress``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+import dgmm
+from dgmm import report
+from dgmm.cli.commands import main, open_for, show, summary
+from dgmm.cli.options import Cluster, at_urls, names_of, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.output import TABLES, Result, check_output, write
+from dgmm.cli.shell import console
+from dgmm.estimators.imputing import METHODS
+from dgmm.estimators.rowwise import RowFunction
+
+to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
+to_a_table = click.option("--out", required=True, metavar="ROWS.zarr|.parquet", help="Where to write.")
+
+
+def _features(name: str, text: str, *, is_required: bool = True) -> Any:
+    return click.option(
+        name,
+        multiple=True,
+        required=is_required,
+        metavar="A,B",
+        callback=names_of,
+        help=text + " Names, or numbers from 0.",
+    )
+
+
+def _found(mixture: Any, features: Sequence[str]) -> list[str | int]:
+    """Take for column numbers what is no name of a feature but a whole number."""
+    names = {str(name) for name in getattr(mixture, "feature_names_in_", [])}
+    return [
+        int(feature) if feature not in names and feature.lstrip("-").isdecimal() else feature
+        for feature in features
+    ]
+
+
+def _values(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for pair in pairs:
+        feature, _sign, text = pair.rpartition("=")
+        if feature in values:
+            raise click.BadParameter(f"{feature!r} is given twice")
+        try:
+            values[feature] = float(text)
+        except ValueError:
+            feature = ""
+        if not feature:
+            raise click.BadParameter(f"{pair!r} is not such as FEATURE=1.5")
+    return values
+
+
+def _save(mixture: Any, out: str, storage_options: dict[str, Any] | None) -> None:
+    mixture.save(out, storage_options=storage_options)
+    names = getattr(mixture, "feature_names_in_", range(mixture.n_features_in_))
+    show(("features", ", ".join(summary([*map(str, names)]))), ("model", out))
+    console().print(report.components(mixture))
+
+
+@main.command()
+@click.argument("model")
+@_features("--features", "Those to keep, in this order.")
+@to_a_model
+@overwriting
+@at_urls
+def marginal(
+    *, model: str, features: list[str], out: str, overwrite: bool, storage_option: dict[str, Any] | None
+) -> None:
+    """Write the model of some features, whatever the others are."""
+    check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
+    mixture = dgmm.load(model, storage_options=storage_option)
+    _save(mixture.marginal(_found(mixture, features)), out, storage_option)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("known", nargs=-1, required=True, metavar="FEATURE=VALUE...", callback=_values)
+@to_a_model
+@overwriting
+@at_urls
+def condition(
+    *,
+    model: str,
+    known: dict[str, float],
+    out: str,
+    overwrite: bool,
+    storage_option: dict[str, Any] | None,
+) -> None:
+    """Write the model of the other features, where the values of some are known."""
+    check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
+    mixture = dgmm.load(model, storage_options=storage_option)
+    values = dict(zip(_found(mixture, [*known]), known.values(), strict=True))
+    _save(mixture.condition(values), out, storage_option)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data")
+@to_a_table
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="mean",
+    show_default=True,
+    help="What a missing value becomes: the mean of what it may be, a draw, or the likeliest.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same draws every time.")
+@overwriting
+@reading_rows
+@on_a_cluster()
+def impute(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str,
+    out: str,
+    method: Any,
+    seed: int | None,
+    overwrite: bool,
+) -> None:
+    """Write the rows of DATA with missing values filled in, given what each row has.
+
+    Values that are there stay as they are. In Parquet the columns are called as the model's features, or
+    x0, x1, …
+    """
+    storage_options = opening["storage_options"]
+    check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)
+    mixture = dgmm.load(model, storage_options=storage_options)
+    source = open_for(mixture, data, opening)
+    function = mixture._imputation(source, method, seed, warns=True)
+    names = tuple(source.feature_names or (f"x{i}" for i in range(source.n_features)))
+    with cluster.joined(source):
+        result = _result(function, names)
+        write(source, result, out, "impute", overwrite=overwrite, storage_options=storage_options)
+    show(("rows", f"{source.n_rows:,}"), ("features", ", ".join(summary(names))), ("imputed", out))
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data")
+@_features("--targets", "Those that are wanted.")
+@_features("--known", "Those that DATA has.  [default: all others]", is_required=False)
+@to_a_table
+@overwriting
+@reading_rows
+@on_a_cluster()
+def regress(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str,
+    targets: list[str],
+    known: list[str] | None,
+    out: str,
+    overwrite: bool,
+) -> None:
+    """Write what the model says of some features, given others: a mean and a covariance for each row of DATA.
+
+    In Parquet the columns are called as the targets, and cov(A, A), cov(A, B), …: covariances row by row.
+    """
+    storage_options = opening["storage_options"]
+    check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)
+    mixture = dgmm.load(model, storage_options=storage_options)
+    given = None if known is None else _found(mixture, known)
+    source, function, _ = mixture._regression(data, _found(mixture, targets), given, **opening)
+    if source.n_rows == 0:
+        raise ValueError(f"{data} has no rows")
+    names = tuple(map(str, function.columns or ()))
+    with cluster.joined(source):
+        result = _result(function, names)
+        write(source, result, out, "regress", overwrite=overwrite, storage_options=storage_options)
+    show(("rows", f"{source.n_rows:,}"), (", ".join(summary(names)), out))
+
+
+def _result(function: RowFunction, names: tuple[str, ...]) -> Result:
+    return Result(function.of, names, function.shape, function.dtype)
