@@ -8,6 +8,7 @@ from dgmm.estimators import (
     BayesianGaussianMixture,
     GaussianMixture,
     GaussianMixtureSweep,
+    MixtureOutlierDetector,
     MixtureWarning,
     load,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "DataWarning",
     "GaussianMixture",
     "GaussianMixtureSweep",
+    "MixtureOutlierDetector",
     "MixtureWarning",
     "__version__",
     "fingerprint",

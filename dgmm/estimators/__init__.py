@@ -4,6 +4,7 @@ from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.load import load
 from dgmm.estimators.mixture import MixtureWarning
+from dgmm.estimators.outliers import MixtureOutlierDetector
 from dgmm.estimators.pca import PCA
 from dgmm.estimators.sweep import GaussianMixtureSweep
 
@@ -12,6 +13,7 @@ __all__ = [
     "BayesianGaussianMixture",
     "GaussianMixture",
     "GaussianMixtureSweep",
+    "MixtureOutlierDetector",
     "MixtureWarning",
     "load",
 ]

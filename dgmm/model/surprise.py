@@ -1,0 +1,83 @@
+"""Which features make a row unlikely: how surprising the value of each is, where the others are known."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import erfcx
+
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import Evaluable
+
+PIECE_SIZE = 2**16
+"""Numbers, of rows × features × components, that are worked on at once."""
+
+
+def surprises(model: Evaluable, rows: np.ndarray) -> Array:
+    """Give the surprise of each value of each row, given the row's other values.
+
+    Under component k, feature i is normal given the others, with the mean ``m = x_i − (Λ(x − μ))_i / Λ_ii``
+    and the variance ``1 / Λ_ii``: a row of the precision Λ has it. The surprise is
+    ``−log Σ_k P(k | x_others) P(|N(0, 1)| ≥ |x_i − m_k| √Λ_k,ii)``: of the chance, under the component that
+    the others suggest, of a value as far from what they let expect.
+
+    Parameters
+    ----------
+    model : Evaluable
+    rows : ndarray of shape (n_rows, n_features)
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_features)
+        In nats, at least 0: infinite where no float64 has the chance's logarithm. Under one component it is
+        exponential with mean 1, whatever the feature, its unit and its correlations.
+    """
+    n_components, n_features = model.means.shape
+    step = max(1, PIECE_SIZE // (n_components * n_features))
+    found = np.empty(rows.shape)
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        found[part] = _of_piece(model, rows[part])
+    return found
+
+
+def _of_piece(model: Evaluable, rows: np.ndarray) -> Array:
+    shape = len(model.means), *rows.shape
+    log_shares, log_tails = np.empty(shape), np.empty(shape)
+    with np.errstate(all="ignore"):  # rows beyond the range of squares have an infinite surprise
+        for k, (mean, constant) in enumerate(zip(model.means, model.log_constants, strict=True)):
+            standardized, conditional, log_widths = _standardized(model, rows - mean, k)
+            log_joint = constant - 0.5 * np.square(standardized).sum(axis=1)
+            # Without feature i: the joint density is divided by that of i given the others.
+            half_squares = 0.5 * np.square(conditional)
+            log_shares[k] = log_joint[:, None] + half_squares + log_widths
+            # The logarithm of a normal distribution's two tails, of which none is too small.
+            log_tails[k] = np.log(erfcx(np.abs(conditional) * np.sqrt(0.5))) - half_squares
+        log_tails += log_shares
+        found = _log_sum(log_shares) - _log_sum(log_tails)
+    return np.where(np.isnan(found), np.inf, np.maximum(found, 0.0))
+
+
+def _log_sum(terms: Array) -> Array:
+    """Give the logarithm of the sum of exponentials over components: (K, …) to (…); uses up its argument."""
+    largest = terms.max(axis=0)
+    terms -= np.where(np.isfinite(largest), largest, 0.0)
+    return largest + np.log(np.exp(terms, out=terms).sum(axis=0))
+
+
+def _standardized(model: Evaluable, deviations: Array, component: int) -> tuple[Array, Array, Array]:
+    """Standardize deviations from a component's mean: as a whole, and each feature given the others.
+
+    Returns
+    -------
+    standardized, conditional : ndarray of shape (n_rows, n_features)
+    log_widths : ndarray of shape (n_features,)
+        Logarithms of the standard deviations given the others.
+    """
+    factor = model.family.chosen(model.precisions_cholesky, component)
+    if not model.family.has_products:
+        inverse_widths = np.broadcast_to(factor, deviations.shape[1:])
+        standardized = deviations * inverse_widths
+        return standardized, standardized, -np.log(inverse_widths)
+    standardized = deviations @ factor
+    inverse_widths = np.sqrt(np.square(factor).sum(axis=1))
+    return standardized, standardized @ factor.T / inverse_widths, -np.log(inverse_widths)

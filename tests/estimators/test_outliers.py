@@ -1,0 +1,161 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
+"""Outliers on all sources; the threshold is the quantile of all rows."""
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from dgmm import PCA, BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep, MixtureOutlierDetector
+from dgmm.model.surprise import surprises
+
+N_PLANTED = 20
+
+
+@pytest.fixture
+def rows(generator):
+    clusters = [generator.normal(6 * k, 1, (990, 4)) for k in range(2)]
+    planted = generator.uniform(-30, 40, (N_PLANTED, 4))
+    return np.concatenate([*clusters, planted])
+
+
+@pytest.fixture
+def detector():
+    return MixtureOutlierDetector(GaussianMixture(2, random_state=0), contamination=0.01)
+
+
+@parametrize_with_checks(
+    [
+        MixtureOutlierDetector(),
+        MixtureOutlierDetector(GaussianMixture(covariance_type="diag"), contamination=0.1),
+    ]
+)
+@pytest.mark.filterwarnings("ignore")  # what the checks provoke is theirs
+def test_checks(estimator, check):
+    check(estimator)
+
+
+def test_the_threshold_is_a_quantile_of_the_log_densities(rows, detector):
+    labels = detector.fit_predict(rows)
+    scores = GaussianMixture(2, random_state=0).fit(rows).score_samples(rows)
+    assert detector.offset_ == pytest.approx(np.quantile(scores, 0.01), rel=1e-12)
+    np.testing.assert_array_equal(detector.score_samples(rows), scores)
+    np.testing.assert_array_equal(labels, np.where(scores < detector.offset_, -1, 1))
+    assert (labels == -1).sum() == N_PLANTED
+    assert (labels[-N_PLANTED:] == -1).sum() >= 19  # all but one that a cluster may have hidden
+
+
+@pytest.mark.usefixtures("small_spans")
+def test_sources_agree(rows, detector, stored):
+    expected = detector.fit(rows).decision_function(rows)
+    surprising = detector.explain(rows)
+    frame = pd.DataFrame(rows, columns=list("abcd"), index=np.arange(len(rows)) + 3)
+    known = da.from_array(rows, chunks=(300, 2))
+    unknown = known[da.from_array(np.full(len(rows), True), chunks=300)]
+    labelled = xr.DataArray(rows.reshape(20, 100, 4), dims=("x", "y", "band"))
+    for x in (
+        stored(rows, 90),
+        known,
+        unknown,
+        labelled,
+        labelled.chunk(x=3),
+        dd.from_pandas(frame, npartitions=4),
+    ):
+        found = detector.fit(x)
+        assert not isinstance(found.predict(x), np.ndarray)
+        np.testing.assert_allclose(np.asarray(found.decision_function(x)).ravel(), expected, atol=1e-6)
+        labels = np.asarray(found.predict(x)).ravel()
+        assert labels.dtype == np.int64
+        np.testing.assert_array_equal(labels, np.where(expected < 0, -1, 1))
+        np.testing.assert_allclose(
+            np.asarray(found.explain(x)).reshape(-1, 4), surprising, rtol=1e-6, atol=1e-6
+        )
+    assert list(found.explain(x).columns) == list("abcd")
+    assert found.predict(x).name == "label"
+    np.testing.assert_array_equal(found.predict(x).compute().index, frame.index)
+
+
+@pytest.mark.usefixtures("small_spans")
+def test_the_same_bits_on_every_scheduler(rows, stored, request):
+    path, frozen = stored(rows, 90), FrozenEstimator(GaussianMixture(2, random_state=0).fit(rows))
+    detector = MixtureOutlierDetector(frozen)
+    found = [detector.fit(path).offset_]
+    request.getfixturevalue("client")
+    found.append(detector.fit(path).offset_)
+    assert found[0] == found[1]
+
+
+def test_weights(rows, detector):
+    counts = np.random.default_rng(0).integers(0, 3, len(rows))
+    mixture = FrozenEstimator(GaussianMixture(2, random_state=0).fit(rows))
+    found = MixtureOutlierDetector(mixture, contamination=0.05).fit(rows, sample_weight=counts)
+    repeated = np.repeat(rows, counts, axis=0)
+    assert found.offset_ == pytest.approx(np.quantile(mixture.score_samples(repeated), 0.05))
+    fitted = detector.fit(rows, sample_weight=counts).estimator_
+    np.testing.assert_allclose(
+        np.sort(fitted.weights_),
+        np.sort(GaussianMixture(2, random_state=0).fit(rows, sample_weight=counts).weights_),
+    )
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        None,
+        BayesianGaussianMixture(n_components=2, random_state=0),
+        GaussianMixtureSweep(range(1, 3), covariance_type="full", random_state=0),
+        GaussianMixture(2, covariance_type="tied_diag", random_state=0),
+        make_pipeline(PCA(3), GaussianMixture(2, random_state=0)),
+    ],
+    ids=["default", "bayesian", "sweep", "tied_diag", "pipeline"],
+)
+def test_estimators(estimator, rows, stored):
+    detector = MixtureOutlierDetector(estimator, contamination=0.02)
+    expected = detector.fit(rows).offset_
+    assert expected == pytest.approx(np.quantile(detector.score_samples(rows), 0.02), rel=1e-12)
+    assert detector.fit(stored(rows, 90)).offset_ == pytest.approx(expected, rel=1e-6)
+    if isinstance(detector.estimator_, (BayesianGaussianMixture, GaussianMixture)):
+        np.testing.assert_array_equal(detector.explain(rows), surprises(detector.estimator_._model, rows))
+
+
+def test_explain_names_the_feature(rows, detector):
+    detector.fit(rows[:-N_PLANTED])
+    odd = np.tile(detector.estimator_.means_[0], (4, 1)) + 8.0 * np.eye(4)
+    np.testing.assert_array_equal(detector.explain(odd).argmax(axis=1), np.arange(4))
+    assert (detector.explain(odd).max(axis=1) > 20).all()
+
+
+def test_rows_without_density_are_outliers():
+    x = np.concatenate([np.random.default_rng(0).normal(size=(50, 2)), np.full((5, 2), 1e200)])
+    mixture = FrozenEstimator(GaussianMixture(1).fit(x[:50]))
+    found = MixtureOutlierDetector(mixture, contamination=0.02).fit(x)
+    assert (found.predict(x) == -1).tolist() == [False] * 50 + [True] * 5
+    assert found.decision_function(x[50:]).tolist() == [-np.inf] * 5
+
+
+@pytest.mark.parametrize("contamination", [0.0, -0.1, 0.51, "auto", None])
+def test_contamination_out_of_range(contamination, rows):
+    with pytest.raises(ValueError, match="'contamination' parameter"):
+        MixtureOutlierDetector(contamination=contamination).fit(rows)
+
+
+def test_what_it_refuses(rows, detector):
+    with pytest.raises(NotFittedError):
+        detector.explain(rows)
+    with pytest.raises(NotFittedError):
+        detector.predict(rows)
+    with pytest.raises(TypeError, match="has no 'score_samples'"):
+        MixtureOutlierDetector("mixture").fit(rows)
+    with pytest.raises(TypeError, match="which Pipeline is not"):
+        MixtureOutlierDetector(make_pipeline(PCA(2), GaussianMixture())).fit(rows).explain(rows)
+    with pytest.raises(ValueError, match="expecting 4 features"):
+        detector.fit(rows).explain(rows[:, :2])
+    with pytest.raises(ValueError, match="NaN"):
+        detector.explain(np.full((1, 4), np.nan))
