@@ -5,7 +5,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 WITHOUT_TWIN = {
-    "data/convert.py",
     "fitting/fit.py",
     "fitting/loop/corrected_steps.py",
     "fitting/starts/kmeans_parallel.py",
@@ -13,7 +12,6 @@ WITHOUT_TWIN = {
     "fitting/sweep/choice.py",
     "fitting/sweep/scores.py",
     "fitting/sweep/sweep.py",
-    "kernels/stack.py",
 }
 """Modules whose tests are elsewhere. This list only gets shorter."""
 

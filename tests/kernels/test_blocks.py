@@ -144,38 +144,6 @@ def test_models_with_row_weights_of_their_own_equal_each_alone(narrow):
         assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-12)
 
 
-@given(
-    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=12),
-    families=st.lists(st.sampled_from(naive.COVARIANCE_TYPES), min_size=12, max_size=12),
-    most=st.integers(1, 70),
-)
-@settings(max_examples=40, deadline=None)
-def test_groups_hold_every_model_once(sizes, families, most):
-    """Models of one family each, in runs of as many components; together no more than may be, but one."""
-    generator = np.random.default_rng(13)
-    models = [
-        naive.random_parameters(generator, family, size, 2)
-        for size, family in zip(sizes, families, strict=False)
-    ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stacks, "TUNING", replace(stacks.TUNING, group_components=most))
-        ready = stack_models(models, np.zeros(2), np.ones(2), np.float64)
-    assert sorted(model for group in ready.groups for model in group.models) == list(range(len(models)))
-    end = 0
-    for group in ready.groups:
-        n_components = group.rows.stop - group.rows.start
-        assert group.rows.start == end
-        end = group.rows.stop
-        assert len(group.natural_parameters) == n_components
-        assert n_components <= most or len(group.models) == 1
-        assert {models[model].family.name for model in group.models} == {group.family.name}
-        for run in group.runs:
-            own = [ready.rows[model] for model in run.models]
-            assert len({rows.stop - rows.start for rows in own}) == 1
-            assert run.rows == slice(own[0].start - group.rows.start, own[-1].stop - group.rows.start)
-    assert end == sum(sizes)
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 def test_models_of_all_sizes_equal_each_alone(weighted):
     """Several groups of each family, with runs of small models, and a narrow component in the midst."""
@@ -484,9 +452,3 @@ def test_rows_of_any_layout(dtype, order):
     given = np.repeat(rows, 2, axis=0)[::2] if order == "strided" else np.asarray(rows, order=order)
     (statistics,), ready = expect([parameters], given)
     assert_expected(statistics, ready, parameters, rows)
-
-
-def test_a_mixture_of_no_components_is_refused():
-    nothing = naive.random_parameters(np.random.default_rng(0), "full", 2, 2).chosen([])
-    with pytest.raises(ValueError, match="no components"):
-        stack_models([nothing], np.zeros(2), np.ones(2), np.float64)
