@@ -10,7 +10,7 @@ import numpy as np
 from dgmm.fitting.atoms import atom_near, share_of
 from dgmm.fitting.few_rows import rows_of_a_covariance
 from dgmm.fitting.sample import Sample
-from dgmm.kernels.precision import LARGEST_ERROR_FLOAT32
+from dgmm.kernels.precision import SINGLE
 from dgmm.model.families import Family
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
@@ -113,7 +113,7 @@ def concerns(
             "start"
         )
     changes = np.diff(log_likelihoods)
-    largest_fall = LARGEST_ERROR_FLOAT32 if sample.values.dtype == np.float32 else CARE.largest_fall
+    largest_fall = SINGLE.density_error if sample.values.dtype == np.float32 else CARE.largest_fall
     n_falls = int((changes < -largest_fall).sum())
     if n_falls:
         found.append(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels.stack import NEGLIGIBLE, Group, Stack
+from dgmm.kernels.stack import Group, Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.model.matrices import Array, pack
 from dgmm.model.statistics import Statistics
@@ -60,21 +60,21 @@ class BlockTuning:
     gathered_per_row: float = 1 / 4
 
 
-TUNING = BlockTuning()
+BLOCKS = BlockTuning()
 
 
 def tile_rows(stack: Stack) -> int:
     """Give how many rows a tile has."""
     largest = max(group.natural_parameters.size for group in stack.groups)
-    is_small = TUNING.tile_rows * largest <= TUNING.small_product
-    wanted = TUNING.tile_rows if is_small else TUNING.large_tile_rows
-    return min(wanted, max(1, TUNING.tile_bytes // (stack.dtype.itemsize * stack.n_table)))
+    is_small = BLOCKS.tile_rows * largest <= BLOCKS.small_product
+    wanted = BLOCKS.tile_rows if is_small else BLOCKS.large_tile_rows
+    return min(wanted, max(1, BLOCKS.tile_bytes // (stack.dtype.itemsize * stack.n_table)))
 
 
 def block_rows(stack: Stack) -> int:
     """Give how many rows a block has at most: whole tiles."""
     row_bytes = stack.dtype.itemsize * (stack.n_table + stack.largest_group)
-    rows = min(TUNING.block_bytes // row_bytes, TUNING.block_rows)
+    rows = min(BLOCKS.block_bytes // row_bytes, BLOCKS.block_rows)
     return tile_rows(stack) * max(1, rows // tile_rows(stack))
 
 
@@ -84,7 +84,7 @@ def gathered_per_row(stack: Stack, group: Group) -> float:
     On average over a block, zeros not counted; zero where it is never so, as every row has one of each model.
     """
     n_components = len(group.natural_parameters)
-    most = stack.n_features * min(TUNING.gathered_share * n_components, TUNING.gathered_per_row)
+    most = stack.n_features * min(BLOCKS.gathered_share * n_components, BLOCKS.gathered_per_row)
     return most if group.family.has_all_features and most > len(group.models) else 0.0
 
 
@@ -310,7 +310,7 @@ def expect(
     accumulator = Accumulator(stack)
     workspace = Workspace(stack)
     # Zeros serve where sums are gathered alone. A row, as np.maximum takes twice as long with a scalar.
-    floor = np.log(NEGLIGIBLE[stack.dtype])
+    floor = np.log(stack.precision.negligible)
     floor = np.full(block_rows(stack), floor, stack.dtype) if accumulator.gathered else None
     for block in blocks_of(stack, chunks, features):
         table = workspace.features(block)

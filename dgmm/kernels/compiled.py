@@ -11,19 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.kernel import pieces_of
-from dgmm.kernels.stack import NEGLIGIBLE, Centred, Group, Stack
+from dgmm.kernels.stack import Centred, Group, Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.model.jit import compiled_module
 from dgmm.model.matrices import Array
 from dgmm.model.statistics import Statistics
-
-PIECE_BYTES = 2**23
-"""Bytes of rows that a call takes at most, and that are copied where they do not lie one after the other."""
-
-GATHERS_FROM = 20
-"""Features from which sums over a component's own rows are faster, where these are few: with less, gathering
-takes the time that it saves."""
-
 
 LIBRARY_BYTES = 105 * 2**20
 """What Numba takes. A process that has to compile, as the first one on a machine does, takes up to 90 MiB
@@ -114,7 +106,7 @@ class Model(NamedTuple):
 class Workspace(NamedTuple):
     """What the loop writes to while it works on a tile, of the dtype of products.
 
-    The last axis is of `TILE_ROWS`, and a few more that are not used.
+    The last axis is of the rows of a tile, and a few more that are not used.
 
     Attributes
     ----------
@@ -175,7 +167,8 @@ class CompiledGroup:
     stack : Stack
     group : Group
     negligible : float, optional
-        Responsibilities below are zero: a normal number of the stack's dtype, by default `NEGLIGIBLE`.
+        Responsibilities below are zero: a normal number of the stack's dtype, by default what its precision
+        says.
 
     Attributes
     ----------
@@ -215,7 +208,7 @@ class CompiledGroup:
             pairs,
             shapes.at_once,
             np.cumsum([0, *sizes], dtype=np.int64),
-            stack.dtype.type(np.log(NEGLIGIBLE[stack.dtype] if negligible is None else negligible)),
+            stack.dtype.type(np.log(stack.precision.negligible if negligible is None else negligible)),
             np.array(stack.centre, np.float64),  # a copy: what was sent to a worker may not be written to
             slots,
             origins,
@@ -292,7 +285,7 @@ def _centred_arrays(stack: Stack, centred: Sequence[Centred]) -> tuple[Array, Ar
 def gathers_rows(stack: Stack, group: Group) -> bool:
     """Tell whether rows may be gathered for all components of a group: full ones with many features."""
     several = len(group.natural_parameters) > 2 * len(group.models)
-    return group.family.has_all_features and stack.n_features >= GATHERS_FROM and several
+    return group.family.has_all_features and stack.n_features >= _loop().TILES.gathers_from and several
 
 
 class _Shapes(NamedTuple):
@@ -325,7 +318,7 @@ class _Shapes(NamedTuple):
         """Find them."""
         n_components, n_own = group.natural_parameters.shape
         n_features = _padded(n_own)
-        n_panels = -(-n_features // _loop().PANEL_FEATURES)
+        n_panels = -(-n_features // _loop().TILES.panel_features)
         n_centred = len(stack.centred_in(group))
         return cls(
             _padded(n_components),
@@ -400,7 +393,7 @@ def library_bytes() -> int:
 
 def working_bytes(stack: Stack) -> int:
     """Forecast the bytes that the loop allocates for all groups of a stack."""
-    width = _loop().TILE_ROWS + _loop().CACHE_LINE // stack.dtype.itemsize
+    width = _loop().TILES.tile_rows + _loop().CACHE_LINE // stack.dtype.itemsize
     sizes = [_Shapes.of(stack, group).n_numbers for group in stack.groups]
     return sum(stack.dtype.itemsize * width * of_rows + 8 * others for of_rows, others in sizes)
 
@@ -413,7 +406,7 @@ def _workspace(shapes: _Shapes, dtype: np.dtype) -> Workspace:
     """
     loop = _loop()
     line = loop.CACHE_LINE // dtype.itemsize
-    width = loop.TILE_ROWS + line
+    width = loop.TILES.tile_rows + line
     gathered = shapes.buffers * (shapes.side + 1)
     sizes = [
         shapes.factors + shapes.at_once,
@@ -453,5 +446,6 @@ def _in_one_form(array: NDArray[Any], dtype: type[np.floating] | None = None) ->
 def _pieces(
     rows: NDArray[np.floating], weights: Array | None
 ) -> Iterator[tuple[NDArray[np.floating], Array | None]]:
-    """Cut rows and weights into pieces of at most `PIECE_BYTES`."""
-    return pieces_of(rows, weights, max(1, PIECE_BYTES // (rows.itemsize * rows.shape[1])))
+    """Cut rows and weights into pieces of as many bytes as a call takes."""
+    n_bytes = _loop().TILES.piece_bytes
+    return pieces_of(rows, weights, max(1, n_bytes // (rows.itemsize * rows.shape[1])))

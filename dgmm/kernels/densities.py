@@ -1,8 +1,8 @@
 """What a mixture says of each row: log densities, responsibilities, labels.
 
 The rows of a call decide on the path that narrow components take: densities of the same row in chunks of
-other rows may differ by `dgmm.kernels.precision.LARGEST_ERROR`. Rows whose squares overflow take a path of
-their own (`dgmm.kernels.far`), and do not decide. Of rows that lack values, NaN, what is observed speaks:
+other rows may differ by what `dgmm.kernels.precision.DOUBLE` allows. Rows whose squares overflow take a path
+of their own (`dgmm.kernels.far`), and do not decide. Of rows that lack values, NaN, what is observed speaks:
 densities are of the marginal mixtures.
 """
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dgmm.kernels import chosen_kernel
 from dgmm.kernels.blocks import block_rows
-from dgmm.kernels.far import LOWEST, far_rows, log_joint_of_far, responsibilities_of_far
+from dgmm.kernels.far import FAR, far_rows, log_joint_of_far, responsibilities_of_far
 from dgmm.kernels.incomplete import fewest_rows, known_in, patterns_of
 from dgmm.kernels.rare import expected_rows, shares_of
 from dgmm.kernels.stack import Stack, stack_models
@@ -100,7 +100,7 @@ def _of_incomplete(
 def _log_joint_of_rare(mixture: Parameters, rows: NDArray[np.floating]) -> Array | None:
     """Give log joint densities, (n_rows, K); None where they leave the range of float64."""
     found = np.concatenate([each.log_joint for each in expected_rows(mixture, rows)])
-    return found if (found.max(axis=1) > LOWEST).all() else None
+    return found if (found.max(axis=1) > FAR.log_density).all() else None
 
 
 def _ready(model: Evaluable, rows: NDArray[np.floating], centre: Array) -> Stack:

@@ -7,20 +7,39 @@ that agree in this too, each has its share.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable
 
-LARGEST_DISTANCE = 1e140
-"""Standard deviations, of any component, within which all rows take the usual path."""
 
-LOWEST = -1e200
-"""Log densities below are large for nothing but the row: in differences of them rounding errors are left."""
+@dataclass(frozen=True)
+class FarTuning:
+    """Where the range of squares ends, and what of differences is left there.
 
-SAME = 64 * np.finfo(np.float64).eps
-"""Relative difference of squares, or products, that rounding may have made."""
+    By the range of float64 and by its rounding. Half and double: not measured.
+
+    Attributes
+    ----------
+    distance : float
+        Standard deviations, of any component, within which all rows take the usual path: squares of all
+        products of two such distances are in range.
+    log_density : float
+        Log densities below are large for nothing but the row: in differences of them rounding errors are
+        left.
+    rounding : float
+        Relative difference of squares, or products, that rounding may have made.
+    """
+
+    distance: float = 1e140
+    log_density: float = -1e200
+    rounding: float = 64 * float(np.finfo(np.float64).eps)
+
+
+FAR = FarTuning()
 
 
 def far_rows(model: Evaluable, rows: NDArray[np.floating], centre: Array) -> NDArray[np.bool_] | None:
@@ -35,7 +54,7 @@ def far_rows(model: Evaluable, rows: NDArray[np.floating], centre: Array) -> NDA
     """
     means = float(np.abs(model.means - centre).max())
     scale = max(1.0, rows.shape[1] * float(np.abs(model.precisions_cholesky).max()))
-    limit = LARGEST_DISTANCE / scale
+    limit = FAR.distance / scale
     with np.errstate(over="ignore"):
         extremes = max(float((rows.max(axis=0) - centre).max()), float((centre - rows.min(axis=0)).max()))
         if extremes + means < limit:
@@ -57,7 +76,7 @@ def log_joint_of_far(model: Evaluable, rows: NDArray[np.floating]) -> Array:
 def responsibilities_of_far(model: Evaluable, rows: NDArray[np.floating]) -> Array:
     """Give responsibilities, in the limit where densities do not tell. (n_rows, D) to (n_rows, K)."""
     log_joint = log_joint_of_far(model, rows)
-    beyond = log_joint.max(axis=1) < LOWEST
+    beyond = log_joint.max(axis=1) < FAR.log_density
     log_joint[beyond] = _in_the_limit(model, rows[beyond])
     shares = np.exp(log_joint - log_joint.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
@@ -85,7 +104,7 @@ def _in_the_limit(model: Evaluable, rows: NDArray[np.floating]) -> Array:
         rest[:, k] = constants[k] - 0.5 * float((exact**2).sum())
     left = np.broadcast_to(constants > -np.inf, shape)
     least = np.where(left, squares, np.inf).min(axis=1, keepdims=True)
-    left = left & (squares <= least * (1.0 + SAME))
+    left = left & (squares <= least * (1.0 + FAR.rounding))
     most = np.where(left, products, -np.inf).max(axis=1, keepdims=True)
-    left &= products >= most - SAME * np.where(left, scales, 0.0).max(axis=1, keepdims=True)
+    left &= products >= most - FAR.rounding * np.where(left, scales, 0.0).max(axis=1, keepdims=True)
     return np.where(left, rest, -np.inf)

@@ -6,29 +6,50 @@ densities from features is about ``ε |z|ᵀ|Λ_k||z|``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable
 
-LARGEST_ERROR = 1e-8
-"""Largest estimated rounding error of a log density from float64 features, in nats."""
 
-LARGEST_ERROR_FLOAT32 = 1e-4
-"""Largest estimated rounding error of a log density from float32 features, in nats; for float32 rows only."""
+@dataclass(frozen=True)
+class PrecisionTuning:
+    """How far from exact the answers of one precision may be.
 
-ROUGH_ERROR = 1e-2
-"""The same where rows far from a component do not matter: starts and moves ask for no more. The mean of a
-log-likelihood is a hundred times as exact as the worst row."""
+    Errors are bounds, of the worst row; the mean of a log-likelihood is a hundred times as exact. They grow
+    with the square of a component's distance from the centre in its own widths, so half and double move the
+    distance at which it takes the centred path, or float32 rows take float64, by a factor of √2. What that is
+    in time was not measured. See docs/notes/2026-11-23-precision.md.
+
+    Attributes
+    ----------
+    density_error : float
+        Of a log density from features, nats.
+    variance_error : float
+        Of a variance from sums, relative: what an M-step may lose to cancellation.
+    negligible : float
+        Responsibilities below are zero in the compiled E-step, and in NumPy's where sums are gathered. As an
+        M-step adds ten machine epsilons to every count, not even 1e9 such rows show in its parameters.
+    """
+
+    density_error: float
+    variance_error: float
+    negligible: float
+
+
+DOUBLE = PrecisionTuning(density_error=1e-8, variance_error=1e-6, negligible=1e-40)
+"""Of float64 products."""
+
+SINGLE = PrecisionTuning(density_error=1e-4, variance_error=1e-3, negligible=1e-30)
+"""Of float32 products, which float32 rows take where that is exact enough for all components."""
+
+ROUGH = replace(SINGLE, density_error=1e-2, variance_error=1e-2)
+"""The same for starts and moves, which ask for no more, and only near a component."""
 
 LARGEST_FLOAT32 = 1e12
 """Largest deviation, and inverse width, for float32 products: their squares, summed, stay in its range."""
-
-LARGEST_VARIANCE_ERROR = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
-"""Largest relative rounding error of a variance from sums in float64 and float32."""
-
-ROUGH_VARIANCE_ERROR = 1e-2
-"""The same from float32, for starts and moves."""
 
 
 def rounding_errors(model: Evaluable, extent: Array, dtype: np.dtype) -> Array:
@@ -56,6 +77,6 @@ def allows_single_precision(
     farthest = np.maximum(extent, np.abs(model.means - centre))
     if max(farthest.max(), np.abs(model.precisions_cholesky).max()) > LARGEST_FLOAT32:
         return False
-    limit = LARGEST_ERROR_FLOAT32 if reach is None else ROUGH_ERROR
+    limit = (SINGLE if reach is None else ROUGH).density_error
     errors = rounding_errors(model, farthest if reach is None else reach, np.dtype(np.float32))
     return bool((errors <= limit).all())

@@ -14,19 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dgmm.kernels.precision import (
-    LARGEST_ERROR,
-    LARGEST_VARIANCE_ERROR,
-    ROUGH_VARIANCE_ERROR,
+    DOUBLE,
+    ROUGH,
+    SINGLE,
+    PrecisionTuning,
     allows_single_precision,
     rounding_errors,
 )
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import LOG_OF_NOTHING, Evaluable
-
-NEGLIGIBLE = {np.dtype(np.float64): 1e-40, np.dtype(np.float32): 1e-30}
-"""Responsibilities below are zero in the compiled E-step, and in NumPy's where sums are gathered. As an
-M-step adds ten machine epsilons to every count, not even 1e9 such rows show in its parameters."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class StackTuning:
     group_numbers: int = 1953
 
 
-TUNING = StackTuning()
+STACKING = StackTuning()
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +126,7 @@ def _runs(sizes: Iterable[tuple[int, int]]) -> tuple[Run, ...]:
     for model, size in sizes:
         last = runs[-1] if runs else Run([], slice(0, 0))
         together = first + size - last.rows.start
-        if size * (len(last.models) + 1) == together <= TUNING.run_components:
+        if size * (len(last.models) + 1) == together <= STACKING.run_components:
             runs[-1:] = [Run([*last.models, model], slice(last.rows.start, first + size))]
         else:
             runs.append(Run([model], slice(first, first + size)))
@@ -154,7 +151,7 @@ def _groups(
     theta : ndarray of shape (n_components, n_features of the family)
         Natural parameters of all of them.
     """
-    most = min(TUNING.group_components, TUNING.group_numbers // theta.shape[1])
+    most = min(STACKING.group_components, STACKING.group_numbers // theta.shape[1])
     first, begin, end = 0, 0, 0
     for index, (_, size) in enumerate(sizes):
         if index > first and end + size - begin > most:
@@ -239,11 +236,16 @@ class Stack:
         return [index for index, entry in enumerate(self.centred) if entry.row in rows]
 
     @property
+    def precision(self) -> PrecisionTuning:
+        """How far from exact answers may be."""
+        if self.dtype == np.float64:
+            return DOUBLE
+        return ROUGH if self.is_rough else SINGLE
+
+    @property
     def largest_ratio(self) -> float:
         """Mean squares about the centre, in units of a component's variance, that leave it exact enough."""
-        is_rough = self.is_rough and self.dtype == np.float32
-        error = ROUGH_VARIANCE_ERROR if is_rough else LARGEST_VARIANCE_ERROR[self.dtype]
-        return error / float(np.finfo(self.dtype).eps)
+        return self.precision.variance_error / float(np.finfo(self.dtype).eps)
 
     @property
     def is_exact(self) -> bool:
@@ -329,7 +331,8 @@ def stack_models(
         nevertheless, about their own means.
     reaches : sequence of ndarray of shape (n_components, n_features), optional
         Distances from the centre within which the densities of each component matter: float32 rows take
-        float32 products if these are exact to `ROUGH_ERROR`. By default all rows matter.
+        float32 products if these are exact enough there (`dgmm.kernels.precision.ROUGH`). By default all rows
+        matter.
     may_lack : bool, default=False
         Whether rows may lack values: NaN.
     """
@@ -358,7 +361,7 @@ def stack_models(
             narrow = np.asarray(np.isfinite(about).all(axis=1))
             points = np.where(narrow[:, None], about, batch.means)
             if not single:
-                narrow |= ~(rounding_errors(batch, extent, dtype) <= LARGEST_ERROR)
+                narrow |= ~(rounding_errors(batch, extent, dtype) <= DOUBLE.density_error)
             if family.is_shared:  # with or without the quadratic term that they share, but all of them
                 narrow[:] = narrow.any()
             theta[narrow] = 0.0  # not used, and too large for products

@@ -11,6 +11,8 @@ Numba compiles it; `dgmm.kernels.compiled` imports it where that is installed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -19,12 +21,41 @@ from numba.extending import intrinsic, overload
 
 from dgmm.model.jit import IN_ORDER, REORDERED, compiled
 
-TILE_ROWS = 256
-"""Rows of a tile: sums over longer ones have less to add up in the end, shorter ones leave more in the
-nearest cache."""
 
-PANEL_FEATURES = 96
-"""Features that are made at once, about: with a tile's rows they are well within a second-level cache."""
+@dataclass(frozen=True)
+class TileTuning:
+    """How much the loop works on at once.
+
+    Here, and not beside what reads it from outside: what was compiled is made anew when this file changes.
+
+    Attributes
+    ----------
+    tile_rows : int
+        Rows of a tile: sums over longer ones have less to add up in the end, shorter ones leave more in the
+        nearest cache.
+    panel_features : int
+        Features that are made at once, about: with a tile's rows they are well within a second-level cache.
+    gathers_from : int
+        Features from which sums over a component's own rows are faster, where these are few: with less,
+        gathering takes the time that it saves.
+    gathered_share : float
+        Of a tile's responsibilities that are not zero: with no more, sums are over a component's own rows.
+    piece_bytes : int
+        Bytes of rows that a call takes at most, and that are copied where they do not lie one after the
+        other.
+    """
+
+    tile_rows: int = 256
+    panel_features: int = 96
+    gathers_from: int = 20
+    gathered_share: float = 0.5
+    piece_bytes: int = 2**23
+
+
+TILES = TileTuning()
+
+TILE_ROWS, GATHERED_SHARE = TILES.tile_rows, TILES.gathered_share
+"""Compiled functions take globals for constants, if they are numbers: records they would not."""
 
 CACHE_LINE = 64
 """Bytes that processors fetch at once, and that their longest vectors have."""
@@ -464,7 +495,7 @@ def _add_tile(tile, model, work, sums):
     """Add a tile to the sums: responsibilities are in the place of densities, factors as they were."""
     n_rows, n_components, n_features = len(tile), model.bounds[-1], model.theta.shape[1]
     n_shares = _number_of_shares(work.densities[:n_components], n_rows) if model.gathers else 0
-    if model.gathers and 2 * n_shares <= n_components * n_rows:
+    if model.gathers and n_shares <= GATHERED_SHARE * (n_components * n_rows):
         for k in range(n_components):
             _gather(tile, k, model, work, sums)
         return

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from dgmm import kernels
 from dgmm.kernels import blocks as numpy_kernel
-from dgmm.kernels import compiled
 from dgmm.kernels import stack as stacks
-from dgmm.kernels.stack import NEGLIGIBLE, Stack, blank_stack, stack_models
+from dgmm.kernels.precision import DOUBLE, SINGLE
+from dgmm.kernels.stack import Stack, blank_stack, stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
@@ -220,7 +220,7 @@ def test_a_component_of_no_weight_gets_no_rows(covariance_type, wide):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_negligible_responsibilities_are_zero(dtype):
     """To either side of the limit, also where exp would underflow; log densities do not notice."""
-    for limit in (NEGLIGIBLE[np.dtype(dtype)], 1e-35):
+    for limit in ((SINGLE if dtype is np.float32 else DOUBLE).negligible, 1e-35):
         floor = np.full(10, np.log(limit), dtype)
         below = np.log(limit) + np.array([-1e9, -1000.0, -1.0, -0.1, 0.1, 1.0, 50.0])
         joint = 7.0 + np.stack([np.zeros(7), below, np.minimum(below[::-1] + 1.0, 0.0)])
@@ -266,10 +266,9 @@ def crowd(generator, kind, n_components=16, n_features=20):
 )
 def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, each_kernel, monkeypatch):
     """Blocks take either way; the bits tell whether any took it."""
-    monkeypatch.setattr(numpy_kernel, "TUNING", replace(numpy_kernel.TUNING, block_rows=1024))
-    monkeypatch.setattr(
-        "dgmm.kernels.precision.LARGEST_ERROR_FLOAT32", 1.0
-    )  # the rows are far from each other
+    monkeypatch.setattr(numpy_kernel, "BLOCKS", replace(numpy_kernel.BLOCKS, block_rows=1024))
+    # The rows are far from each other.
+    monkeypatch.setattr("dgmm.kernels.precision.SINGLE", replace(SINGLE, density_error=1.0))
     generator = np.random.default_rng(13)
     parameters, rows = crowd(generator, kind)
     rows, weights = rows.astype(rows_dtype), generator.gamma(1.0, size=len(rows))
@@ -282,7 +281,9 @@ def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, each_kernel
     assert_expected(statistics, ready, parameters, rows, weights, relative=relative)
     assert (statistics.counts[12] < 1e-200) == (kind != "mixed")  # far out it is the widest
     monkeypatch.setattr(numpy_kernel.Accumulator, "_gather", lambda *_: False)
-    monkeypatch.setattr(compiled, "GATHERS_FROM", 1000)
+    if each_kernel == "compiled":
+        tiles = pytest.importorskip("dgmm.kernels.tiles")
+        monkeypatch.setattr(tiles, "TILES", replace(tiles.TILES, gathers_from=1000))
     (dense,), _ = expect([parameters], rows, weights, rows_dtype)
     gathers = each_kernel in ("compiled", "numpy") and kind != "overlapping"
     assert np.array_equal(statistics.scatter, dense.scatter) != gathers
@@ -350,7 +351,7 @@ def test_tiles_are_views_that_hold_every_row_in_order(n, tile_rows, n_rows):
 def test_blocks_hold_every_row_once_and_in_order(weighted, sizes):
     """Blocks of at most 2560 rows, five tiles."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numpy_kernel, "TUNING", replace(numpy_kernel.TUNING, block_rows=2560))
+        patch.setattr(numpy_kernel, "BLOCKS", replace(numpy_kernel.BLOCKS, block_rows=2560))
         check_blocks(weighted, sizes)
 
 
@@ -393,8 +394,8 @@ def test_rows_at_the_ends_of_tiles_and_blocks(covariance_type, n_rows):
 
 def test_products_of_a_group_take_the_path_without_packing():
     """Unless a single model is larger than that."""
-    blocks = numpy_kernel.TUNING
-    assert stacks.TUNING.group_numbers == blocks.small_product // blocks.tile_rows
+    blocks = numpy_kernel.BLOCKS
+    assert stacks.STACKING.group_numbers == blocks.small_product // blocks.tile_rows
 
 
 def peak_bytes(ready: Stack, rows, weights=None):

@@ -2,6 +2,7 @@
 """What the compiled loop does by itself: gathering, and threads."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,14 +10,12 @@ import pytest
 from dgmm import kernels
 from dgmm.kernels import compiled
 from dgmm.kernels.stack import stack_models
+from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 from tests.model import naive
 
-pytest.importorskip("numba")
-
-
-from dgmm.model.families import FAMILIES
+tiles = pytest.importorskip("dgmm.kernels.tiles")
 
 
 @pytest.mark.parametrize("spread", [1.0, 30.0])
@@ -32,7 +31,7 @@ def test_rows_are_gathered_where_few_responsibilities_are_not_zero(spread, monke
     gathered = group.sums.gathered[:, 0, 0].sum()
     assert gathered == pytest.approx(2000.0 if spread == 30.0 else 0.0)
     assert group.feature_sums()[:, 0].sum() == pytest.approx(2000.0)
-    monkeypatch.setattr(compiled, "GATHERS_FROM", 25)
+    monkeypatch.setattr(tiles, "TILES", replace(tiles.TILES, gathers_from=25))
     (dense,) = kernels.expect(ready, [(rows, None)])
     naive.close(group.feature_sums()[:, 25:], dense.scatter, np.abs(dense.scatter).max(), 1e-12)
 

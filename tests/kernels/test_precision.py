@@ -5,7 +5,7 @@ import pytest
 
 from dgmm.kernels import blocks as numpy_kernel
 from dgmm.kernels.densities import responsibilities
-from dgmm.kernels.precision import LARGEST_ERROR, LARGEST_ERROR_FLOAT32, rounding_errors
+from dgmm.kernels.precision import DOUBLE, SINGLE, rounding_errors
 from dgmm.kernels.stack import stack_models
 from dgmm.model.em import update
 from dgmm.model.families import FAMILIES
@@ -64,7 +64,7 @@ def test_single_precision_exactly_where_the_bound_allows(covariance_type):
     generator = np.random.default_rng(2)
     model = naive.random_parameters(generator, covariance_type, 3, 2, spread=0.1)
     at_one = rounding_errors(model, np.ones(2), np.dtype(np.float32)).max()
-    limit = np.sqrt(LARGEST_ERROR_FLOAT32 / at_one)
+    limit = np.sqrt(SINGLE.density_error / at_one)
     for factor, expected in [(0.5, "float32"), (0.999, "float32"), (1.001, "float64"), (100, "float64")]:
         extent = np.full(2, limit * factor)
         assert stack_models([model], np.zeros(2), extent, np.float32).dtype == expected
@@ -82,10 +82,10 @@ def test_centred_path_exactly_where_the_bound_asks(covariance_type):
     generator = np.random.default_rng(3)
     model = naive.random_parameters(generator, covariance_type, 3, 2, spread=0.1)
     errors = np.broadcast_to(rounding_errors(model, np.ones(2), np.dtype(float)), 3)
-    for limit in np.sqrt(LARGEST_ERROR / np.unique(errors)):
+    for limit in np.sqrt(DOUBLE.density_error / np.unique(errors)):
         for factor in (0.999, 1.001):
             ready = stack_models([model], np.zeros(2), np.full(2, limit * factor), np.float64)
-            expected = np.flatnonzero(errors * (limit * factor) ** 2 > LARGEST_ERROR)
+            expected = np.flatnonzero(errors * (limit * factor) ** 2 > DOUBLE.density_error)
             assert [entry.component for entry in ready.centred] == list(expected)
 
 

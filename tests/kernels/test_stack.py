@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgmm.kernels import stack
-from dgmm.kernels.precision import LARGEST_ERROR
+from dgmm.kernels.precision import DOUBLE
 from dgmm.kernels.stack import blank_stack, stack_models
 from dgmm.model.families import FAMILIES
 from tests.model import naive
@@ -37,7 +37,7 @@ def test_groups_hold_every_model_once(sizes, families, most):
         for size, family in zip(sizes, families, strict=False)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stack, "TUNING", replace(stack.TUNING, group_components=most))
+        patch.setattr(stack, "STACKING", replace(stack.STACKING, group_components=most))
         ready = stack_models(models, np.zeros(2), np.ones(2), np.float64)
     assert sorted(model for group in ready.groups for model in group.models) == list(range(len(models)))
     end = 0
@@ -100,7 +100,7 @@ def test_the_centred_path_begins_where_the_error_of_a_log_density_is_too_large(c
     bounds = np.finfo(float).eps * np.einsum("i,kij,j->k", extent, precisions, extent)
     for share in (0.99, 1.01):
         # The third to pass, or all of them where they share a covariance.
-        larger = np.sqrt(share * LARGEST_ERROR / np.sort(bounds)[1])
+        larger = np.sqrt(share * DOUBLE.density_error / np.sort(bounds)[1])
         ready = stack_models([model], CENTRE, larger * extent, np.float64)
         expected = np.flatnonzero(share * bounds / np.sort(bounds)[1] > 1.0)
         assert [entry.component for entry in ready.centred] == expected.tolist()

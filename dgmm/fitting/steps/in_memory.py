@@ -66,7 +66,7 @@ def expect_rows(
 class InMemory(Data):
     """Rows in memory, to which mixtures are fitted here and now: starts, and moves.
 
-    float32 rows are for rough answers: see `dgmm.kernels.precision.ROUGH_ERROR`.
+    float32 rows are for rough answers: see `dgmm.kernels.precision.ROUGH`.
 
     Attributes
     ----------
