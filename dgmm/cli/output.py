@@ -25,7 +25,7 @@ from dgmm.data.writing import (
     write_rows,
 )
 from dgmm.passes.run import run_pass
-from dgmm.passes.task import Rows
+from dgmm.passes.task import ChunkRows
 
 TABLES = (".zarr", ".parquet")
 PART_BYTES = 32 * MEBIBYTE
@@ -39,7 +39,7 @@ class Result:
     Attributes
     ----------
     of : callable
-        Gives a chunk's results, of shape (n_rows,) or (n_rows, n_columns), from its `Rows`; picklable.
+        Gives a chunk's results, of shape (n_rows,) or (n_rows, n_columns), from its `ChunkRows`; picklable.
     columns : tuple of str
         Names of the columns.
     shape : tuple of int
@@ -47,7 +47,7 @@ class Result:
     dtype : numpy.dtype
     """
 
-    of: Callable[[Rows], NDArray[Any]]
+    of: Callable[[ChunkRows], NDArray[Any]]
     columns: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -57,7 +57,7 @@ class Result:
         """Bytes of a row's result."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def of_all(self, chunks: Iterator[Rows]) -> tuple[int, NDArray[Any]]:
+    def of_all(self, chunks: Iterator[ChunkRows]) -> tuple[int, NDArray[Any]]:
         """Compute the results of consecutive chunks, of which there is at least one, and where they start."""
         start, parts = -1, []
         for rows in chunks:
@@ -73,7 +73,7 @@ class ZarrWriter:
     array: zarr.Array[Any]
     result: Result
 
-    def __call__(self, chunks: Iterator[Rows]) -> int:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> int:
         """Write a span, which is one chunk of the array."""
         start, values = self.result.of_all(chunks)
         write_rows(self.array, start, values)
@@ -89,7 +89,7 @@ class ParquetWriter:
     result: Result
     storage_options: Mapping[str, Any] | None
 
-    def __call__(self, chunks: Iterator[Rows]) -> int:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> int:
         """Write a span, which is one file of the folder."""
         start, values = self.result.of_all(chunks)
         self.write(start // self.part_rows, values)

@@ -29,7 +29,7 @@ from dgmm.model import generate
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.passes.run import run_pass
-from dgmm.passes.task import Rows
+from dgmm.passes.task import ChunkRows
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ScoreWork:
 
     model: Evaluable
 
-    def __call__(self, chunks: Iterator[Rows]) -> LogLikelihood:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> LogLikelihood:
         """Sum over a span."""
         total = LogLikelihood(0.0, 0.0, 0, NotFinite())
         for chunk in chunks:
@@ -71,7 +71,7 @@ class ScoreWork:
         return total
 
 
-def _refuse_overflow(chunk: Rows, log_densities: Array, model: Evaluable) -> None:
+def _refuse_overflow(chunk: ChunkRows, log_densities: Array, model: Evaluable) -> None:
     """Refuse a row whose log density leaves the range of float64, naming the value that is farthest out."""
     if np.isfinite(log_densities).all():
         return

@@ -36,7 +36,7 @@ from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.estimators.validation import open_sample_weight
 from dgmm.model.matrices import Array
 from dgmm.model.surprise import surprises
-from dgmm.passes.task import Rows
+from dgmm.passes.task import ChunkRows
 
 # What X is decides on the result, and what is more special comes first. A Dask frame is also a table.
 # pyright: reportOverlappingOverload=false
@@ -286,7 +286,7 @@ def mixture_of(estimator: Any) -> FittedMixture | None:
     return estimator if isinstance(estimator, FittedMixture) else None
 
 
-def _first_column(rows: Rows) -> NDArray[np.floating]:
+def _first_column(rows: ChunkRows) -> NDArray[np.floating]:
     return rows.values[:, 0]
 
 

@@ -47,7 +47,7 @@ from dgmm.model.principal import (
 )
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.run import run_pass
-from dgmm.passes.task import Rows
+from dgmm.passes.task import ChunkRows
 
 EXACT_SOLVERS = ("auto", "full", "covariance_eigh")
 """Solvers of scikit-learn's whose answer this one gives."""
@@ -70,7 +70,7 @@ class FactorWork:
 
     n_features: int
 
-    def __call__(self, chunks: Iterator[Rows]) -> Factored:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Factored:
         """Factor the rows of a span."""
         total = Factored(CentredFactor.nothing(self.n_features), NotFinite())
         for chunk in chunks:

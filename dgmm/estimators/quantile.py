@@ -13,7 +13,7 @@ from dgmm.data import DataError, Source
 from dgmm.fitting.survey import check_weights
 from dgmm.model.quantiles import FIRST_SHIFT, MOST_KEPT, Bin, Histogram, next_shift
 from dgmm.passes.run import run_pass
-from dgmm.passes.task import Rows
+from dgmm.passes.task import ChunkRows
 
 SMALL_SHARE = 1e-5
 """Share of the rows in a bin that needs no further pass."""
@@ -32,11 +32,11 @@ class HistogramWork:
         See `Histogram.of`.
     """
 
-    of: Callable[[Rows], NDArray[np.floating]]
+    of: Callable[[ChunkRows], NDArray[np.floating]]
     shift: int
     within: tuple[Bin, ...] = ()
 
-    def __call__(self, chunks: Iterator[Rows]) -> Histogram:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Histogram:
         """Count the numbers of a span."""
         total = Histogram.of(np.empty(0), None, self.shift)
         for chunk in chunks:
@@ -52,7 +52,7 @@ class HistogramWork:
 
 def quantile(
     source: Source,
-    of: Callable[[Rows], NDArray[np.floating]],
+    of: Callable[[ChunkRows], NDArray[np.floating]],
     share: float,
     weights: Source | None = None,
     purpose: str = "quantile",

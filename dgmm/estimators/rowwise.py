@@ -24,7 +24,7 @@ from dgmm.data.tables import Picked
 from dgmm.data.types import OfRows, RowsLike
 from dgmm.fitting.survey import NotFinite
 from dgmm.passes.blas import single_threaded
-from dgmm.passes.task import Rows, span_task
+from dgmm.passes.task import ChunkRows, span_task
 from dgmm.passes.threads import n_threads
 
 LARGEST_BLOCK_BYTES = 2**25
@@ -71,7 +71,7 @@ class RowFunction:
         """The shape of a row's result."""
         return () if self.columns is None else (len(self.columns),)
 
-    def of(self, chunk: Rows) -> NDArray[Any]:
+    def of(self, chunk: ChunkRows) -> NDArray[Any]:
         """Compute the results of a chunk's rows: (n_rows, …).
 
         Raises
@@ -87,7 +87,7 @@ class RowFunction:
         with np.errstate(over="ignore"):  # a log density beyond the range of float32 is −∞
             return found.astype(self.dtype, copy=False)
 
-    def __call__(self, chunks: Iterator[Rows]) -> NDArray[Any]:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> NDArray[Any]:
         """Compute the results of a span's rows."""
         parts = [self.of(chunk) for chunk in chunks]
         return np.concatenate([np.empty((0, *self.shape), self.dtype), *parts])
@@ -129,7 +129,7 @@ class RowFunction:
             start, place = 0, place + " (rows counted within it)"
         else:
             start = starts[partition_info["number"]]
-        values = self.of(Rows(start, rows, None, place))
+        values = self.of(ChunkRows(start, rows, None, place))
         if values.ndim == 2:
             return pd.DataFrame(values, index=frame.index, columns=self.columns)
         return pd.Series(values, index=frame.index, name=self.name)
@@ -139,7 +139,7 @@ class RowFunction:
         rows = to_array(part, place)
         rows = rows.astype(rows_dtype(rows.dtype, place), copy=False)
         place += " (rows counted within it)" if start is None else ""
-        return self.of(Rows(start or 0, rows, None, place))
+        return self.of(ChunkRows(start or 0, rows, None, place))
 
 
 def evaluate(function: RowFunction, x: RowsLike, source: Source) -> OfRows:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dgmm.data.open import open_dataset
 from dgmm.data.types import RowsLike
 from dgmm.passes.run import run_pass
-from dgmm.passes.task import Rows
+from dgmm.passes.task import ChunkRows
 
 RUN_ROWS = 2**20
 """Rows that a checksum is of: 10⁹ rows have a thousand checksums."""
@@ -125,7 +125,7 @@ class FingerprintWork:
     n_features: int
     dtype: str
 
-    def __call__(self, chunks: Iterator[Rows]) -> Fingerprint:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Fingerprint:
         """Take the fingerprint of a span."""
         found = Fingerprint(self.n_features, self.dtype)
         for chunk in chunks:

@@ -16,7 +16,7 @@ from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.sample import Sample, hash_rows
 from dgmm.model.statistics import Moments
 from dgmm.passes.run import run_pass
-from dgmm.passes.task import Rows
+from dgmm.passes.task import ChunkRows
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class NotFinite:
     dtype: str = "float64"
 
     @classmethod
-    def of(cls, chunk: Rows, *, takes_nan: bool = False) -> NotFinite:
+    def of(cls, chunk: ChunkRows, *, takes_nan: bool = False) -> NotFinite:
         """Look for values that are not finite in a chunk; for infinite ones alone, where NaN is allowed."""
         finite = ~np.isinf(chunk.values) if takes_nan else np.isfinite(chunk.values)
         if finite.all():
@@ -155,12 +155,12 @@ class SurveyWork:
     left_out: Mask | None = None
     products: bool = True
 
-    def __call__(self, chunks: Iterator[Rows]) -> Survey:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Survey:
         """Survey the rows of a span."""
         nothing = np.empty((0, self.n_features), self.dtype)
         moments, not_finite = Moments.of(nothing, products=self.products), NotFinite()
         fingerprint = Fingerprint(self.n_features, str(self.dtype))
-        drawn = [self._draw(Rows(0, nothing, np.empty(0) if self.weighted else None, ""))]
+        drawn = [self._draw(ChunkRows(0, nothing, np.empty(0) if self.weighted else None, ""))]
         n_weighted = n_left_out = 0
         for chunk in chunks:
             if chunk.weights is not None:
@@ -178,14 +178,14 @@ class SurveyWork:
                     drawn.append(self._draw(piece))
         return Survey(moments, not_finite, fingerprint, Sample.joined(drawn), n_weighted, n_left_out)
 
-    def _weights_of(self, piece: Rows) -> NDArray[np.floating] | None:
+    def _weights_of(self, piece: ChunkRows) -> NDArray[np.floating] | None:
         """Give the weights that rows have in the moments."""
         if self.left_out is None:
             return piece.weights
         weights = np.ones(len(piece.values)) if piece.weights is None else piece.weights
         return np.where(self.left_out(piece.start, len(piece.values)), 0.0, weights)
 
-    def _draw(self, chunk: Rows) -> Sample:
+    def _draw(self, chunk: ChunkRows) -> Sample:
         hashes = hash_rows(self.seed, chunk.start, len(chunk.values))
         chosen = hashes <= np.uint64(self._largest_hash)
         if chunk.weights is not None and not self.takes_all:
@@ -221,7 +221,7 @@ class FindWork:
     column: int
     value: float
 
-    def __call__(self, chunks: Iterator[Rows]) -> Found:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Found:
         """Look for the first in a span."""
         found = Found()
         for chunk in chunks:
@@ -257,7 +257,7 @@ def _named(column: int, source: Source) -> str:
     return f"column {column}" if names is None else f"column {names[column]!r} ({column})"
 
 
-def check_weights(chunk: Rows) -> None:
+def check_weights(chunk: ChunkRows) -> None:
     """Refuse weights that are negative or not finite, naming the first row."""
     assert chunk.weights is not None
     good = np.isfinite(chunk.weights) & (chunk.weights >= 0.0)

@@ -80,8 +80,8 @@ class Clock:
         return rows
 
 
-class Rows(NamedTuple):
-    """A chunk of rows in memory.
+class ChunkRows(NamedTuple):
+    """The rows of a chunk, in memory.
 
     Attributes
     ----------
@@ -98,12 +98,12 @@ class Rows(NamedTuple):
     weights: NDArray[np.floating] | None
     place: str
 
-    def pieces(self, n_rows: int) -> Iterator[Rows]:
+    def pieces(self, n_rows: int) -> Iterator[ChunkRows]:
         """Cut into pieces of at most ``n_rows`` rows: work in passing then needs little memory."""
         for first in range(0, len(self.values), n_rows):
             part = slice(first, first + n_rows)
             weights = None if self.weights is None else self.weights[part]
-            yield Rows(self.start + first, self.values[part], weights, self.place)
+            yield ChunkRows(self.start + first, self.values[part], weights, self.place)
 
 
 class Work(Protocol[Result_co]):
@@ -112,7 +112,7 @@ class Work(Protocol[Result_co]):
     It is called once for each span, with the span's chunks in row order; the span may be empty.
     """
 
-    def __call__(self, chunks: Iterator[Rows], /) -> Result_co:
+    def __call__(self, chunks: Iterator[ChunkRows], /) -> Result_co:
         """Do the work on a span."""
         ...
 
@@ -178,7 +178,9 @@ class SpanTask:
         computing = time.perf_counter() - started - clock.not_working
         return Timed(result, Effort(sum(self.sizes), np.nan if given else clock.reading, computing))
 
-    def _rows(self, given: list[Any], weights: NDArray[np.floating] | None, clock: Clock) -> Iterator[Rows]:
+    def _rows(
+        self, given: list[Any], weights: NDArray[np.floating] | None, clock: Clock
+    ) -> Iterator[ChunkRows]:
         left_work = time.perf_counter()
         present = [chunk for chunk in self.chunks if chunk is not None]
         values = iter(given) if given else read_ahead(present, clock)
@@ -191,7 +193,7 @@ class SpanTask:
                 )
             own = None if weights is None else weights[offset : offset + len(rows)]
             clock.not_working += time.perf_counter() - left_work
-            yield Rows(self.start + offset, rows, own, place)
+            yield ChunkRows(self.start + offset, rows, own, place)
             left_work = time.perf_counter()
             offset += len(rows)
         clock.not_working += time.perf_counter() - left_work

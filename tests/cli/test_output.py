@@ -10,14 +10,14 @@ import zarr
 from dgmm.cli import output
 from dgmm.cli.output import Result, check_output, write
 from dgmm.data import open_dataset
-from dgmm.passes.task import Rows
+from dgmm.passes.task import ChunkRows
 
 
-def sums(rows: Rows) -> np.ndarray:
+def sums(rows: ChunkRows) -> np.ndarray:
     return rows.values.sum(axis=1)
 
 
-def swapped(rows: Rows) -> np.ndarray:
+def swapped(rows: ChunkRows) -> np.ndarray:
     return rows.values[:, ::-1].astype(np.float64)
 
 
@@ -63,7 +63,7 @@ def test_no_rows_give_an_empty_table(tmp_path: Path, suffix, result):
         assert (table.num_rows, tuple(table.column_names)) == (0, result.columns)
 
 
-def fails_at_the_end(rows: Rows) -> np.ndarray:
+def fails_at_the_end(rows: ChunkRows) -> np.ndarray:
     if rows.start + len(rows.values) == 3000:
         raise ValueError("not these rows")
     return sums(rows)

@@ -23,7 +23,7 @@ from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.statistics import Statistics
 from dgmm.passes.run import run_pass
-from dgmm.passes.task import Rows
+from dgmm.passes.task import ChunkRows
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class DrawWork:
     size: int
     seed: int
 
-    def __call__(self, chunks: Iterator[Rows]) -> Drawn:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Drawn:
         """Draw from a span."""
         drawn = Drawn(np.empty(0), np.empty((0, len(self.origin))), self.size)
         step = max(1024, SCALABLE.block_entries // max(len(self.centres), 1))
@@ -126,7 +126,7 @@ class CountWork:
     origin: Array
     centres: Array
 
-    def __call__(self, chunks: Iterator[Rows]) -> Array:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Array:
         """Count in a span."""
         counts = np.zeros(len(self.centres))
         step = max(1024, SCALABLE.block_entries // len(self.centres))
@@ -151,7 +151,7 @@ class NearestWork:
     centres: Array
     stack: Stack
 
-    def __call__(self, chunks: Iterator[Rows]) -> Statistics:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Statistics:
         """Sum over a span."""
         components = np.arange(len(self.centres))[:, None]
 

@@ -18,7 +18,7 @@ from dgmm.model.matrices import Array, DegenerateCovarianceError, OverflowedErro
 from dgmm.model.parameters import Evaluable, Parameters
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.run import run_timed_pass
-from dgmm.passes.task import Effort, Rows, Work
+from dgmm.passes.task import ChunkRows, Effort, Work
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class ExpectationWork:
 
     stack: Stack
 
-    def __call__(self, chunks: Iterator[Rows]) -> AllStatistics:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> AllStatistics:
         """Sum the statistics of a span."""
         return AllStatistics(expect(self.stack, ((chunk.values, chunk.weights) for chunk in chunks)))
 

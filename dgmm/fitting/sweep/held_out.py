@@ -19,7 +19,7 @@ from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable
 from dgmm.model.statistics import Moments, Statistics
-from dgmm.passes.task import Rows, Work
+from dgmm.passes.task import ChunkRows, Work
 
 OTHER_KEY = 0x5DEECE66D
 """Makes another key of the same seed: which rows are held out must not depend on which are in the sample."""
@@ -112,7 +112,7 @@ class SplitWork:
     stack: Stack
     held_out: HeldOut
 
-    def __call__(self, chunks: Iterator[Rows]) -> AllStatistics:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> AllStatistics:
         """Sum the statistics and the scores of a span."""
         scores = [score(model, np.empty((0, len(self.stack.centre))), None) for model in self.stack.models]
 
