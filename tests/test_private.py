@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,17 @@ def test_it_is_there(name):
     if name.startswith("numba"):
         pytest.importorskip("numba")
     assert hasattr(importlib.import_module(module), attribute)
+
+
+def test_each_library_has_an_upper_bound():
+    """As what is not promised may be gone with any version; CI tests the newest that are allowed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["fast"]]
+    bounds = {re.split(r"[\[<>=]", each)[0]: each for each in needed}
+    bounds["sklearn"] = bounds["scikit-learn"]
+    assert [
+        name for name in sorted({name.split(".")[0] for name in PRIVATE}) if "<" not in bounds[name]
+    ] == []
 
 
 def test_numba_still_takes_its_option():

@@ -39,7 +39,7 @@ class TestComesFrom:
 
 class TestNames:
     def test_text(self):
-        assert text_names(pd.Index(["b", np.str_("a")])) == ("b", "a")
+        assert text_names(["b", np.str_("a")]) == ("b", "a")
 
     @pytest.mark.parametrize("columns", [[], [0, 1], [1.5, None], [("a", 1), ("a", 2)]])
     def test_others_are_none(self, columns):

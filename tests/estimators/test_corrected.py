@@ -115,8 +115,14 @@ def test_a_search_starts_from_what_is_given():
 
 def test_a_given_tol_is_the_predicted_gain():
     rows = overlapping(9000)
-    assert fit(rows, tol=1e-2).n_iter_ < fit(rows, tol=1e-8).n_iter_
-    assert "less than tol=1e-06" in fit(rows).stop_reason_ or "gains nothing" in fit(rows).stop_reason_
+    longest = fit(rows, tol=1e-8, max_iter=60)
+    for tol in (1e-2, "auto"):
+        found, largest = fit(rows, tol=tol), 1e-6 if tol == "auto" else tol
+        assert found.converged_
+        assert found.history_["predicted_gain"][-1] < largest
+        assert f"less than tol={largest}" in found.stop_reason_
+        assert longest.lower_bound_ - found.lower_bound_ < 10.0 * largest
+        assert found.n_iter_ < longest.n_iter_
 
 
 def test_starts_share_passes_and_do_not_change_each_other():

@@ -1,6 +1,7 @@
 """All kernels do what the protocol says, and the one door leads to the one that is chosen."""
 
 import inspect
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -91,8 +92,22 @@ def test_rows_are_evaluated_as_written_out(kernel, covariance_type):
     np.testing.assert_array_equal(labels, joint.argmax(axis=1))
     (statistics,) = kernel.expect(ready, [(rows, None)], features)
     np.testing.assert_allclose(statistics.counts, wanted.sum(axis=0), rtol=1e-9)
-    assert kernel.working_bytes(ready) > 0
-    assert kernel.library_bytes() >= 0
+
+
+def test_it_allocates_no_more_than_it_says(kernel):
+    generator = np.random.default_rng(1)
+    model = naive.random_parameters(generator, "full", 8, 6)
+    rows = naive.random_rows(generator, model, 40_000)
+    ready = stack_models([model], np.zeros(6), np.abs(rows).max(axis=0), np.float64)
+    kernel.expect(ready, [(rows[:10], None)])  # what is compiled is compiled once
+    tracemalloc.start()
+    try:
+        kernel.expect(ready, [(rows, None)])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0 < peak <= kernel.working_bytes(ready) + 64 * 1024  # Python's own objects
+    assert peak < rows.nbytes * 8  # responsibilities of all rows alone take more
 
 
 @given(

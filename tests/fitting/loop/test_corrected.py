@@ -118,7 +118,10 @@ def test_max_passes():
     assert not state.converged
     assert state.ending.message.startswith("Not converged: after max_iter=3 passes")
     assert state.lower_bound == -2.0
-    assert run([], max_iter=0)[0].ending is not None
+    ended = run([], max_iter=0)[0]
+    assert ended.ending is not None
+    assert not ended.converged
+    np.testing.assert_array_equal(ended.parameters.means, mixture(0.0).means)
 
 
 def test_slow_progress_goes_on_when_fast_progress_has_ended():
