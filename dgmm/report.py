@@ -24,6 +24,7 @@ from rich.text import Text
 
 from dgmm.data.source import Source
 from dgmm.data.text import printable
+from dgmm.estimators.components import outstanding_features
 from dgmm.estimators.parameters import parameters_of
 from dgmm.passes.events import (
     Event,
@@ -249,19 +250,45 @@ def speed_facts(model: Any) -> list[tuple[str, Any]]:
 
 
 def components(model: Any) -> Table:
-    """Lay out the components of a mixture, the heaviest first: weight, means and standard deviations."""
-    n_features = np.asarray(model.means_).shape[1]
-    shown = range(min(n_features, FEATURES_SHOWN))
-    names = getattr(model, "feature_names_in_", [f"feature {i}" for i in shown])
-    rest = n_features - len(shown)
-    deviations = standard_deviations(model)
-    rows = []
-    for k in np.argsort(-model.weights_, kind="stable"):
-        values = [with_deviation(model.means_[k, i], deviations[k, i]) for i in shown]
-        rows.append([str(k), f"{model.weights_[k]:.4f}", *values])
-    found = table(["component", "weight", *(str(names[i]) for i in shown)], rows)
+    """Lay out the components of a mixture: see `component_lines`."""
+    names = getattr(model, "feature_names_in_", None)
+    columns, lines, rest = component_lines(model, names)
+    found = table(columns, [cells for _, cells in lines])
     found.caption = f"and {rest} more features" if rest else None
     return found
+
+
+def component_lines(
+    model: Any, names: Sequence[str] | None = None
+) -> tuple[list[str], list[tuple[int, list[str]]], int]:
+    """Describe components in text, the heaviest first.
+
+    Parameters
+    ----------
+    model : GaussianMixture or BayesianGaussianMixture
+    names : sequence of str, optional
+        Of the features.
+
+    Returns
+    -------
+    columns : list of str
+        Number, weight, the first features, and the features by which a component stands out.
+    lines : list of (int, list of str)
+        Each component's number, and its cells: means with standard deviations.
+    n_more : int
+        Features that are not shown.
+    """
+    n_features = np.asarray(model.means_).shape[1]
+    shown = range(min(n_features, FEATURES_SHOWN))
+    names = [f"feature {i}" for i in range(n_features)] if names is None else [*map(str, names)]
+    deviations, outstanding = standard_deviations(model), outstanding_features(model)
+    lines = []
+    for k in np.argsort(-model.weights_, kind="stable").tolist():
+        values = [with_deviation(model.means_[k, i], deviations[k, i]) for i in shown]
+        stands_out = ", ".join(names[i] for i in outstanding[k])
+        lines.append((k, [str(k), f"{model.weights_[k]:.4f}", *values, stands_out]))
+    columns = ["component", "weight", *(names[i] for i in shown), "stands out by"]
+    return columns, lines, n_features - len(shown)
 
 
 def with_deviation(mean: float, deviation: float) -> str:

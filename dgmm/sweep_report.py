@@ -24,7 +24,7 @@ from dgmm.data.text import printable
 from dgmm.data.writing import creating_files
 from dgmm.kernels.densities import responsibilities
 from dgmm.model.criteria import CRITERIA
-from dgmm.report import source_facts, standard_deviations, with_deviation
+from dgmm.report import component_lines, source_facts, standard_deviations
 
 try:
     from matplotlib.figure import Figure
@@ -42,7 +42,6 @@ except ModuleNotFoundError as error:
         f"The report of a sweep needs {error.name}: pip install 'dgmm[plot]'", name=error.name
     ) from error
 
-FEATURES_SHOWN = 8
 LIBRARIES = ("dgmm", "numpy", "scipy", "scikit-learn", "dask")
 MOST_OVERLAPS = 24
 """Components up to which their overlap is drawn."""
@@ -314,20 +313,17 @@ def _draw_one_feature(ax: Any, model: Any, rows: NDArray[Any], colors: Any, name
 
 
 def _components(model: Any, overlap: NDArray[np.floating], colors: Any, names: Sequence[str]) -> str:
-    shown = range(min(len(names), FEATURES_SHOWN))
-    deviations = standard_deviations(model)
-    header = ["component", "weight", *(names[i] for i in shown), "overlaps most with"]
+    columns, lines, n_more = component_lines(model, names)
     rows = []
-    for k in np.argsort(-model.weights_, kind="stable").tolist():
-        cells = [with_deviation(model.means_[k, i], deviations[k, i]) for i in shown]
+    for k, (_, *cells) in lines:
         red, green, blue = (round(255 * float(part)) for part in colors[k][:3])
         dot = f'<span class="dot" style="background: rgb({red}, {green}, {blue})"></span>{k}'
-        rows.append([dot, f"{model.weights_[k]:.4f}", *map(escape, cells), _most_overlap(overlap, k)])
-    rest = len(names) - len(shown)
-    note = f'<p class="note">And {rest} more features, in model.npz.</p>' if rest else ""
+        rows.append([dot, *map(escape, cells), _most_overlap(overlap, k)])
+    note = f'<p class="note">And {n_more} more features, in model.npz.</p>' if n_more else ""
     return (
-        '<p class="note">Means ± standard deviations, the heaviest component first.</p>'
-        + _html_table(header, rows)
+        '<p class="note">Means ± standard deviations, the heaviest component first; what it stands out by '
+        "are the features in which it differs most from all others together.</p>"
+        + _html_table([*columns, "overlaps most with"], rows)
         + note
     )
 

@@ -120,7 +120,7 @@ def test_components_of_every_family(covariance_type):
     model = dgmm.GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(rows)
     table = report.components(model)
     assert table.row_count == 2
-    assert len(table.columns) == 2 + report.FEATURES_SHOWN
+    assert len(table.columns) == 2 + report.FEATURES_SHOWN + 1
     assert "3 more" in str(table.caption)
     drawn, component = model.sample(20_000)
     deviations = report.standard_deviations(model)

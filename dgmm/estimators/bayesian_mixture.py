@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from numbers import Real
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from sklearn.mixture import BayesianGaussianMixture as SklearnBayesianGaussianMixture
@@ -12,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data import DataError
 from dgmm.data.types import RealNumbers
+from dgmm.estimators.components import Order
 from dgmm.estimators.gaussian_mixture import FITTED, GaussianMixture
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.predictor import Seed
@@ -156,6 +158,8 @@ default='dirichlet_process'
     FITTED = (*FITTED, *PRIOR_ATTRIBUTES, *POSTERIOR_ATTRIBUTES)
     NEEDED = (*Mixture.NEEDED, *POSTERIOR_ATTRIBUTES)
     SCIKIT_LEARN = SklearnBayesianGaussianMixture
+    OF_COMPONENTS = (*Mixture.OF_COMPONENTS, "mean_precision_")
+    OF_OWN_COVARIANCES = (*Mixture.OF_OWN_COVARIANCES, "degrees_of_freedom_")
     OF_FEATURES = ("mean_prior", "degrees_of_freedom_prior", "covariance_prior")
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -291,6 +295,28 @@ default='dirichlet_process'
         self.mean_precision_ = np.full(parameters.n_components, CERTAIN)
         is_shared = parameters.family.is_shared
         self.degrees_of_freedom_ = CERTAIN if is_shared else np.full(parameters.n_components, CERTAIN)
+
+    def sorted(self, by: Order | Sequence[int] = "weight") -> Self:
+        """Give the same mixture with its components in another order.
+
+        The weights of a Dirichlet process belong to one order: in another they are taken as certain, with the
+        expected logarithms that they have.
+
+        Parameters
+        ----------
+        by : {'weight', 'mean'} or sequence of int, default='weight'
+            As for `GaussianMixture.sorted`.
+
+        Returns
+        -------
+        mixture
+            Of the same class, with the same densities.
+        """
+        found, posterior = super().sorted(by), self._parameters
+        order = self._order(by, posterior.weights, posterior.means)
+        kind = CONCENTRATIONS[self.weight_concentration_prior_type]
+        found.weight_concentration_ = self._given_back(kind.reordered(posterior.weight_concentration, order))
+        return found
 
     def _set_prior(self, prior: Prior) -> None:
         self.weight_concentration_prior_ = prior.concentration

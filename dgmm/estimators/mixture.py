@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 
 from dgmm.data import open_dataset
 from dgmm.data.types import RowsLike, WeightsLike
-from dgmm.estimators.conditioning import ConditionalMixture
+from dgmm.estimators.components import ComponentMixture
 from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
@@ -52,7 +52,7 @@ class MixtureWarning(UserWarning):
     """Something is wrong with a fitted mixture, or with the scale of its data: the message says what."""
 
 
-class Mixture(ConditionalMixture, Generic[Sklearn]):
+class Mixture(ComponentMixture, Generic[Sklearn]):
     """A mixture that can be fitted, with scikit-learn's parameters.
 
     Attributes

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaln, digamma, gammaln
 
 from dgmm.model.matrices import Array
@@ -34,6 +35,10 @@ class Concentration(ABC):
     @abstractmethod
     def certain(self, weights: Array) -> Array:
         """Give the concentration of a posterior that is certain of weights (K,)."""
+
+    @abstractmethod
+    def reordered(self, concentrations: Array, order: NDArray[np.intp]) -> Array:
+        """Give concentrations with which components in another order have the same ``E[log π_k]``."""
 
     @abstractmethod
     def expected_logarithms(self, concentrations: Array) -> Array:
@@ -68,6 +73,10 @@ class DirichletDistribution(Concentration):
     def certain(self, weights):
         """In proportion to the weights, and next to nothing for those of zero."""
         return np.maximum(CERTAIN * weights, 1.0 / CERTAIN)
+
+    def reordered(self, concentrations, order):
+        """They are of any order."""
+        return concentrations[order]
 
     def expected_logarithms(self, concentrations):
         """``E[log π_k]``."""
@@ -107,6 +116,12 @@ class DirichletProcess(Concentration):
     def certain(self, weights):
         """In proportion to what a component has and what is left, and next to nothing where that is zero."""
         return np.maximum(CERTAIN * np.stack([weights, _later(weights)]), 1.0 / CERTAIN)
+
+    def reordered(self, concentrations, order):
+        """Of sticks that are broken where the expected logarithms say, without a doubt; some is left over."""
+        weights = np.exp(self.log_weights(concentrations))[order]
+        left = 1.0 - np.cumsum(weights)
+        return np.maximum(CERTAIN * np.stack([weights, left]), 1.0 / CERTAIN)
 
     def expected_logarithms(self, concentrations):
         """``E[log v_k]`` and ``E[log(1 − v_k)]``."""

@@ -1,0 +1,263 @@
+"""What there is to say of a mixture's components: their order, their overlap, a table of them, clusters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data import DataError, Source
+from dgmm.data.types import RowsLike, WeightsLike
+from dgmm.estimators.conditioning import ConditionalMixture
+from dgmm.estimators.merging import ComponentMerges, SetSums, SetSumsWork
+from dgmm.estimators.validation import no_rows, open_sample_weight
+from dgmm.kernels import densities
+from dgmm.model import overlap
+from dgmm.model.generate import sample_shuffled
+from dgmm.model.matrices import Array
+from dgmm.model.merging import (
+    Cluster,
+    best_merge,
+    elbow,
+    memberships,
+    merged,
+    needed,
+    sums_of_sets,
+    unions,
+)
+from dgmm.passes.run import run_pass
+
+ROWS_TO_GUESS_BY = 4096
+"""Rows drawn from the mixture, which say beforehand what merges will ask for."""
+
+Order = Literal["weight", "mean"]
+Overlap = Literal["bhattacharyya", "hellinger"]
+
+
+class ComponentMixture(ConditionalMixture):
+    """A fitted mixture whose components are things to look at: clusters, or parts of clusters."""
+
+    OF_COMPONENTS: ClassVar[tuple[str, ...]] = ("weights_", "means_")
+    """Fitted attributes that have a value for each component, whatever the covariances are."""
+
+    OF_OWN_COVARIANCES: ClassVar[tuple[str, ...]] = ("covariances_", "precisions_", "precisions_cholesky_")
+    """Those that have, where components do not share a covariance."""
+
+    def sorted(self, by: Order | Sequence[int] = "weight") -> Self:
+        """Give the same mixture with its components in another order.
+
+        Parameters
+        ----------
+        by : {'weight', 'mean'} or sequence of int, default='weight'
+            ``'weight'``: the heaviest first. ``'mean'``: by the mean of the first feature, ascending, then by
+            that of the second, and so on. Or the numbers of the components, in the order wanted.
+
+        Returns
+        -------
+        mixture
+            Of the same class, with the figures of the fit.
+
+        Raises
+        ------
+        ValueError
+            If the numbers are not all components, each once.
+
+        Examples
+        --------
+        >>> from dgmm import GaussianMixture
+        >>> mixture = GaussianMixture(2, random_state=0).fit([[9], [8], [0], [1], [1], [2]])
+        >>> mixture.sorted("mean").means_.round(1)
+        array([[1. ],
+               [8.5]])
+        """
+        parameters = self._parameters
+        order = self._order(by, parameters.weights, parameters.means)
+        found = copy.copy(self)
+        shared = () if parameters.family.is_shared else self.OF_OWN_COVARIANCES
+        for name in (*self.OF_COMPONENTS, *shared):
+            if hasattr(self, name):
+                setattr(found, name, np.asarray(getattr(self, name))[order])
+        return found
+
+    @staticmethod
+    def _order(by: Order | Sequence[int], weights: Array, means: Array) -> NDArray[np.intp]:
+        if isinstance(by, str):
+            if by == "weight":
+                return np.argsort(-weights, kind="stable")
+            if by == "mean":
+                return np.lexsort(means.T[::-1])
+            raise ValueError(f"by={by!r} is no order: give 'weight', 'mean', or numbers of the components")
+        order = np.asarray(by)
+        if order.shape != weights.shape or not np.array_equal(np.sort(order), np.arange(len(weights))):
+            raise ValueError(
+                f"by={by!r} must have each of the components 0 to {len(weights) - 1} once, in the order "
+                "wanted"
+            )
+        return order.astype(np.intp)
+
+    def overlap(self, kind: Overlap = "bhattacharyya") -> Array:
+        """Give how much each two components overlap, whatever they weigh, in closed form.
+
+        Parameters
+        ----------
+        kind : {'bhattacharyya', 'hellinger'}, default='bhattacharyya'
+            ``'bhattacharyya'``: the coefficient ∫ √(p q), from 0, nothing in common, to 1, the same.
+            ``'hellinger'``: the distance √(1 − ∫ √(p q)), from 0, the same, to 1.
+
+        Returns
+        -------
+        ndarray of shape (n_components, n_components)
+
+        Examples
+        --------
+        >>> from dgmm import GaussianMixture
+        >>> mixture = GaussianMixture(2, random_state=0).fit([[0], [1], [2], [5], [6], [7]])
+        >>> mixture.overlap().round(2)
+        array([[1.  , 0.01],
+               [0.01, 1.  ]])
+        """
+        if kind not in ("bhattacharyya", "hellinger"):
+            raise ValueError(f"kind={kind!r} is no measure: give 'bhattacharyya' or 'hellinger'")
+        distances = overlap.bhattacharyya_distances(self._parameters)
+        return overlap.coefficients(distances) if kind == "bhattacharyya" else overlap.hellinger(distances)
+
+    def components_table(self) -> dict[str, NDArray[np.generic]]:
+        """Describe the components, the heaviest first, as columns of a table.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n_components,)
+            ``component``, its number; ``weight``; ``stands out by``, names of the features in which it
+            differs most from all other components together, in mean or width, at most three; and for each
+            feature ``NAME mean`` and ``NAME sd``. ``pandas.DataFrame`` takes it as it is.
+
+        Examples
+        --------
+        >>> from dgmm import GaussianMixture
+        >>> rows = [[0, 5], [1, 4], [2, 6], [8, 4], [9, 6], [9, 5], [10, 5]]
+        >>> mixture = GaussianMixture(2, covariance_type="diag", random_state=0).fit(rows)
+        >>> table = mixture.components_table()
+        >>> table["x0 mean"].round(2).tolist(), table["stands out by"].tolist()
+        ([9.0, 1.0], ['x0, x1', 'x0, x1'])
+        """
+        parameters = self._parameters
+        order = self._order("weight", parameters.weights, parameters.means)
+        names = [f"x{i}" for i in range(parameters.n_features)] if self._names is None else self._names
+        outstanding = [", ".join(str(names[i]) for i in features) for features in outstanding_features(self)]
+        deviations = np.sqrt(parameters.variances)
+        table = {
+            "component": order,
+            "weight": parameters.weights[order],
+            "stands out by": np.array(outstanding, dtype=object)[order],
+        }
+        for i, name in enumerate(names):
+            table |= {f"{name} mean": parameters.means[order, i], f"{name} sd": deviations[order, i]}
+        return table
+
+    def assignment_entropy(self, X: RowsLike, sample_weight: WeightsLike | None = None) -> float:
+        """Compute how undecided the rows' components are: the mean entropy of responsibilities, in one pass.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            Nats a row, from 0, where each row has one component, to the logarithm of their number.
+        """
+        source = self._open(X)
+        weights = open_sample_weight(sample_weight, source)
+        clusters = [frozenset({k}) for k in range(len(self.weights_))]
+        found = self._set_sums(source, weights, clusters, "entropy")
+        return max(0.0, -float(found.sums.sum()) / found.weight)
+
+    def merge(self, X: RowsLike, sample_weight: WeightsLike | None = None) -> ComponentMerges:
+        """Merge components into clusters, pair by pair, each time the pair that makes assignments surest.
+
+        A cluster that is not normal takes several components. Merging does not change the density, but says
+        which components are one cluster: those that share rows (Baudry et al., 2010, "clustCombi"). Decisions
+        are by sums over all rows. Rows drawn from the mixture say beforehand which sums the merges will ask
+        for, so that one pass, or two, decides on all of them; at most there is one for each merge.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+
+        Returns
+        -------
+        ComponentMerges
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dgmm import GaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.concatenate([rng.exponential(1, (900, 2)), 9 + rng.normal(0, 1, (600, 2))])
+        >>> merges = GaussianMixture(4, random_state=0).fit(X).merge(X)
+        >>> merges.n_clusters, np.bincount(merges.predict(X)).tolist()
+        (2, [900, 600])
+        """
+        source = self._open(X)
+        weights = open_sample_weight(sample_weight, source)
+        clusters = [frozenset({k}) for k in range(len(self.weights_))]
+        sums: dict[Cluster, float] = {}
+        merges: list[tuple[Cluster, Cluster]] = []
+        levels, guessing = [clusters], self._sums_of_drawn_rows()
+        weight, n_passes = 1.0, 0
+        while len(clusters) > 1 or not n_passes:
+            wanted = [cluster for cluster in needed(clusters, guessing) if cluster not in sums]
+            found = self._set_sums(source, weights, wanted, "merge")
+            sums |= dict(zip(wanted, found.sums.tolist(), strict=True))
+            weight, n_passes = found.weight, n_passes + 1
+            while len(clusters) > 1 and all(union in sums for union in unions(clusters)):
+                merges.append(best_merge(clusters, sums))
+                clusters = merged(clusters, merges[-1])
+                levels.append(clusters)
+        totals = [sum(sums[cluster] for cluster in level) for level in reversed(levels)]
+        entropies = np.maximum(-np.array(totals) / weight, 0.0)
+        return ComponentMerges(self, tuple(merges), entropies, elbow(entropies), n_passes)
+
+    def _sums_of_drawn_rows(self) -> Any:
+        parameters = self._parameters
+        rows, _ = sample_shuffled(parameters, ROWS_TO_GUESS_BY, np.random.default_rng(0))
+        shares = densities.responsibilities(self._model, rows)
+        return lambda clusters: sums_of_sets(shares, memberships(clusters, shares.shape[1]))
+
+    def _set_sums(
+        self, source: Source, weights: Source | None, clusters: Sequence[Cluster], purpose: str
+    ) -> SetSums:
+        function = replace(self._row_function("responsibilities", source), dtype=np.dtype(np.float64))
+        members = memberships(clusters, len(self.weights_))
+        found = run_pass(source, SetSumsWork(function, members), purpose, weights)
+        if source.n_rows == 0:
+            raise no_rows(self._n_features, type(self).__name__)
+        if found.weight == 0.0:
+            raise DataError("sample_weight is zero in every row: no row is to be counted")
+        return found
+
+
+def outstanding_features(mixture: ComponentMixture, n_most: int = 3) -> list[list[int]]:
+    """Give the features in which each component differs most from all others together: see `contrasts`.
+
+    Parameters
+    ----------
+    mixture : ComponentMixture
+    n_most : int, default=3
+
+    Returns
+    -------
+    list of list of int
+        Column numbers, those that tell most first; of features that differ at all.
+    """
+    contrasts = overlap.contrasts(mixture._parameters)
+    order = np.argsort(-contrasts, axis=1, kind="stable")[:, :n_most]
+    return [
+        [int(i) for i in features if own[i] > 0.0] for features, own in zip(order, contrasts, strict=True)
+    ]

@@ -1,0 +1,198 @@
+"""Components merged into clusters: the sums of passes that decide on it, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, overload
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data import Source
+from dgmm.data.types import (
+    DaskDataFrame,
+    DaskSeries,
+    DataArray,
+    InMemory,
+    Labelled,
+    OfRows,
+    RowsLike,
+    Stored,
+)
+from dgmm.estimators.base import FittedMixture
+from dgmm.estimators.rowwise import RowFunction, evaluate
+from dgmm.estimators.validation import check_some_rows
+from dgmm.fitting.survey import check_weights
+from dgmm.model.matrices import Array
+from dgmm.model.merging import Cluster, labels_of, merged, sums_of_sets
+from dgmm.passes.task import ChunkRows
+
+# What X is decides on the result, and what is more special comes first. A Dask frame is also a table.
+# pyright: reportOverlappingOverload=false
+
+
+@dataclass(frozen=True, eq=False)
+class SetSums:
+    """What a pass sums of sets of components: h of each (see `dgmm.model.merging`), and the rows' weight."""
+
+    sums: Array
+    weight: float
+
+    def __add__(self, other: SetSums) -> SetSums:
+        return SetSums(self.sums + other.sums, self.weight + other.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class SetSumsWork:
+    """The work of that pass.
+
+    Attributes
+    ----------
+    responsibilities : RowFunction
+    members : ndarray of shape (n_components, n_sets)
+    """
+
+    responsibilities: RowFunction
+    members: Array
+
+    def __call__(self, chunks: Iterator[ChunkRows]) -> SetSums:
+        """Sum over a span."""
+        total = SetSums(np.zeros(self.members.shape[1]), 0.0)
+        for chunk in chunks:
+            weights, weight = None, float(len(chunk.values))
+            if chunk.weights is not None:
+                check_weights(chunk)
+                weights, weight = np.asarray(chunk.weights, np.float64), float(chunk.weights.sum())
+            shares = self.responsibilities.of(chunk)
+            total += SetSums(sums_of_sets(shares, self.members, weights), weight)
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentMerges:
+    """Components merged into clusters, step by step, from all of them to one.
+
+    Attributes
+    ----------
+    mixture : FittedMixture
+    merges : tuple of (frozenset of int, frozenset of int)
+        Which sets of components became one, the first first.
+    entropies : ndarray of shape (n_components,)
+        Of the rows' assignments to 1, 2, …, n_components clusters, in nats a row.
+    n_clusters : int
+        Where a line of two pieces through the entropies bends: further merges make assignments hardly surer.
+        All components, where assignments are sure to 0.01 nats a row as they are.
+    n_passes : int
+        Passes over the rows.
+    """
+
+    mixture: FittedMixture
+    merges: tuple[tuple[Cluster, Cluster], ...]
+    entropies: Array
+    n_clusters: int
+    n_passes: int
+
+    def clusters(self, n_clusters: int | None = None) -> list[Cluster]:
+        """Give the sets of components that are clusters; by default `n_clusters` of them."""
+        n_components = len(self.entropies)
+        wanted = self.n_clusters if n_clusters is None else n_clusters
+        if not 1 <= wanted <= n_components:
+            raise ValueError(f"n_clusters must be from 1 to the {n_components} components, not {wanted}")
+        found = [frozenset({k}) for k in range(n_components)]
+        for pair in self.merges[: n_components - wanted]:
+            found = merged(found, pair)
+        return found
+
+    def labels(self, n_clusters: int | None = None) -> NDArray[np.int64]:
+        """Give the cluster of each component, numbered from the heaviest: (n_components,)."""
+        return labels_of(self.clusters(n_clusters), self.mixture.weights_)
+
+    @overload
+    def predict(self, X: DaskDataFrame, n_clusters: int | None = None) -> DaskSeries: ...
+    @overload
+    def predict(self, X: Labelled, n_clusters: int | None = None) -> DataArray: ...
+    @overload
+    def predict(self, X: da.Array | Stored, n_clusters: int | None = None) -> da.Array: ...
+    @overload
+    def predict(
+        self, X: Source, n_clusters: int | None = None
+    ) -> NDArray[np.int64] | da.Array | DataArray: ...
+    @overload
+    def predict(self, X: InMemory, n_clusters: int | None = None) -> NDArray[np.int64]: ...
+    def predict(self, X: RowsLike, n_clusters: int | None = None) -> OfRows:
+        """Give the most probable cluster of each row.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        n_clusters : int, optional
+            By default as many as the attribute says.
+
+        Returns
+        -------
+        labels : of shape (n_samples,), int64
+            NumPy, or lazy, as from the mixture's `predict`.
+        """
+        return self._of_rows(X, n_clusters, "label")
+
+    @overload
+    def predict_proba(self, X: DaskDataFrame, n_clusters: int | None = None) -> DaskDataFrame: ...
+    @overload
+    def predict_proba(self, X: Labelled, n_clusters: int | None = None) -> DataArray: ...
+    @overload
+    def predict_proba(self, X: da.Array | Stored, n_clusters: int | None = None) -> da.Array: ...
+    @overload
+    def predict_proba(self, X: Source, n_clusters: int | None = None) -> Array | da.Array | DataArray: ...
+    @overload
+    def predict_proba(self, X: InMemory, n_clusters: int | None = None) -> Array: ...
+    def predict_proba(self, X: RowsLike, n_clusters: int | None = None) -> OfRows:
+        """Give the probability of each cluster given each row: those of its components together.
+
+        Parameters
+        ----------
+        X, n_clusters
+            As for `predict`.
+
+        Returns
+        -------
+        probabilities : of shape (n_samples, n_clusters)
+            NumPy, or lazy, as from the mixture's `predict_proba`.
+        """
+        return self._of_rows(X, n_clusters, "probability")
+
+    def _of_rows(self, X: RowsLike, n_clusters: int | None, name: str) -> OfRows:
+        source = self.mixture._open(X)
+        check_some_rows(source, type(self.mixture).__name__)
+        return evaluate(self._function(source, n_clusters, name), X, source)
+
+    def _function(self, source: Source, n_clusters: int | None, name: str) -> RowFunction:
+        """Give clusters of rows, or with the name ``probability`` those of all clusters."""
+        labels = self.labels(n_clusters)
+        members = np.eye(labels.max() + 1)[labels]
+        function = self.mixture._row_function("responsibilities", source)
+        if name == "label":
+            compute, dtype, columns = _cluster_of, np.dtype(np.int64), None
+        else:
+            compute, dtype, columns = _shares_of, function.dtype, tuple(range(members.shape[1]))
+        return replace(
+            function,
+            compute=partial(_of_shares, function.compute, members, compute),
+            dtype=dtype,
+            name=name,
+            columns=columns,
+        )
+
+
+def _of_shares(responsibilities: Any, members: Array, compute: Any, *rows: Any) -> NDArray[Any]:
+    return compute(responsibilities(*rows) @ members)
+
+
+def _cluster_of(shares: Array) -> NDArray[np.int64]:
+    return shares.argmax(axis=1)
+
+
+def _shares_of(shares: Array) -> Array:
+    return shares

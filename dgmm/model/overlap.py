@@ -1,0 +1,77 @@
+"""How much normal distributions overlap, in closed form: as Bhattacharyya and as Hellinger measure it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import Parameters
+
+
+def bhattacharyya_distances(parameters: Parameters) -> Array:
+    """Give ``−log ∫ √(p_i p_j)`` of all pairs of components, whatever they weigh: (K, K), nats.
+
+    With Σ the mean of both covariances it is ``⅛ (μ_i − μ_j)ᵀ Σ⁻¹ (μ_i − μ_j) + ½ log(|Σ| / √(|Σ_i|
+    |Σ_j|))``.
+    """
+    found = np.zeros((parameters.n_components, parameters.n_components))
+    matrices = parameters.covariance_matrices if parameters.family.has_products else None
+    for i in range(parameters.n_components - 1):
+        gaps = parameters.means[i + 1 :] - parameters.means[i]
+        if matrices is None:
+            own, others = parameters.variances[i], parameters.variances[i + 1 :]
+            distances = normal_distances(gaps, own, others).sum(axis=1)
+        else:
+            distances = _of_matrices(gaps, matrices[i], matrices[i + 1 :])
+        found[i, i + 1 :] = found[i + 1 :, i] = distances
+    return found
+
+
+def _of_matrices(gaps: Array, own: Array, others: Array) -> Array:
+    """Give the distances of one component from n others: (n, D), (D, D), (n, D, D) to (n,)."""
+    lower = np.linalg.cholesky(0.5 * (own + others))
+    standardized = np.linalg.solve(lower, gaps[:, :, None])[:, :, 0]
+    half_determinants = [
+        np.log(np.diagonal(each, axis1=-2, axis2=-1)).sum(axis=-1)
+        for each in (lower, np.linalg.cholesky(own), np.linalg.cholesky(others))
+    ]
+    mean, first, second = half_determinants
+    return np.maximum(0.125 * np.square(standardized).sum(axis=1) + mean - 0.5 * (first + second), 0.0)
+
+
+def normal_distances(gaps: Array, first: Array, second: Array) -> Array:
+    """Give the same of normal distributions of one feature, from gaps of means and from variances."""
+    mean = 0.5 * (first + second)
+    return np.maximum(0.125 * gaps**2 / mean + 0.5 * np.log(mean / np.sqrt(first * second)), 0.0)
+
+
+def coefficients(distances: Array) -> Array:
+    """Give Bhattacharyya's coefficients ``∫ √(p q)`` of distances: from 0, no overlap, to 1, the same."""
+    return np.exp(-distances)
+
+
+def hellinger(distances: Array) -> Array:
+    """Give Hellinger's distances ``√(1 − ∫ √(p q))``: from 0, the same, to 1, no overlap."""
+    return np.sqrt(-np.expm1(-distances))
+
+
+def contrasts(parameters: Parameters) -> Array:
+    """Tell how far each component's feature is from that of all others together.
+
+    Returns
+    -------
+    ndarray of shape (K, D)
+        Hellinger's distance of the feature's distribution in the component from the normal distribution that
+        has its mean and variance in the others; zeros for a single component.
+    """
+    weights, means, variances = parameters.weights, parameters.means, parameters.variances
+    if len(weights) == 1:
+        return np.zeros_like(means)
+    others = np.tile(weights, (len(weights), 1))
+    np.fill_diagonal(others, 0.0)
+    totals = others.sum(axis=1, keepdims=True)
+    others = np.where(totals > 0.0, others, 1.0 - np.eye(len(weights)))  # all the weight is in one
+    others /= others.sum(axis=1, keepdims=True)
+    rest = others @ means
+    spread = others @ variances + np.einsum("kj,kjd->kd", others, np.square(means - rest[:, None, :]))
+    return hellinger(normal_distances(means - rest, variances, spread))
