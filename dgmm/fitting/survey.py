@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,32 +204,14 @@ class SurveyWork:
         return int(min(1.0, spare / self.n_drawn_from) * (2**64 - 2**11))
 
 
-@dataclass(frozen=True)
-class Found:
-    """The first row that has a value in a column, and where it is; none, where ``row`` is None."""
-
-    row: int | None = None
-    place: str = ""
-
-    def __add__(self, other: Found) -> Found:
-        return other if self.row is None else self
-
-
-@dataclass(frozen=True)
-class FindWork:
-    """The work of a pass that looks for a value in a column."""
-
-    column: int
-    value: float
-
-    def __call__(self, chunks: Iterator[ChunkRows]) -> Found:
-        """Look for the first in a span."""
-        found = Found()
-        for chunk in chunks:
-            there = np.flatnonzero(chunk.values[:, self.column] == self.value)
-            if found.row is None and len(there):
-                found = Found(chunk.start + int(there[0]), chunk.place)
-        return found
+def _first_with(column: int, value: float, chunks: Iterator[ChunkRows]) -> list[tuple[int, str]]:
+    """Find the first row of a span that has a value in a column, and its place; empty where there is none."""
+    found: list[tuple[int, str]] = []
+    for chunk in chunks:
+        there = np.flatnonzero(chunk.values[:, column] == value)
+        if len(there) and not found:
+            found = [(chunk.start + int(there[0]), chunk.place)]
+    return found
 
 
 def _refuse_overflow(source: Source, moments: Moments) -> None:
@@ -244,10 +227,10 @@ def _refuse_overflow(source: Source, moments: Moments) -> None:
             return
     column = int(np.where(np.isfinite(squares), squares, np.inf).argmax())
     value = float(max(moments.minimum[column], moments.maximum[column], key=abs))
-    found = run_pass(source, FindWork(column, value), "overflow")
+    row, place = run_pass(source, partial(_first_with, column, value), "overflow")[0]
     raise DataError(
-        f"Input X contains a value too large for a mixture: row {found.row}, {_named(column, source)}, of "
-        f"{found.place}, holds {value:g}, and squares of distances from the mean overflow float64. Leave "
+        f"Input X contains a value too large for a mixture: row {row}, {_named(column, source)}, of "
+        f"{place}, holds {value:g}, and squares of distances from the mean overflow float64. Leave "
         "such rows out, or scale the data"
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,47 +120,29 @@ class DrawWork:
         return Drawn(keys[smallest], rows[smallest], self.size)
 
 
-@dataclass(frozen=True, eq=False)
-class CountWork:
-    """The work of the weighing pass: the weight of the rows nearest to each centre."""
-
-    origin: Array
-    centres: Array
-
-    def __call__(self, chunks: Iterator[ChunkRows]) -> Array:
-        """Count in a span."""
-        counts = np.zeros(len(self.centres))
-        step = max(1024, SCALABLE.block_entries // len(self.centres))
-        for chunk in chunks:
-            for piece in chunk.pieces(step):
-                nearest = squared_distances(piece.values - self.origin, self.centres).argmin(axis=0)
-                counts += np.bincount(nearest, piece.weights, len(counts))
-        return counts
+def count_nearest(origin: Array, centres: Array, chunks: Iterator[ChunkRows]) -> Array:
+    """Sum the weight of a span's rows that are nearest to each centre: the work of the weighing pass."""
+    counts = np.zeros(len(centres))
+    step = max(1024, SCALABLE.block_entries // len(centres))
+    for chunk in chunks:
+        for piece in chunk.pieces(step):
+            nearest = squared_distances(piece.values - origin, centres).argmin(axis=0)
+            counts += np.bincount(nearest, piece.weights, len(counts))
+    return counts
 
 
-@dataclass(frozen=True, eq=False)
-class NearestWork:
-    """The work of the last pass: statistics with every row given to its nearest centre.
+def assign_nearest(centres: Array, stack: Stack, chunks: Iterator[ChunkRows]) -> Statistics:
+    """Sum statistics over a span, every row given to its nearest centre: the work of the last pass.
 
-    Attributes
-    ----------
-    centres : ndarray of shape (n_components, n_features)
-        Relative to the stack's centre.
-    stack : Stack
+    Centres are relative to the stack's: shape (n_components, n_features).
     """
+    components = np.arange(len(centres))[:, None]
 
-    centres: Array
-    stack: Stack
+    def nearest(block: NDArray[np.floating], _: int) -> Array:
+        labels = squared_distances(block - stack.centre, centres).argmin(axis=0)
+        return (labels == components).astype(np.float64)
 
-    def __call__(self, chunks: Iterator[ChunkRows]) -> Statistics:
-        """Sum over a span."""
-        components = np.arange(len(self.centres))[:, None]
-
-        def nearest(block: NDArray[np.floating], _: int) -> Array:
-            labels = squared_distances(block - self.stack.centre, self.centres).argmin(axis=0)
-            return (labels == components).astype(np.float64)
-
-        return assign(self.stack, ((chunk.values, chunk.weights) for chunk in chunks), nearest)
+    return assign(stack, ((chunk.values, chunk.weights) for chunk in chunks), nearest)
 
 
 def scalable_kmeans(
@@ -197,6 +180,6 @@ def scalable_kmeans(
             f"k-means|| found only {len(centres)} distinct rows for n_components={n_clusters}: "
             "lower n_components"
         )
-    counts = run_pass(source, CountWork(origin, centres), "k-means||", weights)
+    counts = run_pass(source, partial(count_nearest, origin, centres), "k-means||", weights)
     clusters = KMeans(n_clusters, n_init=5, random_state=random_state)  # pyright: ignore[reportArgumentType]
     return clusters.fit(centres, sample_weight=counts).cluster_centers_

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, kmeans_plusplus
 
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.starts.kmeans_parallel import NearestWork, scalable_kmeans
+from dgmm.fitting.starts.kmeans_parallel import assign_nearest, scalable_kmeans
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Objective
@@ -159,7 +160,7 @@ def _start_by_passes(method: StartMethod, data: Data, random_state: np.random.Ra
     centres = scalable_kmeans(data.source, data.weights, data.moments.mean, method.n_components, random_state)
 
     def run(stack: Stack) -> Statistics:
-        return run_pass(data.source, NearestWork(centres, stack), "k-means||", data.weights)
+        return run_pass(data.source, partial(assign_nearest, centres, stack), "k-means||", data.weights)
 
     return _maximize(method, data.moments, run)
 

@@ -26,7 +26,7 @@ from dgmm.fitting.starts.methods import Given, StartMethod, from_labels, start
 from dgmm.fitting.starts.moves import apply, cheapest_merges, merge, merge_costs
 from dgmm.fitting.starts.splits import SPLITS, best_splits
 from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, contest
-from dgmm.fitting.steps.in_memory import InMemory, ShuffledRows
+from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.matrices import DegenerateCovarianceError
@@ -190,20 +190,20 @@ def _polished(
     # The largest first, so that no thread has to wait for them alone.
     order = sorted(candidates, key=lambda model: -candidates[model][0].n_parameters)
     polishing = partial(polish, objective=objective)
-    samples = [ShuffledRows(each.values, each.weights) for each in (sample.drawn(PATHS.final_rows), sample)]
+    parts = (sample.drawn(PATHS.final_rows), sample)
+    samples = [InMemory.of(each.values, each.weights) for each in parts]
     polished = run_tasks(polishing, [candidates[model] for model in order], samples, "starts on the sample")
     return dict(zip(order, polished, strict=True))
 
 
 def polish(
-    candidates: Sequence[Parameters], samples: Sequence[ShuffledRows], *, objective: Likelihood
+    candidates: Sequence[Parameters], samples: Sequence[InMemory], *, objective: Likelihood
 ) -> list[Parameters]:
     """Make EM steps on larger and larger samples: the best goes on, and those that are close to it."""
-    for rows, n_steps in zip(samples, (PATHS.final_steps, PATHS.sample_steps), strict=True):
-        data = rows.first(len(rows.values))
+    for data, n_steps in zip(samples, (PATHS.final_steps, PATHS.sample_steps), strict=True):
         ended = contest(data, candidates, objective, n_steps, PATHS.polish_tol, n_wanted=PATHS.n_rivals)
         best = best_distinct(ended, PATHS.n_rivals)
-        least = best[0].lower_bound - PATHS.close / np.sqrt(len(rows.values)) if best else -np.inf
+        least = best[0].lower_bound - PATHS.close / np.sqrt(len(data.rows)) if best else -np.inf
         close = [each for each in best if each.lower_bound > least]
         candidates = [each.parameters for each in close] or candidates[:1]
     return [*candidates]

@@ -18,7 +18,7 @@ from dgmm.fitting.starts.exchanges import exchanged
 from dgmm.fitting.starts.growth import grown
 from dgmm.fitting.starts.methods import StartMethod, from_labels
 from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, climb, log_likelihood, short_climb
-from dgmm.fitting.steps.in_memory import ShuffledRows
+from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -71,7 +71,7 @@ class SearchTuning:
 SEARCH = SearchTuning()
 
 
-Start = Callable[[ShuffledRows, int], Parameters]
+Start = Callable[[InMemory, int], Parameters]
 """Finds a mixture on so many of the rows; raises `DegenerateCovarianceError`."""
 
 
@@ -121,9 +121,7 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     best = best_distinct(run_tasks(go_on, best, fitted, "longer runs"), SEARCH.n_long)
     if not best:
         raise DegenerateCovarianceError(None)
-    test = held_out.first(len(held_out.values))
-    if not test.moments.weight:  # few rows, or few that have a weight
-        test = fitted.first(len(fitted.values))
+    test = held_out if held_out.moments.weight else fitted  # few rows, or few that have a weight
     scores = [log_likelihood(test, each.parameters) for each in best]
     order = np.argsort(scores)[::-1][: SEARCH.n_candidates]
     return [best[index].parameters.shifted(centre) for index in order]
@@ -140,7 +138,7 @@ def unseen(climbs: Sequence[Climb]) -> float:
     return 1.0 if n_climbs < 2 else min(1.0, n_optima * (n_optima + 1) / (n_climbs * (n_climbs - 1)))
 
 
-def _divided(sample: Sample, n_components: int) -> tuple[ShuffledRows, ShuffledRows]:
+def _divided(sample: Sample, n_components: int) -> tuple[InMemory, InMemory]:
     """Divide the sample into rows to fit to, one for each component at least, and rows that are held out.
 
     Both are in random order.
@@ -148,16 +146,16 @@ def _divided(sample: Sample, n_components: int) -> tuple[ShuffledRows, ShuffledR
     order = np.argsort(sample.hashes, kind="stable")
     n_held_out = max(0, min(len(order) // SEARCH.held_out, len(order) - n_components))
     fitted, held_out = sample.part(order[n_held_out:]), sample.part(order[:n_held_out])
-    return ShuffledRows(fitted.values, fitted.weights), ShuffledRows(held_out.values, held_out.weights)
+    return InMemory.of(fitted.values, fitted.weights), InMemory.of(held_out.values, held_out.weights)
 
 
-def _from_clusters(method: StartMethod, way: int, seed: int, rows: ShuffledRows, n_rows: int) -> Parameters:
+def _from_clusters(method: StartMethod, way: int, seed: int, data: InMemory, n_rows: int) -> Parameters:
     """Start from clusters of the first rows.
 
     The last two bits of ``way`` say how they are found: on features of unit variance or on uncorrelated ones;
     by k-means from k-means++, or from random rows with two iterations only.
     """
-    data = rows.first(n_rows)
+    data = data.first(n_rows)
     coordinates: Way = ("unit variance", "uncorrelated")[way % 2]
     if method.family.is_round:  # the units of the data are its own
         coordinates = "as they are"
@@ -165,13 +163,11 @@ def _from_clusters(method: StartMethod, way: int, seed: int, rows: ShuffledRows,
     return from_labels(method, labels, data)
 
 
-def _from_growth(
-    method: StartMethod, number: int, surplus: float, rows: ShuffledRows, n_rows: int
-) -> Parameters:
+def _from_growth(method: StartMethod, number: int, surplus: float, data: InMemory, n_rows: int) -> Parameters:
     """Start from a mixture that grows, each on other rows of the sample, as far as it has them."""
-    begin = number * n_rows % max(len(rows.values) - n_rows + 1, 1)
-    weights = None if rows.weights is None else rows.weights[begin:]
-    data = ShuffledRows(rows.values[begin:], weights).first(n_rows)
+    begin = number * n_rows % max(len(data.rows) - n_rows + 1, 1)
+    own = slice(begin, begin + n_rows)
+    data = InMemory.of(data.rows[own], None if data.row_weights is None else data.row_weights[own])
     objective = Likelihood(method.objective.reg_covar)
     found = grown(data, method.family, method.n_components, objective, surplus=surplus).parameters
     if found.n_components < method.n_components:
@@ -179,21 +175,21 @@ def _from_growth(
     return found
 
 
-def _begun(start: Start, rows: ShuffledRows, *, objective: Likelihood, n_rows: int) -> Climb | None:
+def _begun(start: Start, data: InMemory, *, objective: Likelihood, n_rows: int) -> Climb | None:
     """Climb a little from a start; None where a covariance is not positive definite."""
     try:
-        return short_climb(rows.first(n_rows), start(rows, n_rows), objective)
+        return short_climb(data.first(n_rows), start(data, n_rows), objective)
     except DegenerateCovarianceError:
         return None
 
 
-def _moved(found: Climb, rows: ShuffledRows, *, objective: Likelihood, n_rows: int) -> Climb:
-    return exchanged(found, rows.first(n_rows), objective)
+def _moved(found: Climb, data: InMemory, *, objective: Likelihood, n_rows: int) -> Climb:
+    return exchanged(found, data.first(n_rows), objective)
 
 
-def _gone_on(found: Climb, rows: ShuffledRows, *, objective: Likelihood, n_rows: int) -> Climb | None:
+def _gone_on(found: Climb, data: InMemory, *, objective: Likelihood, n_rows: int) -> Climb | None:
     """Go on from a climb on fewer rows; None where a covariance is not positive definite."""
     try:
-        return climb(rows.first(n_rows), found.parameters, objective, SEARCH.long_steps, SEARCH.long_tol)
+        return climb(data.first(n_rows), found.parameters, objective, SEARCH.long_steps, SEARCH.long_tol)
     except DegenerateCovarianceError:
         return None

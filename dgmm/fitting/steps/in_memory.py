@@ -73,13 +73,14 @@ class InMemory(Data):
     source : MemorySource
     weights : MemorySource or None
     moments : Moments
-    tables : dict
-        Features of the rows, as they were asked for.
+    tables, taken : dict
+        Features of the rows, and first rows, as they were asked for: all tasks of a process share them.
     """
 
     tables: dict[tuple[int, bool, np.dtype], NDArray[np.floating] | None] = field(
         default_factory=dict, repr=False
     )
+    taken: dict[int, InMemory] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, rows: NDArray[np.floating], weights: Array | None = None) -> InMemory:
@@ -98,6 +99,15 @@ class InMemory(Data):
         """Shape (n_rows,), or None."""
         assert self.weights is None or isinstance(self.weights, MemorySource)
         return None if self.weights is None else self.weights.values[:, 0]
+
+    def first(self, n_rows: int) -> InMemory:
+        """Take the first rows: a sample, where rows are in random order."""
+        if n_rows >= len(self.rows):
+            return self
+        if n_rows not in self.taken:
+            weights = None if self.row_weights is None else self.row_weights[:n_rows]
+            self.taken[n_rows] = InMemory.of(self.rows[:n_rows], weights)
+        return self.taken[n_rows]
 
     def stack(self, models: Sequence[Parameters], references: Sequence[Array] | None = None) -> Stack:
         """Make models ready for evaluation on these rows."""
@@ -145,28 +155,3 @@ class InMemory(Data):
         if kind not in self.tables:
             self.tables[kind] = chosen_kernel().features_of(ready, self.rows)
         return self.tables[kind]
-
-
-@dataclass(frozen=True, eq=False)
-class ShuffledRows:
-    """Rows of the sample in random order, so that the first are a sample of it.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_rows, n_features)
-    weights : ndarray of shape (n_rows,), or None
-    taken : dict
-        The first rows, as they were asked for: all tasks of a process share their moments.
-    """
-
-    values: NDArray[np.floating]
-    weights: Array | None
-    taken: dict[int, InMemory] = field(default_factory=dict, repr=False)
-
-    def first(self, n_rows: int) -> InMemory:
-        """Take the first rows to fit to."""
-        n_rows = min(n_rows, len(self.values))
-        if n_rows not in self.taken:
-            weights = None if self.weights is None else self.weights[:n_rows]
-            self.taken[n_rows] = InMemory.of(self.values[:n_rows], weights)
-        return self.taken[n_rows]

@@ -1,10 +1,12 @@
 # pyright: reportArgumentType=false, reportCallIssue=false
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from dgmm.data import open_dataset, open_weights
-from dgmm.fitting.starts.kmeans_parallel import CountWork, DrawWork, scalable_kmeans, squared_distances
+from dgmm.fitting.starts.kmeans_parallel import DrawWork, count_nearest, scalable_kmeans, squared_distances
 from dgmm.fitting.starts.methods import Given, StartMethod, start
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
@@ -93,7 +95,9 @@ class TestScalableKMeans:
         rows, centres = generator.normal(size=(5000, 2)), generator.normal(size=(6, 2))
         weights = generator.uniform(size=5000)
         nearest = squared_distances(rows - 1.0, centres).argmin(axis=0)
-        found = run_pass(open_dataset(rows), CountWork(np.ones(2), centres), "count", open_weights(weights))
+        found = run_pass(
+            open_dataset(rows), partial(count_nearest, np.ones(2), centres), "count", open_weights(weights)
+        )
         np.testing.assert_allclose(found, np.bincount(nearest, weights, 6))
 
     def test_centres_of_clusters(self, generator):

@@ -19,7 +19,7 @@ from dgmm.fitting.starts.paths import (
     walk,
 )
 from dgmm.fitting.steps.climb import Climb, climb
-from dgmm.fitting.steps.in_memory import InMemory, ShuffledRows
+from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -99,7 +99,7 @@ def test_more_rows_say_which_start_is_the_best():
     bad = Parameters.from_covariances(
         FAMILIES["full"], np.full(2, 0.5), np.stack([rows.mean(axis=0)] * 2), np.stack([np.cov(rows.T)] * 2)
     )
-    samples = [ShuffledRows(rows[:1000], None), ShuffledRows(rows, None)]
+    samples = [InMemory.of(rows[:1000]), InMemory.of(rows)]
     found = climb(
         InMemory.of(rows),
         polish([bad, best.parameters], samples, objective=Likelihood(1e-6))[0],

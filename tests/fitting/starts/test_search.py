@@ -159,7 +159,7 @@ def test_large_weights():
     labels = np.arange(500) % 2
     rows, weights = 12.0 * labels[:, None] + generator.normal(size=(500, 2)), generator.uniform(0.5, 1.5, 500)
     fitted, _ = _divided(sample_of(rows), 2)  # the others are held out
-    kept = np.isin(rows[:, 0], fitted.values[:, 0])
+    kept = np.isin(rows[:, 0], fitted.rows[:, 0])
     expected = [
         np.average(rows[each], axis=0, weights=weights[each])
         for each in (kept & (labels == k) for k in (0, 1))
