@@ -6,11 +6,7 @@ ROOT = Path(__file__).parent.parent
 
 WITHOUT_TWIN = {
     "fitting/fit.py",
-    "fitting/loop/corrected_steps.py",
-    "fitting/starts/kmeans_parallel.py",
     "fitting/steps/objective.py",
-    "fitting/sweep/choice.py",
-    "fitting/sweep/scores.py",
     "fitting/sweep/sweep.py",
 }
 """Modules whose tests are elsewhere. This list only gets shorter."""

@@ -1,18 +1,15 @@
 # pyright: reportArgumentType=false, reportCallIssue=false
-from functools import partial
 
 import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from dgmm.data import open_dataset, open_weights
-from dgmm.fitting.starts.kmeans_parallel import DrawWork, count_nearest, scalable_kmeans, squared_distances
 from dgmm.fitting.starts.methods import Given, StartMethod, start
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import survey
 from dgmm.model.families import FAMILIES
-from dgmm.passes.run import run_pass
 
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
 
@@ -73,36 +70,3 @@ def test_given_values_take_their_places(rows):
     np.testing.assert_array_equal(found.weights, given.weights)
     np.testing.assert_array_equal(found.means, given.means)
     np.testing.assert_array_equal(found.covariances, plain.covariances)
-
-
-class TestScalableKMeans:
-    def test_distances(self, generator):
-        rows, centres = generator.normal(size=(50, 3)), generator.normal(size=(7, 3))
-        expected = ((rows[None] - centres[:, None]) ** 2).sum(axis=2)
-        np.testing.assert_allclose(squared_distances(rows, centres), expected, atol=1e-12)
-
-    @pytest.mark.usefixtures("small_spans")
-    def test_a_draw_does_not_depend_on_chunks_and_prefers_far_rows(self, generator, stored):
-        rows = generator.normal(size=(8000, 2))
-        rows[::1000] += 1000.0
-        work = DrawWork(np.zeros(2), np.zeros((1, 2)), 8, 5)
-        drawn = [run_pass(open_dataset(x), work, "draw").values for x in (rows, stored(rows, 321))]
-        np.testing.assert_array_equal(drawn[0], drawn[1])
-        assert (drawn[0][:, 0] > 400.0).sum() >= 7
-
-    @pytest.mark.usefixtures("small_spans")
-    def test_counts(self, generator):
-        rows, centres = generator.normal(size=(5000, 2)), generator.normal(size=(6, 2))
-        weights = generator.uniform(size=5000)
-        nearest = squared_distances(rows - 1.0, centres).argmin(axis=0)
-        found = run_pass(
-            open_dataset(rows), partial(count_nearest, np.ones(2), centres), "count", open_weights(weights)
-        )
-        np.testing.assert_allclose(found, np.bincount(nearest, weights, 6))
-
-    def test_centres_of_clusters(self, generator):
-        middles = np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [77.0, 77.0]])
-        rows = np.concatenate([middle + generator.normal(size=(300, 2)) for middle in middles])
-        found = scalable_kmeans(open_dataset(rows), None, np.full(2, 30.0), 4, np.random.RandomState(0)) + 30
-        for middle in middles:
-            assert np.linalg.norm(found - middle, axis=1).min() < 0.5
