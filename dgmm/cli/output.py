@@ -32,6 +32,10 @@ PART_BYTES = 32 * MEBIBYTE
 PART_ROWS = 2**20
 
 
+def _count(_: int, values: NDArray[Any]) -> int:
+    return len(values)
+
+
 @dataclass(frozen=True)
 class Result:
     """What is written for each row.
@@ -45,12 +49,17 @@ class Result:
     shape : tuple of int
         Of a row's result: () or (n_columns,).
     dtype : numpy.dtype
+        In Parquet it may have fields, which are the columns.
+    said : callable
+        Gives what is to be known in the end of results that begin at some row: results of it add up. By
+        default the number of rows.
     """
 
     of: Callable[[ChunkRows], NDArray[Any]]
     columns: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype
+    said: Callable[[int, NDArray[Any]], Any] = _count
 
     @property
     def row_bytes(self) -> int:
@@ -68,36 +77,38 @@ class Result:
 
 @dataclass(frozen=True)
 class ZarrWriter:
-    """The work of a pass that writes chunks of a Zarr array; gives the number of rows."""
+    """The work of a pass that writes chunks of a Zarr array."""
 
     array: zarr.Array[Any]
     result: Result
 
-    def __call__(self, chunks: Iterator[ChunkRows]) -> int:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Any:
         """Write a span, which is one chunk of the array."""
         start, values = self.result.of_all(chunks)
         write_rows(self.array, start, values)
-        return len(values)
+        return self.result.said(start, values)
 
 
 @dataclass(frozen=True)
 class ParquetWriter:
-    """The work of a pass that writes files of a Parquet folder; gives the number of rows."""
+    """The work of a pass that writes files of a Parquet folder."""
 
     folder: str
     part_rows: int
     result: Result
     storage_options: Mapping[str, Any] | None
 
-    def __call__(self, chunks: Iterator[ChunkRows]) -> int:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Any:
         """Write a span, which is one file of the folder."""
         start, values = self.result.of_all(chunks)
         self.write(start // self.part_rows, values)
-        return len(values)
+        return self.result.said(start, values)
 
     def write(self, index: int, values: NDArray[Any]) -> None:
         """Write the file of some number."""
-        columns = dict(zip(self.result.columns, np.atleast_2d(values.T), strict=True))
+        fields = values.dtype.names
+        each = [values[name] for name in fields] if fields else np.atleast_2d(values.T)
+        columns = dict(zip(self.result.columns, each, strict=True))
         write_parquet_part(self.folder, index, columns, storage_options=self.storage_options)
 
 
@@ -127,7 +138,7 @@ def write(
     *,
     overwrite: bool = False,
     storage_options: Mapping[str, Any] | None = None,
-) -> None:
+) -> Any:
     """Write a result for each row of a source; all of it, or nothing.
 
     Parameters
@@ -142,6 +153,10 @@ def write(
         Replace what is there.
     storage_options : mapping, optional
         For the file system of a URL.
+
+    Returns
+    -------
+    What the result says of all rows; None if there are none.
     """
     with creating(path, overwrite=overwrite, storage_options=storage_options) as working:
         if path.endswith(".zarr"):
@@ -155,4 +170,5 @@ def write(
             if source.n_rows == 0:
                 writer.write(0, np.empty((0, *result.shape), result.dtype))
         if source.n_rows > 0:
-            run_pass(Recut(source, span_rows), writer, purpose)
+            return run_pass(Recut(source, span_rows), writer, purpose)
+    return None

@@ -34,6 +34,9 @@ from dgmm.passes.run import run_pass
 ROWS_TO_GUESS_BY = 4096
 """Rows drawn from the mixture, which say beforehand what merges will ask for."""
 
+TELLING = 0.5
+"""Share of the greatest contrast that a feature needs to be named beside it."""
+
 Order = Literal["weight", "mean"]
 Overlap = Literal["bhattacharyya", "hellinger"]
 
@@ -254,10 +257,11 @@ def outstanding_features(mixture: ComponentMixture, n_most: int = 3) -> list[lis
     Returns
     -------
     list of list of int
-        Column numbers, those that tell most first; of features that differ at all.
+        Column numbers, those that tell most first; the others tell half as much as the first at least.
     """
     contrasts = overlap.contrasts(mixture._parameters)
     order = np.argsort(-contrasts, axis=1, kind="stable")[:, :n_most]
     return [
-        [int(i) for i in features if own[i] > 0.0] for features, own in zip(order, contrasts, strict=True)
+        [int(i) for i in features if own[i] > TELLING * own.max()]
+        for features, own in zip(order, contrasts, strict=True)
     ]

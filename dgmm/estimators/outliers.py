@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Self, overload
@@ -267,14 +268,15 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
                 "the others make of X"
             )
         source = mixture._open(X)
-        return evaluate(surprise_function(mixture, source.feature_names), X, source)
+        return evaluate(surprise_function(mixture, source), X, source)
 
 
-def surprise_function(mixture: FittedMixture, feature_names: tuple[str, ...] | None) -> RowFunction:
+def surprise_function(mixture: FittedMixture, source: Source) -> RowFunction:
     """Give the surprises of each row's values: see `MixtureOutlierDetector.explain`."""
-    names = feature_names or tuple(range(mixture._n_features))
-    compute = partial(surprises, mixture._model)
-    return RowFunction(compute, np.dtype(np.float64), "surprise", names, feature_names)
+    of_scores = mixture._row_function("log_densities", source)  # what rows may lack is the mixture's to say
+    names = source.feature_names or tuple(range(source.n_features))
+    compute = partial(surprises, mixture._parameters)
+    return replace(of_scores, compute=compute, dtype=np.dtype(np.float64), name="surprise", columns=names)
 
 
 def mixture_of(estimator: Any) -> FittedMixture | None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import erfcx
 
+from dgmm.model.conditional import marginal, plain
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import Evaluable
+from dgmm.model.parameters import Parameters
 
 PIECE_SIZE = 2**16
 """Numbers, of rows × features × components, that are worked on at once."""
 
 
-def surprises(model: Evaluable, rows: np.ndarray) -> Array:
+def surprises(model: Parameters, rows: np.ndarray) -> Array:
     """Give the surprise of each value of each row, given the row's other values.
 
     Under component k, feature i is normal given the others, with the mean ``m = x_i − (Λ(x − μ))_i / Λ_ii``
@@ -22,8 +24,10 @@ def surprises(model: Evaluable, rows: np.ndarray) -> Array:
 
     Parameters
     ----------
-    model : Evaluable
+    model : Parameters
+        Or a posterior, whose expected log densities count.
     rows : ndarray of shape (n_rows, n_features)
+        NaN is what is not known: the others are judged without, and have the surprise NaN.
 
     Returns
     -------
@@ -31,6 +35,9 @@ def surprises(model: Evaluable, rows: np.ndarray) -> Array:
         In nats, at least 0: infinite where no float64 has the chance's logarithm. Under one component it is
         exponential with mean 1, whatever the feature, its unit and its correlations.
     """
+    missing = np.isnan(rows)
+    if missing.any():
+        return _of_observed(model, rows, missing)
     n_components, n_features = model.means.shape
     step = max(1, PIECE_SIZE // (n_components * n_features))
     found = np.empty(rows.shape)
@@ -40,7 +47,19 @@ def surprises(model: Evaluable, rows: np.ndarray) -> Array:
     return found
 
 
-def _of_piece(model: Evaluable, rows: np.ndarray) -> Array:
+def _of_observed(model: Parameters, rows: np.ndarray, missing: NDArray[np.bool_]) -> Array:
+    """Give surprises of rows that lack values: under the mixture of what those that lack the same have."""
+    found = np.full(rows.shape, np.nan)
+    patterns, pattern_of = np.unique(missing, axis=0, return_inverse=True)
+    for number, pattern in enumerate(patterns):
+        known = np.flatnonzero(~pattern)
+        if len(known):
+            mine = np.ix_(np.flatnonzero(pattern_of == number), known)
+            found[mine] = surprises(marginal(plain(model), known), rows[mine])
+    return found
+
+
+def _of_piece(model: Parameters, rows: np.ndarray) -> Array:
     shape = len(model.means), *rows.shape
     log_shares, log_tails = np.empty(shape), np.empty(shape)
     with np.errstate(all="ignore"):  # rows beyond the range of squares have an infinite surprise
@@ -64,7 +83,7 @@ def _log_sum(terms: Array) -> Array:
     return largest + np.log(np.exp(terms, out=terms).sum(axis=0))
 
 
-def _standardized(model: Evaluable, deviations: Array, component: int) -> tuple[Array, Array, Array]:
+def _standardized(model: Parameters, deviations: Array, component: int) -> tuple[Array, Array, Array]:
     """Standardize deviations from a component's mean: as a whole, and each feature given the others.
 
     Returns

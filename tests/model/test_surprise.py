@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, norm
 
-from dgmm.model.conditional import conditional
+from dgmm.model.conditional import conditional, marginal
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.surprise import surprises
@@ -54,6 +54,19 @@ def test_a_value_between_two_clusters_is_surprising():
     assert found[0, 0] > 40.0
     assert found[0, 1] < 1e-6
     assert found[1].max() == pytest.approx(np.log(2.0))  # half of the components would not have it
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_missing_is_left_out(family):
+    model, rows = mixture(family), np.random.default_rng(1).normal(size=(20, 4)) * 3.0
+    rows[::2, 1] = rows[::3, 3] = np.nan
+    rows[5] = np.nan
+    found = surprises(model, rows)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(rows))
+    for row, values in zip(rows, found, strict=True):
+        known = np.flatnonzero(~np.isnan(row))
+        if len(known):
+            np.testing.assert_allclose(values[known], surprises(marginal(model, known), row[None, known])[0])
 
 
 def test_the_ends_of_the_range():

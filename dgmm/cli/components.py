@@ -1,0 +1,96 @@
+"""The commands that look at a model's components: ``dgmm components`` and ``merge``."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import click
+import numpy as np
+
+import dgmm
+from dgmm import report
+from dgmm.cli.commands import main, open_for, show
+from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.output import TABLES, Result, check_output, write
+from dgmm.cli.shell import console
+
+PAIRS_SHOWN = 10
+"""Pairs of components that are shown, those that overlap most first."""
+
+
+@main.command()
+@click.argument("model")
+@at_urls
+def components(*, model: str, storage_option: dict[str, Any] | None) -> None:
+    """Print the components of a model, the features that each stands out by, and which overlap."""
+    mixture = dgmm.load(model, storage_options=storage_option)
+    console().print(report.components(mixture))
+    coefficients = mixture.overlap()
+    pairs = sorted(combinations(range(len(coefficients)), 2), key=lambda pair: -coefficients[pair])
+    lines = [[f"{i} and {j}", f"{coefficients[i, j]:.4f}"] for i, j in pairs[:PAIRS_SHOWN]]
+    if lines:
+        console().print(report.table(["components", "overlap (Bhattacharyya: 0 to 1)"], lines))
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data")
+@click.option("-k", "--clusters", type=click.IntRange(1), help="How many.  [default: where entropy bends]")
+@click.option("--out", metavar="LABELS.zarr|.parquet", help="Where to write the cluster of each row.")
+@overwriting
+@reading_rows
+@on_a_cluster()
+def merge(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str,
+    clusters: int | None,
+    out: str | None,
+    overwrite: bool,
+) -> None:
+    """Merge components that share rows of DATA into clusters, pair by pair.
+
+    Each merge is the one that makes the rows' clusters surest: that lowers the entropy of assignments most.
+    """
+    storage_options = opening["storage_options"]
+    if out is not None:
+        check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)
+    mixture = dgmm.load(model, storage_options=storage_options)
+    n_components = len(mixture.weights_)
+    if clusters is not None and clusters > n_components:
+        raise click.UsageError(f"-k {clusters} is more than the {n_components} components of {model}")
+    source = open_for(mixture, data, opening)
+    with cluster.joined(source):
+        merges = mixture.merge(source)
+        n_clusters = merges.n_clusters if clusters is None else clusters
+        if out is not None:
+            function = merges._function(source, n_clusters, "label")
+            result = Result(function.of, ("label",), (), function.dtype)
+            write(source, result, out, "predict", overwrite=overwrite, storage_options=storage_options)
+    steps = [
+        [str(n_components - number), _joined(first), _joined(second), f"{entropy:.5f}"]
+        for number, ((first, second), entropy) in enumerate(
+            zip(merges.merges, merges.entropies[-2::-1], strict=True), start=1
+        )
+    ]
+    facts = [("entropy", f"{merges.entropies[-1]:.5f} nats a row, of {n_components} components")]
+    if n_components > 1:
+        console().print(report.table(["clusters", "merged", "with", "entropy, nats a row"], steps))
+    show(*facts, ("clusters", n_clusters), *([] if out is None else [("labels", out)]))
+    labels = merges.labels(n_clusters)
+    lines = [
+        [
+            str(label),
+            f"{mixture.weights_[labels == label].sum():.4f}",
+            _joined(np.flatnonzero(labels == label)),
+        ]
+        for label in range(n_clusters)
+    ]
+    console().print(report.table(["cluster", "weight", "components"], lines))
+
+
+def _joined(numbers: Any) -> str:
+    return ", ".join(map(str, sorted(numbers)))

@@ -1,0 +1,184 @@
+"""The command that finds rows of low density: ``dgmm outliers``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+import dgmm
+from dgmm import report
+from dgmm.cli.commands import main, open_for, show
+from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.output import Result, check_output, write
+from dgmm.cli.shell import console
+from dgmm.data.source import Source
+from dgmm.estimators.outliers import surprise_function
+from dgmm.estimators.quantile import quantile
+from dgmm.estimators.rowwise import RowFunction
+from dgmm.passes.task import ChunkRows
+
+LISTED = 10
+"""Rows that are shown."""
+
+
+@dataclass(frozen=True)
+class OutlierTable:
+    """What is written of each row: whether it is an outlier, its log density, and of outliers what is odd.
+
+    Attributes
+    ----------
+    scores, surprises : RowFunction
+    threshold : float
+        In nats: outliers have a lower log density.
+    names : tuple of str
+        Of the features.
+    n_shown : int
+        How many features are named, those of the greatest surprise first.
+    """
+
+    scores: RowFunction
+    surprises: RowFunction
+    threshold: float
+    names: tuple[str, ...]
+    n_shown: int
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The columns."""
+        widest = f"U{max(map(len, self.names))}"
+        numbers = range(1, self.n_shown + 1)
+        features = [
+            (f"{name}_{number}", kind)
+            for number in numbers
+            for name, kind in (("feature", widest), ("value", "f8"), ("surprise", "f8"))
+        ]
+        return np.dtype([("outlier", "?"), ("log_density", "f8"), *features])
+
+    def of(self, chunk: ChunkRows) -> NDArray[Any]:
+        """Give the table of a chunk: a field for each column."""
+        found = np.zeros(len(chunk.values), self.dtype)
+        for number in range(1, self.n_shown + 1):
+            found[f"value_{number}"] = found[f"surprise_{number}"] = np.nan
+        found["log_density"] = self.scores.of(chunk)
+        found["outlier"] = found["log_density"] < self.threshold
+        odd = np.flatnonzero(found["outlier"])
+        rows = chunk.values[odd]
+        surprises = self.surprises.of(chunk._replace(values=rows))
+        order = np.argsort(-surprises, axis=1, kind="stable")
+        for number, features in enumerate(order.T[: self.n_shown], start=1):
+            places = np.arange(len(odd)), features
+            found[f"feature_{number}"][odd] = np.array(self.names)[features]
+            found[f"value_{number}"][odd], found[f"surprise_{number}"][odd] = rows[places], surprises[places]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Unlikeliest:
+    """How many outliers there are, and the rows of the lowest densities, at most `LISTED` of them."""
+
+    n_outliers: int
+    numbers: NDArray[np.intp]
+    rows: NDArray[Any]
+
+    @classmethod
+    def of(cls, start: int, rows: NDArray[Any]) -> Unlikeliest:
+        """Take note of rows of an `OutlierTable` that begin at some number."""
+        odd = np.flatnonzero(rows["outlier"])
+        return cls(len(odd), start + odd, rows[odd])._cut()
+
+    def __add__(self, other: Unlikeliest) -> Unlikeliest:
+        joined = np.concatenate([self.numbers, other.numbers]), np.concatenate([self.rows, other.rows])
+        return Unlikeliest(self.n_outliers + other.n_outliers, *joined)._cut()
+
+    def _cut(self) -> Unlikeliest:
+        least = np.argsort(self.rows["log_density"], kind="stable")[:LISTED]
+        return Unlikeliest(self.n_outliers, self.numbers[least], self.rows[least])
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data")
+@click.option("--out", required=True, metavar="TABLE.parquet", help="Where to write.")
+@click.option(
+    "--contamination",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    default=0.01,
+    show_default=True,
+    help="The share of DATA to call outliers.",
+)
+@click.option("--threshold", type=float, help="The log density below which rows are, in nats, instead.")
+@click.option(
+    "--features", "n_shown", type=click.IntRange(1), default=3, show_default=True, help="To name, of each."
+)
+@overwriting
+@reading_rows
+@on_a_cluster()
+def outliers(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str,
+    out: str,
+    contamination: float,
+    threshold: float | None,
+    n_shown: int,
+    overwrite: bool,
+) -> None:
+    """Write which rows of DATA are unlikely, and by which features.
+
+    The table has a line for each row, in their order: outlier, log_density, and of outliers feature_1,
+    value_1 and surprise_1, feature_2, …: the features whose values the others let expect least, and −log of
+    the chance of one as far out, in nats: 7 are one in a thousand.
+    """
+    storage_options = opening["storage_options"]
+    check_output(out, (".parquet",), overwrite=overwrite, storage_options=storage_options)
+    mixture = dgmm.load(model, storage_options=storage_options)
+    source = open_for(mixture, data, opening)
+    scores = mixture._row_function("log_densities", source)
+    with cluster.joined(source):
+        if threshold is None:
+            threshold = quantile(source, scores.of, contamination, purpose="threshold")
+        table = OutlierTable(
+            scores,
+            surprise_function(mixture, source),
+            threshold,
+            _names(source),
+            min(n_shown, source.n_features),
+        )
+        result = Result(table.of, tuple(table.dtype.names or ()), (), table.dtype, Unlikeliest.of)
+        found = write(source, result, out, "outliers", overwrite=overwrite, storage_options=storage_options)
+    share = found.n_outliers / source.n_rows
+    show(
+        ("rows", f"{source.n_rows:,}"),
+        ("outliers", f"{found.n_outliers:,} ({share:.3%})"),
+        ("threshold", f"{threshold:.6f} nats"),
+        ("table", out),
+    )
+    if found.n_outliers:
+        console().print(laid_out(found))
+
+
+def _names(source: Source) -> tuple[str, ...]:
+    return source.feature_names or tuple(f"x{i}" for i in range(source.n_features))
+
+
+def laid_out(found: Unlikeliest) -> Any:
+    """Lay out the least likely rows."""
+    n_features = sum(name.startswith("feature_") for name in found.rows.dtype.names or ())
+    lines = []
+    for number, row in zip(found.numbers, found.rows, strict=True):
+        odd = [
+            f"{row[f'feature_{i}']} = {row[f'value_{i}']:.5g} ({row[f'surprise_{i}']:.1f})"
+            for i in range(1, n_features + 1)
+        ]
+        lines.append([f"{number:,}", f"{row['log_density']:.2f}", *odd])
+    columns = ["row", "log density", "most surprising (nats)", *[""] * (n_features - 1)]
+    table = report.table(columns, lines)
+    rest = found.n_outliers - len(lines)
+    table.caption = f"and {rest:,} more outliers in the table" if rest else None
+    return table
