@@ -12,7 +12,7 @@ import numpy as np
 from dask.delayed import delayed
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import DataError, Source
@@ -52,15 +52,16 @@ class LogLikelihood:
 
 @dataclass(frozen=True, eq=False)
 class ScoreWork:
-    """The work of a pass that sums the log-likelihood."""
+    """The work of a pass that sums the log-likelihood, of rows that may lack values where it takes NaN."""
 
     model: Evaluable
+    takes_nan: bool = False
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> LogLikelihood:
         """Sum over a span."""
         total = LogLikelihood(0.0, 0.0, 0, NotFinite())
         for chunk in chunks:
-            n_rows, bad = len(chunk.values), NotFinite.of(chunk)
+            n_rows, bad = len(chunk.values), NotFinite.of(chunk, takes_nan=self.takes_nan)
             values = np.zeros(n_rows) if bad else densities.log_densities(self.model, chunk.values)
             if chunk.weights is not None:
                 check_weights(chunk)
@@ -77,7 +78,7 @@ def _refuse_overflow(chunk: ChunkRows, log_densities: Array, model: Evaluable) -
         return
     row = int(np.flatnonzero(~np.isfinite(log_densities))[0])
     with np.errstate(over="ignore"):
-        column = int(np.abs(chunk.values[row] - model.means.mean(axis=0)).argmax())
+        column = int(np.nanargmax(np.abs(chunk.values[row] - model.means.mean(axis=0))))
     raise DataError(
         f"Input X contains a value too large for this mixture: row {chunk.start + row}, column {column}, of "
         f"{chunk.place}, holds {float(chunk.values[row, column]):g}, and its log density overflows float64. "
@@ -97,6 +98,7 @@ class FittedMixture(Predictor):
 
     covariance_type: str
     random_state: Seed
+    missing: str
     weights_: Array
     means_: Array
     covariances_: Array
@@ -160,20 +162,31 @@ class FittedMixture(Predictor):
 
     def _row_function(self, quantity: Quantity, source: Source) -> RowFunction:
         """Give a quantity as a function of rows; its floats are as wide as rows and parameters are."""
-        floats, names, model = np.result_type(source.dtype, self._floats), source.feature_names, self._model
+        model, dtype, columns = self._model, np.result_type(source.dtype, self._floats), None
         match quantity:
             case "labels":
-                return RowFunction(partial(densities.labels, model), np.dtype(np.int64), "label", None, names)
+                of, dtype, name = densities.labels, np.dtype(np.int64), "label"
             case "log_densities":
-                return RowFunction(
-                    partial(densities.log_densities, model), floats, "log_density", None, names
-                )
-        columns = tuple(range(len(model.means)))
-        return RowFunction(partial(densities.responsibilities, model), floats, "probability", columns, names)
+                of, name = densities.log_densities, "log_density"
+            case "responsibilities":
+                of, name, columns = densities.responsibilities, "probability", tuple(range(len(model.means)))
+        names = source.feature_names
+        return RowFunction(partial(of, model), dtype, name, columns, names, takes_nan=self._takes_nan)
+
+    @property
+    def _takes_nan(self) -> bool:
+        """Whether rows may lack values: they are judged by what is observed of them then."""
+        return self.missing != "error"
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that rows may lack values, where they may."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._takes_nan
+        return tags
 
     def _log_likelihood(self, source: Source, sample_weight: WeightsLike | None = None) -> LogLikelihood:
         weights = open_sample_weight(sample_weight, source)
-        found = run_pass(source, ScoreWork(self._model), "score", weights)
+        found = run_pass(source, ScoreWork(self._model, self._takes_nan), "score", weights)
         if found.not_finite:
             raise found.not_finite.error(source.feature_names)
         if found.n_rows == 0:

@@ -95,6 +95,8 @@ default='dirichlet_process'
         accepted only if the bound of all rows rises: see `GaussianMixture`.
     sample_rows : int or 'auto', default='auto'
         As for `GaussianMixture`.
+    missing : {'error', 'drop', 'marginalize'}, default='error'
+        As for `GaussianMixture`.
     moves : bool, default=False
         Beyond scikit-learn: merge and delete components, and split one to fill another that has no rows, as
         long as the lower bound of all rows rises; of more rows than the sample, first on the sample. Then
@@ -138,6 +140,8 @@ default='dirichlet_process'
         A sentence that says why the fit ended; with nats a row.
     data_fingerprint_ : str
         As in `GaussianMixture`.
+    n_rows_dropped_ : int
+        Rows that ``missing='drop'`` left out.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Where ``X`` names its columns.
@@ -200,6 +204,7 @@ default='dirichlet_process'
         algorithm: str = "auto",
         sample_rows: int | str = "auto",
         moves: bool = False,
+        missing: str = "error",
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -221,6 +226,7 @@ default='dirichlet_process'
         self.algorithm = algorithm
         self.sample_rows = sample_rows
         self.moves = moves
+        self.missing = missing
 
     def _goal(self, n_features: int) -> Belief:
         concentration, mean_precision = self.weight_concentration_prior, self.mean_precision_prior

@@ -16,6 +16,7 @@ from dgmm.estimators.predictor import Seed
 from dgmm.estimators.validation import check_given
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Likelihood
+from dgmm.fitting.survey import MISSING
 from dgmm.model import criteria
 from dgmm.model.families import FAMILIES, family_named
 from dgmm.model.parameters import Parameters
@@ -93,6 +94,10 @@ class GaussianMixture(Mixture[SklearnGaussianMixture]):
         At most this many rows are gathered and fitted in memory; from more rows, a sample of this many is
         drawn to find starts and for corrected EM. ``'auto'``: 250,000, less where they take more than
         256 MiB.
+    missing : {'error', 'drop', 'marginalize'}, default='error'
+        What to do with rows that lack values, NaN: refuse them; leave them out of the fit; or take of each
+        row what is observed, exactly, where values are missing at random. Fitted with either of the last two,
+        a mixture judges such rows by what they have. See ``docs/missing-values.md``.
 
     Attributes
     ----------
@@ -127,6 +132,8 @@ class GaussianMixture(Mixture[SklearnGaussianMixture]):
     data_fingerprint_ : str
         Rows × features, dtype and a checksum of the rows, in their order: the same wherever they are kept
         and however they are cut. `dgmm.fingerprint` gives that of other rows, to compare.
+    n_rows_dropped_ : int
+        Rows that ``missing='drop'`` left out.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Where ``X`` names its columns.
@@ -165,6 +172,7 @@ class GaussianMixture(Mixture[SklearnGaussianMixture]):
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
         "algorithm": [StrOptions(set(ALGORITHMS))],
         "sample_rows": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "missing": [StrOptions(set(MISSING))],
     }
 
     def __init__(
@@ -186,6 +194,7 @@ class GaussianMixture(Mixture[SklearnGaussianMixture]):
         verbose_interval: int = 10,
         algorithm: str = "auto",
         sample_rows: int | str = "auto",
+        missing: str = "error",
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -203,6 +212,7 @@ class GaussianMixture(Mixture[SklearnGaussianMixture]):
         self.verbose_interval = verbose_interval
         self.algorithm = algorithm
         self.sample_rows = sample_rows
+        self.missing = missing
 
     def _given(self, n_features: int) -> Given:
         return check_given(

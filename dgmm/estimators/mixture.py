@@ -28,7 +28,7 @@ from dgmm.model.families import family_named
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import listening
 
-OWN_PARAMETERS = ("algorithm", "sample_rows", "moves")
+OWN_PARAMETERS = ("algorithm", "sample_rows", "moves", "missing")
 """Parameters that scikit-learn's classes do not have."""
 
 OWN_STARTS = ("auto", "k-means||", "search")
@@ -156,6 +156,7 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
             sample_rows or max(default_sample_rows(n_features), self.n_components),
             goal,
             getattr(self, "moves", False),
+            self.missing,
         )
 
     def _given(self, n_features: int) -> Given:
@@ -211,6 +212,7 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         names = [field.name for field in fields(PassRecord)]
         self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
         self.data_fingerprint_ = str(fitted.fingerprint)
+        self.n_rows_dropped_ = fitted.n_dropped
         self.stop_reason_ = "" if best.ending is None else best.ending.message
 
     def _check_loaded(self, path: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -84,7 +84,7 @@ class GaussianMixtureSweep(Predictor):
         As for `GaussianMixture`; but ``'auto'`` with more than ``sample_rows`` rows is the gain that could
         change no choice by BIC, the price of half a parameter: ¼ log(n) / n, where n is the weight of
         the rows.
-    reg_covar, max_iter, n_init, init_params, algorithm, sample_rows
+    reg_covar, max_iter, n_init, init_params, algorithm, sample_rows, missing
         As for `GaussianMixture`. With more than ``sample_rows`` rows ``n_init`` starts by ``init_params``
         compete with those by splits and merges, and ``algorithm='auto'`` is corrected EM;
         ``init_params='k-means||'`` is for fewer rows only.
@@ -130,6 +130,8 @@ class GaussianMixtureSweep(Predictor):
         That every model started from.
     sample_ : ndarray of shape (at most 20,000, n_features_in_)
         Rows drawn at random from those that are fitted, for pictures.
+    n_rows_dropped_ : int
+        Rows that ``missing='drop'`` left out.
     partial_ : bool
         Whether the sweep was interrupted: the attributes then tell of what was done until then.
     n_features_in_ : int
@@ -171,6 +173,7 @@ class GaussianMixtureSweep(Predictor):
                 "verbose",
                 "algorithm",
                 "sample_rows",
+                "missing",
             )
         },
     }
@@ -193,6 +196,7 @@ class GaussianMixtureSweep(Predictor):
         verbose: int = 0,
         algorithm: str = "auto",
         sample_rows: int | str = "auto",
+        missing: str = "error",
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -209,6 +213,7 @@ class GaussianMixtureSweep(Predictor):
         self.verbose = verbose
         self.algorithm = algorithm
         self.sample_rows = sample_rows
+        self.missing = missing
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
@@ -332,6 +337,7 @@ class GaussianMixtureSweep(Predictor):
                     self.n_init,
                     sample_rows,
                     objective,
+                    missing=self.missing,
                 )
                 for family, n_components in models
             ),
@@ -349,6 +355,7 @@ class GaussianMixtureSweep(Predictor):
         self.results_ = _table(candidates)
         self.best_index_ = best_of(candidates, criterion)
         self.pass_seconds_ = swept.seconds_of_passes
+        self.n_rows_dropped_ = swept.n_dropped
         if swept.fingerprint is not None:
             self.data_fingerprint_ = str(swept.fingerprint)
         if swept.sample is not None:
@@ -368,14 +375,16 @@ class GaussianMixtureSweep(Predictor):
     def _mixture(self, best: Candidate, swept: Swept) -> GaussianMixture:
         """Give the best model as a mixture of its own."""
         shared = ("tol", "reg_covar", "max_iter", "n_init", "init_params", "random_state", "algorithm")
-        own = {name: getattr(self, name) for name in (*shared, "sample_rows")}
+        own = {name: getattr(self, name) for name in (*shared, "sample_rows", "missing")}
         mixture = GaussianMixture(best.n_components, covariance_type=best.family.name, **own)
         assert best.state is not None
         assert best.evaluated is not None
         state = replace(best.state, parameters=best.evaluated)
         assert swept.fingerprint is not None
         assert swept.dtype is not None
-        fitted = Fit(state, best.n_passes, Likelihood(self.reg_covar), swept.fingerprint)
+        fitted = Fit(
+            state, best.n_passes, Likelihood(self.reg_covar), swept.fingerprint, n_dropped=swept.n_dropped
+        )
         mixture._set_fitted(fitted, swept.dtype)
         mixture.n_passes_ = best.n_passes
         mixture.n_features_in_ = self.n_features_in_
@@ -387,6 +396,12 @@ class GaussianMixtureSweep(Predictor):
     def _best(self) -> GaussianMixture:
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that rows may lack values, where they may."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "error"
+        return tags
 
     def _of_rows(self, X: RowsLike, quantity: Quantity) -> OfRows:
         return self._best._of_rows(X, quantity)

@@ -13,6 +13,8 @@ import numpy as np
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns, concerns_of_prior
+from dgmm.fitting.dropping import complete_cases
+from dgmm.fitting.filling import filled
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, Settings, lower_bound
@@ -44,6 +46,8 @@ class Fit:
         Of the rows.
     concerns : tuple of str
         What a person should know of it: see `dgmm.fitting.care`.
+    n_dropped : int
+        Rows that were left out, as they lack values.
     """
 
     best: EM
@@ -51,6 +55,7 @@ class Fit:
     objective: Objective
     fingerprint: Fingerprint
     concerns: tuple[str, ...] = ()
+    n_dropped: int = 0
 
 
 @single_threaded()
@@ -76,12 +81,22 @@ def fit(
     resumed : EM, optional
         A fit to go on with, instead of a start.
     """
+    if settings.missing == "drop":
+        cases = complete_cases(source, weights)
+        kept = fit(cases.source, cases.weights, replace(settings, missing="error"), random_state, resumed)
+        return replace(
+            kept,
+            n_passes=kept.n_passes + cases.n_passes,
+            fingerprint=cases.fingerprint,
+            n_dropped=cases.n_dropped,
+        )
     passes: list[Event] = []
     is_small = source.n_rows <= settings.sample_rows
     seed = 0 if is_small else int(random_state.randint(2**31 - 1))
     with listening(passes.append):
         products = settings.method.family.has_products
-        found = survey(source, settings.sample_rows, seed, weights, products=products)
+        takes_nan = settings.missing == "marginalize"
+        found = survey(source, settings.sample_rows, seed, weights, products=products, takes_nan=takes_nan)
         n_survey_passes = _count(passes)
         if found.n_weighted < settings.method.n_components:
             raise DataError(
@@ -92,7 +107,8 @@ def fit(
             rows = found.sample.weights
             weights = None if rows is None else MemorySource(rows[:, None])
             source = MemorySource(found.sample.values, source.feature_names, source.name)
-        fits = Multistart(settings, Data(source, weights, found.moments), found.sample)
+        data = Data(source, weights, found.moments, filling=found.filling)
+        fits = Multistart(settings, data, found.sample, filled(found.sample, found.filling))
         best = fits.best(random_state) if resumed is None else fits.resume(resumed)
         if settings.moves and settings.max_iter > 0:
             best = _moved(best, fits)
@@ -123,7 +139,7 @@ def fit(
 
 def _moved(best: EM, fits: Multistart) -> EM:
     """Move components as long as the lower bound of all rows rises, and iterations are left."""
-    rows, max_iter = rows_to_move_on(fits.sample), fits.settings.max_iter
+    rows, max_iter = rows_to_move_on(fits.filled), fits.settings.max_iter
     if fits.is_small:  # of more rows than the sample, that was done at the start
         offered: list[Parameters] = []
         with suppress(*FAILURES_OF_A_START):

@@ -76,6 +76,8 @@ class Settings:
         to find starts, and for corrected EM.
     goal : Goal
         What the fit climbs.
+    missing : str
+        ``error``, ``drop`` or ``marginalize``: see `dgmm.fitting.survey.MISSING`.
     moves : bool
         Whether components are moved too, as `dgmm.fitting.starts.bayesian_moves` does; of variational Bayes
         only.
@@ -90,6 +92,7 @@ class Settings:
     sample_rows: int
     goal: Goal
     moves: bool = False
+    missing: str = "error"
 
     def algorithm_for(self, n_rows: int) -> str:
         """Give the algorithm for so many rows: ``em`` or ``corrected``."""
@@ -120,11 +123,14 @@ class Multistart:
         All rows.
     sample : Sample
         Rows drawn from them; all of them in their order, where they are not more than ``sample_rows``.
+    filled : Sample
+        The same rows, complete: see `dgmm.fitting.filling`. Starts and moves are found on these.
     """
 
     settings: Settings
     data: Data
     sample: Sample
+    filled: Sample
 
     @property
     def is_small(self) -> bool:
@@ -161,7 +167,7 @@ class Multistart:
             return advance
         if not isinstance(self.objective, Likelihood):
             return advance
-        reseed = partial(reseeded, sample=self.sample, objective=self.objective)
+        reseed = partial(reseeded, sample=self.filled, objective=self.objective)
         smallest_weight = LIMITS.empty * self.sample.row_weight / self.data.moments.weight
         return Reseeding(advance, reseed, smallest_weight, self.settings.max_iter)
 
@@ -227,7 +233,7 @@ class Multistart:
 
     def improved(self, parameters: Parameters) -> Parameters:
         """Move components as the sample, for itself, says: of variational Bayes only."""
-        rows = rows_to_move_on(self.sample)
+        rows = rows_to_move_on(self.filled)
         objective = cast(Evidence, self.settings.goal.objective(self.data.moments, "corrected"))
         own = replace(objective, weight=rows.moments.weight)
         found = improve(rows, own.adopt(parameters, own.weight), own)
@@ -253,7 +259,7 @@ class Multistart:
         if method.init_params == "search":
             starts: list[Parameters] = []
             with suppress(DegenerateCovarianceError):
-                for each in search(method, self.sample, random_state):
+                for each in search(method, self.filled, random_state):
                     with suppress(DegenerateCovarianceError):
                         adopted = self.objective.adopt(each, data.moments.weight)
                         starts.append(with_given(adopted, settings.given))
@@ -261,7 +267,7 @@ class Multistart:
                 return starts
             # Every run ended in a degenerate one: the sample has few rows for each component.
             method = replace(method, init_params="kmeans")
-        return [start(method, settings.given, self.sample, data, random_state)]
+        return [start(method, settings.given, self.filled, data, random_state)]
 
 
 def best_of_ended(states: Sequence[EM], errors: Sequence[Exception] = ()) -> EM:

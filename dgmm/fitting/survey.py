@@ -5,6 +5,7 @@ Moments, extremes, values that are not numbers, the rows' fingerprint, and a sam
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,9 +13,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data.source import DataError, Source, warn_of_rounding
+from dgmm.data.source import DataError, DataWarning, Source, warn_of_rounding
+from dgmm.fitting.filling import Filling, correlations_of, filling_of
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.sample import Sample, hash_rows
+from dgmm.model.observed import FeatureMoments
 from dgmm.model.statistics import Moments
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
@@ -43,6 +46,14 @@ class SurveyTuning:
 
 
 SURVEY = SurveyTuning()
+
+MISSING = ("error", "drop", "marginalize")
+"""What to do with rows that lack values: refuse them, leave them out, or take what is observed of them."""
+
+MISSING_ADVICE = (
+    "as a mixture does with missing='drop', or let it take what is observed of them with "
+    "missing='marginalize'"
+)
 
 Mask = Callable[[int, int], NDArray[np.bool_]]
 """Tells which of the rows from some number on are left out: given that number, and how many."""
@@ -85,11 +96,11 @@ class NotFinite:
         column = f"column {self.column}"
         if feature_names is not None:
             column = f"column {feature_names[self.column]!r} ({self.column})"
+        advice = f"leave these rows out, {MISSING_ADVICE}" if self.n_nan else "leave these rows out"
         return DataError(
             f"Input X contains {what}.\n"
             f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan} NaN and "
-            f"{self.n_infinite} infinite values in all. Mixtures do not accept them: leave these "
-            "rows out or impute the values, for example with sklearn.impute."
+            f"{self.n_infinite} infinite values in all. They are no measurements: {advice}."
         )
 
 
@@ -105,6 +116,10 @@ class Survey:
     sample : Sample
     n_weighted, n_left_out : int
         Rows with a weight above zero, and those of them that are left out.
+    lacking : FeatureMoments
+        Of the rows that lack values. While they are summed, ``moments`` are of the others.
+    filling : Filling or None
+        What completes rows; None where none lacks anything.
     """
 
     moments: Moments
@@ -112,7 +127,9 @@ class Survey:
     fingerprint: Fingerprint
     sample: Sample
     n_weighted: int
-    n_left_out: int = 0
+    n_left_out: int
+    lacking: FeatureMoments
+    filling: Filling | None = None
 
     def __add__(self, other: Survey) -> Survey:
         return Survey(
@@ -122,6 +139,7 @@ class Survey:
             self.sample + other.sample,
             self.n_weighted + other.n_weighted,
             self.n_left_out + other.n_left_out,
+            self.lacking + other.lacking,
         )
 
 
@@ -142,7 +160,7 @@ class SurveyWork:
         The sample is to have all rows, those without weight too.
     left_out : callable or None
         See `survey`.
-    products : bool
+    products, takes_nan : bool
         See `survey`.
     """
 
@@ -155,6 +173,7 @@ class SurveyWork:
     takes_all: bool
     left_out: Mask | None = None
     products: bool = True
+    takes_nan: bool = False
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> Survey:
         """Survey the rows of a span."""
@@ -163,6 +182,7 @@ class SurveyWork:
         fingerprint = Fingerprint(self.n_features, str(self.dtype))
         drawn = [self._draw(ChunkRows(0, nothing, np.empty(0) if self.weighted else None, ""))]
         n_weighted = n_left_out = 0
+        lacking = FeatureMoments.nothing(self.n_features)
         for chunk in chunks:
             if chunk.weights is not None:
                 check_weights(chunk)
@@ -172,12 +192,18 @@ class SurveyWork:
                 n_left_out += int((counting & self.left_out(chunk.start, len(counting))).sum())
             for piece in chunk.pieces(SURVEY.piece_rows):
                 fingerprint = fingerprint.extended(piece.start, piece.values)
-                bad = NotFinite.of(piece)
+                bad = NotFinite.of(piece, takes_nan=self.takes_nan)
                 not_finite += bad
-                if not bad:
-                    moments += Moments.of(piece.values, self._weights_of(piece), products=self.products)
-                    drawn.append(self._draw(piece))
-        return Survey(moments, not_finite, fingerprint, Sample.joined(drawn), n_weighted, n_left_out)
+                if bad:
+                    continue
+                rows, own = piece.values, self._weights_of(piece)
+                drawn.append(self._draw(piece))
+                if self.takes_nan and (lacks := np.isnan(rows).any(axis=1)).any():
+                    lacking += FeatureMoments.of(rows[lacks], None if own is None else own[lacks])
+                    rows, own = rows[~lacks], None if own is None else own[~lacks]
+                moments += Moments.of(rows, own, products=self.products)
+        sample = Sample.joined(drawn)
+        return Survey(moments, not_finite, fingerprint, sample, n_weighted, n_left_out, lacking)
 
     def _weights_of(self, piece: ChunkRows) -> NDArray[np.floating] | None:
         """Give the weights that rows have in the moments."""
@@ -235,6 +261,22 @@ def _refuse_overflow(source: Source, moments: Moments) -> None:
     )
 
 
+def _check_observed(source: Source, observed: FeatureMoments) -> None:
+    """Refuse columns without values, and warn of rows without any."""
+    for column in np.flatnonzero(observed.weights == 0.0).tolist():
+        counted = "" if observed.minimum[column] > observed.maximum[column] else " in rows with a weight"
+        raise DataError(
+            f"{source.name}: {_named(column, source)} holds no number{counted}, NaN alone: leave it out"
+        )
+    if observed.n_empty:
+        warnings.warn(
+            f"{source.name}: {observed.n_empty:,} of {source.n_rows:,} rows lack all values; they count, but "
+            "say nothing: each belongs to the components as their weights are",
+            DataWarning,
+            stacklevel=3,
+        )
+
+
 def _named(column: int, source: Source) -> str:
     names = source.feature_names
     return f"column {column}" if names is None else f"column {names[column]!r} ({column})"
@@ -260,6 +302,7 @@ def survey(
     left_out: Mask | None = None,
     *,
     products: bool = True,
+    takes_nan: bool = False,
 ) -> Survey:
     """Make pass 0; and one more to draw the sample, where most rows have no weight.
 
@@ -277,6 +320,9 @@ def survey(
         the sample may have them.
     products : bool, default=True
         Sum the products of different features in the moments, too: a matrix of all features.
+    takes_nan : bool, default=False
+        Rows may lack values, NaN. Then moments have the means and variances of what is observed of each
+        feature, and the correlations of a normal distribution fitted to the sample.
 
     Returns
     -------
@@ -285,8 +331,13 @@ def survey(
     Raises
     ------
     DataError
-        For NaN and infinite values, and those whose squares overflow, with a row and column; for weights
-        that are negative, not finite, or all zero.
+        For NaN and infinite values, and those whose squares overflow, with a row and column; for a column
+        without values; for weights that are negative, not finite, or all zero.
+
+    Warns
+    -----
+    DataWarning
+        Of rows that lack all values; of whole numbers that are rounded.
     """
     takes_all = source.n_rows <= sample_size
     work = SurveyWork(
@@ -299,23 +350,31 @@ def survey(
         takes_all,
         left_out,
         products,
+        takes_nan,
     )
     found = run_pass(source, work, "survey", weights)
     if found.not_finite:
         raise found.not_finite.error(source.feature_names)
-    _refuse_overflow(source, found.moments)
-    if found.moments.weight == 0.0:
+    everything = FeatureMoments.of_complete(found.moments) + found.lacking
+    if everything.weight == 0.0:
         kept = "" if left_out is None else " that is not held out"
         raise DataError(f"sample_weight is zero in every row{kept}: there is nothing to fit")
-    if weights is not None and found.moments.weight < SURVEY.smallest_weight:
+    _check_observed(source, everything)
+    _refuse_overflow(source, everything.completed(None))
+    if weights is not None and everything.weight < SURVEY.smallest_weight:
         raise DataError(
-            f"sample_weight sums to {found.moments.weight:.3g}: too little beside what is added to counts; "
+            f"sample_weight sums to {everything.weight:.3g}: too little beside what is added to counts; "
             "multiply the weights, for example so that their mean is 1"
         )
-    warn_of_rounding(source, found.moments.minimum, found.moments.maximum)
+    warn_of_rounding(source, everything.minimum, everything.maximum)
     sample = found.sample
     if weights is not None and not takes_all and len(sample.hashes) < min(sample_size, found.n_weighted):
         # Most rows have no weight: to draw from the others, their number had to be known.
         work = replace(work, n_drawn_from=found.n_weighted)
         sample = run_pass(source, work, "sample", weights).sample
-    return replace(found, sample=sample.drawn(sample_size))
+    found = replace(found, sample=sample.drawn(sample_size))
+    if not found.lacking.n_rows:
+        return found
+    filling = filling_of(found.sample, everything, seed)
+    moments = everything.completed(correlations_of(filling.normal) if products else None)
+    return replace(found, moments=moments, filling=filling)

@@ -34,7 +34,8 @@ class Calibration:
         Of the components, in all rows and in the sample.
     maps : ndarray of shape (K, D, D), or None
         Linear parts of the affine maps; None where components share a covariance: it is found from the
-        scatter of all rows.
+        scatter of all rows. Of rows that lack values this depends on the parameters, and has a map too:
+        (1, D, D).
     floor : float
         Added to variances, in both.
     shared : ndarray or None
@@ -72,10 +73,15 @@ class Calibration:
         if sample.family.is_shared:
             if sample.scatter.shape[1]:
                 return None
+            of = _scatter
         else:
+
+            def of(statistics: Statistics) -> Array:
+                return statistics.covariances(floor)
+
+        if not sample.family.is_shared or sample.shared is not None:
             try:
-                own, wanted = sample.covariances(floor), all_rows.covariances(floor)
-                maps = _maps(own, wanted, has_products=sample.family.has_products)
+                maps = _maps(of(sample), of(all_rows), has_products=sample.family.has_products)
             except DegenerateCovarianceError:
                 return None
         factors = all_rows.counts / sample.counts
@@ -93,13 +99,23 @@ class Calibration:
         counts = self.factors * sample.counts
         counts *= self.weight / counts.sum()
         shifts = sample.means - self.sample_means
-        if self.maps is None:
+        if sample.family.is_shared:
             moved = sample.with_moments(counts, self.means + shifts, None)
-            return replace(moved, shared=self.shared)
+            if self.maps is None:
+                return replace(moved, shared=self.shared)
+            (scatter,) = self.maps @ _scatter(sample) @ self.maps.swapaxes(1, 2)
+            return replace(moved, shared=sample.family.of_scatter(scatter))
+        assert self.maps is not None
         means = self.means + np.einsum("kij,kj->ki", self.maps, shifts)
         covariances = sample.covariances(self.floor)
         mapped = self.maps @ covariances @ self.maps.swapaxes(1, 2) - self.floor * np.eye(means.shape[1])
         return sample.with_moments(counts, means, mapped)
+
+
+def _scatter(statistics: Statistics) -> Array:
+    """Give the scatter of all rows, where components share a covariance: (1, D, D)."""
+    assert statistics.shared is not None
+    return statistics.family.to_matrices(statistics.shared, 1, statistics.sums.shape[1])
 
 
 def _maps(sample: Array, all_rows: Array, *, has_products: bool) -> Array:

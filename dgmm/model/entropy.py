@@ -44,7 +44,8 @@ def entropy(
 ) -> float:
     """Compute the entropy of the responsibilities, ``−Σ r log r``, over all rows.
 
-    As ``log r = log p(x, k) − log p(x)``, it is the log-likelihood less `expected_log_joint`. That cancels
+    As ``log r = log p(x, k) − log p(x)``, it is the log-likelihood less `expected_log_joint`, and less what
+    the values that rows lack have of entropy themselves. That cancels
     where features are almost linearly dependent: the error, in nats a row, is about the machine epsilon times
     the condition of the covariances.
 
@@ -61,4 +62,5 @@ def entropy(
         Nats, of all rows; 0 where every row belongs to one component.
     """
     found = log_likelihood - expected_log_joint(parameters, statistics, centre)
+    found -= statistics.entropy_of_missing
     return float(np.clip(found, 0.0, statistics.counts.sum() * np.log(parameters.n_components)))

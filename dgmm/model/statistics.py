@@ -211,7 +211,8 @@ class Statistics:
         counts, sums, scatter = self.counts.copy(), self.sums.copy(), self.scatter.copy()
         counts[components], sums[components] = others.counts, others.sums
         scatter[components] = others.scatter
-        return replace(self, counts=counts, sums=sums, scatter=scatter)
+        shared = self.shared if others.shared is None else others.shared
+        return replace(self, counts=counts, sums=sums, scatter=scatter, shared=shared)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from dask.utils import ensure_dict
 from dgmm.data.ambient import Get, compute_now, scheduler_for, slot_given_up
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
+from dgmm.passes.adapted import AdaptedSource, AdaptedWork
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, listeners
 from dgmm.passes.plan import FAN_IN, Plan, plan
@@ -65,6 +66,8 @@ def run_timed_pass(
     source: Source, work: Work[Result], purpose: str, weights: Source | None = None
 ) -> Timed[Result]:
     """Do work as `run_pass` does it, and tell what its tasks took."""
+    if isinstance(source, AdaptedSource):
+        return run_timed_pass(source.source, AdaptedWork(work, source.adapt), purpose, weights)
     planned = plan(source)
     started = time.perf_counter()
     emit(PassStarted(purpose, planned.n_rows, len(planned.spans)))

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2
 
-from dgmm.data import DataError, open_dataset, open_weights
+from dgmm.data import DataError, DataWarning, open_dataset, open_weights
 from dgmm.fitting.survey import survey
+from tests.model import naive
 
 pytestmark = pytest.mark.usefixtures("small_spans")
 
@@ -102,6 +103,71 @@ class TestNotFinite:
         message = r"(?s)^Input X contains infinity.*row 4321, column 'b' \(1\), of .*x\.parquet"
         with pytest.raises(DataError, match=message):
             survey(open_dataset(tmp_path / "x.parquet"), 100, 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*lack all values:dgmm.data.DataWarning")
+class TestMissing:
+    """Rows that lack values, where they may."""
+
+    @pytest.fixture
+    def incomplete(self, rows, generator):
+        rows[:, 1] += 3.0 * rows[:, 0]
+        return naive.with_missing(generator, rows, share=0.2)
+
+    def test_moments_are_of_what_is_observed(self, incomplete, stored):
+        for x in (incomplete, stored(incomplete), da.from_array(incomplete, chunks=(700, 1))):
+            found = survey(open_dataset(x), 1000, 0, takes_nan=True)
+            moments = found.moments
+            assert moments.n_rows == moments.weight == 6000
+            np.testing.assert_allclose(moments.mean, np.nanmean(incomplete, axis=0), rtol=1e-12)
+            np.testing.assert_allclose(moments.squares / 6000, np.nanvar(incomplete, axis=0), rtol=1e-9)
+            np.testing.assert_array_equal(moments.minimum, np.nanmin(incomplete, axis=0))
+            np.testing.assert_array_equal(moments.maximum, np.nanmax(incomplete, axis=0))
+            complete = incomplete[~np.isnan(incomplete).any(axis=1)]
+            roots = np.sqrt(moments.squares)
+            correlations = moments.scatter / roots[:, None] / roots
+            np.testing.assert_allclose(correlations, np.corrcoef(complete.T), atol=0.1)
+            sample = found.sample
+            np.testing.assert_array_equal(sample.values, incomplete[sample.numbers])
+            assert np.isnan(sample.values).any()
+
+    def test_complete_rows_have_the_same_moments(self, rows):
+        """To the bit, and nothing is put into them."""
+        found, plain = (survey(open_dataset(rows), 100, 0, takes_nan=takes) for takes in (True, False))
+        assert found.filling is None
+        for name in ("mean", "scatter", "minimum", "maximum"):
+            np.testing.assert_array_equal(getattr(found.moments, name), getattr(plain.moments, name))
+
+    def test_infinite_values_are_refused(self, incomplete):
+        incomplete[0] = [np.nan, 0.0, 0.0]
+        incomplete[77, 2] = -np.inf
+        with pytest.raises(DataError, match=r"(?s)infinity.*row 77, column 2, .* 0 NaN and 1 infinite"):
+            survey(open_dataset(incomplete), 100, 0, takes_nan=True)
+
+    def test_a_column_without_values_is_named(self, incomplete):
+        incomplete[:, 1] = np.nan
+        frame = pd.DataFrame(incomplete, columns=["a", "b", "c"])
+        with pytest.raises(DataError, match=r"column 'b' \(1\) holds no number, NaN alone: leave it out"):
+            survey(open_dataset(frame), 100, 0, takes_nan=True)
+
+    def test_a_column_with_values_in_rows_without_weight(self, incomplete):
+        incomplete[:, 1] = np.nan
+        incomplete[5, 1] = 1.0
+        weights = np.ones(6000)
+        weights[5] = 0.0
+        with pytest.raises(DataError, match="column 1 holds no number in rows with a weight"):
+            survey(open_dataset(incomplete), 100, 0, open_weights(weights), takes_nan=True)
+
+    def test_rows_without_values_are_counted(self, incomplete):
+        incomplete[np.isnan(incomplete).all(axis=1)] = 0.0
+        incomplete[[3, 5000]] = np.nan
+        with pytest.warns(DataWarning, match=r"2 of 6,000 rows lack all values"):
+            survey(open_dataset(incomplete), 100, 0, takes_nan=True)
+
+    def test_overflow_is_named(self, incomplete):
+        incomplete[4000] = [np.nan, 1e200, np.nan]
+        with pytest.raises(DataError, match=r"row 4000, column 1, .* holds 1e\+200"):
+            survey(open_dataset(incomplete), 100, 0, takes_nan=True)
 
 
 class TestWeights:

@@ -75,7 +75,14 @@ class CorrectedSteps:
         """Make a model ready for evaluation, with sums about these points: see `stack_models`."""
         moments, dtype = self.data.moments, self.sample.values.dtype
         about = None if np.isnan(references).all() else [references]  # float32 rows: only without such points
-        return stack_models([parameters], moments.mean, moments.extent, dtype, references=about)
+        return stack_models(
+            [parameters],
+            moments.mean,
+            moments.extent,
+            dtype,
+            references=about,
+            may_lack=self.data.may_lack,
+        )
 
 
 @dataclass(frozen=True, eq=False)

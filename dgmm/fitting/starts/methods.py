@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,7 +22,12 @@ from dgmm.model.families import Family, SingleRows
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import SMALLEST_COUNT, Moments, Statistics
+from dgmm.passes.adapted import AdaptedSource
 from dgmm.passes.run import run_pass
+from dgmm.passes.task import ChunkRows
+
+PIECE_ROWS = 2**14
+"""Rows whose moments are taken at once."""
 
 Responsibilities = Callable[[NDArray[np.floating], int], Array]
 
@@ -80,7 +85,7 @@ def start(
     given : Given
         Takes the place of what the method finds.
     sample : Sample
-        Rows to start from: all rows where they fit in memory.
+        Rows to start from, complete: all rows where they fit in memory.
     data : Data
         All rows: k-means|| makes passes over them.
     random_state : RandomState
@@ -157,12 +162,38 @@ def _start_at(
 
 
 def _start_by_passes(method: StartMethod, data: Data, random_state: np.random.RandomState) -> Parameters:
+    data = _completed(data)
     centres = scalable_kmeans(data.source, data.weights, data.moments.mean, method.n_components, random_state)
 
     def run(stack: Stack) -> Statistics:
         return run_pass(data.source, partial(assign_nearest, centres, stack), "k-means||", data.weights)
 
     return _maximize(method, data.moments, run)
+
+
+@dataclass(frozen=True)
+class MomentsWork:
+    """The work of a pass that takes the moments of rows alone."""
+
+    n_features: int
+    products: bool
+
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Moments:
+        """Take the moments of a span."""
+        total = Moments.of(np.empty((0, self.n_features)), products=self.products)
+        for chunk in chunks:
+            for piece in chunk.pieces(PIECE_ROWS):
+                total += Moments.of(piece.values, piece.weights, products=self.products)
+        return total
+
+
+def _completed(data: Data) -> Data:
+    """Give the rows with what they lack put in, for passes that need complete ones."""
+    if data.filling is None:
+        return data
+    source = AdaptedSource(data.source, data.filling.chunks, data.source.n_rows)
+    work = MomentsWork(source.n_features, data.moments.scatter.ndim == 2)
+    return Data(source, data.weights, run_pass(source, work, "moments", data.weights))
 
 
 def _responsibilities(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
 
 from dgmm.data.source import Source
+from dgmm.fitting.filling import Filling
 from dgmm.fitting.steps.objective import EMStep, Objective
 from dgmm.kernels import expect
 from dgmm.kernels.stack import Stack, stack_models
@@ -104,11 +105,20 @@ class Data:
     weights : Source or None
     moments : Moments
         Of all rows.
+    filling : Filling or None
+        What completes rows for those who need them complete; None where they are. E-steps take them as they
+        are.
     """
 
     source: Source
     weights: Source | None
     moments: Moments
+    filling: Filling | None = field(default=None, kw_only=True)
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether rows may lack values."""
+        return self.filling is not None
 
     def evaluate(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation]:
         """Make one E-step and M-step of each model, in one pass over the rows: see `evaluate_each`.
@@ -169,7 +179,14 @@ class Data:
         Of ``references`` see `stack_models`.
         """
         moments = self.moments
-        ready = stack_models(models, moments.mean, moments.extent, self.source.dtype, references=references)
+        ready = stack_models(
+            models,
+            moments.mean,
+            moments.extent,
+            self.source.dtype,
+            references=references,
+            may_lack=self.may_lack,
+        )
         timed = run_timed_pass(self.source, self._work(ready), "EM", self.weights)
         return completed(timed.result.models, models, [moments] * len(models)), ready, timed.effort
 

@@ -29,6 +29,8 @@ class InMemoryTuning:
     ----------
     slice_rows : int
         Rows that a thread takes at once: fixed, so that sums have the same bits on any number of threads.
+    slice_rows_lacking : int
+        The same where rows may lack values: many are wanted that lack the same.
     largest_table_bytes : int
         Features of more bytes are found again in each E-step: to read them from memory takes as long.
     near : float
@@ -37,6 +39,7 @@ class InMemoryTuning:
     """
 
     slice_rows: int = 2**14
+    slice_rows_lacking: int = 2**16
     largest_table_bytes: int = 2**25
     near: float = 4.0
 
@@ -56,7 +59,7 @@ def expect_rows(
     weights : ndarray of shape (n_rows,), or (n_models, n_rows) with those of each model, or None
     threads : Executor
     """
-    step = IN_MEMORY.slice_rows
+    step = IN_MEMORY.slice_rows if ready.extent is None else IN_MEMORY.slice_rows_lacking
     slices = [slice(start, start + step) for start in range(0, max(len(rows), 1), step)]
     parts = [[(rows[part], None if weights is None else weights[..., part])] for part in slices]
     return reduce(add, map(AllStatistics, threads.map(partial(expect, ready), parts))).models

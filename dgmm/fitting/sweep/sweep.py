@@ -16,6 +16,8 @@ import numpy as np
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns
+from dgmm.fitting.dropping import complete_cases
+from dgmm.fitting.filling import filled
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.multistart import Multistart, Settings
 from dgmm.fitting.pool import Candidate
@@ -86,6 +88,8 @@ class Swept:
         Of the rows that are fitted.
     dtype : dtype or None
         Of the rows.
+    n_dropped : int
+        Rows that were left out, as they lack values.
     """
 
     candidates: list[Candidate]
@@ -94,6 +98,7 @@ class Swept:
     sample: Sample | None = None
     moments: Moments | None = None
     dtype: np.dtype | None = None
+    n_dropped: int = 0
 
     @property
     def n_passes(self) -> int:
@@ -120,19 +125,39 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     swept : Swept
         As `begin` gives it; filled.
     """
-    sample_rows = settings.common.sample_rows
-    held_out = HeldOut(settings.seed, settings.held_out)
 
     def count(event: Event) -> None:
         if isinstance(event, PassFinished):
             swept.seconds_of_passes.append(event.seconds)
 
+    if settings.common.missing == "drop":
+        with listening(count):
+            cases = complete_cases(source, weights)
+        if not cases.n_passes:  # rows in memory
+            swept.seconds_of_passes.clear()
+        swept.n_dropped = cases.n_dropped
+        models = tuple(replace(each, missing="error") for each in settings.models)
+        try:
+            sweep(cases.source, cases.weights, replace(settings, models=models), swept)
+        finally:
+            swept.fingerprint = cases.fingerprint
+        return
+    sample_rows = settings.common.sample_rows
+    held_out = HeldOut(settings.seed, settings.held_out)
     with listening(count):
-        found = survey(source, sample_rows, settings.seed, weights, held_out if settings.held_out else None)
+        found = survey(
+            source,
+            sample_rows,
+            settings.seed,
+            weights,
+            held_out if settings.held_out else None,
+            takes_nan=settings.common.missing == "marginalize",
+        )
     swept.fingerprint, swept.dtype = found.fingerprint, source.dtype
     held = held_out.among(found.sample.numbers)
     fitted = found.sample.part(~held)
     swept.sample = fitted
+    whole = filled(fitted, found.filling)
     swept.moments = replace(found.moments, n_rows=found.n_weighted - found.n_left_out)
     if len(fitted.counting) < 2:
         raise DataError(
@@ -146,16 +171,17 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
             "or another random_state"
         )
     settings = _with_tolerance(settings, found, is_small=source.n_rows <= sample_rows)
-    _refuse_too_many_components(swept, fitted, is_small=source.n_rows <= sample_rows)
+    _refuse_too_many_components(swept, whole, is_small=source.n_rows <= sample_rows)
     if source.n_rows <= sample_rows:
         own = None if fitted.weights is None else MemorySource(fitted.weights[:, None])
         rows = MemorySource(fitted.values, source.feature_names, source.name)
-        data = Data(rows, own, found.moments)
-        _fit_each(data, fitted, settings, swept)
+        data = Data(rows, own, found.moments, filling=found.filling)
+        _fit_each(data, fitted, whole, settings, swept)
         _score_ended(data, swept.candidates, found.sample.part(held))
     else:
         with listening(count):
-            _fit_together(SplitData(source, weights, found.moments, held_out), fitted, settings, swept)
+            data = SplitData(source, weights, found.moments, held_out, filling=found.filling)
+            _fit_together(data, fitted, whole, settings, swept)
 
 
 def concerns_of(
@@ -207,13 +233,13 @@ def _refuse_too_many_components(swept: Swept, sample: Sample, *, is_small: bool)
         swept.candidates[index] = replace(candidate, failure=failure)
 
 
-def _fit_each(data: Data, sample: Sample, settings: SweepSettings, swept: Swept) -> None:
+def _fit_each(data: Data, sample: Sample, whole: Sample, settings: SweepSettings, swept: Swept) -> None:
     """Fit each model to rows in memory, as it would be alone."""
     for index, (own, candidate) in enumerate(zip(settings.models, swept.candidates, strict=True)):
         if candidate.failure:
             continue
         try:
-            state = Multistart(own, data, sample).best(np.random.RandomState(settings.seed))
+            state = Multistart(own, data, sample, whole).best(np.random.RandomState(settings.seed))
         except FAILURES_OF_A_MODEL as error:
             swept.candidates[index] = replace(candidate, failure=str(error))
         except KeyboardInterrupt:
@@ -223,11 +249,13 @@ def _fit_each(data: Data, sample: Sample, settings: SweepSettings, swept: Swept)
             swept.candidates[index] = replace(candidate, state=state)
 
 
-def _fit_together(data: SplitData, sample: Sample, settings: SweepSettings, swept: Swept) -> None:
+def _fit_together(
+    data: SplitData, sample: Sample, whole: Sample, settings: SweepSettings, swept: Swept
+) -> None:
     """Find starts on the sample, and run all models in the same passes."""
     common, candidates = settings.common, swept.candidates
-    fits = Multistart(common, data, sample)
-    starts = find_starts(_paths(settings, candidates, data.source.n_rows), sample)
+    fits = Multistart(common, data, sample, whole)
+    starts = find_starts(_paths(settings, candidates, data.source.n_rows), whole)
     for index, candidate in enumerate(candidates):
         own = starts.get((candidate.family, candidate.n_components))
         if candidate.failure:

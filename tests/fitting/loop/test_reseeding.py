@@ -312,7 +312,7 @@ def test_in_a_race_too():
     data = Data(source, None, found.moments)
     start = Parameters.from_covariances(FAMILIES["full"], np.full(4, 0.25), FAR, np.stack([np.eye(2)] * 4))
     for algorithm in ALGORITHMS:
-        fits = Multistart(replace(wanted, algorithm=algorithm), data, found.sample)
+        fits = Multistart(replace(wanted, algorithm=algorithm), data, found.sample, found.sample)
         candidates = [Candidate(FAMILIES["full"], 4, fits.begin(0, start))]
         fits.pool.run(candidates, Race(data, fits.advance, fits.hurried, CRITERIA["bic"]))
         assert candidates[0].scores is not None

@@ -1,0 +1,183 @@
+"""Rows that lack values, left out of a fit: complete cases, as though there were no others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data.memory import MemorySource
+from dgmm.data.source import DataError, Source
+from dgmm.fitting.fingerprint import Fingerprint
+from dgmm.fitting.survey import NotFinite, check_weights
+from dgmm.passes.adapted import AdaptedSource
+from dgmm.passes.run import run_pass
+from dgmm.passes.task import ChunkRows
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class CompleteCases:
+    """The rows of a source that lack nothing.
+
+    Attributes
+    ----------
+    source : Source
+        Of these rows alone, numbered as they are there.
+    weights : Source or None
+        Of them; or of all rows, where the source leaves rows out in each pass.
+    n_dropped : int
+        Rows that are left out.
+    fingerprint : Fingerprint
+        Of all rows.
+    n_passes : int
+        That were made to find them.
+    """
+
+    source: Source
+    weights: Source | None
+    n_dropped: int
+    fingerprint: Fingerprint
+    n_passes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """Complete rows of spans.
+
+    Attributes
+    ----------
+    spans : tuple of (int, int)
+        The number of each span's first row, and how many of its rows are complete.
+    not_finite : NotFinite
+        Infinite values.
+    fingerprint : Fingerprint
+        Of all rows.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    not_finite: NotFinite
+    fingerprint: Fingerprint
+
+    def __add__(self, other: Counted) -> Counted:
+        return Counted(
+            self.spans + other.spans,
+            self.not_finite + other.not_finite,
+            self.fingerprint + other.fingerprint,
+        )
+
+
+@dataclass(frozen=True)
+class CountWork:
+    """The work of the pass that counts complete rows."""
+
+    n_features: int
+    dtype: np.dtype
+
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Counted:
+        """Count in a span."""
+        start, n_complete = None, 0
+        not_finite, fingerprint = NotFinite(), Fingerprint(self.n_features, str(self.dtype))
+        for chunk in chunks:
+            if chunk.weights is not None:
+                check_weights(chunk)
+            start = chunk.start if start is None else start
+            n_complete += int(is_complete(chunk.values).sum())
+            not_finite += NotFinite.of(chunk, takes_nan=True)
+            fingerprint = fingerprint.extended(chunk.start, chunk.values)
+        return Counted(() if start is None else ((start, n_complete),), not_finite, fingerprint)
+
+
+@dataclass(frozen=True)
+class WithoutIncomplete:
+    """Leaves incomplete rows out of the chunks of a span: see `dgmm.passes.adapted`.
+
+    Attributes
+    ----------
+    starts : dict of int to int
+        For the number of each span's first row, that which it has among complete rows.
+    """
+
+    starts: Mapping[int, int]
+
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Iterator[ChunkRows]:
+        """Leave them out."""
+        number = None
+        for chunk in chunks:
+            number = self.starts[chunk.start] if number is None else number
+            kept = is_complete(chunk.values)
+            weights = None if chunk.weights is None else chunk.weights[kept]
+            values = chunk.values[kept]
+            yield ChunkRows(number, values, weights, f"{chunk.place} (complete rows alone are counted)")
+            number += len(values)
+
+
+def is_complete(rows: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell which rows lack nothing: (n_rows, n_features) to (n_rows,)."""
+    return np.logical_not(np.isnan(rows).any(axis=1))
+
+
+def complete_cases(source: Source, weights: Source | None) -> CompleteCases:
+    """Leave out the rows that lack values, in a pass that counts them.
+
+    Of an array in memory the others are copied, if there are any; else each pass leaves them out.
+
+    Parameters
+    ----------
+    source : Source
+    weights : Source or None
+        Row weights.
+
+    Raises
+    ------
+    DataError
+        For infinite values, with a row and column; where fewer than two rows are left.
+    """
+    found = run_pass(source, CountWork(source.n_features, source.dtype), "complete rows", weights)
+    if found.not_finite:
+        raise found.not_finite.error(source.feature_names)
+    sizes = [size for _, size in found.spans]
+    n_rows = sum(sizes)
+    n_dropped, is_here = source.n_rows - n_rows, _is_here(source, weights)
+    if n_rows < 2 <= source.n_rows:
+        raise DataError(
+            f"missing='drop' leaves {n_rows} of the {source.n_rows} rows of {source.name}: the others lack "
+            "values, and missing='marginalize' takes what is observed of them"
+        )
+    logger.info("%s: %d of %d rows lack values and are left out", source.name, n_dropped, source.n_rows)
+    if n_dropped and is_here:
+        source, weights = _kept(source, weights)
+    elif n_dropped:
+        numbers = np.cumsum([0, *sizes]).tolist()
+        starts = {start: number for (start, _), number in zip(found.spans, numbers, strict=False)}
+        source = AdaptedSource(source, WithoutIncomplete(starts), n_rows)
+    return CompleteCases(source, weights, n_dropped, found.fingerprint, 0 if is_here else 1)
+
+
+def _is_here(source: Source, weights: Source | None) -> bool:
+    """Tell whether rows and weights are arrays in memory: not mapped from a file, which may not fit."""
+    each = [source] if weights is None else [source, weights]
+    return all(isinstance(one, MemorySource) and not _is_mapped(one.values) for one in each)
+
+
+def _is_mapped(values: object) -> bool:
+    """Tell whether an array is, or is a view of, one that is mapped from a file."""
+    while isinstance(values, np.ndarray):
+        if isinstance(values, np.memmap):
+            return True
+        values = values.base
+    return False
+
+
+def _kept(source: Source, weights: Source | None) -> tuple[MemorySource, MemorySource | None]:
+    """Copy the complete rows of an array in memory, and their weights."""
+    assert isinstance(source, MemorySource)
+    assert weights is None or isinstance(weights, MemorySource)
+    kept = is_complete(source.values)
+    name = f"{source.name} without its incomplete rows"
+    rows = replace(source, values=source.values[kept], name=name, labels=None)
+    return rows, None if weights is None else replace(weights, values=weights.values[kept])

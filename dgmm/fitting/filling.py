@@ -1,0 +1,148 @@
+"""Rows that lack values, completed for what cannot do without: starts, and moves.
+
+A normal distribution is fitted to a sample of the rows by EM, which takes what is observed of each; the
+values that a row lacks are drawn from it, given those that it has. What is drawn depends on the seed and the
+row's number alone. The fit itself takes incomplete rows as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from dgmm.fitting.sample import Sample, hash_numbers
+from dgmm.kernels import expect
+from dgmm.kernels.incomplete import known_in, patterns_of
+from dgmm.kernels.stack import stack_models
+from dgmm.model import em
+from dgmm.model.conditional import conditional
+from dgmm.model.families import FAMILIES
+from dgmm.model.matrices import Array, DegenerateCovarianceError
+from dgmm.model.observed import FeatureMoments
+from dgmm.model.parameters import Parameters
+from dgmm.passes.task import ChunkRows
+
+NORMAL_ROWS, NORMAL_STEPS, NORMAL_TOLERANCE = 2**13, 30, 1e-4
+"""Rows that the normal distribution is fitted to, EM steps at the most, and the gain in nats a row that ends
+them: what is drawn from it is for starts."""
+
+CORRELATED_FEATURES = 128
+"""Features at the most of which correlations are estimated: with more it would take longer than fits."""
+
+LEAST_VARIANCE = 1e-10
+"""Of a feature's variance: what the distribution has at the least in each direction."""
+
+OTHER_KEY = 0x2545F4914F6CDD1D
+"""Makes another key of the seed: what is drawn must not depend on which rows are in the sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Filling:
+    """Draws what rows lack.
+
+    Attributes
+    ----------
+    normal : Parameters
+        The distribution, as a mixture of one component.
+    seed : int
+    """
+
+    normal: Parameters
+    seed: int
+
+    def __call__(self, rows: NDArray[np.floating], numbers: NDArray[np.int64]) -> NDArray[np.floating]:
+        """Complete rows (n_rows, D) of these numbers."""
+        found: NDArray[Any] = rows.copy()
+        for pattern, which, some in patterns_of(rows):
+            is_known = known_in(pattern)
+            if is_known.all():
+                continue
+            given = conditional(self.normal, is_known)
+            means = given.expected(some[:, given.known].astype(np.float64))[0]
+            within = given.of_known.family.to_matrices(given.covariances, 1, len(given.missing))[0]
+            drawn = np.stack([self._normal(numbers[which], feature) for feature in given.missing.tolist()])
+            found[np.arange(len(rows))[which][:, None], given.missing] = (
+                means + (np.linalg.cholesky(within) @ drawn).T
+            )
+        return found
+
+    def _normal(self, numbers: NDArray[np.int64], feature: int) -> Array:
+        """Give a standard normal deviate for each row number."""
+        hashes = hash_numbers((self.seed ^ OTHER_KEY) + feature, numbers)
+        return ndtri(((hashes >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53)
+
+    def sample(self, sample: Sample) -> Sample:
+        """Complete the rows of a sample."""
+        return replace(sample, values=self(sample.values, sample.numbers))
+
+    def chunks(self, chunks: Iterator[ChunkRows]) -> Iterator[ChunkRows]:
+        """Complete chunks of rows."""
+        for chunk in chunks:
+            numbers = np.arange(chunk.start, chunk.start + len(chunk.values))
+            yield chunk._replace(values=self(chunk.values, numbers))
+
+
+def filled(sample: Sample, filling: Filling | None) -> Sample:
+    """Give the rows of a sample, complete: without a filling they are."""
+    return sample if filling is None else filling.sample(sample)
+
+
+def filling_of(sample: Sample, moments: FeatureMoments, seed: int) -> Filling:
+    """Fit the distribution that values are drawn from.
+
+    Parameters
+    ----------
+    sample : Sample
+    moments : FeatureMoments
+        Of all rows.
+    seed : int
+    """
+    # Of a feature that does not vary, rounding errors of its mean are left.
+    rounding = np.maximum(8.0 * np.finfo(float).eps * np.abs(moments.mean), 1e-150)
+    variances = np.maximum(moments.variances, rounding**2)
+    family = FAMILIES["full" if len(variances) <= CORRELATED_FEATURES else "diag"]
+    one = np.diag(variances) if family.has_products else variances
+    normal = Parameters.from_covariances(family, np.ones(1), moments.mean[None], one[None])
+    if family.has_products and len(variances) > 1:
+        normal = _fitted(normal, sample, moments)
+    return Filling(normal, seed)
+
+
+def _fitted(normal: Parameters, sample: Sample, moments: FeatureMoments) -> Parameters:
+    """Fit a normal distribution by EM; as far as its covariance is positive definite.
+
+    In units of the features' own deviations, and of each row alike, whatever it weighs.
+    """
+    some = sample.drawn(NORMAL_ROWS)
+    scales = np.sqrt(np.diagonal(normal.covariances[0]))
+    rows = (some.values.astype(np.float64) - moments.mean) / scales
+    weights = some.weights if some.weights is None else some.weights / (some.row_weight or 1.0)
+    total = len(rows) if weights is None else weights.sum()
+    if not total > 0.0:
+        return normal
+    centre, extent = np.zeros(len(scales)), np.nan_to_num(np.abs(rows)).max(axis=0, initial=1.0)
+    identity, reached = np.eye(len(scales)), -np.inf
+    found = Parameters.from_covariances(normal.family, np.ones(1), centre[None], identity[None])
+    with suppress(DegenerateCovarianceError):
+        for _ in range(NORMAL_STEPS):
+            ready = stack_models([found], centre, extent, np.float64, may_lack=True)
+            (statistics,) = expect(ready, [(rows, weights)])
+            if not statistics.log_likelihood > reached + NORMAL_TOLERANCE * total:
+                break
+            reached, found = statistics.log_likelihood, em.update(statistics, centre, LEAST_VARIANCE)
+    covariance = found.covariances[0] * scales[:, None] * scales
+    mean = moments.mean + scales * found.means[0]
+    return Parameters.from_covariances(normal.family, np.ones(1), mean[None], covariance[None])
+
+
+def correlations_of(normal: Parameters) -> Array:
+    """Give the correlations of a normal distribution: (D, D)."""
+    covariance = normal.covariance_matrices[0]
+    roots = np.sqrt(np.diagonal(covariance))
+    return covariance / roots[:, None] / roots
