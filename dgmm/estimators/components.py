@@ -145,7 +145,7 @@ class ComponentMixture(ConditionalMixture):
         >>> mixture = GaussianMixture(2, covariance_type="diag", random_state=0).fit(rows)
         >>> table = mixture.components_table()
         >>> table["x0 mean"].round(2).tolist(), table["stands out by"].tolist()
-        ([9.0, 1.0], ['x0, x1', 'x0, x1'])
+        ([9.0, 1.0], ['x0', 'x0'])
         """
         parameters = self._parameters
         order = self._order("weight", parameters.weights, parameters.means)
