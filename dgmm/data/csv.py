@@ -27,22 +27,38 @@ from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 from dgmm.data.footers import Footer, columns_of, key_value
 from dgmm.data.listing import keys_of
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import Choice, OfColumns, Picked, fill, n_features, pick
+from dgmm.data.tables import CHUNK_BYTES, Choice, OfColumns, Picked, fill, n_features, pick
 
 logger = logging.getLogger(__name__)
-
-BLOCK_BYTES = 4 * MEBIBYTE
-"""Text that is parsed at once."""
-
-CHUNK_BYTES = 16 * MEBIBYTE
-LONGEST_LINE = 64 * MEBIBYTE
-BLOCKS_LOOKED_AT = 16
-"""Blocks in which a column's first value is looked for."""
 
 DELIMITERS = ",;\t|"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 QUOTE, NEWLINE, RETURN = b'"\n\r'
-STREAMS_KEPT = 8
+
+
+@dataclass(frozen=True)
+class CsvTuning:
+    """How text is read. Half and double: not measured.
+
+    Attributes
+    ----------
+    block_bytes : int
+        Of text that is parsed at once.
+    blocks_looked_at : int
+        In which a column's first value is looked for.
+    longest_line : int
+        Bytes without an end of a line outside quotes, beyond which it is said that a quote is not closed.
+    streams_kept : int
+        Of compressed files, where a chunk ended, for the one that begins there.
+    """
+
+    block_bytes: int = 4 * MEBIBYTE
+    blocks_looked_at: int = 16
+    longest_line: int = 64 * MEBIBYTE
+    streams_kept: int = 8
+
+
+CSV = CsvTuning()
 
 
 @dataclass(frozen=True)
@@ -115,7 +131,7 @@ class CsvChunk:
         """Bytes that reading takes: the rows, and the text and the columns of one block."""
         row_bytes = 8 * len(self.picked)
         largest = max(((block.size, block.n_rows) for block in self.blocks), default=(0, 0))
-        return self.n_rows * row_bytes + 3 * largest[0] + 2 * largest[1] * row_bytes + BLOCK_BYTES
+        return self.n_rows * row_bytes + 3 * largest[0] + 2 * largest[1] * row_bytes + CSV.block_bytes
 
     @property
     def place(self) -> str:
@@ -306,7 +322,7 @@ def parse(file: CsvFile, text: bytes, kinds: Mapping[str, pa.DataType] | None = 
 
 def _header(filesystem: Any, path: str) -> CsvFile:
     with _opened(filesystem, path) as stream:
-        text = stream.read(BLOCK_BYTES)
+        text = stream.read(CSV.block_bytes)
     start = len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
     ends = _line_ends(text[start:])
     end = start + int(ends[0]) + 1 if len(ends) else len(text)
@@ -331,7 +347,7 @@ def _schema(filesystem: Any, file: CsvFile) -> pa.Schema:
             raise DataError(f"{file.path} cannot be read as CSV: {error}") from error
         pairs = zip(schema, found, strict=True)
         schema = pa.schema([new if pa.types.is_null(old.type) else old for old, new in pairs])
-        if number == BLOCKS_LOOKED_AT or not any(pa.types.is_null(field.type) for field in schema):
+        if number == CSV.blocks_looked_at or not any(pa.types.is_null(field.type) for field in schema):
             break
     return schema
 
@@ -348,17 +364,17 @@ def _runs(filesystem: Any, file: CsvFile) -> Iterator[tuple[int, bytes]]:
     with _opened(filesystem, file.path) as stream:
         _skip(stream, file.start)
         at, rest = file.start, b""
-        while piece := stream.read(BLOCK_BYTES):
+        while piece := stream.read(CSV.block_bytes):
             rest += piece
             ends = _line_ends(rest)
             if len(ends):
                 end = int(ends[-1]) + 1
                 yield at, rest[:end]
                 at, rest = at + end, rest[end:]
-            elif len(rest) > LONGEST_LINE:
+            elif len(rest) > CSV.longest_line:
                 raise DataError(
-                    f"{file.path}: the line at byte {at} is longer than {LONGEST_LINE // MEBIBYTE} MiB; is a "
-                    "quote not closed?"
+                    f"{file.path}: the line at byte {at} is longer than {CSV.longest_line // MEBIBYTE} MiB; "
+                    "is a quote not closed?"
                 )
         if rest:
             yield at, rest
@@ -394,7 +410,7 @@ def _opened(filesystem: Any, path: str) -> Any:
 
 
 def _skip(stream: Any, n_bytes: int) -> None:
-    while n_bytes > 0 and (piece := stream.read(min(n_bytes, BLOCK_BYTES))):
+    while n_bytes > 0 and (piece := stream.read(min(n_bytes, CSV.block_bytes))):
         n_bytes -= len(piece)
 
 
@@ -430,7 +446,7 @@ def _texts(filesystem: Any, path: str, blocks: Sequence[Block]) -> Iterator[tupl
     except BaseException:
         stream.close()
         raise
-    if len(_streams) < STREAMS_KEPT:
+    if len(_streams) < CSV.streams_kept:
         _streams[path, at] = stream
     else:
         stream.close()

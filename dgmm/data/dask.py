@@ -23,7 +23,7 @@ from dgmm.data.ambient import compute_now
 from dgmm.data.convert import check_shape, refuse_kind, series_dtype, text_names, to_array
 from dgmm.data.frames import check_promised, described, pandas_rows
 from dgmm.data.source import (
-    MEBIBYTE,
+    SPANS,
     DataError,
     Labels,
     LazyChunk,
@@ -49,8 +49,6 @@ PLANS_QUERIES = not hasattr(da.Array, "to_delayed")
 """Whether Dask's arrays are expressions: its setting ``array.query-planning``, which holds for a process."""
 
 logger = logging.getLogger(__name__)
-
-LARGEST_SPAN_BYTES = 32 * MEBIBYTE  # all chunks of a task are in memory at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +121,7 @@ class DaskSource:
         starts = self._starts.tolist()
         chunks = [self._chunk(i, i + 1, 0, stop - start) for i, (start, stop) in enumerate(pairwise(starts))]
         total_bytes = self.n_rows * self.n_features * self.dtype.itemsize
-        return cut_into_spans(chunks, min(span_bytes_for(total_bytes), LARGEST_SPAN_BYTES))
+        return cut_into_spans(chunks, min(span_bytes_for(total_bytes), SPANS.largest_lazy_bytes))
 
     def rows(self, start: int, stop: int) -> LazyChunk:
         """Rows ``start`` to ``stop``, taken from the blocks that hold them."""

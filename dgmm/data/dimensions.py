@@ -8,15 +8,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 
 from dgmm.data.source import DataError
+from dgmm.data.text import listed
 
 Dimensions = tuple[str, ...]
 """Names of the dimensions of a variable, in order."""
 
 Part = tuple[slice, ...]
 """From where to where along each of several dimensions."""
-
-NAMED = 6
-"""Variables that a message names at the most."""
 
 
 def check_sample_dims(sample_dims: Sequence[str] | None) -> None:
@@ -80,8 +78,7 @@ def choose_sample_dims(
 
 
 def _listed(dimensions: Mapping[str, Dimensions]) -> str:
-    each = [f"{name!r} ({', '.join(own)})" for name, own in dimensions.items()]
-    return ", ".join(each[:NAMED]) + (f" and {len(each) - NAMED} more" if len(each) > NAMED else "")
+    return listed((f"{name!r} ({', '.join(own)})" for name, own in dimensions.items()), 6)
 
 
 def check_sizes(shapes: Mapping[str, tuple[int, ...]], where: str) -> None:

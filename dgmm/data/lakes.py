@@ -17,8 +17,9 @@ from dgmm.data.footers import opened
 from dgmm.data.listing import Kind, natural
 from dgmm.data.location import is_local, locate
 from dgmm.data.parquet import parquet_source
-from dgmm.data.source import MEBIBYTE, DataError, Source, Span, cut_into_spans, span_bytes_for
+from dgmm.data.source import DataError, Source, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import (
+    CHUNK_BYTES,
     Choice,
     Column,
     OfColumns,
@@ -32,7 +33,6 @@ from dgmm.data.tables import (
 READERS = {"delta": "deltalake", "iceberg": "pyiceberg", "lance": "lance"}
 """Modules that know which rows there are; each comes with the extra of its table's name."""
 
-CHUNK_BYTES = 16 * MEBIBYTE
 NOT_IN_FILES = {
     "deletionVectors": "rows that are deleted in files",
     "columnMapping": "columns renamed in files",

@@ -18,7 +18,8 @@ from dgmm.data.source import (
     span_bytes_for,
 )
 
-CHUNK_BYTES = 4 * MEBIBYTE
+SLICE_BYTES = 4 * MEBIBYTE
+"""Of the slices of an array that are its chunks: nothing is read, so they are as small as serves the work."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,7 @@ class MemorySource:
     def spans(self) -> tuple[Span, ...]:
         """Cut the rows into spans of slices of about 4 MiB."""
         row_bytes = self.n_features * self.dtype.itemsize
-        step = max(1, CHUNK_BYTES // row_bytes)
+        step = max(1, SLICE_BYTES // row_bytes)
         chunks = [self.rows(start, min(start + step, self.n_rows)) for start in range(0, self.n_rows, step)]
         return cut_into_spans(chunks, span_bytes_for(self.n_rows * row_bytes))
 

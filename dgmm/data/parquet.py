@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from dgmm.data.footers import BUFFER_BYTES, columns_of, key_value, opened, read_footer
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import Choice, OfColumns, Picked, fill, n_features, pick, rows_type
+from dgmm.data.tables import CHUNK_BYTES, Choice, OfColumns, Picked, fill, n_features, pick, rows_type
 
-CHUNK_BYTES = 16 * MEBIBYTE
 BATCH_BYTES = 4 * MEBIBYTE
-PAGE_BYTES = 2 * MEBIBYTE  # encoded and decoded: writers make pages of 1 MiB
+"""Of rows that are in Arrow's form at once. Half and double: not measured."""
+
+PAGE_BYTES = 2 * MEBIBYTE
+"""Of a page, encoded and decoded: writers make pages of 1 MiB."""
 
 
 @dataclass(frozen=True)

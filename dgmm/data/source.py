@@ -19,9 +19,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 MEBIBYTE = 2**20
-SMALLEST_SPAN_BYTES = 16 * MEBIBYTE
-LARGEST_SPAN_BYTES = 256 * MEBIBYTE
-SPANS_WANTED = 64
+
+
+@dataclass(frozen=True)
+class SpanTuning:
+    """How rows are cut into spans: a pass has a task for each, and its sums are theirs, added up in order.
+
+    Attributes
+    ----------
+    wanted : int
+        Spans of a source, if they are not too small or too large then: enough that threads or workers end at
+        about the same time.
+    smallest_bytes : int
+        Of the rows of a span: each costs a task, and its first chunk is read while no work goes on.
+    largest_bytes : int
+        More spans than are wanted, rather than larger ones: what a worker that dies had done is done again.
+    largest_lazy_bytes : int
+        The same of Dask collections: all chunks of a task are in memory at once.
+    """
+
+    wanted: int = 64
+    smallest_bytes: int = 16 * MEBIBYTE
+    largest_bytes: int = 256 * MEBIBYTE
+    largest_lazy_bytes: int = 32 * MEBIBYTE
+
+
+SPANS = SpanTuning()
 
 
 class DataError(ValueError):
@@ -295,7 +318,7 @@ def cut_into_spans(
 
 def span_bytes_for(total_bytes: int) -> int:
     """Choose the bytes of a span from the bytes of all rows: about 64 spans, 16 to 256 MiB each."""
-    return int(np.clip(total_bytes // SPANS_WANTED, SMALLEST_SPAN_BYTES, LARGEST_SPAN_BYTES))
+    return int(np.clip(total_bytes // SPANS.wanted, SPANS.smallest_bytes, SPANS.largest_bytes))
 
 
 def check_no_two(names: Iterable[Hashable], wanted: Iterable[Hashable], where: str) -> None:

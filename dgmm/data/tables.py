@@ -23,10 +23,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
-from dgmm.data.source import DataError, DataWarning, check_columns, check_no_two
+from dgmm.data.source import MEBIBYTE, DataError, DataWarning, check_columns, check_no_two
+from dgmm.data.text import MOST_LISTED, listed
 
-NAMES_LISTED = 20
-"""Names that a message lists at the most."""
+CHUNK_BYTES = 16 * MEBIBYTE
+"""Rows of a chunk of a table that is read have about as many bytes. Half and double: not measured."""
 
 ELEMENT = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
 
@@ -363,18 +364,9 @@ def is_doubtful(column: Column, patterns: Sequence[re.Pattern[str]]) -> bool:
     return any(pattern.fullmatch(column.name) for pattern in patterns if counts or pattern is not TARGET)
 
 
-def listed(names: Iterable[str]) -> str:
-    """List the first names."""
-    each = list(names)
-    more = f" and {len(each) - NAMES_LISTED} more" if len(each) > NAMES_LISTED else ""
-    return ", ".join(each[:NAMES_LISTED]) + more
-
-
 def _as_option(names: Iterable[Any]) -> str:
     each = list(names)
-    return (
-        f"columns={each}" if len(each) <= NAMES_LISTED else f"columns=[{', '.join(map(repr, each[:3]))}, …]"
-    )
+    return f"columns={each}" if len(each) <= MOST_LISTED else f"columns=[{', '.join(map(repr, each[:3]))}, …]"
 
 
 def fill(

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 TURNS = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Ends of lines and changes of direction: what stands after them would not be where it seems to be."""
+
+
+MOST_LISTED = 20
+"""Names that a message lists."""
+
+
+def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:
+    """List the first names, and how many more there are.
+
+    >>> listed("abc", 2)
+    'a, b and 1 more'
+    """
+    each = list(names)
+    return ", ".join(each[:most]) + (f" and {len(each) - most} more" if len(each) > most else "")
 
 
 def printable(text: object) -> str:

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from glob import has_magic
 from typing import Any
 
@@ -34,11 +35,35 @@ from dgmm.data.listing import stored_kind
 from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.source import MEBIBYTE, DataError
 
-CHUNK_BYTES = 8 * MEBIBYTE
-ROW_GROUP_ROWS = 2**20
 METADATA = "zarr.json"
-COPIED_AT_ONCE = 8 * MEBIBYTE
-REMOVALS, SECONDS_BETWEEN_REMOVALS, TIMES_GONE = 50, 0.1, 2
+
+
+@dataclass(frozen=True)
+class OutputTuning:
+    """How output is cut, and removed where it is not to be. Half and double: not measured.
+
+    Attributes
+    ----------
+    chunk_bytes : int
+        Of a chunk of a Zarr array.
+    group_rows : int
+        Rows of a row group of Parquet, at the most.
+    copied_bytes : int
+        That are in memory while a file is copied.
+    removals, seconds_between, times_gone : int, float, int
+        How often it is tried to remove what tasks of a cluster may still be writing to, with which pauses,
+        and how often it has to be gone in a row.
+    """
+
+    chunk_bytes: int = 8 * MEBIBYTE
+    group_rows: int = 2**20
+    copied_bytes: int = 8 * MEBIBYTE
+    removals: int = 50
+    seconds_between: float = 0.1
+    times_gone: int = 2
+
+
+OUTPUT = OutputTuning()
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +232,7 @@ def create_zarr(
     return zarr.create_array(
         zarr_store(path, storage_options),
         shape=tuple(shape),
-        chunks=(max(1, min(shape[0], CHUNK_BYTES // row_bytes)), *shape[1:]),
+        chunks=(max(1, min(shape[0], OUTPUT.chunk_bytes // row_bytes)), *shape[1:]),
         dtype=dtype,
         compressors=ZstdCodec(level=1, checksum=True),
         # zarr leaves out chunks of zeros (a label!), which then cannot be told from lost ones
@@ -306,7 +331,7 @@ def write_parquet_part(
         pq.write_table(
             pa.table(dict(columns)),
             file,
-            row_group_size=ROW_GROUP_ROWS,
+            row_group_size=OUTPUT.group_rows,
             compression="zstd",
             write_page_checksum=True,
         )
@@ -338,7 +363,7 @@ def _copy_in_place(filesystem: Any, written: str, target: str) -> None:
         for path, source in new.items():
             filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
             with filesystem.open(source, "rb") as reader, filesystem.open(path, "wb") as writer:
-                shutil.copyfileobj(reader, writer, COPIED_AT_ONCE)
+                shutil.copyfileobj(reader, writer, OUTPUT.copied_bytes)
         for path in set(filesystem.find(target)) - set(new):
             filesystem.rm_file(path)
     except BaseException as error:
@@ -359,12 +384,12 @@ def _remove(filesystem: Any, path: str) -> None:
 def _remove_for_good(filesystem: Any, path: str) -> None:
     """Remove what may be there; some tasks of a cluster may still be writing to it, and make it again."""
     times_gone = 0
-    for _ in range(REMOVALS):
+    for _ in range(OUTPUT.removals):
         with suppress(OSError):
             _remove(filesystem, path)
         times_gone = 0 if filesystem.exists(path) else times_gone + 1
-        if times_gone == TIMES_GONE:
+        if times_gone == OUTPUT.times_gone:
             return
-        time.sleep(SECONDS_BETWEEN_REMOVALS)
+        time.sleep(OUTPUT.seconds_between)
     if times_gone == 0:
         logger.warning("%s could not be removed", path)

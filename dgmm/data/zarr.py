@@ -29,10 +29,25 @@ from dgmm.data.source import (
 from dgmm.data.tables import Choice
 from dgmm.data.variables import Variable, dimensions_of
 
-CHUNK_BYTES = 8 * MEBIBYTE
-LARGEST_CHUNK_BYTES = 64 * MEBIBYTE
-"""Of a band of rows that are numbered by several dimensions: it is cut within stored chunks, which are then
-decoded several times."""
+
+@dataclass(frozen=True)
+class BandTuning:
+    """How rows are cut into bands, which are read at once. Half and double: not measured.
+
+    Attributes
+    ----------
+    wanted_bytes : int
+        Of a band of whole stored chunks.
+    largest_bytes : int
+        Of a band of rows that are numbered by several dimensions: it is cut within stored chunks, which are
+        then decoded several times.
+    """
+
+    wanted_bytes: int = 8 * MEBIBYTE
+    largest_bytes: int = 64 * MEBIBYTE
+
+
+BANDS = BandTuning()
 
 RELATED = ("bounds", "climatology", "grid_mapping")
 """Attributes that name variables which say where values are, beside coordinates."""
@@ -182,12 +197,12 @@ class ZarrSource:
         """
         row_bytes = self.n_features * self.dtype.itemsize
         span_bytes = span_bytes_for(self.n_rows * row_bytes)
-        chunk_rows = self._chunk_rows(LARGEST_CHUNK_BYTES // row_bytes)
+        chunk_rows = self._chunk_rows(BANDS.largest_bytes // row_bytes)
         inner = math.prod(self.variables[0].sample_shape[1:])
         shard_rows = max(variable.stored_rows() * inner for variable in self.variables)
         unit = shard_rows if shard_rows * row_bytes <= span_bytes else chunk_rows
         span_rows = _whole(span_bytes // row_bytes, unit)
-        band_rows = _whole(CHUNK_BYTES // row_bytes, chunk_rows)
+        band_rows = _whole(BANDS.wanted_bytes // row_bytes, chunk_rows)
         starts = range(0, self.n_rows, span_rows)
         return tuple(
             Span(

@@ -16,9 +16,27 @@ import numpy as np
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.statistics import Statistics
 
-FIRST_LENGTH, SHORTEST_LENGTH, LONGER = 4.0, 2.0, 4.0
-"""The most length of a first extrapolation, and the least that this becomes; how it grows beyond one that was
-good, and shrinks after one that was not."""
+
+@dataclass(frozen=True)
+class ExtrapolationTuning:
+    """How far extrapolations go, in steps of EM. Half and double: not measured.
+
+    Attributes
+    ----------
+    first : float
+        The most that a first one may be.
+    shortest : float
+        The least that this becomes.
+    growth : float
+        How it grows beyond an extrapolation that was good, and shrinks after one that was not.
+    """
+
+    first: float = 4.0
+    shortest: float = 2.0
+    growth: float = 4.0
+
+
+EXTRAPOLATION = ExtrapolationTuning()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +160,8 @@ def extrapolated(path: Sequence[Statistics], floor: float, longest: float) -> tu
 
 def next_longest(longest: float, length: float, *, is_good: bool) -> float:
     """Give the most length of the next extrapolation, after one that was good or not."""
-    return max(longest, LONGER * length) if is_good else max(SHORTEST_LENGTH, length / LONGER)
+    tuning = EXTRAPOLATION
+    return max(longest, tuning.growth * length) if is_good else max(tuning.shortest, length / tuning.growth)
 
 
 def _lower(matrices: Array) -> Array:

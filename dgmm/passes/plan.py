@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from dgmm.data.source import MEBIBYTE, Source, Span
 from dgmm.kernels import chosen_kernel
 
-FAN_IN = 8
-"""Results that one task of the tree adds up."""
-
 PROCESS_BYTES = 235 * MEBIBYTE
 """What a Dask worker takes before it reads a row: the interpreter, NumPy, SciPy, scikit-learn, Zarr."""
 

@@ -1,7 +1,7 @@
 """Run a pass: spans to tasks, a fixed tree of sums, one result.
 
-The tree adds neighbours in row order, `FAN_IN` at a time, whoever computes them and whenever: the result
-has the same bits on one thread and on a cluster, and after workers have died.
+The tree adds neighbours in row order, as many at a time (`PassTuning`), whoever computes them and whenever:
+the result has the same bits on one thread and on a cluster, and after workers have died.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
 from typing import Any
@@ -26,17 +27,34 @@ from dgmm.data.source import Source
 from dgmm.passes.adapted import AdaptedSource, AdaptedWork
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, listeners
-from dgmm.passes.plan import FAN_IN, Plan, plan
+from dgmm.passes.plan import Plan, plan
 from dgmm.passes.task import Effort, Result, Timed, Work, span_task
 from dgmm.passes.threads import compute_here, scheduler_here
 
 logger = logging.getLogger(__name__)
 
-LARGEST_WORK_IN_TASKS = 2**18
-"""Bytes of parameters that travel in every task; larger ones are a task of their own, sent once a worker."""
 
-LATEST_TOLD = 10.0
-"""Seconds after a result in which all tasks before it are to be told of; only progress depends on it."""
+@dataclass(frozen=True)
+class PassTuning:
+    """How the work of a pass is made tasks.
+
+    Attributes
+    ----------
+    fan_in : int
+        Results that one task of the tree adds up: sums have the same bits for the same number alone.
+    largest_work : int
+        Bytes of parameters that travel in every task; larger ones are a task of their own, sent once a
+        worker.
+    seconds_told : float
+        After a result, in which all tasks before it are to be told of: only progress depends on it.
+    """
+
+    fan_in: int = 8
+    largest_work: int = 2**18
+    seconds_told: float = 10.0
+
+
+PASSES = PassTuning()
 
 
 def run_pass(source: Source, work: Work[Result], purpose: str, weights: Source | None = None) -> Result:
@@ -103,7 +121,7 @@ def _run_on_dask(
     source: Source, planned: Plan, work: Work[Result], purpose: str, weights: Source | None
 ) -> Timed[Result]:
     name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
-    is_large = len(pickle.dumps(work, protocol=5)) > LARGEST_WORK_IN_TASKS
+    is_large = len(pickle.dumps(work, protocol=5)) > PASSES.largest_work
     shared = [delayed(work, name=f"parameters-{name}", traverse=False)] if is_large else []
     leaves = []
     for span in planned.spans:
@@ -125,7 +143,7 @@ def _tree(leaves: list[Delayed], name: str) -> Delayed:
     """Add up delayed results by a tree of fixed shape."""
     level, nodes = 0, leaves
     while len(nodes) > 1:
-        groups = [nodes[start : start + FAN_IN] for start in range(0, len(nodes), FAN_IN)]
+        groups = [nodes[start : start + PASSES.fan_in] for start in range(0, len(nodes), PASSES.fan_in)]
         nodes = [
             # A sum of one is passed on: a task for it would be fused with a leaf, and take its name.
             delayed(_sum, pure=False)(*group, dask_key_name=f"sum-{name}-{level}-{index}")
@@ -192,7 +210,7 @@ def gather(wanted: list[Any], watched: list[Any], told: list[Callable[[], None]]
     try:
         with slot_given_up():
             results = [future.result() for future in wanted]
-        deadline = time.monotonic() + LATEST_TOLD
+        deadline = time.monotonic() + PASSES.seconds_told
         for _ in watched:
             told_of.acquire(timeout=max(0.0, deadline - time.monotonic()))
         return results

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+from dataclasses import replace
 
 import fsspec
 import numpy as np
@@ -47,7 +48,7 @@ def test_any_layout(tmp_path_factory, layout):
         path = folder / f"{number}.{layout['suffix']}"
         rows.to_csv(path, index=False, sep=separator, lineterminator=layout["ending"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_module, "BLOCK_BYTES", layout["block_bytes"])
+        patch.setattr(csv_module, "CSV", replace(csv_module.CSV, block_bytes=layout["block_bytes"]))
         patch.setattr(csv_module, "CHUNK_BYTES", layout["chunk_bytes"])
         check_source(open_dataset(folder, columns=["a", "b"]), np.concatenate(parts), ("a", "b"))
 
@@ -75,7 +76,7 @@ def test_compressed_files_and_urls(frame, tmp_path, name, compress):
 
 
 def test_a_file_in_many_pieces_reads_the_same_elsewhere(frame, tmp_path, elsewhere, monkeypatch):
-    monkeypatch.setattr(csv_module, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, block_bytes=64))
     for name in ("a.csv", "b.csv.gz"):
         frame.to_csv(tmp_path / name, index=False)
         check_reads_elsewhere(open_dataset(tmp_path / name).rows(7, 39), elsewhere)
@@ -125,7 +126,7 @@ def test_convert(frame, tmp_path):
 
 class TestErrors:
     def test_text_among_numbers(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(csv_module, "BLOCK_BYTES", 16)
+        monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, block_bytes=16))
         (tmp_path / "a.csv").write_text("x,y\n" + "1,2\n" * 10 + "oops,4\n")
         chunk = open_dataset(tmp_path / "a.csv").rows(0, 11)
         with pytest.raises(DataError, match=r"a\.csv, rows \d+ to 11.*'oops'.*leave its column out with"):
@@ -137,8 +138,7 @@ class TestErrors:
             open_dataset(tmp_path / "a.csv")
 
     def test_a_quote_that_is_not_closed(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(csv_module, "LONGEST_LINE", 1000)
-        monkeypatch.setattr(csv_module, "BLOCK_BYTES", 100)
+        monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, longest_line=1000, block_bytes=100))
         (tmp_path / "a.csv").write_text("x,y\n" + '1,"2\n' + "1,2\n" * 1000)
         with pytest.raises(DataError, match="is a quote not closed"):
             _ = open_dataset(tmp_path / "a.csv").n_rows

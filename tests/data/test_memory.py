@@ -24,7 +24,7 @@ def test_numbers_of_any_dtype(dtype, order):
 def test_any_chunk_size(n_rows, n_features, chunk_bytes):
     values = np.arange(n_rows * n_features, dtype=float).reshape(n_rows, n_features)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "CHUNK_BYTES", chunk_bytes)
+        patch.setattr(memory, "SLICE_BYTES", chunk_bytes)
         check_source(MemorySource(values), values)
 
 

@@ -1,5 +1,6 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -115,7 +116,7 @@ class TestCreating:
         assert os.listdir(tmp_path) == []
 
     def test_a_clean_up_that_fails_hides_no_error(self, tmp_path, monkeypatch, caplog):
-        monkeypatch.setattr(writing, "REMOVALS", 1)
+        monkeypatch.setattr(writing, "OUTPUT", replace(writing.OUTPUT, removals=1))
 
         def refuse(*_: object, **__: object) -> None:
             raise PermissionError

@@ -1,6 +1,7 @@
 import json
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_any_layout(shape, chunks, per_shard, bands):
     shards = None if per_shard is None else tuple(np.multiply(chunks, per_shard).tolist())
     array = store({}, values, chunks=chunks, shards=shards)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zarr_module, "CHUNK_BYTES", bands[0])
+        patch.setattr(zarr_module, "BANDS", replace(zarr_module.BANDS, wanted_bytes=bands[0]))
         patch.setattr(zarr_module, "span_bytes_for", lambda total: bands[1])
         source = open_dataset(array)
         check_source(source, values)
@@ -272,8 +273,7 @@ class TestDatasets:
         encoding = {name: {"chunks": chunks} for name in "ab"}
         path = self.write(tmp_path / "x.zarr", data, 3, encoding)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(zarr_module, "CHUNK_BYTES", 100_000)
-            patch.setattr(zarr_module, "LARGEST_CHUNK_BYTES", 300_000)
+            patch.setattr(zarr_module, "BANDS", zarr_module.BandTuning(100_000, 300_000))
             source = open_dataset(path)
             assert max(len(span.chunks) for span in source.spans()) > 5
             assert all(read(chunk).nbytes <= 300_000 for span in source.spans() for chunk in span.chunks)
@@ -283,7 +283,7 @@ class TestDatasets:
     def test_bands_are_of_whole_chunks_of_the_first_dimension(self, profiles):
         path, _ = profiles
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(zarr_module, "CHUNK_BYTES", 1)
+            patch.setattr(zarr_module, "BANDS", replace(zarr_module.BANDS, wanted_bytes=1))
             source = open_dataset(path, columns=["TEMP"], sample_dims=["N_PROF", "N_LEVELS"])
             assert chunk_starts(source) == [42 * i for i in range(6)]
 

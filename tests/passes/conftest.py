@@ -2,6 +2,7 @@
 """Clusters, and passes of many spans on little data."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,9 +21,9 @@ def generator() -> np.random.Generator:
 @pytest.fixture
 def small_spans(monkeypatch) -> None:
     """Spans of 16 kB, so that little data has many of them."""
-    monkeypatch.setattr(dgmm.data.source, "SMALLEST_SPAN_BYTES", 16_000)
-    monkeypatch.setattr(dgmm.data.source, "LARGEST_SPAN_BYTES", 16_000)
-    monkeypatch.setattr(dgmm.data.memory, "CHUNK_BYTES", 8_000)
+    small = replace(dgmm.data.source.SPANS, smallest_bytes=16_000, largest_bytes=16_000)
+    monkeypatch.setattr(dgmm.data.source, "SPANS", small)
+    monkeypatch.setattr(dgmm.data.memory, "SLICE_BYTES", 8_000)
 
 
 @pytest.fixture(scope="session")

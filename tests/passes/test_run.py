@@ -229,7 +229,7 @@ class TestTasksOnACluster:
 
 # In a process of its own: an interrupt between a lock and what guards it leaves the lock shut for good.
 INTERRUPTED = """
-import _thread, time
+import _thread, dataclasses, time
 import dask.array as da
 import numpy as np
 from distributed import Client, LocalCluster
@@ -239,7 +239,8 @@ from dgmm.fitting.survey import SurveyWork
 from dgmm.passes.events import SpanFinished, listening
 from dgmm.passes.run import run_pass
 
-dgmm.data.source.SMALLEST_SPAN_BYTES = dgmm.data.source.LARGEST_SPAN_BYTES = 16_000
+spans = dgmm.data.source.SPANS
+dgmm.data.source.SPANS = dataclasses.replace(spans, smallest_bytes=16_000, largest_bytes=16_000)
 
 def slow(block):
     time.sleep(0.2)

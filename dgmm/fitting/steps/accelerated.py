@@ -13,7 +13,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
-from dgmm.model.extrapolation import FIRST_LENGTH, next_longest
+from dgmm.model.extrapolation import EXTRAPOLATION, next_longest
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
@@ -107,7 +107,7 @@ class Steps(Generic[Point]):
     path: tuple[Statistics, ...]
     n_made: int = 0
     gain: float = np.inf
-    longest: float = FIRST_LENGTH
+    longest: float = EXTRAPOLATION.first
     trial: Extrapolation | None = None
     has_converged: bool = False
 
