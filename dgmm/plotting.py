@@ -72,7 +72,7 @@ def plot_mixture(
     ax = plt.gca() if ax is None else ax
     directions = np.stack([_direction(feature, model.means_.shape[1]) for feature in features])
     if rows is not None:
-        plot_density(np.asarray(rows) @ directions.T, ax=ax)
+        plot_density(_projected(np.asarray(rows), directions), ax=ax)
     centres, covariances = project(model, directions)
     color_of = component_colors(centres[:, 0]) if colors is None else colors
     label_of = range(len(centres)) if labels is None else labels
@@ -109,6 +109,7 @@ def plot_density(points: ArrayLike, *, ax: Axes | None = None, bins: int = DENSI
     Parameters
     ----------
     points : array-like of shape (n_points, 2)
+        Those that lack a coordinate, NaN, are left out.
     ax : matplotlib Axes, optional
         Where to draw. Default: the current axes.
     bins : int, default=240
@@ -121,7 +122,8 @@ def plot_density(points: ArrayLike, *, ax: Axes | None = None, bins: int = DENSI
         squeeze the picture.
     """
     ax = plt.gca() if ax is None else ax
-    points = np.asarray(points)
+    points = np.asarray(points, float)
+    points = points[np.isfinite(points).all(axis=1)]
     (x_low, y_low), (x_high, y_high) = np.percentile(points, [0.1, 99.9], axis=0)
     x_margin, y_margin = 0.04 * (x_high - x_low), 0.04 * (y_high - y_low)
     limits = [(x_low - x_margin, x_high + x_margin), (y_low - y_margin, y_high + y_margin)]
@@ -129,6 +131,12 @@ def plot_density(points: ArrayLike, *, ax: Axes | None = None, bins: int = DENSI
         points[:, 0], points[:, 1], bins=bins, range=limits, norm=LogNorm(), cmap="Greys", rasterized=True
     )
     return ax
+
+
+def _projected(rows: NDArray[Any], directions: NDArray[Any]) -> NDArray[Any]:
+    """Give rows along two directions; what has no part in these may be missing."""
+    columns = [rows[:, np.flatnonzero(each)] @ each[np.flatnonzero(each)] for each in directions]
+    return np.stack(columns, axis=1)
 
 
 def plot_criteria(
@@ -223,7 +231,7 @@ def plot_responsibilities(
         share = np.asarray(model.predict_proba(rows))
     color_of = component_colors(project(model, directions)[0][:, 0]) if colors is None else colors
     mixed = np.clip(share @ to_rgba_array(color_of)[:, :3], 0.0, 1.0)
-    x, y = (rows @ directions.T).T
+    x, y = _projected(rows, directions).T
     ax.scatter(x, y, s=7.0 * share.max(axis=1) ** 2, c=mixed, linewidths=0, rasterized=True)
     return ax
 

@@ -231,6 +231,8 @@ def model_facts(model: Any) -> list[tuple[str, Any]]:
         ),
         bound,
     ]
+    if getattr(model, "n_rows_dropped_", 0):
+        found.append(("dropped", f"{_count(model.n_rows_dropped_, 'row', 'rows')} that lack values"))
     if hasattr(model, "data_fingerprint_"):  # a mixture that came from scikit-learn has none
         found.append(("fingerprint", model.data_fingerprint_))
     return found

@@ -300,6 +300,7 @@ def _draw_overlap(ax: Any, overlap: NDArray[np.floating]) -> None:
 
 def _draw_one_feature(ax: Any, model: Any, rows: NDArray[Any], colors: Any, name: str) -> None:
     values = np.asarray(rows, float)[:, 0]
+    values = values[np.isfinite(values)]
     low, high = np.percentile(values, [0.1, 99.9])
     at = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 500)
     deviations = standard_deviations(model)[:, 0]

@@ -69,3 +69,21 @@ def test_colours_are_in_order_and_differ():
     np.testing.assert_array_equal(colors, component_colors([30.0, 10.0, 20.0]))
     assert len(np.unique(colors, axis=0)) == 3
     assert component_colors([1.0]).shape == (1, 4)
+
+
+def test_rows_that_lack_values_are_drawn_where_they_are(three_clusters):
+    """As far as they have what the axes show: another feature may be missing."""
+    rows = np.column_stack([three_clusters, np.full(len(three_clusters), np.nan)]).astype(float)
+    rows[:500, 0] = np.nan
+    mixture = GaussianMixture(1).fit(np.random.default_rng(0).normal(size=(100, 3)))
+    counts = []
+    for draw in (
+        lambda ax: plot_density(rows[:, :2], ax=ax),
+        lambda ax: plot_density(rows[500:, :2], ax=ax),
+        lambda ax: plot_mixture(mixture, rows, (0, 1), ax=ax),
+    ):
+        ax = Figure().subplots()
+        draw(ax)
+        counts.append(np.ma.getdata(np.asarray(ax.collections[0].get_array())))
+    np.testing.assert_array_equal(counts[0], counts[1])
+    np.testing.assert_array_equal(counts[0], counts[2])

@@ -13,7 +13,15 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import (
+    Cluster,
+    at_urls,
+    missing_in_fits,
+    missing_in_rows,
+    on_a_cluster,
+    overwriting,
+    reading_rows,
+)
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.shell import Commands, console
 from dgmm.data.source import Source
@@ -69,6 +77,7 @@ def main(context: click.Context) -> None:
     "--concentration", type=click.FloatRange(0, min_open=True), help="Of the Dirichlet process; less: fewer."
 )
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@missing_in_fits
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -118,6 +127,7 @@ def fit(
 @click.option("--out", required=True, metavar="LABELS.zarr|.parquet", help="Where to write.")
 @click.option("--proba", is_flag=True, help="Probabilities of the components instead of labels.")
 @click.option("--scores", is_flag=True, help="Log densities, in nats, instead of labels.")
+@missing_in_rows
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -130,6 +140,7 @@ def predict(
     out: str,
     proba: bool,
     scores: bool,
+    missing: str | None,
     overwrite: bool,
 ) -> None:
     """Write the most probable component of each row of DATA.
@@ -141,7 +152,7 @@ def predict(
         raise click.UsageError("give --proba or --scores, not both")
     check_output(out, TABLES, overwrite=overwrite, storage_options=opening["storage_options"])
     mixture = dgmm.load(model, storage_options=opening["storage_options"])
-    source = open_for(mixture, data, opening)
+    source = open_for(mixture, data, opening, missing)
     result = quantity_of(
         "responsibilities" if proba else "log_densities" if scores else "labels", mixture, source
     )
@@ -153,12 +164,13 @@ def predict(
 @main.command()
 @click.argument("model")
 @click.argument("data")
+@missing_in_rows
 @reading_rows
 @on_a_cluster()
-def score(*, cluster: Cluster, opening: dict[str, Any], model: str, data: str) -> None:
+def score(*, cluster: Cluster, opening: dict[str, Any], model: str, data: str, missing: str | None) -> None:
     """Print how well a model describes DATA: log-likelihood; BIC and AIC, but of a Bayesian model."""
     mixture = dgmm.load(model, storage_options=opening["storage_options"])
-    source = open_for(mixture, data, opening)
+    source = open_for(mixture, data, opening, missing)
     with cluster.joined(source):
         mean = mixture.score(source)
     found = [("rows", f"{source.n_rows:,}"), ("log-likelihood", f"{mean:.6f} nats a row")]
@@ -266,14 +278,18 @@ def demo(*, cluster: Cluster, out: Path, components: int) -> None:
     show(("picture", picture), ("sweep", page), ("data", gaia.CREDIT))
 
 
-def open_for(mixture: Any, data: str, opening: dict[str, Any]) -> Source:
+def open_for(mixture: Any, data: str, opening: dict[str, Any], missing: str | None = None) -> Source:
     """Open rows for a model: of a table with names, the columns that it was fitted to, if none are named.
+
+    Where ``missing`` is given, the model is told so: see `GaussianMixture`.
 
     Raises
     ------
     ValueError
         If the rows are not such as the model was fitted to, or there are none.
     """
+    if missing is not None:
+        mixture.set_params(missing=missing)
     source = mixture._open(data, **opening)
     if source.n_rows == 0:
         raise ValueError(f"{data} has no rows")

@@ -18,6 +18,7 @@ from dask.utils import parse_bytes
 from dgmm import report
 from dgmm.cli.shell import console, say
 from dgmm.data.source import Source
+from dgmm.fitting.survey import MISSING
 from dgmm.passes.plan import Plan, plan
 
 SECONDS_TO_JOIN = 10
@@ -200,6 +201,20 @@ def reading_rows(command: Callable[..., None]) -> Callable[..., None]:
 
     return with_opening
 
+
+missing_in_fits = click.option(
+    "--missing",
+    type=click.Choice(MISSING),
+    default="error",
+    show_default=True,
+    help="Rows that lack values: refuse them, leave them out, or take what is observed.",
+)
+
+missing_in_rows = click.option(
+    "--missing",
+    type=click.Choice(("error", "marginalize")),
+    help="Rows that lack values: refuse them, or take what is observed.  [default: as the model was fitted]",
+)
 
 overwriting = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 

@@ -22,6 +22,7 @@ OPTIONS = {
     "columns=": "--columns",
     "fill_missing=True": "--fill-missing",
     "reg_covar": "--reg-covar",
+    "missing=": "--missing ",
     "sample_rows=": "--sample-rows ",
     "n_components=": "-k ",
     "ask to overwrite it": "give --overwrite",

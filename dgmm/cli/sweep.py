@@ -13,7 +13,7 @@ import numpy as np
 import dgmm
 from dgmm import report
 from dgmm.cli.commands import main, show
-from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import Cluster, missing_in_fits, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.shell import INTERRUPTED, console, say
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
 from dgmm.estimators.sweep import SWEPT
@@ -89,6 +89,7 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option("--reg-covar", type=click.FloatRange(0), default=1e-6, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@missing_in_fits
 @overwriting
 @reading_rows
 @on_a_cluster()

@@ -1,0 +1,67 @@
+"""Rows that lack values, on the command line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+import dgmm
+from tests.cli.test_commands import fail, succeed
+
+
+@pytest.fixture
+def incomplete(tmp_path, three_clusters):
+    """A table some of whose values are null; and its rows."""
+    rows = three_clusters.astype(float)
+    rows[::3, 0] = np.nan
+    rows[1::7, 1] = np.nan
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame(rows, columns=["a", "b"]).to_parquet(path)
+    return path, rows
+
+
+def test_fit_and_predict(incomplete, tmp_path):
+    path, rows = incomplete
+    model = tmp_path / "model.npz"
+    succeed("fit", path, "-k", 3, "--out", model, "--seed", 0, "--missing", "marginalize")
+    mixture = dgmm.load(model)
+    assert mixture.missing == "marginalize"
+    succeed("predict", model, path, "--out", tmp_path / "labels.zarr")
+    frame = pd.DataFrame(rows, columns=["a", "b"])
+    labels = zarr.open_array(tmp_path / "labels.zarr", mode="r")[:]
+    np.testing.assert_array_equal(labels, mixture.predict(frame))
+    assert f"{mixture.score(frame):.6f} nats a row" in succeed("score", model, path)
+
+
+def test_dropped_rows_are_told_of(incomplete, tmp_path):
+    path, rows = incomplete
+    model = tmp_path / "model.npz"
+    told = succeed("fit", path, "-k", 3, "--out", model, "--seed", 0, "--missing", "drop")
+    n_dropped = int(np.isnan(rows).any(axis=1).sum())
+    assert f"{n_dropped} rows that lack values" in told.replace(",", "")
+    assert f"{n_dropped} rows that lack values" in succeed("info", model).replace(",", "")
+
+
+def test_the_refusal_names_the_option(incomplete, tmp_path):
+    path, rows = incomplete
+    model = tmp_path / "model.npz"
+    line = fail("fit", path, "-k", 3, "--out", model)
+    assert "--missing 'drop'" in line
+    assert "--missing 'marginalize'" in line
+    complete = tmp_path / "complete.parquet"
+    pd.DataFrame(rows, columns=["a", "b"]).dropna().to_parquet(complete)
+    succeed("fit", complete, "-k", 3, "--out", model)
+    assert "--missing 'marginalize'" in fail("score", model, path)
+    assert "nats a row" in succeed("score", model, path, "--missing", "marginalize")
+    succeed("predict", model, path, "--missing", "marginalize", "--out", tmp_path / "labels.parquet")
+
+
+@pytest.mark.parametrize("columns", ["a,b", "a"])
+def test_a_sweep_draws_what_is_there(incomplete, tmp_path, columns):
+    """With rows that lack values in its pictures."""
+    pytest.importorskip("matplotlib")
+    path, _ = incomplete
+    out = tmp_path / "report"
+    own = ("--covariance", "full", "--columns", columns, "--missing", "marginalize")
+    succeed("sweep", path, "-k", "2:3", "--out", out, *own)
+    assert (out / "report.html").read_text().count("<svg") >= 2
