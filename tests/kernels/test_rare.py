@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
 """Rows that lack values, each by itself: against SciPy's marginals and the formula of a conditional."""
 
 from dataclasses import replace
