@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dgmm import GaussianMixture, MixtureWarning
-from dgmm.fitting.care import concerns
+from dgmm.fitting.care import concerns, concerns_of_prior
 from dgmm.fitting.sample import Sample
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -74,6 +74,37 @@ def test_few_are_named():
         parameters, [], Moments.of(rows), sample_of(rows), reg_covar=1e-6, feature_names=None
     )
     assert message.startswith("component 0, 1, 2, 3, 4 collapsed onto fewer dimensions, and 4 more: ")
+
+
+def test_as_many_as_are_named_are_all():
+    parameters = Parameters.from_covariances(
+        FAMILIES["spherical"], np.full(5, 0.2), np.zeros((5, 1)), np.full(5, 1e-6)
+    )
+    rows = np.arange(20.0)[:, None]
+    (message,) = concerns(
+        parameters, [], Moments.of(rows), sample_of(rows), reg_covar=1e-6, feature_names=None
+    )
+    assert message.startswith("component 0, 1, 2, 3, 4 collapsed onto fewer dimensions: ")
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ("abc", None),
+        ("aec", r"feature 'b' does not vary: the prior"),
+        ("aee", r"feature 'b', 'c' does not vary: "),
+        ("aba", r"features 'a', 'c' depend on each other linearly: "),
+    ],
+)
+def test_a_prior_that_the_rows_leave_singular(rows, columns, words):
+    """Columns are those of the rows, by letters; e does not vary."""
+    columns_of = dict(zip("abc", rows.T, strict=True)) | {"e": np.full(500, 7.0)}
+    moments = Moments.of(np.column_stack([columns_of[name] for name in columns]))
+    found = concerns_of_prior(FAMILIES["full"], moments, reg_covar=1e-6, feature_names=("a", "b", "c"))
+    assert bool(found) == (words is not None)
+    if words is not None:
+        assert re.match(words, found[0])
+        assert "reg_covar=1e-06 is all that it has" in found[0]
 
 
 def warned(rows, n_components=2, **own) -> str:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.starts.exchanges import exchanged, judged, promising, split_and_merge
-from dgmm.fitting.starts.moves import apply
+from dgmm.fitting.starts.exchanges import EXCHANGES, exchanged, judged, promising, split_and_merge
+from dgmm.fitting.starts.moves import Move, apply
 from dgmm.fitting.starts.parts import shares
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import climb, log_likelihood
@@ -51,6 +51,49 @@ def test_a_move_takes_a_component_to_where_it_is_needed():
     np.testing.assert_allclose(
         moved.parameters.means[np.argsort(moved.parameters.means @ [1, 2])], centres, atol=0.2
     )
+
+
+def test_one_is_split_and_two_others_are_merged():
+    """Each of the three ends on a cluster, and the gain is that of the mixture of these."""
+    generator = np.random.default_rng(4)
+    centres = np.array([[0.0, 0.0], [40.0, 0.0], [40.0, 12.0]])
+    rows = np.concatenate([centre + generator.normal(size=(600, 2)) for centre in centres])
+    data, thirds = InMemory.of(rows), np.full(3, 1 / 3)
+    halves = np.array([[40.0, 6.0], [-1.0, 0.0], [1.0, 0.0]])
+    covariances = np.stack([np.diag([1.0, 37.0]), np.eye(2), np.eye(2)])
+    start = Parameters.from_covariances(FAMILIES["full"], thirds, halves, covariances)
+    stuck = climb(data, start, Likelihood(1e-6), 50)
+    (split, *_) = best_splits(data, stuck.parameters, Likelihood(1e-6), 2)
+    assert split.component == 0
+    share = shares(data, stuck.parameters)
+    move = split_and_merge(data, share, stuck.parameters, split, (1, 2), objective=Likelihood(1e-6))
+    order = np.argsort(move.parts.means @ [1, 2])
+    np.testing.assert_allclose(move.parts.means[order], centres, atol=0.2)
+    right = Parameters.from_covariances(FAMILIES["full"], thirds, centres, np.stack([np.eye(2)] * 3))
+    best = climb(data, right, Likelihood(1e-6), 50)
+    assert move.gain == pytest.approx(best.lower_bound - stuck.lower_bound, abs=0.01)
+
+
+@pytest.mark.parametrize("gains", [(), (0.5,), (0.5, 0.2), (0.5, 0.0), (0.5, 0.4, 0.3)])
+def test_what_is_proposed(gains):
+    """All moves that gain together, where there are several; then each of the best, one by one."""
+    generator = np.random.default_rng(0)
+    before = naive.random_parameters(generator, "full", 9, 2)
+    moves = [
+        Move([3 * k, 3 * k + 1, 3 * k + 2], naive.random_parameters(generator, "full", 3, 2), gain)
+        for k, gain in enumerate(gains)
+    ]
+    found = [*promising(before, moves)]
+    gaining = [move for move in moves if move.gain > 0.0]
+    singles = moves[: EXCHANGES.n_tried]
+    assert len(found) == (len(gaining) > 1) + len(singles)
+    if len(gaining) > 1:
+        together = before
+        for move in gaining:
+            together = apply(together, move)
+        np.testing.assert_array_equal(found[0].means, together.means)
+    for proposed, move in zip(found[len(found) - len(singles) :], singles, strict=True):
+        np.testing.assert_array_equal(proposed.means, apply(before, move).means)
 
 
 def test_moves_that_share_no_component_are_made_together():

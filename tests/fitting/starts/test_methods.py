@@ -39,6 +39,16 @@ def test_the_start_is_scikit_learns(rows, covariance_type, init_params):
     np.testing.assert_allclose(found.precisions_cholesky, other.precisions_cholesky_, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_k_means_runs_once_as_in_scikit_learn(generator, seed):
+    """Where there are no clusters, and each run ends elsewhere."""
+    rows = generator.uniform(size=(300, 2))
+    found = started(rows, StartMethod("kmeans", FAMILIES["diag"], 7, Likelihood(1e-6)), seed=seed)
+    other = SklearnGaussianMixture(7, covariance_type="diag")
+    other._initialize_parameters(rows, np.random.RandomState(seed))
+    np.testing.assert_allclose(found.means, other.means_, rtol=1e-10)
+
+
 @pytest.mark.parametrize("covariance_type", [*FAMILIES])
 @pytest.mark.parametrize("init_params", ["kmeans", "random_from_data", "k-means++"])
 def test_weights_of_one_change_nothing(rows, covariance_type, init_params):

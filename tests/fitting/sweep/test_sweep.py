@@ -135,6 +135,14 @@ def test_too_many_components_fail_alone():
     assert [candidate.scores is None for candidate in found.candidates] == [False, False, True, True]
 
 
+def test_as_many_components_as_rows_do_not_fail():
+    found, _ = swept(np.arange(4.0)[:, None], settings_for([("diag", 4)]))
+    assert found.candidates[0].failure == ""
+    assert found.candidates[0].state is not None
+    means = np.sort(found.candidates[0].state.parameters.means[:, 0])
+    np.testing.assert_allclose(means, np.arange(4.0))
+
+
 def test_a_model_that_fails_leaves_the_others_as_they_are(rows):
     """Full covariances of rows on a line are singular without reg_covar; variances are not."""
     line = np.column_stack([rows[:, 0], 2.0 * rows[:, 0]])
