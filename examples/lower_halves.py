@@ -38,7 +38,7 @@ def draw(rows: dict[str, np.ndarray], path: Path) -> None:
 
 def main(path: Path) -> None:
     """Fit a mixture to digits, and complete others."""
-    digits = np.random.default_rng(0).permutation(load_digits().data)
+    digits = np.random.default_rng(0).permutation(load_digits(return_X_y=True)[0])
     known, whole = digits[:-N_TEST], digits[-N_TEST:]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MixtureWarning)  # corners are never inked

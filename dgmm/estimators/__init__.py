@@ -2,6 +2,7 @@
 
 from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.imputer import MixtureImputer
 from dgmm.estimators.load import load
 from dgmm.estimators.mixture import MixtureWarning
 from dgmm.estimators.outliers import MixtureOutlierDetector
@@ -13,6 +14,7 @@ __all__ = [
     "BayesianGaussianMixture",
     "GaussianMixture",
     "GaussianMixtureSweep",
+    "MixtureImputer",
     "MixtureOutlierDetector",
     "MixtureWarning",
     "load",

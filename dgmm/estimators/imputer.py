@@ -1,0 +1,270 @@
+"""`MixtureImputer`: missing values filled from a mixture, as a step of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self, cast, overload
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from dgmm.data import open_dataset
+from dgmm.data.frames import is_table
+from dgmm.data.memory import MemorySource
+from dgmm.data.source import Source
+from dgmm.data.types import (
+    DaskDataFrame,
+    InMemory,
+    Labelled,
+    LikeRows,
+    RowsLike,
+    Stored,
+    WeightsLike,
+)
+from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
+from dgmm.estimators.imputing import METHODS, Method, warn_without_values
+from dgmm.estimators.predictor import Predictor, Seed
+from dgmm.estimators.rowwise import RowFunction, evaluate
+from dgmm.estimators.sweep import GaussianMixtureSweep
+from dgmm.estimators.validation import check_some_rows, remember_features
+from dgmm.model.matrices import Array
+from dgmm.passes.run import run_pass
+from dgmm.passes.task import ChunkRows
+
+# What X is decides on the result, and what is more special comes first. A Dask frame is also a table.
+# pyright: reportOverlappingOverload=false
+
+MOST_COMPONENTS = 5
+"""Components of the largest mixture that is tried where no estimator is given."""
+
+ROWS_OF_COMPONENT = 3
+"""Rows for each component that is tried, as a multiple of those that a covariance needs: of fewer, components
+collapse onto them, and the criterion likes that."""
+
+COVARIANCE_TYPES = ("full", "tied")
+"""Families that are tried: without covariances, what a row has would hardly tell of what it lacks."""
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """Which features lack values in some row: bits of a number, the first feature's the lowest."""
+
+    features: int = 0
+
+    def __add__(self, other: Lacking) -> Lacking:
+        return Lacking(self.features | other.features)
+
+
+def find_lacking(chunks: Iterator[ChunkRows]) -> Lacking:
+    """Do the work of a pass that finds features that lack values in some row."""
+    found = Lacking()
+    for chunk in chunks:
+        features = np.flatnonzero(np.isnan(chunk.values).any(axis=0)).tolist()
+        found += Lacking(sum(1 << feature for feature in features))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class WithIndicator:
+    """Rows that another function fills, and which of some features were missing: a picklable function."""
+
+    fill: Any
+    features: NDArray[np.intp]
+
+    def __call__(self, rows: NDArray[np.floating], start: int = 0) -> NDArray[np.floating]:
+        """Give (n_rows, n_features + n_indicators)."""
+        indicator = np.isnan(rows[:, self.features]).astype(rows.dtype)
+        return np.concatenate([self.fill(rows, start), indicator], axis=1)
+
+
+class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Missing values, NaN, filled from the conditional mixture of each row, given the values that it has.
+
+    A transformer beside scikit-learn's imputers, which also fits and fills what is larger than memory: ``X``
+    is what `dgmm.open_dataset` takes. The fit takes of each row what is observed, exactly, and assumes that
+    whether a value is missing does not depend on what it is, given the others (missing at random).
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        `GaussianMixture`, `BayesianGaussianMixture` or `GaussianMixtureSweep`, which is cloned and fitted;
+        with ``missing='marginalize'``, if it is to be fitted to rows that lack values.
+        ``sklearn.frozen.FrozenEstimator(mixture)`` is a mixture that is fitted already. Default: a sweep over
+        mixtures of 1 to 5 components, fewer of few rows, each with its covariance or all with one, from which
+        the Bayesian information criterion chooses.
+    method : {'mean', 'sample', 'mode'}, default='mean'
+        What a missing value becomes: see `GaussianMixture.impute`. ``'sample'`` keeps variances and
+        covariances, and ``'mean'`` the squared error low.
+    add_indicator : bool, default=False
+        Give, after the features, a column for each that lacked values in the fit: 1 where one was missing, 0
+        elsewhere.
+    random_state : int, RandomState instance or None, default=None
+        Seed of draws, and of the default estimator.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted one.
+    mixture_ : GaussianMixture or BayesianGaussianMixture
+        That values are filled from: ``estimator_``, or the best of a sweep.
+    indicator_features_ : ndarray of int
+        With ``add_indicator``, the features that have an indicator.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Where ``X`` names its columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dgmm import MixtureImputer
+    >>> X = np.array([[0, 1], [2, 4], [4, 6], [6, 9], [8, 12.5], [np.nan, 6]])
+    >>> MixtureImputer(random_state=0).fit_transform(X)[-1].round(1)
+    array([3.6, 6. ])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "estimator": [Predictor, FrozenEstimator, None],
+        "method": [StrOptions(set(METHODS))],
+        "add_indicator": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    method: Method
+    estimator_: Predictor | FrozenEstimator
+    mixture_: ConditionalMixture
+    indicator_features_: NDArray[np.intp]
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    def __init__(
+        self,
+        estimator: Predictor | FrozenEstimator | None = None,
+        *,
+        method: Method = "mean",
+        add_indicator: bool = False,
+        random_state: Seed = None,
+    ):
+        self.estimator = estimator
+        self.method = method
+        self.add_indicator = add_indicator
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        self : the imputer
+
+        Raises
+        ------
+        ValueError
+            For rows that the mixture cannot be fitted to: of infinite values, or where a feature has no value
+            at all.
+        """
+        source = open_dataset(X)
+        estimator: Any = self._default(source) if self.estimator is None else clone(self.estimator)
+        self.estimator_ = estimator.fit(source, None, sample_weight=sample_weight)
+        fitted = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+        self.mixture_ = getattr(fitted, "best_estimator_", fitted)
+        if self.add_indicator:
+            found = run_pass(source, find_lacking, "missing values").features
+            numbers = [feature for feature in range(source.n_features) if found >> feature & 1]
+            self.indicator_features_ = np.array(numbers, np.intp)
+        remember_features(self, source)
+        return self
+
+    def _default(self, source: Source) -> GaussianMixtureSweep:
+        enough = source.n_rows // (ROWS_OF_COMPONENT * (source.n_features + 1))
+        return GaussianMixtureSweep(
+            range(1, max(1, min(MOST_COMPONENTS, enough)) + 1),
+            covariance_type=COVARIANCE_TYPES,
+            missing="marginalize",
+            random_state=self.random_state,
+        )
+
+    @overload
+    def transform(self, X: DaskDataFrame) -> DaskDataFrame: ...
+    @overload
+    def transform(self, X: LabelledT) -> LabelledT: ...
+    @overload
+    def transform(self, X: da.Array | Stored) -> da.Array: ...
+    @overload
+    def transform(self, X: Source) -> Array | da.Array | Labelled: ...
+    @overload
+    def transform(self, X: InMemory) -> Array: ...
+    def transform(self, X: RowsLike) -> LikeRows:
+        """Fill the missing values of rows.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+
+        Returns
+        -------
+        X_imputed : of shape (n_samples, n_features), or with an indicator more columns
+            NumPy for rows in memory, tables too, if `set_output` does not say otherwise; what xarray has as
+            it was given, if without an indicator; a Dask frame for one, else a lazy Dask array.
+
+        Warns
+        -----
+        DataWarning
+            Where rows have no value at all: see `GaussianMixture.impute`.
+        """
+        check_is_fitted(self)
+        mixture = self.mixture_
+        source = mixture._open(X)
+        check_some_rows(source, type(self).__name__)
+        is_here = isinstance(source, MemorySource)
+        if is_here:
+            warn_without_values(source)
+        function = mixture._imputation(source, self.method, self.random_state, warns=not is_here)
+        if self.add_indicator:
+            function = self._with_indicator(function)
+        elif is_table(X) and is_here:
+            function = replace(function, gives_rows=False)
+        return cast(LikeRows, evaluate(function, X, source))
+
+    def _with_indicator(self, function: RowFunction) -> RowFunction:
+        names = tuple(map(str, self.get_feature_names_out()))
+        compute = WithIndicator(function.compute, self.indicator_features_)
+        return replace(function, compute=compute, columns=names, gives_rows=False)
+
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
+        """Give the names of the features, and of indicators: ``missingindicator_`` before a feature's name.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Must be those of the fit, where that had names. Default: these, or x0, x1, …
+
+        Returns
+        -------
+        names : ndarray of str objects
+        """
+        names = cast("NDArray[np.object_]", super().get_feature_names_out(input_features))
+        if not self.add_indicator:
+            return names
+        own = [f"missingindicator_{names[feature]}" for feature in self.indicator_features_]
+        return np.append(names, np.array(own, dtype=object))
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that rows may lack values, for scikit-learn."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
