@@ -1,0 +1,198 @@
+"""Outliers: mixtures against scikit-learn's IsolationForest, and the threshold of rows that fit in no memory.
+
+Planted among the rows of each data set, 2% of them: ``uniform`` in a box a tenth wider than the data;
+``local`` ones, drawn from each class with five times its covariance; ``clustered``, a tight cluster three to
+four standard deviations out; ``shuffled``, rows whose values are those of different rows.
+
+    python benchmarks/outliers.py [--rows 10000000] [--seeds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+import warnings
+from collections.abc import Callable
+
+import dask.array as da
+import numpy as np
+from common import print_table, rows_of, synthetic_mixture
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+
+from dgmm import PCA, GaussianMixture, MixtureOutlierDetector
+from dgmm.passes.events import PassFinished, listening
+
+SHARE = 0.02
+FAR = 5.0
+"""Covariances of local outliers, in those of their class."""
+KINDS = ("uniform", "local", "clustered", "shuffled")
+
+
+def data_sets() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Give rows and classes of each data set."""
+    found = {}
+    for name, load in (
+        ("iris", load_iris),
+        ("wine", load_wine),
+        ("breast cancer", load_breast_cancer),
+        ("digits", load_digits),
+    ):
+        rows, classes = load(return_X_y=True)
+        found[name] = np.asarray(rows, float), np.asarray(classes)
+    for n_features in (2, 10):
+        mixture = synthetic_mixture(5, n_features, seed=n_features)
+        rows = rows_of(mixture, 20_000, 0)
+        sampled = GaussianMixture(5, random_state=0).fit(rows).predict(rows)
+        found[f"synthetic, D = {n_features}"] = rows, sampled
+    return found
+
+
+def planted(kind: str, rows: np.ndarray, classes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Draw outliers of a kind."""
+    n_rows = max(5, round(SHARE * len(rows)))
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    match kind:
+        case "uniform":
+            return generator.uniform(
+                low - 0.05 * (high - low), high + 0.05 * (high - low), (n_rows, len(low))
+            )
+        case "local":
+            drawn = []
+            for label in generator.choice(classes, n_rows):
+                own = rows[classes == label]
+                drawn.append(generator.multivariate_normal(own.mean(axis=0), FAR * np.cov(own.T)))
+            return np.array(drawn)
+        case "clustered":
+            direction = generator.choice([-1.0, 1.0], len(low)) * generator.uniform(3.0, 4.0, len(low))
+            centre = rows.mean(axis=0) + direction * rows.std(axis=0)
+            return centre + 0.1 * rows.std(axis=0) * generator.standard_normal((n_rows, len(low)))
+    return np.stack([generator.choice(column, n_rows) for column in rows.T], axis=1)
+
+
+def detectors(
+    name: str, n_rows: int, n_classes: int, seed: int
+) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Give functions of rows to scores, the unlikely ones low."""
+    n_components = min(n_classes, max(1, n_rows // 100))
+    mixture = GaussianMixture(n_components, random_state=seed)
+    estimator = make_pipeline(PCA(0.9), mixture) if name == "digits" else mixture
+
+    def of_mixture(rows: np.ndarray) -> np.ndarray:
+        return MixtureOutlierDetector(estimator, contamination=SHARE).fit(rows).score_samples(rows)
+
+    def of_forest(rows: np.ndarray) -> np.ndarray:
+        return IsolationForest(random_state=seed).fit(rows).score_samples(rows)
+
+    return {"mixture": of_mixture, "forest": of_forest}
+
+
+def compare(n_seeds: int) -> None:
+    """Print areas under the curve, and seconds."""
+    table = []
+    for name, (rows, classes) in data_sets().items():
+        for kind in KINDS:
+            areas: dict[str, list[float]] = {"mixture": [], "forest": []}
+            seconds: dict[str, list[float]] = {"mixture": [], "forest": []}
+            for seed in range(n_seeds):
+                outliers = planted(kind, rows, classes, np.random.default_rng(seed))
+                joined = np.concatenate([rows, outliers])
+                truth = np.repeat([0, 1], [len(rows), len(outliers)])
+                own = detectors(name, len(rows), len(np.unique(classes)), seed)
+                for which, scores_of in own.items():
+                    started = time.perf_counter()
+                    scores = scores_of(joined)
+                    seconds[which].append(time.perf_counter() - started)
+                    areas[which].append(float(roc_auc_score(truth, -scores)))
+            of_mixture, of_forest = (float(np.mean(areas[which])) for which in ("mixture", "forest"))
+            table.append(
+                [
+                    name,
+                    f"{len(rows):,} × {rows.shape[1]}",
+                    kind,
+                    f"{of_mixture:.4f}",
+                    f"{of_forest:.4f}",
+                    "" if of_mixture >= of_forest else "below",
+                    f"{np.median(seconds['mixture']):.2f}",
+                    f"{np.median(seconds['forest']):.2f}",
+                ]
+            )
+            print(table[-1], flush=True)
+    header = ["data", "rows × D", "planted", "AUC", "AUC of IsolationForest", "", "s", "its s"]
+    print_table(f"Planted outliers, {SHARE:.0%} of the rows, means of {n_seeds} seeds", header, table)
+
+
+def peak() -> float:
+    """Give the most memory that this process has had, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def threshold(n_rows: int) -> None:
+    """Print what the threshold of rows takes that are drawn when they are read."""
+    truth = synthetic_mixture(16, 10)
+    mixture = GaussianMixture(16, random_state=0)
+    mixture.weights_, mixture.means_, mixture.covariances_ = truth.weights, truth.means, truth.covariances
+    frozen = FrozenEstimator(mixture)
+    MixtureOutlierDetector(frozen).fit(mixture.sample(100_000)[0])  # compiles
+    rows, _ = mixture.sample(n_rows, chunks=2**17)
+    before, seen = peak(), []
+    started = time.perf_counter()
+    with listening(seen.append):
+        detector = MixtureOutlierDetector(frozen, contamination=0.01).fit(rows)
+    seconds, used = time.perf_counter() - started, peak() - before
+    n_passes = sum(isinstance(event, PassFinished) for event in seen)
+    scores = detector.score_samples(rows)
+    assert isinstance(scores, da.Array)
+    values = scores.compute()
+    error = abs(float((values < detector.offset_).mean()) - 0.01)
+    started = time.perf_counter()
+    exact = np.quantile(values, 0.01)
+    in_memory = time.perf_counter() - started
+    print_table(
+        f"The threshold of {n_rows:,} rows, D = 10, K = 16, drawn when they are read",
+        ["what", "value"],
+        [
+            ["passes, each of which draws the rows", n_passes],
+            ["seconds, of all passes", f"{seconds:.1f}"],
+            ["memory beyond what the process had, MiB", f"{used:.0f}"],
+            ["all rows would take, MiB", f"{n_rows * 80 / 2**20:.0f}"],
+            ["rank error", f"{error:.1e}"],
+            ["difference from numpy.quantile of all scores, nats", f"{abs(exact - detector.offset_):.1e}"],
+            ["seconds of numpy.quantile, once all scores are in memory", f"{in_memory:.1f}"],
+        ],
+    )
+
+
+def explained() -> None:
+    """Print how fast rows are explained."""
+    table = []
+    for n_features, n_components, n_rows in ((10, 10, 50_000), (50, 10, 20_000)):
+        truth = synthetic_mixture(n_components, n_features)
+        mixture = GaussianMixture(n_components)
+        mixture.weights_, mixture.means_, mixture.covariances_ = truth.weights, truth.means, truth.covariances
+        rows = rows_of(truth, n_rows, 0)
+        detector = MixtureOutlierDetector(FrozenEstimator(mixture)).fit(rows)
+        started = time.perf_counter()
+        detector.explain(rows)
+        seconds = time.perf_counter() - started
+        table.append([f"{n_rows:,}", n_features, n_components, f"{n_rows / seconds:,.0f}"])
+    print_table("Surprises of all values", ["rows", "D", "K", "rows/s"], table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    own = parser.parse_args()
+    warnings.simplefilter("ignore")
+    threshold(own.rows)
+    explained()
+    compare(own.seeds)
+
+
+if __name__ == "__main__":
+    main()
