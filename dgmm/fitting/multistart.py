@@ -94,22 +94,12 @@ class Settings:
     moves: bool = False
     missing: str = "error"
 
-    def algorithm_for(self, n_rows: int) -> str:
-        """Give the algorithm for so many rows: ``em`` or ``corrected``."""
-        if self.algorithm == "auto":
-            return "em" if n_rows <= self.sample_rows else "corrected"
-        return self.algorithm
-
     def method_for(self, n_rows: int) -> StartMethod:
         """Give the start method: ``auto`` searches where there are more rows than the sample."""
         if self.method.init_params != "auto":
             return self.method
         searches = n_rows > self.sample_rows and not self.given
         return replace(self.method, init_params="search" if searches else "kmeans")
-
-    def stopping_for(self, algorithm: str, weight: float) -> Stopping:
-        """Give what an algorithm stops by, on rows of this weight."""
-        return Stopping(rules_of(algorithm, self.goal.tolerance(self.tol, algorithm, weight)), self.max_iter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +130,15 @@ class Multistart:
     @property
     def algorithm(self) -> str:
         """``em`` or ``corrected``."""
-        return self.settings.algorithm_for(self.data.source.n_rows)
+        algorithm = self.settings.algorithm
+        return algorithm if algorithm != "auto" else "em" if self.is_small else "corrected"
 
     @cached_property
     def stopping(self) -> Stopping:
         """When a fit ends."""
-        return self.settings.stopping_for(self.algorithm, self.data.moments.weight)
+        settings, weight = self.settings, self.data.moments.weight
+        tol = settings.goal.tolerance(settings.tol, self.algorithm, weight)
+        return Stopping(rules_of(self.algorithm, tol), settings.max_iter)
 
     @cached_property
     def objective(self) -> Objective:

@@ -94,11 +94,6 @@ class Sample:
         return self.part(kept[np.argsort(self.numbers[kept], kind="stable")])
 
 
-def hash_rows(seed: int, start: int, n_rows: int) -> NDArray[np.uint64]:
-    """Hash row numbers ``start`` …, as `hash_numbers`: shape (n_rows,)."""
-    return hash_numbers(seed, np.arange(start, start + n_rows))
-
-
 def hash_numbers(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Hash row numbers with a key: splitmix64 (Steele, Lea and Flood 2014).
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dgmm.data.source import DataError, DataWarning, Source, warn_of_rounding
 from dgmm.fitting.filling import Filling, correlations_of, filling_of
 from dgmm.fitting.fingerprint import Fingerprint
-from dgmm.fitting.sample import Sample, hash_rows
+from dgmm.fitting.sample import Sample, hash_numbers
 from dgmm.model.observed import FeatureMoments
 from dgmm.model.statistics import Moments
 from dgmm.passes.run import run_pass
@@ -213,13 +213,14 @@ class SurveyWork:
         return np.where(self.left_out(piece.start, len(piece.values)), 0.0, weights)
 
     def _draw(self, chunk: ChunkRows) -> Sample:
-        hashes = hash_rows(self.seed, chunk.start, len(chunk.values))
+        numbers = np.arange(chunk.start, chunk.start + len(chunk.values))
+        hashes = hash_numbers(self.seed, numbers)
         chosen = hashes <= np.uint64(self._largest_hash)
         if chunk.weights is not None and not self.takes_all:
             chosen &= chunk.weights > 0.0
         mine = np.flatnonzero(chosen)
         weights = None if chunk.weights is None else chunk.weights[mine]
-        return Sample(hashes[mine], chunk.start + mine, chunk.values[mine], weights)
+        return Sample(hashes[mine], numbers[mine], chunk.values[mine], weights)
 
     @property
     def _largest_hash(self) -> int:

@@ -1,20 +1,21 @@
 import numpy as np
 from scipy.stats import kstest
 
-from dgmm.fitting.sample import Sample, hash_rows
+from dgmm.fitting.sample import Sample, hash_numbers
 
 
 def test_hashes_are_uniform_and_do_not_depend_on_the_cut():
-    hashes = hash_rows(7, 0, 20_000)
-    np.testing.assert_array_equal(np.concatenate([hash_rows(7, 0, 123), hash_rows(7, 123, 19_877)]), hashes)
+    hashes = hash_numbers(7, np.arange(20_000))
+    cut = [hash_numbers(7, numbers) for numbers in np.split(np.arange(20_000), [123])]
+    np.testing.assert_array_equal(np.concatenate(cut), hashes)
     assert len(np.unique(hashes)) == 20_000
     assert kstest(hashes / 2.0**64, "uniform").pvalue > 1e-3
-    again = hash_rows(8, 0, 20_000)
+    again = hash_numbers(8, np.arange(20_000))
     assert abs(np.corrcoef(hashes / 2.0**64, again / 2.0**64)[0, 1]) < 0.03
 
 
 def test_the_smallest_hashes_are_drawn_in_row_order_whatever_the_order_of_the_parts():
-    hashes = hash_rows(3, 0, 500)
+    hashes = hash_numbers(3, np.arange(500))
     rows, weights = np.arange(1500.0).reshape(500, 3), np.arange(500.0)
     whole = Sample(hashes, np.arange(500), rows, weights)
     parts = [whole.part(numbers) for numbers in np.array_split(np.random.default_rng(0).permutation(500), 7)]

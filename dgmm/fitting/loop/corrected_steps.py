@@ -160,7 +160,7 @@ class Surroundings(Course[SampleStep]):
         pass_ = SampleStep(evaluation.statistics.of(self.known), evaluation.updated, np.inf)
         steps = Steps(pass_, n_steps - 1, (pass_.statistics,))
         while not steps.has_ended:
-            found = self._step(steps.candidate)
+            found = self._step(steps.to_evaluate)
             if found is None and steps.trial is None:
                 break
             steps = steps.after(found, self)

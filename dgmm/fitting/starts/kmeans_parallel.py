@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from dgmm.data.source import Source
-from dgmm.fitting.sample import hash_rows
+from dgmm.fitting.sample import hash_numbers
 from dgmm.kernels import assign
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
@@ -112,7 +112,8 @@ class DrawWork:
         )
         if weights is not None:
             chances = chances * weights
-        uniform = (hash_rows(self.seed, start, len(rows)) >> np.uint64(11)).astype(np.float64) + 0.5
+        hashes = hash_numbers(self.seed, np.arange(start, start + len(rows)))
+        uniform = (hashes >> np.uint64(11)).astype(np.float64) + 0.5
         with np.errstate(divide="ignore"):  # a chance of zero is a key of infinity: never drawn
             keys = -np.log(uniform * 2.0**-53) / chances
         smallest = np.argsort(keys, kind="stable")[: self.size]

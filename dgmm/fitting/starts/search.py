@@ -47,7 +47,7 @@ class SearchTuning:
         So many of the best of all rounds go on for at most so many EM steps, on so many times the rows.
     long_tol : float
         Nats a row: gain that ends these steps.
-    n_candidates : int
+    n_rivals : int
         Distinct mixtures that a pass over all rows is to choose from.
     held_out : int
         One row of so many is held out.
@@ -64,7 +64,7 @@ class SearchTuning:
     long_rows: int = 4
     long_steps: int = 30
     long_tol: float = 1e-5
-    n_candidates: int = 3
+    n_rivals: int = 3
     held_out: int = 5
 
 
@@ -87,7 +87,7 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     Returns
     -------
     list of Parameters
-        At most `SearchTuning.n_candidates`, the best on held-out rows first.
+        At most `SearchTuning.n_rivals`, the best on held-out rows first.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
         raise DegenerateCovarianceError(None)
     test = held_out if held_out.moments.weight else fitted  # few rows, or few that have a weight
     scores = [log_likelihood(test, each.parameters) for each in best]
-    order = np.argsort(scores)[::-1][: SEARCH.n_candidates]
+    order = np.argsort(scores)[::-1][: SEARCH.n_rivals]
     return [best[index].parameters.shifted(centre) for index in order]
 
 

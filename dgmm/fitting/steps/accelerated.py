@@ -112,7 +112,7 @@ class Steps(Generic[Point]):
     has_converged: bool = False
 
     @property
-    def candidate(self) -> Parameters:
+    def to_evaluate(self) -> Parameters:
         """What is to be evaluated next."""
         return self.reached.updated if self.trial is None else self.trial.parameters
 
@@ -122,7 +122,7 @@ class Steps(Generic[Point]):
         return self.has_converged or (self.left <= 0 and self.trial is None)
 
     def after(self, found: Point | None, course: Course[Point]) -> Self:
-        """Take in the candidate's evaluation; None where it failed, which of a step is for the caller."""
+        """Take in what was evaluated; None where it failed, which of a step is for the caller."""
         if self.trial is not None:
             return self._landed(found, self.trial, course)
         assert found is not None

@@ -111,7 +111,7 @@ def climb(
     (evaluation,) = data.evaluate([parameters], objective)
     steps = Steps(evaluation, n_steps, (evaluation.statistics,))
     while not steps.has_ended:
-        (found,) = data.evaluate_each([steps.candidate], objective)
+        (found,) = data.evaluate_each([steps.to_evaluate], objective)
         if isinstance(found, Exception):
             if steps.trial is None:
                 raise found
@@ -165,7 +165,7 @@ def contest(
     climbing = [Steps(each, n_steps, (each.statistics,)) for each in begun if isinstance(each, Evaluation)]
     ended: list[Steps[Evaluation]] = []
     while climbing:
-        evaluated = data.evaluate_each([steps.candidate for steps in climbing], objective)
+        evaluated = data.evaluate_each([steps.to_evaluate for steps in climbing], objective)
         after = [
             steps.after(found if isinstance(found, Evaluation) else None, course)
             for steps, found in zip(climbing, evaluated, strict=True)

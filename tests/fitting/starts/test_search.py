@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_bits_on_any_scheduler():
         with dask.config.set(scheduler=scheduler):
             results.append([each.means.tobytes() for each in found(rows, "diag", 3)])
     assert results[0] == results[1]
-    assert 1 <= len(results[0]) <= SEARCH.n_candidates
+    assert 1 <= len(results[0]) <= SEARCH.n_rivals
 
 
 def test_weights_count_rows():

@@ -49,7 +49,7 @@ class Towards(Course[Point]):
 def drive(course: Towards, n_steps: int, fails=lambda x: False) -> tuple[Steps[Point], int]:
     steps, n_evaluated = Steps(Point(1.0), n_steps, (cast(Any, 1.0),)), 0
     while not steps.has_ended:
-        x = cast(float, steps.candidate)
+        x = cast(float, steps.to_evaluate)
         steps = steps.after(None if steps.trial is not None and fails(x) else Point(x), course)
         n_evaluated += 1
     return steps, n_evaluated
@@ -84,9 +84,9 @@ def test_a_path_begins_anew_after_an_extrapolation():
     """Its first point is the extrapolation itself, so that the next one has two steps again."""
     steps = Steps(Point(1.0), 100, (cast(Any, 1.0),))
     for _ in range(2):
-        steps = steps.after(Point(cast(float, steps.candidate)), Towards(0.0))
+        steps = steps.after(Point(cast(float, steps.to_evaluate)), Towards(0.0))
     assert steps.trial is not None
     far = steps.trial.statistics
-    landed = steps.after(Point(cast(float, steps.candidate)), Towards(0.0))
+    landed = steps.after(Point(cast(float, steps.to_evaluate)), Towards(0.0))
     assert landed.path == (far, landed.reached.x)
     assert landed.longest > steps.longest
