@@ -1,16 +1,22 @@
 """Every family does all that mixtures do: in memory and out of it, weights, float32, sweeps, Bayes, files."""
 # pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportInvalidTypeForm=false, reportIndexIssue=false
+
+from dataclasses import make_dataclass
 
 import numpy as np
 import pytest
 import zarr
+from beartype import beartype
 from click.testing import CliRunner
+from jaxtyping import Float32, Float64, Int64, TypeCheckError, jaxtyped
 
 import dgmm
 from dgmm import BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep
 from dgmm.cli import main
 from dgmm.model.families import FAMILIES
 from tests.model import naive
+from tests.model.test_shapes import COVARIANCE_SHAPES
 
 each_family = pytest.mark.parametrize("covariance_type", FAMILIES)
 CENTRES = np.array([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0], [0.0, 9.0, 4.0]])
@@ -106,3 +112,32 @@ def test_from_the_command_line_to_a_file_and_back(store, covariance_type, tmp_pa
     own = drawn - mixture.means_[labels]
     variances = FAMILIES[covariance_type].variances(np.asarray(mixture.covariances_), 3, 3)
     np.testing.assert_allclose(own.var(axis=0), mixture.weights_ @ variances, rtol=0.15)
+
+
+@each_family
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_shapes_and_types_of_attributes_and_results(rows, covariance_type, dtype):
+    """With the sizes bound together; all are of the rows' dtype."""
+    floats, shape = Float32 if dtype == np.float32 else Float64, COVARIANCE_SHAPES[covariance_type]
+    form = floats[np.ndarray, shape] if shape else dtype
+
+    types = {
+        "rows": floats[np.ndarray, "N D"],
+        "weights": floats[np.ndarray, " K"],
+        "means": floats[np.ndarray, "K D"],
+        **dict.fromkeys(("covariances", "precisions", "precisions_cholesky"), form),
+        "labels": Int64[np.ndarray, " N"],
+        "responsibilities": floats[np.ndarray, "N K"],
+        "log_densities": floats[np.ndarray, " N"],
+        "drawn": Float64[np.ndarray, "M D"],
+        "components": Int64[np.ndarray, " M"],
+    }
+    view = jaxtyped(typechecker=beartype)(make_dataclass("View", types.items()))
+
+    x = rows.astype(dtype)
+    model = fitted(x, covariance_type)
+    own = model.weights_, model.means_, model.covariances_, model.precisions_, model.precisions_cholesky_
+    results = model.predict(x), model.predict_proba(x), model.score_samples(x)
+    view(x, *own, *results, *model.sample(7))
+    with pytest.raises(TypeCheckError):
+        view(x[:-1], *own, *results, *model.sample(7))

@@ -11,11 +11,12 @@ import pytest
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
+from sklearn import decomposition
 from sklearn.mixture import BayesianGaussianMixture as SklearnBayesian
 from sklearn.mixture import GaussianMixture as Sklearn
 
 import dgmm
-from dgmm import BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep, open_dataset
+from dgmm import PCA, BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep, open_dataset
 from dgmm.data import Source
 from dgmm.estimators.predictor import Predictor
 from dgmm.fitting.fingerprint import Fingerprint
@@ -174,3 +175,14 @@ def test_both_ways_between_libraries_and_files(expected, tmp_path):
     assert isinstance(loaded, BayesianGaussianMixture)
     np.testing.assert_array_equal(loaded.means_, bayes.means_)
     assert str(assert_type(dgmm.fingerprint(ROWS), Fingerprint)) == bayes.data_fingerprint_
+
+
+def test_projections(tmp_path: Path):
+    pca, expected = assert_type(PCA(1).fit(ROWS), PCA), decomposition.PCA(1).fit(ROWS)
+    here = assert_type(pca.transform(ROWS), Array)
+    zarr.create_array(tmp_path / "rows.zarr", data=ROWS, chunks=(15, 2))
+    there = assert_type(pca.transform(tmp_path / "rows.zarr"), da.Array)
+    assert isinstance(here, np.ndarray)
+    assert isinstance(there, da.Array)
+    for found in (here, there.compute()):
+        np.testing.assert_allclose(found, expected.transform(ROWS), rtol=1e-9, atol=1e-12)
