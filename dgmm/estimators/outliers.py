@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from dgmm.data import open_dataset, open_weights
+from dgmm.data import DataError, open_dataset, open_weights
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
 from dgmm.data.types import (
@@ -29,8 +31,9 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
-from dgmm.estimators.base import FittedMixture
+from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.sweep import GaussianMixtureSweep
@@ -62,10 +65,15 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         The share of the rows to call outliers, from 0 to 0.5. There is no ``'auto'``: what density is low
         depends on the units of the data, and none is low by itself.
 
+    least_weight : float, default=None
+        Components of a lower weight are left out of the fitted mixture, and the others take their weight:
+        what lies together far from all else is a cluster to a mixture, and likely, however few rows it has.
+        More than ``contamination``, and less than any cluster has that is normal. Default: all are kept.
+
     Attributes
     ----------
     estimator_ : estimator
-        The fitted one.
+        The fitted one, without components that were left out.
     offset_ : float
         The threshold, in nats: rows of a log density below are outliers.
     n_features_in_ : int
@@ -88,6 +96,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimator": "no_validation",
         "contamination": [Interval(Real, 0.0, 0.5, closed="right")],
+        "least_weight": [Interval(Real, 0.0, 1.0, closed="neither"), None],
     }
 
     estimator_: BaseEstimator
@@ -95,9 +104,16 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
 
-    def __init__(self, estimator: BaseEstimator | None = None, *, contamination: float = 0.01):
+    def __init__(
+        self,
+        estimator: BaseEstimator | None = None,
+        *,
+        contamination: float = 0.01,
+        least_weight: float | None = None,
+    ):
         self.estimator = estimator
         self.contamination = contamination
+        self.least_weight = least_weight
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
@@ -126,7 +142,9 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
             )
         own = {} if sample_weight is None else {"sample_weight": sample_weight}
         estimator: Any = GaussianMixture() if self.estimator is None else clone(self.estimator)
-        self.estimator_ = estimator.fit(X, y, **own)
+        estimator.fit(X, y, **own)
+        least = self.least_weight
+        self.estimator_ = estimator if least is None else without_light_components(estimator, least)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(estimator, name):
                 setattr(self, name, getattr(estimator, name))
@@ -270,8 +288,43 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         source = mixture._open(X)
         return evaluate(surprise_function(mixture, source), X, source)
 
+    def __sklearn_tags__(self) -> Any:
+        """Say what rows are taken, for scikit-learn: those that the mixture takes."""
+        tags = super().__sklearn_tags__()
+        if self.estimator is not None:
+            tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
+        return tags
 
-def surprise_function(mixture: FittedMixture, source: Source) -> RowFunction:
+
+def without_light_components(estimator: Any, least_weight: float) -> BaseEstimator:
+    """Give a fitted mixture, or a pipeline that ends in one, without the components of a lower weight.
+
+    Raises
+    ------
+    TypeError
+        If there is no mixture.
+    ValueError
+        If no component would be left.
+    """
+    if isinstance(estimator, Pipeline):
+        *before, (name, last) = estimator.steps
+        return Pipeline([*before, (name, without_light_components(last, least_weight))])
+    mixture = mixture_of(estimator)
+    if mixture is None:
+        raise TypeError(f"least_weight is of components, and {type(estimator).__name__} is no mixture")
+    parameters = parameters_of(mixture)
+    kept = np.flatnonzero(parameters.weights >= least_weight)
+    if not len(kept):
+        raise DataError(
+            f"no component has the weight least_weight={least_weight:g}; the greatest has "
+            f"{parameters.weights.max():.3g}: give less, or fit fewer components"
+        )
+    if len(kept) == parameters.n_components:
+        return mixture
+    return mixture._with(parameters.part(kept), np.arange(parameters.n_features))
+
+
+def surprise_function(mixture: ConditionalMixture, source: Source) -> RowFunction:
     """Give the surprises of each row's values: see `MixtureOutlierDetector.explain`."""
     of_scores = mixture._row_function("log_densities", source)  # what rows may lack is the mixture's to say
     names = source.feature_names or tuple(range(source.n_features))
@@ -279,13 +332,13 @@ def surprise_function(mixture: FittedMixture, source: Source) -> RowFunction:
     return replace(of_scores, compute=compute, dtype=np.dtype(np.float64), name="surprise", columns=names)
 
 
-def mixture_of(estimator: Any) -> FittedMixture | None:
+def mixture_of(estimator: Any) -> ConditionalMixture | None:
     """Give the fitted mixture that an estimator is, or None."""
     if isinstance(estimator, FrozenEstimator):
         return mixture_of(estimator.estimator)
     if isinstance(estimator, GaussianMixtureSweep):
         return estimator._best
-    return estimator if isinstance(estimator, FittedMixture) else None
+    return estimator if isinstance(estimator, ConditionalMixture) else None
 
 
 def _first_column(rows: ChunkRows) -> NDArray[np.floating]:

@@ -9,7 +9,9 @@ import pytest
 import xarray as xr
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dgmm import PCA, BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep, MixtureOutlierDetector
@@ -159,3 +161,51 @@ def test_what_it_refuses(rows, detector):
         detector.fit(rows).explain(rows[:, :2])
     with pytest.raises(ValueError, match="NaN"):
         detector.explain(np.full((1, 4), np.nan))
+
+
+@pytest.fixture
+def clustered(generator):
+    """Rows of two clusters, and a tight one far out that has 2% of the rows."""
+    normal = [generator.normal(6 * k, 1, (980, 4)) for k in range(2)]
+    return np.concatenate([*normal, generator.normal(30, 0.1, (40, 4))])
+
+
+@pytest.mark.parametrize("kind", ["mixture", "frozen", "pipeline", "bayesian"])
+def test_a_cluster_of_outliers_is_none_of_the_mixture(clustered, kind):
+    mixture = GaussianMixture(3, random_state=0)
+    estimator = {
+        "mixture": mixture,
+        "frozen": FrozenEstimator(GaussianMixture(3, random_state=0).fit(clustered)),
+        "pipeline": make_pipeline(PCA(2), mixture),
+        "bayesian": BayesianGaussianMixture(n_components=3, random_state=0),
+    }[kind]
+    planted = np.arange(len(clustered)) >= 1960
+    hidden = MixtureOutlierDetector(estimator, contamination=0.02).fit(clustered)
+    assert (hidden.predict(clustered)[planted] == 1).mean() > 0.8  # but for its own fringe
+    found = MixtureOutlierDetector(estimator, contamination=0.02, least_weight=0.05).fit(clustered)
+    np.testing.assert_array_equal(found.predict(clustered) == -1, planted)
+    if kind == "frozen":
+        normal = np.argsort(estimator.weights_)[1:]
+        expected = estimator._parameters.part(np.sort(normal))
+        np.testing.assert_allclose(found.estimator_.weights_, expected.weights)
+        np.testing.assert_array_equal(found.estimator_.means_, expected.means)
+        assert len(estimator.weights_) == 3
+
+
+def test_what_least_weight_refuses(clustered):
+    with pytest.raises(ValueError, match=r"no component has the weight least_weight=0.9"):
+        MixtureOutlierDetector(GaussianMixture(3, random_state=0), least_weight=0.9).fit(clustered)
+    with pytest.raises(ValueError, match="'least_weight' parameter"):
+        MixtureOutlierDetector(least_weight=1.5).fit(clustered)
+    with pytest.raises(TypeError, match="KernelDensity is no mixture"):
+        MixtureOutlierDetector(KernelDensity(), least_weight=0.1).fit(clustered)
+
+
+def test_values_may_be_missing_where_the_mixture_takes_it(rows, stored):
+    rows[::7, 1] = rows[3::11, 3] = np.nan
+    mixture = GaussianMixture(2, missing="marginalize", random_state=0)
+    detector = MixtureOutlierDetector(mixture).fit(rows)
+    assert detector.offset_ == pytest.approx(np.quantile(detector.score_samples(rows), 0.01), rel=1e-12)
+    np.testing.assert_array_equal(np.isnan(detector.explain(rows)), np.isnan(rows))
+    assert get_tags(detector).input_tags.allow_nan
+    assert not get_tags(MixtureOutlierDetector(GaussianMixture())).input_tags.allow_nan
