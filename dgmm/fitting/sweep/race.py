@@ -24,7 +24,8 @@ class RaceTuning:
     generous : float
         It leaves if so many times its last gain, or the one that its gains predict, would not make it the
         best, nor what all further M-steps promise. After its first pass so many times what one promises
-        stands for these.
+        stands for these. Half and double: the same log-likelihoods, by as many passes, on small data
+        (docs/notes/2026-11-26-tuning.md).
     """
 
     generous: float = 20.0
