@@ -18,7 +18,7 @@ from scipy.special import ndtri
 
 from dgmm.fitting.sample import Sample, hash_numbers
 from dgmm.kernels import expect
-from dgmm.kernels.incomplete import known_in, patterns_of
+from dgmm.kernels.incomplete import by_pattern, known_in, patterns_of
 from dgmm.kernels.stack import stack_models
 from dgmm.model import em
 from dgmm.model.conditional import conditional
@@ -86,6 +86,14 @@ class Filling:
         for chunk in chunks:
             numbers = np.arange(chunk.start, chunk.start + len(chunk.values))
             yield chunk._replace(values=self(chunk.values, numbers))
+
+
+def in_patterns(sample: Sample, filling: Filling | None) -> Sample:
+    """Give the rows of a sample for E-steps: those that lack the same together, where some lack anything.
+
+    Their order does not matter there, but for rounding.
+    """
+    return sample if filling is None else sample.part(by_pattern(sample.values))
 
 
 def filled(sample: Sample, filling: Filling | None) -> Sample:

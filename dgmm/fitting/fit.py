@@ -14,7 +14,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns, concerns_of_prior
 from dgmm.fitting.dropping import complete_cases
-from dgmm.fitting.filling import filled
+from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, Settings, lower_bound
@@ -103,12 +103,13 @@ def fit(
                 f"Expected n_samples >= n_components but got n_components = {settings.method.n_components}, "
                 f"and {found.n_weighted} of {source.n_rows} rows with a sample_weight above 0"
             )
-        if is_small:  # all rows are in the sample, in row order
-            rows = found.sample.weights
+        observed = in_patterns(found.sample, found.filling)
+        if is_small:  # all rows are in the sample
+            rows = observed.weights
             weights = None if rows is None else MemorySource(rows[:, None])
-            source = MemorySource(found.sample.values, source.feature_names, source.name)
+            source = MemorySource(observed.values, source.feature_names, source.name)
         data = Data(source, weights, found.moments, filling=found.filling)
-        fits = Multistart(settings, data, found.sample, filled(found.sample, found.filling))
+        fits = Multistart(settings, data, observed, filled(found.sample, found.filling))
         best = fits.best(random_state) if resumed is None else fits.resume(resumed)
         if settings.moves and settings.max_iter > 0:
             best = _moved(best, fits)

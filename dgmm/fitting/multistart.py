@@ -112,9 +112,10 @@ class Multistart:
     data : Data
         All rows.
     sample : Sample
-        Rows drawn from them; all of them in their order, where they are not more than ``sample_rows``.
+        Rows drawn from them; all of them, where they are not more than ``sample_rows``.
     filled : Sample
-        The same rows, complete: see `dgmm.fitting.filling`. Starts and moves are found on these.
+        The same rows in their order, complete: see `dgmm.fitting.filling`. Starts and moves are found on
+        them.
     """
 
     settings: Settings

@@ -107,20 +107,31 @@ def patterns_of(
 ) -> Iterator[tuple[Pattern, slice | NDArray[np.intp], NDArray[np.floating]]]:
     """Put rows together by what they lack: give each pattern, which rows have it, and these in order."""
     lacks = np.isnan(rows)
-    if not lacks.any():
+    if not (lacks != lacks[:1]).any():
         if len(rows):
             yield lacks[0].tobytes(), slice(None), rows
         return
     digits = _digits(lacks)
-    order = np.argsort(digits[0], kind="stable")
-    for digit in digits[1:]:
-        order = order[np.argsort(digit[order], kind="stable")]
+    order = _order(digits)
     in_order = digits[:, order]
     ends = np.flatnonzero((in_order[:, 1:] != in_order[:, :-1]).any(axis=0)) + 1
     rows = rows.take(order, axis=0)
     for start, end in pairwise([0, *ends.tolist(), len(rows)]):
         which = order[start:end]
         yield lacks[which[0]].tobytes(), which, rows[start:end]
+
+
+def by_pattern(rows: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Give the order in which rows that lack the same are together: what is evaluated often is to have it."""
+    return _order(_digits(np.isnan(rows)))
+
+
+def _order(digits: NDArray[np.unsignedinteger]) -> NDArray[np.intp]:
+    """Sort by all digits, the last one first; equal ones stay as they are."""
+    order = np.argsort(digits[0], kind="stable")
+    for digit in digits[1:]:
+        order = order[np.argsort(digit[order], kind="stable")]
+    return order
 
 
 def known_in(pattern: Pattern) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.filling import CORRELATED_FEATURES, Filling, correlations_of, filling_of
+from dgmm.fitting.filling import CORRELATED_FEATURES, Filling, correlations_of, filling_of, in_patterns
 from dgmm.fitting.sample import Sample
 from dgmm.model.families import FAMILIES
 from dgmm.model.observed import FeatureMoments
@@ -106,3 +106,18 @@ def test_float32_rows_stay():
     generator = np.random.default_rng(7)
     rows = naive.with_missing(generator, generator.normal(size=(60, 2)).astype(np.float32))
     assert filling_for(rows)(rows, np.arange(60)).dtype == np.float32
+
+
+def test_rows_are_put_in_patterns_where_they_lack_anything():
+    generator = np.random.default_rng(8)
+    rows = naive.with_missing(generator, generator.normal(size=(200, 3)), n_patterns=5)
+    sample = sample_of(rows, generator.gamma(1.0, size=200))
+    found = in_patterns(sample, filling_for(rows))
+    lacks = np.isnan(found.values)
+    changes = (lacks[1:] != lacks[:-1]).any(axis=1).sum()
+    assert changes == len(np.unique(lacks, axis=0)) - 1
+    order = np.argsort(found.numbers)
+    np.testing.assert_array_equal(found.values[order], rows)
+    assert found.weights is not None
+    np.testing.assert_array_equal(found.weights[order], sample.weights)
+    assert in_patterns(sample, None) is sample

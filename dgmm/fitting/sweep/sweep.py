@@ -17,7 +17,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns
 from dgmm.fitting.dropping import complete_cases
-from dgmm.fitting.filling import filled
+from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.multistart import Multistart, Settings
 from dgmm.fitting.pool import Candidate
@@ -157,7 +157,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     held = held_out.among(found.sample.numbers)
     fitted = found.sample.part(~held)
     swept.sample = fitted
-    whole = filled(fitted, found.filling)
+    whole, observed = filled(fitted, found.filling), in_patterns(fitted, found.filling)
     swept.moments = replace(found.moments, n_rows=found.n_weighted - found.n_left_out)
     if len(fitted.counting) < 2:
         raise DataError(
@@ -173,15 +173,15 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     settings = _with_tolerance(settings, found, is_small=source.n_rows <= sample_rows)
     _refuse_too_many_components(swept, whole, is_small=source.n_rows <= sample_rows)
     if source.n_rows <= sample_rows:
-        own = None if fitted.weights is None else MemorySource(fitted.weights[:, None])
-        rows = MemorySource(fitted.values, source.feature_names, source.name)
+        own = None if observed.weights is None else MemorySource(observed.weights[:, None])
+        rows = MemorySource(observed.values, source.feature_names, source.name)
         data = Data(rows, own, found.moments, filling=found.filling)
-        _fit_each(data, fitted, whole, settings, swept)
+        _fit_each(data, observed, whole, settings, swept)
         _score_ended(data, swept.candidates, found.sample.part(held))
     else:
         with listening(count):
             data = SplitData(source, weights, found.moments, held_out, filling=found.filling)
-            _fit_together(data, fitted, whole, settings, swept)
+            _fit_together(data, observed, whole, settings, swept)
 
 
 def concerns_of(
