@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 from sklearn import decomposition
+from sklearn.decomposition import _pca
 
 from dgmm.model.principal import (
     PIECE_ROWS,
     CentredFactor,
+    _log_evidence,
     gaussian_log_densities,
     minka_dimension,
     principal_axes,
@@ -88,6 +90,14 @@ def test_minka_is_scikit_learns(rank):
     expected = decomposition.PCA("mle", svd_solver="full").fit(rows)
     variances = decomposition.PCA().fit(rows).explained_variance_
     assert minka_dimension(variances, 300) == expected.n_components_ == rank
+
+
+@pytest.mark.parametrize("n_rows", [7, 300])
+@pytest.mark.parametrize("rank", range(1, 6))
+def test_the_evidence_of_a_dimension_is_scikit_learns(rank, n_rows):
+    variances = np.array([9.0, 4.0, 2.5, 1.0, 0.5, 1e-3])
+    expected = _pca._assess_dimension(variances, rank, n_rows)
+    assert _log_evidence(variances, rank, n_rows) == pytest.approx(expected, rel=1e-12)
 
 
 def test_minka_where_variances_are_the_same_or_zero():

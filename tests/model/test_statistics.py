@@ -197,6 +197,20 @@ def test_means_and_counts_of_an_m_step():
     np.testing.assert_array_equal(found.means, references + found.offsets)
 
 
+def test_models_one_after_the_other():
+    generator = np.random.default_rng(0)
+    rows = generator.normal(scale=3.0, size=(200, 2))
+    models = [naive.random_parameters(generator, "full", n, 2) for n in (1, 3)]
+    found = [statistics_of(model, rows) for model in models]
+    joined = Statistics.concatenated(found)
+    assert joined.family is FAMILIES["full"]
+    for name in ("counts", "sums", "scatter", "references"):
+        parts = [getattr(joined, name)[:1], getattr(joined, name)[1:]]
+        for part, own in zip(parts, found, strict=True):
+            np.testing.assert_array_equal(part, getattr(own, name))
+    assert joined.log_likelihood == found[0].log_likelihood + found[1].log_likelihood
+
+
 def test_which_sums_are_about_a_point_of_their_own():
     """Scatter says so where components share a covariance; else only another point than the centre."""
 
