@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.starts.moves import apply, merge, merge_costs
+from dgmm.fitting.starts.moves import apply, cheapest_merges, merge, merge_costs
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
@@ -54,6 +54,19 @@ def test_merge_costs_bound_the_loss(covariance_type):
             assert costs[first, second] == costs[second, first]
             loss = before - log_likelihood(merge(parameters, first, second), data)
             assert loss <= costs[first, second] + 0.02  # the sampling error of 20,000 rows
+
+
+def test_the_cheapest_merges_are_those_that_can_be_made():
+    """In order of their costs; pairs without a covariance, and one that is spared, are not merged."""
+    costs = np.full((4, 4), np.inf)
+    for first, second, cost in ((0, 1, 3.0), (0, 2, 1.0), (1, 3, 2.0)):
+        costs[first, second] = costs[second, first] = cost
+    assert cheapest_merges(costs, 2) == [(0, 2), (1, 3)]
+    assert cheapest_merges(costs, 9) == [(0, 2), (1, 3), (0, 1)]
+    assert cheapest_merges(costs, 1, spared=2) == [(1, 3)]
+    assert cheapest_merges(costs, 1, spared=0) == [(1, 3)]
+    assert cheapest_merges(np.full((3, 3), np.inf), 1) == []
+    assert cheapest_merges(np.full((1, 1), np.inf), 1) == []
 
 
 def climbed(covariance_type, *, seed, n_clusters, n_components, weighted):
