@@ -106,7 +106,7 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     n_rows = max(SEARCH.n_rows, SEARCH.rows_of_component * method.n_components)
     seeds = random_state.randint(2**31 - 1, size=SEARCH.n_starts).tolist()
     own = {"objective": objective, "n_rows": n_rows}
-    begin, move = partial(_begun, **own), partial(_moved, **own)
+    begin, exchange = partial(_begun, **own), partial(_exchanged, **own)
     rounds: dict[str, list[Start]] = {
         "short runs": [partial(_from_clusters, method, way, seed) for way, seed in enumerate(seeds)],
         "growing runs": [partial(_from_growth, method, *each) for each in enumerate(SEARCH.surpluses)],
@@ -115,7 +115,7 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     for purpose, starts in rounds.items():
         begun = run_tasks(begin, starts, fitted, purpose)
         best = best_distinct(begun, SEARCH.n_moved)
-        ended = run_tasks(move, best, fitted, "split and merge")
+        ended = run_tasks(exchange, best, fitted, "split and merge")
         for one, end in zip(best, ended, strict=True):  # those that were the same would end the same
             behind = [one.lower_bound - each.lower_bound for each in begun if each]
             found += [end] * sum(0 <= each <= CLIMBS.same for each in behind)
@@ -188,7 +188,7 @@ def _begun(start: Start, data: InMemory, *, objective: Likelihood, n_rows: int) 
         return None
 
 
-def _moved(found: Climb, data: InMemory, *, objective: Likelihood, n_rows: int) -> Climb:
+def _exchanged(found: Climb, data: InMemory, *, objective: Likelihood, n_rows: int) -> Climb:
     return exchanged(found, data.first(n_rows), objective)
 
 
