@@ -60,3 +60,8 @@ def test_bits_that_are_looked_at_next():
     assert next_shift([Bin(1, FIRST_SHIFT, 0.0, 1.0, 2**20)]) == 0
     assert next_shift([Bin(1, FIRST_SHIFT, 0.0, 1.0, 2**21)]) == FIRST_SHIFT - 20
     assert next_shift([Bin(1, 4, 0.0, 1.0, 2**21)]) == 0
+
+
+def test_both_zeros_are_one_number():
+    keys = keys_of(np.array([-0.0, 0.0, -5e-324, 5e-324]))
+    assert keys[2] < keys[0] == keys[1] < keys[3]
