@@ -34,7 +34,7 @@ WAITING_BYTES, PART_BYTES = 2**25, 2**9
 WORKING_BYTES = 2 * WAITING_BYTES
 """Of what waits, and of a pattern's part of it without the features that are missing."""
 
-PATTERN_SECONDS, ROW_SECONDS, PRODUCT_SECONDS, SQUARE_SECONDS = 2.5e-4, 3e-7, 3e-9, 2.5e-8
+PATTERN_SECONDS, ROW_SECONDS, PRODUCT_SECONDS, SQUARE_SECONDS = 2.5e-4, 3e-7, 4e-10, 2.5e-8
 """About what a pattern takes, however few its rows are; and a row of `dgmm.kernels.rare`, more by so much for
 each component and the cube of its features, or for each component and feature where it has no products."""
 

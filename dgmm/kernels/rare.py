@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.model.jit import compiled_module
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import LOG_2_PI, LOG_OF_NOTHING, Parameters
 
@@ -63,7 +64,7 @@ def expected_rows(parameters: Parameters, rows: NDArray[np.floating]) -> Iterato
         n_known = is_known.sum(axis=1)[:, None]
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite, and found by that
             deviations = np.where(is_known[:, None, :], own[:, None, :] - parameters.means, 0.0)
-            eliminate = _eliminated if has_products else _independent
+            eliminate = eliminated if has_products else _independent
             deviations, within, squares, halves = eliminate(parameters, deviations, is_known)
             log_joint = constants - 0.5 * (n_known * LOG_2_PI + squares) - halves
         n_missing = n_features - n_known
@@ -72,7 +73,7 @@ def expected_rows(parameters: Parameters, rows: NDArray[np.floating]) -> Iterato
         yield Expected(part, log_joint, deviations, within, entropies)
 
 
-def _eliminated(
+def eliminated(
     parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
 ) -> tuple[Array, Array, Array, Array]:
     """Eliminate what is observed, feature by feature.
@@ -95,6 +96,22 @@ def _eliminated(
     halves : ndarray of shape (n_rows, K)
         Half the log determinants of its covariances.
     """
+    module = compiled_module("dgmm.kernels.elimination")
+    if module is None:
+        return _eliminated(parameters, deviations, is_known)
+    n_rows, n_components, n_features = deviations.shape
+    covariances = np.reshape(parameters.covariances, (-1, n_features, n_features))
+    completed, within = deviations.copy(), np.zeros((*deviations.shape, n_features))
+    squares, halves = np.empty((n_rows, n_components)), np.empty((n_rows, n_components))
+    work = np.empty((n_features, n_features)), np.empty(n_features, np.int64), np.empty(n_features)
+    module.eliminate(np.ascontiguousarray(covariances), completed, is_known, *work, within, squares, halves)
+    return completed, within, squares, halves
+
+
+def _eliminated(
+    parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
+) -> tuple[Array, Array, Array, Array]:
+    """Do as `eliminated`, of all rows at a time."""
     left = np.repeat(parameters.covariance_matrices[None], len(deviations), axis=0)
     rest = deviations.copy()
     squares, halves = np.zeros(deviations.shape[:2]), np.zeros(deviations.shape[:2])
@@ -121,7 +138,7 @@ def _eliminated(
 def _independent(
     parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
 ) -> tuple[Array, Array, Array, Array]:
-    """Do as `_eliminated` for families without products: ``within`` are variances, (n_rows, K, D)."""
+    """Do as `eliminated` for families without products: ``within`` are variances, (n_rows, K, D)."""
     variances = parameters.variances
     within = np.where(is_known[:, None, :], 0.0, variances)
     squares = (deviations**2 / variances).sum(axis=2)

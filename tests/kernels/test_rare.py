@@ -40,8 +40,10 @@ def expected_of(parameters, row, k):
 
 
 @each_family
+@pytest.mark.parametrize("is_compiled", ["0", "1"])
 @pytest.mark.parametrize("entries", [1, 200, 2**18])  # a row at a time, some, all
-def test_each_row_has_its_own_marginal(covariance_type, entries, monkeypatch):
+def test_each_row_has_its_own_marginal(covariance_type, entries, is_compiled, monkeypatch):
+    monkeypatch.setenv("DGMM_COMPILED", is_compiled)
     monkeypatch.setattr(rare, "BATCH_ENTRIES", entries)
     generator = np.random.default_rng(0)
     parameters = naive.random_parameters(generator, covariance_type, 3, 4)
