@@ -17,6 +17,7 @@ import resource
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -27,12 +28,14 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
-from dgmm import PCA, GaussianMixture, MixtureOutlierDetector
+from dgmm import PCA, GaussianMixture, GaussianMixtureSweep, MixtureOutlierDetector
 from dgmm.passes.events import PassFinished, listening
 
 SHARE = 0.02
 FAR = 5.0
 """Covariances of local outliers, in those of their class."""
+FEW_ROWS = 1000
+"""With fewer, BIC chooses the mixture: a full covariance for each class would be too much."""
 KINDS = ("uniform", "local", "clustered", "shuffled")
 
 
@@ -81,9 +84,11 @@ def detectors(
     name: str, n_rows: int, n_classes: int, seed: int
 ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Give functions of rows to scores, the unlikely ones low."""
-    n_components = min(n_classes, max(1, n_rows // 100))
-    mixture = GaussianMixture(n_components, random_state=seed)
-    estimator = make_pipeline(PCA(0.9), mixture) if name == "digits" else mixture
+    estimator: Any = GaussianMixture(n_classes + 1, random_state=seed)  # one to spare, for outliers
+    if name == "digits":
+        estimator = make_pipeline(PCA(0.9), estimator)
+    elif n_rows < FEW_ROWS:
+        estimator = GaussianMixtureSweep(range(1, n_classes + 2), random_state=seed)
 
     def of_mixture(rows: np.ndarray) -> np.ndarray:
         detector = MixtureOutlierDetector(estimator, contamination=SHARE, least_weight=2 * SHARE)
@@ -193,7 +198,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     own = parser.parse_args()
     warnings.simplefilter("ignore")
-    threshold(own.rows)
+    if own.rows:
+        threshold(own.rows)
     explained()
     compare(own.seeds)
 

@@ -15,6 +15,7 @@ import dgmm
 from dgmm import report
 from dgmm.cli.options import (
     Cluster,
+    Number,
     at_urls,
     missing_in_fits,
     missing_in_rows,
@@ -58,7 +59,7 @@ def main(context: click.Context) -> None:
 )
 @click.option(
     "--tol",
-    type=click.FloatRange(0),
+    type=Number(0),
     help="Ends the fit, nats a row (em with --bayesian: of all).  [default: 1e-3 by em, 1e-6 by corrected]",
 )
 @click.option(
@@ -66,16 +67,14 @@ def main(context: click.Context) -> None:
 )
 @click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
-@click.option("--reg-covar", type=click.FloatRange(0), default=1e-6, show_default=True)
+@click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
 @click.option(
     "--bayesian",
     is_flag=True,
     help="Variational Bayes: -k is the most components; the others end without rows.",
 )
-@click.option(
-    "--concentration", type=click.FloatRange(0, min_open=True), help="Of the Dirichlet process; less: fewer."
-)
+@click.option("--concentration", type=Number(0, min_open=True), help="Of the Dirichlet process; less: fewer.")
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @missing_in_fits
 @overwriting

@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,17 @@ PAUSED_AT = 0.8
 """The share of its memory limit at which a Dask worker takes no more tasks."""
 LEAVE_INTERRUPTS_TO_US = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """What workers run first: Ctrl-C reaches them too, but ending them is this process's business."""
+
+
+class Number(click.FloatRange):
+    """A finite number: Python reads ``nan`` and ``inf`` as floats, too, and no range excludes the first."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return found
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import dgmm
 from dgmm import report
 from dgmm.cli.commands import main, open_for, show
-from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import Cluster, Number, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.shell import console
 from dgmm.data.source import Source
@@ -105,12 +105,12 @@ class Unlikeliest:
 @click.option("--out", required=True, metavar="TABLE.parquet", help="Where to write.")
 @click.option(
     "--contamination",
-    type=click.FloatRange(0, 0.5, min_open=True),
+    type=Number(0, 0.5, min_open=True),
     default=0.01,
     show_default=True,
     help="The share of DATA to call outliers.",
 )
-@click.option("--threshold", type=float, help="The log density below which rows are, in nats, instead.")
+@click.option("--threshold", type=Number(), help="The log density below which rows are, in nats, instead.")
 @click.option(
     "--features", "n_shown", type=click.IntRange(1), default=3, show_default=True, help="To name, of each."
 )

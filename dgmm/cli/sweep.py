@@ -13,7 +13,7 @@ import numpy as np
 import dgmm
 from dgmm import report
 from dgmm.cli.commands import main, show
-from dgmm.cli.options import Cluster, missing_in_fits, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import Cluster, Number, missing_in_fits, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.shell import INTERRUPTED, console, say
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
 from dgmm.estimators.sweep import SWEPT
@@ -76,17 +76,17 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 )
 @click.option(
     "--held-out",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     help="Share of the rows to score only. [default: 0.1 for that criterion, else 0]",
 )
 @click.option("--no-prune", is_flag=True, help="Fit models to the end that cannot win any more.")
 @click.option(
     "--init", type=click.Choice(INIT_PARAMS), default="auto", show_default=True, help="How to start."
 )
-@click.option("--tol", type=click.FloatRange(0), help="Ends fits, nats a row. [default: depends on the rows]")
+@click.option("--tol", type=Number(0), help="Ends fits, nats a row. [default: depends on the rows]")
 @click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
-@click.option("--reg-covar", type=click.FloatRange(0), default=1e-6, show_default=True)
+@click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @missing_in_fits

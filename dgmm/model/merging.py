@@ -27,6 +27,9 @@ Cluster = frozenset[int]
 PIECE_SIZE = 2**18
 """Numbers, of rows × sets, that are worked on at once."""
 
+DECIDED = 1.0 - 1e-12
+"""Responsibility of a component that leaves the others none that matters."""
+
 SURE = 0.01
 """Entropy of assignments, in nats a row, below which components are clusters as they are."""
 
@@ -52,6 +55,9 @@ def sums_of_sets(responsibilities: Array, members: Array, weights: Array | None 
     ndarray of shape (n_sets,)
         At most 0, nats.
     """
+    undecided = responsibilities.max(axis=1, initial=0.0) < DECIDED  # others add nothing, to any set
+    responsibilities = responsibilities[undecided]
+    weights = None if weights is None else weights[undecided]
     step, total = max(1, PIECE_SIZE // members.shape[1]), np.zeros(members.shape[1])
     for start in range(0, len(responsibilities), step):
         part = slice(start, start + step)

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 from distributed import get_client
 
-from dgmm.cli.options import Cluster, at_urls, on_a_cluster, reading_rows
+from dgmm.cli.options import Cluster, Number, at_urls, on_a_cluster, reading_rows
 from dgmm.cli.shell import Command
 from dgmm.data import open_dataset
 
@@ -146,3 +146,17 @@ def test_what_is_no_list_of_names(columns):
     code, printed = run(opened, "--columns", columns)
     assert code == 2
     assert "is not such as a,b or" in printed
+
+
+@click.command(cls=Command)
+@click.option("--share", type=Number(0, 0.5, min_open=True))
+def shared(share: float) -> None:
+    click.echo(share)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "0", "0.51", "much"])
+def test_numbers_are_finite_and_in_range(value):
+    code, printed = run(shared, "--share", value)
+    assert code == 2
+    assert "not a finite number" in printed or "not in the range" in printed or "not a valid float" in printed
+    assert run(shared, "--share", "0.5") == (0, "0.5")

@@ -60,5 +60,7 @@ def test_a_threshold_and_numbered_features(tmp_path: Path, model: Path, rows_zar
 def test_what_it_refuses(tmp_path: Path, model: Path, rows_zarr: Path):
     out = tmp_path / "table.parquet"
     assert "0<x<=0.5" in fail("outliers", model, rows_zarr, "--out", out, "--contamination", 0)
+    for option in ("--contamination", "--threshold"):
+        assert "nan is not a finite number" in fail("outliers", model, rows_zarr, "--out", out, option, "nan")
     assert "must end in .parquet" in fail("outliers", model, rows_zarr, "--out", tmp_path / "table.zarr")
     assert not out.exists()
