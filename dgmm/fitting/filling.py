@@ -28,17 +28,35 @@ from dgmm.model.observed import FeatureMoments
 from dgmm.model.parameters import Parameters
 from dgmm.passes.task import ChunkRows
 
-NORMAL_ROWS, NORMAL_STEPS, NORMAL_TOLERANCE = 2**13, 30, 1e-4
-"""Rows that the normal distribution is fitted to, EM steps at the most, and the gain in nats a row that ends
-them: what is drawn from it is for starts."""
 
-CORRELATED_FEATURES = 128
-"""Features at the most of which correlations are estimated: with more it would take longer than fits."""
+@dataclass(frozen=True)
+class FillingTuning:
+    """How the normal distribution is fitted that values are drawn from: it is for starts alone. Not measured.
 
-LEAST_VARIANCE = 1e-10
-"""Of a feature's variance: what the distribution has at the least in each direction."""
+    Attributes
+    ----------
+    n_rows : int
+        That it is fitted to.
+    n_steps : int
+        EM steps at the most.
+    tol : float
+        Nats a row: gain that ends them.
+    correlated_features : int
+        Features at the most of which correlations are estimated: with more it would take longer than fits.
+    least_variance : float
+        Of a feature's variance: what the distribution has at the least in each direction.
+    """
 
-OTHER_KEY = 0x2545F4914F6CDD1D
+    n_rows: int = 2**13
+    n_steps: int = 30
+    tol: float = 1e-4
+    correlated_features: int = 128
+    least_variance: float = 1e-10
+
+
+FILLING = FillingTuning()
+
+FILLING_KEY = 0x2545F4914F6CDD1D
 """Makes another key of the seed: what is drawn must not depend on which rows are in the sample."""
 
 
@@ -74,7 +92,7 @@ class Filling:
 
     def _normal(self, numbers: NDArray[np.int64], feature: int) -> Array:
         """Give a standard normal deviate for each row number."""
-        hashes = hash_numbers((self.seed ^ OTHER_KEY) + feature, numbers)
+        hashes = hash_numbers((self.seed ^ FILLING_KEY) + feature, numbers)
         return ndtri(((hashes >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53)
 
     def sample(self, sample: Sample) -> Sample:
@@ -114,7 +132,7 @@ def filling_of(sample: Sample, moments: FeatureMoments, seed: int) -> Filling:
     # Of a feature that does not vary, rounding errors of its mean are left.
     rounding = np.maximum(8.0 * np.finfo(float).eps * np.abs(moments.mean), 1e-150)
     variances = np.maximum(moments.variances, rounding**2)
-    family = FAMILIES["full" if len(variances) <= CORRELATED_FEATURES else "diag"]
+    family = FAMILIES["full" if len(variances) <= FILLING.correlated_features else "diag"]
     one = np.diag(variances) if family.has_products else variances
     normal = Parameters.from_covariances(family, np.ones(1), moments.mean[None], one[None])
     if family.has_products and len(variances) > 1:
@@ -127,7 +145,7 @@ def _fitted(normal: Parameters, sample: Sample, moments: FeatureMoments) -> Para
 
     In units of the features' own deviations, and of each row alike, whatever it weighs.
     """
-    some = sample.drawn(NORMAL_ROWS)
+    some = sample.drawn(FILLING.n_rows)
     scales = np.sqrt(np.diagonal(normal.covariances[0]))
     rows = (some.values.astype(np.float64) - moments.mean) / scales
     weights = some.weights if some.weights is None else some.weights / (some.row_weight or 1.0)
@@ -138,12 +156,12 @@ def _fitted(normal: Parameters, sample: Sample, moments: FeatureMoments) -> Para
     identity, reached = np.eye(len(scales)), -np.inf
     found = Parameters.from_covariances(normal.family, np.ones(1), centre[None], identity[None])
     with suppress(DegenerateCovarianceError):
-        for _ in range(NORMAL_STEPS):
+        for _ in range(FILLING.n_steps):
             ready = stack_models([found], centre, extent, np.float64, may_lack=True)
             (statistics,) = expect(ready, [(rows, weights)])
-            if not statistics.log_likelihood > reached + NORMAL_TOLERANCE * total:
+            if not statistics.log_likelihood > reached + FILLING.tol * total:
                 break
-            reached, found = statistics.log_likelihood, em.update(statistics, centre, LEAST_VARIANCE)
+            reached, found = statistics.log_likelihood, em.update(statistics, centre, FILLING.least_variance)
     covariance = found.covariances[0] * scales[:, None] * scales
     mean = moments.mean + scales * found.means[0]
     return Parameters.from_covariances(normal.family, np.ones(1), mean[None], covariance[None])

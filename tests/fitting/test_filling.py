@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.filling import CORRELATED_FEATURES, Filling, correlations_of, filling_of, in_patterns
+from dgmm.fitting.filling import FILLING, Filling, correlations_of, filling_of, in_patterns
 from dgmm.fitting.sample import Sample
 from dgmm.model.families import FAMILIES
 from dgmm.model.observed import FeatureMoments
@@ -95,11 +95,13 @@ def test_features_that_are_the_same():
 
 def test_many_features_are_drawn_each_for_itself():
     generator = np.random.default_rng(6)
-    rows = naive.with_missing(generator, generator.normal(size=(60, CORRELATED_FEATURES + 1)))
+    rows = naive.with_missing(generator, generator.normal(size=(60, FILLING.correlated_features + 1)))
     filling = filling_for(rows)
     assert not filling.normal.family.has_products
     assert np.isfinite(filling(rows, np.arange(60))).all()
-    np.testing.assert_allclose(correlations_of(filling.normal), np.eye(CORRELATED_FEATURES + 1), atol=1e-12)
+    np.testing.assert_allclose(
+        correlations_of(filling.normal), np.eye(FILLING.correlated_features + 1), atol=1e-12
+    )
 
 
 def test_float32_rows_stay():

@@ -15,6 +15,7 @@ from dgmm.fitting.starts.kmeans_parallel import assign_nearest, scalable_kmeans
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Objective
+from dgmm.fitting.survey import SURVEY
 from dgmm.kernels import assign
 from dgmm.kernels.precision import LARGEST_FLOAT32
 from dgmm.kernels.stack import Stack, blank_stack
@@ -25,9 +26,6 @@ from dgmm.model.statistics import SMALLEST_COUNT, Moments, Statistics
 from dgmm.passes.adapted import AdaptedSource
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
-
-PIECE_ROWS = 2**14
-"""Rows whose moments are taken at once."""
 
 Responsibilities = Callable[[NDArray[np.floating], int], Array]
 
@@ -182,7 +180,7 @@ class MomentsWork:
         """Take the moments of a span."""
         total = Moments.of(np.empty((0, self.n_features)), products=self.products)
         for chunk in chunks:
-            for piece in chunk.pieces(PIECE_ROWS):
+            for piece in chunk.pieces(SURVEY.piece_rows):
                 total += Moments.of(piece.values, piece.weights, products=self.products)
         return total
 

@@ -21,7 +21,7 @@ from dgmm.model.parameters import Evaluable
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.task import ChunkRows, Work
 
-OTHER_KEY = 0x5DEECE66D
+HELD_OUT_KEY = 0x5DEECE66D
 """Makes another key of the same seed: which rows are held out must not depend on which are in the sample."""
 
 
@@ -45,7 +45,7 @@ class HeldOut:
 
     def among(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which of the rows with these numbers are held out: shape (n_rows,)."""
-        return hash_numbers(self.seed ^ OTHER_KEY, numbers) < np.uint64(self.share * 2.0**64)
+        return hash_numbers(self.seed ^ HELD_OUT_KEY, numbers) < np.uint64(self.share * 2.0**64)
 
 
 @dataclass(frozen=True, eq=False)
