@@ -20,7 +20,7 @@ from dgmm.kernels.kernel import Kernel
 from dgmm.kernels.rare import expected_rows, shares_of
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model.conditional import conditional, plain
-from dgmm.model.matrices import Array
+from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.observed import ExpectedSums, Lift
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
@@ -207,19 +207,29 @@ class _Work:
             is_known = known_in(pattern)
             if not is_known.any():
                 rare.append(_one(parts))
-            elif sum(len(rows) for rows, _ in parts) < self.fewest:
+                continue
+            is_rare = sum(len(rows) for rows, _ in parts) < self.fewest
+            ready = None if is_rare else self._marginals(pattern, is_known)
+            if ready is None:
                 rare += parts
             else:
-                self._add_pattern(self._marginals(pattern, is_known), parts)
+                self._add_pattern(ready, parts)
         if rare:
             self._add_rare(rare)
 
-    def _marginals(self, pattern: Pattern, is_known: NDArray[np.bool_]) -> Marginals:
-        """Give the marginal mixtures of a pattern, which all tasks of a process share."""
+    def _marginals(self, pattern: Pattern, is_known: NDArray[np.bool_]) -> Marginals | None:
+        """Give the marginal mixtures of a pattern, which all tasks of a process share.
+
+        None where features of a model depend on each other, but for rounding errors that their order decides
+        on: then each model is evaluated for itself, and fails for itself.
+        """
         ready: dict[Pattern, Marginals] = self.stack.marginals
         found = ready.get(pattern)
         if found is None:
-            found = Marginals.of(self.stack, self.models, is_known)
+            try:
+                found = Marginals.of(self.stack, self.models, is_known)
+            except DegenerateCovarianceError:
+                return None
             if len(ready) < MOST_READY:
                 ready[pattern] = found
         return found

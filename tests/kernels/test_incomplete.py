@@ -1,6 +1,7 @@
 """Rows that lack values, against regression row by row."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from dgmm.kernels import incomplete
 from dgmm.kernels.incomplete import known_in, patterns_of
 from dgmm.kernels.stack import stack_models
 from dgmm.model.families import FAMILIES
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.statistics import Statistics
 from tests.model import naive
 
@@ -221,6 +223,24 @@ def test_a_stack_that_has_been_used_travels(monkeypatch):
     (again,) = kernels.expect(pickle.loads(pickle.dumps(ready)), [(rows, None)])
     for name in ("counts", "sums", "scatter", "log_likelihood"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+
+
+def test_a_model_without_a_factor_fails_for_itself(monkeypatch):
+    """Where the order of features decides whether a covariance is positive definite, others do not suffer."""
+
+    def refused(model, is_known):
+        raise DegenerateCovarianceError(0)
+
+    generator = np.random.default_rng(9)
+    parameters = naive.random_parameters(generator, "full", 2, 3)
+    rows = incomplete_rows(generator, parameters)
+    broken = replace(parameters, covariances=parameters.covariances - 9.0 * np.eye(3))
+    ready = stacked([broken, parameters], rows)
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: 0.0)
+    monkeypatch.setattr(incomplete, "conditional", refused)
+    bad, good = kernels.expect(ready, [(rows, None)])
+    assert np.isnan(bad.log_likelihood)
+    assert_expected(good, ready, parameters, rows)
 
 
 def test_all_families_are_tested():
