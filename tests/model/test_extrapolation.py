@@ -143,6 +143,17 @@ def test_where_there_is_nothing_to_extrapolate():
 
 
 @each_family
+def test_the_scale_of_weights_does_not_matter(covariance_type):
+    first = statistics_of(rows_of(), covariance_type, 1)
+    path = [moved(first, q * 0.05) for q in (1.0, 0.7, 0.5)]
+    found, small = extrapolated(path, FLOOR, 1e6), extrapolated([1e-9 * each for each in path], FLOOR, 1e6)
+    assert found is not None
+    assert small is not None
+    assert small[1] == pytest.approx(found[1], rel=1e-9)
+    np.testing.assert_allclose(small[0].sums, 1e-9 * found[0].sums, rtol=1e-7, atol=1e-18)
+
+
+@each_family
 def test_where_nothing_moves_it_stays(covariance_type):
     here = statistics_of(rows_of(), covariance_type, 1)
     found = extrapolated([here] * 3, FLOOR, 8.0)
