@@ -25,6 +25,8 @@ MEBIBYTE = 2**20
 class SpanTuning:
     """How rows are cut into spans: a pass has a task for each, and its sums are theirs, added up in order.
 
+    Half and double: not measured. See docs/notes/2026-11-23-passes.md.
+
     Attributes
     ----------
     wanted : int

@@ -27,6 +27,9 @@ from dgmm.model.statistics import Statistics
 class BlockTuning:
     """How rows are cut for NumPy and BLAS, and when sums are taken over a component's own rows.
 
+    Chosen by docs/notes/2026-11-23-numpy-kernel.md. Half and double: not measured
+    (docs/notes/2026-11-26-kernels.md).
+
     Attributes
     ----------
     block_bytes : int

@@ -30,7 +30,9 @@ from dgmm.model.parameters import LOG_OF_NOTHING, Evaluable
 class StackTuning:
     """How many models go through the work on a block together: fewer and longer calls of NumPy.
 
-    The compiled loop takes the same groups, and is in no need of them.
+    The compiled loop takes the same groups, and is in no need of them. Chosen by
+    docs/notes/2026-11-23-numpy-kernel.md. Half and double: not measured
+    (docs/notes/2026-11-26-kernels.md).
 
     Attributes
     ----------

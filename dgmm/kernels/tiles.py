@@ -27,6 +27,8 @@ class TileTuning:
     """How much the loop works on at once.
 
     Here, and not beside what reads it from outside: what was compiled is made anew when this file changes.
+    Chosen by docs/notes/2026-11-25-compiled-loop.md. Half and double, where they were measured: by
+    docs/notes/2026-11-26-kernels.md.
 
     Attributes
     ----------

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PassTuning:
-    """How the work of a pass is made tasks.
+    """How the work of a pass is made tasks. Half and double: not measured.
 
     Attributes
     ----------
