@@ -23,10 +23,10 @@ from dgmm.data.source import DataError, rows_dtype
 TIME_UNITS = re.compile(r"\s*\w+\s+since\s+[-+]?\d", re.IGNORECASE)
 """Such as ``days since 1950-01-01``."""
 
-MISSING = ("_FillValue", "missing_value")
+FILL_ATTRIBUTES = ("_FillValue", "missing_value")
 """Attributes with numbers that stand for missing values."""
 
-CODED = (*MISSING, "scale_factor", "add_offset", "_Unsigned")
+CODED = (*FILL_ATTRIBUTES, "scale_factor", "add_offset", "_Unsigned")
 """Attributes of numbers that xarray has not decoded."""
 
 TIME_DTYPES = ("datetime64", "timedelta64")
@@ -168,13 +168,13 @@ def coding_of(
     if zarr_fill_value is not None:
         attributes = {**attributes, "_FillValue": zarr_fill_value}
     given = Given(attributes, native, integers is not None, name)
-    missing = [number for key in MISSING for number in given.stored(key) if not np.isnan(number)]
+    missing = [number for key in FILL_ATTRIBUTES for number in given.stored(key) if not np.isnan(number)]
     scale, offset = given.factor("scale_factor"), given.factor("add_offset")
     is_packed = scale is not None or offset is not None
     stored_range, value_range = _valid_ranges(given, is_packed=is_packed)
     decoded = native
     if is_packed:  # factors are float64 in JSON; but of NaN as the only fill value xarray keeps the dtype
-        has_fill = any(attributes.get(key) is not None for key in MISSING)
+        has_fill = any(attributes.get(key) is not None for key in FILL_ATTRIBUTES)
         keeps = native.kind == "f" and has_fill and not missing
         decoded = native if keeps else np.dtype(np.float64)
     elif native.kind in "iub" and (missing or (stored_range, value_range) != (_ANY, _ANY)):

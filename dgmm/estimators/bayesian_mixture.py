@@ -34,7 +34,7 @@ PRIOR_ATTRIBUTES = (
     "degrees_of_freedom_prior_",
     "covariance_prior_",
 )
-CERTAIN = 2.0**60
+CERTAIN_ROWS = 2.0**60
 """Rows after which a posterior is certain of means and covariances, but for rounding."""
 
 POSTERIOR_ATTRIBUTES = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
@@ -298,9 +298,11 @@ default='dirichlet_process'
         super()._set_parameters(parameters, np.dtype(np.float64))
         kind = CONCENTRATIONS[self.weight_concentration_prior_type]
         self.weight_concentration_ = self._given_back(kind.certain(parameters.weights))
-        self.mean_precision_ = np.full(parameters.n_components, CERTAIN)
+        self.mean_precision_ = np.full(parameters.n_components, CERTAIN_ROWS)
         is_shared = parameters.family.is_shared
-        self.degrees_of_freedom_ = CERTAIN if is_shared else np.full(parameters.n_components, CERTAIN)
+        self.degrees_of_freedom_ = (
+            CERTAIN_ROWS if is_shared else np.full(parameters.n_components, CERTAIN_ROWS)
+        )
 
     def sorted(self, by: Order | Sequence[int] = "weight") -> Self:
         """Give the same mixture with its components in another order.

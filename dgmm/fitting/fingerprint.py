@@ -24,7 +24,7 @@ from dgmm.passes.task import ChunkRows
 RUN_ROWS = 2**20
 """Rows that a checksum is of: 10⁹ rows have a thousand checksums."""
 
-PIECE_ROWS = 2**14
+HASHED_ROWS = 2**14
 """Rows that are copied at once."""
 
 POLYNOMIAL = 0x82F63B78
@@ -129,7 +129,7 @@ class FingerprintWork:
         """Take the fingerprint of a span."""
         found = Fingerprint(self.n_features, self.dtype)
         for chunk in chunks:
-            for piece in chunk.pieces(PIECE_ROWS):
+            for piece in chunk.pieces(HASHED_ROWS):
                 found = found.extended(piece.start, piece.values)
         return found
 

@@ -20,7 +20,7 @@ from dgmm.model.matrices import Array
 from dgmm.model.modes import highest_modes
 from dgmm.model.parameters import Parameters
 
-PIECE_BYTES = 2**23
+FILLED_BYTES = 2**23
 """Bytes of the means of components for the rows that are worked on at once, where a row allows."""
 
 
@@ -121,7 +121,7 @@ def conditioned(
         found = conditional(mixture, known_in(pattern))
         numbers, known = incomplete[which], alike[:, found.known].astype(np.float64)
         n_each = mixture.n_components + (len(found.missing) if makes_matrices else 0)
-        size = max(1, PIECE_BYTES // (8 * mixture.n_features * n_each))
+        size = max(1, FILLED_BYTES // (8 * mixture.n_features * n_each))
         for first in range(0, len(numbers), size):
             part = slice(first, first + size)
             yield numbers[part], Given.of(found, known[part])

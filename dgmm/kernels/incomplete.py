@@ -25,7 +25,7 @@ from dgmm.model.observed import ExpectedSums, Lift
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
-PIECE_ROWS = 2**16
+GROUPED_ROWS = 2**16
 """Rows whose patterns are found at a time."""
 
 WAITING_BYTES, PART_BYTES = 2**25, 2**9
@@ -165,8 +165,8 @@ def expect(kernel: Kernel, stack: Stack, chunks: Iterable[Part]) -> tuple[Statis
     """
     work = _Work(kernel, stack)
     for rows, weights in chunks:
-        for start in range(0, len(rows), PIECE_ROWS):
-            part = slice(start, start + PIECE_ROWS)
+        for start in range(0, len(rows), GROUPED_ROWS):
+            part = slice(start, start + GROUPED_ROWS)
             work.add(rows[part], None if weights is None else weights[..., part])
     return work.statistics()
 

@@ -28,7 +28,7 @@ from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.statistics import Statistics
 
-PIECE_ROWS = 1024
+EVALUATED_ROWS = 1024
 """Rows that are looked at together: the arrays that are made of them stay small."""
 
 
@@ -88,7 +88,7 @@ def expect(
     """E-step by the formulas: see `dgmm.kernels.kernel.Kernel.expect`."""
     nothing = np.zeros((0, stack.n_features))
     totals = [expect_one(stack, model, nothing, np.zeros(0)) for model in range(len(stack.models))]
-    for rows, weights in chain.from_iterable(pieces_of(*chunk, PIECE_ROWS) for chunk in chunks):
+    for rows, weights in chain.from_iterable(pieces_of(*chunk, EVALUATED_ROWS) for chunk in chunks):
         own = np.broadcast_to(1.0 if weights is None else weights, (len(totals), len(rows)))
         for model, total in enumerate(totals):
             totals[model] = total + expect_one(stack, model, rows, own[model])
@@ -107,13 +107,13 @@ def evaluate(
     negligible: float | None = None,
 ) -> Iterator[tuple[Array, Array]]:
     """Give responsibilities and log densities in one model, by the formulas: none of them are left out."""
-    for piece, _ in pieces_of(rows, None, PIECE_ROWS):
+    for piece, _ in pieces_of(rows, None, EVALUATED_ROWS):
         yield responsibilities(log_joint_densities(stack, 0, piece))
 
 
 def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
     """Give the component with the largest log joint density for each row, in one model."""
-    for piece, _ in pieces_of(rows, None, PIECE_ROWS):
+    for piece, _ in pieces_of(rows, None, EVALUATED_ROWS):
         yield log_joint_densities(stack, 0, piece).argmax(axis=0)
 
 
@@ -129,4 +129,4 @@ def library_bytes() -> int:
 def working_bytes(stack: Stack) -> int:
     """Forecast the bytes that `expect` allocates beyond the rows, temporary arrays included."""
     n_components = max(len(model.means) for model in stack.models)
-    return 8 * PIECE_ROWS * (3 * n_components + 2 * stack.n_features + 2)
+    return 8 * EVALUATED_ROWS * (3 * n_components + 2 * stack.n_features + 2)

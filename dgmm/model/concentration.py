@@ -15,7 +15,7 @@ from scipy.special import betaln, digamma, gammaln
 
 from dgmm.model.matrices import Array
 
-CERTAIN = 2.0**1000
+CERTAIN_CONCENTRATION = 2.0**1000
 """Counts as large as this leave no doubt of weights: expected logarithms are logarithms."""
 
 
@@ -72,7 +72,7 @@ class DirichletDistribution(Concentration):
 
     def certain(self, weights):
         """In proportion to the weights, and next to nothing for those of zero."""
-        return np.maximum(CERTAIN * weights, 1.0 / CERTAIN)
+        return np.maximum(CERTAIN_CONCENTRATION * weights, 1.0 / CERTAIN_CONCENTRATION)
 
     def reordered(self, concentrations, order):
         """They are of any order."""
@@ -115,13 +115,15 @@ class DirichletProcess(Concentration):
 
     def certain(self, weights):
         """In proportion to what a component has and what is left, and next to nothing where that is zero."""
-        return np.maximum(CERTAIN * np.stack([weights, _later(weights)]), 1.0 / CERTAIN)
+        return np.maximum(
+            CERTAIN_CONCENTRATION * np.stack([weights, _later(weights)]), 1.0 / CERTAIN_CONCENTRATION
+        )
 
     def reordered(self, concentrations, order):
         """Of sticks that are broken where the expected logarithms say, without a doubt; some is left over."""
         weights = np.exp(self.log_weights(concentrations))[order]
         left = 1.0 - np.cumsum(weights)
-        return np.maximum(CERTAIN * np.stack([weights, left]), 1.0 / CERTAIN)
+        return np.maximum(CERTAIN_CONCENTRATION * np.stack([weights, left]), 1.0 / CERTAIN_CONCENTRATION)
 
     def expected_logarithms(self, concentrations):
         """``E[log v_k]`` and ``E[log(1 − v_k)]``."""

@@ -24,7 +24,7 @@ from dgmm.model.matrices import Array
 Cluster = frozenset[int]
 """A set of components."""
 
-PIECE_SIZE = 2**18
+SUMMED_AT_ONCE = 2**18
 """Numbers, of rows × sets, that are worked on at once."""
 
 DECIDED = 1.0 - 1e-12
@@ -58,7 +58,7 @@ def sums_of_sets(responsibilities: Array, members: Array, weights: Array | None 
     undecided = responsibilities.max(axis=1, initial=0.0) < DECIDED  # others add nothing, to any set
     responsibilities = responsibilities[undecided]
     weights = None if weights is None else weights[undecided]
-    step, total = max(1, PIECE_SIZE // members.shape[1]), np.zeros(members.shape[1])
+    step, total = max(1, SUMMED_AT_ONCE // members.shape[1]), np.zeros(members.shape[1])
     for start in range(0, len(responsibilities), step):
         part = slice(start, start + step)
         shares = np.minimum(responsibilities[part] @ members, 1.0)

@@ -14,7 +14,7 @@ from scipy.special import gammaln
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import LOG_2_PI
 
-PIECE_ROWS = 2048
+FACTORED_ROWS = 2048
 """Rows that are factored at once, if they are at least `ROWS_PER_FEATURE` for each feature."""
 ROWS_PER_FEATURE = 4
 """With fewer rows in a piece, adding up factors would take as long as making them."""
@@ -51,7 +51,7 @@ class CentredFactor:
     def of(cls, rows: np.ndarray, weights: Array | None = None) -> CentredFactor:
         """Factor rows of shape (n_rows, n_features), of weights of shape (n_rows,)."""
         n_rows, n_features = rows.shape
-        step, total = max(PIECE_ROWS, ROWS_PER_FEATURE * n_features), cls.nothing(n_features)
+        step, total = max(FACTORED_ROWS, ROWS_PER_FEATURE * n_features), cls.nothing(n_features)
         for start in range(0, n_rows, step):
             part = slice(start, start + step)
             total += cls._centred(rows[part], None if weights is None else weights[part])
@@ -199,8 +199,8 @@ def project(rows: np.ndarray, mean: Array, axes: Array, widths: Array | None) ->
     ndarray of shape (n_rows, n_components)
     """
     found = np.empty((len(rows), len(axes)))
-    for start in range(0, len(rows), PIECE_ROWS):  # what is centred is a copy, and is to be small
-        part = slice(start, start + PIECE_ROWS)
+    for start in range(0, len(rows), FACTORED_ROWS):  # what is centred is a copy, and is to be small
+        part = slice(start, start + FACTORED_ROWS)
         found[part] = (rows[part] - mean) @ axes.T
     return found if widths is None else np.divide(found, widths, out=found)
 

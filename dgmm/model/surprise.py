@@ -10,7 +10,7 @@ from dgmm.model.conditional import marginal, plain
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 
-PIECE_SIZE = 2**16
+SURPRISES_AT_ONCE = 2**16
 """Numbers, of rows × features × components, that are worked on at once."""
 
 
@@ -39,7 +39,7 @@ def surprises(model: Parameters, rows: np.ndarray) -> Array:
     if missing.any():
         return _of_observed(model, rows, missing)
     n_components, n_features = model.means.shape
-    step = max(1, PIECE_SIZE // (n_components * n_features))
+    step = max(1, SURPRISES_AT_ONCE // (n_components * n_features))
     found = np.empty(rows.shape)
     for start in range(0, len(rows), step):
         part = slice(start, start + step)

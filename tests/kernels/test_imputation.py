@@ -28,10 +28,10 @@ def conditional_of(parameters, row):
 
 
 @each_family
-@pytest.mark.parametrize("piece_bytes", [imputation.PIECE_BYTES, 100])
+@pytest.mark.parametrize("piece_bytes", [imputation.FILLED_BYTES, 100])
 def test_means_and_covariances_row_by_row(covariance_type, piece_bytes, monkeypatch):
     """All patterns, and each row in some piece once."""
-    monkeypatch.setattr(imputation, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(imputation, "FILLED_BYTES", piece_bytes)
     generator = np.random.default_rng(0)
     parameters = naive.random_parameters(generator, covariance_type, 3, 4, spread=1.0)
     is_known = np.array([*product([True, False], repeat=4)] * 2)

@@ -184,7 +184,7 @@ def test_what_waits_is_worked_off(monkeypatch):
     ready = stacked([parameters], rows)
     waiting = []
     work_off = incomplete._Work._work_off
-    monkeypatch.setattr(incomplete, "PIECE_ROWS", 100)
+    monkeypatch.setattr(incomplete, "GROUPED_ROWS", 100)
     monkeypatch.setattr(incomplete, "WAITING_BYTES", 5000)
     monkeypatch.setattr(
         incomplete._Work, "_work_off", lambda self: (waiting.append(self.n_bytes), work_off(self))

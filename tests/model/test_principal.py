@@ -8,7 +8,7 @@ from sklearn import decomposition
 from sklearn.decomposition import _pca
 
 from dgmm.model.principal import (
-    PIECE_ROWS,
+    FACTORED_ROWS,
     CentredFactor,
     _log_evidence,
     gaussian_log_densities,
@@ -22,7 +22,7 @@ from dgmm.model.principal import (
 @pytest.fixture
 def rows():
     generator = np.random.default_rng(3)
-    return generator.normal(size=(3 * PIECE_ROWS + 17, 5)) @ generator.normal(size=(5, 5)) + 1e6
+    return generator.normal(size=(3 * FACTORED_ROWS + 17, 5)) @ generator.normal(size=(5, 5)) + 1e6
 
 
 def test_the_factor_is_of_the_scatter(rows):
