@@ -89,6 +89,8 @@ def test_the_same_however_rows_are_kept_and_cut(method, stored):
     rows = with_holes(complete_rows(by_hand(), 400))
     mixture, named = by_hand(), by_hand(names=NAMES)
     expected = mixture.impute(rows, method)
+    # Steps to a mode end where they are below 1e-9 deviations: many such may be left, and differ by rounding.
+    tolerance = {"rtol": 1e-6, "atol": 1e-7} if method == "mode" else {"rtol": 1e-9, "atol": 1e-12}
     array = da.from_array(rows, chunks=(70, 2))
     unknown = array[da.from_array(np.full(400, True), chunks=70)]
     path = stored(rows, 90)
@@ -96,13 +98,13 @@ def test_the_same_however_rows_are_kept_and_cut(method, stored):
         with Nothing():
             found = mixture.impute(x, method)
         assert isinstance(found, np.ndarray if isinstance(x, list) else da.Array)
-        assert_allclose(np.asarray(found), expected, rtol=1e-9, atol=1e-12)
-    assert_allclose(mixture.impute(unknown, method).compute(), expected, rtol=1e-9, atol=1e-12)
+        assert_allclose(np.asarray(found), expected, **tolerance)
+    assert_allclose(mixture.impute(unknown, method).compute(), expected, **tolerance)
     frame = dd.from_pandas(pd.DataFrame(rows, columns=NAMES, index=np.arange(400) + 5), npartitions=6)
     found = named.impute(frame, method).compute()
     assert found.columns.tolist() == NAMES
     assert found.index.tolist() == list(range(5, 405))
-    assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert_allclose(found, expected, **tolerance)
 
 
 def test_draws_depend_on_the_seed_the_row_and_the_feature():
