@@ -28,6 +28,17 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def _let_any_thread_set() -> None:
+    """Let the next thread set the number of OpenBLAS threads, whoever set it before.
+
+    From threadpoolctl 3.8 on only the first thread that set it may do so again, as long as that lives; others
+    are ignored without a word. Here the lock says who may.
+    """
+    for library in _controller().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """Hold BLAS in this process, and OpenMP in this thread, at one thread.
@@ -38,6 +49,7 @@ def single_threaded() -> Iterator[None]:
     global _inside, _limit  # noqa: PLW0603 - a setting of the process needs a count of the process
     with _lock:
         if _inside == 0:
+            _let_any_thread_set()
             _limit = _controller().limit(limits=1, user_api="blas")
         _inside += 1
     try:
@@ -47,5 +59,7 @@ def single_threaded() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0 and _limit is not None:
+                _let_any_thread_set()
                 _limit.restore_original_limits()
+                _let_any_thread_set()
                 _limit = None

@@ -1,5 +1,6 @@
 # pyright: reportPrivateImportUsage=false, reportArgumentType=false
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import dask
 import numpy as np
@@ -26,10 +27,6 @@ def n_threads(of="blas"):
 @pytest.fixture(autouse=True)
 def three_threads():
     with threadpool_limits(3, user_api="blas"), threadpool_limits(8, user_api="openmp"):
-        # After some orders of other tests OpenBLAS was seen to ignore any number, by threadpoolctl too, for
-        # the rest of the process; why is not known. What is tested here needs one that can be set.
-        if n_threads() != {3}:
-            pytest.skip("BLAS of this process keeps its number of threads, whoever sets it")
         yield
 
 
@@ -56,6 +53,46 @@ def test_other_threads_come_and_go():
     with single_threaded(), ThreadPoolExecutor(4) as pool:
         assert all(found == {1} for found in pool.map(work, range(50)))
         assert n_threads() == {1}
+    assert n_threads() == {3}
+
+
+def test_the_last_to_leave_need_not_be_the_first_that_came():
+    """And who has left may live on, as threads of a pool do, and keep nobody from setting the number."""
+    entered, may_leave = Event(), Event()
+
+    def first():
+        with single_threaded():
+            entered.set()
+            may_leave.wait()
+
+    def last():
+        with single_threaded():
+            entered.wait()
+            may_leave.set()
+            coming.result()
+            return n_threads()
+
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        coming = one.submit(first)
+        entered.wait()
+        assert other.submit(last).result() == {1}
+        assert n_threads() == {3}
+        with threadpool_limits(2, user_api="blas"):
+            assert n_threads() == {2}
+        with single_threaded():
+            assert n_threads() == {1}
+    assert n_threads() == {3}
+
+
+def test_whoever_set_the_number_before():
+    """Here the main thread did, and is alive: others set it all the same."""
+
+    def inside():
+        with single_threaded():
+            return n_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(inside).result() == {1}
     assert n_threads() == {3}
 
 
