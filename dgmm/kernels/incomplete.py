@@ -238,11 +238,15 @@ class _Work:
         if len(ready.known) < self.stack.n_features:
             parts = [(rows.take(ready.known, axis=1), weights) for rows, weights in parts]
         found = self.kernel.expect(ready.stack, parts)
+        apart = any(weights is not None and weights.ndim > 1 for _, weights in parts)
+        scatters: dict[tuple[bool, int], Array] = {}  # models that weigh rows alike share them
         for index, (statistics, lift) in enumerate(zip(found, ready.lifts, strict=True)):
             own, family = statistics, statistics.family
             if family.is_shared:
-                total = scatter_of(parts, ready.stack.centre, index, products=family.has_products)
-                own = statistics.completed(total, lift.given.of_known.precisions_cholesky)
+                which = family.has_products, index if apart else 0
+                if which not in scatters:
+                    scatters[which] = scatter_of(parts, ready.stack.centre, index, products=which[0])
+                own = statistics.completed(scatters[which], lift.given.of_known.precisions_cholesky)
             self.sums[index].add(own, lift)
 
     def _add_rare(self, parts: list[Part]) -> None:
