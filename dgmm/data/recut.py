@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from dgmm.data.source import Chunk, LazyChunk, Source, Span
+from dgmm.data.source import Chunk, LazyChunk, SameColumns, Span
 
 
-@dataclass(frozen=True)
-class Recut:
+@dataclass(frozen=True, eq=False)
+class Recut(SameColumns):
     """A source whose spans are of ``span_rows`` rows each, but for the last.
 
     Inside a span the rows are read as the source cuts them, so that a stored chunk is read once, or twice
@@ -23,37 +23,12 @@ class Recut:
     span_rows : int
     """
 
-    source: Source
     span_rows: int
-
-    @property
-    def name(self) -> str:
-        """What the user calls it."""
-        return self.source.name
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
         return self.source.n_rows
-
-    @property
-    def n_features(self) -> int:
-        """Number of columns."""
-        return self.source.n_features
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The dtype of the rows."""
-        return self.source.dtype
-
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        """Names of the columns."""
-        return self.source.feature_names
-
-    def rows(self, start: int, stop: int) -> Chunk | LazyChunk:
-        """Rows ``start`` to ``stop`` as one chunk."""
-        return self.source.rows(start, stop)
 
     def spans(self) -> tuple[Span, ...]:
         """Cut the rows into spans."""

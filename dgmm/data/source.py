@@ -174,6 +174,47 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class SameColumns:
+    """What a source has of another one whose columns it has, whatever its rows are.
+
+    Attributes
+    ----------
+    source : Source
+    """
+
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        return self.source.name
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return self.source.n_features
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the rows."""
+        return self.source.dtype
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the columns."""
+        return self.source.feature_names
+
+    @property
+    def holds_whole(self) -> object:
+        """Which columns are whole numbers."""
+        return getattr(self.source, "holds_whole", False)
+
+    def rows(self, start: int, stop: int) -> Chunk | LazyChunk:
+        """Rows of the other source, ``start`` to ``stop``, as one chunk."""
+        return self.source.rows(start, stop)
+
+
 class Labels(Protocol):
     """Dimensions and coordinates of rows, of a source whose rows have such."""
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic
 
-import numpy as np
-
-from dgmm.data.source import Chunk, LazyChunk, Source, Span
+from dgmm.data.source import SameColumns, Span
 from dgmm.passes.task import ChunkRows, Result, Work
 
 Adapt = Callable[[Iterator[ChunkRows]], Iterator[ChunkRows]]
@@ -16,7 +14,7 @@ Adapt = Callable[[Iterator[ChunkRows]], Iterator[ChunkRows]]
 
 
 @dataclass(frozen=True, eq=False)
-class AdaptedSource:
+class AdaptedSource(SameColumns):
     """A source whose rows a pass takes as they are made of those stored.
 
     `spans` and `rows` are of what is stored: only passes (`dgmm.passes.run`) make it other rows.
@@ -31,42 +29,12 @@ class AdaptedSource:
         Of the rows that are made.
     """
 
-    source: Source
     adapt: Adapt
     n_rows: int
-
-    @property
-    def name(self) -> str:
-        """What the user calls it."""
-        return self.source.name
-
-    @property
-    def n_features(self) -> int:
-        """Number of features."""
-        return self.source.n_features
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The dtype of the rows."""
-        return self.source.dtype
-
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        """Names of the columns."""
-        return self.source.feature_names
-
-    @property
-    def holds_whole(self) -> object:
-        """Which features are whole numbers."""
-        return getattr(self.source, "holds_whole", False)
 
     def spans(self) -> tuple[Span, ...]:
         """Give the spans of what is stored."""
         return self.source.spans()
-
-    def rows(self, start: int, stop: int) -> Chunk | LazyChunk:
-        """Give rows that are stored."""
-        return self.source.rows(start, stop)
 
 
 @dataclass(frozen=True, eq=False)
