@@ -176,7 +176,7 @@ class PCA(decomposition.PCA):
         weights = open_sample_weight(sample_weight, source)
         found = run_pass(source, FactorWork(source.n_features), "PCA", weights)
         if found.not_finite:
-            raise found.not_finite.error(source.feature_names, "or fill them by a `MixtureImputer`")
+            raise found.not_finite.error(source.feature_names)
         self._set_fitted(found.factor)
         remember_features(self, source)
         return self

@@ -52,7 +52,7 @@ MISSING = ("error", "drop", "marginalize")
 
 MISSING_ADVICE = (
     "as a mixture does with missing='drop', or let it take what is observed of them with "
-    "missing='marginalize'"
+    "missing='marginalize', or fill them by a `MixtureImputer`"
 )
 
 Mask = Callable[[int, int], NDArray[np.bool_]]
@@ -90,13 +90,13 @@ class NotFinite:
         first = self if self or not other else other
         return replace(first, n_nan=self.n_nan + other.n_nan, n_infinite=self.n_infinite + other.n_infinite)
 
-    def error(self, feature_names: tuple[str, ...] | None, for_nan: str = MISSING_ADVICE) -> DataError:
+    def error(self, feature_names: tuple[str, ...] | None) -> DataError:
         """Make the error that says so, in scikit-learn's words, with the place and what to do."""
         what = "NaN" if self.n_nan else f"infinity or a value too large for dtype('{self.dtype}')"
         column = f"column {self.column}"
         if feature_names is not None:
             column = f"column {feature_names[self.column]!r} ({self.column})"
-        advice = f"leave these rows out, {for_nan}" if self.n_nan else "leave these rows out"
+        advice = f"leave these rows out, {MISSING_ADVICE}" if self.n_nan else "leave these rows out"
         return DataError(
             f"Input X contains {what}.\n"
             f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan} NaN and "

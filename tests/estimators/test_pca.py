@@ -278,6 +278,15 @@ def test_what_it_refuses(own, rows, says):
         PCA(**own).fit(rows)
 
 
+def test_rows_that_lack_values_can_be_filled(rows):
+    """Whichever method takes them says so."""
+    pca = PCA(2).fit(rows)
+    holes = np.where(np.arange(rows.size).reshape(rows.shape) == 5, np.nan, rows)
+    for method in (pca.transform, pca.score_samples, pca.fit):
+        with pytest.raises(ValueError, match=r"(?s)row 1, column 1.* or fill them by a `MixtureImputer`\.$"):
+            method(holes)
+
+
 def test_it_is_fitted_first(rows):
     for method in ("transform", "inverse_transform", "score_samples", "score"):
         with pytest.raises(NotFittedError):
