@@ -31,7 +31,7 @@ from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
 from dgmm.estimators.imputing import METHODS, Method, warn_without_values
 from dgmm.estimators.predictor import Predictor, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
-from dgmm.estimators.sweep import GaussianMixtureSweep
+from dgmm.estimators.sweep import GaussianMixtureSweep, mixture_of
 from dgmm.estimators.validation import check_some_rows, remember_features
 from dgmm.model.matrices import Array
 from dgmm.passes.run import run_pass
@@ -172,6 +172,8 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            For a frozen estimator that is no mixture.
         ValueError
             For rows that the mixture cannot be fitted to: of infinite values, or where a feature has no value
             at all.
@@ -179,8 +181,13 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         source = open_dataset(X)
         estimator: Any = self._default(source) if self.estimator is None else clone(self.estimator)
         self.estimator_ = estimator.fit(source, None, sample_weight=sample_weight)
-        fitted = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
-        self.mixture_ = getattr(fitted, "best_estimator_", fitted)
+        mixture = mixture_of(self.estimator_)
+        if mixture is None:
+            raise TypeError(
+                f"estimator={self.estimator!r} is no mixture: give a GaussianMixture, a "
+                "BayesianGaussianMixture, a GaussianMixtureSweep, or one of them in a FrozenEstimator"
+            )
+        self.mixture_ = mixture
         if self.add_indicator:
             found = run_pass(source, find_lacking, "missing values").features
             numbers = [feature for feature in range(source.n_features) if found >> feature & 1]

@@ -11,7 +11,6 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval
@@ -36,7 +35,7 @@ from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction, evaluate
-from dgmm.estimators.sweep import GaussianMixtureSweep
+from dgmm.estimators.sweep import mixture_of
 from dgmm.estimators.validation import open_sample_weight
 from dgmm.model.matrices import Array
 from dgmm.model.surprise import surprises
@@ -330,15 +329,6 @@ def surprise_function(mixture: ConditionalMixture, source: Source) -> RowFunctio
     names = source.feature_names or tuple(range(source.n_features))
     compute = partial(surprises, mixture._parameters)
     return replace(of_scores, compute=compute, dtype=np.dtype(np.float64), name="surprise", columns=names)
-
-
-def mixture_of(estimator: Any) -> ConditionalMixture | None:
-    """Give the fitted mixture that an estimator is, or None."""
-    if isinstance(estimator, FrozenEstimator):
-        return mixture_of(estimator.estimator)
-    if isinstance(estimator, GaussianMixtureSweep):
-        return estimator._best
-    return estimator if isinstance(estimator, ConditionalMixture) else None
 
 
 def _first_column(rows: ChunkRows) -> NDArray[np.floating]:

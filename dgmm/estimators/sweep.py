@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import open_dataset
 from dgmm.data.types import Location, OfRows, RowsLike, WeightsLike
+from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import MixtureWarning
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
@@ -428,6 +430,15 @@ class GaussianMixtureSweep(Predictor):
     def save(self, path: Location, *, storage_options: Mapping[str, object] | None = None) -> None:
         """Write the best mixture to a file, which `dgmm.load` reads as a `GaussianMixture`."""
         self._best.save(path, storage_options=storage_options)
+
+
+def mixture_of(estimator: Any) -> ConditionalMixture | None:
+    """Give the fitted mixture that an estimator is, a sweep's best and a frozen one too; or None."""
+    if isinstance(estimator, FrozenEstimator):
+        return mixture_of(estimator.estimator)
+    if isinstance(estimator, GaussianMixtureSweep):
+        return estimator._best
+    return estimator if isinstance(estimator, ConditionalMixture) else None
 
 
 def _table(candidates: list[Candidate]) -> dict[str, NDArray[Any]]:

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
@@ -66,6 +67,14 @@ def test_a_frozen_mixture_is_not_fitted(rows):
     found = MixtureImputer(FrozenEstimator(mixture)).fit(frame).transform(frame)
     assert isinstance(found, np.ndarray)
     assert_array_equal(found, mixture.impute(frame))
+
+
+def test_a_frozen_sweep_gives_its_best_and_what_is_no_mixture_is_refused(rows):
+    sweep = GaussianMixtureSweep([1, 2], missing="marginalize", random_state=0).fit(rows)
+    found = MixtureImputer(FrozenEstimator(sweep)).fit_transform(rows)
+    assert_array_equal(found, sweep.best_estimator_.impute(rows))
+    with pytest.raises(TypeError, match=r"FrozenEstimator.* is no mixture"):
+        MixtureImputer(FrozenEstimator(KMeans(2, n_init=1).fit(found))).fit(rows)
 
 
 def test_the_default_is_chosen_by_bic(rows):
