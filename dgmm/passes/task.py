@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -117,8 +118,14 @@ class Work(Protocol[Result_co]):
         ...
 
 
-def read_ahead(chunks: Iterable[Chunk], clock: Clock | None = None) -> Iterator[NDArray[np.floating]]:
-    """Read chunks one by one; while one is worked on, a thread reads the next."""
+def read_ahead(
+    chunks: Iterable[Chunk], clock: Clock | None = None
+) -> Generator[NDArray[np.floating], None, None]:
+    """Read chunks one by one; while one is worked on, a thread reads the next.
+
+    Who does not take all of them is to close it. Left to the garbage collector it may wait for its thread
+    inside whatever is at work by then: the start of another thread, which holds a lock that this needs.
+    """
     clock = clock or Clock()
     waiting = iter(chunks)
     first = next(waiting, None)
@@ -173,18 +180,16 @@ class SpanTask:
         weights = given.pop() if self.lazy_weights else self.weights and clock.read(self.weights)
         own = None if weights is None else np.asarray(weights, np.float64)[:, 0]  # their sums are large
         started = time.perf_counter()
-        with single_threaded():
-            result = work(self._rows(given, own, clock))
+        reader = read_ahead([chunk for chunk in self.chunks if chunk is not None], clock)
+        with single_threaded(), closing(reader):
+            result = work(self._rows(given or reader, own, clock))
         computing = time.perf_counter() - started - clock.not_working
         return Timed(result, Effort(sum(self.sizes), np.nan if given else clock.reading, computing))
 
     def _rows(
-        self, given: list[Any], weights: NDArray[np.floating] | None, clock: Clock
+        self, values: Iterable[Any], weights: NDArray[np.floating] | None, clock: Clock
     ) -> Iterator[ChunkRows]:
-        left_work = time.perf_counter()
-        present = [chunk for chunk in self.chunks if chunk is not None]
-        values = iter(given) if given else read_ahead(present, clock)
-        offset = 0
+        left_work, offset = time.perf_counter(), 0
         for rows, place, size in zip(values, self.places, self.sizes, strict=True):
             if len(rows) != size:  # row numbers and weights would be those of other rows
                 raise DataError(

@@ -1,4 +1,5 @@
 # pyright: reportAttributeAccessIssue=false
+import gc
 import threading
 import time
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import dgmm.passes.task as task_module
-from dgmm.data.source import Span
+from dgmm.data.source import DataError, Span
 from dgmm.passes.task import Clock, Effort, Timed, read_ahead, span_task
 
 
@@ -71,6 +72,41 @@ def test_a_reader_that_is_left_ends_its_thread():
     assert [reader for reader in readers if reader.is_alive()]
     rows.close()
     assert not [reader for reader in readers if reader.is_alive()]
+
+
+@pytest.mark.parametrize("why", ["the work fails", "the work stops", "a chunk has other rows"])
+def test_the_thread_of_a_task_that_ends_early_ends_with_it(why):
+    """Whoever holds the error, and with it all frames: nothing is left to the garbage collector."""
+    readers = []
+
+    class Watched(Slow):
+        def read(self):
+            readers.append(threading.current_thread())
+            return super().read()
+
+    def work(chunks):
+        next(chunks)
+        if why == "the work stops":
+            return 0.0
+        next(chunks)
+        raise RuntimeError("the work fails")
+
+    sizes = [2, 3 if why == "a chunk has other rows" else 2, 2, 2]
+    chunks = tuple(Watched(number, [], n_rows=size) for number, size in enumerate(sizes))
+    task, _ = span_task(Span(0, 0, chunks), work, None)
+    gc.collect()
+    gc.disable()
+    try:
+        if why == "the work stops":
+            task()
+        else:
+            with pytest.raises((RuntimeError, DataError)) as held:
+                task()
+            assert held.value.__traceback__ is not None
+        assert readers
+        assert not [reader for reader in readers if reader.is_alive()]
+    finally:
+        gc.enable()
 
 
 class Clockwork:
