@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dgmm.data import DataWarning
 from dgmm.data.memory import MemorySource
-from dgmm.fitting.sample import hash_numbers
+from dgmm.fitting.sample import uniform_numbers
 from dgmm.kernels.imputation import Given, conditioned
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
@@ -105,8 +105,7 @@ def uniforms(seed: int, rows: NDArray[np.intp], own: NDArray[np.intp], n_own: in
     ndarray of shape (n_rows, n)
     """
     numbers = rows[:, None].astype(np.int64) * n_own + own
-    hashes = hash_numbers(seed, numbers.ravel()).reshape(numbers.shape)
-    return ((hashes >> np.uint64(11)) + 0.5) * 2.0**-53
+    return uniform_numbers(seed, numbers)
 
 
 def warn_without_values(source: MemorySource) -> None:

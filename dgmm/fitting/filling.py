@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from dgmm.fitting.sample import Sample, hash_numbers
+from dgmm.fitting.sample import Sample, uniform_numbers
 from dgmm.kernels import expect
 from dgmm.kernels.incomplete import by_pattern, known_in, patterns_of
 from dgmm.kernels.stack import stack_models
@@ -92,8 +92,7 @@ class Filling:
 
     def _normal(self, numbers: NDArray[np.int64], feature: int) -> Array:
         """Give a standard normal deviate for each row number."""
-        hashes = hash_numbers((self.seed ^ FILLING_KEY) + feature, numbers)
-        return ndtri(((hashes >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53)
+        return ndtri(uniform_numbers((self.seed ^ FILLING_KEY) + feature, numbers))
 
     def sample(self, sample: Sample) -> Sample:
         """Complete the rows of a sample."""

@@ -101,16 +101,31 @@ def hash_numbers(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
     ----------
     seed : int
         The key, 0 to 2⁶⁴ − 1.
-    numbers : ndarray of shape (n_rows,)
+    numbers : ndarray of int, of any shape
 
     Returns
     -------
-    ndarray of shape (n_rows,), uint64
+    ndarray of the shape of numbers, uint64
         Uniform, as if independent.
     """
     with np.errstate(over="ignore"):
         key = _mix(np.array([seed], np.uint64) + np.uint64(0x9E3779B97F4A7C15))
         return _mix((numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + key)
+
+
+def uniform_numbers(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Draw a number between 0 and 1, exclusively, for each row number: from its hash, by the key alone.
+
+    Parameters
+    ----------
+    seed, numbers
+        As for `hash_numbers`.
+
+    Returns
+    -------
+    ndarray of the shape of numbers
+    """
+    return ((hash_numbers(seed, numbers) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.stats import kstest
 
-from dgmm.fitting.sample import Sample, hash_numbers
+from dgmm.fitting.sample import Sample, hash_numbers, uniform_numbers
 
 
 def test_hashes_are_uniform_and_do_not_depend_on_the_cut():
@@ -12,6 +12,14 @@ def test_hashes_are_uniform_and_do_not_depend_on_the_cut():
     assert kstest(hashes / 2.0**64, "uniform").pvalue > 1e-3
     again = hash_numbers(8, np.arange(20_000))
     assert abs(np.corrcoef(hashes / 2.0**64, again / 2.0**64)[0, 1]) < 0.03
+
+
+def test_uniform_numbers_are_the_leading_bits_of_hashes():
+    numbers = np.arange(6000).reshape(3, 2000)
+    found = uniform_numbers(7, numbers)
+    assert kstest(found.ravel(), "uniform").pvalue > 1e-3
+    assert ((found > 0.0) & (found < 1.0)).all()
+    np.testing.assert_allclose(found, hash_numbers(7, numbers) / 2.0**64, rtol=0, atol=2.0**-52)
 
 
 def test_the_smallest_hashes_are_drawn_in_row_order_whatever_the_order_of_the_parts():

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from dgmm.data.source import Source
-from dgmm.fitting.sample import hash_numbers
+from dgmm.fitting.sample import uniform_numbers
 from dgmm.kernels import assign
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
@@ -114,10 +114,9 @@ class DrawWork:
         )
         if weights is not None:
             chances = chances * weights
-        hashes = hash_numbers(self.seed, np.arange(start, start + len(rows)))
-        uniform = (hashes >> np.uint64(11)).astype(np.float64) + 0.5
+        uniform = uniform_numbers(self.seed, np.arange(start, start + len(rows)))
         with np.errstate(divide="ignore"):  # a chance of zero is a key of infinity: never drawn
-            keys = -np.log(uniform * 2.0**-53) / chances
+            keys = -np.log(uniform) / chances
         smallest = np.argsort(keys, kind="stable")[: self.size]
         smallest = smallest[np.isfinite(keys[smallest])]
         return Drawn(keys[smallest], rows[smallest], self.size)
