@@ -26,6 +26,7 @@ from dgmm.data.source import Source
 from dgmm.data.text import printable
 from dgmm.estimators.components import outstanding_features
 from dgmm.estimators.parameters import parameters_of
+from dgmm.facts import Exhibit, Fact, fact
 from dgmm.passes.events import (
     Event,
     IterationFinished,
@@ -179,12 +180,6 @@ def iteration(event: IterationFinished) -> str:
     )
 
 
-def facts(pairs: Sequence[tuple[str, Any]]) -> str:
-    """Lay out names and values, one pair a line."""
-    width = max(len(name) for name, _ in pairs)
-    return "\n".join(f"{name:<{width}}  {printable(value)}" for name, value in pairs)
-
-
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Lay out a table of text, aligned to the right."""
     laid_out = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -195,69 +190,107 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return laid_out
 
 
-def source_facts(source: Source) -> list[tuple[str, Any]]:
+def source_facts(source: Source) -> list[Fact]:
     """Give what is known of rows without reading them."""
     n_bytes = source.n_rows * source.n_features * source.dtype.itemsize
+    names = source.feature_names
     return [
-        ("data", source.name),
-        ("rows", f"{source.n_rows:,}"),
-        ("features", f"{source.n_features:,}" + _in_brackets(source.feature_names)),
-        ("numbers", f"{source.dtype}, {size(n_bytes)} in memory"),
+        fact("data", source.name, data=source.name),
+        fact("rows", f"{source.n_rows:,}", n_rows=source.n_rows),
+        fact(
+            "features",
+            f"{source.n_features:,}" + _in_brackets(names),
+            n_features=source.n_features,
+            feature_names=names,
+        ),
+        fact("numbers", f"{source.dtype}, {size(n_bytes)} in memory", dtype=source.dtype, n_bytes=n_bytes),
     ]
 
 
-def model_facts(model: Any) -> list[tuple[str, Any]]:
+def model_facts(model: Any) -> list[Fact]:
     """Give what there is to say of a fitted mixture, but for its components."""
     n_components = len(model.weights_)
-    if not hasattr(model, "lower_bound_"):
-        return [
-            ("components", n_components),
-            ("covariances", model.covariance_type),
-            ("fit", "none: set by hand, or made of another"),
-        ]
-    ending = "converged" if model.converged_ else "stopped before it converged"
-    # A mixture that came from scikit-learn has made none.
-    passes = f", {_count(model.n_passes_, 'pass', 'passes')}" if hasattr(model, "n_passes_") else ""
-    bound = ("log-likelihood", f"{model.lower_bound_:.6f} nats a row")
+    components = fact("components", n_components, n_components=n_components)
     if hasattr(model, "elbo_"):
-        n_components = f"{model.effective_components_} with rows, of {n_components}"
-        bound = ("log evidence", f"at least {model.elbo_:.3f} nats")
+        n_effective = model.effective_components_
+        components = fact(
+            "components",
+            f"{n_effective} with rows, of {n_components}",
+            n_components=n_components,
+            effective_components=n_effective,
+        )
     found = [
-        ("components", n_components),
-        ("covariances", model.covariance_type),
-        (
-            "fit",
-            f"{ending}, {_count(model.n_iter_, 'iteration')}" + passes,
-        ),
-        bound,
+        components,
+        fact("covariances", model.covariance_type, covariance_type=model.covariance_type),
     ]
-    if getattr(model, "n_rows_dropped_", 0):
-        found.append(("dropped", f"{_count(model.n_rows_dropped_, 'row', 'rows')} that lack values"))
+    if not hasattr(model, "lower_bound_"):
+        return [*found, fact("fit", "none: set by hand, or made of another", converged=None)]
+    ending = "converged" if model.converged_ else "stopped before it converged"
+    text = f"{ending}, {_count(model.n_iter_, 'iteration')}"
+    own = {"converged": model.converged_, "n_iter": model.n_iter_}
+    if hasattr(model, "n_passes_"):  # a mixture that came from scikit-learn has made none
+        text += f", {_count(model.n_passes_, 'pass', 'passes')}"
+        own["n_passes"] = model.n_passes_
+    found.append(fact("fit", text, **own))
+    if hasattr(model, "elbo_"):
+        found.append(fact("log evidence", f"at least {model.elbo_:.3f} nats", elbo=model.elbo_))
+    else:
+        bound = model.lower_bound_
+        found.append(fact("log-likelihood", f"{bound:.6f} nats a row", log_likelihood=bound))
+    n_dropped = getattr(model, "n_rows_dropped_", 0)
+    if n_dropped:
+        text = f"{_count(n_dropped, 'row', 'rows')} that lack values"
+        found.append(fact("dropped", text, n_rows_dropped=n_dropped))
     if hasattr(model, "data_fingerprint_"):  # a mixture that came from scikit-learn has none
-        found.append(("fingerprint", model.data_fingerprint_))
+        found.append(fingerprint_fact(model.data_fingerprint_))
     return found
 
 
-def speed_facts(model: Any) -> list[tuple[str, Any]]:
+def fingerprint_fact(fingerprint: str) -> Fact:
+    """Say which rows these are, or a model was fitted to."""
+    return fact("fingerprint", fingerprint, data_fingerprint=fingerprint)
+
+
+def speed_facts(model: Any) -> list[Fact]:
     """Give how fast the passes of the best fit were, and what its threads did meanwhile."""
     history = model.history_
     seconds = sum(history["seconds"])
     if not seconds:
         return []
     reading, computing = sum(history["reading_seconds"]), sum(history["computing_seconds"])
-    n_rows = sum(map(mul, history["rows_per_second"], history["seconds"]))
+    speed = sum(map(mul, history["rows_per_second"], history["seconds"])) / seconds
     read = "reading in Dask's own tasks" if np.isnan(reading) else f"{reading:.1f} s reading"
     threads = f"threads: {computing:.1f} s computing, {read}"
-    return [("passes", f"{seconds:.1f} s, {n_rows / seconds:,.0f} rows/s ({threads})")]
+    return [
+        fact(
+            "passes",
+            f"{seconds:.1f} s, {speed:,.0f} rows/s ({threads})",
+            pass_seconds=seconds,
+            rows_per_second=speed,
+            computing_seconds=computing,
+            reading_seconds=reading,
+        )
+    ]
 
 
-def components(model: Any) -> Table:
-    """Lay out the components of a mixture: see `component_lines`."""
+def components(model: Any) -> Exhibit:
+    """Lay out the components of a mixture, the heaviest first: see `component_lines`."""
     names = getattr(model, "feature_names_in_", None)
     columns, lines, rest = component_lines(model, names)
     found = table(columns, [cells for _, cells in lines])
     found.caption = f"and {rest} more features" if rest else None
-    return found
+    deviations, outstanding = standard_deviations(model), outstanding_features(model)
+    described = [
+        {
+            "component": k,
+            "weight": model.weights_[k],
+            "means": model.means_[k],
+            "standard_deviations": deviations[k],
+            "stands_out_by": outstanding[k] if names is None else [names[i] for i in outstanding[k]],
+        }
+        for k, _ in lines
+    ]
+    return Exhibit(found, {"components": described})
 
 
 def component_lines(

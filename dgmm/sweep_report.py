@@ -376,7 +376,7 @@ def _how(sweep: Any, source: Source) -> str:
     settings = ", ".join(f"{name}={value!r}" for name, value in sweep.get_params().items())
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     facts = [
-        *source_facts(source),
+        *((each.name, each.text) for each in source_facts(source)),
         ("full passes", f"{sweep.n_passes_} for all models together"),
         ("reading and E-steps", f"{seconds:.1f} s, {rate:,.0f} rows/s"),
         ("whole sweep", f"{sweep.seconds_:.1f} s"),

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 import dgmm
 from dgmm import report
@@ -118,7 +119,8 @@ def test_sizes(n_bytes, said):
 def test_components_of_every_family(covariance_type):
     rows = np.random.default_rng(0).standard_normal((200, 9)) * np.arange(1, 10)
     model = dgmm.GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(rows)
-    table = report.components(model)
+    table = report.components(model).shown
+    assert isinstance(table, Table)
     assert table.row_count == 2
     assert len(table.columns) == 2 + report.FEATURES_SHOWN + 1
     assert "3 more" in str(table.caption)
@@ -138,9 +140,16 @@ def test_speed():
     mixture = dgmm.GaussianMixture()
     mixture.history_ = history
     said = "4.0 s, 1,500 rows/s (threads: 5.5 s computing, 1.0 s reading)"
-    assert report.speed_facts(mixture) == [("passes", said)]
+    (found,) = report.speed_facts(mixture)
+    assert (found.name, found.text) == ("passes", said)
+    assert found.values == {
+        "pass_seconds": 4.0,
+        "rows_per_second": 1500.0,
+        "computing_seconds": 5.5,
+        "reading_seconds": 1.0,
+    }
     mixture.history_ = history | {"reading_seconds": [np.nan, np.nan]}
-    ((_, said),) = report.speed_facts(mixture)
-    assert said.endswith("(threads: 5.5 s computing, reading in Dask's own tasks)")
+    (found,) = report.speed_facts(mixture)
+    assert found.text.endswith("(threads: 5.5 s computing, reading in Dask's own tasks)")
     mixture.history_ = {name: [] for name in history}
     assert report.speed_facts(mixture) == []

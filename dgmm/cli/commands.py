@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
@@ -24,11 +25,12 @@ from dgmm.cli.options import (
     reading_rows,
 )
 from dgmm.cli.output import TABLES, Result, check_output, write
-from dgmm.cli.shell import Commands, console
+from dgmm.cli.shell import Commands
 from dgmm.data.source import Source
 from dgmm.estimators.base import Quantity
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
+from dgmm.facts import Exhibit, Fact, Said, fact
 from dgmm.model.criteria import aic, bic
 from dgmm.model.families import FAMILIES
 
@@ -96,7 +98,7 @@ def fit(
     sample_rows: int | None,
     tol: float | None,
     **settings: Any,
-) -> None:
+) -> Sequence[Said]:
     """Fit a mixture to DATA and write it to a model file."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
     source = dgmm.open_dataset(data, **opening)
@@ -117,7 +119,8 @@ def fit(
     with cluster.joined(source):
         model.fit(source)
     model.save(out, storage_options=opening["storage_options"])
-    show(*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model), ("model", out))
+    facts = [*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model)]
+    return [*facts, written("model", out)]
 
 
 @main.command()
@@ -141,7 +144,7 @@ def predict(
     scores: bool,
     missing: str | None,
     overwrite: bool,
-) -> None:
+) -> Sequence[Said]:
     """Write the most probable component of each row of DATA.
 
     They are written chunk by chunk, in the order of the rows. In Parquet the columns are called label;
@@ -157,7 +160,7 @@ def predict(
     )
     with cluster.joined(source):
         write(source, result, out, "predict", overwrite=overwrite, storage_options=opening["storage_options"])
-    show(("rows", f"{source.n_rows:,}"), (", ".join(summary(result.columns)), out))
+    return [rows_fact(source), columns_fact(result.columns, out)]
 
 
 @main.command()
@@ -166,18 +169,26 @@ def predict(
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
-def score(*, cluster: Cluster, opening: dict[str, Any], model: str, data: str, missing: str | None) -> None:
+def score(
+    *, cluster: Cluster, opening: dict[str, Any], model: str, data: str, missing: str | None
+) -> Sequence[Said]:
     """Print how well a model describes DATA: log-likelihood; BIC and AIC, but of a Bayesian model."""
     mixture = dgmm.load(model, storage_options=opening["storage_options"])
     source = open_for(mixture, data, opening, missing)
     with cluster.joined(source):
         mean = mixture.score(source)
-    found = [("rows", f"{source.n_rows:,}"), ("log-likelihood", f"{mean:.6f} nats a row")]
+    found: list[Said] = [
+        rows_fact(source),
+        fact("log-likelihood", f"{mean:.6f} nats a row", log_likelihood=mean),
+    ]
     if hasattr(mixture, "bic"):
         total, n_parameters = mean * source.n_rows, mixture._parameters.n_parameters
-        found.append(("BIC", f"{bic(total, n_parameters, source.n_rows):.3f}"))
-        found.append(("AIC", f"{aic(total, n_parameters):.3f}"))
-    show(*found)
+        by_bayes, by_akaike = bic(total, n_parameters, source.n_rows), aic(total, n_parameters)
+        found += [
+            fact("BIC", f"{by_bayes:.3f}", bic=by_bayes),
+            fact("AIC", f"{by_akaike:.3f}", aic=by_akaike),
+        ]
+    return found
 
 
 @main.command()
@@ -197,7 +208,7 @@ def sample(
     seed: int | None,
     overwrite: bool,
     storage_option: dict[str, Any] | None,
-) -> None:
+) -> Sequence[Said]:
     """Draw random rows from a model and write them, chunk by chunk."""
     check_output(out, TABLES, overwrite=overwrite, storage_options=storage_option)
     mixture = dgmm.load(model, storage_options=storage_option).set_params(random_state=seed)
@@ -207,7 +218,7 @@ def sample(
     with cluster.joined(source):
         result = rows_of(source, tuple(names))
         write(source, result, out, "sample", overwrite=overwrite, storage_options=storage_option)
-    show(("rows", f"{rows:,}"), ("features", ", ".join(summary(names))), ("sample", out))
+    return [rows_fact(source), features_fact(names), written("sample", out)]
 
 
 @main.command()
@@ -215,19 +226,27 @@ def sample(
 @click.option("--fingerprint", is_flag=True, help="Read all rows of DATA, to compare them with a model's.")
 @reading_rows
 @on_a_cluster()
-def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, Any]) -> None:
+def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, Any]) -> Sequence[Said]:
     """Say what a model file or a data set holds."""
     if not is_model_file(path):
         source = dgmm.open_dataset(path, **opening)
         facts = report.source_facts(source)
         if fingerprint:
             with cluster.joined(source):
-                facts.append(("fingerprint", dgmm.fingerprint(source)))
-        show(*facts)
-        return
+                facts.append(report.fingerprint_fact(str(dgmm.fingerprint(source))))
+        return facts
     mixture = dgmm.load(path, storage_options=opening["storage_options"])
-    show(("model", path), ("features", mixture.n_features_in_), *report.model_facts(mixture))
-    console().print(report.components(mixture))
+    return [
+        fact("model", path, model=path),
+        fact(
+            "features",
+            mixture.n_features_in_,
+            n_features=mixture.n_features_in_,
+            feature_names=names_in(mixture),
+        ),
+        *report.model_facts(mixture),
+        report.components(mixture),
+    ]
 
 
 @main.command()
@@ -236,7 +255,9 @@ def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, A
 @overwriting
 @reading_rows
 @on_a_cluster()
-def convert(*, cluster: Cluster, opening: dict[str, Any], data: str, out: str, overwrite: bool) -> None:
+def convert(
+    *, cluster: Cluster, opening: dict[str, Any], data: str, out: str, overwrite: bool
+) -> Sequence[Said]:
     """Write DATA as one Zarr array with checksummed chunks, which is the fastest to read.
 
     The numbers stay as they are, float32 or float64; others become float64.
@@ -252,7 +273,8 @@ def convert(*, cluster: Cluster, opening: dict[str, Any], data: str, out: str, o
             overwrite=overwrite,
             storage_options=opening["storage_options"],
         )
-    show(*report.source_facts(dgmm.open_dataset(out, storage_options=opening["storage_options"])))
+    found = dgmm.open_dataset(out, storage_options=opening["storage_options"])
+    return [*report.source_facts(found), Exhibit("", {"out": out})]
 
 
 @main.command()
@@ -265,16 +287,21 @@ def convert(*, cluster: Cluster, opening: dict[str, Any], data: str, out: str, o
 )
 @click.option("-k", "--components", type=click.IntRange(1, 24), default=12, show_default=True)
 @on_a_cluster(workers=2)
-def demo(*, cluster: Cluster, out: Path, components: int) -> None:
+def demo(*, cluster: Cluster, out: Path, components: int) -> Sequence[Said]:
     """Fit a mixture to the brightest stars of Gaia DR3, draw it, and compare mixtures of other sizes."""
     from dgmm import demo as gaia  # noqa: PLC0415 - it needs an extra
 
     with cluster.joined():
         model, picture = gaia.run(out, components)
         page = gaia.choose(out)
-    show(*report.model_facts(model))
-    console().print(report.table(gaia.DESCRIPTION_COLUMNS, gaia.describe(model)))
-    show(("picture", picture), ("sweep", page), ("data", gaia.CREDIT))
+    described = report.table(gaia.DESCRIPTION_COLUMNS, gaia.describe(model))
+    return [
+        *report.model_facts(model),
+        Exhibit(described, report.components(model).values),
+        fact("picture", picture, picture=picture),
+        fact("sweep", page, sweep=page),
+        fact("data", gaia.CREDIT, data=gaia.CREDIT),
+    ]
 
 
 def open_for(mixture: Any, data: str, opening: dict[str, Any], missing: str | None = None) -> Source:
@@ -314,6 +341,28 @@ def summary(names: Any) -> list[str]:
     return [*names] if len(names) <= 6 else [*names[:3], "…", names[-1]]
 
 
-def show(*pairs: tuple[str, Any]) -> None:
-    """Print names and values on standard output."""
-    click.echo(report.facts(pairs))
+def rows_fact(source: Source) -> Fact:
+    """Say how many rows there are."""
+    return fact("rows", f"{source.n_rows:,}", n_rows=source.n_rows)
+
+
+def features_fact(names: Any) -> Fact:
+    """Say what features are called."""
+    return fact("features", ", ".join(summary(names)), feature_names=names)
+
+
+def written(what: str, out: str) -> Fact:
+    """Say what has been written, and where."""
+    return fact(what, out, out=out)
+
+
+def columns_fact(columns: tuple[str, ...], out: str) -> Fact:
+    """Say which columns have been written, and where."""
+    return fact(", ".join(summary(columns)), out, columns=columns, out=out)
+
+
+def names_in(mixture: Any) -> list[str] | None:
+    """Give the names of a mixture's features, where it has some."""
+    return (
+        [str(name) for name in mixture.feature_names_in_] if hasattr(mixture, "feature_names_in_") else None
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.commands import main, open_for, show
+from dgmm.cli.commands import main, open_for, rows_fact, written
 from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
-from dgmm.cli.shell import console
+from dgmm.facts import Exhibit, Said, fact
 
 PAIRS_SHOWN = 10
 """Pairs of components that are shown, those that overlap most first."""
@@ -22,15 +23,14 @@ PAIRS_SHOWN = 10
 @main.command()
 @click.argument("model")
 @at_urls
-def components(*, model: str, storage_option: dict[str, Any] | None) -> None:
+def components(*, model: str, storage_option: dict[str, Any] | None) -> Sequence[Said]:
     """Print the components of a model, the features that each stands out by, and which overlap."""
     mixture = dgmm.load(model, storage_options=storage_option)
-    console().print(report.components(mixture))
     coefficients = mixture.overlap()
     pairs = sorted(combinations(range(len(coefficients)), 2), key=lambda pair: -coefficients[pair])
     lines = [[f"{i} and {j}", f"{coefficients[i, j]:.4f}"] for i, j in pairs[:PAIRS_SHOWN]]
-    if lines:
-        console().print(report.table(["components", "overlap (Bhattacharyya: 0 to 1)"], lines))
+    table = report.table(["components", "overlap (Bhattacharyya: 0 to 1)"], lines) if lines else ""
+    return [report.components(mixture), Exhibit(table, {"overlap": coefficients})]
 
 
 @main.command()
@@ -50,7 +50,7 @@ def merge(
     clusters: int | None,
     out: str | None,
     overwrite: bool,
-) -> None:
+) -> Sequence[Said]:
     """Merge components that share rows of DATA into clusters, pair by pair.
 
     Each merge is the one that makes the rows' clusters surest: that lowers the entropy of assignments most.
@@ -71,25 +71,47 @@ def merge(
             result = Result(function.of, ("label",), (), function.dtype)
             write(source, result, out, "predict", overwrite=overwrite, storage_options=storage_options)
     steps = [
-        [str(n_components - number), _joined(first), _joined(second), f"{entropy:.5f}"]
+        (n_components - number, first, second, entropy)
         for number, ((first, second), entropy) in enumerate(
-            zip(merges.merges, merges.entropies[-2::-1], strict=True), start=1
+            zip(merges.merges, merges.entropies[-2::-1].tolist(), strict=True), start=1
         )
     ]
-    facts = [("entropy", f"{merges.entropies[-1]:.5f} nats a row, of {n_components} components")]
-    if n_components > 1:
-        console().print(report.table(["clusters", "merged", "with", "entropy, nats a row"], steps))
-    show(*facts, ("clusters", n_clusters), *([] if out is None else [("labels", out)]))
-    labels = merges.labels(n_clusters)
     lines = [
-        [
-            str(label),
-            f"{mixture.weights_[labels == label].sum():.4f}",
-            _joined(np.flatnonzero(labels == label)),
-        ]
-        for label in range(n_clusters)
+        [str(left), _joined(first), _joined(second), f"{entropy:.5f}"]
+        for left, first, second, entropy in steps
     ]
-    console().print(report.table(["cluster", "weight", "components"], lines))
+    labels = merges.labels(n_clusters)
+    members = [np.flatnonzero(labels == label) for label in range(n_clusters)]
+    weights = [mixture.weights_[own].sum() for own in members]
+    found = [
+        [str(label), f"{weight:.4f}", _joined(own)]
+        for label, (weight, own) in enumerate(zip(weights, members, strict=True))
+    ]
+    whole = merges.entropies[-1]
+    return [
+        rows_fact(source),
+        Exhibit(
+            report.table(["clusters", "merged", "with", "entropy, nats a row"], lines) if lines else "",
+            {
+                "merges": [
+                    dict(zip(("n_clusters", "merged", "with", "entropy"), step, strict=True))
+                    for step in steps
+                ]
+            },
+        ),
+        fact("entropy", f"{whole:.5f} nats a row, of {n_components} components", entropy=whole),
+        fact("clusters", n_clusters, n_clusters=n_clusters),
+        *([] if out is None else [written("labels", out)]),
+        Exhibit(
+            report.table(["cluster", "weight", "components"], found),
+            {
+                "clusters": [
+                    {"cluster": label, "weight": weight, "components": own}
+                    for label, (weight, own) in enumerate(zip(weights, members, strict=True))
+                ]
+            },
+        ),
+    ]
 
 
 def _joined(numbers: Any) -> str:

@@ -9,12 +9,12 @@ import click
 
 import dgmm
 from dgmm import report
-from dgmm.cli.commands import main, open_for, show, summary
+from dgmm.cli.commands import columns_fact, features_fact, main, names_in, open_for, rows_fact, written
 from dgmm.cli.options import Cluster, at_urls, names_of, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
-from dgmm.cli.shell import console
 from dgmm.estimators.imputing import METHODS
 from dgmm.estimators.rowwise import RowFunction
+from dgmm.facts import Said
 
 to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
 to_a_table = click.option("--out", required=True, metavar="ROWS.zarr|.parquet", help="Where to write.")
@@ -55,11 +55,10 @@ def _values(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
     return values
 
 
-def _save(mixture: Any, out: str, storage_options: dict[str, Any] | None) -> None:
+def _save(mixture: Any, out: str, storage_options: dict[str, Any] | None) -> Sequence[Said]:
     mixture.save(out, storage_options=storage_options)
-    names = getattr(mixture, "feature_names_in_", range(mixture.n_features_in_))
-    show(("features", ", ".join(summary([*map(str, names)]))), ("model", out))
-    console().print(report.components(mixture))
+    names = names_in(mixture) or [str(number) for number in range(mixture.n_features_in_)]
+    return [features_fact(names), written("model", out), report.components(mixture)]
 
 
 @main.command()
@@ -70,11 +69,11 @@ def _save(mixture: Any, out: str, storage_options: dict[str, Any] | None) -> Non
 @at_urls
 def marginal(
     *, model: str, features: list[str], out: str, overwrite: bool, storage_option: dict[str, Any] | None
-) -> None:
+) -> Sequence[Said]:
     """Write the model of some features, whatever the others are."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
     mixture = dgmm.load(model, storage_options=storage_option)
-    _save(mixture.marginal(_found(mixture, features)), out, storage_option)
+    return _save(mixture.marginal(_found(mixture, features)), out, storage_option)
 
 
 @main.command()
@@ -90,12 +89,12 @@ def condition(
     out: str,
     overwrite: bool,
     storage_option: dict[str, Any] | None,
-) -> None:
+) -> Sequence[Said]:
     """Write the model of the other features, where the values of some are known."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
     mixture = dgmm.load(model, storage_options=storage_option)
     values = dict(zip(_found(mixture, [*known]), known.values(), strict=True))
-    _save(mixture.condition(values), out, storage_option)
+    return _save(mixture.condition(values), out, storage_option)
 
 
 @main.command()
@@ -123,7 +122,7 @@ def impute(
     method: Any,
     seed: int | None,
     overwrite: bool,
-) -> None:
+) -> Sequence[Said]:
     """Write the rows of DATA with missing values filled in, given what each row has.
 
     Values that are there stay as they are. In Parquet the columns are called as the model's features, or
@@ -138,7 +137,7 @@ def impute(
     with cluster.joined(source):
         result = _result(function, names)
         write(source, result, out, "impute", overwrite=overwrite, storage_options=storage_options)
-    show(("rows", f"{source.n_rows:,}"), ("features", ", ".join(summary(names))), ("imputed", out))
+    return [rows_fact(source), features_fact(names), written("imputed", out)]
 
 
 @main.command()
@@ -160,7 +159,7 @@ def regress(
     known: list[str] | None,
     out: str,
     overwrite: bool,
-) -> None:
+) -> Sequence[Said]:
     """Write what the model says of some features, given others: a mean and a covariance for each row of DATA.
 
     In Parquet the columns are called as the targets, and cov(A, A), cov(A, B), …: covariances row by row.
@@ -176,7 +175,7 @@ def regress(
     with cluster.joined(source):
         result = _result(function, names)
         write(source, result, out, "regress", overwrite=overwrite, storage_options=storage_options)
-    show(("rows", f"{source.n_rows:,}"), (", ".join(summary(names)), out))
+    return [rows_fact(source), columns_fact(names, out)]
 
 
 def _result(function: RowFunction, names: tuple[str, ...]) -> Result:

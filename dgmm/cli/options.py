@@ -117,7 +117,7 @@ class Cluster:
             yield
 
 
-def on_a_cluster(workers: int | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def on_a_cluster(workers: int | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the options that say where the work is done; the command is given a `Cluster`.
 
     Parameters
@@ -126,23 +126,21 @@ def on_a_cluster(workers: int | None = None) -> Callable[[Callable[..., None]], 
         How many workers to start where neither option says.
     """
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @_options(
             click.option("--scheduler", metavar="tcp://HOST:PORT", help="Join a Dask cluster."),
             click.option("--workers", type=click.IntRange(1), help="Start workers on this machine."),
             click.option("--memory", metavar="2GiB", callback=_memory, help="Memory limit of each worker."),
         )
         @functools.wraps(command)
-        def with_cluster(
-            scheduler: str | None, workers: int | None, memory: str | None, **given: Any
-        ) -> None:
+        def with_cluster(scheduler: str | None, workers: int | None, memory: str | None, **given: Any) -> Any:
             if scheduler is not None and workers is not None:
                 raise click.UsageError("give --scheduler or --workers, not both")
             if scheduler is None and workers is None:
                 workers = default_workers
             if memory is not None and workers is None:
                 raise click.UsageError("--memory is the limit of each worker: give --workers too")
-            command(cluster=Cluster(scheduler, workers, memory), **given)
+            return command(cluster=Cluster(scheduler, workers, memory), **given)
 
         return with_cluster
 
@@ -172,7 +170,7 @@ at_urls = click.option(
 )
 
 
-def reading_rows(command: Callable[..., None]) -> Callable[..., None]:
+def reading_rows(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how data is opened; the command is given ``opening``, for `open_dataset`."""
 
     @_options(
@@ -202,14 +200,14 @@ def reading_rows(command: Callable[..., None]) -> Callable[..., None]:
         sample_dims: list[str] | None,
         storage_option: dict[str, Any] | None,
         **given: Any,
-    ) -> None:
+    ) -> Any:
         opening = {
             "columns": columns,
             "fill_missing": fill_missing,
             "sample_dims": sample_dims,
             "storage_options": storage_option,
         }
-        command(opening=opening, **given)
+        return command(opening=opening, **given)
 
     return with_opening
 
@@ -231,10 +229,10 @@ missing_in_rows = click.option(
 overwriting = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
-def _options(*options: Callable[[Any], Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _options(*options: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Stack options, which ``--help`` lists in this order."""
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             command = option(command)
         return command

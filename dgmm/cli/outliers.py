@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +12,14 @@ from numpy.typing import NDArray
 
 import dgmm
 from dgmm import report
-from dgmm.cli.commands import main, open_for, show
+from dgmm.cli.commands import main, open_for, rows_fact, written
 from dgmm.cli.options import Cluster, Number, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
-from dgmm.cli.shell import console
 from dgmm.data.source import Source
 from dgmm.estimators.outliers import surprise_function
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction
+from dgmm.facts import Exhibit, Said, fact
 from dgmm.passes.task import ChunkRows
 
 LISTED = 10
@@ -128,7 +129,7 @@ def outliers(
     threshold: float | None,
     n_shown: int,
     overwrite: bool,
-) -> None:
+) -> Sequence[Said]:
     """Write which rows of DATA are unlikely, and by which features.
 
     The table has a line for each row, in their order: outlier, log_density, and of outliers feature_1,
@@ -153,31 +154,48 @@ def outliers(
         result = Result(table.of, tuple(table.dtype.names or ()), (), table.dtype, Unlikeliest.of)
         found = write(source, result, out, "outliers", overwrite=overwrite, storage_options=storage_options)
     share = found.n_outliers / source.n_rows
-    show(
-        ("rows", f"{source.n_rows:,}"),
-        ("outliers", f"{found.n_outliers:,} ({share:.3%})"),
-        ("threshold", f"{threshold:.6f} nats"),
-        ("table", out),
-    )
-    if found.n_outliers:
-        console().print(laid_out(found))
+    return [
+        rows_fact(source),
+        fact(
+            "outliers",
+            f"{found.n_outliers:,} ({share:.3%})",
+            n_outliers=found.n_outliers,
+            share=share,
+        ),
+        fact("threshold", f"{threshold:.6f} nats", threshold=threshold),
+        written("table", out),
+        Exhibit(laid_out(found) if found.n_outliers else "", {"unlikeliest": described(found)}),
+    ]
 
 
 def _names(source: Source) -> tuple[str, ...]:
     return source.feature_names or tuple(f"x{i}" for i in range(source.n_features))
 
 
+def described(found: Unlikeliest) -> list[dict[str, Any]]:
+    """Give the least likely rows: their numbers, log densities, and most surprising features."""
+    columns = found.rows.dtype.names or ()
+    n_features = sum(name.startswith("feature_") for name in columns)
+    return [
+        {
+            "row": number,
+            "log_density": row["log_density"],
+            "features": [
+                {name: row[f"{name}_{i}"] for name in ("feature", "value", "surprise")}
+                for i in range(1, n_features + 1)
+            ],
+        }
+        for number, row in zip(found.numbers, found.rows, strict=True)
+    ]
+
+
 def laid_out(found: Unlikeliest) -> Any:
     """Lay out the least likely rows."""
-    n_features = sum(name.startswith("feature_") for name in found.rows.dtype.names or ())
     lines = []
-    for number, row in zip(found.numbers, found.rows, strict=True):
-        odd = [
-            f"{row[f'feature_{i}']} = {row[f'value_{i}']:.5g} ({row[f'surprise_{i}']:.1f})"
-            for i in range(1, n_features + 1)
-        ]
-        lines.append([f"{number:,}", f"{row['log_density']:.2f}", *odd])
-    columns = ["row", "log density", "most surprising (nats)", *[""] * (n_features - 1)]
+    for each in described(found):
+        odd = [f"{one['feature']} = {one['value']:.5g} ({one['surprise']:.1f})" for one in each["features"]]
+        lines.append([f"{each['row']:,}", f"{each['log_density']:.2f}", *odd])
+    columns = ["row", "log density", "most surprising (nats)", *[""] * (len(lines[0]) - 3)]
     table = report.table(columns, lines)
     rest = found.n_outliers - len(lines)
     table.caption = f"and {rest:,} more outliers in the table" if rest else None

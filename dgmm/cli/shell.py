@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import click
@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from dgmm.data import DataWarning
 from dgmm.data.text import printable
+from dgmm.facts import Said, as_json, pages
 
 FAILED = 2
 INTERRUPTED = 130
@@ -33,20 +34,33 @@ SPEAKING = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeErr
 
 
 class Command(click.Command):
-    """A command that has ``--debug``."""
+    """A command that says what it returns, `dgmm.facts.Said`, and that has ``--json`` and ``--debug``."""
 
     def __init__(self, *args: Any, params: list[click.Parameter] | None = None, **kwargs: Any) -> None:
-        def want_traceback(context: click.Context, _: click.Parameter, value: bool) -> None:
-            context.obj["debug"] = value
+        def remember(context: click.Context, param: click.Parameter, value: bool) -> None:
+            context.obj[param.name] = value
 
-        debug = click.Option(
-            ["--debug"],
-            is_flag=True,
-            expose_value=False,
-            callback=want_traceback,
-            help="Show an error's traceback.",
-        )
-        super().__init__(*args, params=[*(params or []), debug], **kwargs)
+        own = {
+            "--json": "Print results as one JSON object, with all digits.",
+            "--debug": "Show an error's traceback.",
+        }
+        flags = [
+            click.Option([name], is_flag=True, expose_value=False, callback=remember, help=text)
+            for name, text in own.items()
+        ]
+        super().__init__(*args, params=[*(params or []), *flags], **kwargs)
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command, and print on standard output what it says."""
+        said: Iterable[Said] = super().invoke(ctx) or ()
+        if ctx.obj["json"]:
+            click.echo(as_json(said))
+            return
+        for page in pages(said):
+            if isinstance(page, str):
+                click.echo(page)
+            else:
+                console().print(page)
 
 
 class Commands(click.Group):
@@ -56,7 +70,7 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:  # type: ignore[override]
         """Run a command and exit."""
-        settings = {"debug": False}
+        settings = {"debug": False, "json": False}
         kwargs["standalone_mode"] = False
         with warnings.catch_warnings():
             for kind in (ConvergenceWarning, DataWarning):

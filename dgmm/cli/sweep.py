@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.commands import main, show
+from dgmm.cli.commands import main
 from dgmm.cli.options import Cluster, Number, missing_in_fits, on_a_cluster, overwriting, reading_rows
-from dgmm.cli.shell import INTERRUPTED, console, say
+from dgmm.cli.shell import INTERRUPTED, say
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
 from dgmm.estimators.sweep import SWEPT
+from dgmm.facts import Exhibit, Fact, Said, fact
 from dgmm.model.criteria import CRITERIA
 from dgmm.model.families import FAMILIES
 
@@ -109,7 +111,7 @@ def sweep(
     seed: int | None,
     sample_rows: int | None,
     **settings: Any,
-) -> None:
+) -> Sequence[Said]:
     """Fit mixtures of many sizes to DATA in the same passes, choose the best, and report.
 
     The report is one page of HTML with its pictures inside.
@@ -138,12 +140,15 @@ def sweep(
         written = sweep_report.write_report(found, source, out)
         say("interrupted", f"what was reached until then is in {', '.join(map(str, written))}")
         sys.exit(INTERRUPTED)
-    written = sweep_report.write_report(found, source, out)
-    show(*report.source_facts(source), *sweep_facts(found))
-    console().print(models(found))
-    for sentence in found.advice_:
-        click.echo(f"- {sentence}")
-    show(*[(path.stem, path) for path in written])
+    files = sweep_report.write_report(found, source, out)
+    return [
+        *report.source_facts(source),
+        *sweep_facts(found),
+        models(found),
+        Exhibit("\n".join(f"- {sentence}" for sentence in found.advice_), {"advice": found.advice_}),
+        *(fact(path.stem, path, **{path.stem: path}) for path in files),
+        Exhibit("", {"out": out}),
+    ]
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
@@ -164,19 +169,33 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
         raise PermissionError(f"{there} is not a folder that can be written to; choose another")
 
 
-def sweep_facts(found: Any) -> list[tuple[str, Any]]:
+def sweep_facts(found: Any) -> list[Fact]:
     """Give what there is to say of a sweep in a few lines."""
     results, best = found.results_, found.best_params_
+    n_models = len(results["bic"])
     n_dropped, n_failed = int(results["dropped"].sum()), int(results["failed"].sum())
     return [
-        ("models", f"{len(results['bic'])}, of which {n_dropped} left early and {n_failed} failed"),
-        ("passes", f"{found.n_passes_} over all rows, for all of them together"),
-        ("best", f"{best['n_components']} components, {best['covariance_type']} covariance"),
-        (found.criterion, f"{found.best_score_:.6f}"),
+        fact(
+            "models",
+            f"{n_models}, of which {n_dropped} left early and {n_failed} failed",
+            n_models=n_models,
+            n_dropped=n_dropped,
+            n_failed=n_failed,
+        ),
+        fact(
+            "passes", f"{found.n_passes_} over all rows, for all of them together", n_passes=found.n_passes_
+        ),
+        fact("best", f"{best['n_components']} components, {best['covariance_type']} covariance", best=best),
+        fact(
+            found.criterion,
+            f"{found.best_score_:.6f}",
+            criterion=found.criterion,
+            best_score=found.best_score_,
+        ),
     ]
 
 
-def models(found: Any) -> Any:
+def models(found: Any) -> Exhibit:
     """Lay out the best models of a sweep."""
     results, criterion = found.results_, CRITERIA[found.criterion]
     losses = criterion.losses(results)
@@ -196,4 +215,6 @@ def models(found: Any) -> Any:
     )
     rest = len(losses) - len(rows)
     laid_out.caption = f"and {rest} more models in results.csv" if rest else None
-    return laid_out
+    others = [index for index in range(len(losses)) if index not in order]
+    each = [{name: column[index] for name, column in results.items()} for index in (*order, *others)]
+    return Exhibit(laid_out, {"models": each})
