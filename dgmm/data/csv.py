@@ -26,6 +26,7 @@ from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from dgmm.data.footers import Footer, columns_of, key_value
 from dgmm.data.listing import keys_of
+from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import CHUNK_BYTES, Choice, OfColumns, Picked, fill, n_features, pick
 
@@ -259,6 +260,10 @@ class CsvSource(OfColumns):
         skip = start - int(self._starts[first])
         blocks = self._blocks[first:last]
         return CsvChunk(self.filesystem, blocks, skip, stop - start, self.picked, self.kinds)
+
+    def revision(self) -> Revision:
+        """What the file system says of the files."""
+        return of_files(self.filesystem, [file.path for file in self.files])
 
 
 def csv_source(name: str, filesystem: Any, paths: Sequence[str], choice: Choice) -> CsvSource:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from dgmm.data.ambient import compute_now
 from dgmm.data.convert import check_shape, refuse_kind, series_dtype, text_names, to_array
 from dgmm.data.frames import check_promised, described, pandas_rows
+from dgmm.data.revision import Revision
 from dgmm.data.source import (
     SPANS,
     DataError,
@@ -128,6 +129,10 @@ class DaskSource:
         first = int(np.searchsorted(self._starts[:-1], start, side="right")) - 1
         last = max(first + 1, int(np.searchsorted(self._starts, stop, side="left")))
         return self._chunk(first, last, start - int(self._starts[first]), stop - start)
+
+    def revision(self) -> Revision:
+        """Nothing: a collection is named by what is to be computed, not by what that gives."""
+        return Revision()
 
     def _chunk(self, first: int, last: int, skip: int, n_rows: int) -> LazyChunk:
         """Take ``n_rows`` rows of blocks ``first`` to ``last``, without the ``skip`` first ones."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.revision import Revision, revision_of
 from dgmm.data.source import Chunk, DataError, Source, Span
 from dgmm.data.tables import Choice
 
@@ -123,6 +124,10 @@ class JoinedSource:
             if here < there:
                 parts.append(source.rows(here, there))
         return JoinedChunk(tuple(parts), self.n_features, self.dtype)
+
+    def revision(self) -> Revision:
+        """What is said of all stores."""
+        return sum(map(revision_of, self.sources), Revision())
 
     def _converted(self, chunk: Any) -> JoinedChunk:
         return JoinedChunk((chunk,), self.n_features, self.dtype)

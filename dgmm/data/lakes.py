@@ -17,6 +17,7 @@ from dgmm.data.footers import opened
 from dgmm.data.listing import Kind, natural
 from dgmm.data.location import is_local, locate
 from dgmm.data.parquet import parquet_source
+from dgmm.data.revision import Revision
 from dgmm.data.source import DataError, Source, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import (
     CHUNK_BYTES,
@@ -215,6 +216,10 @@ class LanceSource(OfColumns):
     def rows(self, start: int, stop: int) -> LanceChunk:
         """Rows ``start`` to ``stop``."""
         return LanceChunk(self.where, self.version, start, stop, self.picked, self.dtype, self.options)
+
+    def revision(self) -> Revision:
+        """The version that is read, which stays what it is."""
+        return Revision(((self.name, f"version {self.version}"),))
 
 
 def lance_source(

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.location import locate
+from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import (
     MEBIBYTE,
     Labels,
@@ -116,3 +118,22 @@ class MemorySource:
     def rows(self, start: int, stop: int) -> MemoryChunk:
         """Rows ``start`` to ``stop``, a view."""
         return MemoryChunk(self.values[start:stop], f"{self.name}, rows {start} to {stop}")
+
+    def revision(self) -> Revision:
+        """What is said of the file that the array is mapped from; nothing is known of memory."""
+        mapped = mapped_from(self.values)
+        return Revision() if mapped is None else of_files(*_file(mapped))
+
+
+def mapped_from(values: object) -> np.memmap | None:
+    """Give the map of a file that an array is, or is a view of; None for one in memory."""
+    while isinstance(values, np.ndarray):
+        if isinstance(values, np.memmap):
+            return values
+        values = values.base
+    return None
+
+
+def _file(mapped: np.memmap) -> tuple[Any, list[str]]:
+    filesystem, path = locate(mapped.filename or "")
+    return filesystem, [path] if mapped.filename else []

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dgmm.data.footers import BUFFER_BYTES, columns_of, key_value, opened, read_footer
+from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import CHUNK_BYTES, Choice, OfColumns, Picked, fill, n_features, pick, rows_type
 
@@ -198,6 +199,10 @@ class ParquetSource(OfColumns):
                 pieces.append(Piece(path, numbers, skip, n_rows, self.keys.get(path, ())))
                 at = end
         return ParquetChunk(self.filesystem, tuple(pieces), self.picked, self.dtype)
+
+    def revision(self) -> Revision:
+        """What the file system says of the files."""
+        return of_files(self.filesystem, list(dict.fromkeys(path for path, _, _ in self.row_groups)))
 
 
 def parquet_source(

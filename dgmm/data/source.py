@@ -18,6 +18,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.revision import Revision, revision_of
+
 MEBIBYTE = 2**20
 
 
@@ -173,6 +175,10 @@ class Source(Protocol):
         """Rows ``start`` to ``stop`` as one chunk; both are in range."""
         ...
 
+    def revision(self) -> Revision:
+        """Ask the store what it says of itself now: cheap, no rows are read."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class SameColumns:
@@ -213,6 +219,10 @@ class SameColumns:
     def rows(self, start: int, stop: int) -> Chunk | LazyChunk:
         """Rows of the other source, ``start`` to ``stop``, as one chunk."""
         return self.source.rows(start, stop)
+
+    def revision(self) -> Revision:
+        """What the other source's store says of itself."""
+        return revision_of(self.source)
 
 
 class Labels(Protocol):

@@ -15,11 +15,15 @@ from zarr.core.metadata import ArrayV3Metadata
 from dgmm.data.conventions import Coding, coding_of
 from dgmm.data.dimensions import Dimensions, Part
 from dgmm.data.missing import Box, read_complete
+from dgmm.data.revision import Revision, evenly, of_keys
 from dgmm.data.source import DataError
 
 DECODED_AT_ONCE = 10  # zarr's default `async.concurrency`
 DIMENSIONS_KEY = "_ARRAY_DIMENSIONS"
 """Attribute of format 2 with the names of the dimensions, as xarray writes it."""
+
+DOCUMENTS = {2: (".zarray", ".zattrs"), 3: ("zarr.json",)}
+"""Keys of the metadata of an array, by the format."""
 
 MASK_BYTES = 4
 """Bytes that decoding takes for each number beside the values."""
@@ -147,6 +151,18 @@ class Variable:
             where[axis] = index // (self.array.shards or self.array.chunks)[axis]
         return self.array.metadata.encode_chunk_key(tuple(where))
 
+    def revision(self, most: int) -> Revision:
+        """Ask the store after the array's metadata, and at most so many of its chunks (or shards)."""
+        array = self.array
+        steps = array.shards or array.chunks
+        grid = [math.ceil(size / step) for size, step in zip(array.shape, steps, strict=True)]
+        # In Python's numbers: a grid may have more chunks than an index of NumPy can count.
+        numbers = evenly(math.prod(grid), most)
+        keys = [array.metadata.encode_chunk_key(_place(number, grid)) for number in numbers]
+        prefix = f"{array.path}/" if array.path else ""
+        documents = DOCUMENTS[array.metadata.zarr_format]
+        return of_keys(array.store, [prefix + key for key in (*documents, *keys)])
+
     def bytes_in_flight(self, part: Part) -> int:
         """Forecast the bytes that reading a part takes beside the rows.
 
@@ -168,3 +184,12 @@ class Variable:
         values = n_values * (width + array.dtype.itemsize + MASK_BYTES) if self.coding.changes else 0
         turned = 0 if self.sample_axes + self.feature_axes == tuple(range(array.ndim)) else n_values * width
         return n_values * array.dtype.itemsize + max(encoded + decoding, values + turned)
+
+
+def _place(number: int, grid: Sequence[int]) -> tuple[int, ...]:
+    """Give the place of a chunk in the grid of them, the last axis fastest."""
+    place = []
+    for size in reversed(grid):
+        number, index = divmod(number, size)
+        place.append(index)
+    return tuple(reversed(place))

@@ -16,6 +16,7 @@ from dgmm.data.conventions import time_like
 from dgmm.data.convert import check_shape
 from dgmm.data.dimensions import check_sizes, choose_sample_dims, feature_names, parts, variables_named
 from dgmm.data.missing import MOST_ABSENT, MissingChunkError, absent_keys
+from dgmm.data.revision import Revision, most_keys
 from dgmm.data.source import (
     MEBIBYTE,
     DataError,
@@ -229,6 +230,11 @@ class ZarrSource:
     def rows(self, start: int, stop: int) -> ZarrChunk:
         """Rows ``start`` to ``stop``."""
         return ZarrChunk(self.variables, start, stop, self.dtype, self.name, self.fill_missing)
+
+    def revision(self) -> Revision:
+        """What the stores say of the arrays' metadata and of their chunks, or of some of these."""
+        most = max(1, most_keys(self.variables[0].array.store) // len(self.variables))
+        return sum((variable.revision(most) for variable in self.variables), Revision())
 
 
 def zarr_source(

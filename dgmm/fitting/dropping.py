@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data.memory import MemorySource
+from dgmm.data.memory import MemorySource, mapped_from
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.survey import NotFinite, check_weights
@@ -161,16 +161,7 @@ def complete_cases(source: Source, weights: Source | None) -> CompleteCases:
 def _is_here(source: Source, weights: Source | None) -> bool:
     """Tell whether rows and weights are arrays in memory: not mapped from a file, which may not fit."""
     each = [source] if weights is None else [source, weights]
-    return all(isinstance(one, MemorySource) and not _is_mapped(one.values) for one in each)
-
-
-def _is_mapped(values: object) -> bool:
-    """Tell whether an array is, or is a view of, one that is mapped from a file."""
-    while isinstance(values, np.ndarray):
-        if isinstance(values, np.memmap):
-            return True
-        values = values.base
-    return False
+    return all(isinstance(one, MemorySource) and mapped_from(one.values) is None for one in each)
 
 
 def _kept(source: Source, weights: Source | None) -> tuple[MemorySource, MemorySource | None]:

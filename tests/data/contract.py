@@ -52,6 +52,7 @@ def check_source(source: Source, expected: np.ndarray, feature_names: tuple[str,
     assert source.dtype.isnative
     assert source.feature_names == feature_names
     check_spans(source, expected)
+    assert source.revision() == source.revision()  # nothing was written
     check_row_ranges(source, expected)
 
 
