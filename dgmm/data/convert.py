@@ -9,34 +9,13 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from dgmm.data.kinds import comes_from
 from dgmm.data.source import DataError, check_no_two, rows_dtype
 
 RESHAPE = (
     "Reshape your data either using array.reshape(-1, 1) if your data has a single feature or "
     "array.reshape(1, -1) if it contains a single sample."
 )
-
-
-def comes_from(values: object, module: str, *names: str) -> bool:
-    """Say whether a value's class, or one that it inherits from, is one of a module's, without importing it.
-
-    Parameters
-    ----------
-    values : object
-        Anything.
-    module : str
-        The top-level module: ``"pandas"``.
-    *names : str
-        Names of classes.
-
-    Returns
-    -------
-    bool
-    """
-    return any(
-        base.__module__.partition(".")[0] == module and base.__name__ in names
-        for base in type(values).__mro__
-    )
 
 
 def text_names(columns: Sequence[Any]) -> tuple[str, ...] | None:

@@ -24,11 +24,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
+from dgmm.data.choice import Choice
 from dgmm.data.footers import Footer, columns_of, key_value
 from dgmm.data.listing import keys_of
 from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import CHUNK_BYTES, Choice, OfColumns, Picked, fill, n_features, pick
+from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, fill, n_features, pick
 
 logger = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ from dask.delayed import Delayed, delayed
 from numpy.typing import NDArray
 
 from dgmm.data.ambient import compute_now
+from dgmm.data.choice import Choice
 from dgmm.data.convert import check_shape, refuse_kind, series_dtype, text_names, to_array
 from dgmm.data.frames import check_promised, described, pandas_rows
 from dgmm.data.revision import Revision
@@ -35,7 +36,6 @@ from dgmm.data.source import (
     span_bytes_for,
 )
 from dgmm.data.tables import (
-    Choice,
     Column,
     Picked,
     feature_names,

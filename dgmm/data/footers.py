@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dgmm.data.choice import Choice
 from dgmm.data.listing import keys_of
 from dgmm.data.location import is_local
 from dgmm.data.source import DataError
-from dgmm.data.tables import Choice, Column, is_number, is_vector, stored_type
+from dgmm.data.tables import Column, is_number, is_vector, stored_type
 
 BUFFER_BYTES = 64 * 1024
 

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dgmm.data.convert import check_shape, comes_from, text_names
+from dgmm.data.choice import Choice
+from dgmm.data.convert import check_shape, text_names
+from dgmm.data.kinds import comes_from, is_pandas
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, check_columns, check_no_two
 from dgmm.data.tables import (
     ELEMENT,
-    Choice,
     Column,
     Picked,
     feature_names,
@@ -33,19 +34,6 @@ from dgmm.data.tables import (
 
 CATEGORIES = pa.dictionary(pa.int32(), pa.string())
 """The type of pandas' categories: of whatever they are, they are labels."""
-
-
-def is_pandas(x: object) -> bool:
-    """Say whether this is a pandas DataFrame."""
-    return comes_from(x, "pandas", "DataFrame")
-
-
-def is_table(x: object) -> bool:
-    """Say whether this is a table of named columns in memory (or that is computed into memory)."""
-    tables = (nw.DataFrame, nw.LazyFrame, pa.Table, pa.RecordBatch, pa.RecordBatchReader)
-    return (
-        isinstance(x, tables) or nw.dependencies.is_into_dataframe(x) or nw.dependencies.is_into_lazyframe(x)
-    )
 
 
 def table_source(x: Any, choice: Choice, n_dims: int = 2) -> MemorySource:

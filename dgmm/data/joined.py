@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.choice import Choice
 from dgmm.data.revision import Revision, revision_of
 from dgmm.data.source import Chunk, DataError, Source, Span
-from dgmm.data.tables import Choice
 
 Place = TypeVar("Place")
 

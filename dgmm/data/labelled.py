@@ -16,8 +16,9 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
+from dgmm.data.choice import Choice
 from dgmm.data.conventions import CODED, coding_of, time_like
-from dgmm.data.convert import check_shape, comes_from, to_array
+from dgmm.data.convert import check_shape, to_array
 from dgmm.data.dask import DaskSource, dask_source
 from dgmm.data.dimensions import (
     Dimensions,
@@ -26,17 +27,12 @@ from dgmm.data.dimensions import (
     feature_names,
     variables_named,
 )
+from dgmm.data.kinds import comes_from
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, DataWarning, check_columns, check_no_two
-from dgmm.data.tables import Choice
 
 NAMED_FEATURES = "UOT"
 """Kinds of NumPy's dtypes of coordinates that may name features: text."""
-
-
-def is_labelled(x: object) -> bool:
-    """Say whether this is one of xarray's objects."""
-    return comes_from(x, "xarray", "Dataset", "DataArray", "DataTree")
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,23 +13,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dgmm.data.choice import Choice
 from dgmm.data.footers import opened
 from dgmm.data.listing import Kind, natural
 from dgmm.data.location import is_local, locate
 from dgmm.data.parquet import parquet_source
 from dgmm.data.revision import Revision
 from dgmm.data.source import DataError, Source, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import (
-    CHUNK_BYTES,
-    Choice,
-    Column,
-    OfColumns,
-    Picked,
-    fill,
-    n_features,
-    pick,
-    rows_type,
-)
+from dgmm.data.tables import CHUNK_BYTES, Column, OfColumns, Picked, fill, n_features, pick, rows_type
 
 READERS = {"delta": "deltalake", "iceberg": "pyiceberg", "lance": "lance"}
 """Modules that know which rows there are; each comes with the extra of its table's name."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
-from zarr.storage import FsspecStore
+
+if TYPE_CHECKING:
+    from zarr.storage import FsspecStore
 
 
 def locate(
@@ -64,5 +66,7 @@ def zarr_store(
     filesystem, root = locate(path, storage_options)
     if is_local(filesystem):
         return root
+    from zarr.storage import FsspecStore  # noqa: PLC0415
+
     options = dict(storage_options or {})
     return FsspecStore.from_url(os.fspath(path), storage_options=options, read_only=read_only)

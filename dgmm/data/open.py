@@ -1,4 +1,7 @@
-"""One way in: whatever the user has becomes a `Source`."""
+"""One way in: whatever the user has becomes a `Source`.
+
+A room for a kind of rows is imported when there are such rows: it takes its libraries along.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import zarr
 from dask.base import is_dask_collection
 from fsspec.core import has_magic
 
+from dgmm.data.choice import Choice
 from dgmm.data.convert import check_shape, to_array
-from dgmm.data.csv import csv_source
-from dgmm.data.dask import dask_source
 from dgmm.data.dimensions import check_sample_dims
-from dgmm.data.frames import is_table, table_source
 from dgmm.data.joined import joined
-from dgmm.data.labelled import is_labelled, labelled_source
-from dgmm.data.lakes import lake_source
+from dgmm.data.kinds import comes_from, is_labelled, is_table
 from dgmm.data.listing import ZARR_MARKERS, Kind, csv_files, matching, name_of, parquet_files, stored_kind
 from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.memory import MemorySource
-from dgmm.data.parquet import parquet_source
 from dgmm.data.source import DataError, Source
-from dgmm.data.tables import Choice
 from dgmm.data.types import RowsLike, WeightsLike
-from dgmm.data.zarr import zarr_source
 
 
 def open_dataset(
@@ -185,19 +181,25 @@ def _open(
                 raise
             message = f"a list of text is neither numbers nor paths of what is there: {error}"
             raise DataError(message) from error
-    if isinstance(x, (zarr.Array, zarr.Group)):
+    if comes_from(x, "zarr", "Array", "Group"):
+        from dgmm.data.zarr import zarr_source
+
         return zarr_source(x, choice, n_dims=n_dims, fill_missing=fill_missing, sample_dims=sample_dims)
     if is_labelled(x):
+        from dgmm.data.labelled import labelled_source
+
         return labelled_source(x, choice, sample_dims, n_dims=n_dims)
     if sample_dims is not None:
         raise DataError(f"sample_dims= was given, but {type(x).__name__} has no named dimensions, or is open")
     if is_dask_collection(x):
+        from dgmm.data.dask import dask_source
+
         return dask_source(x, choice, n_dims=n_dims)
     if callable(getattr(x, "spans", None)):  # isinstance would ask for n_rows, and so count the rows
         if columns is not None:
             raise DataError(f"columns= was given, but {x.name} is open already")
         return x
-    return table_source(x, choice, n_dims) if is_table(x) else _open_array(x, columns, n_dims)
+    return _open_in_memory(x, choice, n_dims)
 
 
 def _paths(x: Any) -> list[str]:
@@ -233,11 +235,17 @@ def _open_paths(
                 name,
             )
         case "parquet":
+            from dgmm.data.parquet import parquet_source
+
             files = _once([path for place in places for path in parquet_files(filesystem, place.root)])
             return parquet_source(name, filesystem, files, choice)
         case "csv":
+            from dgmm.data.csv import csv_source
+
             files = _once([path for place in places for path in csv_files(filesystem, place.root)])
             return csv_source(name, filesystem, files, choice)
+    from dgmm.data.lakes import lake_source
+
     return joined(
         lambda place, choice: lake_source(
             kind, place.name, filesystem, place.root, choice=choice, options=options
@@ -298,6 +306,10 @@ def _kind(filesystem: Any, root: str, name: str) -> Kind:
 def _open_zarr(
     place: _Place, choice: Choice, options: Mapping[str, object] | None, n_dims: int, **of_zarr: Any
 ) -> Source:
+    import zarr
+
+    from dgmm.data.zarr import zarr_source
+
     try:
         node = zarr.open(zarr_store(place.name, options, read_only=True), mode="r")
     except (ValueError, KeyError, TypeError) as error:
@@ -307,9 +319,13 @@ def _open_zarr(
     return zarr_source(node, choice, name=place.name, n_dims=n_dims, **of_zarr)
 
 
-def _open_array(x: Any, columns: Sequence[str] | None, n_dims: int) -> MemorySource:
+def _open_in_memory(x: Any, choice: Choice, n_dims: int) -> MemorySource:
+    if is_table(x):
+        from dgmm.data.frames import table_source
+
+        return table_source(x, choice, n_dims)
     what = type(x).__name__
-    if columns is not None:
+    if choice.columns is not None:
         raise DataError(f"columns= was given, but {what} has no named columns")
     values = to_array(x, what)
     check_shape(values.shape, n_dims, what, values)

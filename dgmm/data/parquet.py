@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dgmm.data.choice import Choice
 from dgmm.data.footers import BUFFER_BYTES, columns_of, key_value, opened, read_footer
 from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import CHUNK_BYTES, Choice, OfColumns, Picked, fill, n_features, pick, rows_type
+from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, fill, n_features, pick, rows_type
 
 BATCH_BYTES = 4 * MEBIBYTE
 """Of rows that are in Arrow's form at once. Half and double: not measured."""

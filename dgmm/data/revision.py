@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zarr.abc.store import Store
-from zarr.core.sync import sync
-from zarr.storage import FsspecStore, LocalStore, ZipStore
-
+from dgmm.data.kinds import comes_from
 from dgmm.data.location import is_local
 from dgmm.data.text import listed
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
+    from zarr.storage import FsspecStore
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Revision:
 
 def revision_of(source: Any) -> Revision:
     """Ask a source for its revision; nothing is known of one that cannot say."""
-    found = getattr(source, "revision", None)
+    found: Callable[[], Revision] | None = getattr(source, "revision", None)
     return found() if callable(found) else Revision()
 
 
@@ -130,6 +131,9 @@ def of_keys(store: Store, keys: Sequence[str]) -> Revision:
     -------
     Revision
     """
+    from zarr.core.sync import sync
+    from zarr.storage import FsspecStore, LocalStore, ZipStore
+
     if isinstance(store, LocalStore):
         paths = [os.path.join(store.root, key) for key in keys]
         return _joined((path, _local_mark(path)) for path in paths)
@@ -143,7 +147,7 @@ def of_keys(store: Store, keys: Sequence[str]) -> Revision:
 
 def most_keys(store: Store) -> int:
     """Give how many keys of a store may be asked after."""
-    return REVISIONS.local_files if isinstance(store, LocalStore) else REVISIONS.remote_files
+    return REVISIONS.local_files if comes_from(store, "zarr", "LocalStore") else REVISIONS.remote_files
 
 
 def some_of(paths: Sequence[str], most: int) -> list[str]:

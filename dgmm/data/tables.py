@@ -23,6 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
+from dgmm.data.choice import Choice
 from dgmm.data.source import MEBIBYTE, DataError, DataWarning, check_columns, check_no_two
 from dgmm.data.text import MOST_LISTED, listed
 
@@ -129,28 +130,6 @@ class Picked:
     def feature_names(self) -> list[Any]:
         """Names of the features."""
         return [self.name] if self.elements is None else [f"{self.name}[{i}]" for i in self.elements]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a user has said of the columns.
-
-    Attributes
-    ----------
-    columns : tuple of str, optional
-        Those to take, in this order.
-    fitted : tuple of str, optional
-        Without ``columns``: the features of a mixture that is to be evaluated.
-    """
-
-    columns: tuple[str, ...] | None = None
-    fitted: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        if self.columns is not None and not self.columns:
-            raise DataError("columns= is empty; name the columns to take, or leave it out to take all")
-        if self.columns is not None:
-            check_no_two(self.columns, self.columns, "columns=")
 
 
 def stored_type(kind: pa.DataType) -> pa.DataType:

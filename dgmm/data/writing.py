@@ -20,20 +20,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from glob import has_magic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import zarr
 from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from zarr.codecs import ZstdCodec
-from zarr.core.sync import sync
 
 from dgmm.data.listing import stored_kind
 from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.source import MEBIBYTE, DataError
+
+if TYPE_CHECKING:
+    import zarr
 
 METADATA = "zarr.json"
 
@@ -229,6 +227,9 @@ def create_zarr(
     (262144, 4)
     """
     row_bytes = math.prod(shape[1:]) * np.dtype(dtype).itemsize
+    import zarr
+    from zarr.codecs import ZstdCodec
+
     return zarr.create_array(
         zarr_store(path, storage_options),
         shape=tuple(shape),
@@ -274,6 +275,8 @@ def write_rows(array: zarr.Array[Any], start: int, rows: ArrayLike) -> None:
             f"rows {start} to {stop} of shape {rows.shape} do not fill whole chunks of shape {array.chunks} "
             f"of a Zarr array of shape {array.shape}"
         )
+    from zarr.core.sync import sync
+
     if not sync((array.store_path / METADATA).exists()):
         raise FileNotFoundError(f"{array.store_path} is gone: its chunks are not written any more")
     array[start:stop] = rows
@@ -327,6 +330,9 @@ def write_parquet_part(
     ['part-00000.parquet', 'part-00001.parquet', 'part-00002.parquet']
     """
     filesystem, root = locate(folder, storage_options)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with filesystem.open(f"{root}/part-{index:05d}.parquet", "wb") as file:
         pq.write_table(
             pa.table(dict(columns)),

@@ -12,6 +12,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from dgmm.data.choice import Choice
 from dgmm.data.conventions import time_like
 from dgmm.data.convert import check_shape
 from dgmm.data.dimensions import check_sizes, choose_sample_dims, feature_names, parts, variables_named
@@ -27,7 +28,6 @@ from dgmm.data.source import (
     is_wide_integer,
     span_bytes_for,
 )
-from dgmm.data.tables import Choice
 from dgmm.data.variables import Variable, dimensions_of
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import DataError, Source
 from dgmm.data.memory import MemorySource
-from dgmm.data.types import Location, OfRows, RowsLike, WeightsLike
+from dgmm.data.types import DaskArray, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_values, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
@@ -225,7 +224,7 @@ class FittedMixture(Predictor):
 
     def _sample(
         self, n_samples: int, chunks: int | None
-    ) -> tuple[Array | da.Array, NDArray[np.int64] | da.Array]:
+    ) -> tuple[Array | DaskArray, NDArray[np.int64] | DaskArray]:
         parameters = self._parameters
         if n_samples < 1:
             raise ValueError(
@@ -236,6 +235,8 @@ class FittedMixture(Predictor):
             return generate.sample_by_component(parameters, int(n_samples), generator)
         if chunks < 1:
             raise ValueError(f"chunks must be at least 1 row, not {chunks}")
+        import dask.array as da  # noqa: PLC0415 - a third of a second, which few need
+
         sizes = [min(chunks, n_samples - start) for start in range(0, n_samples, chunks)]
         seeds = np.random.SeedSequence(int(generator.randint(2**31 - 1))).spawn(len(sizes))
         shared = delayed(parameters, traverse=False)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self, TypeVar, cast, overload
 
-import dask.array as da
 import numpy as np
 from narwhals.typing import IntoDataFrame
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from dgmm.data import DataError, Source
-from dgmm.data.frames import is_table
+from dgmm.data.kinds import is_table
 from dgmm.data.memory import MemorySource
 from dgmm.data.types import (
+    DaskArray,
     DaskDataFrame,
     DataArray,
     Dataset,
@@ -140,15 +140,15 @@ class ConditionalMixture(FittedMixture):
     @overload
     def regress(
         self, X_known: DaskDataFrame, targets: Features, *, known: Features | None = None
-    ) -> Regression[DaskDataFrame, da.Array]: ...
+    ) -> Regression[DaskDataFrame, DaskArray]: ...
     @overload
     def regress(
         self, X_known: Labelled, targets: Features, *, known: Features | None = None
     ) -> Regression[DataArray, DataArray]: ...
     @overload
     def regress(
-        self, X_known: da.Array | Stored, targets: Features, *, known: Features | None = None
-    ) -> Regression[da.Array, da.Array]: ...
+        self, X_known: DaskArray | Stored, targets: Features, *, known: Features | None = None
+    ) -> Regression[DaskArray, DaskArray]: ...
     @overload
     def regress(
         self, X_known: InMemory, targets: Features, *, known: Features | None = None
@@ -241,8 +241,8 @@ class ConditionalMixture(FittedMixture):
     def impute(self, X: LabelledT, method: Method = "mean", *, random_state: Seed = None) -> LabelledT: ...
     @overload
     def impute(
-        self, X: da.Array | Stored, method: Method = "mean", *, random_state: Seed = None
-    ) -> da.Array: ...
+        self, X: DaskArray | Stored, method: Method = "mean", *, random_state: Seed = None
+    ) -> DaskArray: ...
     @overload
     def impute(self, X: FrameT, method: Method = "mean", *, random_state: Seed = None) -> FrameT: ...
     @overload
@@ -250,7 +250,7 @@ class ConditionalMixture(FittedMixture):
     @overload
     def impute(
         self, X: Source, method: Method = "mean", *, random_state: Seed = None
-    ) -> Array | da.Array | Labelled: ...
+    ) -> Array | DaskArray | Labelled: ...
     def impute(self, X: RowsLike, method: Method = "mean", *, random_state: Seed = None) -> LikeRows:
         """Fill missing values, NaN, from the conditional mixture of each row, given the values that it has.
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, cast, overload
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context, clone
@@ -15,10 +14,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import open_dataset
-from dgmm.data.frames import is_table
+from dgmm.data.kinds import is_table
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
 from dgmm.data.types import (
+    DaskArray,
     DaskDataFrame,
     InMemory,
     Labelled,
@@ -209,9 +209,9 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     @overload
     def transform(self, X: LabelledT) -> LabelledT: ...
     @overload
-    def transform(self, X: da.Array | Stored) -> da.Array: ...
+    def transform(self, X: DaskArray | Stored) -> DaskArray: ...
     @overload
-    def transform(self, X: Source) -> Array | da.Array | Labelled: ...
+    def transform(self, X: Source) -> Array | DaskArray | Labelled: ...
     @overload
     def transform(self, X: InMemory) -> Array: ...
     def transform(self, X: RowsLike) -> LikeRows:

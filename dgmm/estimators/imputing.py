@@ -6,11 +6,11 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import DataWarning
+from dgmm.data.kinds import comes_from
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.sample import uniform_numbers
 from dgmm.kernels.imputation import Given, conditioned
@@ -161,7 +161,7 @@ def split_regression(values: Any, targets: list[str]) -> Regression[Any, Any]:
         return Regression(values[:, :m], values[:, m:].reshape(-1, m, m))
     if hasattr(values, "to_dask_array"):
         return Regression(values[targets], _as_matrices(values.to_dask_array()[:, m:], m))
-    if isinstance(values, da.Array):
+    if comes_from(values, "dask", "Array"):
         return Regression(values[:, :m], _as_matrices(values[:, m:], m))
     mean = values.isel(component=slice(m)).rename("mean", component="target").assign_coords(target=targets)
     square = values.isel(component=slice(m, None)).data

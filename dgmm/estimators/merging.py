@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, overload
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import Source
 from dgmm.data.types import (
+    DaskArray,
     DaskDataFrame,
     DaskSeries,
     DataArray,
@@ -115,11 +115,11 @@ class ComponentMerges:
     @overload
     def predict(self, X: Labelled, n_clusters: int | None = None) -> DataArray: ...
     @overload
-    def predict(self, X: da.Array | Stored, n_clusters: int | None = None) -> da.Array: ...
+    def predict(self, X: DaskArray | Stored, n_clusters: int | None = None) -> DaskArray: ...
     @overload
     def predict(
         self, X: Source, n_clusters: int | None = None
-    ) -> NDArray[np.int64] | da.Array | DataArray: ...
+    ) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
     def predict(self, X: InMemory, n_clusters: int | None = None) -> NDArray[np.int64]: ...
     def predict(self, X: RowsLike, n_clusters: int | None = None) -> OfRows:
@@ -143,9 +143,9 @@ class ComponentMerges:
     @overload
     def predict_proba(self, X: Labelled, n_clusters: int | None = None) -> DataArray: ...
     @overload
-    def predict_proba(self, X: da.Array | Stored, n_clusters: int | None = None) -> da.Array: ...
+    def predict_proba(self, X: DaskArray | Stored, n_clusters: int | None = None) -> DaskArray: ...
     @overload
-    def predict_proba(self, X: Source, n_clusters: int | None = None) -> Array | da.Array | DataArray: ...
+    def predict_proba(self, X: Source, n_clusters: int | None = None) -> Array | DaskArray | DataArray: ...
     @overload
     def predict_proba(self, X: InMemory, n_clusters: int | None = None) -> Array: ...
     def predict_proba(self, X: RowsLike, n_clusters: int | None = None) -> OfRows:

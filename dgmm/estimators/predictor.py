@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Literal, Self, TypeAlias, overload
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 
 from dgmm.data.types import (
+    DaskArray,
     DaskDataFrame,
     DaskSeries,
     DataArray,
@@ -51,7 +51,7 @@ class Predictor(DensityMixin, BaseEstimator):
         """Compute a quantity of each row."""
 
     @abstractmethod
-    def _sample(self, n_samples: int, chunks: int | None) -> tuple[Array | da.Array, NDArray | da.Array]:
+    def _sample(self, n_samples: int, chunks: int | None) -> tuple[Array | DaskArray, NDArray | DaskArray]:
         """Draw random rows."""
 
     @overload
@@ -59,9 +59,9 @@ class Predictor(DensityMixin, BaseEstimator):
     @overload
     def predict(self, X: Labelled) -> DataArray: ...
     @overload
-    def predict(self, X: da.Array | Stored) -> da.Array: ...
+    def predict(self, X: DaskArray | Stored) -> DaskArray: ...
     @overload
-    def predict(self, X: Source) -> NDArray[np.int64] | da.Array | DataArray: ...
+    def predict(self, X: Source) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
     def predict(self, X: InMemory) -> NDArray[np.int64]: ...
     def predict(self, X: RowsLike) -> OfRows:
@@ -83,9 +83,9 @@ class Predictor(DensityMixin, BaseEstimator):
     @overload
     def predict_proba(self, X: Labelled) -> DataArray: ...
     @overload
-    def predict_proba(self, X: da.Array | Stored) -> da.Array: ...
+    def predict_proba(self, X: DaskArray | Stored) -> DaskArray: ...
     @overload
-    def predict_proba(self, X: Source) -> Array | da.Array | DataArray: ...
+    def predict_proba(self, X: Source) -> Array | DaskArray | DataArray: ...
     @overload
     def predict_proba(self, X: InMemory) -> Array: ...
     def predict_proba(self, X: RowsLike) -> OfRows:
@@ -107,9 +107,9 @@ class Predictor(DensityMixin, BaseEstimator):
     @overload
     def score_samples(self, X: Labelled) -> DataArray: ...
     @overload
-    def score_samples(self, X: da.Array | Stored) -> da.Array: ...
+    def score_samples(self, X: DaskArray | Stored) -> DaskArray: ...
     @overload
-    def score_samples(self, X: Source) -> Array | da.Array | DataArray: ...
+    def score_samples(self, X: Source) -> Array | DaskArray | DataArray: ...
     @overload
     def score_samples(self, X: InMemory) -> Array: ...
     def score_samples(self, X: RowsLike) -> OfRows:
@@ -136,12 +136,12 @@ class Predictor(DensityMixin, BaseEstimator):
     ) -> DataArray: ...
     @overload
     def fit_predict(
-        self, X: da.Array | Stored, y: object = None, sample_weight: WeightsLike | None = None
-    ) -> da.Array: ...
+        self, X: DaskArray | Stored, y: object = None, sample_weight: WeightsLike | None = None
+    ) -> DaskArray: ...
     @overload
     def fit_predict(
         self, X: Source, y: object = None, sample_weight: WeightsLike | None = None
-    ) -> NDArray[np.int64] | da.Array | DataArray: ...
+    ) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
     def fit_predict(
         self, X: InMemory, y: object = None, sample_weight: WeightsLike | None = None
@@ -164,10 +164,10 @@ class Predictor(DensityMixin, BaseEstimator):
     @overload
     def sample(self, n_samples: int = 1, *, chunks: None = None) -> tuple[Array, NDArray[np.int64]]: ...
     @overload
-    def sample(self, n_samples: int = 1, *, chunks: int) -> tuple[da.Array, da.Array]: ...
+    def sample(self, n_samples: int = 1, *, chunks: int) -> tuple[DaskArray, DaskArray]: ...
     def sample(
         self, n_samples: int = 1, *, chunks: int | None = None
-    ) -> tuple[Array | da.Array, NDArray[np.int64] | da.Array]:
+    ) -> tuple[Array | DaskArray, NDArray[np.int64] | DaskArray]:
         """Draw random rows from the mixture.
 
         Parameters

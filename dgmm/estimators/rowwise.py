@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from dask.base import is_dask_collection
 from dask.delayed import delayed
@@ -16,16 +15,17 @@ from numpy.typing import NDArray
 
 from dgmm.data import Source, Span
 from dgmm.data.convert import to_array
-from dgmm.data.dask import DaskSource
-from dgmm.data.frames import is_table, pandas_rows, table_like
-from dgmm.data.memory import MemorySource
+from dgmm.data.kinds import comes_from, is_table
+from dgmm.data.memory import Labels, MemorySource
 from dgmm.data.source import cut_into_spans, rows_dtype
-from dgmm.data.tables import Picked
 from dgmm.data.types import OfRows, RowsLike
 from dgmm.fitting.survey import NotFinite
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.task import ChunkRows, span_task
 from dgmm.passes.threads import n_threads
+
+if TYPE_CHECKING:
+    from dgmm.data.tables import Picked
 
 LARGEST_BLOCK_BYTES = 2**25
 """Bytes of results that a task of a stored table gives, where its chunks allow."""
@@ -122,6 +122,8 @@ class RowFunction:
         """
         import pandas as pd  # noqa: PLC0415 - an extra, and there is a frame of it
 
+        from dgmm.data.frames import pandas_rows  # noqa: PLC0415
+
         which = "a partition" if partition_info is None else f"partition {partition_info['number']}"
         place = f"{which} of the Dask DataFrame"
         rows = pandas_rows(frame, picked, place, dtype)
@@ -160,18 +162,28 @@ def evaluate(function: RowFunction, x: RowsLike, source: Source) -> OfRows:
         Dask DataFrame; with the dimensions and coordinates of the rows, lazy or not, for what xarray has;
         else a lazy Dask array.
     """
+    if not isinstance(source, MemorySource):
+        return _lazy(function, x, source)
+    values = _in_memory(function, source)
+    if source.labels is not None:
+        return _labelled(function, source.labels, values)
+    if function.gives_rows and is_table(x):
+        from dgmm.data.frames import table_like  # noqa: PLC0415
+
+        return table_like(x, values, source.feature_names)
+    return values
+
+
+def _labelled(function: RowFunction, labels: Labels, values: Any) -> Any:
+    return labels.put_rows(values) if function.gives_rows else labels.put(values, function.name)
+
+
+def _lazy(function: RowFunction, x: Any, source: Source) -> Any:
+    from dgmm.data.dask import DaskSource  # noqa: PLC0415 - it takes half a second, and is used by now
+
     starts = source.starts if function.is_numbered and isinstance(source, DaskSource) else None
-    if isinstance(source, (MemorySource, DaskSource)) and source.labels is not None:
-        is_here = isinstance(source, MemorySource)
-        values = _in_memory(function, source) if is_here else _of_dask_array(function, source.blocks, starts)
-        return (
-            source.labels.put_rows(values)
-            if function.gives_rows
-            else source.labels.put(values, function.name)
-        )
-    if isinstance(source, MemorySource):
-        values = _in_memory(function, source)
-        return table_like(x, values, source.feature_names) if function.gives_rows and is_table(x) else values
+    if isinstance(source, DaskSource) and source.labels is not None:
+        return _labelled(function, source.labels, _of_dask_array(function, source.blocks, starts))
     if isinstance(source, DaskSource) and source.picked is not None and is_dask_collection(x):
         frame: Any = x
         read = frame[[each.name for each in source.picked]]
@@ -179,7 +191,7 @@ def evaluate(function: RowFunction, x: RowsLike, source: Source) -> OfRows:
         return read.map_partitions(
             function.of_partition, source.picked, source.dtype, starts=starts, meta=meta
         )
-    if is_dask_collection(x) and isinstance(x, da.Array):
+    if comes_from(x, "dask", "Array"):
         return _of_dask_array(function, x, starts)
     return _of_spans(function, source)
 
@@ -212,6 +224,8 @@ def _of_dask_array(function: RowFunction, x: Any, starts: tuple[int, ...] | None
 
 
 def _of_spans(function: RowFunction, source: Source) -> Any:
+    import dask.array as da  # noqa: PLC0415
+
     row_bytes = function.dtype.itemsize * int(np.prod(function.shape, dtype=int))
     blocks = []
     for piece in _pieces(source, max(1, LARGEST_BLOCK_BYTES // row_bytes)):

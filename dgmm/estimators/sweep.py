@@ -10,7 +10,6 @@ from operator import attrgetter
 from time import perf_counter
 from typing import Any, ClassVar, Self
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
@@ -21,7 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import open_dataset
-from dgmm.data.types import Location, OfRows, RowsLike, WeightsLike
+from dgmm.data.types import DaskArray, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import MixtureWarning
@@ -410,7 +409,7 @@ class GaussianMixtureSweep(Predictor):
 
     def _sample(
         self, n_samples: int, chunks: int | None
-    ) -> tuple[Array | da.Array, NDArray[np.int64] | da.Array]:
+    ) -> tuple[Array | DaskArray, NDArray[np.int64] | DaskArray]:
         return self._best._sample(n_samples, chunks)
 
     def score(  # pyright: ignore[reportIncompatibleMethodOverride] - scikit-learn's stub returns None

@@ -1,0 +1,47 @@
+"""What an object is, told without importing the library that it comes from: who has one has imported it."""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+
+def comes_from(values: object, module: str, *names: str) -> bool:
+    """Say whether a value's class, or one that it inherits from, is one of a module's, without importing it.
+
+    Parameters
+    ----------
+    values : object
+        Anything.
+    module : str
+        The top-level module: ``"pandas"``.
+    *names : str
+        Names of classes.
+
+    Returns
+    -------
+    bool
+    """
+    return any(
+        base.__module__.partition(".")[0] == module and base.__name__ in names
+        for base in type(values).__mro__
+    )
+
+
+def is_pandas(x: object) -> bool:
+    """Say whether this is a pandas DataFrame."""
+    return comes_from(x, "pandas", "DataFrame")
+
+
+def is_labelled(x: object) -> bool:
+    """Say whether this is one of xarray's objects."""
+    return comes_from(x, "xarray", "Dataset", "DataArray", "DataTree")
+
+
+def is_table(x: object) -> bool:
+    """Say whether this is a table of named columns in memory (or that is computed into memory)."""
+    return (
+        isinstance(x, (nw.DataFrame, nw.LazyFrame))
+        or comes_from(x, "pyarrow", "Table", "RecordBatch", "RecordBatchReader")
+        or nw.dependencies.is_into_dataframe(x)
+        or nw.dependencies.is_into_lazyframe(x)
+    )
