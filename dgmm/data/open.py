@@ -23,6 +23,7 @@ from dgmm.data.kinds import comes_from, is_labelled, is_table
 from dgmm.data.listing import ZARR_MARKERS, Kind, csv_files, matching, name_of, parquet_files, stored_kind
 from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.memory import MemorySource
+from dgmm.data.siblings import settle
 from dgmm.data.source import DataError, Source
 from dgmm.data.types import RowsLike, WeightsLike
 
@@ -288,6 +289,8 @@ def _kind(filesystem: Any, root: str, name: str) -> Kind:
         needed = os.R_OK | os.X_OK if os.path.isdir(root) else os.R_OK
         if not os.access(root, needed):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+    if is_local(filesystem) and not os.path.exists(root):  # its writer may have died before the last step
+        settle(root)
     kind = stored_kind(filesystem, root)
     if kind is not None:
         return kind

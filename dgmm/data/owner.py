@@ -179,15 +179,8 @@ def owned(
     Traceback (most recent call last):
     dgmm.data.owner.OwnedError: ... is in use by process ... on ...; wait for it, or choose another path
     """
-    filesystem, root = locate(folder, storage_options)
-    name = os.fspath(folder)
-    path = f"{root.rstrip('/')}/{OWNER_FILE}"
-    descriptor = _lock(path, name) if is_local(filesystem) else None
-    try:
-        before = _read(filesystem, path)
-        if before is not None and _may_live(before, filesystem, path, has_lock=descriptor is not None):
-            raise OwnedError(_refusal(name, before))
-        ownership = Ownership(this_process(), name, filesystem, path)
+    with claimed(folder, storage_options=storage_options) as (filesystem, path, descriptor):
+        ownership = Ownership(this_process(), os.fspath(folder), filesystem, path)
         _write(ownership, descriptor)
         ownership.check()
         ended = threading.Event()
@@ -203,6 +196,40 @@ def owned(
             with suppress(OSError):  # the folder may be gone, and this is no reason to fail
                 if os.getpid() == ownership.owner.pid and _read(filesystem, path) == ownership.owner:
                     filesystem.rm_file(path)
+
+
+@contextmanager
+def claimed(
+    folder: str | os.PathLike[str], *, storage_options: Mapping[str, object] | None = None
+) -> Iterator[tuple[Any, str, int | None]]:
+    """Keep others from a folder that nobody alive owns, without a word of it: to remove it from a full disk.
+
+    Parameters
+    ----------
+    folder, storage_options
+        As for `owned`.
+
+    Yields
+    ------
+    filesystem : fsspec.AbstractFileSystem
+    path : str
+        Of the owner's file in it.
+    descriptor : int or None
+        The file, open and locked; None where there are no locks.
+
+    Raises
+    ------
+    OSError
+        As `owned`.
+    """
+    filesystem, root = locate(folder, storage_options)
+    path = f"{root.rstrip('/')}/{OWNER_FILE}"
+    descriptor = _lock(path, os.fspath(folder)) if is_local(filesystem) else None
+    try:
+        before = _read(filesystem, path)
+        if before is not None and _may_live(before, filesystem, path, has_lock=descriptor is not None):
+            raise OwnedError(_refusal(os.fspath(folder), before))
+        yield filesystem, path, descriptor
     finally:
         if descriptor is not None:
             _unlock(descriptor)

@@ -10,35 +10,41 @@
 
 from __future__ import annotations
 
-import logging
+import errno
 import math
 import os
-import shutil
-import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from glob import has_magic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from dgmm.data.listing import stored_kind
 from dgmm.data.location import is_local, locate, zarr_store
+from dgmm.data.owner import OwnedError
+from dgmm.data.siblings import (
+    copy_in_place,
+    is_in_sibling,
+    put_in_place,
+    remove_for_good,
+    settle,
+    sibling,
+    siblings,
+)
 from dgmm.data.source import MEBIBYTE, DataError
 
 if TYPE_CHECKING:
     import zarr
 
 METADATA = "zarr.json"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
 class OutputTuning:
-    """How output is cut, and removed where it is not to be. Half and double: not measured.
+    """How output is cut. Half and double: not measured.
 
     Attributes
     ----------
@@ -46,24 +52,13 @@ class OutputTuning:
         Of a chunk of a Zarr array.
     group_rows : int
         Rows of a row group of Parquet, at the most.
-    copied_bytes : int
-        That are in memory while a file is copied.
-    removals, seconds_between, times_gone : int, float, int
-        How often it is tried to remove what tasks of a cluster may still be writing to, with which pauses,
-        and how often it has to be gone in a row.
     """
 
     chunk_bytes: int = 8 * MEBIBYTE
     group_rows: int = 2**20
-    copied_bytes: int = 8 * MEBIBYTE
-    removals: int = 50
-    seconds_between: float = 0.1
-    times_gone: int = 2
 
 
 OUTPUT = OutputTuning()
-
-logger = logging.getLogger(__name__)
 
 
 def check_target(
@@ -73,7 +68,7 @@ def check_target(
     is_file: bool = False,
     storage_options: Mapping[str, object] | None = None,
 ) -> None:
-    """Refuse, before any work, a path that cannot be written to.
+    """Refuse, before any work, a path that cannot be written to; remove what dead writers have left there.
 
     Parameters
     ----------
@@ -86,10 +81,19 @@ def check_target(
         If there is something at ``path``, and ``overwrite`` is false or it is a folder of something else.
     IsADirectoryError
         If there is a folder, and a file is to be written.
+    OwnedError
+        If another process is writing to it, and ``overwrite`` is false.
     FileNotFoundError, PermissionError
         If the folder of a local ``path`` does not exist, or cannot be written to.
     """
+    settle(path, storage_options)
     filesystem, root = locate(path, storage_options)
+    if not overwrite:
+        for each in siblings(path, storage_options):
+            if each.owner is not None:
+                raise OwnedError(
+                    f"{os.fspath(path)} is being written by {each.owner}; wait for it, or choose another path"
+                )
     if filesystem.exists(root):
         if not overwrite:
             raise FileExistsError(f"{os.fspath(path)} exists; choose another path, or ask to overwrite it")
@@ -121,9 +125,10 @@ def creating(
 ) -> Iterator[str]:
     """Give the path to write a file or a folder to; what is written appears as ``path`` if all went well.
 
-    On this machine that is a hidden sibling of ``path``, renamed at the end. Other file systems may not
-    rename: there it is ``path`` itself, or a sibling that is copied if something is to be overwritten.
-    After an error, what was written is removed, and what was there is still there.
+    On this machine that is in a hidden folder beside ``path``, from which it is renamed in the end. Other
+    file systems may not rename: there it is ``path`` itself, or in such a folder, and copied, if something is
+    to be overwritten. After an error, what was written is removed, and what was there is still there. What
+    processes have left that died while they wrote to this path is removed first.
 
     Parameters
     ----------
@@ -157,18 +162,39 @@ def creating(
     """
     check_target(path, overwrite=overwrite, is_file=is_file, storage_options=storage_options)
     filesystem, root = locate(path, storage_options)
-    beside = is_local(filesystem) or filesystem.exists(root)
-    working = _sibling(root if is_local(filesystem) else os.fspath(path)) if beside else os.fspath(path)
-    written = locate(working, storage_options)[1]
-    try:
-        yield working
+    is_replaced = filesystem.exists(root)
+    with naming(path), sibling(path, storage_options) as made:
+        if not is_local(filesystem) and not is_replaced:
+            try:
+                yield os.fspath(path)
+            except BaseException:
+                remove_for_good(filesystem, root)
+                raise
+            return
+        there, output = (locate(each, storage_options)[1] for each in (made.path, made.output))
+        yield made.output
         if is_local(filesystem):
-            _put_in_place(working, root)
-    except BaseException:
-        _remove_for_good(filesystem, written)
+            put_in_place(there, output, root, overwrite=overwrite)
+        else:
+            copy_in_place(filesystem, there, output, root)
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name what is written in errors that say that there is no room for it: the system's own name nothing.
+
+    Parameters
+    ----------
+    path : str or path
+        What the user calls it.
+    """
+    try:
+        yield
+    except OSError as error:
+        is_nameless = error.errno in NO_ROOM and not error.filename
+        if is_nameless or is_in_sibling(error.filename):
+            error.filename = os.fspath(path)
         raise
-    if beside and not is_local(filesystem):
-        _copy_in_place(filesystem, written, root)
 
 
 @contextmanager
@@ -341,61 +367,3 @@ def write_parquet_part(
             compression="zstd",
             write_page_checksum=True,
         )
-
-
-def _sibling(path: str) -> str:
-    folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.tmp")
-
-
-def _put_in_place(working: str, target: str) -> None:
-    """Rename to the target; where folders are involved, an old one steps aside first."""
-    if not os.path.exists(target) or (os.path.isfile(working) and os.path.isfile(target)):
-        os.replace(working, target)
-        return
-    old = _sibling(target)
-    os.rename(target, old)
-    os.rename(working, target)
-    _remove(LocalFileSystem(), old)
-
-
-def _copy_in_place(filesystem: Any, written: str, target: str) -> None:
-    """Replace a target where file systems may not rename: what was written stays until all is there.
-
-    File by file, as fsspec takes some characters of names for patterns, and not all of its file systems move.
-    """
-    new = {target + path.removeprefix(written): path for path in filesystem.find(written)}
-    try:
-        for path, source in new.items():
-            filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-            with filesystem.open(source, "rb") as reader, filesystem.open(path, "wb") as writer:
-                shutil.copyfileobj(reader, writer, OUTPUT.copied_bytes)
-        for path in set(filesystem.find(target)) - set(new):
-            filesystem.rm_file(path)
-    except BaseException as error:
-        error.add_note(f"{target} is not whole; all that was to be in it is in {written}")
-        logger.error("%s is not whole; all that was to be in it is in %s", target, written)
-        raise
-    _remove(filesystem, written)
-
-
-def _remove(filesystem: Any, path: str) -> None:
-    if is_local(filesystem) or not has_magic(path):
-        filesystem.rm(path, recursive=True)
-    else:  # which other file systems take for a pattern
-        for file in filesystem.find(path):
-            filesystem.rm_file(file)
-
-
-def _remove_for_good(filesystem: Any, path: str) -> None:
-    """Remove what may be there; some tasks of a cluster may still be writing to it, and make it again."""
-    times_gone = 0
-    for _ in range(OUTPUT.removals):
-        with suppress(OSError):
-            _remove(filesystem, path)
-        times_gone = 0 if filesystem.exists(path) else times_gone + 1
-        if times_gone == OUTPUT.times_gone:
-            return
-        time.sleep(OUTPUT.seconds_between)
-    if times_gone == 0:
-        logger.warning("%s could not be removed", path)

@@ -11,7 +11,7 @@ from dask.base import compute
 from dask.config import set as set_config
 from dask.delayed import delayed
 
-from dgmm.data import DataError, open_dataset, open_weights, writing
+from dgmm.data import DataError, open_dataset, open_weights, siblings
 from dgmm.data.location import locate
 from dgmm.data.writing import create_parquet, create_zarr, creating, write_parquet_part, write_rows
 from tests.data.contract import check_source, read
@@ -116,12 +116,12 @@ class TestCreating:
         assert os.listdir(tmp_path) == []
 
     def test_a_clean_up_that_fails_hides_no_error(self, tmp_path, monkeypatch, caplog):
-        monkeypatch.setattr(writing, "OUTPUT", replace(writing.OUTPUT, removals=1))
+        monkeypatch.setattr(siblings, "SIBLING", replace(siblings.SIBLING, removals=1))
 
         def refuse(*_: object, **__: object) -> None:
             raise PermissionError
 
-        monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.rm", refuse)
+        monkeypatch.setattr("shutil.rmtree", refuse)
 
         def fail() -> None:
             with creating(tmp_path / "x") as path:
