@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
+import numpy as np
 
 import dgmm
 from dgmm import report
 from dgmm.cli.commands import columns_fact, features_fact, main, names_in, open_for, rows_fact, written
 from dgmm.cli.options import Cluster, at_urls, names_of, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
-from dgmm.estimators.imputing import METHODS
+from dgmm.estimators.imputing import METHODS, warn_without_values
 from dgmm.estimators.rowwise import RowFunction
-from dgmm.facts import Said
+from dgmm.facts import Exhibit, Said
+from dgmm.passes.task import ChunkRows
 
 to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
 to_a_table = click.option("--out", required=True, metavar="ROWS.zarr|.parquet", help="Where to write.")
@@ -132,12 +135,18 @@ def impute(
     check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)
     mixture = dgmm.load(model, storage_options=storage_options)
     source = open_for(mixture, data, opening)
-    function = mixture._imputation(source, method, seed, warns=True)
+    function = mixture._imputation(source, method, seed, warns=False)
     names = tuple(source.feature_names or (f"x{i}" for i in range(source.n_features)))
     with cluster.joined(source):
-        result = _result(function, names)
-        write(source, result, out, "impute", overwrite=overwrite, storage_options=storage_options)
-    return [rows_fact(source), features_fact(names), written("imputed", out)]
+        result = replace(_result(function, names), said=_without_values)
+        n_empty = write(source, result, out, "impute", overwrite=overwrite, storage_options=storage_options)
+    warn_without_values(n_empty, source.n_rows)
+    return [
+        rows_fact(source),
+        features_fact(names),
+        written("imputed", out),
+        Exhibit("", {"n_rows_without_values": n_empty}),
+    ]
 
 
 @main.command()
@@ -176,6 +185,10 @@ def regress(
         result = _result(function, names)
         write(source, result, out, "regress", overwrite=overwrite, storage_options=storage_options)
     return [rows_fact(source), columns_fact(names, out)]
+
+
+def _without_values(chunk: ChunkRows, _: object) -> int:
+    return int(np.isnan(chunk.values).all(axis=1).sum())
 
 
 def _result(function: RowFunction, names: tuple[str, ...]) -> Result:

@@ -86,10 +86,10 @@ class Unlikeliest:
     rows: NDArray[Any]
 
     @classmethod
-    def of(cls, start: int, rows: NDArray[Any]) -> Unlikeliest:
-        """Take note of rows of an `OutlierTable` that begin at some number."""
+    def of(cls, chunk: ChunkRows, rows: NDArray[Any]) -> Unlikeliest:
+        """Take note of a chunk's rows of an `OutlierTable`."""
         odd = np.flatnonzero(rows["outlier"])
-        return cls(len(odd), start + odd, rows[odd])._cut()
+        return cls(len(odd), chunk.start + odd, rows[odd])._cut()
 
     def __add__(self, other: Unlikeliest) -> Unlikeliest:
         joined = np.concatenate([self.numbers, other.numbers]), np.concatenate([self.rows, other.rows])

@@ -32,8 +32,8 @@ PART_BYTES = 32 * MEBIBYTE
 PART_ROWS = 2**20
 
 
-def _count(_: int, values: NDArray[Any]) -> int:
-    return len(values)
+def _count(chunk: ChunkRows, _: NDArray[Any]) -> int:
+    return len(chunk.values)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Result:
     dtype : numpy.dtype
         In Parquet it may have fields, which are the columns.
     said : callable
-        Gives what is to be known in the end of results that begin at some row: results of it add up. By
+        Gives what is to be known in the end of a chunk's rows and their results: what it gives adds up. By
         default the number of rows.
     """
 
@@ -59,20 +59,22 @@ class Result:
     columns: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype
-    said: Callable[[int, NDArray[Any]], Any] = _count
+    said: Callable[[ChunkRows, NDArray[Any]], Any] = _count
 
     @property
     def row_bytes(self) -> int:
         """Bytes of a row's result."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def of_all(self, chunks: Iterator[ChunkRows]) -> tuple[int, NDArray[Any]]:
-        """Compute the results of consecutive chunks, of which there is at least one, and where they start."""
-        start, parts = -1, []
+    def of_all(self, chunks: Iterator[ChunkRows]) -> tuple[int, NDArray[Any], Any]:
+        """Give where consecutive chunks, at least one, start; their results; and what is `said` of them."""
+        start, parts, said = -1, [], None
         for rows in chunks:
             start = rows.start if start < 0 else start
             parts.append(self.of(rows))
-        return start, np.concatenate(parts)
+            own = self.said(rows, parts[-1])
+            said = own if said is None else said + own
+        return start, np.concatenate(parts), said
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ class ZarrWriter:
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> Any:
         """Write a span, which is one chunk of the array."""
-        start, values = self.result.of_all(chunks)
+        start, values, said = self.result.of_all(chunks)
         write_rows(self.array, start, values)
-        return self.result.said(start, values)
+        return said
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,9 @@ class ParquetWriter:
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> Any:
         """Write a span, which is one file of the folder."""
-        start, values = self.result.of_all(chunks)
+        start, values, said = self.result.of_all(chunks)
         self.write(start // self.part_rows, values)
-        return self.result.said(start, values)
+        return said
 
     def write(self, index: int, values: NDArray[Any]) -> None:
         """Write the file of some number."""

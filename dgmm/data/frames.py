@@ -36,6 +36,24 @@ CATEGORIES = pa.dictionary(pa.int32(), pa.string())
 """The type of pandas' categories: of whatever they are, they are labels."""
 
 
+def column_names(x: Any, features: Iterable[str] = ()) -> list[Hashable]:
+    """Name the columns of a table in memory, and those of the features that are elements of one.
+
+    Parameters
+    ----------
+    x : DataFrame, Table or RecordBatch
+        Of what `table_source` takes.
+    features : iterable of str, optional
+        Such as ``embedding[3]``.
+    """
+    if isinstance(x, (pa.Table, pa.RecordBatch, pa.RecordBatchReader)):
+        names: list[Hashable] = [*x.schema.names]
+    else:
+        names = [*x.columns] if is_pandas(x) else [*nw.from_native(x).collect_schema().names()]
+    elements = {name: ELEMENT.fullmatch(name) for name in features}
+    return names + [name for name, found in elements.items() if found and found[1] in names]
+
+
 def table_source(x: Any, choice: Choice, n_dims: int = 2) -> MemorySource:
     """Make a source of a table in memory.
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self, TypeVar, cast, overload
 
 import numpy as np
+from dask.base import is_dask_collection
 from narwhals.typing import IntoDataFrame
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from dgmm.data import DataError, Source
+from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.kinds import is_table
 from dgmm.data.memory import MemorySource
+from dgmm.data.open import open_fitted
+from dgmm.data.text import listed
 from dgmm.data.types import (
     DaskArray,
     DaskDataFrame,
@@ -32,6 +35,7 @@ from dgmm.estimators.imputing import (
     Method,
     Regressing,
     Regression,
+    count_without_values,
     split_regression,
     warn_without_values,
 )
@@ -167,14 +171,16 @@ class ConditionalMixture(FittedMixture):
 
         Parameters
         ----------
-        X_known : array-like, Dask collection, path or source of shape (n_samples, n_known)
-            The known features: of what has named columns those of these names, whatever else is in it. NaN is
-            a value that is not known either.
+        X_known : array-like, Dask collection, path or source of shape (n_samples, n_known) or (n_samples, \
+                n_features)
+            The known features: of what has named columns those of these names, whatever else is in it; of
+            rows without names that have all features, theirs. NaN is a value that is not known either.
         targets : str, int, or iterable of these
             Names or column numbers of the features that are wanted.
         known : iterable of str or int, optional
-            Names or column numbers of the features that the columns of ``X_known`` are. Default: all but the
-            targets, in their order. Features that are neither known nor wanted may have any value.
+            Names or column numbers of the features that the columns of ``X_known`` are, or that are to be
+            taken of named ones. Default: of named columns, those that are features and no targets; else all
+            features but the targets, in their order. What is neither known nor wanted may have any value.
 
         Returns
         -------
@@ -209,29 +215,62 @@ class ConditionalMixture(FittedMixture):
         if len(wanted) == 0:
             raise DataError("targets= names no feature; name one at least")
         others = np.setdiff1d(np.arange(self._n_features), wanted)
-        given = others if known is None else self._numbers_of(known)
         names = [str(number) for number in range(self._n_features)]
         if self._names is not None:
             names = [str(name) for name in self._names]
+        if len(others) == 0:
+            raise DataError("all features are targets: none is known; `marginal` gives the mixture of them")
+        given = self._known_by_name(x, others, **opening) if known is None else self._numbers_of(known)
         both = np.intersect1d(given, wanted)
         if len(both):
             raise DataError(f"feature {names[both[0]]!r} is both known and a target; leave it out of one")
         if len(given) == 0:
-            raise DataError("all features are targets: none is known; `marginal` gives the mixture of them")
-        own = None if self._names is None else np.asarray(self._names, dtype=object)[given]
-        if is_table(x) and own is not None:
-            opening.setdefault("columns", list(own))
-        source = open_to_predict(x, type(self).__name__, len(given), own, **opening)
+            raise DataError("known= names no feature; name one at least, or leave it out")
+        source, columns = self._open_known(x, given, **opening)
         check_some_rows(source, type(self).__name__)
         mixture = marginal(parameters_of(self), np.concatenate([given, wanted]))
-        function = Regressing(mixture, len(wanted))
+        function = Regressing(mixture, len(wanted), columns)
         named = [names[number] for number in wanted]
-        floats, columns = np.result_type(source.dtype, self._floats), function.names(named)
+        floats, results = np.result_type(source.dtype, self._floats), function.names(named)
         return (
             source,
-            RowFunction(function, floats, "regression", columns, source.feature_names, takes_nan=True),
+            RowFunction(function, floats, "regression", results, source.feature_names, takes_nan=True),
             named,
         )
+
+    def _known_by_name(self, x: RowsLike, others: NDArray[np.intp], **opening: Any) -> NDArray[np.intp]:
+        """Give which of some features rows have, by their names; of rows without names, all of them."""
+        if self._names is None:
+            return others
+        number_of = {str(self._names[number]): number for number in others}
+        if is_table(x) and not is_dask_collection(x) and opening.get("columns") is None:
+            from dgmm.data.frames import column_names  # noqa: PLC0415 - Arrow, and there is a table
+
+            there = column_names(x, number_of)
+        else:
+            there = open_fitted(x, number_of, **opening).feature_names
+        if there is None:
+            return others
+        given = [number_of[name] for name in map(str, there) if name in number_of]
+        if not given:
+            raise DataError(
+                f"{type(x).__name__} has none of the features that are not targets, {listed(number_of)}; it "
+                f"has {listed(map(str, there))}. Name its columns as these, or say by known= which they are"
+            )
+        return np.array(given, np.intp)
+
+    def _open_known(
+        self, x: RowsLike, given: NDArray[np.intp], **opening: Any
+    ) -> tuple[Source, NDArray[np.intp] | None]:
+        """Open known features; and say which columns they are, where rows without names have all features."""
+        own = None if self._names is None else np.asarray(self._names, dtype=object)[given]
+        if own is not None and is_table(x) and opening.get("columns") is None:
+            opening["columns"] = list(own)
+        source = open_dataset(x, **opening) if own is None else open_fitted(x, own, **opening)
+        n_whole = self._n_features
+        if source.feature_names is None and source.n_features == n_whole != len(given):
+            return open_to_predict(source, type(self).__name__, n_whole, self._names), given
+        return open_to_predict(source, type(self).__name__, len(given), own), None
 
     @overload
     def impute(
@@ -300,7 +339,7 @@ class ConditionalMixture(FittedMixture):
         source = self._open(X)
         check_some_rows(source, type(self).__name__)
         if isinstance(source, MemorySource):
-            warn_without_values(source)
+            warn_without_values(count_without_values(source), source.n_rows)
         function = self._imputation(source, method, random_state, warns=not isinstance(source, MemorySource))
         return cast(LikeRows, evaluate(function, X, source))
 

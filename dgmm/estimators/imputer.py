@@ -28,7 +28,7 @@ from dgmm.data.types import (
     WeightsLike,
 )
 from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
-from dgmm.estimators.imputing import METHODS, Method, warn_without_values
+from dgmm.estimators.imputing import METHODS, Method, count_without_values, warn_without_values
 from dgmm.estimators.predictor import Predictor, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.sweep import GaussianMixtureSweep, mixture_of
@@ -238,7 +238,7 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_some_rows(source, type(self).__name__)
         is_here = isinstance(source, MemorySource)
         if is_here:
-            warn_without_values(source)
+            warn_without_values(count_without_values(source), source.n_rows)
         function = mixture._imputation(source, self.method, self.random_state, warns=not is_here)
         if self.add_indicator:
             function = self._with_indicator(function)

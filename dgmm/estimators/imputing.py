@@ -30,6 +30,9 @@ COUNTED_TOGETHER = 2**16
 WITHOUT_VALUES = "have no value at all: they are filled from the whole mixture, whatever the row"
 
 
+NOT_COUNTED = "How many is not counted: lazy results are computed piece by piece"
+
+
 class Regression(NamedTuple, Generic[Mean_co, Covariance_co]):
     """What is known of some features where others are known, for each row.
 
@@ -74,7 +77,7 @@ class Imputation:
             Number of the first row; matters to draws alone.
         """
         if self.warns and np.isnan(rows).all(axis=1).any():
-            warnings.warn(f"Some rows {WITHOUT_VALUES}", DataWarning, stacklevel=2)
+            warnings.warn(f"Some rows {WITHOUT_VALUES}. {NOT_COUNTED}", DataWarning, stacklevel=2)
         filled = rows.copy()
         pieces = conditioned(self.mixture, rows, makes_matrices=self.method == "mode")
         for numbers, given in pieces:
@@ -108,15 +111,19 @@ def uniforms(seed: int, rows: NDArray[np.intp], own: NDArray[np.intp], n_own: in
     return uniform_numbers(seed, numbers)
 
 
-def warn_without_values(source: MemorySource) -> None:
-    """Warn of rows in memory that have no value at all, with their number."""
+def warn_without_values(n_empty: int, n_rows: int) -> None:
+    """Warn of rows that have no value at all, if there are some."""
+    if n_empty:
+        warnings.warn(f"{n_empty:,} of {n_rows:,} rows {WITHOUT_VALUES}", DataWarning, stacklevel=3)
+
+
+def count_without_values(source: MemorySource) -> int:
+    """Count the rows in memory that have no value at all."""
     if source.values.dtype.kind != "f":
-        return
+        return 0
     starts = range(0, source.n_rows, COUNTED_TOGETHER)
     pieces = (source.values[start : start + COUNTED_TOGETHER] for start in starts)
-    n_empty = sum(int(np.isnan(piece).all(axis=1).sum()) for piece in pieces)
-    if n_empty:
-        warnings.warn(f"{n_empty:,} of {source.n_rows:,} rows {WITHOUT_VALUES}", DataWarning, stacklevel=3)
+    return sum(int(np.isnan(piece).all(axis=1).sum()) for piece in pieces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,20 +135,24 @@ class Regressing:
     mixture : Parameters
         Of the known features and, after them, the targets.
     n_targets : int
+    columns : ndarray of shape (n_known,) or None
+        Where the known features are among the columns of rows. None: they are all columns.
     """
 
     mixture: Parameters
     n_targets: int
+    columns: NDArray[np.intp] | None = None
 
     def __call__(self, rows: NDArray[np.floating]) -> Array:
         """Give means and, row by row, covariances: (n_rows, n_targets + n_targets²).
 
         Parameters
         ----------
-        rows : ndarray of shape (n_rows, n_known)
+        rows : ndarray of shape (n_rows, n_known), or of more columns
             Where a value is NaN, it is not known.
         """
         m = self.n_targets
+        rows = rows if self.columns is None else rows[:, self.columns]
         result = np.empty((len(rows), m + m * m))
         whole = np.concatenate([rows, np.full((len(rows), m), np.nan)], axis=1)
         for numbers, given in conditioned(self.mixture, whole, makes_matrices=True):

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import zarr
 from numpy.testing import assert_allclose
 
 import dgmm
-from tests.cli.test_commands import fail, model, named_model, read, succeed
+from tests.cli.test_commands import fail, model, named_model, read, run, succeed
 
 __all__ = ["model", "named_model"]
 
@@ -60,6 +62,22 @@ def test_impute(tmp_path: Path, named_model: Path, holes: Path, method: str):
     assert table.column_names == ["a", "b"]
     assert_allclose(table.to_pandas(), expected, rtol=1e-6)
     assert f"rows      {len(expected):,}" in said
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", 1)])
+def test_rows_without_any_value_are_counted(tmp_path: Path, model: Path, workers: tuple[object, ...]):
+    """All of them in one warning, whoever has filled them."""
+    rows = np.full((50, 2), np.nan)
+    rows[::7] = 1.0
+    zarr.create_array(tmp_path / "empty.zarr", data=rows, chunks=(10, 2))
+    result = run(
+        "impute", model, tmp_path / "empty.zarr", "--out", tmp_path / "whole.zarr", "--json", *workers
+    )
+    assert result.exit_code == 0, result.stderr
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert [line[:49] for line in warnings] == ["warning: 42 of 50 rows have no value at all: they"]
+    assert json.loads(result.stdout)["n_rows_without_values"] == 42
+    assert np.isfinite(read(tmp_path / "whole.zarr")).all()
 
 
 def test_regress(tmp_path: Path, named_model: Path, holes: Path):

@@ -9,9 +9,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import xarray as xr
+import zarr
 from dask.callbacks import Callback
 from numpy.testing import assert_allclose, assert_array_equal
 
+import dgmm
 from dgmm import BayesianGaussianMixture, DataWarning, GaussianMixture
 from dgmm.estimators.imputing import METHODS
 from tests.model import naive
@@ -223,7 +225,7 @@ def test_rows_without_any_value(method):
     if method == "sample":
         assert (found[0] != found[2]).all()
     lazy = mixture.impute(da.from_array(rows, chunks=(1, 3)), method)
-    with pytest.warns(DataWarning, match="^Some rows have no value at all"):
+    with pytest.warns(DataWarning, match="^Some rows have no value at all.* not counted"):
         assert_allclose(lazy.compute(scheduler="sync"), found)
 
 
@@ -325,6 +327,47 @@ def test_known_features_are_found_by_name(tmp_path):
     assert_allclose(found.covariance.compute(), expected.covariance, rtol=1e-12)
 
 
+def test_of_named_columns_those_that_are_there_are_known(tmp_path):
+    """Whatever their order, what is beside them, and where they are; of no names, all columns."""
+    mixture = by_hand(names=NAMES)
+    rows = complete_rows(mixture, 40)
+    expected = by_hand().regress(rows[:, [2]], targets=1, known=[2])
+    some = pd.DataFrame({"kind": "star", "c": rows[:, 2], "b": 7.0})
+    some.to_parquet(tmp_path / "rows.parquet")
+    some.to_csv(tmp_path / "rows.csv", index=False)
+    for x in (
+        some,
+        some[["c"]],
+        pa.Table.from_pandas(some),
+        pl.from_pandas(some).lazy(),
+        dd.from_pandas(some, npartitions=3),
+        xr.Dataset({name: ("row", some[name].to_numpy()) for name in ("c", "b")}),
+        str(tmp_path / "rows.parquet"),
+        str(tmp_path / "rows.csv"),
+        dgmm.open_dataset(some[["c"]]),
+    ):
+        found = mixture.regress(x, targets="b")
+        assert_allclose(np.asarray(found.mean), expected.mean, rtol=1e-9)
+        assert_allclose(np.asarray(found.covariance), expected.covariance, rtol=1e-9)
+    for wrong in (some[["kind", "b"]], some.rename(columns={"c": "C"})):
+        with pytest.raises(ValueError, match=r"none of the features that are not targets, a, c; it has kind"):
+            mixture.regress(wrong, targets="b")
+
+
+def test_rows_without_names_may_have_all_features(tmp_path):
+    mixture = by_hand()
+    rows = complete_rows(mixture, 40)
+    expected = mixture.regress(rows[:, [0, 2]], targets=1)
+    zarr.save(tmp_path / "rows.zarr", rows)
+    rows[:, 1] = np.nan
+    for x in (rows, da.from_array(rows, chunks=(7, 2)), str(tmp_path / "rows.zarr")):
+        assert_allclose(np.asarray(mixture.regress(x, targets=1).mean), expected.mean, rtol=1e-12)
+        found = mixture.regress(x, targets=1, known=[2])
+        assert_allclose(
+            np.asarray(found.mean), mixture.regress(rows[:, [2]], targets=1, known=[2]).mean, rtol=1e-12
+        )
+
+
 def test_regression_of_what_xarray_has():
     mixture = by_hand(names=NAMES)
     rows = complete_rows(mixture, 12)
@@ -347,8 +390,9 @@ def test_what_cannot_be_regressed():
         (["a"], ["a", "b"], "'a' is both known and a target"),
         (["d"], None, "no feature 'd'"),
         (["a"], ["B"], "did you mean 'b'"),
+        (["a"], [], "known= names no feature"),
     ):
         with pytest.raises(ValueError, match=message):
             mixture.regress(rows, targets, known=known)
-    with pytest.raises(ValueError, match="X has 3 features, but GaussianMixture is expecting 2"):
-        by_hand().regress(np.ones((2, 3)), targets=0)
+    with pytest.raises(ValueError, match="X has 4 features, but GaussianMixture is expecting 2"):
+        by_hand().regress(np.ones((2, 4)), targets=0)
