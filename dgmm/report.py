@@ -241,6 +241,9 @@ def model_facts(model: Any) -> list[Fact]:
     if n_dropped:
         text = f"{_count(n_dropped, 'row', 'rows')} that lack values"
         found.append(fact("dropped", text, n_rows_dropped=n_dropped))
+    if (changes := getattr(model, "data_changes_", None)) is not None:
+        text = "; ".join(changes) or "none, though it was allowed"
+        found.append(fact("changed data", text, data_changes=changes))
     if hasattr(model, "data_fingerprint_"):  # a mixture that came from scikit-learn has none
         found.append(fingerprint_fact(model.data_fingerprint_))
     return found

@@ -18,6 +18,7 @@ from dgmm.cli.options import (
     Cluster,
     Number,
     at_urls,
+    changed_data,
     missing_in_fits,
     missing_in_rows,
     on_a_cluster,
@@ -79,6 +80,7 @@ def main(context: click.Context) -> None:
 @click.option("--concentration", type=Number(0, min_open=True), help="Of the Dirichlet process; less: fewer.")
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @missing_in_fits
+@changed_data
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -95,6 +97,7 @@ def fit(
     seed: int | None,
     bayesian: bool,
     concentration: float | None,
+    allow_changed_data: bool,
     sample_rows: int | None,
     tol: float | None,
     **settings: Any,
@@ -117,7 +120,7 @@ def fit(
         **settings,
     )
     with cluster.joined(source):
-        model.fit(source)
+        model.fit(source, allow_changed_data=allow_changed_data)
     model.save(out, storage_options=opening["storage_options"])
     facts = [*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model)]
     return [*facts, written("model", out)]

@@ -226,6 +226,12 @@ missing_in_rows = click.option(
     help="Rows that lack values: refuse them, or take what is observed.  [default: as the model was fitted]",
 )
 
+changed_data = click.option(
+    "--allow-changed-data",
+    is_flag=True,
+    help="Go on where rows change during the fit; the model says which did.",
+)
+
 overwriting = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 

@@ -14,7 +14,15 @@ import numpy as np
 import dgmm
 from dgmm import report
 from dgmm.cli.commands import main
-from dgmm.cli.options import Cluster, Number, missing_in_fits, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import (
+    Cluster,
+    Number,
+    changed_data,
+    missing_in_fits,
+    on_a_cluster,
+    overwriting,
+    reading_rows,
+)
 from dgmm.cli.shell import INTERRUPTED, say
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
 from dgmm.estimators.sweep import SWEPT
@@ -92,6 +100,7 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @missing_in_fits
+@changed_data
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -109,6 +118,7 @@ def sweep(
     init: str,
     tol: float | None,
     seed: int | None,
+    allow_changed_data: bool,
     sample_rows: int | None,
     **settings: Any,
 ) -> Sequence[Said]:
@@ -133,7 +143,7 @@ def sweep(
     )
     try:
         with cluster.joined(source):
-            found.fit(source)
+            found.fit(source, allow_changed_data=allow_changed_data)
     except KeyboardInterrupt:
         if getattr(found, "best_index_", None) is None:
             raise

@@ -142,6 +142,9 @@ default='dirichlet_process'
         As in `GaussianMixture`.
     n_rows_dropped_ : int
         Rows that ``missing='drop'`` left out.
+    data_changes_ : list of str or None
+        Where ``fit`` was told ``allow_changed_data=True``: how rows changed meanwhile, a sentence for each
+        change; empty if they did not. None where a change would have been refused.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Where ``X`` names its columns.

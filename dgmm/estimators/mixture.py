@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -80,7 +80,14 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
     lower_bound_: float
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
+    def fit(
+        self,
+        X: RowsLike,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        allow_changed_data: bool = False,
+    ) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -89,6 +96,9 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         y : Ignored
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
             Weights of the rows; whole numbers count a row so many times.
+        allow_changed_data : bool, default=False
+            Go on with what is read where rows change during the fit, rather than refuse them:
+            ``data_changes_`` then says which did.
 
         Returns
         -------
@@ -97,7 +107,8 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         Raises
         ------
         ValueError
-            For rows that a mixture cannot be fitted to; the message says where they are.
+            For rows that a mixture cannot be fitted to; the message says where they are. For rows that change
+            during the fit: it says which, and which files were written to.
 
         Warns
         -----
@@ -109,7 +120,7 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
             row; if the log-likelihood fell.
         """
         source = open_dataset(X)
-        settings = self._settings(source.n_features)
+        settings = replace(self._settings(source.n_features), allow_changed_data=allow_changed_data)
         check_enough_rows(source, type(self).__name__, self.n_components)
         weights = open_sample_weight(sample_weight, source)
         resumed = None
@@ -213,6 +224,7 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
         self.data_fingerprint_ = str(fitted.fingerprint)
         self.n_rows_dropped_ = fitted.n_dropped
+        self.data_changes_ = None if fitted.changes is None else list(fitted.changes)
         self.stop_reason_ = "" if best.ending is None else best.ending.message
 
     def _check_loaded(self, path: str) -> None:

@@ -217,7 +217,14 @@ class GaussianMixtureSweep(Predictor):
         self.missing = missing
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
+    def fit(
+        self,
+        X: RowsLike,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        allow_changed_data: bool = False,
+    ) -> Self:
         """Fit all models and choose the best.
 
         Parameters
@@ -226,6 +233,8 @@ class GaussianMixtureSweep(Predictor):
         y : Ignored
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
             Weights of the rows; whole numbers count a row so many times.
+        allow_changed_data : bool, default=False
+            As for `GaussianMixture.fit`; ``best_estimator_.data_changes_`` says what changed.
 
         Returns
         -------
@@ -250,7 +259,9 @@ class GaussianMixtureSweep(Predictor):
         source = open_dataset(X)
         check_enough_rows(source, type(self).__name__, 1)
         weights = open_sample_weight(sample_weight, source)
-        settings = self._settings(models, source.n_features, source.n_rows)
+        settings = self._settings(
+            models, source.n_features, source.n_rows, allow_changed_data=allow_changed_data
+        )
         swept, started = begin(settings), perf_counter()
         self.seed_ = settings.seed
         remember_features(self, source)
@@ -298,7 +309,9 @@ class GaussianMixtureSweep(Predictor):
             for number in sorted({int(number) for number in numbers})  # pyright: ignore[reportArgumentType]
         ]
 
-    def _settings(self, models: list[tuple[str, int]], n_features: int, n_rows: int) -> SweepSettings:
+    def _settings(
+        self, models: list[tuple[str, int]], n_features: int, n_rows: int, *, allow_changed_data: bool
+    ) -> SweepSettings:
         largest = max(n_components for _, n_components in models)
         sample_rows = (
             max(default_sample_rows(n_features), largest)
@@ -339,6 +352,7 @@ class GaussianMixtureSweep(Predictor):
                     sample_rows,
                     objective,
                     missing=self.missing,
+                    allow_changed_data=allow_changed_data,
                 )
                 for family, n_components in models
             ),
@@ -384,7 +398,12 @@ class GaussianMixtureSweep(Predictor):
         assert swept.fingerprint is not None
         assert swept.dtype is not None
         fitted = Fit(
-            state, best.n_passes, Likelihood(self.reg_covar), swept.fingerprint, n_dropped=swept.n_dropped
+            state,
+            best.n_passes,
+            Likelihood(self.reg_covar),
+            swept.fingerprint,
+            n_dropped=swept.n_dropped,
+            changes=None if swept.changes is None else tuple(swept.changes),
         )
         mixture._set_fitted(fitted, swept.dtype)
         mixture.n_passes_ = best.n_passes

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.memory import MemorySource, mapped_from
 from dgmm.data.source import DataError, Source
-from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.passes.adapted import AdaptedSource
-from dgmm.passes.run import run_pass
+from dgmm.passes.run import first_pass
 from dgmm.passes.task import ChunkRows
 
 logger = logging.getLogger(__name__)
@@ -55,41 +55,26 @@ class Counted:
         The number of each span's first row, and how many of its rows are complete.
     not_finite : NotFinite
         Infinite values.
-    fingerprint : Fingerprint
-        Of all rows.
     """
 
     spans: tuple[tuple[int, int], ...]
     not_finite: NotFinite
-    fingerprint: Fingerprint
 
     def __add__(self, other: Counted) -> Counted:
-        return Counted(
-            self.spans + other.spans,
-            self.not_finite + other.not_finite,
-            self.fingerprint + other.fingerprint,
-        )
+        return Counted(self.spans + other.spans, self.not_finite + other.not_finite)
 
 
-@dataclass(frozen=True)
-class CountWork:
-    """The work of the pass that counts complete rows."""
-
-    n_features: int
-    dtype: np.dtype
-
-    def __call__(self, chunks: Iterator[ChunkRows]) -> Counted:
-        """Count in a span."""
-        start, n_complete = None, 0
-        not_finite, fingerprint = NotFinite(), Fingerprint(self.n_features, str(self.dtype))
-        for chunk in chunks:
-            if chunk.weights is not None:
-                check_weights(chunk)
-            start = chunk.start if start is None else start
-            n_complete += int(is_complete(chunk.values).sum())
-            not_finite += NotFinite.of(chunk, takes_nan=True)
-            fingerprint = fingerprint.extended(chunk.start, chunk.values)
-        return Counted(() if start is None else ((start, n_complete),), not_finite, fingerprint)
+def count_complete(chunks: Iterator[ChunkRows]) -> Counted:
+    """Count the complete rows of a span: the work of a pass."""
+    start, n_complete = None, 0
+    not_finite = NotFinite()
+    for chunk in chunks:
+        if chunk.weights is not None:
+            check_weights(chunk)
+        start = chunk.start if start is None else start
+        n_complete += int(is_complete(chunk.values).sum())
+        not_finite += NotFinite.of(chunk, takes_nan=True)
+    return Counted(() if start is None else ((start, n_complete),), not_finite)
 
 
 @dataclass(frozen=True)
@@ -121,7 +106,9 @@ def is_complete(rows: NDArray[np.floating]) -> NDArray[np.bool_]:
     return np.logical_not(np.isnan(rows).any(axis=1))
 
 
-def complete_cases(source: Source, weights: Source | None) -> CompleteCases:
+def complete_cases(
+    source: Source, weights: Source | None, *, allow_changed_data: bool = False
+) -> CompleteCases:
     """Leave out the rows that lack values, in a pass that counts them.
 
     Of an array in memory the others are copied, if there are any; else each pass leaves them out.
@@ -131,18 +118,29 @@ def complete_cases(source: Source, weights: Source | None) -> CompleteCases:
     source : Source
     weights : Source or None
         Row weights.
+    allow_changed_data : bool, default=False
+        Tell of rows that change, rather than refuse them.
 
     Raises
     ------
     DataError
-        For infinite values, with a row and column; where fewer than two rows are left.
+        For infinite values, with a row and column; where fewer than two rows are left; for rows that change.
     """
-    found = run_pass(source, CountWork(source.n_features, source.dtype), "complete rows", weights)
+    is_here = _is_here(source, weights)
+    witnessed, watched = first_pass(
+        source,
+        count_complete,
+        "complete rows",
+        weights,
+        allow_changed_data=allow_changed_data,
+        takes_nan=True,
+    )
+    found = witnessed.result
     if found.not_finite:
         raise found.not_finite.error(source.feature_names)
     sizes = [size for _, size in found.spans]
     n_rows = sum(sizes)
-    n_dropped, is_here = source.n_rows - n_rows, _is_here(source, weights)
+    n_dropped = source.n_rows - n_rows
     if n_rows < 2 <= source.n_rows:
         raise DataError(
             f"missing='drop' leaves {n_rows} of the {source.n_rows} rows of {source.name}: the others lack "
@@ -154,8 +152,10 @@ def complete_cases(source: Source, weights: Source | None) -> CompleteCases:
     elif n_dropped:
         numbers = np.cumsum([0, *sizes]).tolist()
         starts = {start: number for (start, _), number in zip(found.spans, numbers, strict=False)}
-        source = AdaptedSource(source, WithoutIncomplete(starts), n_rows)
-    return CompleteCases(source, weights, n_dropped, found.fingerprint, 0 if is_here else 1)
+        source = AdaptedSource(watched, WithoutIncomplete(starts), n_rows)
+    else:
+        source = watched
+    return CompleteCases(source, weights, n_dropped, witnessed.seen.rows, 0 if is_here else 1)
 
 
 def _is_here(source: Source, weights: Source | None) -> bool:

@@ -10,12 +10,12 @@ from typing import cast
 
 import numpy as np
 
+from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns, concerns_of_prior
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
-from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, Settings, lower_bound
 from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, proposals, rows_to_move_on
@@ -25,7 +25,7 @@ from dgmm.fitting.survey import survey
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior
 from dgmm.passes.blas import single_threaded
-from dgmm.passes.events import Event, PassFinished, listening
+from dgmm.passes.events import DataChanged, Event, PassFinished, listening
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ class Fit:
         What a person should know of it: see `dgmm.fitting.care`.
     n_dropped : int
         Rows that were left out, as they lack values.
+    changes : tuple of str or None
+        How rows changed during the fit, where they were allowed to; None where they were not.
     """
 
     best: EM
@@ -56,6 +58,7 @@ class Fit:
     fingerprint: Fingerprint
     concerns: tuple[str, ...] = ()
     n_dropped: int = 0
+    changes: tuple[str, ...] | None = None
 
 
 @single_threaded()
@@ -81,22 +84,35 @@ def fit(
     resumed : EM, optional
         A fit to go on with, instead of a start.
     """
+    passes: list[Event] = []
     if settings.missing == "drop":
-        cases = complete_cases(source, weights)
+        with listening(passes.append):
+            cases = complete_cases(source, weights, allow_changed_data=settings.allow_changed_data)
         kept = fit(cases.source, cases.weights, replace(settings, missing="error"), random_state, resumed)
         return replace(
             kept,
             n_passes=kept.n_passes + cases.n_passes,
             fingerprint=cases.fingerprint,
             n_dropped=cases.n_dropped,
+            changes=None
+            if kept.changes is None
+            else tuple(dict.fromkeys(changes_among(passes) + kept.changes)),
         )
-    passes: list[Event] = []
     is_small = source.n_rows <= settings.sample_rows
     seed = 0 if is_small else int(random_state.randint(2**31 - 1))
     with listening(passes.append):
         products = settings.method.family.has_products
         takes_nan = settings.missing == "marginalize"
-        found = survey(source, settings.sample_rows, seed, weights, products=products, takes_nan=takes_nan)
+        found = survey(
+            source,
+            settings.sample_rows,
+            seed,
+            weights,
+            products=products,
+            takes_nan=takes_nan,
+            allow_changed_data=settings.allow_changed_data,
+        )
+        source = found.source
         n_survey_passes = _count(passes)
         if found.n_weighted < settings.method.n_components:
             raise DataError(
@@ -135,7 +151,8 @@ def fit(
             feature_names=source.feature_names,
         )
     n_passes = n_survey_passes if is_small else _count(passes)
-    return Fit(best, n_passes, objective, found.fingerprint, about)
+    changes = changes_among(passes) if settings.allow_changed_data else None
+    return Fit(best, n_passes, objective, found.fingerprint, about, changes=changes)
 
 
 def _moved(best: EM, fits: Multistart) -> EM:
@@ -173,6 +190,11 @@ def _gaining(best: EM, offered: Sequence[Parameters], fits: Multistart) -> EM | 
         return None
     (winner,) = fits.run([[winner]])
     return winner if lower_bound(winner) > least else None
+
+
+def changes_among(events: Iterable[Event]) -> tuple[str, ...]:
+    """Give what was told of rows that changed, each once."""
+    return tuple(dict.fromkeys(event.message for event in events if isinstance(event, DataChanged)))
 
 
 def _count(passes: Iterable[Event]) -> int:

@@ -78,6 +78,8 @@ class Settings:
         What the fit climbs.
     missing : str
         ``error``, ``drop`` or ``marginalize``: see `dgmm.fitting.survey.MISSING`.
+    allow_changed_data : bool
+        Tell of rows that change between passes, rather than refuse them.
     moves : bool
         Whether components are moved too, as `dgmm.fitting.starts.bayesian_moves` does; of variational Bayes
         only.
@@ -93,6 +95,7 @@ class Settings:
     goal: Goal
     moves: bool = False
     missing: str = "error"
+    allow_changed_data: bool = False
 
     def method_for(self, n_rows: int) -> StartMethod:
         """Give the start method: ``auto`` searches where there are more rows than the sample."""

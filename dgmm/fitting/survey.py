@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.source import DataError, DataWarning, Source, warn_of_rounding
 from dgmm.fitting.filling import Filling, correlations_of, filling_of
-from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.sample import Sample, hash_numbers
 from dgmm.model.observed import FeatureMoments
 from dgmm.model.statistics import Moments
-from dgmm.passes.run import run_pass
+from dgmm.passes.run import first_pass, run_pass
 from dgmm.passes.task import ChunkRows
 
 
@@ -112,7 +112,6 @@ class Survey:
     ----------
     moments : Moments
     not_finite : NotFinite
-    fingerprint : Fingerprint
     sample : Sample
     n_weighted, n_left_out : int
         Rows with a weight above zero, and those of them that are left out.
@@ -124,7 +123,6 @@ class Survey:
 
     moments: Moments
     not_finite: NotFinite
-    fingerprint: Fingerprint
     sample: Sample
     n_weighted: int
     n_left_out: int
@@ -135,12 +133,26 @@ class Survey:
         return Survey(
             self.moments + other.moments,
             self.not_finite + other.not_finite,
-            self.fingerprint + other.fingerprint,
             self.sample + other.sample,
             self.n_weighted + other.n_weighted,
             self.n_left_out + other.n_left_out,
             self.lacking + other.lacking,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Surveyed(Survey):
+    """What is known of the rows after pass 0.
+
+    Attributes
+    ----------
+    fingerprint : Fingerprint
+    source : Source
+        The rows, watched: later passes are to read the same ones (`dgmm.passes.watched`).
+    """
+
+    fingerprint: Fingerprint = field(kw_only=True)
+    source: Source = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -179,7 +191,6 @@ class SurveyWork:
         """Survey the rows of a span."""
         nothing = np.empty((0, self.n_features), self.dtype)
         moments, not_finite = Moments.of(nothing, products=self.products), NotFinite()
-        fingerprint = Fingerprint(self.n_features, str(self.dtype))
         drawn = [self._draw(ChunkRows(0, nothing, np.empty(0) if self.weighted else None, ""))]
         n_weighted = n_left_out = 0
         lacking = FeatureMoments.nothing(self.n_features)
@@ -191,7 +202,6 @@ class SurveyWork:
             if self.left_out is not None:
                 n_left_out += int((counting & self.left_out(chunk.start, len(counting))).sum())
             for piece in chunk.pieces(SURVEY.piece_rows):
-                fingerprint = fingerprint.extended(piece.start, piece.values)
                 bad = NotFinite.of(piece, takes_nan=self.takes_nan)
                 not_finite += bad
                 if bad:
@@ -203,7 +213,7 @@ class SurveyWork:
                     rows, own = rows[~lacks], None if own is None else own[~lacks]
                 moments += Moments.of(rows, own, products=self.products)
         sample = Sample.joined(drawn)
-        return Survey(moments, not_finite, fingerprint, sample, n_weighted, n_left_out, lacking)
+        return Survey(moments, not_finite, sample, n_weighted, n_left_out, lacking)
 
     def _weights_of(self, piece: ChunkRows) -> NDArray[np.floating] | None:
         """Give the weights that rows have in the moments."""
@@ -304,7 +314,8 @@ def survey(
     *,
     products: bool = True,
     takes_nan: bool = False,
-) -> Survey:
+    allow_changed_data: bool = False,
+) -> Surveyed:
     """Make pass 0; and one more to draw the sample, where most rows have no weight.
 
     Parameters
@@ -324,16 +335,18 @@ def survey(
     takes_nan : bool, default=False
         Rows may lack values, NaN. Then moments have the means and variances of what is observed of each
         feature, and the correlations of a normal distribution fitted to the sample.
+    allow_changed_data : bool, default=False
+        Tell of rows that change, rather than refuse them.
 
     Returns
     -------
-    Survey
+    Surveyed
 
     Raises
     ------
     DataError
         For NaN and infinite values, and those whose squares overflow, with a row and column; for a column
-        without values; for weights that are negative, not finite, or all zero.
+        without values; for weights that are negative, not finite, or all zero; for rows that change.
 
     Warns
     -----
@@ -353,7 +366,10 @@ def survey(
         products,
         takes_nan,
     )
-    found = run_pass(source, work, "survey", weights)
+    witnessed, source = first_pass(
+        source, work, "survey", weights, allow_changed_data=allow_changed_data, takes_nan=takes_nan
+    )
+    found = witnessed.result
     if found.not_finite:
         raise found.not_finite.error(source.feature_names)
     everything = FeatureMoments.of_complete(found.moments) + found.lacking
@@ -373,6 +389,8 @@ def survey(
         # Most rows have no weight: to draw from the others, their number had to be known.
         work = replace(work, n_drawn_from=found.n_weighted)
         sample = run_pass(source, work, "sample", weights).sample
+    own = {each.name: getattr(found, each.name) for each in fields(Survey)}
+    found = Surveyed(**own, fingerprint=witnessed.seen.rows, source=source)
     found = replace(found, sample=sample.drawn(sample_size))
     if not found.lacking.n_rows:
         return found

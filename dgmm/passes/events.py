@@ -43,6 +43,13 @@ class PassFinished:
 
 
 @dataclass(frozen=True)
+class DataChanged:
+    """Rows are others than in an earlier pass, as they were allowed to be: a sentence that says which."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class TasksStarted:
     """Tasks apart from passes begin, side by side."""
 
@@ -100,6 +107,7 @@ Event = (
     PassStarted
     | SpanFinished
     | PassFinished
+    | DataChanged
     | TasksStarted
     | TaskFinished
     | TasksFinished

@@ -30,6 +30,14 @@ from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, li
 from dgmm.passes.plan import Plan, plan
 from dgmm.passes.task import Effort, Result, Timed, Work, span_task
 from dgmm.passes.threads import compute_here, scheduler_here
+from dgmm.passes.watched import (
+    Seen,
+    WatchedSource,
+    Witnessed,
+    WitnessedWork,
+    read_alone,
+    revision_of_both,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +94,8 @@ def run_timed_pass(
     """Do work as `run_pass` does it, and tell what its tasks took."""
     if isinstance(source, AdaptedSource):
         return run_timed_pass(source.source, AdaptedWork(work, source.adapt), purpose, weights)
+    if isinstance(source, WatchedSource):
+        return _watched(source, work, purpose, weights)
     planned = plan(source)
     started = time.perf_counter()
     emit(PassStarted(purpose, planned.n_rows, len(planned.spans)))
@@ -99,6 +109,58 @@ def run_timed_pass(
     emit(PassFinished(purpose, planned.n_rows, seconds))
     logger.info("%s: a pass over %d rows took %.2f s", purpose, planned.n_rows, seconds)
     return result
+
+
+def first_pass(
+    source: Source,
+    work: Work[Result],
+    purpose: str,
+    weights: Source | None = None,
+    *,
+    allow_changed_data: bool = False,
+    takes_nan: bool = False,
+) -> tuple[Witnessed[Result], Source]:
+    """Make the first pass over rows that are to stay as they are.
+
+    Parameters
+    ----------
+    source, work, purpose, weights
+        As for `run_pass`.
+    allow_changed_data : bool, default=False
+        Tell of rows that change (`dgmm.passes.events.DataChanged`), rather than refuse them.
+    takes_nan : bool, default=False
+        Rows may lack values.
+
+    Returns
+    -------
+    Witnessed
+        The result, and which rows were read.
+    Source
+        The same one, whose later passes are held to this one, if none was before.
+
+    Raises
+    ------
+    DataChangedError
+        Where rows changed meanwhile.
+    """
+    before, nothing = revision_of_both(source, weights), Seen.nothing(source, weights)
+    found = run_pass(source, WitnessedWork(work, nothing), purpose, weights)
+    if isinstance(source, (WatchedSource, AdaptedSource)):
+        return found, source
+    watched = WatchedSource(source, found.seen, before, allow_changed_data, takes_nan)
+    if watched.written(weights):  # it may have read rows of both: another pass tells
+        run_pass(watched, read_alone, purpose, weights)
+    return found, watched
+
+
+def _watched(
+    source: WatchedSource, work: Work[Result], purpose: str, weights: Source | None
+) -> Timed[Result]:
+    source.give_notice(weights)
+    nothing = Seen.nothing(source, weights)
+    timed = run_timed_pass(source.source, WitnessedWork(work, nothing), purpose, weights)
+    source.check(timed.result.seen, weights)
+    return Timed(timed.result.result, timed.effort)
 
 
 def _run_here(planned: Plan, work: Work[Result], weights: Source | None) -> Timed[Result]:

@@ -18,8 +18,8 @@ from sklearn.mixture import GaussianMixture as Sklearn
 import dgmm
 from dgmm import PCA, BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep, open_dataset
 from dgmm.data import Source
+from dgmm.data.fingerprint import Fingerprint
 from dgmm.estimators.predictor import Predictor
-from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.model.matrices import Array
 
 dd = pytest.importorskip("dask.dataframe")

@@ -48,10 +48,10 @@ def test_the_rows_that_are_left(rows, stored, tmp_path):
 def test_nothing_lacks(rows):
     source = open_dataset(rows[1500:1600].copy()[~np.isnan(rows[1500:1600]).any(axis=1)])
     cases = complete_cases(source, None)
-    assert cases.source is source
+    assert cases.source.source is source
     assert cases.n_dropped == 0
     whole = open_dataset(np.arange(12).reshape(4, 3))
-    assert complete_cases(whole, None).source is whole
+    assert complete_cases(whole, None).source.source is whole
 
 
 def test_the_array_is_not_written_to(rows):

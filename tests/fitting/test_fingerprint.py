@@ -1,60 +1,26 @@
 # pyright: reportArgumentType=false, reportCallIssue=false
 """Equal rows have equal fingerprints, wherever they are and however they are cut; other rows have others."""
 
-from functools import reduce
-from itertools import pairwise
-from operator import add
-
 import dask.array as da
 import dask.dataframe as dd
-import google_crc32c
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import dgmm
 from dgmm import GaussianMixture, GaussianMixtureSweep
+from dgmm.data import fingerprint as module
 from dgmm.data import open_dataset
-from dgmm.fitting import fingerprint as module
-from dgmm.fitting.fingerprint import Fingerprint, combined, fingerprint
+from dgmm.fitting.fingerprint import fingerprint
 from dgmm.fitting.survey import survey
+from tests.data.test_fingerprint import crc32c
 
 ROWS = np.random.default_rng(0).normal(size=(1100, 3))
-
-
-def crc32c(data: bytes) -> int:
-    """Divide bit by bit, as the check is defined."""
-    register = 0xFFFFFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = register >> 1 ^ (module.POLYNOMIAL if register & 1 else 0)
-    return register ^ 0xFFFFFFFF
 
 
 @pytest.fixture
 def small_runs(monkeypatch):
     monkeypatch.setattr(module, "RUN_ROWS", 64)
-
-
-def test_the_check_is_castagnolis():
-    assert crc32c(b"123456789") == 0xE3069283  # of the catalogue of CRCs
-    assert google_crc32c.value(b"123456789") == 0xE3069283
-
-
-@given(st.binary(max_size=300), st.binary(max_size=300))
-def test_checks_of_parts_are_combined(first, second):
-    found = combined(google_crc32c.value(first), google_crc32c.value(second), len(second))
-    assert found == google_crc32c.value(first + second)
-
-
-def test_large_parts_are_combined():
-    data = np.random.default_rng(0).bytes(5_000_000)
-    for cut in (1, 4096, 4_999_999):
-        parts = google_crc32c.value(data[:cut]), google_crc32c.value(data[cut:])
-        assert combined(*parts, len(data) - cut) == google_crc32c.value(data)
 
 
 @pytest.mark.usefixtures("small_runs")
@@ -67,24 +33,6 @@ def test_each_run_has_the_check_of_its_bytes(dtype, n_rows):
     runs = [rows[first : first + 64].astype(f"<f{rows.itemsize}") for first in range(0, n_rows, 64)]
     assert found.checksums == tuple(crc32c(run.tobytes()) for run in runs)
     assert str(found).startswith(f"{n_rows}x3-{dtype}-")
-
-
-@given(st.lists(st.integers(0, 1100), max_size=12), st.lists(st.integers(0, 1100), max_size=12))
-def test_neither_the_cut_nor_the_tree_matters(inner, outer):
-    """Spans of pieces: pieces extend the fingerprint of their span, and those of spans add up."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "RUN_ROWS", 64)
-        expected = fingerprint(ROWS)
-        edges = [0, *sorted(outer), len(ROWS)]
-        spans = []
-        for start, stop in pairwise(edges):
-            cuts = [start, *sorted(cut for cut in inner if start <= cut <= stop), stop]
-            span = Fingerprint(3, "float64")
-            for first, last in pairwise(cuts):
-                span = span.extended(first, ROWS[first:last])
-            spans.append(span)
-        assert reduce(add, spans) == expected
-        assert reduce(lambda right, left: left + right, reversed(spans)) == expected
 
 
 @pytest.mark.usefixtures("small_spans", "small_runs")

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
-from dgmm.fitting.fingerprint import Fingerprint
 from dgmm.fitting.multistart import Multistart, Settings
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
@@ -33,7 +33,7 @@ from dgmm.model.criteria import Criterion, resolution
 from dgmm.model.families import Family
 from dgmm.model.statistics import Moments
 from dgmm.passes.blas import single_threaded
-from dgmm.passes.events import Event, InitializationStarted, PassFinished, emit, listening
+from dgmm.passes.events import DataChanged, Event, InitializationStarted, PassFinished, emit, listening
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,8 @@ class Swept:
         Of the rows.
     n_dropped : int
         Rows that were left out, as they lack values.
+    changes : list of str or None
+        How rows changed during the sweep, where they were allowed to; None where they were not.
     """
 
     candidates: list[Candidate]
@@ -99,6 +101,7 @@ class Swept:
     moments: Moments | None = None
     dtype: np.dtype | None = None
     n_dropped: int = 0
+    changes: list[str] | None = None
 
     @property
     def n_passes(self) -> int:
@@ -109,7 +112,8 @@ class Swept:
 def begin(settings: SweepSettings) -> Swept:
     """Give a sweep that has not begun."""
     methods = [each.method for each in settings.models]
-    return Swept([Candidate(method.family, method.n_components) for method in methods])
+    candidates = [Candidate(method.family, method.n_components) for method in methods]
+    return Swept(candidates, changes=[] if settings.common.allow_changed_data else None)
 
 
 @single_threaded()
@@ -129,10 +133,13 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     def count(event: Event) -> None:
         if isinstance(event, PassFinished):
             swept.seconds_of_passes.append(event.seconds)
+        elif isinstance(event, DataChanged) and swept.changes is not None:
+            swept.changes = [*dict.fromkeys([*swept.changes, event.message])]
 
+    allow_changed_data = settings.common.allow_changed_data
     if settings.common.missing == "drop":
         with listening(count):
-            cases = complete_cases(source, weights)
+            cases = complete_cases(source, weights, allow_changed_data=allow_changed_data)
         if not cases.n_passes:  # rows in memory
             swept.seconds_of_passes.clear()
         swept.n_dropped = cases.n_dropped
@@ -152,7 +159,9 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
             weights,
             held_out if settings.held_out else None,
             takes_nan=settings.common.missing == "marginalize",
+            allow_changed_data=allow_changed_data,
         )
+    source = found.source
     swept.fingerprint, swept.dtype = found.fingerprint, source.dtype
     held = held_out.among(found.sample.numbers)
     fitted = found.sample.part(~held)
