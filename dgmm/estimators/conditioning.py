@@ -267,8 +267,8 @@ class ConditionalMixture(FittedMixture):
         if own is not None and is_table(x) and opening.get("columns") is None:
             opening["columns"] = list(own)
         source = open_dataset(x, **opening) if own is None else open_fitted(x, own, **opening)
-        n_whole = self._n_features
-        if source.feature_names is None and source.n_features == n_whole != len(given):
+        n_whole, by_place = self._n_features, own is None or source.feature_names is None
+        if by_place and source.n_features == n_whole != len(given):
             return open_to_predict(source, type(self).__name__, n_whole, self._names), given
         return open_to_predict(source, type(self).__name__, len(given), own), None
 
