@@ -1,19 +1,22 @@
 """Gaussian mixture models for data that does not fit in memory."""
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from dgmm.data import DataWarning, open_dataset
-from dgmm.estimators import (
-    PCA,
-    BayesianGaussianMixture,
-    GaussianMixture,
-    GaussianMixtureSweep,
-    MixtureImputer,
-    MixtureOutlierDetector,
-    MixtureWarning,
-    load,
-)
-from dgmm.fitting.fingerprint import fingerprint
+if TYPE_CHECKING:
+    from dgmm.data import DataWarning, open_dataset
+    from dgmm.estimators import (
+        PCA,
+        BayesianGaussianMixture,
+        GaussianMixture,
+        GaussianMixtureSweep,
+        MixtureImputer,
+        MixtureOutlierDetector,
+        MixtureWarning,
+        load,
+    )
+    from dgmm.fitting.fingerprint import fingerprint
 
 __version__ = version("dgmm")
 
@@ -31,3 +34,19 @@ __all__ = [
     "load",
     "open_dataset",
 ]
+
+_HOMES = {"DataWarning": "data", "open_dataset": "data", "fingerprint": "fitting.fingerprint"}
+"""Where public names are; the others are in `dgmm.estimators`."""
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for: the command line needs none of them for its help."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'estimators')}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

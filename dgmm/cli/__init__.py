@@ -4,12 +4,6 @@ Results go to standard output; progress, warnings and errors to standard error. 
 says what to do, and the exit code is 2; 130 after an interruption.
 """
 
-from dgmm.cli import components as _components  # registers its commands
-from dgmm.cli import density as _density  # registers its commands
-from dgmm.cli import outliers as _outliers  # registers its command
-from dgmm.cli import sweep as _sweep  # registers its command
-from dgmm.cli.commands import main
-
-del _components, _density, _outliers, _sweep
+from dgmm.cli.program import main
 
 __all__ = ["main"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from dgmm.cli.options import (
     reading_rows,
 )
 from dgmm.cli.output import TABLES, Result, check_output, write
-from dgmm.cli.shell import Commands
+from dgmm.cli.program import main
 from dgmm.data.source import Source
 from dgmm.estimators.base import Quantity
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
@@ -38,18 +37,6 @@ from dgmm.model.families import FAMILIES
 ROWS_OF = attrgetter("values")
 DRAWN_TOGETHER = 2**23
 """Bytes of new rows that a task draws."""
-
-
-@click.group("dgmm", cls=Commands, invoke_without_command=True)
-@click.version_option(version("dgmm"), prog_name="dgmm")
-@click.pass_context
-def main(context: click.Context) -> None:
-    """Gaussian mixtures for data that does not fit in memory.
-
-    DATA is a path or URL of a Zarr array or group, of a Parquet file, or of a folder of Parquet files.
-    """
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
 
 
 @main.command()
@@ -175,7 +162,10 @@ def predict(
 def score(
     *, cluster: Cluster, opening: dict[str, Any], model: str, data: str, missing: str | None
 ) -> Sequence[Said]:
-    """Print how well a model describes DATA: log-likelihood; BIC and AIC, but of a Bayesian model."""
+    """Print how well a model describes DATA.
+
+    That is its log-likelihood; and BIC and AIC, but of a Bayesian model.
+    """
     mixture = dgmm.load(model, storage_options=opening["storage_options"])
     source = open_for(mixture, data, opening, missing)
     with cluster.joined(source):
@@ -291,7 +281,7 @@ def convert(
 @click.option("-k", "--components", type=click.IntRange(1, 24), default=12, show_default=True)
 @on_a_cluster(workers=2)
 def demo(*, cluster: Cluster, out: Path, components: int) -> Sequence[Said]:
-    """Fit a mixture to the brightest stars of Gaia DR3, draw it, and compare mixtures of other sizes."""
+    """Fit a mixture to the brightest stars of Gaia DR3, draw it, and compare sizes."""
     from dgmm import demo as gaia  # noqa: PLC0415 - it needs an extra
 
     with cluster.joined():

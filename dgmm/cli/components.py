@@ -11,9 +11,10 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.commands import main, open_for, rows_fact, written
+from dgmm.cli.commands import open_for, rows_fact, written
 from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
+from dgmm.cli.program import main
 from dgmm.facts import Exhibit, Said, fact
 
 PAIRS_SHOWN = 10
@@ -24,7 +25,7 @@ PAIRS_SHOWN = 10
 @click.argument("model")
 @at_urls
 def components(*, model: str, storage_option: dict[str, Any] | None) -> Sequence[Said]:
-    """Print the components of a model, the features that each stands out by, and which overlap."""
+    """Print the components of a model, what each stands out by, and which overlap."""
     mixture = dgmm.load(model, storage_options=storage_option)
     coefficients = mixture.overlap()
     pairs = sorted(combinations(range(len(coefficients)), 2), key=lambda pair: -coefficients[pair])

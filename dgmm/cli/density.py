@@ -11,9 +11,10 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.commands import columns_fact, features_fact, main, names_in, open_for, rows_fact, written
+from dgmm.cli.commands import columns_fact, features_fact, names_in, open_for, rows_fact, written
 from dgmm.cli.options import Cluster, at_urls, names_of, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
+from dgmm.cli.program import main
 from dgmm.estimators.imputing import METHODS, warn_without_values
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.facts import Exhibit, Said
@@ -169,9 +170,10 @@ def regress(
     out: str,
     overwrite: bool,
 ) -> Sequence[Said]:
-    """Write what the model says of some features, given others: a mean and a covariance for each row of DATA.
+    """Write what the model says of some features, given others.
 
-    In Parquet the columns are called as the targets, and cov(A, A), cov(A, B), …: covariances row by row.
+    That is a mean and a covariance for each row of DATA. In Parquet the columns are called as the targets,
+    and cov(A, A), cov(A, B), …: covariances row by row.
     """
     storage_options = opening["storage_options"]
     check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 import dgmm
 from dgmm import report
-from dgmm.cli.commands import main, open_for, rows_fact, written
+from dgmm.cli.commands import open_for, rows_fact, written
 from dgmm.cli.options import Cluster, Number, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
+from dgmm.cli.program import main
 from dgmm.data.source import Source
 from dgmm.estimators.outliers import surprise_function
 from dgmm.estimators.quantile import quantile

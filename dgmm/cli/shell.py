@@ -1,20 +1,23 @@
-"""How commands end: in a result, in one line that says what is wrong and what to do, or interrupted."""
+"""How commands end: in a result, in one line that says what is wrong and what to do, or interrupted.
+
+What takes long to import is imported by those who run: not for help.
+"""
 
 from __future__ import annotations
 
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console
-from sklearn.exceptions import ConvergenceWarning
 
-from dgmm.data import DataWarning
-from dgmm.data.text import printable
-from dgmm.facts import Said, as_json, pages
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dgmm.facts import Said
 
 FAILED = 2
 INTERRUPTED = 130
@@ -52,7 +55,10 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command, and print on standard output what it says."""
-        said: Iterable[Said] = super().invoke(ctx) or ()
+        from dgmm.facts import as_json, pages
+
+        with warnings_in_lines():
+            said: Iterable[Said] = super().invoke(ctx) or ()
         if ctx.obj["json"]:
             click.echo(as_json(said))
             return
@@ -72,25 +78,35 @@ class Commands(click.Group):
         """Run a command and exit."""
         settings = {"debug": False, "json": False}
         kwargs["standalone_mode"] = False
-        with warnings.catch_warnings():
-            for kind in (ConvergenceWarning, DataWarning):
-                warnings.simplefilter("always", kind)
-            warnings.showwarning = warn_once()
-            try:
-                code = super().main(*args, obj=settings, **kwargs) or 0
-            except (KeyboardInterrupt, click.Abort):
-                say("interrupted", "the output is as it was before")
-                code = INTERRUPTED
-            except click.UsageError as error:
-                help_command = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-                say("error", error.format_message() + help_command)
-                code = FAILED
-            except Exception as error:  # whatever it is, a user sees one line
-                if settings["debug"]:
-                    traceback.print_exc()
-                say("error", describe(error))
-                code = FAILED
+        try:
+            code = super().main(*args, obj=settings, **kwargs) or 0
+        except (KeyboardInterrupt, click.Abort):
+            say("interrupted", "the output is as it was before")
+            code = INTERRUPTED
+        except click.UsageError as error:
+            help_command = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+            say("error", error.format_message() + help_command)
+            code = FAILED
+        except Exception as error:  # whatever it is, a user sees one line
+            if settings["debug"]:
+                traceback.print_exc()
+            say("error", describe(error))
+            code = FAILED
         sys.exit(code)
+
+
+@contextmanager
+def warnings_in_lines() -> Iterator[None]:
+    """Print warnings as lines, those of the library each time that something new is said."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    from dgmm.data import DataWarning
+
+    with warnings.catch_warnings():
+        for kind in (ConvergenceWarning, DataWarning):
+            warnings.simplefilter("always", kind)
+        warnings.showwarning = warn_once()
+        yield
 
 
 def warn_once() -> Callable[..., None]:
@@ -107,12 +123,16 @@ def warn_once() -> Callable[..., None]:
 
 def console(*, stderr: bool = False) -> Console:
     """Make a console of the streams as they are now."""
+    from rich.console import Console
+
     found = Console(stderr=stderr, highlight=False)
     return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_OF_FILES)
 
 
 def say(kind: str, message: object) -> None:
     """Say something in one line on standard error."""
+    from dgmm.data.text import printable
+
     line = " ".join(str(message).split())
     for there, here in OPTIONS.items():
         line = line.replace(there, here)

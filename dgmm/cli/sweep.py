@@ -13,7 +13,6 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.commands import main
 from dgmm.cli.options import (
     Cluster,
     Number,
@@ -23,6 +22,7 @@ from dgmm.cli.options import (
     overwriting,
     reading_rows,
 )
+from dgmm.cli.program import main
 from dgmm.cli.shell import INTERRUPTED, say
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
 from dgmm.estimators.sweep import SWEPT

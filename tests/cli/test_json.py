@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import dgmm
-from dgmm.cli import main
+from dgmm.cli.program import ROOMS
 from tests.cli.test_commands import fail, model, named_model, succeed
 
 __all__ = ["model", "named_model"]
+
+COMMANDS = sorted(name for commands in ROOMS.values() for name in commands)
 
 CASES: dict[str, tuple[str, set[str]]] = {
     "fit": ("{rows} -k 2 --out {out}.npz", {"n_rows", "log_likelihood", "converged", "out"}),
@@ -55,7 +57,7 @@ def given(command: str, places: dict[str, Path]) -> list[str]:
 
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(name, marks=pytest.mark.slow if name == "demo" else ()) for name in main.commands],
+    [pytest.param(name, marks=pytest.mark.slow if name == "demo" else ()) for name in COMMANDS],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_every_command_says_one_object(
@@ -79,7 +81,7 @@ def test_every_command_says_one_object(
 
 
 def test_no_case_is_left_over():
-    assert CASES.keys() == main.commands.keys()
+    assert CASES.keys() == set(COMMANDS)
 
 
 def test_numbers_are_the_librarys_to_the_last_digit(places: dict[str, Path]):
@@ -125,5 +127,5 @@ def test_errors_are_as_without_it(places: dict[str, Path], tmp_path: Path):
 
 
 def test_help_names_it_everywhere():
-    for command in main.commands:
+    for command in COMMANDS:
         assert "--json" in succeed(command, "--help")

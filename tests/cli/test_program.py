@@ -1,0 +1,44 @@
+"""`dgmm.cli.program`: what is said of commands before they are imported."""
+
+import subprocess
+import sys
+
+import click
+from click.testing import CliRunner
+
+from dgmm.cli.program import ROOMS, main
+
+
+def test_help_says_what_the_commands_say():
+    context = click.Context(main)
+    said = {name: text for commands in ROOMS.values() for name, text in commands.items()}
+    assert main.list_commands(context) == sorted(said)
+    for name, text in said.items():
+        command = main.get_command(context, name)
+        assert command is not None, name
+        assert command.get_short_help_str(10_000) == text
+    assert main.commands.keys() == said.keys()  # no module has others
+    shown = " ".join(CliRunner().invoke(main, ["--help"]).stdout.split())
+    assert all(f"{name} {text}" in shown for name, text in said.items())
+
+
+def test_no_such_command():
+    result = CliRunner().invoke(main, ["fti"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: No such command 'fti'.")
+    assert result.stderr.endswith(
+        "(see dgmm --help)\n"
+    )  # in between some versions of click guess what was meant
+
+
+def test_help_imports_nothing_that_takes_long():
+    code = """
+import sys
+from dgmm.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    print("numpy" in sys.modules, "sklearn" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False False\n")
