@@ -17,12 +17,14 @@ if TYPE_CHECKING:
         load,
     )
     from dgmm.fitting.fingerprint import fingerprint
+    from dgmm.passes.cluster import ClusterLostError
 
 __version__ = version("dgmm")
 
 __all__ = [
     "PCA",
     "BayesianGaussianMixture",
+    "ClusterLostError",
     "DataWarning",
     "GaussianMixture",
     "GaussianMixtureSweep",
@@ -35,7 +37,12 @@ __all__ = [
     "open_dataset",
 ]
 
-_HOMES = {"DataWarning": "data", "open_dataset": "data", "fingerprint": "fitting.fingerprint"}
+_HOMES = {
+    "ClusterLostError": "passes.cluster",
+    "DataWarning": "data",
+    "open_dataset": "data",
+    "fingerprint": "fitting.fingerprint",
+}
 """Where public names are; the others are in `dgmm.estimators`."""
 
 

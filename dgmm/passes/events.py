@@ -72,6 +72,23 @@ class TasksFinished:
 
 
 @dataclass(frozen=True)
+class ClusterWaiting:
+    """Work has waited for a cluster for ``seconds``, and will for ``left`` more: ``reason`` says why."""
+
+    purpose: str
+    reason: str
+    seconds: float
+    left: float
+
+
+@dataclass(frozen=True)
+class ClusterBack:
+    """The cluster that work has waited for is at work again."""
+
+    purpose: str
+
+
+@dataclass(frozen=True)
 class InitializationStarted:
     """A fit begins from a start of its own; counted from 0."""
 
@@ -111,6 +128,8 @@ Event = (
     | TasksStarted
     | TaskFinished
     | TasksFinished
+    | ClusterWaiting
+    | ClusterBack
     | InitializationStarted
     | IterationFinished
     | InitializationFinished

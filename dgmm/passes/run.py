@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import logging
 import pickle
-import threading
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import lru_cache, partial, reduce
 from operator import add
 from typing import Any
 
@@ -21,11 +19,12 @@ from dask._task_spec import convert_legacy_graph, fuse_linear_task_spec
 from dask.delayed import Delayed, delayed
 from dask.utils import ensure_dict
 
-from dgmm.data.ambient import Get, compute_now, scheduler_for, slot_given_up
+from dgmm.data.ambient import Get, compute_now, scheduler_for
 from dgmm.data.memory import MemorySource
-from dgmm.data.source import Source
+from dgmm.data.source import Source, Span
 from dgmm.passes.adapted import AdaptedSource, AdaptedWork
 from dgmm.passes.blas import single_threaded
+from dgmm.passes.cluster import Share, client_of, compute_on_cluster
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, listeners
 from dgmm.passes.plan import Plan, plan
 from dgmm.passes.task import Effort, Result, Timed, Work, span_task
@@ -53,13 +52,10 @@ class PassTuning:
     largest_work : int
         Bytes of parameters that travel in every task; larger ones are a task of their own, sent once a
         worker.
-    seconds_told : float
-        After a result, in which all tasks before it are to be told of: only progress depends on it.
     """
 
     fan_in: int = 8
     largest_work: int = 2**18
-    seconds_told: float = 10.0
 
 
 PASSES = PassTuning()
@@ -185,20 +181,40 @@ def _run_on_dask(
     name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
     is_large = len(pickle.dumps(work, protocol=5)) > PASSES.largest_work
     shared = [delayed(work, name=f"parameters-{name}", traverse=False)] if is_large else []
-    leaves = []
-    for span in planned.spans:
+
+    def leaf(span: Span, name: str) -> Delayed:
         own = None if weights is None else weights.rows(span.start, span.start + span.n_rows)
         task, arguments = span_task(span, None if is_large else work, own)
-        call: Any = delayed(task.timed, name=f"task-{name}-{span.index}", traverse=False)
-        leaves.append(call(*shared, *arguments, dask_key_name=f"{name}-{span.index}"))
-    n_rows = {leaf.key: span.n_rows for leaf, span in zip(leaves, planned.spans, strict=True)}
-    root = _tree(leaves, name)
+        call: Any = delayed(task.timed, name=f"task-{name}", traverse=False)
+        return call(*shared, *arguments, dask_key_name=name)
+
+    @lru_cache(maxsize=1)  # the scheduler is chosen by what the first run computes
+    def graph(names: tuple[str, ...], run: int) -> tuple[list[Delayed], list[Delayed]]:
+        """Name the leaves as told; sums have new names in each run."""
+        leaves = list(map(leaf, planned.spans, names))
+        root = _fused(_tree(leaves, f"{name}-{run}"))
+        return [root], [Delayed(name, root.dask) for name in names]
+
+    names, to = tuple(f"{name}-{span.index}" for span in planned.spans), listeners()
+    (root,), _ = graph(names, 0)
     get = scheduler_here() if isinstance(source, MemorySource) else scheduler_for(root)
-    root = _fused(root)
     client = client_of(get)
     if client is None:
-        return _compute_locally(root, get, n_rows)
-    return _compute_on_cluster(client, root, n_rows)
+        return _compute_locally(
+            root, get, dict(zip(names, (span.n_rows for span in planned.spans), strict=True))
+        )
+    shares = [
+        Share(name, partial(_place, source, span), partial(emit, SpanFinished(span.n_rows), to))
+        for name, span in zip(names, planned.spans, strict=True)
+    ]
+    return compute_on_cluster(client, graph, shares, purpose)[0]
+
+
+def _place(source: Source, span: Span) -> str:
+    """Say which rows a span has, and where they are."""
+    places = [chunk.place for chunk in (span.chunks[0], span.chunks[-1])]
+    stored = " to ".join(dict.fromkeys(places))
+    return f"rows {span.start} to {span.start + span.n_rows} of {source.name} ({stored})"
 
 
 def _tree(leaves: list[Delayed], name: str) -> Delayed:
@@ -222,12 +238,6 @@ def _fused(root: Delayed) -> Delayed:
     return Delayed(root.key, fuse_linear_task_spec(convert_legacy_graph(ensure_dict(root.dask)), [root.key]))
 
 
-def client_of(get: Get) -> Any | None:
-    """Give the distributed client behind a scheduler, None for the local schedulers."""
-    owner = getattr(get, "__self__", None)
-    return owner if hasattr(owner, "scheduler_info") else None
-
-
 def _compute_locally(root: Delayed, get: Get, n_rows: dict[str, int]) -> Any:
     to, waiting = listeners(), dict(n_rows)
 
@@ -238,45 +248,3 @@ def _compute_locally(root: Delayed, get: Get, n_rows: dict[str, int]) -> Any:
             emit(SpanFinished(waiting.pop(leaf)), to)
 
     return compute_here(get, root, told=finished)[0]
-
-
-def _compute_on_cluster(client: Any, root: Delayed, n_rows: dict[str, int]) -> Any:
-    to = listeners()
-    futures = client.compute([root, *(Delayed(key, root.dask) for key in n_rows)])
-    told = [partial(emit, SpanFinished(count), to) for count in n_rows.values()]
-    return gather(futures[:1], futures[1:], told)[0]
-
-
-def gather(wanted: list[Any], watched: list[Any], told: list[Callable[[], None]]) -> list[Any]:
-    """Wait for futures of a cluster, and until all is told; after an error or an interrupt, release them.
-
-    Parameters
-    ----------
-    wanted : list of Future
-        Whose results are given.
-    watched : list of Future
-    told : list of callable
-        Called when the watched future of the same place is done.
-    """
-    told_of = threading.Semaphore(0)  # callbacks run on a thread of their own, maybe after the results
-
-    def finished(future: Any, tell: Callable[[], None]) -> None:
-        try:
-            if future.status == "finished":
-                tell()
-        finally:
-            told_of.release()
-
-    for future, tell in zip(watched, told, strict=True):
-        future.add_done_callback(partial(finished, tell=tell))
-    try:
-        with slot_given_up():
-            results = [future.result() for future in wanted]
-        deadline = time.monotonic() + PASSES.seconds_told
-        for _ in watched:
-            told_of.acquire(timeout=max(0.0, deadline - time.monotonic()))
-        return results
-    except BaseException:  # an interrupt too: leave no tasks behind on a cluster that is not ours
-        for future in [*wanted, *watched]:
-            future.release()
-        raise

@@ -14,8 +14,8 @@ from dask.delayed import delayed
 
 from dgmm.data.ambient import scheduler_for
 from dgmm.passes.blas import single_threaded
-from dgmm.passes.events import TaskFinished, TasksFinished, TasksStarted, emit, listeners
-from dgmm.passes.run import client_of, gather
+from dgmm.passes.cluster import Share, client_of, compute_on_cluster
+from dgmm.passes.events import Listener, TaskFinished, TasksFinished, TasksStarted, emit, listeners
 from dgmm.passes.threads import compute_here
 
 logger = logging.getLogger(__name__)
@@ -51,32 +51,38 @@ def run_tasks(
     emit(TasksStarted(purpose, len(items)))
     get = scheduler_for()
     client = client_of(get)
-    on_cluster = client is not None
-    common: Any = delayed(shared, name=f"shared-{name}", traverse=False) if on_cluster else None
-    calls = []
-    for index, item in enumerate(items):
-        # In order: a cluster goes by priority; a local scheduler, of tasks that need nothing, by name from
-        # the last. There `shared` is no task that all need: they would begin in any order after it.
-        place = len(items) - index
-        task = partial(_single_threaded, function, item)
-        task = task if on_cluster else partial(task, shared)
-        call: Any = delayed(task, name=f"task-{name}-{index}", traverse=False)
-        with dask.annotate(priority=place):  # pyright: ignore[reportPrivateImportUsage]
-            arguments = (common,) if on_cluster else ()
-            calls.append(call(*arguments, dask_key_name=f"{name}-{place:06d}"))
-    keys, to = {call.key for call in calls}, listeners()
+    common: Any = delayed(shared, name=f"shared-{name}", traverse=False) if client is not None else None
+    # In order: a cluster goes by priority; a local scheduler, of tasks that need nothing, by name from the
+    # last. There `shared` is no task that all need: they would begin in any order after it.
+    names = tuple(f"{name}-{len(items) - index:06d}" for index in range(len(items)))
+
+    def graph(names: tuple[str, ...], _: int) -> tuple[list[Any], list[Any]]:
+        calls = []
+        for index, (item, name) in enumerate(zip(items, names, strict=True)):
+            task = partial(_single_threaded, function, item)
+            task = partial(task, shared) if client is None else task
+            call: Any = delayed(task, name=f"task-{name}", traverse=False)
+            with dask.annotate(priority=len(items) - index):  # pyright: ignore[reportPrivateImportUsage]
+                calls.append(call(*(() if client is None else (common,)), dask_key_name=name))
+        return calls, calls
+
+    to = listeners()
     # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
     with single_threaded():
         if client is None:
-
-            def finished(key: Any) -> None:
-                if key in keys:
-                    emit(TaskFinished(), to)
-
-            results = list(compute_here(get, *calls, told=finished, optimize_graph=False))
+            results = list(
+                compute_here(get, *graph(names, 0)[0], told=_telling(names, to), optimize_graph=False)
+            )
         else:
-            futures = client.compute(calls, optimize_graph=False)
-            results = gather(futures, futures, [partial(emit, TaskFinished(), to) for _ in futures])
+            shares = [
+                Share(
+                    name,
+                    partial("{} {} of {}".format, purpose, index + 1, len(items)),
+                    partial(emit, TaskFinished(), to),
+                )
+                for index, name in enumerate(names)
+            ]
+            results = compute_on_cluster(client, graph, shares, purpose, optimize_graph=False)
     seconds = time.perf_counter() - started
     emit(TasksFinished(purpose, len(items), seconds))
     logger.info("%s: %d tasks took %.2f s", purpose, len(items), seconds)
@@ -86,3 +92,14 @@ def run_tasks(
 def _single_threaded(function: Callable[[Item, Shared], Result], item: Item, shared: Shared) -> Result:
     with single_threaded():
         return function(item, shared)
+
+
+def _telling(names: Sequence[str], to: tuple[Listener, ...]) -> Callable[[Any], None]:
+    """Make what tells that a task of one of these names is done."""
+    keys = set(names)
+
+    def finished(key: Any) -> None:
+        if key in keys:
+            emit(TaskFinished(), to)
+
+    return finished

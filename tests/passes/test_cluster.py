@@ -1,0 +1,197 @@
+"""Workers that die, or are not there: the same result, or an error that says what was lost."""
+# pyright: reportPrivateImportUsage=false, reportReturnType=false, reportOptionalMemberAccess=false
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import dask
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster, get_worker
+
+from dgmm.data import open_dataset
+from dgmm.passes.cluster import ClusterLostError
+from dgmm.passes.events import ClusterBack, ClusterWaiting, SpanFinished, listening
+from dgmm.passes.run import run_pass
+from dgmm.passes.tasks import run_tasks
+
+ROWS = np.random.default_rng(1).normal(size=(4_000, 4))
+QUICK = {"say-after": 0.1, "lost-after": 0.5, "look-every": 0.05}
+
+
+@dataclass(frozen=True)
+class Text:
+    """Which rows were met, by each task."""
+
+    text: str
+
+    def __add__(self, other: "Text") -> "Text":
+        return Text(f"({self.text}+{other.text})")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Sums rows; ends its worker where it meets a row, as often as it is to."""
+
+    at: int = -1
+    marks: str = ""
+    n_times: int = 0
+
+    def __call__(self, chunks):
+        found = ""
+        for chunk in chunks:
+            if chunk.start <= self.at < chunk.start + len(chunk.values) and _mark(self.marks) < self.n_times:
+                _die()
+            found += f"{chunk.start}:{chunk.values.sum().hex()}"
+        return Text(found)
+
+
+def _die() -> None:
+    """End the worker without a word to its scheduler, as when its process is killed."""
+    worker = get_worker()
+    is_dead = threading.Event()
+
+    def cut() -> None:
+        worker.batched_stream.abort()
+        is_dead.set()
+
+    worker.loop.add_callback(cut)
+    assert is_dead.wait(20)
+
+
+def _mark(folder: str) -> int:
+    """Leave a mark, and give how many there were."""
+    number = len(os.listdir(folder))
+    Path(folder, str(number)).touch()
+    return number
+
+
+def _end_at(item: int, folder: str) -> int:
+    if item == 1 and _mark(folder) < 1:
+        _die()
+    return item**2
+
+
+@pytest.fixture
+def empty_cluster() -> Iterator[LocalCluster]:
+    """No worker, as yet."""
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": 1.0}),  # it ends late without its scheduler
+        LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0") as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def at_work() -> Iterator[LocalCluster]:
+    """Six workers that may die; a task that one dies of once is given up."""
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=6, threads_per_worker=1, processes=False, dashboard_address=":0") as running,
+        Client(running),
+    ):
+        yield running
+
+
+@pytest.mark.usefixtures("small_spans")
+class TestNoWorker:
+    def test_it_is_said_and_the_work_goes_on_when_there_is_one(self, empty_cluster, stored, caplog):
+        seen = []
+
+        def start_one(event):
+            seen.append(event)
+            if isinstance(event, ClusterWaiting):
+                empty_cluster.scale(1)
+
+        source = open_dataset(stored(ROWS))
+        expected = run_pass(source, Visit(), "visit")
+        settings = {**QUICK, "lost-after": "1 minute"}
+        with Client(empty_cluster), dask.config.set({"dgmm.cluster": settings}), listening(start_one):
+            assert run_pass(source, Visit(), "visit") == expected
+        waited = [event for event in seen if isinstance(event, ClusterWaiting)]
+        assert waited[0].purpose == "visit"
+        assert waited[0].reason == "it has no worker"
+        assert waited[0].seconds >= 0.1
+        assert waited[0].left == pytest.approx(60.0 - waited[0].seconds)
+        assert ClusterBack("visit") in seen
+        assert "visit waits for the cluster at inproc://" in caplog.text
+        assert "visit: the cluster" in caplog.text
+
+    @pytest.mark.parametrize("work", ["pass", "tasks"])
+    def test_it_is_an_error_in_the_end(self, empty_cluster, stored, work):
+        source = open_dataset(stored(ROWS))
+        seen = []
+        with (
+            Client(empty_cluster.scheduler_address),
+            dask.config.set({"dgmm.cluster": QUICK}),
+            listening(seen.append),
+            pytest.raises(ClusterLostError, match=r"is lost: it has no worker, for .* 0 of \d+ tasks"),
+        ):
+            run_pass(source, Visit(), "visit") if work == "pass" else run_tasks(_end_at, [2], "", "square")
+        times = [event.seconds for event in seen if isinstance(event, ClusterWaiting)]
+        assert all(later >= 2 * sooner for sooner, later in pairwise(times))
+        assert_no_tasks(empty_cluster)
+
+    def test_a_scheduler_that_is_gone(self, empty_cluster, stored):
+        source = open_dataset(stored(ROWS))
+
+        def end(event):
+            if isinstance(event, ClusterWaiting):
+                empty_cluster.sync(empty_cluster.scheduler.close)
+
+        settings = {**QUICK, "lost-after": "1 minute"}
+        with (
+            Client(empty_cluster.scheduler_address, timeout=0.2),
+            dask.config.set({"dgmm.cluster": settings}),
+            listening(end),
+            pytest.raises(ClusterLostError, match="is lost: the connection to it is closed"),
+        ):
+            run_pass(source, Visit(), "visit")
+
+
+@pytest.mark.usefixtures("small_spans")
+class TestWorkersDie:
+    @pytest.fixture
+    def marks(self, tmp_path) -> str:
+        folder = tmp_path / "marks"
+        folder.mkdir()
+        return str(folder)
+
+    def test_what_is_lost_is_run_again(self, at_work, stored, marks, caplog):
+        source = open_dataset(stored(ROWS))
+        seen = []
+        with listening(seen.append):
+            found = run_pass(source, Visit(3210, marks, 2), "visit")
+        with dask.config.set(scheduler="synchronous"):
+            assert found == run_pass(source, Visit(), "visit")
+        assert sum(event.n_rows for event in seen if isinstance(event, SpanFinished)) == len(ROWS)
+        assert "work on rows 3000 to 3500 of " in caplog.text
+        assert "run again (2 of 3)" in caplog.text
+
+    def test_a_span_that_ends_whoever_reads_it_is_named(self, at_work, stored, marks):
+        path = stored(ROWS)
+        with (
+            dask.config.set({"dgmm.cluster.reruns": 1}),
+            pytest.raises(
+                ClusterLostError, match=rf"work on rows 3000 to 3500 of {path} \(.*c/6/0\).*--memory"
+            ),
+        ):
+            run_pass(open_dataset(path), Visit(3210, marks, 10**6), "visit")
+        assert len(os.listdir(marks)) == 2
+        assert run_tasks(_end_at, [2, 3], "", "square") == [4, 9]  # the cluster lives
+
+    def test_tasks_beside_passes_too(self, at_work, marks):
+        assert run_tasks(_end_at, [0, 1, 2, 3], marks, "square") == [0, 1, 4, 9]
+        assert len(os.listdir(marks)) == 2
+
+
+def assert_no_tasks(cluster: LocalCluster) -> None:
+    deadline = time.monotonic() + 10
+    while cluster.scheduler.tasks and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not cluster.scheduler.tasks
