@@ -239,7 +239,8 @@ def draw(model: Any, stars: NDArray[np.floating], probabilities: NDArray[np.floa
         ax.set_visible(False)
     figure.suptitle(f"{len(stars):,} bright stars as a mixture of {len(order)} Gaussians", fontsize=18)
     figure.supxlabel(f"Data: {CREDIT}", fontsize=8, color="0.4", x=0.995, ha="right")
-    figure.savefig(path)
+    with creating(path, overwrite=True, is_file=True) as working:
+        figure.savefig(working)
 
 
 def _draw_colours(ax: Any, model: Any, stars: NDArray[Any], colors: NDArray[Any]) -> None:

@@ -8,7 +8,6 @@ import platform
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from html import escape
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.source import Source
 from dgmm.data.text import printable
-from dgmm.data.writing import creating_files
+from dgmm.data.writing import creating_in, naming
 from dgmm.kernels.densities import responsibilities
 from dgmm.model.criteria import CRITERIA
 from dgmm.report import component_lines, source_facts, standard_deviations
@@ -42,6 +41,7 @@ except ModuleNotFoundError as error:
         f"The report of a sweep needs {error.name}: pip install 'dgmm[plot]'", name=error.name
     ) from error
 
+FILES = ("model.npz", "results.csv", "report.html")
 LIBRARIES = ("dgmm", "numpy", "scipy", "scikit-learn", "dask")
 MOST_OVERLAPS = 24
 """Components up to which their overlap is drawn."""
@@ -77,7 +77,10 @@ td.text, th.text { text-align: left; } td.long { white-space: normal; min-width:
 
 
 def write_report(
-    sweep: Any, source: Source, folder: Path, feature_names: Sequence[str] | None = None
+    sweep: Any,
+    source: Source,
+    folder: Path,
+    feature_names: Sequence[str] | None = None,
 ) -> list[Path]:
     """Write what a sweep has found: its best model, the table of all, and a page to read.
 
@@ -88,7 +91,8 @@ def write_report(
     source : Source
         What it was fitted to.
     folder : Path
-        Made if it is not there. Files in it that have the same names are replaced: all together, or none.
+        Made if it is not there, with all files at once. Files in it that have the same names are replaced,
+        each by a whole one, when all are written.
     feature_names : sequence of str, optional
         What the page calls the features. Default: as the rows name them.
 
@@ -97,26 +101,39 @@ def write_report(
     list of Path
         ``model.npz`` (where there is a best model), ``results.csv``, ``report.html``.
     """
+    with creating_in(folder, FILES, overwrite=True) as working:
+        return write_files(sweep, source, Path(working), folder, feature_names)
+
+
+def write_files(
+    sweep: Any, source: Source, working: Path, folder: Path, feature_names: Sequence[str] | None = None
+) -> list[Path]:
+    """Write the files of `write_report` where `creating_in` has made room for them.
+
+    Parameters
+    ----------
+    sweep, source, folder, feature_names
+        As for `write_report`.
+    working : Path
+        The folder to write to, which becomes, or goes to, ``folder``.
+
+    Returns
+    -------
+    list of Path
+        As of `write_report`, in ``folder``.
+    """
     texts = {
         "results.csv": results_csv(sweep.results_),
         "report.html": render(sweep, source, feature_names),
     }
-    names = [*(["model.npz"] if sweep.best_index_ is not None else []), *texts]
-    written, is_new = [folder / name for name in names], not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with creating_files(written) as working:
-            for name, path in zip(names, working, strict=True):
-                if name in texts:
-                    Path(path).write_text(texts[name], encoding="utf-8")
-                else:
-                    sweep.save(path)
-    except BaseException:
-        if is_new:
-            with suppress(OSError):
-                folder.rmdir()
-        raise
-    return written
+    names = [name for name in FILES if name in texts or sweep.best_index_ is not None]
+    for name in names:
+        with naming(folder / name):
+            if name in texts:
+                (working / name).write_text(texts[name], encoding="utf-8")
+            else:
+                sweep.save(working / name)
+    return [folder / name for name in names]
 
 
 def results_csv(results: dict[str, NDArray[Any]]) -> str:

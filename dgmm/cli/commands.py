@@ -27,6 +27,7 @@ from dgmm.cli.options import (
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.program import main
 from dgmm.data.source import Source
+from dgmm.data.writing import creating
 from dgmm.estimators.base import Quantity
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
@@ -106,9 +107,11 @@ def fit(
         tol="auto" if tol is None else tol,
         **settings,
     )
-    with cluster.joined(source):
-        model.fit(source, allow_changed_data=allow_changed_data)
-    model.save(out, storage_options=opening["storage_options"])
+    at_urls = {"storage_options": opening["storage_options"]}
+    with creating(out, overwrite=overwrite, is_file=True, **at_urls) as working:
+        with cluster.joined(source):
+            model.fit(source, allow_changed_data=allow_changed_data)
+        model.save(working, **at_urls)
     facts = [*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model)]
     return [*facts, written("model", out)]
 

@@ -15,6 +15,7 @@ from dgmm.cli.commands import columns_fact, features_fact, names_in, open_for, r
 from dgmm.cli.options import Cluster, at_urls, names_of, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.program import main
+from dgmm.data.writing import creating
 from dgmm.estimators.imputing import METHODS, warn_without_values
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.facts import Exhibit, Said
@@ -59,8 +60,12 @@ def _values(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
     return values
 
 
-def _save(mixture: Any, out: str, storage_options: dict[str, Any] | None) -> Sequence[Said]:
-    mixture.save(out, storage_options=storage_options)
+def _save(
+    mixture: Any, out: str, storage_options: dict[str, Any] | None, *, overwrite: bool
+) -> Sequence[Said]:
+    at_urls = {"storage_options": storage_options}
+    with creating(out, overwrite=overwrite, is_file=True, **at_urls) as working:
+        mixture.save(working, **at_urls)
     names = names_in(mixture) or [str(number) for number in range(mixture.n_features_in_)]
     return [features_fact(names), written("model", out), report.components(mixture)]
 
@@ -77,7 +82,7 @@ def marginal(
     """Write the model of some features, whatever the others are."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
     mixture = dgmm.load(model, storage_options=storage_option)
-    return _save(mixture.marginal(_found(mixture, features)), out, storage_option)
+    return _save(mixture.marginal(_found(mixture, features)), out, storage_option, overwrite=overwrite)
 
 
 @main.command()
@@ -98,7 +103,7 @@ def condition(
     check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
     mixture = dgmm.load(model, storage_options=storage_option)
     values = dict(zip(_found(mixture, [*known]), known.values(), strict=True))
-    return _save(mixture.condition(values), out, storage_option)
+    return _save(mixture.condition(values), out, storage_option, overwrite=overwrite)
 
 
 @main.command()

@@ -8,10 +8,13 @@ import io
 import json
 import logging
 import math
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from multiprocessing import resource_tracker
+from typing import TYPE_CHECKING, Any
 
 import click
 from dask.utils import parse_bytes
@@ -22,11 +25,14 @@ from dgmm.data.source import Source
 from dgmm.fitting.survey import MISSING
 from dgmm.passes.plan import Plan, plan
 
+if TYPE_CHECKING:
+    from distributed import LocalCluster
+
 SECONDS_TO_JOIN = 10
 PAUSED_AT = 0.8
 """The share of its memory limit at which a Dask worker takes no more tasks."""
-LEAVE_INTERRUPTS_TO_US = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-"""What workers run first: Ctrl-C reaches them too, but ending them is this process's business."""
+FOR_THIS_PROCESS = (signal.SIGINT, signal.SIGHUP)
+"""Signals that a terminal sends to workers, too, whose end is this process's business."""
 
 
 class Number(click.FloatRange):
@@ -102,19 +108,34 @@ class Cluster:
                     client.wait_for_workers(1)
                 yield
             return
-        with (
-            LocalCluster(
-                n_workers=self.workers,
-                threads_per_worker=1,
-                memory_limit=self.memory or "auto",
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,  # what goes wrong is an error of the command
-                preload=[LEAVE_INTERRUPTS_TO_US],
-            ) as cluster,
-            Client(cluster),
-        ):
+        start = functools.partial(
+            LocalCluster,
+            n_workers=self.workers,
+            threads_per_worker=1,
+            memory_limit=self.memory or "auto",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,  # what goes wrong is an error of the command
+        )
+        with _started(start) as cluster, Client(cluster):
             yield
+
+
+def _started(start: Callable[[], LocalCluster]) -> LocalCluster:
+    """Start a cluster on a thread of its own: an interrupt waits until it can be closed.
+
+    What that thread starts, workers and those that take their place, does not get the signals that it blocks.
+    """
+    resource_tracker.ensure_running()  # else the first worker's start does this, and unblocks them
+    block = functools.partial(signal.pthread_sigmask, signal.SIG_BLOCK, FOR_THIS_PROCESS)
+    with ThreadPoolExecutor(1, initializer=block) as starter:
+        starting = starter.submit(start)
+        try:
+            return starting.result()
+        except KeyboardInterrupt:
+            with suppress(Exception):  # whatever else goes wrong, it is interrupted
+                starting.result().close()
+            raise
 
 
 def on_a_cluster(workers: int | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -5,7 +5,9 @@ What takes long to import is imported by those who run: not for help.
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from dgmm.facts import Said
 
 FAILED = 2
-INTERRUPTED = 130
 WIDTH_OF_FILES = 160
 OPTIONS = {
     "columns=": "--columns",
@@ -34,6 +35,54 @@ OPTIONS = {
 """What messages of the library call a parameter, and what it is called here."""
 SPEAKING = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
 """Errors whose message is meant for the user."""
+
+
+class Ended(KeyboardInterrupt):
+    """What the system or another program ends this process by: it cleans up as after Ctrl-C.
+
+    Parameters
+    ----------
+    number : int
+        Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"by {signal.Signals(number).name}; ")
+        self.number = number
+
+
+@contextmanager
+def ending_well() -> Iterator[None]:
+    """Let signals that end a process unwind what it does; those that are ignored stay so.
+
+    Only on the main thread: others get none.
+    """
+
+    def end(number: int, _: object) -> None:
+        raise Ended(number)
+
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: end,
+        signal.SIGHUP: end,
+    }
+    is_ours = threading.current_thread() is threading.main_thread()
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in handlers.items()
+        if is_ours and signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # else it is not Python's
+                signal.signal(number, handler)
+
+
+def code_of(error: BaseException | None) -> int:
+    """Give the exit code of an interruption: as shells number the signal that it came from."""
+    return 128 + (error.number if isinstance(error, Ended) else signal.SIGINT)
 
 
 class Command(click.Command):
@@ -57,7 +106,7 @@ class Command(click.Command):
         """Run the command, and print on standard output what it says."""
         from dgmm.facts import as_json, pages
 
-        with warnings_in_lines():
+        with warnings_in_lines(), ending_well():
             said: Iterable[Said] = super().invoke(ctx) or ()
         if ctx.obj["json"]:
             click.echo(as_json(said))
@@ -80,9 +129,11 @@ class Commands(click.Group):
         kwargs["standalone_mode"] = False
         try:
             code = super().main(*args, obj=settings, **kwargs) or 0
-        except (KeyboardInterrupt, click.Abort):
-            say("interrupted", "the output is as it was before")
-            code = INTERRUPTED
+        except (KeyboardInterrupt, click.Abort) as error:
+            cause = error.__cause__ if isinstance(error, click.Abort) else error
+            by = str(cause) if isinstance(cause, Ended) else ""
+            say("interrupted", f"{by}the output is as it was before")
+            code = code_of(cause)
         except click.UsageError as error:
             help_command = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
             say("error", error.format_message() + help_command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,8 @@ from dgmm.cli.options import (
     reading_rows,
 )
 from dgmm.cli.program import main
-from dgmm.cli.shell import INTERRUPTED, say
+from dgmm.cli.shell import code_of, say
+from dgmm.data.writing import creating_in
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
 from dgmm.estimators.sweep import SWEPT
 from dgmm.facts import Exhibit, Fact, Said, fact
@@ -128,7 +128,6 @@ def sweep(
     """
     from dgmm import sweep_report  # noqa: PLC0415 - it needs an extra
 
-    check_folder(out, overwrite=overwrite)
     source = dgmm.open_dataset(data, **opening)
     found = dgmm.GaussianMixtureSweep(
         components,
@@ -141,16 +140,19 @@ def sweep(
         sample_rows=sample_rows or "auto",
         **settings,
     )
-    try:
-        with cluster.joined(source):
-            found.fit(source, allow_changed_data=allow_changed_data)
-    except KeyboardInterrupt:
-        if getattr(found, "best_index_", None) is None:
-            raise
-        written = sweep_report.write_report(found, source, out)
-        say("interrupted", f"what was reached until then is in {', '.join(map(str, written))}")
-        sys.exit(INTERRUPTED)
-    files = sweep_report.write_report(found, source, out)
+    ended = None
+    with creating_in(out, sweep_report.FILES, overwrite=overwrite) as working:
+        try:
+            with cluster.joined(source):
+                found.fit(source, allow_changed_data=allow_changed_data)
+        except KeyboardInterrupt as error:
+            if getattr(found, "best_index_", None) is None:
+                raise
+            ended = error
+        files = sweep_report.write_files(found, source, Path(working), out)
+    if ended is not None:
+        say("interrupted", f"what was reached until then is in {', '.join(map(str, files))}")
+        sys.exit(code_of(ended))
     return [
         *report.source_facts(source),
         *sweep_facts(found),
@@ -159,24 +161,6 @@ def sweep(
         *(fact(path.stem, path, **{path.stem: path}) for path in files),
         Exhibit("", {"out": out}),
     ]
-
-
-def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse, before any work, a folder that cannot be written to.
-
-    Raises
-    ------
-    OSError
-        If there is a report that must not be overwritten, or the folder cannot be written to.
-    """
-    there = [name for name in ("model.npz", "results.csv", "report.html") if (folder / name).exists()]
-    if there and not overwrite:
-        raise FileExistsError(
-            f"{folder} holds {there[0]} already; choose another folder, or give --overwrite"
-        )
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise PermissionError(f"{there} is not a folder that can be written to; choose another")
 
 
 def sweep_facts(found: Any) -> list[Fact]:

@@ -14,8 +14,9 @@ import errno
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,26 +199,55 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 @contextmanager
-def creating_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[str]]:
-    """Give where to write several files, which appear together if all went well, in place of older ones.
+def creating_in(
+    folder: str | os.PathLike[str], names: Sequence[str], *, overwrite: bool = False
+) -> Iterator[str]:
+    """Give a folder to write some files to; those that are written appear in the target if all went well.
+
+    A target that is not there yet appears with all of them at once; in one that is, each file takes its place
+    whole, one after the other. As with `creating`, others are refused from the start.
 
     Parameters
     ----------
-    paths : sequence of str or path
-        The targets: see `creating`.
+    folder : str or path
+        The target, on this machine. It and its parents are made if they are not there.
+    names : sequence of str
+        Of the files that may be written, at least one.
+    overwrite : bool, default=False
+        Replace files of these names.
 
     Yields
     ------
-    list of str
-        Where to write each.
+    str
+        Where to write.
 
     Raises
     ------
     OSError
-        As `check_target`.
+        As `check_target`, of each file.
     """
-    with ExitStack() as stack:
-        yield [stack.enter_context(creating(path, overwrite=True, is_file=True)) for path in paths]
+    root = os.path.abspath(folder)
+    if not os.path.lexists(root):
+        made = [str(parent) for parent in Path(root).parents if not parent.exists()]
+        os.makedirs(os.path.dirname(root), exist_ok=True)
+        try:
+            with creating(root) as working:
+                os.mkdir(working)
+                yield working
+        except BaseException:
+            with suppress(OSError):
+                for parent in made:
+                    os.rmdir(parent)
+            raise
+        return
+    for name in names:
+        check_target(f"{root}/{name}", overwrite=overwrite, is_file=True)
+    with naming(root), sibling(f"{root}/{names[0]}") as made_one:
+        os.mkdir(made_one.output)
+        yield made_one.output
+        for name in os.listdir(made_one.output):
+            output = f"{made_one.output}/{name}"
+            put_in_place(made_one.path, output, f"{root}/{name}", overwrite=overwrite)
 
 
 def create_zarr(

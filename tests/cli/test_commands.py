@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -508,45 +510,99 @@ def test_as_a_module(rows_zarr):
     assert "error" not in done.stderr
 
 
-@pytest.mark.usefixtures("interrupts")
-@pytest.mark.parametrize("cluster", [[], ["--workers", "1"]], ids=["threads", "workers"])
-def test_interrupted(cluster, tmp_path):
-    """Ctrl-C: one line, exit code 130, nothing left behind."""
+LONG_FIT = [
+    "-k",
+    "20",
+    "--tol",
+    "0",
+    "--max-iter",
+    "100000",
+    "--sample-rows",
+    "1000",
+    "--init",
+    "random_from_data",
+]
+
+
+def is_alive(group: int) -> bool:
+    """Tell whether a group of processes has any."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextmanager
+def fitting(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A fit that does not end, in a session of its own, of which nothing may be left."""
     rng = np.random.default_rng(0)
-    array = zarr.create_array(tmp_path / "x.zarr", shape=(400_000, 8), chunks=(50_000, 8), dtype="float64")
+    array = zarr.create_array(folder / "x.zarr", shape=(400_000, 8), chunks=(50_000, 8), dtype="float64")
     array[:] = rng.standard_normal(array.shape)
-    command = [
-        sys.executable,
-        "-m",
-        "dgmm",
-        "fit",
-        "x.zarr",
-        "-k",
-        "20",
-        "--tol",
-        "0",
-        "--max-iter",
-        "100000",
-    ]
     with subprocess.Popen(
-        [*command, "--sample-rows", "1000", "--init", "random_from_data", "--out", "m.npz", *cluster],
-        cwd=tmp_path,
+        [sys.executable, "-m", "dgmm", "fit", "x.zarr", *LONG_FIT, "--out", "m.npz", *options],
+        cwd=folder,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
     ) as process:
-        assert process.stderr is not None
         try:
-            while "iteration" not in (line := process.stderr.readline()):
-                assert line, "it ended before its first iteration"
-            os.killpg(process.pid, signal.SIGINT)
-            printed, errors = process.communicate(timeout=300)
+            yield process
+            until = time.monotonic() + 60  # helpers of multiprocessing end when they see it gone
+            while (is_left := is_alive(process.pid)) and time.monotonic() < until:
+                time.sleep(0.01)
+            assert not is_left
         finally:
-            with suppress(ProcessLookupError):  # as it should be
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 130
+
+
+@pytest.mark.usefixtures("interrupts")
+@pytest.mark.parametrize(
+    ("cluster", "number"),
+    [([], signal.SIGINT), (["--workers", "1"], signal.SIGINT), (["--workers", "1"], signal.SIGTERM)],
+    ids=["threads", "workers", "workers-SIGTERM"],
+)
+def test_interrupted(cluster, number, tmp_path):
+    """One line, exit code 130 or 143, no file and no process left behind."""
+    with fitting(tmp_path, *cluster) as process:
+        assert process.stderr is not None
+        while "iteration" not in (line := process.stderr.readline()):
+            assert line, "it ended before its first iteration"
+        assert len(os.listdir(tmp_path)) == 2  # room for the model is made from the start
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        printed, errors = process.communicate(timeout=300)
+    assert process.returncode == 128 + number
     assert printed == ""
     assert errors.splitlines()[-1].startswith("interrupted: ")
     assert "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["x.zarr"]
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes that a process has started, on any of its threads."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+@pytest.mark.usefixtures("interrupts")
+@pytest.mark.parametrize("n_children", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3))])
+def test_interrupted_while_workers_start(n_children, tmp_path):
+    """Ctrl-C reaches them too, as yet without handlers of their own: nothing but one line all the same."""
+    with fitting(tmp_path, "--workers", "2") as process:
+        while len(children_of(process.pid)) < n_children:
+            assert process.poll() is None
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGINT)
+        printed, errors = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert printed == ""
+    assert errors.strip() == "interrupted: the output is as it was before"
     assert [path.name for path in tmp_path.iterdir()] == ["x.zarr"]

@@ -1,6 +1,9 @@
 """How commands end: an exit code, and one line that says what is wrong."""
 
+import os
+import signal
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import click
 import pytest
@@ -8,7 +11,7 @@ from click.testing import CliRunner, Result
 from distributed import KilledWorker
 from sklearn.exceptions import ConvergenceWarning
 
-from dgmm.cli.shell import FAILED, INTERRUPTED, Commands, describe, warn_once
+from dgmm.cli.shell import FAILED, Commands, Ended, code_of, describe, warn_once
 
 
 @click.group(cls=Commands)
@@ -35,6 +38,13 @@ def badly(kind: str) -> None:
 
 
 @program.command()
+@click.argument("name")
+def ends(name: str) -> None:
+    os.kill(os.getpid(), getattr(signal, name))
+    click.echo("result")
+
+
+@program.command()
 def warns() -> None:
     for _ in range(2):
         warnings.warn("did not converge", ConvergenceWarning, stacklevel=1)
@@ -57,7 +67,7 @@ def test_a_result_goes_to_standard_output():
         ("silent", FAILED, "error: ValueError: (--debug shows where)\n"),
         ("usage", FAILED, "error: not so (see program badly --help)\n"),
         ("file", FAILED, "error: rows.zarr: No such file or directory\n"),
-        ("interrupt", INTERRUPTED, "interrupted: the output is as it was before\n"),
+        ("interrupt", 130, "interrupted: the output is as it was before\n"),
     ],
 )
 def test_an_error_is_one_line(kind, code, line):
@@ -73,6 +83,38 @@ def test_wrong_usage_says_where_help_is():
     result = run("nothing")
     assert result.exit_code == FAILED
     assert "No such command 'nothing'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "line"),
+    [
+        ("SIGINT", 130, "interrupted: the output is as it was before\n"),
+        ("SIGTERM", 143, "interrupted: by SIGTERM; the output is as it was before\n"),
+        ("SIGHUP", 129, "interrupted: by SIGHUP; the output is as it was before\n"),
+    ],
+)
+def test_signals_unwind_what_is_done(name, code, line):
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        result = run("ends", name)
+        assert (result.exit_code, result.stdout) == (code, "")
+        assert result.stderr.removeprefix("\n") == line
+        assert signal.getsignal(number) is signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN)  # as nohup, and the shell for what it starts by &
+        assert run("ends", name).stdout == "result\n"
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+def test_threads_other_than_the_main_one_get_no_signals():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run, "well").result().stdout == "result\n"
+
+
+def test_exit_codes_are_those_of_shells():
+    assert [code_of(error) for error in (None, KeyboardInterrupt(), Ended(signal.SIGTERM))] == [130, 130, 143]
 
 
 def test_debug_shows_the_traceback():
