@@ -76,8 +76,8 @@ def test_a_report_is_not_overwritten_unless_asked(rows_zarr, tmp_path):
 def test_an_interruption_leaves_a_partial_report(rows_zarr, tmp_path, monkeypatch):
     fit = dgmm.GaussianMixtureSweep.fit
 
-    def interrupted(self, *arguments: Any) -> None:
-        fit(self, *arguments)
+    def interrupted(self, *arguments: Any, **more: Any) -> None:
+        fit(self, *arguments, **more)
         self.partial_ = True
         raise KeyboardInterrupt
 
