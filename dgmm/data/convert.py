@@ -76,7 +76,7 @@ def check_shape(shape: Sequence[float], n_dims: int, what: str, values: object =
 
 
 def refuse_kind(values: object, what: str) -> None:
-    """Refuse sparse and masked arrays: densifying or unmasking is the user's decision.
+    """Refuse sparse and masked arrays, and matrices: densifying or unmasking is the user's decision.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def refuse_kind(values: object, what: str) -> None:
     Raises
     ------
     TypeError
-        For a sparse array, in scikit-learn's words.
+        For a sparse array, or a `numpy.matrix`, in scikit-learn's words.
     DataError
         For a masked array.
     """
@@ -96,6 +96,11 @@ def refuse_kind(values: object, what: str) -> None:
         raise TypeError(
             f"Sparse data was passed for {what}, but dense data is required. "
             "Use '.toarray()' to convert to a dense numpy array."
+        )
+    if isinstance(values, np.matrix):
+        raise TypeError(
+            f"np.matrix is not supported: {what}. Please convert to a numpy array with np.asarray. For more "
+            "information see: https://numpy.org/doc/stable/reference/generated/numpy.matrix.html"
         )
     if _holds_masked(values):
         raise DataError(
@@ -142,7 +147,7 @@ def to_array(values: Any, what: str) -> NDArray[Any]:
         array = np.asarray(values)
         if array.dtype.kind == "O" and array.ndim > 0:
             array = array.astype(np.float64)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(f"{what}: {error}") from error
     rows_dtype(array.dtype, what)
     return array
@@ -193,5 +198,5 @@ def _of_series(values: Any, what: str) -> NDArray[Any]:
     dtype = series_dtype(values.dtype, values.name, what, "fiubO")
     try:
         return values.to_numpy(dtype=dtype, na_value=np.nan)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(f"{what}: {error}; convert that column") from error

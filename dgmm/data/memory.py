@@ -52,8 +52,12 @@ class MemoryChunk:
         return self.values.nbytes + converted
 
     def read(self) -> NDArray[np.floating]:
-        """Give the rows: a view, where their dtype is float32 or float64 already."""
-        return np.asarray(self.values, dtype=rows_dtype(self.values.dtype, self.place))
+        """Give the rows: a view, where their dtype is float32 or float64 already.
+
+        Extended precision beyond the range of float64 is infinite.
+        """
+        with np.errstate(over="ignore"):
+            return np.asarray(self.values, dtype=rows_dtype(self.values.dtype, self.place))
 
 
 @dataclass(frozen=True, eq=False)

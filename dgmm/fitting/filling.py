@@ -160,7 +160,7 @@ def _fitted(normal: Parameters, sample: Sample, moments: FeatureMoments) -> Para
             (statistics,) = expect(ready, [(rows, weights)])
             if not statistics.log_likelihood > reached + FILLING.tol * total:
                 break
-            reached, found = statistics.log_likelihood, em.update(statistics, centre, FILLING.least_variance)
+            reached, found = statistics.log_likelihood, em.update(statistics, FILLING.least_variance)
     covariance = found.covariances[0] * scales[:, None] * scales
     mean = moments.mean + scales * found.means[0]
     return Parameters.from_covariances(normal.family, np.ones(1), mean[None], covariance[None])

@@ -252,7 +252,7 @@ def _first_with(column: int, value: float, chunks: Iterator[ChunkRows]) -> list[
 
 
 def _refuse_overflow(source: Source, moments: Moments) -> None:
-    """Refuse rows whose squares leave the range of float64, naming the first row and column.
+    """Refuse rows whose squares leave the range of float64, naming the first row and column; and weights.
 
     Raises
     ------
@@ -262,6 +262,11 @@ def _refuse_overflow(source: Source, moments: Moments) -> None:
         squares = np.maximum(moments.squares, moments.extent**2)
         if squares.sum() < SURVEY.largest_squares:
             return
+        if moments.n_rows * np.square(moments.maximum - moments.minimum).sum() < SURVEY.largest_squares:
+            raise DataError(
+                f"sample_weight sums to {moments.weight:.3g}: times squares of distances from the mean, that "
+                "overflows float64; divide the weights, for example so that their mean is 1"
+            )
     column = int(np.where(np.isfinite(squares), squares, np.inf).argmax())
     value = float(max(moments.minimum[column], moments.maximum[column], key=abs))
     row, place = run_pass(source, partial(_first_with, column, value), "overflow")[0]

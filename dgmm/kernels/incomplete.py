@@ -85,20 +85,21 @@ class Marginals:
             stack.dtype,
             references=about,
         )
-        zero = [np.zeros(model.means.shape) for model in models]
-        own = [blank if each is None else each for blank, each in zip(zero, points, strict=True)]
-        lifts = map(Lift.of, given, [stack.centre] * len(given), own)
+        centres = [np.tile(stack.centre, (len(model.means), 1)) for model in models]
+        own = [centre if each is None else each for centre, each in zip(centres, points, strict=True)]
+        lifts = map(Lift.of, given, own)
         return cls(known, ready, tuple(lifts))
 
 
 def points_of(stack: Stack) -> list[Array | None]:
-    """Give what the sums of each model are about, less the centre: None where no component is centred."""
+    """Give what the sums of each model are about: None where no component is centred."""
     found: list[Array | None] = [None] * len(stack.models)
     for entry in stack.centred:
         points = found[entry.model]
         if points is None:
-            points = found[entry.model] = np.zeros(stack.models[entry.model].means.shape)
-        points[entry.component] = entry.reference - stack.centre
+            n_components = len(stack.models[entry.model].means)
+            points = found[entry.model] = np.tile(stack.centre, (n_components, 1))
+        points[entry.component] = entry.reference
     return found
 
 

@@ -77,7 +77,7 @@ def expect_one(stack: Stack, model: int, rows: NDArray[np.floating], weights: Ar
             [family.scatter((rows - point).T, share) for share, point in zip(shares, points, strict=True)]
         )
     log_likelihood = float(weights @ log_densities)
-    return Statistics(family, shares.sum(axis=1), sums, scatter, points - stack.centre, log_likelihood)
+    return Statistics(family, shares.sum(axis=1), sums, scatter, points, log_likelihood)
 
 
 def expect(

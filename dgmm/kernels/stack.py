@@ -358,12 +358,14 @@ def stack_models(
         start, thetas, members = first, [], []
         for batch in own:
             finite = np.maximum(batch.log_constants, LOG_OF_NOTHING)
-            theta = family.natural_parameters(finite, batch.means - centre, batch.precisions_cholesky)
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not used
+                theta = family.natural_parameters(finite, batch.means - centre, batch.precisions_cholesky)
             about = np.full(batch.means.shape, np.nan) if references is None else batch.joined(references)
             narrow = np.asarray(np.isfinite(about).all(axis=1))
             points = np.where(narrow[:, None], about, batch.means)
             if not single:
                 narrow |= ~(rounding_errors(batch, extent, dtype) <= DOUBLE.density_error)
+                narrow |= ~np.isfinite(theta).all(axis=1)
             if family.is_shared:  # with or without the quadratic term that they share, but all of them
                 narrow[:] = narrow.any()
             theta[narrow] = 0.0  # not used, and too large for products

@@ -35,7 +35,7 @@ def statistics_of(
             rows = stack.rows[model]
             own = totals[rows.start - group.rows.start : rows.stop - group.rows.start]
             counts, sums, scatter = group.family.split_sums(own, stack.n_features)
-            sums, references = sums.copy(), np.zeros(sums.shape)
+            sums, references = sums.copy(), np.tile(stack.centre, (len(counts), 1))
             narrow = [index for index, entry in enumerate(stack.centred) if entry.model == model]
             if narrow:  # components that share a covariance have scatter only then, and then all of them
                 whole = np.zeros((len(counts), len(centred[narrow[0]][1])))
@@ -44,7 +44,7 @@ def statistics_of(
             for index in narrow:
                 entry = stack.centred[index]
                 sums[entry.component], scatter[entry.component] = centred[index]
-                references[entry.component] = entry.reference - stack.centre
+                references[entry.component] = entry.reference
             log_likelihood = float(log_likelihoods[model])
             found[model] = Statistics(
                 group.family, counts.copy(), sums, scatter.copy(), references, log_likelihood

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import SMALLEST_COUNT, Statistics
 
+EMPTY_COUNT = SMALLEST_COUNT**0.5
+"""Of a component with less rows, the mean is drawn to the origin, as in scikit-learn. There all means are, by
+little: but of rows far from the origin that is many times the width of a narrow component."""
 
-def update_means(statistics: Statistics, centre: Array) -> Array:
+
+def update_means(statistics: Statistics) -> Array:
     """Give the means alone of `update`: they are exact where variances have cancelled; (K, D)."""
     counts = statistics.counts + SMALLEST_COUNT
-    # An empty component has its mean at the origin, as in scikit-learn.
-    share = (statistics.counts / counts)[:, None]
-    return share * (centre + statistics.references) + statistics.sums / counts[:, None]
+    share = np.where(statistics.counts < EMPTY_COUNT, statistics.counts / counts, 1.0)
+    return share[:, None] * statistics.references + statistics.sums / counts[:, None]
 
 
-def update(statistics: Statistics, centre: Array, reg_covar: float) -> Parameters:
+def update(statistics: Statistics, reg_covar: float) -> Parameters:
     """M-step: the parameters that maximize the expected complete log-likelihood.
 
     As scikit-learn: ten machine epsilons are added to every count, ``reg_covar`` to every variance.
@@ -24,8 +29,6 @@ def update(statistics: Statistics, centre: Array, reg_covar: float) -> Parameter
     ----------
     statistics : Statistics
         Of all rows, completed.
-    centre : ndarray of shape (n_features,)
-        The point that the statistics are relative to.
     reg_covar : float
         In squared units of the data.
 
@@ -35,7 +38,7 @@ def update(statistics: Statistics, centre: Array, reg_covar: float) -> Parameter
         Where a covariance is not positive definite.
     """
     deviations, family = statistics.deviations(SMALLEST_COUNT), statistics.family
-    weights, means = deviations.counts / deviations.counts.sum(), update_means(statistics, centre)
+    weights, means = deviations.counts / deviations.counts.sum(), update_means(statistics)
     return Parameters.from_covariances(family, weights, means, family.covariances(deviations, reg_covar))
 
 

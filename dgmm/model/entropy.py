@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgmm.model.matrices import Array
 from dgmm.model.parameters import LOG_OF_NOTHING, Parameters
 from dgmm.model.statistics import Statistics
 
 
-def expected_log_joint(parameters: Parameters, statistics: Statistics, centre: Array) -> float:
+def expected_log_joint(parameters: Parameters, statistics: Statistics) -> float:
     """Sum ``r log p(x, k)`` over rows and components: linear in the statistics, nats.
 
     Parameters
@@ -18,8 +17,6 @@ def expected_log_joint(parameters: Parameters, statistics: Statistics, centre: A
         Whose log joint densities to take; of a posterior, expected ones.
     statistics : Statistics
         Whose responsibilities r; completed.
-    centre : ndarray of shape (n_features,)
-        The point that the statistics are relative to.
 
     Returns
     -------
@@ -28,7 +25,7 @@ def expected_log_joint(parameters: Parameters, statistics: Statistics, centre: A
     """
     family, n_features = parameters.family, parameters.n_features
     constants = np.maximum(parameters.log_constants, LOG_OF_NOTHING)
-    means = parameters.means - centre - statistics.references
+    means = parameters.means - statistics.references
     theta = family.natural_parameters(constants, means, parameters.precisions_cholesky)
     constant, linear, quadratic = family.split_sums(theta, n_features)
     total = float(constant @ statistics.counts + (linear * statistics.sums).sum())
@@ -40,7 +37,6 @@ def entropy(
     parameters: Parameters,
     statistics: Statistics,
     log_likelihood: float,
-    centre: Array,
 ) -> float:
     """Compute the entropy of the responsibilities, ``−Σ r log r``, over all rows.
 
@@ -51,7 +47,7 @@ def entropy(
 
     Parameters
     ----------
-    parameters, statistics, centre
+    parameters, statistics
         As for `expected_log_joint`.
     log_likelihood : float
         Sum of the rows' log densities under the parameters, nats.
@@ -61,6 +57,6 @@ def entropy(
     float
         Nats, of all rows; 0 where every row belongs to one component.
     """
-    found = log_likelihood - expected_log_joint(parameters, statistics, centre)
+    found = log_likelihood - expected_log_joint(parameters, statistics)
     found -= statistics.entropy_of_missing
     return float(np.clip(found, 0.0, statistics.counts.sum() * np.log(parameters.n_components)))

@@ -18,6 +18,9 @@ Array = NDArray[np.floating]
 NOISE = 2 * np.finfo(np.float64).eps
 """Share of a variance that, once the features before are known, rounding errors alone can leave."""
 
+SMALLEST_VARIANCE = 1.0 / np.finfo(np.float64).max
+"""Of which the inverse does not overflow."""
+
 COMPILED_FEATURES = 32
 """Features of the largest matrices whose factors are compiled: with more, LAPACK is as fast or faster."""
 
@@ -82,7 +85,7 @@ def precision_factors(covariances: Array) -> Array:
     Raises
     ------
     DegenerateCovarianceError
-        Where a covariance is not positive definite: the first such component.
+        Where a covariance is not positive definite, or its precision overflows: the first such component.
     """
     module = compiled_module("dgmm.model.factors") if covariances.shape[-1] <= COMPILED_FEATURES else None
     if module is not None:
@@ -91,7 +94,8 @@ def precision_factors(covariances: Array) -> Array:
             raise DegenerateCovarianceError(bad)
     else:
         factors = _factors_by_substitution(covariances)
-    is_bad = ~np.isfinite(factors).all(axis=(1, 2))
+    with np.errstate(over="ignore"):
+        is_bad = ~np.isfinite(np.square(factors).sum(axis=(1, 2)))
     if is_bad.any():
         raise DegenerateCovarianceError(int(is_bad.argmax()))
     return factors

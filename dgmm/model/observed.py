@@ -36,7 +36,7 @@ class Lift:
     ----------
     given : Conditional
     points : ndarray of shape (K, n_known)
-        What the sums of observed features are to be about, less the centre.
+        What the sums of observed features are to be about.
     constants : ndarray of shape (K, D)
         a: zero for observed features.
     matrices : ndarray of shape (K, D, n_known), or None
@@ -55,23 +55,21 @@ class Lift:
     entropies: Array
 
     @classmethod
-    def of(cls, given: Conditional, centre: Array, points: Array) -> Lift:
+    def of(cls, given: Conditional, points: Array) -> Lift:
         """Make it.
 
         Parameters
         ----------
         given : Conditional
-        centre : ndarray of shape (D,)
-            Of the pass.
         points : ndarray of shape (K, D)
-            What sums are to be about, less the centre.
+            What sums are to be about.
         """
         known, missing, family = given.known, given.missing, given.of_known.family
         n_components, n_features = points.shape
         constants, matrices = np.zeros(points.shape), None
-        constants[:, missing] = given.means - centre[missing] - points[:, missing]
+        constants[:, missing] = given.means - points[:, missing]
         if given.coefficients is not None:
-            gaps = given.of_known.means - centre[known] - points[:, known]
+            gaps = given.of_known.means - points[:, known]
             constants[:, missing] -= (given.coefficients @ gaps[:, :, None])[:, :, 0]
             matrices = np.zeros((n_components, n_features, len(known)))
             matrices[:, known, np.arange(len(known))] = 1.0
@@ -102,15 +100,15 @@ class ExpectedSums:
     centre : ndarray of shape (n_features,)
         Of the pass.
     points : ndarray of shape (K, n_features), or None
-        What sums are to be about, less the centre: zero, but for narrow components. None for the centre,
-        with one scatter of all rows where components share a covariance.
+        What sums are to be about: the centre, but for narrow components. None for the centre of all, with
+        one scatter of all rows where components share a covariance.
     """
 
     def __init__(self, parameters: Parameters, centre: Array, points: Array | None):
         family, (n_components, n_features) = parameters.family, parameters.means.shape
-        self.parameters, self.centre = parameters, centre
+        self.parameters = parameters
         self.is_pooled = family.is_shared and points is None
-        self.points = np.zeros((n_components, n_features)) if points is None else points
+        self.points = np.tile(centre, (n_components, 1)) if points is None else points
         self.counts, self.sums = np.zeros(n_components), np.zeros((n_components, n_features))
         shape = (n_features, n_features) if family.has_products else (n_features,)
         self.scatter = np.zeros((1 if self.is_pooled else n_components, *shape))
@@ -189,7 +187,7 @@ class ExpectedSums:
         entropies : ndarray of shape (n_rows, K)
             Of what is missing, nats.
         """
-        gaps = deviations + (self.parameters.means - self.centre - self.points)
+        gaps = deviations + (self.parameters.means - self.points)
         weighted = shares[:, :, None] * gaps
         self.counts += shares.sum(axis=0)
         self.sums += weighted.sum(axis=0)

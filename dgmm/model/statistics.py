@@ -19,9 +19,9 @@ SMALLEST_COUNT = 10 * np.finfo(np.float64).eps
 class Statistics:
     """Sufficient statistics of one model: responsibility-weighted sums over rows.
 
-    Passes and tasks give sums; `completed` adds what a family needs of all rows but once. Rows are taken
-    relative to the centre of the pass; sums and scatter about ``references`` in these coordinates (zero, but
-    for components that are too narrow for sums about the centre).
+    Passes and tasks give sums; `completed` adds what a family needs of all rows but once. Sums and scatter
+    are about ``references``: the centre of the pass, or, of components that are too narrow for that, points
+    of their own.
 
     Attributes
     ----------
@@ -35,7 +35,8 @@ class Statistics:
         Packed sums of ``r (z − reference)(z − reference)ᵀ``; no columns where components share a covariance,
         unless they are on the centred path.
     references : ndarray of shape (n_components, n_features)
-        Not added: statistics with other references do not add up.
+        In the data's own coordinates: less the centre, they would be rounded where rows are far from it. Not
+        added: statistics with other references do not add up.
     log_likelihood : float
         Sum of the rows' log densities (times row weights) under the parameters that went in, nats. Until the
         statistics are completed it lacks the quadratic term that all components share.
@@ -134,13 +135,27 @@ class Statistics:
         """Give what an M-step needs for covariances; ``added`` to every count: see `SMALLEST_COUNT`."""
         counts = self.counts + added
         offsets = self.sums / counts[:, None]
-        return Deviations(counts, offsets, self.scatter, self.references + offsets, self.shared)
+        return Deviations(counts, offsets, self.scatter, self.shared)
+
+    def is_centred(self, centre: Array) -> NDArray[np.bool_]:
+        """Tell whether the sums of each component are about a point of its own: (n_components,).
+
+        ``centre`` is that of the pass.
+        """
+        has_own_scatter = self.family.is_shared and self.scatter.shape[1] > 0
+        return np.logical_or((self.references != centre).any(axis=1), has_own_scatter)
 
     @property
-    def is_centred(self) -> NDArray[np.bool_]:
-        """Whether the sums of each component are about a point of its own: (n_components,)."""
-        has_own_scatter = self.family.is_shared and self.scatter.shape[1] > 0
-        return np.logical_or(self.references.any(axis=1), has_own_scatter)
+    def is_off(self) -> bool:
+        """Whether sums are about a point farther from a component's rows than these are from their mean."""
+        counts, n_features = self.counts + SMALLEST_COUNT, self.sums.shape[1]
+        offsets = np.square(self.sums / counts[:, None])
+        if self.family.is_shared:
+            offsets = (counts @ offsets / counts.sum())[None]
+        if self.family.is_round:
+            offsets = offsets.mean(axis=1, keepdims=True)
+        squares = self.family.mean_squares(self.scatter, self.shared, counts, n_features)
+        return bool((offsets > 0.5 * squares).any())
 
     def cancels(self, counts: Array, covariances: Array, largest_ratio: float) -> bool:
         """Tell whether variances are too small beside the sums that they were made from.
@@ -246,7 +261,8 @@ class Moments:
         Without ``products``, the scatter is sums of squares alone.
         """
         n_rows, n_features = rows.shape
-        total = float(n_rows if weights is None else weights.sum())
+        with np.errstate(over="ignore"):
+            total = float(n_rows if weights is None else weights.sum())
         if n_rows == 0 or total == 0.0:
             zeros = np.zeros(n_features)
             empty = n_rows == 0

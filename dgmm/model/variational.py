@@ -259,13 +259,13 @@ def log_wishart_normalizer(
     return powers + gammaln(halves).sum(axis=-1)
 
 
-def update_means(statistics: Statistics, centre: Array) -> Array:
+def update_means(statistics: Statistics) -> Array:
     """Give the means of components' rows: (K, D); of an empty one, where its sums are about."""
     counts = statistics.counts + SMALLEST_COUNT
-    return centre + statistics.references + statistics.sums / counts[:, None]
+    return statistics.references + statistics.sums / counts[:, None]
 
 
-def update(statistics: Statistics, prior: Prior, centre: Array, reg_covar: float) -> Posterior:
+def update(statistics: Statistics, prior: Prior, reg_covar: float) -> Posterior:
     """M-step: the posterior that maximizes the evidence lower bound at the rows' responsibilities.
 
     Parameters
@@ -273,8 +273,6 @@ def update(statistics: Statistics, prior: Prior, centre: Array, reg_covar: float
     statistics : Statistics
         Of all rows, completed.
     prior : Prior
-    centre : ndarray of shape (D,)
-        The point that the statistics are relative to.
     reg_covar : float
         In squared units of the data: added to the variances of the rows of each component.
 
@@ -285,7 +283,7 @@ def update(statistics: Statistics, prior: Prior, centre: Array, reg_covar: float
     """
     deviations = statistics.deviations(SMALLEST_COUNT)
     covariances = prior.family.covariances(deviations, reg_covar)
-    return Posterior.of(prior, deviations.counts, update_means(statistics, centre), covariances)
+    return Posterior.of(prior, deviations.counts, update_means(statistics), covariances)
 
 
 def cancels(statistics: Statistics, updated: Posterior, largest_ratio: float) -> bool:
@@ -299,7 +297,6 @@ def bound_after(
     updated: Posterior,
     statistics: Statistics,
     log_likelihood: float,
-    centre: Array,
 ) -> float:
     """Give scikit-learn's lower bound after an M-step: of the posterior that it made, nats.
 
@@ -314,10 +311,8 @@ def bound_after(
         The responsibilities are those of ``evaluated``; completed.
     log_likelihood : float
         Sum over rows of the logarithms of ``Σ_k ρ_k`` under ``evaluated``, nats.
-    centre : ndarray of shape (D,)
-        As for `update`.
     """
-    entropy = log_likelihood - expected_log_joint(evaluated, statistics, centre)
+    entropy = log_likelihood - expected_log_joint(evaluated, statistics)
     return entropy + log_normalizer(updated)
 
 

@@ -30,7 +30,7 @@ def expect(models, rows, weights=None, rows_dtype: type = np.float64, extent=Non
 
 def assert_expected(statistics, stack: Stack, parameters, rows, weights=None, *, relative=1e-11):
     """Compare with sums in extended precision; errors relative to the sums of absolute terms."""
-    points = stack.centre + statistics.references
+    points = statistics.references
     exact = naive.expect(parameters, rows, weights, points)
     naive.close(statistics.counts, exact.counts, exact.counts.sum(), relative)
     naive.close(statistics.sums, exact.sums, exact.sums_scale.sum(axis=0) + 1e-300, relative)
@@ -71,7 +71,7 @@ def test_centred_path_is_the_loop_over_rows(covariance_type):
     (statistics,), ready = expect([parameters], rows, weights, extent=np.full(3, 1e9))
     assert [entry.row for entry in ready.centred] == [0, 1, 2]
     assert ready.is_complete(0)
-    np.testing.assert_array_equal(statistics.references, parameters.means - ready.centre)
+    np.testing.assert_array_equal(statistics.references, parameters.means)
     assert_expected(statistics, ready, parameters, rows, weights)
 
 
@@ -189,10 +189,7 @@ def test_assign_sums_given_responsibilities(covariance_type, centred):
     rows, weights = naive.random_rows(generator, parameters, 20_000), generator.gamma(1.0, size=20_000)
     (expected,), ready = expect([parameters], rows, weights, extent=np.full(2, 1e9) if centred else None)
     _, shares = naive.split(naive.log_joint(parameters, rows))
-    references = parameters.means - ready.centre if centred else None
-    blank = blank_stack(
-        parameters.family, 3, ready.centre, None if references is None else ready.centre + references
-    )
+    blank = blank_stack(parameters.family, 3, ready.centre, parameters.means if centred else None)
     chunks = [(rows[:17_000], weights[:17_000]), (rows[17_000:], weights[17_000:])]
     statistics = kernels.assign(blank, chunks, lambda block, offset: shares[offset : offset + len(block)].T)
     assert statistics.log_likelihood == 0.0

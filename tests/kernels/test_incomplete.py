@@ -43,7 +43,7 @@ def chunks_of(rows, weights, *cuts):
 
 
 def assert_expected(found: Statistics, ready, parameters, rows, weights=None, *, relative=1e-10):
-    exact = naive.expect_incomplete(parameters, rows, weights, ready.centre + found.references)
+    exact = naive.expect_incomplete(parameters, rows, weights, found.references)
     scale = exact.counts.sum()
     spread = max(np.trace(each) for each in exact.products)
     naive.close(found.counts, exact.counts, scale, relative)
@@ -97,7 +97,7 @@ def test_one_narrow_component(covariance_type, way):
     assert ready.centred
     (found,) = kernels.expect(ready, [(rows, None)])
     assert_expected(found, ready, narrow, rows, relative=1e-7)
-    exact = naive.expect_incomplete(narrow, rows, None, ready.centre + found.references)
+    exact = naive.expect_incomplete(narrow, rows, None, found.references)
     own = exact.products[1] if found.shared is None else exact.products.sum(axis=0)
     if found.shared is None and not parameters.family.is_shared:
         naive.close(found.scatter[1], parameters.family.pack_scatter(own), np.trace(own), 1e-6)

@@ -129,7 +129,7 @@ def test_clusters_far_apart(covariance_type, distance):
         (statistics,), ready = expect([parameters], rows)
         assert len(ready.centred) == (3 if centred else 0)
         statistics = statistics.completed(moments.scatter, parameters.precisions_cholesky)
-        parameters = update(statistics, moments.mean, 0.0)
+        parameters = update(statistics, 0.0)
     resolution = np.spacing(distance)
     means, matrices = naive.moments_of_clusters(covariance_type, clusters)
     # About the centre, terms as large as the distance are rounded before they cancel.

@@ -42,7 +42,7 @@ def test_nearby_the_error_is_far_smaller_than_the_samples_own(covariance_type):
     rows = naive.random_rows(generator, parameters, 40_000)
 
     def step(statistics):
-        return em.update(statistics.of_all_rows(rows.T @ rows), np.zeros(2), 0.0)
+        return em.update(statistics.of_all_rows(rows.T @ rows), 0.0)
 
     measured, own = statistics_of(parameters, rows), statistics_of(parameters, rows[:1000])
     calibrate = Calibration.measured(own, measured, 0.0)
@@ -85,9 +85,7 @@ def test_covariances_stay_positive_definite(covariance_type):
     sample, all_rows = statistics_of(parameters, rows[:200]), statistics_of(parameters, rows)
     calibrate = Calibration.measured(sample, all_rows, 1e-6)
     assert calibrate is not None
-    updated = em.update(
-        calibrate(statistics_of(parameters, narrow)).of_all_rows(1e6 * np.eye(2)), np.zeros(2), 1e-6
-    )
+    updated = em.update(calibrate(statistics_of(parameters, narrow)).of_all_rows(1e6 * np.eye(2)), 1e-6)
     assert (np.linalg.eigvalsh(updated.covariance_matrices) > 0.0).all()
 
 

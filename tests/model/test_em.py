@@ -33,8 +33,8 @@ def statistics_of(parameters, rows, weights=None, *, all_centred=False):
 
 def step(parameters, rows, weights=None, reg_covar=0.0, *, all_centred=False):
     """Log-likelihood of the parameters, and the parameters after one E-step and M-step."""
-    moments, _, statistics = statistics_of(parameters, rows, weights, all_centred=all_centred)
-    return statistics.log_likelihood, update(statistics, moments.mean, reg_covar)
+    _, _, statistics = statistics_of(parameters, rows, weights, all_centred=all_centred)
+    return statistics.log_likelihood, update(statistics, reg_covar)
 
 
 @each_family
@@ -161,8 +161,8 @@ def apart(generator, covariance_type, distance, n_rows=600):
 
 def pass_over(parameters, rows, weights=None, reg_covar=0.0, *, all_centred=False):
     """The next parameters, and whether the sums that they are made from have cancelled."""
-    moments, ready, statistics = statistics_of(parameters, rows, weights, all_centred=all_centred)
-    updated = update(statistics, moments.mean, reg_covar)
+    _, ready, statistics = statistics_of(parameters, rows, weights, all_centred=all_centred)
+    updated = update(statistics, reg_covar)
     return updated, cancels(statistics, updated, ready.largest_ratio), ready
 
 
@@ -239,7 +239,7 @@ def test_a_step_gains_at_least_what_it_promises(covariance_type):
         ready = stack_models([parameters], moments.mean, moments.extent, np.float64)
         (statistics,) = kernels.expect(ready, [(rows, None)])
         statistics = statistics.completed(moments.scatter, parameters.precisions_cholesky)
-        updated = update(statistics, moments.mean, 0.0)
+        updated = update(statistics, 0.0)
         before, after = naive.log_joint(parameters, rows), naive.log_joint(updated, rows)
         log_density, shares = naive.split(before)
         promised = promised_gain(parameters, updated)
@@ -257,14 +257,21 @@ def test_nothing_is_promised_where_nothing_changes():
 
 def test_a_component_with_hardly_any_rows_is_that_of_scikit_learn():
     """Ten machine epsilons are added to its count: of as many, the mean is half way to the origin."""
-    row, centre = np.array([[4.0, -6.0]]), np.array([1.0, 2.0])
+    row = np.array([[4.0, -6.0]])
     share = np.array([[SMALLEST_COUNT]])
     _, expected, _ = _gaussian_mixture._estimate_gaussian_parameters(row, share, 0.0, "diag")
     np.testing.assert_array_equal(expected, row / 2.0)
-    for reference in (np.zeros(2), np.array([2.0, 1.0])):
-        sums = share * (row - centre - reference)
+    for reference in (np.array([1.0, 2.0]), np.array([3.0, 3.0])):
+        sums = share * (row - reference)
         found = Statistics(FAMILIES["diag"], share[0], sums, sums**2, reference[None], 0.0)
-        np.testing.assert_allclose(update_means(found, centre), expected, rtol=1e-12)
+        np.testing.assert_allclose(update_means(found), expected, rtol=1e-12)
+
+
+def test_the_mean_of_a_row_is_the_row_however_far_it_is():
+    """To the last bit, which far from the origin is many times the width of such a component."""
+    for row in (np.array([[3.0, -1e20]]), np.array([[1e150, 0.1]])):
+        statistics = Statistics(FAMILIES["diag"], np.ones(1), np.zeros((1, 2)), np.zeros((1, 2)), row, 0.0)
+        np.testing.assert_array_equal(update_means(statistics), row)
 
 
 def test_squares_of_hardly_any_rows_are_divided_by_what_the_m_step_divides_by():

@@ -26,7 +26,7 @@ def test_it_is_that_of_the_rows(covariance_type, weighted, about_means):
     ready = stack_models([model], moments.mean, moments.extent, rows.dtype, references=references)
     (statistics,) = expect(ready, [(rows, weights)])
     statistics = statistics.completed(moments.scatter, model.precisions_cholesky)
-    found = entropy(model, statistics, statistics.log_likelihood, moments.mean)
+    found = entropy(model, statistics, statistics.log_likelihood)
     share = responsibilities(model, rows)
     own = -(share * np.log(np.maximum(share, 1e-300))).sum(axis=1)
     expected = own.sum() if weights is None else own @ weights
@@ -44,7 +44,7 @@ def test_of_one_component_there_is_none(correlation):
     model = Parameters.from_covariances(FAMILIES["full"], np.ones(1), np.zeros((1, 2)), covariance[None])
     ready = stack_models([model], moments.mean, moments.extent, rows.dtype)
     (statistics,) = expect(ready, [(rows, None)])
-    assert entropy(model, statistics, statistics.log_likelihood, moments.mean) == 0.0
+    assert entropy(model, statistics, statistics.log_likelihood) == 0.0
 
 
 def test_rows_that_are_decided_have_none():
@@ -54,5 +54,5 @@ def test_rows_that_are_decided_have_none():
     moments = Moments.of(rows)
     ready = stack_models([model], moments.mean, moments.extent, rows.dtype)
     (statistics,) = expect(ready, [(rows, None)])
-    found = entropy(model, statistics, statistics.log_likelihood, moments.mean)
+    found = entropy(model, statistics, statistics.log_likelihood)
     assert found == pytest.approx(0.0, abs=1e-4)

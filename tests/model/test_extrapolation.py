@@ -59,9 +59,8 @@ def test_half_the_squared_distance_is_a_divergence(covariance_type):
     there = coordinates.statistics(coordinates.of(here) + shift, here)
     # Counts keep their sum: the shift of them is not quite the one that was asked for.
     distance = ((coordinates.of(there) - coordinates.of(here)) ** 2).sum()
-    centre = np.zeros(2)  # that the statistics are relative to
     before, after = (
-        em.update(replace(each, shared=None).of_all_rows(_scatter(each, here, moments)), centre, FLOOR)
+        em.update(replace(each, shared=None).of_all_rows(_scatter(each, here, moments)), FLOOR)
         for each in (here, there)
     )
     assert em.promised_gain(before, after) == pytest.approx(0.5 * distance, rel=2e-2)

@@ -157,7 +157,7 @@ def test_shapes_and_types(covariance_type, n_components, n_features, dtype):
         seen(view, statistics)
         seen(view, statistics + statistics)
         statistics = statistics.of_all_rows(moments.scatter)
-        seen(parameters_view, update(statistics, moments.mean, 1e-6))
+        seen(parameters_view, update(statistics, 1e-6))
         (group,) = ready.groups
         theta, single = group.natural_parameters, dtype == np.float32 and not all_centred
         (SingleThetaView if single else ThetaView)(theta, parameters.means)

@@ -190,11 +190,9 @@ def test_moments_of_nothing():
 
 def test_means_and_counts_of_an_m_step():
     counts, sums = np.array([2.0, 5.0]), np.array([[4.0, -2.0], [5.0, 10.0]])
-    references = np.array([[0.0, 0.0], [7.0, -3.0]])
-    found = Statistics(FAMILIES["tied"], counts, sums, np.zeros((2, 0)), references, 0.0).deviations(3.0)
+    found = Statistics(FAMILIES["tied"], counts, sums, np.zeros((2, 0)), sums, 0.0).deviations(3.0)
     np.testing.assert_array_equal(found.counts, [5.0, 8.0])
     np.testing.assert_array_equal(found.offsets, sums / found.counts[:, None])
-    np.testing.assert_array_equal(found.means, references + found.offsets)
 
 
 def test_models_one_after_the_other():
@@ -218,14 +216,26 @@ def test_which_sums_are_about_a_point_of_their_own():
         statistics = Statistics(
             FAMILIES[covariance_type], np.ones(2), np.ones((2, 2)), np.ones((2, n_scatter)), references, 0.0
         )
-        return statistics.is_centred.tolist()
+        return statistics.is_centred(centre).tolist()
 
-    none, second = np.zeros((2, 2)), np.array([[0.0, 0.0], [0.0, 3.0]])
+    centre = np.array([5.0, 1.0])
+    none, second = np.tile(centre, (2, 1)), np.array([centre, [5.0, 3.0]])
     assert is_centred("full", 3, none) == [False, False]
     assert is_centred("full", 3, second) == [False, True]
     assert is_centred("tied", 3, none) == [True, True]
     assert is_centred("tied", 0, none) == [False, False]
     assert is_centred("tied", 0, second) == [False, True]
+
+
+@each_family
+def test_sums_are_off_where_their_point_is_farther_than_the_rows_spread(covariance_type):
+    family, rows = FAMILIES[covariance_type], np.random.default_rng(0).normal(size=(1000, 2))
+    for distance, expected in ((0.5, False), (2.0, True), (1e8, True)):
+        points = np.array([[0.0, 0.0], [distance, distance]])
+        sums = np.array([(rows - point).sum(axis=0) for point in points])
+        scatter = np.array([family.scatter((rows - point).T, np.ones(1000)) for point in points])
+        own = Statistics(family, np.full(2, 1000.0), sums, scatter, points, 0.0)
+        assert own.is_off == expected
 
 
 def test_so_many_times_the_rows():

@@ -52,7 +52,7 @@ def problem(covariance_type, kind, n_rows=400, *, weighted=False, centred=False,
         statistics = kernels.expect(ready, [(rows, weights)])[0]
         statistics = statistics.completed(moments.scatter, posterior.precisions_cholesky)
         value = statistics.log_likelihood
-        updated = variational.update(statistics, prior, moments.mean, reg_covar)
+        updated = variational.update(statistics, prior, reg_covar)
         return statistics, value, updated
 
     counts = truth.weights * moments.weight
@@ -76,7 +76,7 @@ def test_bounds_rise_and_interleave(covariance_type, kind, weighted, centred):
     for _ in range(15):
         statistics, value, updated = step(posterior)
         values.append(variational.bound(prior, posterior, value, moments.weight))
-        values.append(variational.bound_after(posterior, updated, statistics, value, moments.mean))
+        values.append(variational.bound_after(posterior, updated, statistics, value))
         posterior = updated
     assert (np.diff(values) >= -1e-10 * abs(values[-1])).all()
     assert values[-1] > values[0] + 1.0
@@ -119,7 +119,7 @@ def test_log_densities_and_the_two_bounds_agree_with_what_is_written_out(covaria
     log_density, share = naive.split(joint)
     assert value == pytest.approx(log_density.sum(), rel=1e-12)
     entropy = -(share * np.log(np.maximum(share, 1e-300))).sum()
-    after = variational.bound_after(before, updated, statistics, value, moments.mean)
+    after = variational.bound_after(before, updated, statistics, value)
     assert after == pytest.approx(entropy + variational.log_normalizer(updated), rel=1e-9)
     # The same, from the expectations and divergences, as the M-step's posterior is the optimal one.
     value_after = (share * expected_log_density(updated, rows)).sum() + entropy
@@ -306,13 +306,13 @@ def test_it_cancels_only_where_components_have_the_rows(covariance_type):
     model = Parameters.from_covariances(FAMILIES[covariance_type], np.full(3, 1 / 3), means, broad)
     ready = stack_models([model], moments.mean, moments.extent, rows.dtype)
     statistics = kernels.expect(ready, [(rows, None)])[0].of_all_rows(moments.scatter)
-    given = (statistics, prior, moments.mean, 0.0)
+    given = (statistics, prior, 0.0)
     with suppress(DegenerateCovarianceError):  # of some families rounding leaves no variance at all
         updated = variational.update(*given)
         assert variational.cancels(statistics, updated, ready.largest_ratio)
-    points = [variational.update_means(statistics, moments.mean)]
+    points = [variational.update_means(statistics)]
     again = stack_models([model], moments.mean, moments.extent, rows.dtype, references=points)
     exact = variational.update(
-        kernels.expect(again, [(rows, None)])[0].of_all_rows(moments.scatter), prior, moments.mean, 0.0
+        kernels.expect(again, [(rows, None)])[0].of_all_rows(moments.scatter), prior, 0.0
     )
     assert np.isfinite(exact.covariances).all()

@@ -211,4 +211,4 @@ class Surroundings(Course[SampleStep]):
 
 def _references(statistics: Statistics, centre: Array) -> Array:
     """Give the points that sums are about, in the data's own coordinates; NaN for the centre."""
-    return np.where(statistics.is_centred[:, None], centre + statistics.references, np.nan)
+    return np.where(statistics.is_centred(centre)[:, None], statistics.references, np.nan)

@@ -14,7 +14,7 @@ from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.kmeans_parallel import assign_nearest, scalable_kmeans
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.in_memory import InMemory
-from dgmm.fitting.steps.objective import Objective
+from dgmm.fitting.steps.objective import ROUNDS, Objective
 from dgmm.fitting.survey import SURVEY
 from dgmm.kernels import assign
 from dgmm.kernels.precision import LARGEST_FLOAT32
@@ -230,15 +230,14 @@ def from_labels(method: StartMethod, labels: NDArray[np.integer], data: InMemory
 
 
 def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
-    """M-step of given responsibilities; sums are taken again about the means where they cancel."""
-    objective, centre = method.objective, moments.mean
-
-    def statistics_about(points: Array | None) -> tuple[Statistics, float]:
-        stack = blank_stack(method.family, method.n_components, centre, points)
-        return run(stack).of_all_rows(moments.scatter), stack.largest_ratio
-
-    statistics, largest_ratio = statistics_about(None)
-    updated = objective.update_unless_cancelled(statistics, moments, largest_ratio)
-    if updated is not None:
-        return updated
-    return objective.update(statistics_about(objective.means_of_rows(statistics, centre))[0], moments)
+    """M-step of given responsibilities; sums are taken again about the means where they cancel: `ROUNDS`."""
+    updated, points = None, None
+    for is_last in ROUNDS:
+        stack = blank_stack(method.family, method.n_components, moments.mean, points)
+        statistics = run(stack).of_all_rows(moments.scatter)
+        updated = method.objective.settled(statistics, moments, stack, is_last=is_last)
+        if updated is not None:
+            break
+        points = method.objective.means_of_rows(statistics)
+    assert updated is not None, "in the last round, sums are about components' own points"
+    return updated

@@ -11,7 +11,7 @@ import numpy as np
 
 from dgmm.data.source import Source
 from dgmm.fitting.filling import Filling
-from dgmm.fitting.steps.objective import EMStep, Objective
+from dgmm.fitting.steps.objective import ROUNDS, EMStep, Objective
 from dgmm.kernels import expect
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model import em
@@ -141,19 +141,22 @@ class Data:
     ) -> list[Evaluation | Exception]:
         """Make one E-step and M-step of each model in one pass, each for itself: what fails is given.
 
-        Where sums about the centre have cancelled, a second pass takes those of these models about the
-        components' means.
+        Where sums have cancelled, another pass takes those of these models about the components' means: see
+        `dgmm.fitting.steps.objective.ROUNDS`.
         """
         started = time.perf_counter()
-        statistics, ready, effort = self.expect(models)
-        found = self._maximized(statistics, ready, objective)
-        again = [index for index, each in enumerate(found) if each is None]
-        if again:
-            means = [objective.means_of_rows(statistics[index], self.moments.mean) for index in again]
-            statistics, ready, more = self.expect([models[index] for index in again], means)
+        found: list[EMStep | Exception | None] = [None] * len(models)
+        left, references, effort = [*range(len(models))], None, Effort()
+        for is_last in ROUNDS:
+            statistics, ready, more = self.expect([models[index] for index in left], references)
             effort += more
-            for index, made in zip(again, self._maximized(statistics, ready, objective), strict=True):
-                found[index] = made
+            made = self._maximized(statistics, ready, objective, is_last=is_last)
+            for index, each in zip(left, made, strict=True):
+                found[index] = each
+            again = [own for own, each in zip(statistics, made, strict=True) if each is None]
+            left, references = [i for i in left if found[i] is None], [*map(objective.means_of_rows, again)]
+            if not left:
+                break
         seconds = time.perf_counter() - started
         return [
             Evaluation(
@@ -195,7 +198,7 @@ class Data:
         return ExpectationWork(ready)
 
     def _maximized(
-        self, statistics: Sequence[Statistics], ready: Stack, objective: Objective
+        self, statistics: Sequence[Statistics], ready: Stack, objective: Objective, *, is_last: bool
     ) -> list[EMStep | Exception | None]:
         """Make the M-step of each model, or give why there is none; None where sums have cancelled."""
         moments = self.moments
@@ -209,10 +212,7 @@ class Data:
                 found.append(OverflowedError(f"{message}; scale the data"))
                 continue
             try:
-                if ready.is_exact:
-                    updated = objective.update(own, moments)
-                else:
-                    updated = objective.update_unless_cancelled(own, moments, ready.largest_ratio)
+                updated = objective.settled(own, moments, ready, is_last=is_last)
             except DegenerateCovarianceError as error:
                 found.append(error)
             else:

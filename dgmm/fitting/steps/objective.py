@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, cast
 
+from dgmm.kernels.stack import Stack
 from dgmm.model import em, variational
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array, DegenerateCovarianceError
@@ -21,6 +22,10 @@ from dgmm.model.variational import Posterior, Prior, dependent_features
 
 TOLERANCES = {"em": 1e-3, "corrected": 1e-6}
 """``tol="auto"``: scikit-learn's change of the lower bound, and a predicted remaining gain, nats a row."""
+
+ROUNDS = (False, False, True)
+"""Of sums for one M-step, and which is the last: about the centre of all rows, about the means that these
+tell, and about theirs, as the first are a guess where rows are very far from each other."""
 
 SCIKIT_LEARN_ROWS = 250_000
 """Of more rows, variational Bayes asks for no smaller change of the lower bound, in nats a row."""
@@ -100,8 +105,33 @@ class Objective(ABC):
             return None
         return None if self.cancels(statistics, updated, moments, largest_ratio) else updated
 
+    def settled(
+        self, statistics: Statistics, moments: Moments, ready: Stack, *, is_last: bool
+    ) -> Parameters | None:
+        """M-step, or None where sums are to be taken again, about `means_of_rows`.
+
+        Parameters
+        ----------
+        statistics : Statistics
+            Completed.
+        moments : Moments
+            Of all rows.
+        ready : Stack
+            What gave the statistics.
+        is_last : bool
+            Take sums about components' own points as they are, however far these are from the rows.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance is not positive definite, and other sums would not tell otherwise.
+        """
+        if ready.is_exact and (is_last or not statistics.is_off):
+            return self.update(statistics, moments)
+        return self.update_unless_cancelled(statistics, moments, ready.largest_ratio)
+
     @abstractmethod
-    def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
+    def means_of_rows(self, statistics: Statistics) -> Array:
         """Give the means of the components' rows: exact where their variances have cancelled; (K, D)."""
 
     @abstractmethod
@@ -159,7 +189,7 @@ class Likelihood(Objective):
 
     def update(self, statistics: Statistics, moments: Moments) -> Parameters:
         """M-step."""
-        return em.update(statistics, moments.mean, self.reg_covar)
+        return em.update(statistics, self.reg_covar)
 
     def cancels(
         self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
@@ -167,9 +197,9 @@ class Likelihood(Objective):
         """Tell whether sums have cancelled."""
         return em.cancels(statistics, updated, largest_ratio)
 
-    def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
+    def means_of_rows(self, statistics: Statistics) -> Array:
         """Give the means."""
-        return em.update_means(statistics, centre)
+        return em.update_means(statistics)
 
     def promised_gain(self, step: EMStep) -> None:
         """Leave it to `dgmm.model.em.promised_gain`."""
@@ -214,7 +244,7 @@ class Evidence(Objective):
 
     def update(self, statistics: Statistics, moments: Moments) -> Posterior:
         """M-step."""
-        return variational.update(self._scaled(statistics, moments), self.prior, moments.mean, self.reg_covar)
+        return variational.update(self._scaled(statistics, moments), self.prior, self.reg_covar)
 
     def cancels(
         self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
@@ -229,9 +259,9 @@ class Evidence(Objective):
         is_all = moments.weight == self.weight
         return statistics if is_all else (self.weight / moments.weight) * statistics
 
-    def means_of_rows(self, statistics: Statistics, centre: Array) -> Array:
+    def means_of_rows(self, statistics: Statistics) -> Array:
         """Give the means."""
-        return variational.update_means(statistics, centre)
+        return variational.update_means(statistics)
 
     def promised_gain(self, step: EMStep) -> float:
         """Give what the M-step adds to the bound at the responsibilities of the E-step before it."""
@@ -244,7 +274,6 @@ class Evidence(Objective):
             cast(Posterior, step.updated),
             step.statistics,
             step.log_likelihood,
-            step.moments.mean,
         )
         return value / step.moments.weight
 

@@ -32,7 +32,7 @@ def score_models(data: Data, models: Sequence[Parameters]) -> list[Scores]:
 
 def _scores(data: Data, parameters: Parameters, statistics: Statistics, log_likelihood: float) -> Scores:
     moments = data.moments
-    undecided = entropy(parameters, statistics, log_likelihood, moments.mean)
+    undecided = entropy(parameters, statistics, log_likelihood)
     is_scored = isinstance(statistics, ScoredStatistics)
     held_out = statistics.held_out.mean_and_error if is_scored else (np.nan, np.nan)
     return Scores(

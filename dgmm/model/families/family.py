@@ -42,8 +42,6 @@ class Deviations:
         Means less the reference points.
     scatter : ndarray of shape (n_components, n_scatter)
         Packed sums of squares and products about the reference points.
-    means : ndarray of shape (n_components, n_features)
-        Means less the centre of the data.
     shared : ndarray or None
         Sums of squares and products of all rows about the centre of the data, in the form of one covariance;
         None but for families whose components share one.
@@ -52,7 +50,6 @@ class Deviations:
     counts: Array
     offsets: Array
     scatter: Array
-    means: Array
     shared: Array | None
 
 
@@ -220,12 +217,16 @@ class Family(ABC):
         """``U_kᵀ d`` for deviations d = x − μ_k in columns: shape (D, rows) to the same."""
 
     def squared_distances(self, gaps: Array, precisions_cholesky: Array) -> Array:
-        """Squared Mahalanobis lengths ``gapᵀ Λ_k gap`` of a vector for each component: (K, D) to (K,)."""
+        """Squared Mahalanobis lengths ``gapᵀ Λ_k gap`` of a vector for each component: (K, D) to (K,).
+
+        Infinite where they overflow.
+        """
         standardized = [
             self.standardize(gap[:, None], precisions_cholesky, component)
             for component, gap in enumerate(gaps)
         ]
-        return np.array([np.square(each).sum() for each in standardized])
+        with np.errstate(over="ignore"):
+            return np.array([np.square(each).sum() for each in standardized])
 
     @abstractmethod
     def traces(self, precisions: Array, covariances: Array, n_components: int, n_features: int) -> Array:

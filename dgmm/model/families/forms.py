@@ -7,7 +7,7 @@ from abc import abstractmethod
 import numpy as np
 
 from dgmm.model.families.family import Deviations, Family
-from dgmm.model.matrices import Array, DegenerateCovarianceError, pack
+from dgmm.model.matrices import SMALLEST_VARIANCE, Array, DegenerateCovarianceError, pack
 
 
 class Matrices(Family):
@@ -98,7 +98,7 @@ class Variances(Family):
         return None if (precisions > 0.0).all() else "positive"
 
     def precisions_cholesky(self, covariances):
-        bad = ~(np.asarray(covariances) > 0.0)
+        bad = ~(np.asarray(covariances) > SMALLEST_VARIANCE)
         if bad.any():
             raise DegenerateCovarianceError(None if self.is_shared else int(np.argwhere(bad)[0, 0]))
         return 1.0 / np.sqrt(covariances)
@@ -249,10 +249,8 @@ class Shared(Family):
     def covariances(self, deviations: Deviations, reg_covar: float) -> Array:
         d, n_features = deviations, deviations.offsets.shape[1]
         total = self._total(d.scatter, d.shared, n_features)
-        points = d.offsets if d.scatter.shape[1] else d.means
-        return (total - self.between(d.counts, points)) / d.counts.sum() + reg_covar * self.identity(
-            n_features
-        )
+        between = self.between(d.counts, d.offsets)  # about the centre, or about points of their own
+        return (total - between) / d.counts.sum() + reg_covar * self.identity(n_features)
 
     def mean_squares(self, scatter, shared, counts, n_features):
         total = self._total(scatter, shared, n_features)

@@ -32,7 +32,7 @@ def maximized(name, parts, reg_covar=0.0, *, centred=False):
         return (labels[start : start + len(block)] == components).astype(float)
 
     statistics = assign(blank, [(rows, None)], shares).of_all_rows(moments.scatter)
-    return update(statistics, moments.mean, reg_covar)
+    return update(statistics, reg_covar)
 
 
 def within(parts):

@@ -66,7 +66,7 @@ def given_responsibilities(covariance_type, rows, shares, weights=None, *, reg_c
     statistics = assign(
         blank, [(rows, weights)], lambda block, offset: shares[offset : offset + len(block)].T
     )
-    return update(statistics.of_all_rows(moments.scatter), moments.mean, reg_covar)
+    return update(statistics.of_all_rows(moments.scatter), reg_covar)
 
 
 @scikit_learns
