@@ -16,14 +16,19 @@ if TYPE_CHECKING:
         MixtureWarning,
         load,
     )
+    from dgmm.fitting.checkpoint import Checkpoint, CheckpointError
     from dgmm.fitting.fingerprint import fingerprint
     from dgmm.passes.cluster import ClusterLostError
+    from dgmm.passes.journal import CheckpointWarning
 
 __version__ = version("dgmm")
 
 __all__ = [
     "PCA",
     "BayesianGaussianMixture",
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointWarning",
     "ClusterLostError",
     "DataWarning",
     "GaussianMixture",
@@ -38,10 +43,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Checkpoint": "fitting.checkpoint",
+    "CheckpointError": "fitting.checkpoint",
+    "CheckpointWarning": "passes.journal",
     "ClusterLostError": "passes.cluster",
     "DataWarning": "data",
-    "open_dataset": "data",
     "fingerprint": "fitting.fingerprint",
+    "open_dataset": "data",
 }
 """Where public names are; the others are in `dgmm.estimators`."""
 

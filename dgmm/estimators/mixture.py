@@ -13,11 +13,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from dgmm.data import open_dataset
-from dgmm.data.types import RowsLike, WeightsLike
+from dgmm.data.types import Location, RowsLike, WeightsLike
+from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, generator_from, head_of
 from dgmm.estimators.components import ComponentMixture
 from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
+from dgmm.fitting.checkpoint import Checkpoint, keeping
 from dgmm.fitting.fit import Fit, fit
 from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM
@@ -43,6 +45,12 @@ OF_COVARIANCES = (
     "degrees_of_freedom_",
 )
 """Parameters and attributes that belong to one covariance: of each component, or of all."""
+
+
+def _going_on_from(resumed: EM | None) -> dict[str, object]:
+    """Say what a fit goes on from, by ``warm_start=True``."""
+    return {} if resumed is None else {"the mixture to go on from": (resumed.parameters, resumed.lower_bound)}
+
 
 Sklearn = TypeVar("Sklearn", bound=BaseEstimator)
 """Scikit-learn's class of the same name."""
@@ -87,6 +95,7 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         sample_weight: WeightsLike | None = None,
         *,
         allow_changed_data: bool = False,
+        checkpoint: Location | Checkpoint | None = None,
     ) -> Self:
         """Fit the mixture.
 
@@ -99,6 +108,9 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         allow_changed_data : bool, default=False
             Go on with what is read where rows change during the fit, rather than refuse them:
             ``data_changes_`` then says which did.
+        checkpoint : str, path or dgmm.Checkpoint, optional
+            A folder or URL to keep there what each pass gave. After whatever ended this process, the same
+            call goes on from there, and ends with the same bits: see ``docs/checkpoints.md``.
 
         Returns
         -------
@@ -109,6 +121,10 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         ValueError
             For rows that a mixture cannot be fitted to; the message says where they are. For rows that change
             during the fit: it says which, and which files were written to.
+        CheckpointError
+            Where the checkpoint is of another fit: the message says what differs.
+        OSError
+            Where the checkpoint cannot be written to, or another process does.
 
         Warns
         -----
@@ -127,8 +143,14 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         if self.warm_start and hasattr(self, "lower_bound_"):
             self._check_resumed(source.n_features)
             resumed = self._resumed()
-        with listening(VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))):
-            fitted = fit(source, weights, settings, check_random_state(self.random_state), resumed)
+        place, generator = checkpoint_at(checkpoint), check_random_state(self.random_state)
+        head = head_of(self, source, weights, generator.get_state(), place, **_going_on_from(resumed))
+        printer = VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))
+        may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
+        with listening(printer), keeping(place, head, may_differ) as begun:
+            if begun is not head:
+                generator = generator_from(self, begun.draws)
+            fitted = fit(source, weights, settings, generator, resumed)
         if not fitted.best.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. "

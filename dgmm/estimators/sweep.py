@@ -21,12 +21,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import open_dataset
 from dgmm.data.types import DaskArray, Location, OfRows, RowsLike, WeightsLike
+from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import MixtureWarning
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
+from dgmm.fitting.checkpoint import Checkpoint, keeping
 from dgmm.fitting.fit import Fit
 from dgmm.fitting.multistart import Settings, default_sample_rows
 from dgmm.fitting.pool import Candidate
@@ -224,6 +226,7 @@ class GaussianMixtureSweep(Predictor):
         sample_weight: WeightsLike | None = None,
         *,
         allow_changed_data: bool = False,
+        checkpoint: Location | Checkpoint | None = None,
     ) -> Self:
         """Fit all models and choose the best.
 
@@ -235,6 +238,8 @@ class GaussianMixtureSweep(Predictor):
             Weights of the rows; whole numbers count a row so many times.
         allow_changed_data : bool, default=False
             As for `GaussianMixture.fit`; ``best_estimator_.data_changes_`` says what changed.
+        checkpoint : str, path or dgmm.Checkpoint, optional
+            As for `GaussianMixture`.
 
         Returns
         -------
@@ -244,6 +249,8 @@ class GaussianMixtureSweep(Predictor):
         ------
         ValueError
             For rows that no mixture can be fitted to; where every model fails.
+        CheckpointError, OSError
+            As for `GaussianMixture`.
         KeyboardInterrupt
             After an interruption: attributes tell of what was done until then, and ``partial_`` is True.
 
@@ -262,12 +269,15 @@ class GaussianMixtureSweep(Predictor):
         settings = self._settings(
             models, source.n_features, source.n_rows, allow_changed_data=allow_changed_data
         )
-        swept, started = begin(settings), perf_counter()
-        self.seed_ = settings.seed
+        place, swept, started = checkpoint_at(checkpoint), begin(settings), perf_counter()
+        may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
+        tried = sorted({n_components for _, n_components in models})
+        head = head_of(self, source, weights, settings.seed, place, n_components=tried)
         remember_features(self, source)
         try:
-            with listening(VerbosePrinter(self.verbose, 10)):
-                sweep(source, weights, settings, swept)
+            with listening(VerbosePrinter(self.verbose, 10)), keeping(place, head, may_differ) as begun:
+                self.seed_ = begun.draws
+                sweep(source, weights, replace(settings, seed=begun.draws), swept)
         except KeyboardInterrupt:
             self._set_fitted(swept, perf_counter() - started, partial=True)
             raise

@@ -27,6 +27,7 @@ from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
 from dgmm.model.matrices import DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationStarted, emit
+from dgmm.passes.journal import answered
 
 FAILURES_OF_A_START = (DegenerateCovarianceError, OverflowedError)
 """What may be wrong with one start, and leaves the others as they are."""
@@ -230,6 +231,10 @@ class Multistart:
 
     def improved(self, parameters: Parameters) -> Parameters:
         """Move components as the sample, for itself, says: of variational Bayes only."""
+        compute, size = partial(self._improved, parameters), parameters.n_components
+        return answered("steps", "moves", size, about=parameters, compute=compute, may_wait=True).value
+
+    def _improved(self, parameters: Parameters) -> Parameters:
         rows = rows_to_move_on(self.filled)
         objective = cast(Evidence, self.settings.goal.objective(self.data.moments, "corrected"))
         own = replace(objective, weight=rows.moments.weight)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -45,6 +46,15 @@ def _imported(name: str) -> Any:
     except ImportError as error:  # as where NumPy is newer than Numba knows
         logger.warning("Numba is installed, but cannot be used: %s. NumPy does its work.", error)
         return None
+
+
+def compiler() -> str:
+    """Name what compiles functions in this process, and the processor that it does so for."""
+    if compiled_module("dgmm.kernels.tiles") is None:
+        return "none"
+    from llvmlite.binding import get_host_cpu_name  # noqa: PLC0415
+
+    return f"numba {version('numba')} for {get_host_cpu_name()}"
 
 
 def compiled(options: dict[str, Any], *, is_kept: bool = False) -> Callable[[Callable[..., Any]], Any]:

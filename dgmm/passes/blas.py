@@ -39,6 +39,16 @@ def _let_any_thread_set() -> None:
             library.clear_controlling_thread(force=True)
 
 
+def blas() -> str:
+    """Name the BLAS libraries of this process, and the processors that their code is for."""
+    found = {
+        f"{each['internal_api']} {each['version']} for {each.get('architecture', 'any')}"
+        for each in _controller().info()
+        if each["user_api"] == "blas"
+    }
+    return ", ".join(sorted(found)) or "unknown"
+
+
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """Hold BLAS in this process, and OpenMP in this thread, at one thread.

@@ -120,6 +120,14 @@ class IterationFinished:
     quantity: str = "log-likelihood"
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """A fit goes on from what a checkpoint at ``place`` has; ``what`` says how much that is."""
+
+    place: str
+    what: str
+
+
 Event = (
     PassStarted
     | SpanFinished
@@ -133,6 +141,7 @@ Event = (
     | InitializationStarted
     | IterationFinished
     | InitializationFinished
+    | Resumed
 )
 Listener = Callable[[Event], None]
 

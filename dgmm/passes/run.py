@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import pickle
-import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
 from operator import add
 from typing import Any
@@ -26,6 +26,7 @@ from dgmm.passes.adapted import AdaptedSource, AdaptedWork
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.cluster import Share, client_of, compute_on_cluster
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, listeners
+from dgmm.passes.journal import answered
 from dgmm.passes.plan import Plan, plan
 from dgmm.passes.task import Effort, Result, Timed, Work, span_task
 from dgmm.passes.threads import compute_here, scheduler_here
@@ -92,19 +93,36 @@ def run_timed_pass(
         return run_timed_pass(source.source, AdaptedWork(work, source.adapt), purpose, weights)
     if isinstance(source, WatchedSource):
         return _watched(source, work, purpose, weights)
+    return _answered(source, work, purpose, weights)
+
+
+def _answered(
+    source: Source,
+    work: Work[Result],
+    purpose: str,
+    weights: Source | None,
+    check: Callable[[Result], None] | None = None,
+) -> Timed[Result]:
+    """Make a pass, or give what it gave before; a result that does not pass the check is not kept."""
     planned = plan(source)
-    started = time.perf_counter()
+    is_here = not planned.spans or (isinstance(source, MemorySource) and len(planned.spans) == 1)
     emit(PassStarted(purpose, planned.n_rows, len(planned.spans)))
-    # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
-    with single_threaded():
-        if not planned.spans or (isinstance(source, MemorySource) and len(planned.spans) == 1):
-            result = _run_here(planned, work, weights)
-        else:
-            result = _run_on_dask(source, planned, work, purpose, weights)
-    seconds = time.perf_counter() - started
-    emit(PassFinished(purpose, planned.n_rows, seconds))
-    logger.info("%s: a pass over %d rows took %.2f s", purpose, planned.n_rows, seconds)
-    return result
+
+    def compute() -> Timed[Result]:
+        # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
+        with single_threaded():
+            if is_here:
+                timed = _run_here(planned, work, weights)
+            else:
+                timed = _run_on_dask(source, planned, work, purpose, weights)
+        if check is not None:
+            check(timed.result)
+        return timed
+
+    found = answered("pass", purpose, planned.n_rows, about=work, compute=compute, may_wait=is_here)
+    emit(PassFinished(purpose, planned.n_rows, found.seconds))
+    logger.info("%s: a pass over %d rows took %.2f s", purpose, planned.n_rows, found.seconds)
+    return Timed(found.value.result, replace(found.value.effort, elapsed=found.seconds))
 
 
 def first_pass(
@@ -153,9 +171,17 @@ def _watched(
     source: WatchedSource, work: Work[Result], purpose: str, weights: Source | None
 ) -> Timed[Result]:
     source.give_notice(weights)
-    nothing = Seen.nothing(source, weights)
-    timed = run_timed_pass(source.source, WitnessedWork(work, nothing), purpose, weights)
-    source.check(timed.result.seen, weights)
+    checked = False
+
+    def check(found: Witnessed[Result]) -> None:
+        nonlocal checked
+        source.check(found.seen, weights)
+        checked = True
+
+    witnessed = WitnessedWork(work, Seen.nothing(source, weights))
+    timed = _answered(source.source, witnessed, purpose, weights, check)
+    if not checked:  # a pass that was made before
+        check(timed.result)
     return Timed(timed.result.result, timed.effort)
 
 

@@ -43,15 +43,21 @@ class Effort:
         tasks.
     computing : float, default=0.0
         Seconds of the work itself, without waiting for rows.
+    elapsed : float, default=0.0
+        Seconds that passes took, from their beginning to their end: of none, while one goes on.
     """
 
     n_rows: int = 0
     reading: float = 0.0
     computing: float = 0.0
+    elapsed: float = 0.0
 
     def __add__(self, other: Effort) -> Effort:
         return Effort(
-            self.n_rows + other.n_rows, self.reading + other.reading, self.computing + other.computing
+            self.n_rows + other.n_rows,
+            self.reading + other.reading,
+            self.computing + other.computing,
+            self.elapsed + other.elapsed,
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,6 +15,7 @@ from dgmm.data.ambient import scheduler_for
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.cluster import Share, client_of, compute_on_cluster
 from dgmm.passes.events import Listener, TaskFinished, TasksFinished, TasksStarted, emit, listeners
+from dgmm.passes.journal import answered
 from dgmm.passes.threads import compute_here
 
 logger = logging.getLogger(__name__)
@@ -46,9 +46,23 @@ def run_tasks(
     list
         The results, in the order of the items.
     """
-    name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
-    started = time.perf_counter()
     emit(TasksStarted(purpose, len(items)))
+    found = answered(
+        "tasks",
+        purpose,
+        len(items),
+        about=(function, items, shared),
+        compute=lambda: _run(function, items, shared, purpose),
+    )
+    emit(TasksFinished(purpose, len(items), found.seconds))
+    logger.info("%s: %d tasks took %.2f s", purpose, len(items), found.seconds)
+    return found.value
+
+
+def _run(
+    function: Callable[[Item, Shared], Result], items: Sequence[Item], shared: Shared, purpose: str
+) -> list[Result]:
+    name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
     get = scheduler_for()
     client = client_of(get)
     common: Any = delayed(shared, name=f"shared-{name}", traverse=False) if client is not None else None
@@ -70,23 +84,17 @@ def run_tasks(
     # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
     with single_threaded():
         if client is None:
-            results = list(
-                compute_here(get, *graph(names, 0)[0], told=_telling(names, to), optimize_graph=False)
+            told = _telling(names, to)
+            return list(compute_here(get, *graph(names, 0)[0], told=told, optimize_graph=False))
+        shares = [
+            Share(
+                name,
+                partial("{} {} of {}".format, purpose, index + 1, len(items)),
+                partial(emit, TaskFinished(), to),
             )
-        else:
-            shares = [
-                Share(
-                    name,
-                    partial("{} {} of {}".format, purpose, index + 1, len(items)),
-                    partial(emit, TaskFinished(), to),
-                )
-                for index, name in enumerate(names)
-            ]
-            results = compute_on_cluster(client, graph, shares, purpose, optimize_graph=False)
-    seconds = time.perf_counter() - started
-    emit(TasksFinished(purpose, len(items), seconds))
-    logger.info("%s: %d tasks took %.2f s", purpose, len(items), seconds)
-    return results
+            for index, name in enumerate(names)
+        ]
+        return compute_on_cluster(client, graph, shares, purpose, optimize_graph=False)
 
 
 def _single_threaded(function: Callable[[Item, Shared], Result], item: Item, shared: Shared) -> Result:

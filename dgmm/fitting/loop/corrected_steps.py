@@ -27,6 +27,7 @@ from dgmm.model.extrapolation import extrapolated
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
+from dgmm.passes.journal import answered
 from dgmm.passes.threads import n_threads
 
 
@@ -62,9 +63,14 @@ class CorrectedSteps:
         """
         if n_steps == 1:
             return evaluation.updated, 1
-        with ThreadPoolExecutor(n_threads()) as threads:
-            surroundings = Surroundings.measured(self, evaluation, threads)
-            return (evaluation.updated, 1) if surroundings is None else surroundings.steps_made(n_steps)
+
+        def steps() -> tuple[Parameters, int]:
+            with ThreadPoolExecutor(n_threads()) as threads:
+                surroundings = Surroundings.measured(self, evaluation, threads)
+                return (evaluation.updated, 1) if surroundings is None else surroundings.steps_made(n_steps)
+
+        about = (evaluation.parameters, evaluation.updated)
+        return answered("steps", "corrected", n_steps, about=about, compute=steps, may_wait=True).value
 
     @property
     def smallest_count(self) -> float:

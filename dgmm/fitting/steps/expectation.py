@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -144,7 +143,6 @@ class Data:
         Where sums have cancelled, another pass takes those of these models about the components' means: see
         `dgmm.fitting.steps.objective.ROUNDS`.
         """
-        started = time.perf_counter()
         found: list[EMStep | Exception | None] = [None] * len(models)
         left, references, effort = [*range(len(models))], None, Effort()
         for is_last in ROUNDS:
@@ -157,14 +155,13 @@ class Data:
             left, references = [i for i in left if found[i] is None], [*map(objective.means_of_rows, again)]
             if not left:
                 break
-        seconds = time.perf_counter() - started
         return [
             Evaluation(
                 made.evaluated,
                 objective.lower_bound(made),
                 made.updated,
                 made.statistics,
-                seconds,
+                effort.elapsed,
                 objective.promised_gain(made),
                 effort,
             )

@@ -34,6 +34,7 @@ from dgmm.model.families import Family
 from dgmm.model.statistics import Moments
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.events import DataChanged, Event, InitializationStarted, PassFinished, emit, listening
+from dgmm.passes.journal import journalling
 
 logger = logging.getLogger(__name__)
 
@@ -252,7 +253,8 @@ def _fit_each(data: Data, sample: Sample, whole: Sample, settings: SweepSettings
         except FAILURES_OF_A_MODEL as error:
             swept.candidates[index] = replace(candidate, failure=str(error))
         except KeyboardInterrupt:
-            _score_ended(data, swept.candidates)
+            with journalling(None):  # a fit that is not interrupted does not ask for this
+                _score_ended(data, swept.candidates)
             raise
         else:
             swept.candidates[index] = replace(candidate, state=state)

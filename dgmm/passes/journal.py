@@ -1,0 +1,449 @@
+"""A journal of what passes and other long work gave, in order, so that the same call made again goes on.
+
+Between passes a fit depends on its rows, parameters and seed alone. So its state, whatever that is, need not
+be kept: the same call asks for the same work in the same order, and the journal answers what was answered
+before. `answered` is what all such work goes through; without a journal it is just done.
+
+>>> from dgmm.data.durable import DurableFolder
+>>> from dgmm.data.records import Kinds
+>>> folder = DurableFolder.at("memory://journal-example")
+>>> for _ in range(2):
+...     with journalling(Journal(folder, Kinds(CLASSES))):
+...         answered("pass", "EM", 10, about="what to do", compute=lambda: print("done") or 42).value
+done
+42
+42
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from dgmm.data.durable import DurableFolder
+from dgmm.data.records import Kinds, Likeness, RecordError, digest_of, likeness_of, read_record, write_record
+from dgmm.passes.events import Resumed, emit
+
+logger = logging.getLogger(__name__)
+
+WORK = {"pass": "passes", "tasks": "rounds of tasks on a sample", "steps": "rounds of steps on a sample"}
+"""Kinds of work, and what a person calls them."""
+
+ENTRY = re.compile(r"entry-(\d{6})\.dgmm")
+
+
+@dataclass(frozen=True)
+class JournalTuning:
+    """When a journal is written. Half and double: not measured.
+
+    Attributes
+    ----------
+    seconds_waiting : float
+        Work in memory that took less, all together, waits for more before it is written: so much of it is
+        done again after a death. Passes over more rows than a task reads never wait.
+    misses : int
+        Times in a row that writing may fail.
+    near : float
+        Share of magnitudes by which sums over a request may differ to be those of the same request, where
+        another processor or other versions of libraries round in other ways.
+    """
+
+    seconds_waiting: float = 1.0
+    misses: int = 3
+    near: float = 1e-6
+
+
+JOURNAL = JournalTuning()
+
+
+class CheckpointWarning(UserWarning):
+    """Something is wrong with a checkpoint, and the fit goes on: the message says what is lost."""
+
+
+def warn(message: str) -> None:
+    """Warn of something that is wrong with a checkpoint."""
+    warnings.warn(message, CheckpointWarning, stacklevel=3)
+
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is asked for.
+
+    Attributes
+    ----------
+    kind : str
+        One of `WORK`.
+    purpose : str
+        A word or two for a person.
+    size : int
+        Rows, or tasks.
+    likeness : Likeness
+        Of what is to be done.
+    """
+
+    kind: str
+    purpose: str
+    size: int
+    likeness: Likeness
+
+    def is_answered_by(self, other: Request, *, exactly: bool) -> bool:
+        """Tell whether the answer to another request answers this one."""
+        same = self.likeness.is_same(other.likeness)
+        return same or (not exactly and self.likeness.is_near(other.likeness, JOURNAL.near))
+
+
+@dataclass(frozen=True, eq=False)
+class Answer(Generic[Value]):
+    """What was done for a request.
+
+    Attributes
+    ----------
+    request : Request or None
+        None where there is no journal.
+    value : object
+    seconds : float
+        That it took.
+    """
+
+    request: Request | None
+    value: Value
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A file of a journal: answers, and which file they follow.
+
+    Attributes
+    ----------
+    after : str
+        Checksum of the file before it; of the first, what the journal is of.
+    answers : tuple of Answer
+    is_last : bool
+        Whether all was done with these.
+    """
+
+    after: str
+    answers: tuple[Answer[Any], ...]
+    is_last: bool = False
+
+
+CLASSES = (Likeness, Request, Answer, Entry)
+"""What the files of a journal are made of, beside what is answered."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a journal holds.
+
+    Attributes
+    ----------
+    counts : mapping of str to int
+        Requests of each kind that are answered.
+    is_complete : bool
+        Whether all was done.
+    damage : str
+        What is wrong with the file where it ends; empty if nothing is.
+    """
+
+    counts: Mapping[str, int]
+    is_complete: bool
+    damage: str
+
+    def __str__(self) -> str:
+        return in_words(self.counts)
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Say how many requests were answered."""
+    found = [f"{counts[kind]} {words}" for kind, words in WORK.items() if counts.get(kind)]
+    return ", ".join(found) or "nothing"
+
+
+def name_of(number: int) -> str:
+    """Give the name of the file of an entry; they are counted from 1."""
+    return f"entry-{number:06d}.dgmm"
+
+
+@dataclass(eq=False)
+class Reader:
+    """Reads a journal, file by file, as far as they are whole and follow each other.
+
+    Attributes
+    ----------
+    folder : DurableFolder
+    kinds : Kinds
+        With `CLASSES`, and those of what is answered.
+    tip : str
+        Checksum that the next file follows: of the one before it.
+    number : int
+        Of the last file that was read.
+    is_complete : bool
+        Whether that is the last of all.
+    damage : str
+        What is wrong with the next file, where it cannot be used.
+    """
+
+    folder: DurableFolder
+    kinds: Kinds
+    tip: str
+    number: int = 0
+    is_complete: bool = False
+    damage: str = ""
+
+    def next(self) -> Entry | None:
+        """Read the next file; None if there is none that can be used."""
+        name = name_of(self.number + 1)
+        try:
+            data = self.folder.read(name)
+        except FileNotFoundError:
+            return None
+        try:
+            entry = read_record(data, self.kinds)
+            if not isinstance(entry, Entry) or entry.after != self.tip:
+                raise RecordError("it does not follow the one before it")
+        except RecordError as error:
+            self.damage = f"{name} is damaged, or of another fit: {error}"
+            return None
+        self.follow(data, is_last=entry.is_last)
+        return entry
+
+    def follow(self, data: bytes, *, is_last: bool) -> None:
+        """Go on after a file."""
+        self.number, self.tip, self.is_complete = self.number + 1, digest_of(data), is_last
+
+    def extent(self) -> Extent:
+        """Read all that is left."""
+        counts: Counter[str] = Counter()
+        while (entry := self.next()) is not None:
+            counts.update(each.request.kind for each in entry.answers if each.request is not None)
+        return Extent(counts, self.is_complete, self.damage)
+
+
+class Journal:
+    """What was answered so far, kept in a folder.
+
+    Parameters
+    ----------
+    folder : DurableFolder
+        It exists, and no other process writes to it.
+    kinds : Kinds
+        See `Reader`.
+    origin : str, default=""
+        What the first entry follows.
+    exactly : bool, default=True
+        Take answers to the very same requests alone, bit for bit; else to those that differ by rounding too.
+    check : callable, optional
+        Called before anything is written; raises an error where another process writes to the folder by now.
+    """
+
+    def __init__(
+        self,
+        folder: DurableFolder,
+        kinds: Kinds,
+        origin: str = "",
+        *,
+        exactly: bool = True,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.folder = folder
+        self.kinds = kinds
+        self.exactly = exactly
+        self.check = check
+        self.taken: Counter[str] = Counter()
+        self._files = Reader(folder, kinds, origin)
+        self._is_replaying = True
+        self._before = origin  # the tip before the file whose answers are being taken
+        self._left: list[Answer[Any]] = []
+        self._used: list[Answer[Any]] = []
+        self._pending: list[Answer[Any]] = []
+        self._n_misses = 0
+
+    @property
+    def n_entries(self) -> int:
+        """How many files of it there are, of those that were read or written."""
+        return self._files.number
+
+    def ask(self, request: Request, compute: Callable[[], Value], *, may_wait: bool = False) -> Answer[Value]:
+        """Give what was answered before; else do the work, and keep what it gives.
+
+        Parameters
+        ----------
+        request : Request
+        compute : callable
+            Does the work.
+        may_wait : bool, default=False
+            Whether a little of such work may wait to be written.
+        """
+        recorded = self._recorded(request)
+        if recorded is not None:
+            return recorded
+        started = time.perf_counter()
+        value = compute()
+        answer = Answer(request, value, time.perf_counter() - started)
+        self._pending.append(answer)
+        if not may_wait or sum(each.seconds for each in self._pending) >= JOURNAL.seconds_waiting:
+            self.write()
+        return answer
+
+    def write(self, *, is_last: bool = False) -> None:
+        """Write what waits to be written.
+
+        Raises
+        ------
+        OSError
+            If that failed, and had failed before: see `JournalTuning`.
+
+        Warns
+        -----
+        CheckpointWarning
+            If it failed; it is tried again with what comes next.
+        """
+        if not self._pending and (not is_last or self._files.is_complete):
+            return
+        self.check()
+        data = write_record(Entry(self._files.tip, tuple(self._pending), is_last), self.kinds)
+        name = name_of(self._files.number + 1)
+        try:
+            self.folder.put(name, data)
+        except Exception as error:
+            self._n_misses += 1
+            failed = f"{self.folder.place}: {name} of the checkpoint could not be written: {error}"
+            if self._n_misses >= JOURNAL.misses:
+                raise OSError(f"{failed}; that was so {self._n_misses} times in a row") from error
+            warn(
+                f"{failed}. What was written before is still there; the fit goes on and tries again, and "
+                f"ends after {JOURNAL.misses} failures in a row"
+            )
+            return
+        self._files.follow(data, is_last=is_last)
+        self._n_misses = 0
+        self._pending.clear()
+
+    def finish(self) -> None:
+        """Say that all was done: nothing more will be asked."""
+        if self._is_replaying:
+            self._read_on()
+            if self._left:
+                self._give_up("it has more answers than were asked for")
+            self._stop_replaying()
+        self.write(is_last=True)
+
+    def _recorded(self, request: Request) -> Answer[Any] | None:
+        """Take the next answer that was there, if it is one to this request."""
+        if not self._is_replaying:
+            return None
+        self._read_on()
+        if not self._left:
+            self._stop_replaying()
+            return None
+        found = self._left[0]
+        assert found.request is not None
+        if not request.is_answered_by(found.request, exactly=self.exactly):
+            self._give_up(
+                f"it answers {found.request.purpose!r}, and what is asked is {request.purpose!r} with other "
+                "numbers: rows, or what rounds them, are no longer what they were"
+            )
+            self._stop_replaying()
+            return None
+        self._used.append(self._left.pop(0))
+        self.taken[request.kind] += 1
+        return found
+
+    def _read_on(self) -> None:
+        """Read the next answers that are there, if all that were read have been taken."""
+        while not self._left:
+            before = self._files.tip
+            entry = self._files.next()
+            if entry is None:
+                return
+            self._before, self._left, self._used = before, [*entry.answers], []
+
+    def _give_up(self, why: str) -> None:
+        """Leave the answers that were not taken; those of their file that were are to be written anew."""
+        self._files = Reader(self.folder, self.kinds, self._before, self._files.number - 1)
+        self._pending, self._left = self._used, []
+        self._files.damage = f"{name_of(self._files.number + 1)} does not fit: {why}"
+
+    def _stop_replaying(self) -> None:
+        """Go over to work that is to be done; say once what was there, and remove what is of no use."""
+        self._is_replaying = False
+        if self.taken:
+            emit(Resumed(self.folder.place, in_words(self.taken)))
+            logger.info("Going on from %s: %s", self.folder.place, in_words(self.taken))
+        if self._files.damage:
+            warn(
+                f"{self.folder.place}: {self._files.damage}; what comes before is taken, and all else is "
+                "done again"
+            )
+        for name in reversed(self.folder.names()):
+            match = ENTRY.fullmatch(name)
+            if match is not None and int(match[1]) > self._files.number:
+                self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        """Remove a file; if it cannot be, it does no harm, as it does not follow what will be there."""
+        try:
+            self.folder.remove(name)
+        except Exception as error:
+            logger.warning("%s: %s could not be removed: %s", self.folder.place, name, error)
+
+
+_journal: ContextVar[Journal | None] = ContextVar("journal", default=None)
+
+
+@contextmanager
+def journalling(journal: Journal | None) -> Iterator[None]:
+    """Keep a journal of the work that is asked for inside this context; None for no journal."""
+    token = _journal.set(journal)
+    try:
+        yield
+    finally:
+        _journal.reset(token)
+
+
+def answered(
+    kind: str,
+    purpose: str,
+    size: int,
+    *,
+    about: object,
+    compute: Callable[[], Value],
+    may_wait: bool = False,
+) -> Answer[Value]:
+    """Do work, or give what it gave before: see `Journal.ask`.
+
+    Parameters
+    ----------
+    kind, purpose, size
+        See `Request`.
+    about : object
+        What determines the result, given the rows: see `likeness_of`.
+    compute : callable
+        Does the work. What it asks for itself is a part of it.
+    may_wait : bool, default=False
+        Whether a little of such work may wait to be written.
+    """
+    journal = _journal.get()
+    if journal is None:
+        started = time.perf_counter()
+        value = compute()
+        return Answer(None, value, time.perf_counter() - started)
+
+    def computed() -> Value:
+        with journalling(None):
+            return compute()
+
+    request = Request(kind, purpose, size, likeness_of((kind, purpose, size, about)))
+    return journal.ask(request, computed, may_wait=may_wait)
