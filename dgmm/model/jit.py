@@ -65,17 +65,19 @@ def compiled(options: dict[str, Any], *, is_kept: bool = False) -> Callable[[Cal
     options : dict
         Of Numba.
     is_kept : bool, default=False
-        Keep what was compiled beside the source, for all processes. It is compiled anew when its own file
-        changes, so what it calls is to be in that file too; not when options of this module do. For what is
-        called from outside alone.
+        Keep what was compiled beside the source, for all processes (`kept`). It is compiled anew when its
+        own file changes, so what it calls is to be in that file too; not when options of this module do. For
+        what is called from outside alone.
     """
     from numba import njit  # noqa: PLC0415
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = njit(**options)(function)
+        dispatcher: Any = njit(**options)(function)
         if is_kept:
-            with suppress(RuntimeError):  # no folder that may be written to: each process compiles for itself
-                dispatcher.enable_caching()
+            from dgmm.model.kept import CheckedCache  # noqa: PLC0415
+
+            with suppress(RuntimeError, OSError):  # no folder to write to: each process compiles for itself
+                dispatcher._cache = CheckedCache(function)
         return dispatcher
 
     return decorate

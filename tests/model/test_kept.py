@@ -1,0 +1,146 @@
+"""What Numba keeps: damaged, missing or without room, functions give what they give."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba")
+
+MODULE = """
+from dgmm.model.jit import IN_ORDER, compiled
+
+def triangle(n):
+    total = 0.0
+    for i in range(n + 1):
+        total += i
+    return total
+
+def make():
+    return compiled(IN_ORDER, is_kept=True)(triangle)
+"""
+
+DAMAGES = """
+import json, logging, os, random, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import kept_module
+from dgmm.model import kept
+
+said = []
+logging.getLogger("dgmm.model.kept").addHandler(handler := logging.Handler())
+handler.emit = lambda record: said.append(record.getMessage())
+logging.getLogger("dgmm.model.kept").propagate = False
+
+def call():
+    "As a new process would: from what is kept, if it can be. Say if it was."
+    function = kept_module.make()
+    assert function(100) == 5050.0 and function(7.0 and 3) == 6.0
+    return sum(function.stats.cache_hits.values())
+
+assert call() == 0
+folder = Path(kept_module.make().stats.cache_path)
+files = sorted(folder.glob("*triangle*"))
+assert [file.suffix for file in files] == [".nbc", ".nbi"], files
+assert call() == 1 and not said
+whole = {file: file.read_bytes() for file in files}
+random.seed(0)
+
+def flipped(content, at):
+    return content[:at] + bytes([content[at] ^ 1 << random.randrange(8)]) + content[at + 1 :]
+
+n_damages = 0
+for file, content in whole.items():
+    places = sorted({0, 1, len(content) - 1, *random.sample(range(len(content)), 20)})
+    damages = [flipped(content, at) for at in places]
+    damages += [content[: int(share * len(content))] for share in (0, 0.1, 0.5, 0.99)]
+    damages += [random.randbytes(len(content)), b"\\0" * len(content), content + b"more", content[40:]]
+    for damage in damages[:: 1 if len(sys.argv) > 2 else 5]:
+        for each, what in whole.items():
+            each.write_bytes(what)
+        file.write_bytes(damage)
+        said.clear()
+        kept._told.clear()
+        assert call() == 0, "it was used"
+        assert len(said) == 1 and str(file) in said[0] and "damaged" in said[0], said
+        assert call() == 1, "it was not mended"
+        n_damages += 1
+    file.unlink()
+    assert call() == 0 and call() == 1  # gone
+    file.unlink()
+    file.mkdir()
+    kept._told.clear()
+    said.clear()
+    assert call() == 0 and len(said) == 1  # cannot be read, nor written
+    file.rmdir()
+print(n_damages)
+"""
+
+WITHOUT_ROOM = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+import kept_module
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+print(kept_module.make()(100), kept_module.make()(100))
+"""
+
+
+def run(script: str, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    (folder / "kept_module.py").write_text(MODULE)
+    return subprocess.run(
+        [sys.executable, "-c", script, str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"NUMBA_CACHE_DIR": ""} | environment,
+    )
+
+
+@pytest.mark.parametrize("all_of_them", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_damages(tmp_path, all_of_them):
+    done = run(DAMAGES, tmp_path, *(["all"] if all_of_them else []))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= (50 if all_of_them else 10)
+
+
+FIT = """
+import numpy as np, dgmm
+rows = np.random.default_rng(0).normal(size=(3000, 4))
+print(dgmm.GaussianMixture(3, random_state=0, max_iter=5, tol=0.0).fit(rows).score(rows).hex())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_fits_with_damages(tmp_path):
+    """The functions of dgmm itself: all files of machine code, then all indices, damaged in several ways."""
+    expected = run(FIT, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert expected.returncode == 0, expected.stderr
+    for suffix in ("nbc", "nbi"):
+        for damage in (b"", b"rubbish", None):
+            files = list((tmp_path / "cache").rglob(f"*.{suffix}"))
+            assert files
+            for file in files:
+                content = bytearray(file.read_bytes())
+                content[len(content) // 2] ^= 8
+                file.write_bytes(content if damage is None else damage)
+            done = run(FIT, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+            assert (done.returncode, done.stdout) == (0, expected.stdout), done.stderr
+            assert "is damaged. What Numba keeps there is compiled anew" in done.stderr
+
+
+def test_a_full_disk(tmp_path):
+    """Files that cannot grow stand for one."""
+    done = run(WITHOUT_ROOM, tmp_path)
+    assert done.stdout == "5050.0 5050.0\n", done.stderr
+    assert done.stderr.count("File too large. What Numba keeps there is compiled anew") == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_nowhere_to_keep_it(tmp_path):
+    file = str(tmp_path / "__pycache__")
+    Path(file).write_text("no folder")
+    done = run(WITHOUT_ROOM, tmp_path, HOME=file, XDG_CACHE_HOME=file)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5050.0 5050.0\n", "")
