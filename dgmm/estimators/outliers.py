@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Self, overload
@@ -32,12 +32,14 @@ from dgmm.data.types import (
 )
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.linear import Linear, linear_before_mixture
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.sweep import mixture_of
-from dgmm.estimators.validation import open_sample_weight
+from dgmm.estimators.validation import check_some_rows, open_sample_weight, open_to_predict
 from dgmm.model.matrices import Array
+from dgmm.model.parameters import Parameters
 from dgmm.model.surprise import surprises
 from dgmm.passes.task import ChunkRows
 
@@ -262,6 +264,10 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         average in any feature, whatever its unit and correlations; 7 nats are one in a thousand. Where
         features depend on each other closely, a wrong value makes that of its relatives surprising, too.
 
+        Of a pipeline with linear steps before the mixture (`PCA`, scikit-learn's and its StandardScaler) the
+        features are those of ``X``: what is judged is where the row lies on the line along which one value
+        alone changes. What principal components leave out surprises nobody: the mixture does not see it.
+
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
@@ -274,18 +280,17 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If the estimator is a pipeline: its mixture knows other features than ``X`` has.
+            If a step of the pipeline is not known to be linear.
         """
         check_is_fitted(self)
-        mixture = mixture_of(self.estimator_)
-        if mixture is None:
-            raise TypeError(
-                "explain needs a mixture of the features of X, which "
-                f"{type(self.estimator_).__name__} is not: of a pipeline, give explain of its last step what "
-                "the others make of X"
-            )
-        source = mixture._open(X)
-        return evaluate(surprise_function(mixture, source), X, source)
+        linear, mixture = linear_before_mixture(self.estimator_)
+        if linear is None:
+            source = mixture._open(X)
+        else:
+            names = getattr(self, "feature_names_in_", None)
+            source = open_to_predict(X, type(self).__name__, self.n_features_in_, names)
+        check_some_rows(source, type(self).__name__)
+        return evaluate(surprise_function(mixture, source, linear), X, source)
 
     def __sklearn_tags__(self) -> Any:
         """Say what rows are taken, for scikit-learn: those that the mixture takes."""
@@ -323,12 +328,28 @@ def without_light_components(estimator: Any, least_weight: float) -> BaseEstimat
     return mixture._with(parameters.part(kept), np.arange(parameters.n_features))
 
 
-def surprise_function(mixture: ConditionalMixture, source: Source) -> RowFunction:
+@dataclass(frozen=True, eq=False)
+class OfProjected:
+    """The surprises of values of rows that a mixture sees projected: a picklable function of rows."""
+
+    model: Parameters
+    linear: Linear
+
+    def __call__(self, rows: NDArray[np.floating]) -> Array:
+        """Give surprises: (n_rows, n_features)."""
+        return surprises(self.model, self.linear(rows), self.linear.directions)
+
+
+def surprise_function(
+    mixture: ConditionalMixture, source: Source, linear: Linear | None = None
+) -> RowFunction:
     """Give the surprises of each row's values: see `MixtureOutlierDetector.explain`."""
     of_scores = mixture._row_function("log_densities", source)  # what rows may lack is the mixture's to say
     names = source.feature_names or tuple(range(source.n_features))
-    compute = partial(surprises, mixture._parameters)
-    return replace(of_scores, compute=compute, dtype=np.dtype(np.float64), name="surprise", columns=names)
+    found = replace(of_scores, dtype=np.dtype(np.float64), name="surprise", columns=names)
+    if linear is None:
+        return replace(found, compute=partial(surprises, mixture._parameters))
+    return replace(found, compute=OfProjected(mixture._parameters, linear), takes_nan=False)
 
 
 def _first_column(rows: ChunkRows) -> NDArray[np.floating]:

@@ -14,7 +14,7 @@ SURPRISES_AT_ONCE = 2**16
 """Numbers, of rows × features × components, that are worked on at once."""
 
 
-def surprises(model: Parameters, rows: np.ndarray) -> Array:
+def surprises(model: Parameters, rows: np.ndarray, directions: Array | None = None) -> Array:
     """Give the surprise of each value of each row, given the row's other values.
 
     Under component k, feature i is normal given the others, with the mean ``m = x_i − (Λ(x − μ))_i / Λ_ii``
@@ -28,22 +28,26 @@ def surprises(model: Parameters, rows: np.ndarray) -> Array:
         Or a posterior, whose expected log densities count.
     rows : ndarray of shape (n_rows, n_features)
         NaN is what is not known: the others are judged without, and have the surprise NaN.
+    directions : ndarray of shape (n_values, n_features), optional
+        What is judged are values on which rows depend linearly: by how much these change with each. The
+        place on the line along which one value alone changes is what is surprising or not. Default: values
+        are the features themselves. Rows are complete then.
 
     Returns
     -------
-    ndarray of shape (n_rows, n_features)
+    ndarray of shape (n_rows, n_features) or (n_rows, n_values)
         In nats, at least 0: infinite where no float64 has the chance's logarithm. Under one component it is
         exponential with mean 1, whatever the feature, its unit and its correlations.
     """
     missing = np.isnan(rows)
     if missing.any():
         return _of_observed(model, rows, missing)
-    n_components, n_features = model.means.shape
-    step = max(1, SURPRISES_AT_ONCE // (n_components * n_features))
-    found = np.empty(rows.shape)
+    n_components, n_values = len(model.means), rows.shape[1] if directions is None else len(directions)
+    step = max(1, SURPRISES_AT_ONCE // (n_components * n_values))
+    found = np.empty((len(rows), n_values))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
-        found[part] = _of_piece(model, rows[part])
+        found[part] = _of_piece(model, rows[part], directions)
     return found
 
 
@@ -59,12 +63,13 @@ def _of_observed(model: Parameters, rows: np.ndarray, missing: NDArray[np.bool_]
     return found
 
 
-def _of_piece(model: Parameters, rows: np.ndarray) -> Array:
-    shape = len(model.means), *rows.shape
+def _of_piece(model: Parameters, rows: np.ndarray, directions: Array | None) -> Array:
+    n_values = rows.shape[1] if directions is None else len(directions)
+    shape = len(model.means), len(rows), n_values
     log_shares, log_tails = np.empty(shape), np.empty(shape)
     with np.errstate(all="ignore"):  # rows beyond the range of squares have an infinite surprise
         for k, (mean, constant) in enumerate(zip(model.means, model.log_constants, strict=True)):
-            standardized, conditional, log_widths = _standardized(model, rows - mean, k)
+            standardized, conditional, log_widths = _standardized(model, rows - mean, k, directions)
             log_joint = constant - 0.5 * np.square(standardized).sum(axis=1)
             # Without feature i: the joint density is divided by that of i given the others.
             half_squares = 0.5 * np.square(conditional)
@@ -83,20 +88,28 @@ def _log_sum(terms: Array) -> Array:
     return largest + np.log(np.exp(terms, out=terms).sum(axis=0))
 
 
-def _standardized(model: Parameters, deviations: Array, component: int) -> tuple[Array, Array, Array]:
-    """Standardize deviations from a component's mean: as a whole, and each feature given the others.
+def _standardized(
+    model: Parameters, deviations: Array, component: int, directions: Array | None
+) -> tuple[Array, Array, Array]:
+    """Standardize deviations from a component's mean: as a whole, and each value given the others.
 
     Returns
     -------
-    standardized, conditional : ndarray of shape (n_rows, n_features)
-    log_widths : ndarray of shape (n_features,)
+    standardized : ndarray of shape (n_rows, n_features)
+    conditional : ndarray of shape (n_rows, n_values)
+    log_widths : ndarray of shape (n_values,)
         Logarithms of the standard deviations given the others.
     """
     factor = model.family.chosen(model.precisions_cholesky, component)
     if not model.family.has_products:
         inverse_widths = np.broadcast_to(factor, deviations.shape[1:])
         standardized = deviations * inverse_widths
-        return standardized, standardized, -np.log(inverse_widths)
-    standardized = deviations @ factor
-    inverse_widths = np.sqrt(np.square(factor).sum(axis=1))
-    return standardized, standardized @ factor.T / inverse_widths, -np.log(inverse_widths)
+        if directions is None:
+            return standardized, standardized, -np.log(inverse_widths)
+        directions = directions * inverse_widths
+    else:
+        standardized = deviations @ factor
+        directions = factor if directions is None else directions @ factor
+    inverse_widths = np.sqrt(np.square(directions).sum(axis=1))
+    inverse_widths[inverse_widths == 0.0] = 1.0  # a value on which nothing depends is where it may be
+    return standardized, standardized @ directions.T / inverse_widths, -np.log(inverse_widths)

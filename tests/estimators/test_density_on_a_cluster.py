@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportPrivateImportUsage=false
 """What a density is used for, on a cluster of processes, and inside tasks of others: the same as here."""
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PowerTransformer, StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -155,10 +156,32 @@ def test_what_it_refuses(rows, detector):
         detector.predict(rows)
     with pytest.raises(TypeError, match="has no 'score_samples'"):
         MixtureOutlierDetector("mixture").fit(rows)
-    with pytest.raises(TypeError, match="which Pipeline is not"):
-        MixtureOutlierDetector(make_pipeline(PCA(2), GaussianMixture())).fit(rows).explain(rows)
+    bent = make_pipeline(PowerTransformer(), GaussianMixture())
+    with pytest.raises(TypeError, match="PowerTransformer is not known to be linear"):
+        MixtureOutlierDetector(bent).fit(rows).explain(rows)
     with pytest.raises(ValueError, match="expecting 4 features"):
         detector.fit(rows).explain(rows[:, :2])
+    with pytest.raises(ValueError, match="NaN"):
+        detector.explain(np.full((1, 4), np.nan))
+
+
+def test_a_pipeline_is_explained_in_the_features_of_the_rows(generator):
+    """All axes, which say what the features say; and fewer, on all kinds of rows."""
+    rows = generator.normal(size=(600, 4)) @ generator.normal(size=(4, 4)) + 100.0
+    rows[0, 2] += 50.0
+    alone = MixtureOutlierDetector(GaussianMixture(reg_covar=0.0)).fit(rows).explain(rows)
+    whole = make_pipeline(StandardScaler(), PCA(whiten=True), GaussianMixture(reg_covar=0.0))
+    np.testing.assert_allclose(MixtureOutlierDetector(whole).fit(rows).explain(rows), alone, rtol=1e-6)
+    pipeline = make_pipeline(PCA(3), GaussianMixture())
+    detector = MixtureOutlierDetector(pipeline).fit(rows)
+    found = detector.explain(rows)
+    assert found.shape == rows.shape
+    np.testing.assert_allclose(detector.explain(da.from_array(rows, chunks=(250, 2))), found)
+    frame = pd.DataFrame(rows, columns=[*"abcd"])
+    named = MixtureOutlierDetector(pipeline).fit(frame)
+    lazy = named.explain(dd.from_pandas(frame.assign(kind="star"), npartitions=2))
+    assert lazy.columns.tolist() == [*"abcd"]
+    np.testing.assert_allclose(lazy.compute(), found)
     with pytest.raises(ValueError, match="NaN"):
         detector.explain(np.full((1, 4), np.nan))
 

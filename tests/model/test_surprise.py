@@ -76,3 +76,31 @@ def test_the_ends_of_the_range():
     assert found[0, 0] > 1e12
     assert found[1, 0] == np.inf
     assert surprises(model, np.empty((0, 4))).shape == (0, 4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_along_lines_it_is_the_tails_of_what_integrates_to_one(family):
+    """Rows depend on five values: the density along the line of each, by sums over a fine grid."""
+    model, generator = mixture(family), np.random.default_rng(4)
+    directions = generator.normal(size=(5, 4))
+    directions[3] = 0.0
+    rows = generator.normal(size=(4, 4)) * 3.0
+    found = surprises(model, rows, directions)
+    assert found.shape == (4, 5)
+    np.testing.assert_allclose(found[:, 3], 0.0, atol=1e-12)
+    steps = np.linspace(-200.0, 200.0, 400_001)
+    for row, values in zip(rows, found, strict=True):
+        for value, direction in zip(values, directions, strict=True):
+            if not direction.any():
+                continue
+            densities = np.exp(log_joint(model, row + steps[:, None] * direction))
+            shares = densities.sum(axis=0)
+            centres = steps @ densities / shares
+            widths = np.sqrt((np.square(steps[:, None] - centres) * densities).sum(axis=0) / shares)
+            chance = shares @ (2.0 * norm.sf(np.abs(centres) / widths)) / shares.sum()
+            assert value == pytest.approx(-np.log(chance), rel=1e-5, abs=1e-7)
+
+
+def test_along_the_axes_it_is_that_of_the_features():
+    model, rows = mixture("full"), np.random.default_rng(1).normal(size=(9, 4))
+    np.testing.assert_allclose(surprises(model, rows, np.eye(4)), surprises(model, rows), rtol=1e-12)
