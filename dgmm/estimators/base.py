@@ -17,8 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 from dgmm.data import DataError, Source
 from dgmm.data.memory import MemorySource
 from dgmm.data.types import DaskArray, Location, OfRows, RowsLike, WeightsLike
+from dgmm.estimators.attributes import ATTRIBUTES, attributes_read
 from dgmm.estimators.model_file import Saved, write
-from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_values, parameters_of
+from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.validation import check_some_rows, no_rows, open_sample_weight, open_to_predict
@@ -250,7 +251,8 @@ class FittedMixture(Predictor):
     def save(self, path: Location, *, storage_options: Mapping[str, object] | None = None) -> None:
         """Write the fitted mixture to one file, which `dgmm.load` reads.
 
-        The file holds arrays and a JSON header, no pickle; it is written whole or not at all.
+        The file holds arrays and a JSON header, no pickle; it is written whole or not at all. Attributes that
+        no fit sets are left out.
 
         Parameters
         ----------
@@ -262,12 +264,11 @@ class FittedMixture(Predictor):
         Raises
         ------
         ValueError
-            For parameters that no mixture has.
+            For parameters that no mixture has, and for attributes that are not those of one mixture.
         """
         self._refuse_unfitted()
-        parameters = parameters_of(self)
-        check_values(parameters)
-        fitted = {name: value for name, value in vars(self).items() if name[-1] == "_" and name[0] != "_"}
+        parameters = check_mixture(self)
+        fitted = attributes_read({name: value for name, value in vars(self).items() if name in ATTRIBUTES})
         completed = {
             **{name: getattr(parameters, name.removesuffix("_")) for name in PARAMETERS},
             "n_features_in_": self._n_features,

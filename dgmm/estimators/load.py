@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-import numpy as np
-
 from dgmm.data import DataError
 from dgmm.data.types import Location
+from dgmm.estimators.attributes import attributes_read, check_array_parameters
 from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.model_file import read
-from dgmm.estimators.parameters import PARAMETERS, check_values
+from dgmm.estimators.parameters import PARAMETERS, check_mixture
 
 CLASSES: dict[str, type[GaussianMixture] | type[BayesianGaussianMixture]] = {
     kind.__name__: kind for kind in (GaussianMixture, BayesianGaussianMixture)
@@ -49,11 +48,12 @@ def load(
     try:
         mixture = CLASSES[saved.class_name](**saved.parameters)
         mixture._validate_params()
-    except (TypeError, ValueError) as error:  # a parameter or a value that the class does not have
+        check_array_parameters(saved.parameters)
+        attributes = attributes_read(saved.attributes)
+    except (TypeError, ValueError, OverflowError) as error:  # what the class does not have
         raise DataError(f"{os.fspath(path)} is damaged: {error}") from error
-    for name, value in saved.attributes.items():
-        is_names = name == "feature_names_in_"
-        setattr(mixture, name, np.asarray(value, dtype=object) if is_names else value)
+    for name, value in attributes.items():
+        setattr(mixture, name, value)
     _check(mixture, os.fspath(path))
     mixture._check_loaded(os.fspath(path))
     return mixture
@@ -65,6 +65,6 @@ def _check(mixture: Mixture, path: str) -> None:
     if any(name in missing for name in (*mixture.NEEDED, *PARAMETERS, "n_features_in_")):
         raise DataError(f"{path} is damaged: it lacks {', '.join(missing)}")
     try:
-        check_values(mixture._parameters)
-    except (TypeError, ValueError) as error:
+        check_mixture(mixture)
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path} is damaged: {error}") from error

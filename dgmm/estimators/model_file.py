@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -15,10 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.data import DataError
 from dgmm.data.location import is_local, locate
 from dgmm.data.writing import creating
+from dgmm.estimators.attributes import ARRAY_PARAMETERS, ATTRIBUTES
 
 FORMAT = "dgmm-model"
 VERSION = 1
@@ -32,6 +36,29 @@ UNREADABLE = (
     zlib.error,
 )
 """What reading a damaged file may raise."""
+
+
+NPY_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""What reads the header of an array, by the version of NumPy's format."""
+
+
+@dataclass(frozen=True)
+class ModelFileLimits:
+    """What is read of a model file at the most; arrays are bounded by the file, and by each other.
+
+    Attributes
+    ----------
+    header_bytes : int
+        Four for each character.
+    """
+
+    header_bytes: int = 2**26
+
+
+MODEL_FILES = ModelFileLimits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +156,12 @@ def read(path: str | os.PathLike[str], storage_options: Mapping[str, object] | N
         raise PermissionError(f"{os.fspath(path)} cannot be read: permission denied") from None
     except UNREADABLE as error:
         raise DataError(f"{os.fspath(path)} is not a dgmm model file, or is damaged: {error}") from error
-    if header.get("format") != FORMAT:
+    version = header.get("version")
+    if header.get("format") != FORMAT or not isinstance(version, int):
         raise DataError(f"{os.fspath(path)} is not a dgmm model file")
-    if header.get("version", 0) > VERSION:
+    if version > VERSION:
         raise DataError(
-            f"{os.fspath(path)} has format version {header['version']}; this dgmm reads up to {VERSION}: "
+            f"{os.fspath(path)} has format version {version}; this dgmm reads up to {VERSION}: "
             "install a newer dgmm"
         )
     parameters, attributes = header.get("parameters", {}), header.get("attributes", {})
@@ -145,12 +173,81 @@ def read(path: str | os.PathLike[str], storage_options: Mapping[str, object] | N
 def _read(
     path: str | os.PathLike[str], storage_options: Mapping[str, object] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the header and the arrays of a file."""
+    """Read the header and the arrays of a file.
+
+    What it would take is known before it is read: members are stored as they are, as `write` writes them, so
+    that they are no larger than the file.
+    """
     filesystem, root = _locate(path, storage_options)
     with filesystem.open(root, "rb") as file, zipfile.ZipFile(file) as archive:
-        members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-    arrays = {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in members.items()}
+        n_bytes = file.seek(0, os.SEEK_END)
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
+            raise ValueError("its members are compressed, and no model's are")
+        if (
+            len(members) < len(archive.infolist())
+            or sum(info.file_size for info in members.values()) > n_bytes
+        ):
+            raise ValueError("its members overlap, or are there twice")
+        unknown = members.keys() - {*ATTRIBUTES, *ARRAY_PARAMETERS, "header"}
+        if unknown:
+            raise ValueError(f"it holds {sorted(unknown)[0][:80]!r}, which no model has")
+        if members["header"].file_size > MODEL_FILES.header_bytes:
+            raise ValueError(f"its header takes {members['header'].file_size:,} bytes")
+        layouts = {name: _layout(archive, info) for name, info in members.items()}
+        _check_layouts(layouts)
+        arrays = {name: _array(archive, info, layouts[name]) for name, info in members.items()}
     header = json.loads(str(arrays.pop("header")))
-    if not isinstance(header, dict):
-        raise ValueError("its header is not a JSON object")
+    if not isinstance(header, dict) or not all(
+        isinstance(header.get(part, {}), dict) for part in ("parameters", "attributes")
+    ):
+        raise ValueError("its header is not a JSON object, of objects")
     return header, arrays
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How an array is written: ``start`` bytes come before it."""
+
+    shape: tuple[int, ...]
+    in_columns: bool
+    dtype: np.dtype
+    start: int
+
+
+def _layout(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Layout:
+    """Read the header of an array, and hold it to the bytes that are there."""
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in NPY_HEADERS:
+            raise ValueError(f"{info.filename} has version {version} of NumPy's format")
+        try:
+            shape, in_columns, dtype = NPY_HEADERS[version](file)
+        except (ArithmeticError, LookupError, SyntaxError, TypeError, tokenize.TokenError) as error:
+            # NumPy reads it as Python's literals, and lets through what that raises.
+            raise ValueError(f"{info.filename} has no header of NumPy's: {error}") from error
+        start = file.tell()
+    if dtype.hasobject or dtype.kind not in "fiubU":
+        raise ValueError(f"{info.filename} holds {dtype}: neither numbers nor text")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != info.file_size - start:
+        raise ValueError(f"{info.filename} claims the shape {shape}, which its bytes have not")
+    return _Layout(shape, in_columns, dtype, start)
+
+
+def _check_layouts(layouts: Mapping[str, _Layout]) -> None:
+    """Refuse, before they are read, arrays that are larger than those of any mixture of their size."""
+    if "weights_" not in layouts or "means_" not in layouts:
+        return  # which is refused with what lacks
+    n_components, means = math.prod(layouts["weights_"].shape), layouts["means_"].shape
+    if len(means) != 2 or means[0] != n_components:
+        raise ValueError(f"means_ has the shape {means} for {n_components} weights_")
+    most = max(2 * n_components, 1) * max(means[1], 1) ** 2
+    for name, layout in layouts.items():
+        if name != "header" and math.prod(layout.shape) > most:
+            raise ValueError(f"{name} has the shape {layout.shape}, too large for means_ of {means}")
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, layout: _Layout) -> NDArray[Any]:
+    """Read an array."""
+    found = np.frombuffer(archive.read(info), layout.dtype, offset=layout.start)
+    return found.reshape(layout.shape, order="F" if layout.in_columns else "C").copy()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dgmm.data import DataError
+from dgmm.estimators.attributes import attributes_read
 from dgmm.model.families import Family, family_named
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -21,6 +22,9 @@ PARAMETERS = ("weights_", "means_", *WIDTHS)
 ROUNDED_SUM = 1e-6
 """How far from 1 weights may sum."""
 
+ROUNDED_WIDTHS = 1e-6
+"""Share by which covariances and the inverses of precisions may differ: 100 roundings, or this."""
+
 
 def parameters_of(mixture: Any) -> Parameters:
     """Give the parameters of a mixture, as float64.
@@ -33,11 +37,11 @@ def parameters_of(mixture: Any) -> Parameters:
     Raises
     ------
     ValueError
-        Where the shapes are not those of one mixture; or where there are no factors, and the covariances are
-        not positive definite.
+        Where there are no real numbers, or the shapes are not those of one mixture; or where there are no
+        factors, and the covariances are not positive definite.
     """
     family = family_named(mixture.covariance_type)
-    given = {name: np.asarray(getattr(mixture, name)) for name in PARAMETERS if hasattr(mixture, name)}
+    given = attributes_read({name: getattr(mixture, name) for name in PARAMETERS if hasattr(mixture, name)})
     _check_shapes(given, family, getattr(mixture, "n_features_in_", None))
     doubles = {name: values.astype(np.float64, copy=False) for name, values in given.items()}
     weights, factors = doubles["weights_"], _factors(doubles, family)
@@ -73,6 +77,31 @@ def _check_shapes(given: Mapping[str, Array], family: Family, n_features: int | 
             )
 
 
+def check_mixture(mixture: Any) -> Parameters:
+    """Give the parameters of a mixture whose attributes are one mixture, and nothing else.
+
+    Parameters
+    ----------
+    mixture : FittedMixture
+
+    Raises
+    ------
+    ValueError
+        Saying which attribute is not that of the others.
+    """
+    found = parameters_of(mixture)
+    check_values(found)
+    given = {name: np.asarray(getattr(mixture, name)) for name in WIDTHS if hasattr(mixture, name)}
+    check_consistent(given, found.family)
+    for name, own in (
+        ("n_features_in_", getattr(mixture, "n_features_in_", found.n_features)),
+        ("feature_names_in_", len(getattr(mixture, "feature_names_in_", range(found.n_features)))),
+    ):
+        if own != found.n_features:
+            raise DataError(f"{name} is of {own} features, and means_ of {found.n_features}")
+    return found
+
+
 def check_values(parameters: Parameters) -> None:
     """Refuse values that are not a mixture.
 
@@ -97,6 +126,76 @@ def check_values(parameters: Parameters) -> None:
         found.family.precisions_cholesky(found.covariances)
     except DegenerateCovarianceError as error:
         raise DataError("covariances_ are not positive definite") from error
+
+
+def check_consistent(given: Mapping[str, Array], family: Family) -> None:
+    """Refuse covariances, precisions and their factors that are not those of the same components.
+
+    How near they are is a matter of rounding, which grows with the condition of the covariances.
+
+    Parameters
+    ----------
+    given : mapping of str to ndarray
+        Attributes, of the shapes of one mixture and finite; those of `WIDTHS` that are there are compared.
+    family : Family
+
+    Raises
+    ------
+    DataError
+        Naming the attributes.
+    """
+    is_single = any(given[name].dtype == np.float32 for name in WIDTHS if name in given)
+    rounding = float(np.finfo(np.float32 if is_single else np.float64).eps)
+    own = {name: given[name].astype(np.float64) for name in WIDTHS if name in given}
+    for name in ("covariances_", "precisions_"):
+        if name in own and not _is_symmetric(own[name], family, rounding):
+            raise DataError(f"{name} are not symmetric")
+    if "precisions_cholesky_" not in own:
+        return
+    factors = own["precisions_cholesky_"]
+    diagonals = np.diagonal(factors, axis1=-2, axis2=-1) if family.has_products else factors
+    if not (diagonals > 0.0).all() or (family.has_products and np.tril(factors, -1).any()):
+        raise DataError("precisions_cholesky_ are not upper triangular, with positive diagonals")
+    with np.errstate(over="ignore", invalid="ignore"):
+        precisions = family.precisions(factors)
+        if "precisions_" in own:
+            scale = _scale(precisions, family)
+            gaps, allowed = np.abs(own["precisions_"] - precisions), max(ROUNDED_WIDTHS, 100.0 * rounding)
+            if not ((gaps <= allowed * scale) | (own["precisions_"] == precisions)).all():
+                raise DataError("precisions_ are not those of precisions_cholesky_: set one of them")
+        if "covariances_" in own and not _is_inverse(own["covariances_"], factors, family, rounding):
+            raise DataError("covariances_ are not those of precisions_cholesky_: set one of them")
+
+
+def _scale(matrices: Array, family: Family) -> Array:
+    """Give how large the entries of covariances or precisions may be: of matrices, by their diagonals."""
+    if not family.has_products:
+        return np.abs(matrices)
+    roots = np.sqrt(np.abs(np.diagonal(matrices, axis1=-2, axis2=-1)))
+    return roots[..., :, None] * roots[..., None, :]
+
+
+def _is_symmetric(matrices: Array, family: Family, rounding: float) -> bool:
+    if not family.has_products:
+        return True
+    gaps = np.abs(matrices - np.swapaxes(matrices, -1, -2))
+    return bool((gaps <= max(ROUNDED_WIDTHS, 100.0 * rounding) * _scale(matrices, family)).all())
+
+
+def _is_inverse(covariances: Array, factors: Array, family: Family, rounding: float) -> bool:
+    """Tell whether covariances are the inverses of ``U Uᵀ``, but for rounding: ``Uᵀ Σ U`` is the identity."""
+    least = max(ROUNDED_WIDTHS, 100.0 * rounding)
+    if not family.has_products:
+        return bool((np.abs(covariances * factors**2 - 1.0) <= least).all())
+    deviations = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
+    n_features = deviations.shape[-1]
+    scaled = deviations[..., :, None] * factors
+    correlations = covariances / deviations[..., :, None] / deviations[..., None, :]
+    found = np.swapaxes(scaled, -1, -2) @ correlations @ scaled
+    # The condition of the correlations is at most this, times the number of features.
+    condition = (scaled**2).sum(axis=(-1, -2))[..., None, None]
+    allowed = np.maximum(least, 10.0 * n_features * rounding * condition)
+    return bool((np.abs(found - np.eye(n_features)) <= allowed).all())
 
 
 def attributes_of(parameters: Parameters, dtype: np.dtype) -> dict[str, Array]:

@@ -1,0 +1,155 @@
+"""What a model file may hold of a fitted mixture: what is not listed here is neither saved nor set.
+
+A file is data from anywhere: each value is of the kind that the attribute has, or the file is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from dgmm.data import DataError
+from dgmm.model.matrices import Array
+
+Read = Callable[[Any], Any]
+"""Gives a value as the attribute has it. Raises ValueError, which says what it should be."""
+
+
+def numbers(value: Any) -> Array:
+    """Read an array of real numbers."""
+    found = np.asarray(value)
+    if found.dtype.kind not in "fiu":
+        raise ValueError(f"not real numbers, but {found.dtype}")
+    return found
+
+
+def _figures(value: Any) -> Any:
+    """Read a number, or an array of them."""
+    return value if _is_number(value) else numbers(value)
+
+
+def _number(value: Any) -> Any:
+    return _held(value, _is_number(value), "a number")
+
+
+def _count(value: Any) -> int:
+    return int(_held(value, _is_number(value) and isinstance(value, Integral) and int(value) >= 0, "a count"))
+
+
+def _flag(value: Any) -> bool:
+    return bool(_held(value, isinstance(value, (bool, np.bool_)), "true or false"))
+
+
+def _text(value: Any) -> str:
+    return _held(value, isinstance(value, str), "text")
+
+
+def _texts(value: Any) -> list[str]:
+    is_list = isinstance(value, (list, tuple, np.ndarray))
+    return list(_held(value, is_list and all(isinstance(each, str) for each in value), "a list of text"))
+
+
+def _names(value: Any) -> Any:
+    return np.array([*_texts(value), None], dtype=object)[:-1]  # also of a single name, or of none
+
+
+def _changes(value: Any) -> list[str] | None:
+    return None if value is None else _texts(value)
+
+
+def _series(value: Any) -> list[Any]:
+    is_list = isinstance(value, (list, tuple))
+    return list(_held(value, is_list and all(map(_is_number_or_flag, value)), "a list of numbers"))
+
+
+def _history(value: Any) -> dict[str, list[Any]]:
+    _held(value, isinstance(value, Mapping), "lists of numbers by name")
+    return {str(name): _series(each) for name, each in value.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+
+
+def _is_number_or_flag(value: Any) -> bool:
+    return isinstance(value, (Real, np.bool_))
+
+
+def _held(value: Any, is_so: bool, what: str) -> Any:
+    if not is_so:
+        raise ValueError(f"not {what}, but {str(value)[:40]!r}")
+    return value
+
+
+ATTRIBUTES: dict[str, Read] = {
+    **dict.fromkeys(("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"), numbers),
+    **dict.fromkeys(("weight_concentration_", "mean_precision_", "mean_prior_"), numbers),
+    **dict.fromkeys(("degrees_of_freedom_", "covariance_prior_"), _figures),
+    **dict.fromkeys(
+        ("weight_concentration_prior_", "mean_precision_prior_", "degrees_of_freedom_prior_"), _number
+    ),
+    **dict.fromkeys(("lower_bound_", "elbo_"), _number),
+    **dict.fromkeys(("n_features_in_", "n_iter_", "n_passes_", "n_rows_dropped_"), _count),
+    "effective_components_": _count,
+    "converged_": _flag,
+    "lower_bounds_": _series,
+    "history_": _history,
+    "stop_reason_": _text,
+    "data_fingerprint_": _text,
+    "data_changes_": _changes,
+    "feature_names_in_": _names,
+}
+"""How each is read. A fitted attribute that models are to keep has its line here."""
+
+ARRAY_PARAMETERS = (
+    "weights_init",
+    "means_init",
+    "precisions_init",
+    "mean_prior",
+    "covariance_prior",
+)
+"""Parameters of constructors that may be arrays."""
+
+
+def attributes_read(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give attributes as mixtures have them.
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        As they are in a file, or in a mixture.
+
+    Raises
+    ------
+    DataError
+        For an attribute that no mixture has, and for a value that is not of its kind.
+    """
+    found = {}
+    for name, value in values.items():
+        if name not in ATTRIBUTES:
+            raise DataError(f"no mixture has the attribute {name[:80]!r}")
+        try:
+            found[name] = ATTRIBUTES[name](value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{name} is {error}") from None
+    return found
+
+
+def check_array_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse arrays among a constructor's parameters that are not of finite numbers.
+
+    Raises
+    ------
+    DataError
+    """
+    for name in ARRAY_PARAMETERS:
+        value = parameters.get(name)
+        try:
+            is_good = value is None or bool(np.isfinite(numbers(value)).all())
+        except (TypeError, ValueError):
+            is_good = False
+        if not is_good:
+            raise DataError(f"{name} holds what are no finite numbers")
