@@ -32,6 +32,7 @@ from dgmm.passes.events import (
     IterationFinished,
     PassFinished,
     PassStarted,
+    Resumed,
     SpanFinished,
     TaskFinished,
     TasksFinished,
@@ -117,6 +118,8 @@ class LiveProgress:
             case IterationFinished():
                 self._best = better(self._best, event)
                 self._bars.update(self._task, iteration=iteration(self._best))
+            case Resumed():
+                self._bars.console.print(going_on(event), highlight=False, soft_wrap=True)
 
 
 class PlainProgress:
@@ -147,6 +150,8 @@ class PlainProgress:
                 self._say(f"{event.purpose}: {event.n_tasks} tasks in {event.seconds:.1f} s")
             case IterationFinished():
                 self._best = better(self._best, event)
+            case Resumed():
+                self._say(going_on(event))
 
     def finish(self) -> None:
         """Tell of the last pass."""
@@ -164,6 +169,11 @@ class PlainProgress:
 def better(best: IterationFinished | None, other: IterationFinished) -> IterationFinished:
     """Give the iteration with the higher log-likelihood: several fits can share a pass."""
     return other if best is None or other.lower_bound > best.lower_bound else best
+
+
+def going_on(event: Resumed) -> str:
+    """Say what a fit takes from a checkpoint."""
+    return f"going on from {printable(event.place)}: {event.what} are there"
 
 
 def rate(done: PassFinished) -> str:

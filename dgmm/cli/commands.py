@@ -13,6 +13,7 @@ import numpy as np
 
 import dgmm
 from dgmm import report
+from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
 from dgmm.cli.options import (
     Cluster,
     Number,
@@ -69,6 +70,7 @@ DRAWN_TOGETHER = 2**23
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @missing_in_fits
 @changed_data
+@keeping
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -86,6 +88,7 @@ def fit(
     bayesian: bool,
     concentration: float | None,
     allow_changed_data: bool,
+    checkpoint: str | None,
     sample_rows: int | None,
     tol: float | None,
     **settings: Any,
@@ -108,9 +111,10 @@ def fit(
         **settings,
     )
     at_urls = {"storage_options": opening["storage_options"]}
+    kept = checkpoint_at(checkpoint, opening["storage_options"])
     with creating(out, overwrite=overwrite, is_file=True, **at_urls) as working:
         with cluster.joined(source):
-            model.fit(source, allow_changed_data=allow_changed_data)
+            model.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept)
         model.save(working, **at_urls)
     facts = [*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model)]
     return [*facts, written("model", out)]
@@ -218,12 +222,14 @@ def sample(
 
 
 @main.command()
-@click.argument("path", metavar="MODEL|DATA")
+@click.argument("path", metavar="MODEL|CHECKPOINT|DATA")
 @click.option("--fingerprint", is_flag=True, help="Read all rows of DATA, to compare them with a model's.")
 @reading_rows
 @on_a_cluster()
 def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, Any]) -> Sequence[Said]:
-    """Say what a model file or a data set holds."""
+    """Say what a model file or a data set holds, or how far a checkpoint is."""
+    if is_checkpoint(path, opening["storage_options"]):
+        return checkpoint_facts(path, opening["storage_options"])
     if not is_model_file(path):
         source = dgmm.open_dataset(path, **opening)
         facts = report.source_facts(source)

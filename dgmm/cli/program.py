@@ -15,9 +15,12 @@ ROOMS = {
         "predict": "Write the most probable component of each row of DATA.",
         "score": "Print how well a model describes DATA.",
         "sample": "Draw random rows from a model and write them, chunk by chunk.",
-        "info": "Say what a model file or a data set holds.",
+        "info": "Say what a model file or a data set holds, or how far a checkpoint is.",
         "convert": "Write DATA as one Zarr array with checksummed chunks, which is the fastest to read.",
         "demo": "Fit a mixture to the brightest stars of Gaia DR3, draw it, and compare sizes.",
+    },
+    "checkpoints": {
+        "resume": "Go on with a fit or sweep whose --checkpoint is DIR, and end as it would have ended.",
     },
     "components": {
         "components": "Print the components of a model, what each stands out by, and which overlap.",

@@ -133,6 +133,7 @@ class Commands(click.Group):
             cause = error.__cause__ if isinstance(error, click.Abort) else error
             by = str(cause) if isinstance(cause, Ended) else ""
             say("interrupted", f"{by}the output is as it was before")
+            say_notes(cause)
             code = code_of(cause)
         except click.UsageError as error:
             help_command = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
@@ -142,6 +143,7 @@ class Commands(click.Group):
             if settings["debug"]:
                 traceback.print_exc()
             say("error", describe(error))
+            say_notes(error)
             code = FAILED
         sys.exit(code)
 
@@ -152,9 +154,10 @@ def warnings_in_lines() -> Iterator[None]:
     from sklearn.exceptions import ConvergenceWarning
 
     from dgmm.data import DataWarning
+    from dgmm.passes.journal import CheckpointWarning
 
     with warnings.catch_warnings():
-        for kind in (ConvergenceWarning, DataWarning):
+        for kind in (ConvergenceWarning, DataWarning, CheckpointWarning):
             warnings.simplefilter("always", kind)
         warnings.showwarning = warn_once()
         yield
@@ -188,6 +191,12 @@ def say(kind: str, message: object) -> None:
     for there, here in OPTIONS.items():
         line = line.replace(there, here)
     click.echo(f"{kind}: {printable(line)}", err=True)
+
+
+def say_notes(error: BaseException | None) -> None:
+    """Say what was noted of an error: how to go on."""
+    for note in getattr(error, "__notes__", ()):
+        say("note", note)
 
 
 def describe(error: Exception) -> str:

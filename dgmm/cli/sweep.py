@@ -12,6 +12,7 @@ import numpy as np
 
 import dgmm
 from dgmm import report
+from dgmm.cli.checkpoints import checkpoint_at, keeping
 from dgmm.cli.options import (
     Cluster,
     Number,
@@ -22,7 +23,7 @@ from dgmm.cli.options import (
     reading_rows,
 )
 from dgmm.cli.program import main
-from dgmm.cli.shell import code_of, say
+from dgmm.cli.shell import code_of, say, say_notes
 from dgmm.data.writing import creating_in
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
 from dgmm.estimators.sweep import SWEPT
@@ -101,6 +102,7 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @missing_in_fits
 @changed_data
+@keeping
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -119,6 +121,7 @@ def sweep(
     tol: float | None,
     seed: int | None,
     allow_changed_data: bool,
+    checkpoint: str | None,
     sample_rows: int | None,
     **settings: Any,
 ) -> Sequence[Said]:
@@ -140,11 +143,11 @@ def sweep(
         sample_rows=sample_rows or "auto",
         **settings,
     )
-    ended = None
+    ended, kept = None, checkpoint_at(checkpoint, opening["storage_options"])
     with creating_in(out, sweep_report.FILES, overwrite=overwrite) as working:
         try:
             with cluster.joined(source):
-                found.fit(source, allow_changed_data=allow_changed_data)
+                found.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept)
         except KeyboardInterrupt as error:
             if getattr(found, "best_index_", None) is None:
                 raise
@@ -152,6 +155,7 @@ def sweep(
         files = sweep_report.write_files(found, source, Path(working), out)
     if ended is not None:
         say("interrupted", f"what was reached until then is in {', '.join(map(str, files))}")
+        say_notes(ended)
         sys.exit(code_of(ended))
     return [
         *report.source_facts(source),

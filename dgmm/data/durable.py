@@ -83,6 +83,10 @@ class DurableFolder:
         names = (path.rstrip("/").rpartition("/")[2] for path in found)
         return sorted(name for name in names if not name.endswith(UNFINISHED))
 
+    def has(self, name: str) -> bool:
+        """Tell whether a file is there."""
+        return self.filesystem.exists(self.path_of(name))
+
     def read(self, name: str) -> bytes:
         """Read a file.
 

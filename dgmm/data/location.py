@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,21 @@ def locate(
         home = text.startswith("~" + os.sep)
         return LocalFileSystem(), os.path.abspath(os.path.expanduser(text) if home else text)
     return fsspec.core.url_to_fs(text, **(storage_options or {}))
+
+
+def portable(path: str) -> str:
+    """Give a path or URL as another process may use it: absolute, and fit to be kept.
+
+    URLs are without credentials, and without what follows a question mark, which may be such. Of paths in
+    the home folder of the user ``~`` is said alone.
+
+    >>> portable("s3://me:secret@bucket/x.zarr?token=secret")
+    's3://bucket/x.zarr'
+    """
+    if "://" in path:
+        return re.sub(r"//[^/]*@", "//", path.partition("?")[0])
+    found, home = locate(path)[1], os.path.expanduser("~")
+    return f"~{found.removeprefix(home)}" if found.startswith(home + os.sep) else found
 
 
 def is_local(filesystem: Any) -> bool:

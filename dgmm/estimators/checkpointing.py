@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from dgmm.data.fingerprint import HASHED_ROWS, Fingerprint
+from dgmm.data.location import portable
 from dgmm.data.memory import MemorySource, mapped_from
 from dgmm.data.records import likeness_of
 from dgmm.data.revision import revision_of
@@ -71,7 +71,7 @@ def head_of(
         What else must be the same; in the place of parameters of the same names.
     """
     if checkpoint is None:
-        return Head({}, draws, source.n_rows, {})
+        return Head({}, draws, source.n_rows, "", {})
     parameters = {**estimator.get_params(deep=False), **more}
     facts = {"the estimator": fact(type(estimator).__name__)}
     facts |= {name: fact(value) for name, value in parameters.items() if name not in WITHOUT_EFFECT}
@@ -79,7 +79,7 @@ def head_of(
     if weights is not None:
         facts |= {f"{WEIGHTS} {name}": each for name, each in facts_of(weights).items()}
     command = None if checkpoint.command is None else dict(checkpoint.command)
-    return Head(facts, draws, source.n_rows, environment(), command)
+    return Head(facts, draws, source.n_rows, " ".join(repr(estimator).split()), environment(), command)
 
 
 def fact(value: object) -> tuple[str, str]:
@@ -124,10 +124,4 @@ def _fingerprint(source: MemorySource) -> Fingerprint:
 
 def place_of(name: str) -> str:
     """Give the place of rows without credentials, and without the name of this user's folder."""
-    if "://" in name:
-        parts = urlsplit(name)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    if not os.path.exists(name):
-        return name
-    path, home = os.path.abspath(name), os.path.expanduser("~")
-    return f"~{path.removeprefix(home)}" if path.startswith(home + os.sep) else path
+    return portable(name) if "://" in name or os.path.exists(name) else name

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from dgmm.passes.events import Event, InitializationFinished, InitializationStarted, IterationFinished
+from dgmm.passes.events import (
+    Event,
+    InitializationFinished,
+    InitializationStarted,
+    IterationFinished,
+    Resumed,
+)
 
 
 class VerbosePrinter:
@@ -44,6 +50,8 @@ class VerbosePrinter:
                     )
                     self.last[number] = now
                 print(line)
+            case Resumed(place, what):
+                print(f"Going on from {place}: {what} are there")
             case InitializationFinished(number, lower_bound, converged):
                 line = f"Initialization {'converged' if converged else 'did not converge'}."
                 if self.verbose >= 2:

@@ -90,6 +90,8 @@ class Head:
     draws : object
         Where random draws begin: the state of a generator, or a seed.
     n_rows : int
+    call : str
+        The estimator, as it would be made again.
     environment : dict of str to str
         What rounding depends on.
     command : dict or None
@@ -99,6 +101,7 @@ class Head:
     facts: dict[str, tuple[str, str]]
     draws: Any
     n_rows: int
+    call: str
     environment: dict[str, str]
     command: dict[str, object] | None = None
 
@@ -213,6 +216,11 @@ def _begun(folder: DurableFolder, head: Head, apart_from: Collection[str]) -> tu
     data = write_record(head, KINDS)
     folder.put(HEAD, data)
     return head, digest_of(data)
+
+
+def is_checkpoint(folder: DurableFolder) -> bool:
+    """Tell whether a folder is a checkpoint, whole or damaged."""
+    return folder.has(HEAD)
 
 
 def read_head(folder: DurableFolder) -> tuple[Head, str] | None:

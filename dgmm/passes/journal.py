@@ -34,8 +34,12 @@ from dgmm.passes.events import Resumed, emit
 
 logger = logging.getLogger(__name__)
 
-WORK = {"pass": "passes", "tasks": "rounds of tasks on a sample", "steps": "rounds of steps on a sample"}
-"""Kinds of work, and what a person calls them."""
+WORK = {
+    "pass": ("pass", "passes"),
+    "tasks": ("round of tasks", "rounds of tasks"),
+    "steps": ("round of steps on a sample", "rounds of steps on a sample"),
+}
+"""Kinds of work, and what a person calls one of them, and several."""
 
 ENTRY = re.compile(r"entry-(\d{6})\.dgmm")
 
@@ -167,7 +171,7 @@ class Extent:
 
 def in_words(counts: Mapping[str, int]) -> str:
     """Say how many requests were answered."""
-    found = [f"{counts[kind]} {words}" for kind, words in WORK.items() if counts.get(kind)]
+    found = [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in WORK.items() if counts.get(kind)]
     return ", ".join(found) or "nothing"
 
 

@@ -33,6 +33,7 @@ CASES: dict[str, tuple[str, set[str]]] = {
     "condition": ("{model} 0=1.5 --out {out}.npz", {"feature_names", "components", "out"}),
     "impute": ("{model} {rows} --out {out}.zarr", {"n_rows", "feature_names", "out"}),
     "regress": ("{named} {table} --targets b --out {out}.zarr", {"n_rows", "columns", "out"}),
+    "resume": ("{kept} --overwrite", {"n_rows", "log_likelihood", "converged", "out"}),
     "demo": ("-k 2 --workers 1 --out {out}", {"components", "picture", "sweep", "data"}),
 }
 """Arguments of every command, and some names that its object has. A new command needs a line."""
@@ -48,6 +49,7 @@ def places(
         "rows": rows_zarr,
         "table": rows_parquet,
         "out": tmp_path / "out",
+        "kept": tmp_path / "kept",
     }
 
 
@@ -70,6 +72,8 @@ def test_every_command_says_one_object(
         stars = demo.read_stars()[::40]
         monkeypatch.setattr(demo, "read_stars", lambda: stars)
         monkeypatch.setattr(demo, "SWEPT", (1, 2))
+    if command == "resume":
+        succeed(*given("fit", places), "--checkpoint", str(places["kept"]))
     assert command in CASES, f"dgmm {command} is new: say in CASES how it is called"
     found = json.loads(succeed(*given(command, places), "--json"))
     assert isinstance(found, dict)

@@ -25,7 +25,7 @@ from dgmm.passes.journal import CheckpointWarning, answered
 @pytest.fixture
 def head() -> Head:
     facts = {"n_components": ("3", "three"), "tol": ("0.1", "a tenth"), "the rows' values": ("ab", "ab")}
-    return Head(facts, 7, 100, environment())
+    return Head(facts, 7, 100, "Estimator()", environment())
 
 
 def work(checkpoint: Checkpoint, head: Head, n: int = 2) -> tuple[list[int], int]:

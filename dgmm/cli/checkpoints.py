@@ -1,0 +1,127 @@
+"""Commands that keep what they reach: ``--checkpoint``, and ``dgmm resume``, which goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting
+from dgmm.cli.program import main
+from dgmm.data.location import portable
+from dgmm.data.owner import owner_of
+from dgmm.facts import Fact, Said, fact
+from dgmm.fitting import checkpoint as checkpoints
+from dgmm.fitting.checkpoint import Checkpoint, CheckpointError, Head, extent_of, read_head
+
+PATHS = ("data", "out")
+"""Parameters of commands that are paths."""
+
+NOT_KEPT = ("storage_option", "checkpoint", "overwrite", "scheduler", "workers", "memory")
+"""Parameters that may be secret, or are of one run alone."""
+
+keeping = click.option(
+    "--checkpoint", metavar="DIR", help="Keep there what each pass gave; dgmm resume DIR goes on."
+)
+
+
+def checkpoint_at(place: str | None, storage_options: Mapping[str, Any] | None) -> Checkpoint | None:
+    """Give the checkpoint of the command that runs, with what is needed to run it again."""
+    if place is None:
+        return None
+    context = click.get_current_context()
+    given = {name: value for name, value in context.params.items() if name not in NOT_KEPT}
+    given |= {name: portable(os.fspath(given[name])) for name in PATHS}
+    command = {
+        "name": context.command.name,
+        "parameters": given,
+        "names of storage options": sorted(storage_options or {}),
+    }
+    return Checkpoint(place, storage_options, command)
+
+
+@main.command()
+@click.argument("checkpoint", metavar="DIR")
+@overwriting
+@at_urls
+@on_a_cluster()
+@click.pass_context
+def resume(
+    context: click.Context,
+    *,
+    cluster: Cluster,
+    checkpoint: str,
+    overwrite: bool,
+    storage_option: dict[str, Any] | None,
+) -> Sequence[Said]:
+    """Go on with a fit or sweep whose --checkpoint is DIR, and end as it would have ended.
+
+    It may run elsewhere: on threads here, or on a cluster as --workers or --scheduler say.
+    """
+    head, _ = head_at(checkpoint, storage_option)
+    if head.command is None:
+        raise CheckpointError(
+            f"{checkpoint} is the checkpoint of a call in Python, whose rows are not known here: make the "
+            f"same call again, with checkpoint={checkpoint!r}; dgmm info {checkpoint} says which"
+        )
+    name, given = cast(str, head.command["name"]), cast(dict[str, Any], head.command["parameters"])
+    wanted = cast(list[str], head.command["names of storage options"])
+    if missing := [each for each in wanted if each not in (storage_option or {})]:
+        raise click.UsageError(
+            f"the values of --storage-option {', '.join(missing)} are not kept: give them again"
+        )
+    command = main.get_command(context, name)
+    assert command is not None
+    for param in command.params:
+        if param.name in PATHS:
+            path = os.path.expanduser(given[param.name])
+            given[param.name] = Path(path) if getattr(param.type, "type", None) is Path else path
+    return context.invoke(
+        command,
+        **given,
+        checkpoint=checkpoint,
+        overwrite=overwrite,
+        storage_option=storage_option,
+        scheduler=cluster.scheduler,
+        workers=cluster.workers,
+        memory=cluster.memory,
+    )
+
+
+def head_at(place: str, storage_options: Mapping[str, Any] | None) -> tuple[Head, str]:
+    """Read what a checkpoint is of, and the checksum of that.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
+    found = read_head(Checkpoint(place, storage_options).folder)
+    if found is None:
+        raise CheckpointError(f"{place} is no checkpoint that can be read")
+    return found
+
+
+def is_checkpoint(place: str, storage_options: Mapping[str, Any] | None = None) -> bool:
+    """Tell whether there is a checkpoint at a path or URL."""
+    return checkpoints.is_checkpoint(Checkpoint(place, storage_options).folder)
+
+
+def checkpoint_facts(place: str, storage_options: Mapping[str, Any] | None) -> list[Fact]:
+    """Say what a checkpoint is of, and how far it is."""
+    head, origin = head_at(place, storage_options)
+    extent = extent_of(Checkpoint(place, storage_options).folder, origin)
+    owner = owner_of(place, storage_options=storage_options)
+    how = "the same call in Python" if head.command is None else f"dgmm resume {place}"
+    state = "ended" if extent.is_complete else f"in work by {owner}" if owner else f"can go on: {how}"
+    found = [
+        fact("checkpoint", place, checkpoint=place),
+        fact("of", head.call, call=head.call),
+        fact("rows", f"{head.n_rows:,}", n_rows=head.n_rows),
+        fact("reached", str(extent), reached=dict(extent.counts)),
+        fact("state", state, is_complete=extent.is_complete, is_in_work=owner is not None),
+    ]
+    return [*found, fact("damage", extent.damage, damage=extent.damage)] if extent.damage else found
