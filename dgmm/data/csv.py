@@ -13,6 +13,7 @@ import io
 import logging
 import lzma
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 DELIMITERS = ",;\t|"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+DAMAGED = (gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
+"""What files raise whose compressed text is not what it was."""
+
 QUOTE, NEWLINE, RETURN = b'"\n\r'
 
 
@@ -155,6 +159,13 @@ class CsvChunk:
             Where a field is no number, or a line has too many of them.
         """
         rows = np.empty((self.n_rows, n_features(self.picked)))
+        try:
+            self._read_into(rows)
+        except DAMAGED as error:
+            raise DataError(f"{self.place} cannot be decompressed, it may be damaged: {error}") from error
+        return rows
+
+    def _read_into(self, rows: NDArray[np.floating]) -> None:
         at = -self.skip
         for file, blocks in groupby(self.blocks, key=lambda block: block.file):
             for block, text in _texts(self.filesystem, file.path, list(blocks)):
@@ -169,7 +180,6 @@ class CsvChunk:
                 ]
                 fill(rows[max(0, at) : end], arrays, self.picked, file.path)
                 at = end
-        return rows
 
     def _parsed(self, block: Block, text: bytes) -> pa.Table:
         stored = {

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from dgmm.data.choice import Choice
 from dgmm.data.listing import keys_of
 from dgmm.data.location import is_local
+from dgmm.data.retrying import ReadError, is_transient, persistently
 from dgmm.data.source import DataError
 from dgmm.data.tables import Column, is_number, is_vector, stored_type
 
@@ -51,9 +52,11 @@ def opened(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(where, page_checksum_verification=True, buffer_size=BUFFER_BYTES) as file:
             yield file
-    except (FileNotFoundError, PermissionError):
+    except (ReadError, FileNotFoundError, PermissionError):
         raise
     except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None and is_transient(error):
+            raise  # Arrow numbers errors of files, not of what is in them
         raise DataError(f"{path} cannot be read as Parquet, it may be damaged: {error}") from error
 
 
@@ -71,6 +74,10 @@ def read_footer(filesystem: Any, path: str, keys: Mapping[str, str | None] | Non
     -------
     Footer
     """
+    return persistently(lambda: _footer(filesystem, path, keys), path)
+
+
+def _footer(filesystem: Any, path: str, keys: Mapping[str, str | None] | None) -> Footer:
     with opened(filesystem, path) as file:
         metadata, schema = file.metadata, file.schema_arrow
         counts = tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from dgmm.data.remote import PersistentFileSystem
+
 if TYPE_CHECKING:
     from zarr.storage import FsspecStore
 
@@ -28,15 +30,18 @@ def locate(
 
     Returns
     -------
-    filesystem : fsspec.AbstractFileSystem
+    filesystem : PersistentFileSystem
+        One of fsspec, whose requests are made again where they fail.
     root : str
         The path in it.
     """
     text = os.fspath(path)
     if "://" not in text:  # fsspec would take "::" and "~" in names for more than they are
         home = text.startswith("~" + os.sep)
-        return LocalFileSystem(), os.path.abspath(os.path.expanduser(text) if home else text)
-    return fsspec.core.url_to_fs(text, **(storage_options or {}))
+        root = os.path.abspath(os.path.expanduser(text) if home else text)
+        return PersistentFileSystem(LocalFileSystem()), root
+    filesystem, root = fsspec.core.url_to_fs(text, **(storage_options or {}))
+    return PersistentFileSystem(filesystem), root
 
 
 def portable(path: str) -> str:
@@ -56,7 +61,7 @@ def portable(path: str) -> str:
 
 def is_local(filesystem: Any) -> bool:
     """Say whether a file system is this machine's own, where plain paths lead to the same files."""
-    return isinstance(filesystem, LocalFileSystem)
+    return type(getattr(filesystem, "filesystem", filesystem)) is LocalFileSystem
 
 
 def zarr_store(
@@ -84,5 +89,8 @@ def zarr_store(
         return root
     from zarr.storage import FsspecStore  # noqa: PLC0415
 
+    from dgmm.data.remote_store import PersistentStore  # noqa: PLC0415
+
     options = dict(storage_options or {})
-    return FsspecStore.from_url(os.fspath(path), storage_options=options, read_only=read_only)
+    kind = PersistentStore if read_only else FsspecStore
+    return kind.from_url(os.fspath(path), storage_options=options, read_only=read_only)

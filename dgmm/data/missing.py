@@ -22,6 +22,8 @@ from zarr.core.metadata import ArrayV3Metadata
 from zarr.core.sync import sync
 from zarr.storage import StorePath, WrapperStore
 
+from dgmm.data.retrying import persistently_awaited
+
 MOST_ABSENT = 10_000
 """Absent chunks that are counted: metadata may promise more of them than memory has room for their names."""
 
@@ -35,14 +37,15 @@ class MissingChunkError(LookupError):
 
 
 class _Watched(WrapperStore[Store]):
-    """A store that takes note of what is asked for and not there."""
+    """A store that takes note of what is asked for and not there; what fails is asked for again."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self.missing: list[str] = []
 
     async def get(self, key: str, prototype: Any, byte_range: ByteRequest | None = None) -> Any:
-        found = await super().get(key, prototype, byte_range)
+        get = super().get
+        found = await persistently_awaited(lambda: get(key, prototype, byte_range), key)
         if found is None:  # an error here would leave zarr's other reads at work
             self.missing.append(key)
         return found

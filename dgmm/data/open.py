@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dask.base import is_dask_collection
@@ -23,6 +24,7 @@ from dgmm.data.kinds import comes_from, is_labelled, is_table
 from dgmm.data.listing import ZARR_MARKERS, Kind, csv_files, matching, name_of, parquet_files, stored_kind
 from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.memory import MemorySource
+from dgmm.data.retrying import persistently
 from dgmm.data.siblings import settle
 from dgmm.data.source import DataError, Source
 from dgmm.data.types import RowsLike, WeightsLike
@@ -314,12 +316,14 @@ def _open_zarr(
     from dgmm.data.zarr import zarr_source
 
     try:
-        node = zarr.open(zarr_store(place.name, options, read_only=True), mode="r")
+        store = zarr_store(place.name, options, read_only=True)
+        node = persistently(lambda: zarr.open(store, mode="r"), place.name)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{place.name} cannot be opened as Zarr, its metadata may be damaged: {error!r}"
         ) from error
-    return zarr_source(node, choice, name=place.name, n_dims=n_dims, **of_zarr)
+    opening = partial(zarr_source, node, choice, name=place.name, n_dims=n_dims, **of_zarr)
+    return persistently(opening, place.name)
 
 
 def _open_in_memory(x: Any, choice: Choice, n_dims: int) -> MemorySource:

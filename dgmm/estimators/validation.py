@@ -16,6 +16,7 @@ from dgmm.data.ambient import compute_now
 from dgmm.data.convert import refuse_kind
 from dgmm.data.memory import MemorySource
 from dgmm.data.open import open_fitted
+from dgmm.data.retrying import persistently
 from dgmm.data.text import printable
 from dgmm.data.types import RealNumbers, RowsLike, WeightsLike
 from dgmm.fitting.starts.methods import Given
@@ -150,7 +151,11 @@ def open_sample_weight(sample_weight: WeightsLike | None, source: Source) -> Sou
     if isinstance(source, MemorySource) and not isinstance(weights, MemorySource):
         # Rows in memory are worked on by threads here, which cannot ask a cluster for their weights.
         chunk = weights.rows(0, n_rows)
-        values = compute_now(chunk.delayed)[0] if isinstance(chunk, LazyChunk) else chunk.read()
+        values = (
+            compute_now(chunk.delayed)[0]
+            if isinstance(chunk, LazyChunk)
+            else persistently(chunk.read, chunk.place)
+        )
         return MemorySource(values)
     return weights
 

@@ -121,7 +121,9 @@ def _answered(
 
     found = answered("pass", purpose, planned.n_rows, about=work, compute=compute, may_wait=is_here)
     emit(PassFinished(purpose, planned.n_rows, found.seconds))
-    logger.info("%s: a pass over %d rows took %.2f s", purpose, planned.n_rows, found.seconds)
+    retries = found.value.effort.retries
+    again = f"; {retries} reads were made again" if retries else ""
+    logger.info("%s: a pass over %d rows took %.2f s%s", purpose, planned.n_rows, found.seconds, again)
     return Timed(found.value.result, replace(found.value.effort, elapsed=found.seconds))
 
 

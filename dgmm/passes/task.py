@@ -6,12 +6,13 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.retrying import Count, counting, persistently
 from dgmm.data.source import Chunk, DataError, LazyChunk, Span
 from dgmm.passes.blas import single_threaded
 
@@ -45,12 +46,15 @@ class Effort:
         Seconds of the work itself, without waiting for rows.
     elapsed : float, default=0.0
         Seconds that passes took, from their beginning to their end: of none, while one goes on.
+    retries : int, default=0
+        Reads that failed and were made again.
     """
 
     n_rows: int = 0
     reading: float = 0.0
     computing: float = 0.0
     elapsed: float = 0.0
+    retries: int = 0
 
     def __add__(self, other: Effort) -> Effort:
         return Effort(
@@ -58,6 +62,7 @@ class Effort:
             self.reading + other.reading,
             self.computing + other.computing,
             self.elapsed + other.elapsed,
+            self.retries + other.retries,
         )
 
 
@@ -74,15 +79,17 @@ class Timed(Generic[Result]):
 
 @dataclass
 class Clock:
-    """Seconds of a task so far: of reading, which its other thread adds to; and of not working."""
+    """What a task took so far: seconds of reading, which its other thread adds to, and of not working."""
 
     reading: float = 0.0
     not_working: float = 0.0
+    count: Count = field(default_factory=Count)
 
     def read(self, chunk: Chunk) -> NDArray[np.floating]:
-        """Read a chunk."""
+        """Read a chunk, again where that fails for a reason that may pass."""
         started = time.perf_counter()
-        rows = chunk.read()
+        with counting(self.count):
+            rows = persistently(chunk.read, lambda: chunk.place)
         self.reading += time.perf_counter() - started
         return rows
 
@@ -190,7 +197,8 @@ class SpanTask:
         with single_threaded(), closing(reader):
             result = work(self._rows(given or reader, own, clock))
         computing = time.perf_counter() - started - clock.not_working
-        return Timed(result, Effort(sum(self.sizes), np.nan if given else clock.reading, computing))
+        reading = np.nan if given else clock.reading
+        return Timed(result, Effort(sum(self.sizes), reading, computing, retries=clock.count.retries))
 
     def _rows(
         self, values: Iterable[Any], weights: NDArray[np.floating] | None, clock: Clock

@@ -15,6 +15,7 @@ import numpy as np
 
 from dgmm.data.ambient import compute_now
 from dgmm.data.fingerprint import Fingerprint
+from dgmm.data.retrying import persistently
 from dgmm.data.revision import Revision, revision_of
 from dgmm.data.source import DataError, LazyChunk, SameColumns, Source, Span
 from dgmm.data.text import listed
@@ -218,7 +219,11 @@ def _not_finite(source: Source, runs: Sequence[tuple[int, int]], *, takes_nan: b
         for chunk in span.chunks:
             stop = start + chunk.n_rows
             if any(start < last and first < stop for first, last in some):
-                rows = compute_now(chunk.delayed)[0] if isinstance(chunk, LazyChunk) else chunk.read()
+                rows = (
+                    compute_now(chunk.delayed)[0]
+                    if isinstance(chunk, LazyChunk)
+                    else persistently(chunk.read, chunk.place)
+                )
                 is_bad = np.isinf(rows) if takes_nan else ~np.isfinite(rows)
                 if is_bad.any():
                     row, column = np.argwhere(is_bad)[0].tolist()
