@@ -7,8 +7,11 @@ be lost in between, and be missing in a shard that is there.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
+import lzma
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,7 +25,14 @@ from zarr.core.metadata import ArrayV3Metadata
 from zarr.core.sync import sync
 from zarr.storage import StorePath, WrapperStore
 
+from dgmm.data.codecs import codecs_of, most_unpacked, unpacks_to
 from dgmm.data.retrying import persistently_awaited
+
+NOT_PACKING = ("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3", "bytes", "transpose")
+"""Codecs after which the bytes of a chunk begin as they did before."""
+
+DAMAGED = (ValueError, RuntimeError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
+"""What codecs raise; other errors of the system speak for themselves."""
 
 MOST_ABSENT = 10_000
 """Absent chunks that are counted: metadata may promise more of them than memory has room for their names."""
@@ -37,25 +47,40 @@ class MissingChunkError(LookupError):
 
 
 class _Watched(WrapperStore[Store]):
-    """A store that takes note of what is asked for and not there; what fails is asked for again."""
+    """A store that notes what is not there or would unpack to too much; what fails is asked for again."""
 
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
+    def __init__(self, array: zarr.Array[Any]) -> None:
+        super().__init__(array.store)
         self.missing: list[str] = []
+        self.too_large: list[str] = []
+        self.array = array
+        codecs = codecs_of(array)
+        self.packing = [name for name, _ in codecs if name not in NOT_PACKING][-1:]
+        self.most = most_unpacked(array)
 
     async def get(self, key: str, prototype: Any, byte_range: ByteRequest | None = None) -> Any:
         get = super().get
         found = await persistently_awaited(lambda: get(key, prototype, byte_range), key)
         if found is None:  # an error here would leave zarr's other reads at work
             self.missing.append(key)
+        elif self.packing and self._unpacks_to_more(found, is_whole=byte_range is None):
+            self.too_large.append(key)
+            return None
         return found
+
+    def _unpacks_to_more(self, found: Any, *, is_whole: bool) -> bool:
+        data = memoryview(found.as_numpy_array()).cast("B")
+        pieces = [data]
+        if is_whole and self.array.shards is not None:
+            pieces = [data[start:stop] for start, stop in _chunks_in(self.array, data)]
+        return any((unpacks_to(self.packing[0], each, self.most) or 0) > self.most for each in pieces)
 
 
 Box = tuple[slice, ...]
 """A part of an array: from where to where along each of its dimensions."""
 
 
-def read_complete(array: zarr.Array[Any], box: Box) -> Any:
+def read_part(array: zarr.Array[Any], box: Box, *, fill_missing: bool = False) -> Any:
     """Read a part of an array.
 
     Parameters
@@ -63,6 +88,8 @@ def read_complete(array: zarr.Array[Any], box: Box) -> Any:
     array : zarr.Array
     box : tuple of slice
         With a start and a stop for each dimension.
+    fill_missing : bool, default=False
+        Take the fill value where a chunk is missing.
 
     Returns
     -------
@@ -72,16 +99,57 @@ def read_complete(array: zarr.Array[Any], box: Box) -> Any:
     ------
     MissingChunkError
         Where numbers were to be the fill value, as a chunk is not in the store or in its shard.
+    ValueError
+        Where a chunk would unpack to more bytes than it has, naming it; it is not unpacked.
     """
-    store: Any = _Watched(array.store)
+    store: Any = _Watched(array)
     watched: Any = zarr.AsyncArray(array.metadata, StorePath(store, array.path))
     values = zarr.Array(watched)[box]
+    if store.too_large:
+        first = min(store.too_large).removeprefix(f"{array.path}/")
+        chunk_bytes = math.prod(array.chunks) * array.dtype.itemsize
+        raise ValueError(
+            f"{first} unpacks to more than {store.most:,} bytes, and a chunk has {chunk_bytes:,}"
+        )
+    if fill_missing:
+        return values
     if store.missing:
         raise MissingChunkError(min(store.missing).removeprefix(f"{array.path}/"))
     absent = chunk_not_in_shard(array, box)
     if absent is not None:
         raise MissingChunkError(absent)
     return values
+
+
+def damaged_chunk(array: zarr.Array[Any], box: Box) -> tuple[str, Box] | None:
+    """Find the first chunk of a part of an array that cannot be decoded, by reading one after the other.
+
+    Parameters
+    ----------
+    array : zarr.Array
+    box : tuple of slice
+        The part.
+
+    Returns
+    -------
+    tuple of (str, tuple of slice) or None
+        Its key, or its place and the key of its shard, and its part of the array; None where all can be read.
+    """
+    firsts = [part.start // step for part, step in zip(box, array.chunks, strict=True)]
+    lasts = [-(-part.stop // step) for part, step in zip(box, array.chunks, strict=True)]
+    per_stored = np.floor_divide(array.shards or array.chunks, array.chunks).tolist()
+    for offset in _places([last - first for first, last in zip(firsts, lasts, strict=True)]):
+        place = [first + index for first, index in zip(firsts, offset, strict=True)]
+        bounds = zip(place, array.chunks, array.shape, strict=True)
+        own = tuple(slice(index * step, min((index + 1) * step, size)) for index, step, size in bounds)
+        try:
+            read_part(array, own, fill_missing=True)
+        except DAMAGED:
+            stored = tuple(index // several for index, several in zip(place, per_stored, strict=True))
+            key = array.metadata.encode_chunk_key(stored)
+            inner = "" if array.shards is None else f"{'/'.join(map(str, place))} in shard "
+            return f"{inner}{key}", own
+    return None
 
 
 def absent_keys(array: zarr.Array[Any]) -> list[str]:
@@ -167,14 +235,31 @@ async def _missing_in(
     return next((f"{'/'.join(map(str, place))} in shard {key}" for place in absent[wanted]), None)
 
 
+def _chunks_in(array: zarr.Array[Any], shard: memoryview) -> list[tuple[int, int]]:
+    """Give where the chunks of a whole shard begin and end; none where its index cannot be read here."""
+    codec: Any = array.metadata.codecs[0] if isinstance(array.metadata, ArrayV3Metadata) else None
+    if not isinstance(codec, ShardingCodec) or codec.index_codecs not in (PLAIN, CHECKED):
+        return []
+    n_chunks = math.prod(np.floor_divide(array.shards or array.chunks, array.chunks).tolist())
+    n_bytes = 16 * n_chunks + (4 if codec.index_codecs == CHECKED else 0)
+    if n_bytes > len(shard):
+        return []
+    encoded = shard[:n_bytes] if _is_at_start(codec) else shard[-n_bytes:]
+    index = np.frombuffer(encoded, "<u8", 2 * n_chunks).reshape(n_chunks, 2)
+    return [(int(first), int(first) + int(size)) for first, size in index.tolist() if first != NOWHERE]
+
+
+def _is_at_start(codec: ShardingCodec) -> bool:
+    # Of an enumeration, which Zarr 3.4 gave up for the text itself.
+    return getattr(codec.index_location, "value", codec.index_location) == "start"
+
+
 async def _read_index(
     array: zarr.Array[Any], codec: ShardingCodec, key: str, n_chunks: int
 ) -> NDArray[np.uint64] | None:
     """Give offset and length of each chunk, shape (n_chunks, 2), or None where there is no such shard."""
     n_bytes = 16 * n_chunks + (4 if codec.index_codecs == CHECKED else 0)
-    # Of an enumeration, which Zarr 3.4 gave up for the text itself.
-    at_start = getattr(codec.index_location, "value", codec.index_location) == "start"
-    request: ByteRequest = RangeByteRequest(0, n_bytes) if at_start else SuffixByteRequest(n_bytes)
+    request: ByteRequest = RangeByteRequest(0, n_bytes) if _is_at_start(codec) else SuffixByteRequest(n_bytes)
     encoded = await (array.store_path / key).get(default_buffer_prototype(), request)
     if encoded is None:
         return None

@@ -14,7 +14,7 @@ from zarr.core.metadata import ArrayV3Metadata
 
 from dgmm.data.conventions import Coding, coding_of
 from dgmm.data.dimensions import Dimensions, Part
-from dgmm.data.missing import Box, read_complete
+from dgmm.data.missing import Box, read_part
 from dgmm.data.revision import Revision, evenly, of_keys
 from dgmm.data.source import DataError
 
@@ -133,7 +133,7 @@ class Variable:
             Where a chunk is missing.
         """
         box = self.box(part)
-        stored: Any = self.array[box] if fill_missing else read_complete(self.array, box)
+        stored: Any = read_part(self.array, box, fill_missing=fill_missing)
         values = self.coding.decode(np.asarray(stored)).transpose(self.sample_axes + self.feature_axes)
         return values.reshape(-1, self.n_features) if self.n_features else values.reshape(len(values), 0)
 

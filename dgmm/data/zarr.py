@@ -16,7 +16,7 @@ from dgmm.data.choice import Choice
 from dgmm.data.conventions import time_like
 from dgmm.data.convert import check_shape
 from dgmm.data.dimensions import check_sizes, choose_sample_dims, feature_names, parts, variables_named
-from dgmm.data.missing import MOST_ABSENT, MissingChunkError, absent_keys
+from dgmm.data.missing import DAMAGED, MOST_ABSENT, MissingChunkError, absent_keys, damaged_chunk
 from dgmm.data.revision import Revision, most_keys
 from dgmm.data.source import (
     MEBIBYTE,
@@ -136,8 +136,14 @@ class ZarrChunk:
             return variable.read(part, fill_missing=self.fill_missing)
         except MissingChunkError as error:
             raise DataError(_lacks(variable.label, str(error), variable.array)) from None
-        except (ValueError, RuntimeError) as error:  # what codecs raise; OSError speaks for itself
-            raise DataError(f"{self.place} cannot be decoded, it may be damaged: {error}") from error
+        except DAMAGED as error:
+            found, place = damaged_chunk(variable.array, variable.box(part)), self.place
+            if found is not None:
+                key, box = found
+                own = box[variable.sample_axes[0]]
+                rows = f"rows {own.start} to {own.stop}, " if len(variable.sample_axes) == 1 else ""
+                place = f"{variable.label}, {rows}chunk {key}"
+            raise DataError(f"{place} cannot be decoded, it may be damaged: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 
-from dgmm.data.missing import MissingChunkError, absent_keys, chunk_not_in_shard, read_complete
+from dgmm.data.missing import MissingChunkError, absent_keys, chunk_not_in_shard, read_part
 
 ROWS = np.arange(60.0).reshape(20, 3) + 1
 
@@ -47,7 +47,7 @@ def test_every_chunk_that_is_lost_is_found(path, zarr_format, key):
     create(path, zarr_format)[:] = ROWS
     array = opened(path)
     assert absent_keys(array) == []
-    np.testing.assert_array_equal(read_complete(array, part(0, 20)), ROWS)
+    np.testing.assert_array_equal(read_part(array, part(0, 20)), ROWS)
     lost = [key.format(6, 1), key.format(2, 0)]
     for each in lost:
         (path / each).unlink()
@@ -62,10 +62,10 @@ def test_rows_beside_a_lost_chunk_are_read(path, zarr_format, key):
     for start in range(20):
         for stop in range(start + 1, 21):
             if stop <= 6 or start >= 9:
-                np.testing.assert_array_equal(read_complete(array, part(start, stop)), ROWS[start:stop])
+                np.testing.assert_array_equal(read_part(array, part(start, stop)), ROWS[start:stop])
             else:
                 with pytest.raises(MissingChunkError, match=f"^{key}$"):
-                    read_complete(array, part(start, stop))
+                    read_part(array, part(start, stop))
 
 
 def test_a_chunk_that_is_lost_after_opening(path):
@@ -74,7 +74,7 @@ def test_a_chunk_that_is_lost_after_opening(path):
     assert absent_keys(array) == []
     shutil.rmtree(path / "c" / "1")
     with pytest.raises(MissingChunkError, match="c/1/0"):
-        read_complete(array, part(0, 20))
+        read_part(array, part(0, 20))
 
 
 @pytest.mark.parametrize("kept", [(slice(0, 3), slice(0, 2)), (slice(15, 20), slice(2, 3))])
@@ -107,7 +107,7 @@ def test_whole_shards_lack_nothing(path, shards):
     assert absent_keys(array) == []
     assert chunk_not_in_shard(array, part(0, 20)) is None
     assert chunk_not_in_shard(array, part(7, 7)) is None
-    np.testing.assert_array_equal(read_complete(array, part(2, 19)), ROWS[2:19])
+    np.testing.assert_array_equal(read_part(array, part(2, 19)), ROWS[2:19])
 
 
 def test_without_shards_nothing_is_asked_of_them(path):

@@ -388,7 +388,9 @@ class TestMissingChunks:
         store(tmp_path / "x.zarr", count_up(20, 3), chunks=(5, 3), shards=(10, 3))
         source, shard = open_dataset(tmp_path / "x.zarr"), tmp_path / "x.zarr" / "c" / "1" / "0"
         shard.write_bytes(shard.read_bytes()[:n_bytes])
-        with pytest.raises(DataError, match=r"x.zarr, rows 0 to 20, chunk c/0/0 to c/1/0 cannot be decoded"):
+        with pytest.raises(
+            DataError, match=r"x.zarr, rows 10 to 15, chunk 2/0 in shard c/1/0 cannot be decoded"
+        ):
             read(source.rows(0, 20))
 
     @pytest.mark.parametrize("index_location", ["start", "end"])
@@ -445,7 +447,7 @@ def test_a_damaged_chunk_is_named(tmp_path):
     data[-1] ^= 1
     file.write_bytes(data)
     with pytest.raises(DataError, match=r"rows 5 to 10, chunk c/1/0 cannot be decoded, it may be damaged"):
-        read(open_dataset(tmp_path / "x.zarr").rows(5, 10))
+        read(open_dataset(tmp_path / "x.zarr").rows(2, 20))  # not the whole band
 
 
 def test_a_chunk_reads_the_same_in_another_process(tmp_path, elsewhere):

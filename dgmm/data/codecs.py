@@ -1,0 +1,154 @@
+"""How the chunks of a Zarr array are encoded: whether damage shows, and what they unpack to before they do.
+
+A few kilobytes can unpack to gigabytes, and Zarr finds after that only that these are no chunk of the array.
+Encoded bytes are looked into first, as formats of compression say how much is in them, or can be unpacked
+piece by piece.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dgmm.data.source import MEBIBYTE
+
+if TYPE_CHECKING:
+    import zarr
+
+CHECKING = {
+    *("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3"),
+    *("gzip", "zlib", "bz2", "lzma"),  # which have a checksum of what is in them
+}
+"""Codecs that find damage, by their names in either format."""
+
+SPARE = (4, MEBIBYTE)
+"""How many times the bytes of a chunk, and how many more, are unpacked: filters change widths of numbers."""
+
+PIECE_BYTES = MEBIBYTE
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def codecs_of(array: zarr.Array[Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Give the names and settings of what encodes a chunk's bytes, in that order; of the chunks in shards."""
+    metadata: Any = array.metadata
+    if metadata.zarr_format == 2:
+        both = [*(metadata.filters or ()), *([metadata.compressor] if metadata.compressor else ())]
+        return [(each.codec_id, each.get_config()) for each in both]
+    told: list[Any] = [codec.to_dict() for codec in metadata.codecs]
+    while told and told[0]["name"] == "sharding_indexed":
+        told = list(told[0]["configuration"]["codecs"])
+    return [(each["name"].removeprefix("numcodecs."), each.get("configuration") or {}) for each in told]
+
+
+def finds_damage(array: zarr.Array[Any]) -> bool:
+    """Tell whether chunks have checksums, or are compressed in a format that has them."""
+    return any(
+        name in CHECKING or (name == "zstd" and settings.get("checksum"))
+        for name, settings in codecs_of(array)
+    )
+
+
+def most_unpacked(array: zarr.Array[Any]) -> int:
+    """Give the bytes to which an encoded chunk may unpack."""
+    times, more = SPARE
+    return times * math.prod(array.chunks) * array.dtype.itemsize + more
+
+
+def unpacks_to(codec: str, encoded: bytes | memoryview, most: int) -> int | None:
+    """Tell how many bytes are in a compressed chunk, without taking the memory for them.
+
+    Parameters
+    ----------
+    codec : str
+        What compressed it last.
+    encoded : bytes-like
+    most : int
+        Where it is not told, it is counted until there are more.
+
+    Returns
+    -------
+    int or None
+        None where this is nothing of that codec, or of one that does not compress.
+    """
+    data = memoryview(encoded)
+    if codec in TOLD:
+        return TOLD[codec](data)
+    told = _told_by_zstd(bytes(data[:18])) if codec == "zstd" else -1
+    if told != -1 or codec not in UNPACKED:
+        return None if codec not in UNPACKED else told
+    total = 0
+    try:
+        for size in UNPACKED[codec](data):
+            total += size
+            if total > most:
+                break
+    except (zlib.error, OSError, EOFError, lzma.LZMAError):
+        return None  # who decodes it says what is wrong
+    return total
+
+
+def _told_by_zstd(head: bytes) -> int | None:
+    """Give the size of the content that the head of a frame tells (RFC 8878); −1 where it does not."""
+    if len(head) < 6 or not head.startswith(ZSTD_MAGIC):
+        return None
+    descriptor = head[4]
+    is_single = bool(descriptor & 0x20)
+    width = (1 if is_single else 0, 2, 4, 8)[descriptor >> 6]
+    if width == 0:
+        return -1
+    start = 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 3]
+    return int.from_bytes(head[start : start + width], "little") + (256 if width == 2 else 0)
+
+
+def _streamed(data: memoryview) -> Iterator[int]:
+    import pyarrow as pa  # noqa: PLC0415 - slow to import
+
+    with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
+        while piece := stream.read(PIECE_BYTES):
+            yield len(piece)
+
+
+def _inflated(data: memoryview) -> Iterator[int]:
+    rest = bytes(data)
+    while rest:  # a file of gzip may have several parts
+        unpacking = zlib.decompressobj(wbits=47)
+        while rest and not unpacking.eof:
+            piece = unpacking.decompress(rest, PIECE_BYTES)
+            rest = unpacking.unconsumed_tail
+            yield len(piece)
+            if not piece and not rest:
+                break
+        rest = unpacking.unused_data
+
+
+def _decompressed(opened: Any, data: memoryview) -> Iterator[int]:
+    rest = bytes(data)
+    while rest:
+        unpacking = opened()
+        while not unpacking.eof:
+            yield len(unpacking.decompress(rest, PIECE_BYTES))
+            rest = b""
+            if unpacking.needs_input:
+                return
+        rest = unpacking.unused_data
+
+
+TOLD: dict[str, Callable[[memoryview], int | None]] = {
+    "blosc": lambda data: int.from_bytes(data[4:8], "little") if len(data) >= 16 else None,
+    "lz4": lambda data: int.from_bytes(data[:4], "little") if len(data) >= 4 else None,
+}
+"""What the first bytes say."""
+
+UNPACKED: dict[str, Callable[[memoryview], Iterator[int]]] = {
+    "zstd": _streamed,
+    "gzip": _inflated,
+    "zlib": _inflated,
+    "bz2": partial(_decompressed, bz2.BZ2Decompressor),
+    "lzma": partial(_decompressed, lzma.LZMADecompressor),
+}
+"""What unpacks piece by piece, and gives the sizes of pieces."""
