@@ -55,7 +55,12 @@ DRAWN_TOGETHER = 2**23
     help="Ends the fit, nats a row (em with --bayesian: of all).  [default: 1e-3 by em, 1e-6 by corrected]",
 )
 @click.option(
-    "--algorithm", type=click.Choice(ALGORITHMS), default="auto", show_default=True, help="See the README."
+    "--algorithm",
+    type=click.Choice(ALGORITHMS),
+    default="auto",
+    show_default=True,
+    help="em: each pass is a step. corrected: each is followed by many on a sample, and the next one is "
+    "their test. auto: corrected for more than --sample-rows rows.",
 )
 @click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
