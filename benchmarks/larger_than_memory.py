@@ -98,7 +98,7 @@ def idle_share(data: Path, ready: Stack) -> tuple[float, int]:
     source = dgmm.open_dataset(data)
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, memory_limit="1GiB", dashboard_address=":0"
+            n_workers=2, threads_per_worker=1, memory_limit="1GiB", dashboard_address="127.0.0.1:0"
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -28,7 +28,7 @@ import dgmm
 def cluster(n_workers: int, processes: bool) -> Iterator[None]:
     """Compute on a cluster on this machine."""
     options: dict[str, Any] = {"n_workers": n_workers, "threads_per_worker": 1, "processes": processes}
-    with LocalCluster(dashboard_address=":0", **options) as made, Client(made):
+    with LocalCluster(dashboard_address="127.0.0.1:0", **options) as made, Client(made):
         yield
 
 

@@ -160,7 +160,7 @@ def render(sweep: Any, source: Source, feature_names: Sequence[str] | None = Non
         parts += [_curves(sweep), _mixture(sweep, names)]
     parts += [_models(sweep), _how(sweep, source)]
     body = "\n".join(parts)
-    title = f"Mixtures of {escape(source.name)}"
+    title = f"Mixtures of {_text(source.name)}"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
@@ -179,11 +179,11 @@ def _head(sweep: Any, source: Source) -> str:
     else:
         best = sweep.best_params_
         kind = f"{best['n_components']} × {best['covariance_type']}"
-        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sweep.advice_)
-        answer = f"<strong>Best: {escape(kind)}</strong><ul>{items}</ul>"
+        items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sweep.advice_)
+        answer = f"<strong>Best: {_text(kind)}</strong><ul>{items}</ul>"
     return (
-        f"<h1>{title}: {escape(source.name)}</h1>\n"
-        f'<p class="sub">{escape(subtitle)}</p>\n<div class="answer">{answer}</div>'
+        f"<h1>{title}: {_text(source.name)}</h1>\n"
+        f'<p class="sub">{_text(subtitle)}</p>\n<div class="answer">{answer}</div>'
     )
 
 
@@ -336,7 +336,7 @@ def _components(model: Any, overlap: NDArray[np.floating], colors: Any, names: S
     for k, (_, *cells) in lines:
         red, green, blue = (round(255 * float(part)) for part in colors[k][:3])
         dot = f'<span class="dot" style="background: rgb({red}, {green}, {blue})"></span>{k}'
-        rows.append([dot, *map(escape, cells), _most_overlap(overlap, k)])
+        rows.append([dot, *map(_text, cells), _most_overlap(overlap, k)])
     note = f'<p class="note">And {n_more} more features, in model.npz.</p>' if n_more else ""
     return (
         '<p class="note">Means ± standard deviations, the heaviest component first; what it stands out by '
@@ -375,7 +375,7 @@ def _models(sweep: Any) -> str:
             else "–"
             for key in columns
         ]
-        rows.append([*map(escape, cells), escape(str(results["message"][index]))])
+        rows.append([*map(_text, cells), _text(str(results["message"][index]))])
         out = results["dropped"][index] or results["failed"][index]
         classes.append("best" if index == sweep.best_index_ else "out" if out else "")
     note = (
@@ -403,7 +403,7 @@ def _how(sweep: Any, source: Source) -> str:
         ("machine", f"{platform.system()} {platform.machine()}"),
         ("written", f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"),
     ]
-    rows = [[escape(str(name)), escape(str(value))] for name, value in facts]
+    rows = [[_text(str(name)), _text(str(value))] for name, value in facts]
     cells = "".join(f'<tr><td class="text">{a}</td><td class="text long">{b}</td></tr>' for a, b in rows)
     return f"<h2>How it was computed</h2>\n<table>{cells}</table>"
 
@@ -418,7 +418,7 @@ def _html_table(
     """Lay out a table whose cells are HTML already."""
     names = list(header)
     kinds = [""] * (len(names) - 1) + [' class="text"' if long_last else ""]
-    head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(names, kinds, strict=True))
+    head = "".join(f"<th{kind}>{_text(name)}</th>" for name, kind in zip(names, kinds, strict=True))
     lines = []
     for number, cells in enumerate(rows):
         kinds = [""] * (len(cells) - 1) + [' class="text long"' if long_last else ""]
@@ -430,7 +430,7 @@ def _html_table(
 
 
 def _figure(figure: Figure, caption: str) -> str:
-    return f"<figure>{svg_of(figure)}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<figure>{svg_of(figure)}<figcaption>{_text(caption)}</figcaption></figure>"
 
 
 def svg_of(figure: Figure) -> str:
@@ -442,6 +442,11 @@ def svg_of(figure: Figure) -> str:
     found = text.getvalue()
     found = found[found.index("<svg") :]
     return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
+
+
+def _text(text: object) -> str:
+    """Give a text as HTML: no signs of its own, and none that a terminal would obey."""
+    return escape(printable(text))
 
 
 def _names_of_features(model: Any) -> list[str]:

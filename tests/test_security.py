@@ -1,17 +1,21 @@
-"""What SECURITY.md promises: nothing that is read is unpickled."""
+"""What SECURITY.md promises: nothing that is read is unpickled, names are text, passwords are not told."""
 
 import io
 import json
 import os
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import dgmm
+from dgmm.cli import main
 from dgmm.data import DataError
 
 
@@ -105,3 +109,109 @@ def test_model_file_with_pickles_is_refused(tmp_path: Path, sprung: Path, member
     with pytest.raises(DataError):
         dgmm.load(path)
     assert not sprung.exists()
+
+
+SECRET = "TOPSECRET"
+
+
+@pytest.mark.parametrize("mode", [[], ["--json"], ["--debug"]])
+def test_passwords_in_urls_are_not_echoed(tmp_path: Path, three_clusters, mode, caplog):
+    """By no command that succeeds or fails, nor in what is logged."""
+    base = f"memory://user:{SECRET}@{tmp_path.name}-{len(mode) and mode[0][2:]}"
+    local = tmp_path / "rows.parquet"
+    pd.DataFrame(three_clusters, columns=["a", "b"]).to_parquet(local)
+    said = []
+    caplog.set_level("DEBUG", "dgmm")
+    for code, command in [
+        (2, "info {0}/none.zarr"),
+        (2, "info {0}/none*.zarr"),
+        (2, "fit {0}/none.zarr -k 2 --out {0}/m.npz"),
+        (0, "convert {1} {0}/x.zarr"),
+        (2, "convert {1} {0}/x.zarr"),
+        (0, "convert {1} {0}/x.zarr --overwrite"),
+        (0, "info {0}/x.zarr"),
+        (0, "fit {0}/x.zarr -k 2 --seed 0 --out {0}/m.npz"),
+        (2, "fit {0}/x.zarr -k 2 --out {0}/m.npz"),
+        (2, "fit {0}/x.zarr -k 2 --columns c --out {0}/n.npz"),
+        (0, "info {0}/m.npz"),
+        (2, "info {0}/n.npz"),
+        (0, "predict {0}/m.npz {0}/x.zarr --out {0}/l.parquet"),
+        (2, "predict {0}/m.npz {0}/l.parquet --out {0}/l.zarr"),
+        (2, "predict {0}/m.npz {0}/x.zarr --out {0}/l.txt"),
+        (0, "sweep {0}/x.zarr -k 1:2 --covariance diag --out {2}/sweep"),
+        (2, "score {0}/m.npz {0}/x.zarr {0}/y.zarr"),
+        (2, "score {0}/m.npz {0}/x.zarr --scheduler tls://user:TOPSECRET@localhost:1"),
+    ]:
+        arguments = [each.format(base, local, tmp_path) for each in command.split()]
+        result = CliRunner().invoke(main, [*arguments, *mode])
+        assert result.exit_code == code, (command, result.output)
+        said.append(result.output)
+    assert "".join(said).count("user:***@") > 10
+    assert SECRET not in "".join(said)
+    assert SECRET not in caplog.text
+    assert SECRET not in (tmp_path / "sweep" / "report.html").read_text()
+    source = dgmm.open_dataset(f"{base}/x.zarr")
+    assert SECRET not in repr(source) + str(source) + source.rows(0, 1).place
+    with pytest.raises(FileNotFoundError, match=r"user:\*\*\*@"):
+        dgmm.load(f"{base}/none.npz")
+
+
+ODD = "\x1b]0;title\x07\x1b[31mred\u202e\r"
+
+
+def test_control_characters_of_names_reach_no_terminal(tmp_path: Path, three_clusters):
+    """Names of columns, files and options, in results, errors, warnings, progress and pages."""
+    path = tmp_path / f"rows{ODD}.parquet"
+    columns = [f"a{ODD}", f"b{ODD}"]
+    frame = pd.DataFrame(three_clusters, columns=columns).assign(**{f"text{ODD}": "x", "id": range(3000)})
+    frame.to_parquet(path)
+    model, out = tmp_path / f"m{ODD}.npz", tmp_path / f"out{ODD}"
+    frame.iloc[:0].to_parquet(empty := tmp_path / f"none{ODD}.parquet")
+    one = ["--columns", columns[0]]
+    both = [*one, "--columns", columns[1]]
+    features = [text for name in columns for text in ("--features", name)]
+    said = []
+    for code, *arguments in [
+        (0, "info", path),
+        (0, "fit", path, "-k", 2, "--sample-rows", 500, "--out", model, *both),
+        (2, "fit", path, "-k", 2, "--out", model, *both),
+        (2, "fit", path, "-k", 2, "--out", out, "--columns", f"c{ODD}"),
+        (2, "fit", path, "-k", 2, "--out", tmp_path / "n.npz", "--columns", f"c{ODD}"),
+        (0, "info", model),
+        (0, "components", model),
+        (2, "score", model, empty),
+        (2, "score", model, tmp_path / f"missing{ODD}"),
+        (0, "marginal", model, *features, "--out", tmp_path / f"one{ODD}.npz"),
+        (2, "condition", model, f"{ODD}=1", "--out", tmp_path / "two.npz"),
+        (0, "outliers", model, path, "--out", tmp_path / f"table{ODD}.parquet"),
+        (0, "sample", model, "-n", 10, "--out", tmp_path / f"new{ODD}.parquet"),
+        (0, "sweep", path, "-k", "1:2", "--covariance", "diag", "--out", out, *both),
+        (2, "sweep", path, "-k", ODD, "--out", out),
+        (2, f"{ODD}"),
+        (2, "info", path, f"--{ODD}"),
+        (2, "info", path, "--storage-option", ODD),
+        (2, "info", path, "--fingerprint", "--scheduler", f"tls://{ODD}:1"),
+        (2, "info", path, "--scheduler", f"tcp://{ODD}:1"),
+    ]:
+        for mode in ([], ["--json"]) if code == 0 and arguments[0] == "info" else ([],):
+            result = CliRunner().invoke(main, [*map(str, arguments), *mode])
+            assert result.exit_code == code, (arguments, result.output)
+            said.append(result.output)
+    text = "".join(said)
+    assert text.count(r"\x1b") > 20
+    progress = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\r|\x1b\[\?25[lh]")  # rich's own, where it is a terminal
+    assert not set(ODD[:1] + "\x07\u202e") & set(progress.sub("", text))
+    assert not set("\x1b\x07\u202e") & set((out / "report.html").read_text())
+
+
+@pytest.mark.parametrize("folder", ["dgmm", "examples", "benchmarks", "docs", "."])
+def test_no_cluster_opens_a_port_to_the_network(folder: str):
+    """Dask's dashboard does, unless it is told otherwise."""
+    root = Path(__file__).parent.parent / folder
+    pages = [*root.glob("*.md")] if folder == "." else [*root.rglob("*.py"), *root.rglob("*.md")]
+    starts = re.compile(r"\b(LocalCluster|Client)\((?=\s*(n_workers|processes|threads_per|dashboard|\*\*))")
+    for page in pages:
+        text = page.read_text()
+        for found in starts.finditer(text):
+            around = text[max(0, found.start() - 200) : found.end() + 200]
+            assert "127.0.0.1" in around or "address" in around, (page, around)

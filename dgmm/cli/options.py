@@ -9,10 +9,10 @@ import json
 import logging
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import click
 from dask.utils import parse_bytes
 
 from dgmm import report
+from dgmm.cli.doors import check_address, security_for
 from dgmm.cli.shell import console, say
 from dgmm.data.source import Source
 from dgmm.fitting.survey import MISSING
@@ -58,11 +59,14 @@ class Cluster:
         Number of workers to start on this machine.
     memory : str or None
         Memory limit of each of them.
+    certificates : mapping
+        For `security_for`.
     """
 
     scheduler: str | None
     workers: int | None
     memory: str | None
+    certificates: Mapping[str, str | None] = field(default_factory=dict)
 
     @contextmanager
     def joined(self, source: Source | None = None) -> Iterator[None]:
@@ -96,11 +100,13 @@ class Cluster:
         from distributed import Client, LocalCluster  # noqa: PLC0415 - slow to import
 
         if self.scheduler is not None:
+            security = security_for(self.scheduler, self.certificates)
             try:
-                client = Client(self.scheduler, timeout=SECONDS_TO_JOIN)
+                client = Client(self.scheduler, timeout=SECONDS_TO_JOIN, security=security)
             except OSError as error:
+                of_it = "" if security is None else " that accepts these certificates"
                 raise click.ClickException(
-                    f"no Dask scheduler answers at {self.scheduler}; start one with `dask scheduler`"
+                    f"no Dask scheduler{of_it} answers at {self.scheduler}; start one with `dask scheduler`"
                 ) from error
             with client:
                 if not client.scheduler_info()["workers"]:
@@ -149,23 +155,50 @@ def on_a_cluster(workers: int | None = None) -> Callable[[Callable[..., Any]], C
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @_options(
-            click.option("--scheduler", metavar="tcp://HOST:PORT", help="Join a Dask cluster."),
+            click.option("--scheduler", metavar="tls://HOST:PORT", help="Join a Dask cluster."),
+            click.option("--tls-ca", type=a_file, help="Certificates to trust, of a tls:// cluster."),
+            click.option("--tls-cert", type=a_file, help="The certificate to show there."),
+            click.option(
+                "--tls-key", type=a_file, help="Its key.  [default of all three: as Dask is configured]"
+            ),
+            click.option(
+                "--insecure",
+                is_flag=True,
+                help="Join a cluster beyond this machine by tcp://, not encrypted.",
+            ),
             click.option("--workers", type=click.IntRange(1), help="Start workers on this machine."),
             click.option("--memory", metavar="2GiB", callback=_memory, help="Memory limit of each worker."),
         )
         @functools.wraps(command)
-        def with_cluster(scheduler: str | None, workers: int | None, memory: str | None, **given: Any) -> Any:
+        def with_cluster(
+            *,
+            scheduler: str | None,
+            workers: int | None,
+            memory: str | None,
+            tls_ca: str | None,
+            tls_cert: str | None,
+            tls_key: str | None,
+            insecure: bool,
+            **given: Any,
+        ) -> Any:
+            certificates = {"tls_ca_file": tls_ca, "tls_client_cert": tls_cert, "tls_client_key": tls_key}
+            if scheduler is None and (insecure or any(certificates.values())):
+                raise click.UsageError(
+                    "--insecure and --tls-… are of a cluster to join: give --scheduler too"
+                )
             if scheduler is not None and workers is not None:
                 raise click.UsageError("give --scheduler or --workers, not both")
             if scheduler is None and workers is None:
                 workers = default_workers
             if memory is not None and workers is None:
                 raise click.UsageError("--memory is the limit of each worker: give --workers too")
-            return command(cluster=Cluster(scheduler, workers, memory), **given)
+            if scheduler is not None:
+                check_address(scheduler, is_trusted=insecure)
+            return command(cluster=Cluster(scheduler, workers, memory, certificates), **given)
 
         return with_cluster
 
-    default_workers = workers
+    default_workers, a_file = workers, click.Path(exists=True, dir_okay=False)
     return decorate
 
 

@@ -104,16 +104,17 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command, and print on standard output what it says."""
+        from dgmm.data.text import redacted
         from dgmm.facts import as_json, pages
 
         with warnings_in_lines(), ending_well():
             said: Iterable[Said] = super().invoke(ctx) or ()
         if ctx.obj["json"]:
-            click.echo(as_json(said))
+            click.echo(redacted(as_json(said)))
             return
         for page in pages(said):
             if isinstance(page, str):
-                click.echo(page)
+                click.echo(redacted(page))
             else:
                 console().print(page)
 
@@ -141,7 +142,9 @@ class Commands(click.Group):
             code = FAILED
         except Exception as error:  # whatever it is, a user sees one line
             if settings["debug"]:
-                traceback.print_exc()
+                from dgmm.data.text import redacted
+
+                click.echo(redacted(traceback.format_exc()), err=True, nl=False)
             say("error", describe(error))
             say_notes(error)
             code = FAILED
@@ -185,12 +188,12 @@ def console(*, stderr: bool = False) -> Console:
 
 def say(kind: str, message: object) -> None:
     """Say something in one line on standard error."""
-    from dgmm.data.text import printable
+    from dgmm.data.text import printable, redacted
 
     line = " ".join(str(message).split())
     for there, here in OPTIONS.items():
         line = line.replace(there, here)
-    click.echo(f"{kind}: {printable(line)}", err=True)
+    click.echo(f"{kind}: {printable(redacted(line))}", err=True)
 
 
 def say_notes(error: BaseException | None) -> None:

@@ -31,6 +31,7 @@ from dgmm.data.listing import keys_of
 from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, fill, n_features, pick
+from dgmm.data.text import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -187,7 +188,7 @@ class CsvChunk:
             for each, kind in zip(self.picked, self.kinds, strict=True)
             if each.name not in dict(block.file.keys)
         }
-        place = f"{block.file.path}, rows {block.first} to {block.first + block.n_rows}"
+        place = f"{redacted(block.file.path)}, rows {block.first} to {block.first + block.n_rows}"
         try:
             table = parse(block.file, text, stored)
         except pa.ArrowException as error:
@@ -345,11 +346,13 @@ def _header(filesystem: Any, path: str) -> CsvFile:
     try:
         line = text[start:end].decode()
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: its first line is not UTF-8: {error}; write the file as UTF-8") from error
+        raise DataError(
+            f"{redacted(path)}: its first line is not UTF-8: {error}; write the file as UTF-8"
+        ) from error
     delimiter = max(DELIMITERS, key=lambda sign: (line.count(sign), -DELIMITERS.index(sign)))
     names = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
     if not names:
-        raise DataError(f"{path} is empty: its first line names the columns")
+        raise DataError(f"{redacted(path)} is empty: its first line names the columns")
     return CsvFile(path, tuple(name or f"Unnamed: {i}" for i, name in enumerate(names)), delimiter, end)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dgmm.data.location import is_local, locate
+from dgmm.data.text import redacted
 
 UNFINISHED = ".tmp"
 """How names of files end that are being written."""
@@ -56,7 +57,7 @@ class DurableFolder:
             For the file system of a URL.
         """
         filesystem, root = locate(path, storage_options)
-        return cls(filesystem, root.rstrip("/") or root, os.fspath(path))
+        return cls(filesystem, root.rstrip("/") or root, redacted(os.fspath(path)))
 
     @property
     def is_local(self) -> bool:

@@ -18,6 +18,7 @@ from dgmm.data.location import is_local
 from dgmm.data.retrying import ReadError, is_transient, persistently
 from dgmm.data.source import DataError
 from dgmm.data.tables import Column, is_number, is_vector, stored_type
+from dgmm.data.text import redacted
 
 BUFFER_BYTES = 64 * 1024
 
@@ -57,7 +58,7 @@ def opened(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None and is_transient(error):
             raise  # Arrow numbers errors of files, not of what is in them
-        raise DataError(f"{path} cannot be read as Parquet, it may be damaged: {error}") from error
+        raise DataError(f"{redacted(path)} cannot be read as Parquet, it may be damaged: {error}") from error
 
 
 def read_footer(filesystem: Any, path: str, keys: Mapping[str, str | None] | None = None) -> Footer:
@@ -162,12 +163,14 @@ def _joined(name: str, footers: Sequence[Footer]) -> Column:
                 f"{other}: column {column.shown} does not hold real numbers, but it does in {path}",
                 False,
             )
-        return Column(name, _promoted(usable.values()), model.described, model.width, None, what, nulls)
+        return Column(
+            name, _promoted(usable.values()), model.described, model.width, None, redacted(what), nulls
+        )
     widths = {column.width: path for path, column in usable.items()}
     if len(widths) > 1:
         (one, here), (two, there), *_ = widths.items()
         what = f"column {name!r} has {one or 1} numbers a row in {here}, and {two or 1} in {there}"
-        return Column(name, model.type, model.described, model.width, None, what)
+        return Column(name, model.type, model.described, model.width, None, redacted(what))
     return Column(name, _promoted(usable.values()), model.described, model.width)
 
 

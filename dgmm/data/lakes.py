@@ -21,6 +21,7 @@ from dgmm.data.parquet import parquet_source
 from dgmm.data.revision import Revision
 from dgmm.data.source import DataError, Source, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import CHUNK_BYTES, Column, OfColumns, Picked, fill, n_features, pick, rows_type
+from dgmm.data.text import redacted
 
 READERS = {"delta": "deltalake", "iceberg": "pyiceberg", "lance": "lance"}
 """Modules that know which rows there are; each comes with the extra of its table's name."""
@@ -60,6 +61,7 @@ def lake_source(
     DataError
         Where files do not say what the table holds; as `dgmm.data.parquet.parquet_source`.
     """
+    where, name = root if is_local(filesystem) else name, redacted(name)
     try:
         module = importlib.import_module(READERS[kind])
     except ModuleNotFoundError as error:
@@ -68,7 +70,6 @@ def lake_source(
             f"read it: pip install 'dgmm[{kind}]'",
             name=error.name,
         ) from error
-    where = root if is_local(filesystem) else name
     if kind == "lance":
         return lance_source(module, name, where, choice, options)
     if kind == "delta":

@@ -12,6 +12,7 @@ from fsspec.core import has_magic
 
 from dgmm.data.location import is_local
 from dgmm.data.source import DataError
+from dgmm.data.text import redacted
 
 Kind = Literal["zarr", "delta", "iceberg", "lance", "parquet", "csv"]
 
@@ -72,8 +73,8 @@ def parquet_files(filesystem: Any, root: str) -> list[str]:
     aside = next((path for path in sniffed if ASIDE.fullmatch(path)), None)
     if aside is not None:
         raise DataError(
-            f"{aside} holds Parquet, but by its name was put aside or is not whole: remove it, or give the "
-            "files to read as a list"
+            f"{name_of(filesystem, aside)} holds Parquet, but by its name was put aside or is not whole: "
+            "remove it, or give the files to read as a list"
         )
     return _rows_of_catalogue([*found, *sniffed])
 
@@ -121,7 +122,9 @@ def primary_catalogue(filesystem: Any, root: str) -> str:
         text = file.read().decode("utf-8", "replace")
     named = re.search(r"^\s*hats_primary_table_url\s*=\s*(\S+)\s*$", text, re.MULTILINE)
     if named is None:
-        raise DataError(f"{path} names no primary table; give the path of a catalogue in it")
+        raise DataError(
+            f"{name_of(filesystem, path)} names no primary table; give the path of a catalogue in it"
+        )
     return f"{root}/{named[1].strip('/')}"
 
 
@@ -178,5 +181,5 @@ def escaped(path: str) -> str:
 
 
 def name_of(filesystem: Any, path: str) -> str:
-    """Give the name of a path: itself on this machine, a URL elsewhere."""
-    return path if is_local(filesystem) else filesystem.unstrip_protocol(path)
+    """Give the name of a path for messages: itself on this machine, elsewhere a URL without its secrets."""
+    return path if is_local(filesystem) else redacted(filesystem.unstrip_protocol(path))

@@ -21,12 +21,13 @@ from dgmm.data.convert import check_shape, to_array
 from dgmm.data.dimensions import check_sample_dims
 from dgmm.data.joined import joined
 from dgmm.data.kinds import comes_from, is_labelled, is_table
-from dgmm.data.listing import ZARR_MARKERS, Kind, csv_files, matching, name_of, parquet_files, stored_kind
+from dgmm.data.listing import ZARR_MARKERS, Kind, csv_files, matching, parquet_files, stored_kind
 from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.memory import MemorySource
 from dgmm.data.retrying import persistently
 from dgmm.data.siblings import settle
 from dgmm.data.source import DataError, Source
+from dgmm.data.text import redacted
 from dgmm.data.types import RowsLike, WeightsLike
 
 
@@ -251,7 +252,7 @@ def _open_paths(
 
     return joined(
         lambda place, choice: lake_source(
-            kind, place.name, filesystem, place.root, choice=choice, options=options
+            kind, place.path, filesystem, place.root, choice=choice, options=options
         ),
         places,
         choice,
@@ -263,18 +264,23 @@ def _once(paths: list[str]) -> list[str]:
     """Refuse what is there twice, as by patterns that overlap: its rows would count twice."""
     twice = [path for path, n_times in Counter(paths).items() if n_times > 1]
     if twice:
-        raise DataError(f"{twice[0]} is among the paths more than once; name it once")
+        raise DataError(f"{redacted(twice[0])} is among the paths more than once; name it once")
     return paths
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Something stored: where, what it is, and what the user calls it."""
+    """Something stored: where, what it is, and by which path or URL it is opened."""
 
     filesystem: Any
     root: str
     kind: Kind
-    name: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return redacted(self.path)
 
 
 def _places(path: str, options: Mapping[str, object] | None) -> list[_Place]:
@@ -282,8 +288,14 @@ def _places(path: str, options: Mapping[str, object] | None) -> list[_Place]:
     if not path:
         raise FileNotFoundError("the path of the data is empty; give one")
     filesystem, root = locate(path, options)
-    names = {found: name_of(filesystem, found) for found in matching(filesystem, root)} or {root: path}
-    return [_Place(filesystem, each, _kind(filesystem, each, name), name) for each, name in names.items()]
+    found = matching(filesystem, root)
+    paths = dict(
+        zip(found, found if is_local(filesystem) else map(filesystem.unstrip_protocol, found), strict=True)
+    )
+    return [
+        _Place(filesystem, each, _kind(filesystem, each, redacted(url)), url)
+        for each, url in (paths or {root: path}).items()
+    ]
 
 
 def _kind(filesystem: Any, root: str, name: str) -> Kind:
@@ -316,7 +328,7 @@ def _open_zarr(
     from dgmm.data.zarr import zarr_source
 
     try:
-        store = zarr_store(place.name, options, read_only=True)
+        store = zarr_store(place.path, options, read_only=True)
         node = persistently(lambda: zarr.open(store, mode="r"), place.name)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(

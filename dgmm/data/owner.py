@@ -34,6 +34,7 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from dgmm.data.location import is_local, locate
+from dgmm.data.text import redacted
 
 OWNER_FILE = ".owner"
 """Where the owner of a folder holds its lock, and says who it is."""
@@ -418,9 +419,11 @@ def _give_signs_of_life(ownership: Ownership, ended: threading.Event) -> None:
                 ownership.check()
                 _write(ownership, None)
         except OSError as error:
-            logger.warning("%s: no sign of life could be given: %s", ownership.folder, error)
+            logger.warning(
+                "%s: no sign of life could be given: %s", redacted(ownership.folder), redacted(error)
+            )
 
 
 def _refusal(folder: str, owner: Owner | None) -> str:
     who = "another process" if owner is None else str(owner)
-    return f"{folder} is in use by {who}; wait for it, or choose another path"
+    return f"{redacted(folder)} is in use by {who}; wait for it, or choose another path"

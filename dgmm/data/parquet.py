@@ -17,6 +17,7 @@ from dgmm.data.footers import BUFFER_BYTES, columns_of, key_value, opened, read_
 from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, fill, n_features, pick, rows_type
+from dgmm.data.text import redacted
 
 BATCH_BYTES = 4 * MEBIBYTE
 """Of rows that are in Arrow's form at once. Half and double: not measured."""
@@ -92,7 +93,7 @@ class ParquetChunk:
         for piece in self.pieces:
             first, last = piece.row_groups[0], piece.row_groups[-1]
             groups = f"row group {first}" if first == last else f"row groups {first} to {last}"
-            places.append(f"{piece.path}, {groups}")
+            places.append(f"{redacted(piece.path)}, {groups}")
         return "; ".join(places) if len(places) <= 2 else f"{places[0]}; …; {places[-1]}"
 
     def read(self) -> NDArray[np.floating]:

@@ -26,6 +26,7 @@ from typing import Any
 from dgmm.data.location import is_local, locate
 from dgmm.data.owner import OWNER_FILE, Owner, claimed, owned, owner_of
 from dgmm.data.source import MEBIBYTE
+from dgmm.data.text import redacted
 
 COMPLETE = ".complete"
 """Says that the output is whole, and on its way to its place."""
@@ -325,8 +326,9 @@ def copy_in_place(filesystem: Any, there: str, output: str, target: str) -> None
         for path in set(filesystem.find(target)) - set(new):
             filesystem.rm_file(path)
     except BaseException as error:
-        error.add_note(f"{target} is not whole; all that was to be in it is in {output}")
-        logger.error("%s is not whole; all that was to be in it is in %s", target, output)
+        message = f"{redacted(target)} is not whole; all that was to be in it is in {redacted(output)}"
+        error.add_note(message)
+        logger.error(message)
         raise
     filesystem.rm_file(f"{there}/{COMPLETE}")
 
@@ -388,7 +390,7 @@ def _remove_or_say(filesystem: Any, path: str, *, but: str = "") -> None:
     try:
         _remove(filesystem, path, but=but)
     except OSError as error:
-        logger.warning("%s could not be removed: %s", path, error)
+        logger.warning("%s could not be removed: %s", redacted(path), redacted(error))
 
 
 def remove_for_good(filesystem: Any, path: str) -> None:
@@ -408,4 +410,4 @@ def remove_for_good(filesystem: Any, path: str) -> None:
             return
         time.sleep(SIBLING.seconds_between)
     if times_gone == 0:
-        logger.warning("%s could not be removed", path)
+        logger.warning("%s could not be removed", redacted(path))

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
 TURNS = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Ends of lines and changes of direction: what stands after them would not be where it seems to be."""
 
+
+PASSWORD = re.compile(
+    r"((?<!file):/{2,}[^/?#\s:@]*):(?!\s|\d+(?:[^\d@]|$))(?:[^/?#\s]*|[^\s@]*)@"
+    r"|(?<![^\s'\"(\[])(/?[^/?#\s:@'\"(\[]+):(?![\s/])[^/?#\s]*@(?=[^\s/]+/)"
+)
+"""What stands between a user's name and a machine in a URL, or in what is left of one without its protocol.
+
+A number is a port, unless the machine follows."""
+TOKEN = re.compile(r"(\bhttps?://)[^/?#\s:@]+@", re.I)
+"""A user's name that is all there is to know, as of some hosts of code."""
+IN_QUERY = re.compile(
+    r"([?&;][^=&;?#\s]*(?:sig|signature|token|secret|password|passwd|pwd|credential|key|auth)[^=&;?#\s]*=)[^&;#\s]+",
+    re.I,
+)
+"""Values of a URL that was signed: who has them may read what it names."""
 
 MOST_LISTED = 20
 """Names that a message lists."""
@@ -21,6 +37,29 @@ def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:
     """
     each = list(names)
     return ", ".join(each[:most]) + (f" and {len(each) - most} more" if len(each) > most else "")
+
+
+def redacted(text: object) -> str:
+    """Give a text, such as a URL or a message that names some, without what is secret in URLs.
+
+    Parameters
+    ----------
+    text : object
+        A location, or a message.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> redacted("s3://user:password@bucket/x.zarr does not exist")
+    's3://user:***@bucket/x.zarr does not exist'
+    >>> redacted("https://host:8080/x.zarr?sig=0aF3&version=2")
+    'https://host:8080/x.zarr?sig=***&version=2'
+    """
+    found = PASSWORD.sub(r"\1\2:***@", str(text))
+    return IN_QUERY.sub(r"\1***", TOKEN.sub(r"\1***@", found))
 
 
 def printable(text: object) -> str:

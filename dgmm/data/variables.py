@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class Variable:
         What a user would call it, for messages.
     """
 
-    array: zarr.Array[Any]
+    array: zarr.Array[Any] = field(repr=False)  # it tells of URLs with all that they hold
     coding: Coding
     sample_axes: tuple[int, ...]
     feature_axes: tuple[int, ...]

@@ -35,6 +35,7 @@ from dgmm.data.siblings import (
     siblings,
 )
 from dgmm.data.source import MEBIBYTE, DataError
+from dgmm.data.text import redacted
 
 if TYPE_CHECKING:
     import zarr
@@ -93,20 +94,20 @@ def check_target(
         for each in siblings(path, storage_options):
             if each.owner is not None:
                 raise OwnedError(
-                    f"{os.fspath(path)} is being written by {each.owner}; wait for it, or choose another path"
+                    f"{redacted(path)} is being written by {each.owner}; wait for it, or choose another path"
                 )
     if filesystem.exists(root):
         if not overwrite:
-            raise FileExistsError(f"{os.fspath(path)} exists; choose another path, or ask to overwrite it")
+            raise FileExistsError(f"{redacted(path)} exists; choose another path, or ask to overwrite it")
         if is_file and filesystem.isdir(root):
-            raise IsADirectoryError(f"{os.fspath(path)} is a folder; give the path of a file")
+            raise IsADirectoryError(f"{redacted(path)} is a folder; give the path of a file")
         if (
             filesystem.isdir(root)
             and stored_kind(filesystem, root) not in {"zarr", "parquet"}
             and filesystem.ls(root)
         ):
             raise FileExistsError(
-                f"{os.fspath(path)} is a folder of something else than Zarr or Parquet; choose another path"
+                f"{redacted(path)} is a folder of something else than Zarr or Parquet; choose another path"
             )
     if is_local(filesystem):
         folder = os.path.dirname(root)
@@ -194,7 +195,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         is_nameless = error.errno in NO_ROOM and not error.filename
         if is_nameless or is_in_sibling(error.filename):
-            error.filename = os.fspath(path)
+            error.filename = redacted(os.fspath(path))
         raise
 
 
@@ -334,7 +335,7 @@ def write_rows(array: zarr.Array[Any], start: int, rows: ArrayLike) -> None:
     from zarr.core.sync import sync
 
     if not sync((array.store_path / METADATA).exists()):
-        raise FileNotFoundError(f"{array.store_path} is gone: its chunks are not written any more")
+        raise FileNotFoundError(f"{redacted(array.store_path)} is gone: its chunks are not written any more")
     array[start:stop] = rows
 
 

@@ -28,6 +28,7 @@ from dgmm.data.source import (
     is_wide_integer,
     span_bytes_for,
 )
+from dgmm.data.text import redacted
 from dgmm.data.variables import Variable, dimensions_of
 
 
@@ -288,7 +289,7 @@ def zarr_source(
         If variables of a group are left out as they hold no numbers.
     """
     choice = choice or Choice()
-    name = str(node.store_path).removeprefix("file://") if name is None else name
+    name = redacted(node.store_path).removeprefix("file://") if name is None else name
     if isinstance(node, zarr.Array):
         if choice.columns is not None:
             raise DataError(f"columns= was given, but {name} is one Zarr array, without named columns")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from dgmm.data import DataError
+from dgmm.data.text import redacted
 from dgmm.data.types import Location
 from dgmm.estimators.attributes import attributes_read, check_array_parameters
 from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
@@ -44,18 +44,18 @@ def load(
     """
     saved = read(path, storage_options)
     if saved.class_name not in CLASSES:
-        raise DataError(f"{os.fspath(path)} is not a dgmm model file")
+        raise DataError(f"{redacted(path)} is not a dgmm model file")
     try:
         mixture = CLASSES[saved.class_name](**saved.parameters)
         mixture._validate_params()
         check_array_parameters(saved.parameters)
         attributes = attributes_read(saved.attributes)
     except (TypeError, ValueError, OverflowError) as error:  # what the class does not have
-        raise DataError(f"{os.fspath(path)} is damaged: {error}") from error
+        raise DataError(f"{redacted(path)} is damaged: {error}") from error
     for name, value in attributes.items():
         setattr(mixture, name, value)
-    _check(mixture, os.fspath(path))
-    mixture._check_loaded(os.fspath(path))
+    _check(mixture, redacted(path))
+    mixture._check_loaded(redacted(path))
     return mixture
 
 

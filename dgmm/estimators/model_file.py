@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dgmm.data import DataError
 from dgmm.data.location import is_local, locate
+from dgmm.data.text import redacted
 from dgmm.data.writing import creating
 from dgmm.estimators.attributes import ARRAY_PARAMETERS, ATTRIBUTES
 
@@ -151,17 +152,17 @@ def read(path: str | os.PathLike[str], storage_options: Mapping[str, object] | N
     try:
         header, arrays = _read(path, storage_options)
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no model file {os.fspath(path)}") from None
+        raise FileNotFoundError(f"there is no model file {redacted(path)}") from None
     except PermissionError:
-        raise PermissionError(f"{os.fspath(path)} cannot be read: permission denied") from None
+        raise PermissionError(f"{redacted(path)} cannot be read: permission denied") from None
     except UNREADABLE as error:
-        raise DataError(f"{os.fspath(path)} is not a dgmm model file, or is damaged: {error}") from error
+        raise DataError(f"{redacted(path)} is not a dgmm model file, or is damaged: {error}") from error
     version = header.get("version")
     if header.get("format") != FORMAT or not isinstance(version, int):
-        raise DataError(f"{os.fspath(path)} is not a dgmm model file")
+        raise DataError(f"{redacted(path)} is not a dgmm model file")
     if version > VERSION:
         raise DataError(
-            f"{os.fspath(path)} has format version {version}; this dgmm reads up to {VERSION}: "
+            f"{redacted(path)} has format version {version}; this dgmm reads up to {VERSION}: "
             "install a newer dgmm"
         )
     parameters, attributes = header.get("parameters", {}), header.get("attributes", {})

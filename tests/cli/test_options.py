@@ -1,5 +1,9 @@
 """Options that commands share, by small commands that have them."""
 
+import os
+from pathlib import Path
+from typing import Any
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -13,6 +17,8 @@ from dgmm.data import open_dataset
 def run(command: click.Command, *arguments: str) -> tuple[int, str]:
     """Run a command; give its exit code and its last line."""
     result = CliRunner().invoke(command, arguments, obj={})
+    if isinstance(result.exception, ValueError):
+        return 2, str(result.exception)
     return result.exit_code, result.output.strip().splitlines()[-1]
 
 
@@ -42,17 +48,20 @@ def options_of_urls(storage_option: dict | None) -> None:
 
 def test_where_the_work_is_done():
     assert run(where) == (0, "None None None")
-    assert run(where, "--scheduler", "tcp://h:1") == (0, "tcp://h:1 None None")
+    assert run(where, "--scheduler", "tls://h:1") == (0, "tls://h:1 None None")
     assert run(where, "--workers", "3", "--memory", "1 GiB") == (0, "None 3 1 GiB")
     assert run(where_by_default) == (0, "None 2 None")
     assert run(where_by_default, "--memory", "1GB") == (0, "None 2 1GB")
-    assert run(where_by_default, "--scheduler", "tcp://h:1") == (0, "tcp://h:1 None None")
+    assert run(where_by_default, "--scheduler", "tls://h:1") == (0, "tls://h:1 None None")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--scheduler", "tcp://h:1", "--workers", "2"], "give --scheduler or --workers, not both"),
+        (["--scheduler", "tcp://h:1"], "tcp://h:1 is not encrypted"),
+        (["--insecure"], "give --scheduler too"),
+        (["--tls-ca", __file__, "--workers", "1"], "give --scheduler too"),
         (["--memory", "1GB"], "--memory is the limit of each worker: give --workers too"),
         (["--workers", "0"], "0 is not in the range x>=1"),
         (["--workers", "1", "--memory", "much"], "'much' is not an amount of memory such as 2GiB"),
@@ -116,10 +125,27 @@ def test_a_scheduler_that_is_not_there(monkeypatch):
         pytest.fail("the work began")
 
 
+def listening(pid: int | str) -> set[str]:
+    """Addresses, as the kernel writes them, at which a process waits for connections."""
+    links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()]
+    lines = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    return {
+        line[1].rpartition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in links
+    }
+
+
 def test_workers_are_there_while_the_work_is_done():
+    before = listening("self")
     with Cluster(None, 1, None).joined():
         (worker,) = get_client().scheduler_info()["workers"].values()
         assert worker["nthreads"] == 1
+        workers: Any = get_client().run(os.getpid)
+        pids = ["self", *workers.values()]
+        assert set().union(*map(listening, pids)) - before == {"0100007F"}  # 127.0.0.1
     with pytest.raises(ValueError, match="No global client"):
         get_client()
 

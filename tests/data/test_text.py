@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dgmm import GaussianMixture, load
-from dgmm.data.text import printable
+from dgmm.data.text import printable, redacted
 
 NAMES = [
     "flux [/cm2]",
@@ -80,3 +80,56 @@ def test_the_command_shows_names_and_takes_them(frame, tmp_path):
         if command == ["info", "m.npz"]:
             assert all(name in done.stdout for name in NAMES[:6])
     assert list(load(tmp_path / "m.npz").feature_names_in_) == chosen
+
+
+SECRETS = [
+    ("memory://user:{}@b/x.zarr", "memory://user:***@b/x.zarr"),
+    ("memory:///user:{}@b/x.zarr", "memory:///user:***@b/x.zarr"),
+    ("/user:{}@b/x.zarr", "/user:***@b/x.zarr"),  # what fsspec makes of it
+    ("key:{}@bucket/x.zarr", "key:***@bucket/x.zarr"),
+    ("ftp://user:{}@host:21/x@y.csv", "ftp://user:***@host:21/x@y.csv"),
+    ("simplecache::https://user:{}@host/x.csv", "simplecache::https://user:***@host/x.csv"),
+    ("https://{}@github.com/x.csv", "https://***@github.com/x.csv"),
+    ("tcp://user:{}@10.0.0.5:8786", "tcp://user:***@10.0.0.5:8786"),
+    ("s3://:{}@bucket/x", "s3://:***@bucket/x"),
+    ("https://h/x.parquet?sv=2024&sig={}&se=1", "https://h/x.parquet?sv=2024&sig=***&se=1"),
+    (
+        "https://h/x?X-Amz-Credential={0}&X-Amz-Signature={0}",
+        "https://h/x?X-Amz-Credential=***&X-Amz-Signature=***",
+    ),
+    ("'ftp://user:{}@host/x', rows 0 to 5", "'ftp://user:***@host/x', rows 0 to 5"),
+    ("two: ftp://a:{0}@b/x and ftp://c:{0}@d/y", "two: ftp://a:***@b/x and ftp://c:***@d/y"),
+]
+
+
+@pytest.mark.parametrize("secret", ["TOPSECRET", "p@ss", "p:a:s", "12345", "a%2Fb", "se-cr.et~!$*'()+,;="])
+@pytest.mark.parametrize(("text", "shown"), SECRETS)
+def test_secrets_in_urls_are_not_shown(text, shown, secret):
+    if ("?" in text and set("&;@") & set(secret)) or ("github" in text and set(":@") & set(secret)):
+        pytest.skip("no such URL")
+    if not text.startswith(("memory://u", "ftp", "simple", "tcp", "s3")) and set("@:'(,") & set(secret):
+        pytest.skip("such passwords are looked for in URLs")
+    assert redacted(text.format(secret)) == shown
+
+
+def test_a_password_that_should_have_been_quoted_is_not_shown_either():
+    assert redacted("ftp://user:a/b?c#d@host/x") == "ftp://user:***@host/x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "abfs://container@account.dfs.core.windows.net/x.zarr",
+        "https://host:8080/data@v2/x.zarr",
+        "tcp://127.0.0.1:8786, or mail to a@b.org",
+        "file:///data:1/a@b",
+        "/data/a:b@c/x.zarr: row 3, column 'a@b'",
+        "hdfs://user@host:9000/x",
+        "column 'x:y@z'",
+        "rows 0 to 5: a@b",
+        "s3://bucket/x.zarr?versionId=3",
+        "key=value, token=abc",
+    ],
+)
+def test_what_is_no_secret_is_shown(text):
+    assert redacted(text) == text
