@@ -39,6 +39,7 @@ from dgmm.passes.events import (
     TasksStarted,
     listening,
 )
+from dgmm.passes.watched import without_checksums
 
 SECONDS_BETWEEN_LINES = 2.0
 FEATURES_SHOWN = 6
@@ -215,6 +216,15 @@ def source_facts(source: Source) -> list[Fact]:
         ),
         fact("numbers", f"{source.dtype}, {size(n_bytes)} in memory", dtype=source.dtype, n_bytes=n_bytes),
     ]
+
+
+def checksum_facts(source: Source) -> list[Fact]:
+    """Say whether damage to what is stored would be found; nothing of what is not stored."""
+    finds_damage = getattr(source, "finds_damage", None)
+    if finds_damage is None:
+        return []
+    text = "of all chunks" if finds_damage else without_checksums(source.name)
+    return [fact("checksums", text, has_checksums=finds_damage)]
 
 
 def model_facts(model: Any) -> list[Fact]:

@@ -237,7 +237,7 @@ def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, A
         return checkpoint_facts(path, opening["storage_options"])
     if not is_model_file(path):
         source = dgmm.open_dataset(path, **opening)
-        facts = report.source_facts(source)
+        facts = [*report.source_facts(source), *report.checksum_facts(source)]
         if fingerprint:
             with cluster.joined(source):
                 facts.append(report.fingerprint_fact(str(dgmm.fingerprint(source))))

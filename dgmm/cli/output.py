@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.recut import Recut
 from dgmm.data.source import MEBIBYTE, Source
 from dgmm.data.writing import (
@@ -21,11 +22,13 @@ from dgmm.data.writing import (
     create_parquet,
     create_zarr,
     creating,
+    keep_checksums,
     write_parquet_part,
     write_rows,
 )
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
+from dgmm.passes.watched import Seen, Witnessed
 
 TABLES = (".zarr", ".parquet")
 PART_BYTES = 32 * MEBIBYTE
@@ -84,11 +87,12 @@ class ZarrWriter:
     array: zarr.Array[Any]
     result: Result
 
-    def __call__(self, chunks: Iterator[ChunkRows]) -> Any:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Witnessed[Any]:
         """Write a span, which is one chunk of the array."""
         start, values, said = self.result.of_all(chunks)
         write_rows(self.array, start, values)
-        return said
+        written = Fingerprint(math.prod(self.result.shape), str(self.result.dtype))
+        return Witnessed(said, Seen(written.extended(start, values.reshape(len(values), -1))))
 
 
 @dataclass(frozen=True)
@@ -164,13 +168,16 @@ def write(
         if path.endswith(".zarr"):
             shape = (source.n_rows, *result.shape)
             array = create_zarr(working, shape, result.dtype, storage_options=storage_options)
-            writer, span_rows = ZarrWriter(array, result), array.chunks[0]
-        else:
-            span_rows = max(1, min(PART_ROWS, PART_BYTES // result.row_bytes))
-            create_parquet(working, storage_options=storage_options)
-            writer = ParquetWriter(working, span_rows, result, storage_options)
             if source.n_rows == 0:
-                writer.write(0, np.empty((0, *result.shape), result.dtype))
-        if source.n_rows > 0:
-            return run_pass(Recut(source, span_rows), writer, purpose)
-    return None
+                return None
+            found = run_pass(Recut(source, array.chunks[0]), ZarrWriter(array, result), purpose)
+            if result.dtype in (np.float32, np.float64):  # others are read as float64, with other checksums
+                keep_checksums(array, found.seen.rows)
+            return found.result
+        span_rows = max(1, min(PART_ROWS, PART_BYTES // result.row_bytes))
+        create_parquet(working, storage_options=storage_options)
+        writer = ParquetWriter(working, span_rows, result, storage_options)
+        if source.n_rows == 0:
+            writer.write(0, np.empty((0, *result.shape), result.dtype))
+            return None
+        return run_pass(Recut(source, span_rows), writer, purpose)

@@ -273,6 +273,11 @@ class CsvSource(OfColumns):
         blocks = self._blocks[first:last]
         return CsvChunk(self.filesystem, blocks, skip, stop - start, self.picked, self.kinds)
 
+    @property
+    def finds_damage(self) -> bool:
+        """Whether all files are compressed, in formats that have checksums: text has none."""
+        return all(_decompressor(file.path) is not None for file in self.files)
+
     def revision(self) -> Revision:
         """What the file system says of the files."""
         return of_files(self.filesystem, [file.path for file in self.files])

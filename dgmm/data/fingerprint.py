@@ -9,7 +9,9 @@ gigabytes a second. It finds accidents, not forgeries.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -17,6 +19,12 @@ from numpy.typing import NDArray
 
 RUN_ROWS = 2**20
 """Rows that a checksum is of: 10⁹ rows have a thousand checksums."""
+
+KEPT_AS = "dgmm_checksums"
+"""Attribute of an array that dgmm wrote: which rows it holds, so that swapped chunks are noticed."""
+
+MOST_KEPT = 1024
+"""Checksums that are kept beside rows: they are part of an array's metadata, which is read with it."""
 
 HASHED_ROWS = 2**14
 """Rows that are copied at once, where they do not lie one after the other as they are."""
@@ -94,6 +102,48 @@ class Fingerprint:
             for start, (own, theirs) in zip(starts, pairs, strict=True)
             if own != theirs
         )
+
+    def kept(self) -> dict[str, Any]:
+        """Give what is kept beside written rows: at most `MOST_KEPT` checksums, each of as many rows."""
+        step = RUN_ROWS
+        while -(-self.n_rows // step) > MOST_KEPT:
+            step *= 2
+        shape = {"rows": self.n_rows, "features": self.n_features, "dtype": self.dtype}
+        return {**shape, "rows_per_checksum": step, "crc32c": list(self._coarse(step))}
+
+    def differing_from_kept(self, kept: Any) -> tuple[tuple[int, int], ...]:
+        """Give the runs of rows, from number to number, that are not those of which checksums were kept.
+
+        Both are of all rows of a source. What is no such record differs from all rows.
+        """
+        everything = ((0, self.n_rows),)
+        step = kept.get("rows_per_checksum") if isinstance(kept, Mapping) else None
+        if not isinstance(step, int) or step <= 0 or step % RUN_ROWS:
+            return everything
+        own = self._coarse(step)
+        told = {"rows": self.n_rows, "features": self.n_features, "dtype": self.dtype}
+        theirs = kept.get("crc32c")
+        if {name: kept.get(name) for name in told} != told:
+            return everything
+        if not isinstance(theirs, (list, tuple)) or len(theirs) != len(own):
+            return everything
+        return tuple(
+            (number * step, min((number + 1) * step, self.n_rows))
+            for number, (ours, other) in enumerate(zip(own, theirs, strict=True))
+            if ours != other
+        )
+
+    def _coarse(self, step: int) -> tuple[int, ...]:
+        """Give the checksums of runs of ``step`` rows, a multiple of `RUN_ROWS`."""
+        row_bytes, several = self.n_features * np.dtype(self.dtype).itemsize, step // RUN_ROWS
+        found = []
+        for number, checksum in enumerate(self.checksums):
+            if number % several:
+                n_rows = min(RUN_ROWS, self.n_rows - number * RUN_ROWS)
+                found[-1] = combined(found[-1], checksum, n_rows * row_bytes)
+            else:
+                found.append(checksum)
+        return tuple(found)
 
     def __str__(self) -> str:
         """Give a short text: rows × features, dtype, and 16 hexadecimal digits for the checksums."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,6 +92,29 @@ def _footer(filesystem: Any, path: str, keys: Mapping[str, str | None] | None) -
         found = keys_of(path) if keys is None else keys
         beside = {key: value for key, value in found.items() if key not in schema.names}
         return Footer(path, schema, counts, widths, beside)
+
+
+PART_KEY = b"dgmm_part"
+"""Metadata of a file that dgmm wrote, with checksums of its pages: its number among those of a folder."""
+
+PART_NAME = re.compile(r"(?s)(?:.*/)?part-(\d+)\.parquet")
+
+
+def written_part(footer: Footer) -> int | None:
+    """Give the number of a file among those that dgmm wrote; None for one of another writer."""
+    told = (footer.schema.metadata or {}).get(PART_KEY, b"")
+    return int(told) if told.isdigit() else None
+
+
+def check_parts(footers: Sequence[Footer]) -> None:
+    """Refuse files that dgmm wrote under each other's names: their rows would be in another order."""
+    for footer in footers:
+        number, named = written_part(footer), PART_NAME.fullmatch(footer.path)
+        if number is not None and named and int(named[1]) != number:
+            raise DataError(
+                f"{footer.path} was written as part {number}: files have been swapped or renamed; give it "
+                "back its name, or name the files in the order of their rows as no part-… is named"
+            )
 
 
 def _n_leaves(kind: pa.DataType) -> int:

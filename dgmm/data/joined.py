@@ -125,6 +125,11 @@ class JoinedSource:
                 parts.append(source.rows(here, there))
         return JoinedChunk(tuple(parts), self.n_features, self.dtype)
 
+    @property
+    def finds_damage(self) -> bool:
+        """Whether all that is stored has checksums."""
+        return all(getattr(source, "finds_damage", None) is not False for source in self.sources)
+
     def revision(self) -> Revision:
         """What is said of all stores."""
         return sum(map(revision_of, self.sources), Revision())

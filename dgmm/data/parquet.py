@@ -13,7 +13,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dgmm.data.choice import Choice
-from dgmm.data.footers import BUFFER_BYTES, columns_of, key_value, opened, read_footer
+from dgmm.data.footers import (
+    BUFFER_BYTES,
+    check_parts,
+    columns_of,
+    key_value,
+    opened,
+    read_footer,
+    written_part,
+)
 from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, fill, n_features, pick, rows_type
@@ -155,6 +163,8 @@ class ParquetSource(OfColumns):
         File, number in the file, and number of rows, of every row group that has rows.
     keys : mapping of str to tuple of (str, float)
         For each file, the columns picked that its path gives.
+    finds_damage : bool
+        All pages are known to have checksums, as dgmm writes them: footers of others do not tell.
     """
 
     name: str
@@ -163,6 +173,7 @@ class ParquetSource(OfColumns):
     dtype: np.dtype
     row_groups: tuple[tuple[str, int, int], ...]
     keys: Mapping[str, tuple[tuple[str, float], ...]]
+    finds_damage: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -242,6 +253,7 @@ def parquet_source(
     """
     footers = [read_footer(filesystem, path, None if keys is None else keys.get(path, {})) for path in paths]
     footers = [footer for footer in footers if any(footer.counts)] or footers[:1]
+    check_parts(footers)
     columns = columns_of(footers, choice)
     picked = pick(columns, choice, name)
     kinds = {column.name: column.type for column in columns if column.type is not None}
@@ -256,4 +268,5 @@ def parquet_source(
             footer.path: tuple((key, key_value(value)) for key, value in footer.keys.items() if key in names)
             for footer in footers
         },
+        all(written_part(footer) is not None for footer in footers),
     )

@@ -220,6 +220,11 @@ class SameColumns:
         """Rows of the other source, ``start`` to ``stop``, as one chunk."""
         return self.source.rows(start, stop)
 
+    @property
+    def finds_damage(self) -> bool | None:
+        """Whether what is stored has checksums."""
+        return getattr(self.source, "finds_damage", None)
+
     def revision(self) -> Revision:
         """What the other source's store says of itself."""
         return revision_of(self.source)

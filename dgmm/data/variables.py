@@ -105,6 +105,11 @@ class Variable:
         """float32 or float64."""
         return self.coding.dtype
 
+    @property
+    def is_as_stored(self) -> bool:
+        """Whether rows are those of the array, number by number."""
+        return not self.coding.changes and self.sample_axes == (0,) and self.array.ndim <= 2
+
     def chunk_sizes(self) -> tuple[int, ...]:
         """Rows of a chunk along each dimension that numbers rows."""
         return tuple(self.array.chunks[axis] for axis in self.sample_axes)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from dgmm.data.fingerprint import KEPT_AS, Fingerprint
 from dgmm.data.listing import stored_kind
 from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.owner import OwnedError
@@ -339,6 +340,18 @@ def write_rows(array: zarr.Array[Any], start: int, rows: ArrayLike) -> None:
     array[start:stop] = rows
 
 
+def keep_checksums(array: zarr.Array[Any], written: Fingerprint) -> None:
+    """Keep beside an array which rows were written to it: `Fingerprint.kept`, as an attribute.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        From `create_zarr`, all of it written.
+    written : Fingerprint
+    """
+    array.update_attributes({KEPT_AS: written.kept()})
+
+
 def create_parquet(
     path: str | os.PathLike[str], *, storage_options: Mapping[str, object] | None = None
 ) -> None:
@@ -390,9 +403,11 @@ def write_parquet_part(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from dgmm.data.footers import PART_KEY
+
     with filesystem.open(f"{root}/part-{index:05d}.parquet", "wb") as file:
         pq.write_table(
-            pa.table(dict(columns)),
+            pa.table(dict(columns)).replace_schema_metadata({PART_KEY: str(index)}),
             file,
             row_group_size=OUTPUT.group_rows,
             compression="zstd",

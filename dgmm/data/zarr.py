@@ -13,9 +13,11 @@ import zarr
 from numpy.typing import NDArray
 
 from dgmm.data.choice import Choice
+from dgmm.data.codecs import finds_damage
 from dgmm.data.conventions import time_like
 from dgmm.data.convert import check_shape
 from dgmm.data.dimensions import check_sizes, choose_sample_dims, feature_names, parts, variables_named
+from dgmm.data.fingerprint import KEPT_AS
 from dgmm.data.missing import DAMAGED, MOST_ABSENT, MissingChunkError, absent_keys, damaged_chunk
 from dgmm.data.revision import Revision, most_keys
 from dgmm.data.source import (
@@ -197,6 +199,18 @@ class ZarrSource:
     def holds_whole(self) -> bool:
         """Whether an array is of whole numbers that float64 may round."""
         return any(is_wide_integer(variable.array.dtype) for variable in self.variables)
+
+    @property
+    def finds_damage(self) -> bool:
+        """Whether all chunks have checksums."""
+        return all(finds_damage(variable.array) for variable in self.variables)
+
+    @property
+    def kept_checksums(self) -> object:
+        """What was kept of rows when they were written, see `Fingerprint.kept`; None where nothing was."""
+        variable = self.variables[0]
+        as_written = len(self.variables) == 1 and variable.is_as_stored
+        return variable.array.attrs.get(KEPT_AS) if as_written else None
 
     def spans(self) -> tuple[Span, ...]:
         """Cut the rows into spans of whole shards, and these into bands of whole chunks of about 8 MiB.

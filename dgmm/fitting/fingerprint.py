@@ -5,8 +5,8 @@ from __future__ import annotations
 from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.open import open_dataset
 from dgmm.data.types import RowsLike
-from dgmm.passes.run import run_pass
-from dgmm.passes.watched import Seen, WitnessedWork, read_alone
+from dgmm.passes.run import first_pass
+from dgmm.passes.watched import read_alone
 
 
 def fingerprint(X: RowsLike) -> Fingerprint:
@@ -32,4 +32,4 @@ def fingerprint(X: RowsLike) -> Fingerprint:
     False
     """
     source = open_dataset(X)
-    return run_pass(source, WitnessedWork(read_alone, Seen.nothing(source)), "fingerprint").seen.rows
+    return first_pass(source, read_alone, "fingerprint")[0].seen.rows

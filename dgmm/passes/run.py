@@ -35,8 +35,10 @@ from dgmm.passes.watched import (
     WatchedSource,
     Witnessed,
     WitnessedWork,
+    check_kept,
     read_alone,
     revision_of_both,
+    say_unchecked,
 )
 
 logger = logging.getLogger(__name__)
@@ -156,16 +158,18 @@ def first_pass(
 
     Raises
     ------
-    DataChangedError
-        Where rows changed meanwhile.
+    DataError
+        Where rows changed meanwhile, or are not those of which checksums were kept (`Fingerprint.kept`).
     """
     before, nothing = revision_of_both(source, weights), Seen.nothing(source, weights)
     found = run_pass(source, WitnessedWork(work, nothing), purpose, weights)
     if isinstance(source, (WatchedSource, AdaptedSource)):
         return found, source
+    say_unchecked(source)
     watched = WatchedSource(source, found.seen, before, allow_changed_data, takes_nan)
     if watched.written(weights):  # it may have read rows of both: another pass tells
         run_pass(watched, read_alone, purpose, weights)
+    check_kept(source, found.seen, allowed=allow_changed_data)
     return found, watched
 
 

@@ -7,6 +7,7 @@ What the store says of its files is asked before a pass, as early notice, and na
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic
@@ -14,7 +15,7 @@ from typing import Generic
 import numpy as np
 
 from dgmm.data.ambient import compute_now
-from dgmm.data.fingerprint import Fingerprint
+from dgmm.data.fingerprint import KEPT_AS, Fingerprint
 from dgmm.data.retrying import persistently
 from dgmm.data.revision import Revision, revision_of
 from dgmm.data.source import DataError, LazyChunk, SameColumns, Source, Span
@@ -182,6 +183,44 @@ class WatchedSource(SameColumns):
             raise DataChangedError(f"{message}. {WHAT_TO_DO}")
         logger.warning("%s", message)
         emit(DataChanged(message))
+
+
+def check_kept(source: Source, seen: Seen, *, allowed: bool) -> None:
+    """Refuse rows that are not those of which checksums were kept when they were written.
+
+    Each chunk may be whole, and another one: swapped, or of another array.
+
+    Raises
+    ------
+    DataError
+        Naming rows and chunks.
+    """
+    kept = getattr(source, "kept_checksums", None)
+    if kept is None or not (runs := seen.rows.differing_from_kept(kept)):
+        return
+    message = (
+        f"{source.name}: {_numbered('rows', runs)} are not those that dgmm wrote there, though each chunk "
+        f"can be read ({source.rows(*runs[0]).place}): chunks have been swapped, or written to since"
+    )
+    if not allowed:
+        raise DataError(
+            f"{message}. Write it anew with `dgmm convert`; or, if it is meant to hold these rows, remove "
+            f"its attribute {KEPT_AS!r}, or fit it with allow_changed_data=True"
+        )
+    logger.warning("%s", message)
+    emit(DataChanged(message))
+
+
+def say_unchecked(source: Source) -> None:
+    """Say in the log, once a fit, that damage to what is stored would not be found."""
+    if getattr(source, "finds_damage", None) is False:
+        logger.info("%s: %s", source.name, without_checksums(source.name))
+
+
+def without_checksums(name: str) -> str:
+    """Say what it means that a store has no checksums, and how it gets them."""
+    command = f"dgmm convert {shlex.quote(name)} OUT.zarr"
+    return f"no checksums, damaged bytes may be read as other numbers; `{command}` writes the rows with them"
 
 
 def revision_of_both(source: Source, weights: Source | None) -> Revision:

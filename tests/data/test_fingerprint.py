@@ -73,3 +73,48 @@ def test_runs_that_differ_are_told_by_their_numbers(monkeypatch):
     assert one.differing(Fingerprint(3, "float32").extended(0, ROWS.astype("f4"))) == ((0, 1100),)
     swapped = np.concatenate([ROWS[64:128], ROWS[:64], ROWS[128:]])
     assert one.differing(nothing.extended(0, swapped)) == ((0, 64), (64, 128))
+
+
+class TestKept:
+    @pytest.fixture(autouse=True)
+    def small_runs(self, monkeypatch):
+        monkeypatch.setattr(module, "RUN_ROWS", 64)
+        monkeypatch.setattr(module, "MOST_KEPT", 5)
+
+    @staticmethod
+    def of(rows):
+        return Fingerprint(3, "float64").extended(0, rows)
+
+    @pytest.mark.parametrize("n_rows", [1, 64, 320, 321, 1100])
+    def test_a_bounded_number_of_checksums_of_as_many_rows_each(self, n_rows):
+        kept = self.of(ROWS[:n_rows]).kept()
+        step = kept["rows_per_checksum"]
+        assert step % 64 == 0
+        assert len(kept["crc32c"]) == -(-n_rows // step) <= 5
+        runs = [ROWS[start : min(start + step, n_rows)] for start in range(0, n_rows, step)]
+        assert kept["crc32c"] == [google_crc32c.value(run.tobytes()) for run in runs]
+        assert self.of(ROWS[:n_rows]).differing_from_kept(kept) == ()
+
+    def test_rows_that_are_elsewhere_are_told(self):
+        kept, moved = self.of(ROWS).kept(), ROWS.copy()
+        assert kept["rows_per_checksum"] == 256
+        moved[[3, 1099]] = moved[[1099, 3]]
+        assert self.of(moved).differing_from_kept(kept) == ((0, 256), (1024, 1100))
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"rows": 1101},
+            {"dtype": "float32"},
+            {"rows_per_checksum": 0},
+            {"rows_per_checksum": 100},
+            {"rows_per_checksum": "256"},
+            {"crc32c": [1]},
+            {"crc32c": 7},
+            {"crc32c": None},
+        ],
+    )
+    def test_what_is_no_such_record_is_of_other_rows(self, change):
+        found = self.of(ROWS)
+        assert found.differing_from_kept({**found.kept(), **change}) == ((0, 1100),)
+        assert found.differing_from_kept("all is well") == ((0, 1100),)
