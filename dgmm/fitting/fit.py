@@ -162,10 +162,9 @@ def _moved(best: EM, fits: Multistart) -> EM:
         offered: list[Parameters] = []
         with suppress(*FAILURES_OF_A_START):
             offered.append(fits.improved(best.parameters))
-        moved = _gaining(best, offered, fits)
-        if moved is None:
-            return best
-        best = moved  # a start of its own: its iterations are counted anew
+        # A start of its own: its iterations are counted anew. Of rows that lack values, what gains on
+        # completed ones may gain nothing, and moves are to be tried on what is observed.
+        best = _gaining(best, offered, fits) or best
     while best.n_iter < max_iter:
         offered = list(proposals(cast(Posterior, best.parameters), cast(Evidence, fits.objective), rows))
         left = replace(fits.settings, max_iter=max_iter - best.n_iter)

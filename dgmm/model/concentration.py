@@ -23,6 +23,8 @@ class Concentration(ABC):
     """A kind of prior; the posterior is of the same kind, and is given by its concentration alone."""
 
     name: ClassVar[str]
+    is_ordered: ClassVar[bool]
+    """Whether it matters which component comes first."""
 
     @abstractmethod
     def prior(self, concentration: float, n_components: int) -> Array:
@@ -61,6 +63,7 @@ class DirichletDistribution(Concentration):
     """Weights of a Dirichlet distribution; its concentrations have the shape (K,)."""
 
     name = "dirichlet_distribution"
+    is_ordered = False
 
     def prior(self, concentration, n_components):
         """One concentration for all components."""
@@ -104,6 +107,7 @@ class DirichletProcess(Concentration):
     """
 
     name = "dirichlet_process"
+    is_ordered = True
 
     def prior(self, concentration, n_components):
         """``Beta(1, γ)``, each."""

@@ -94,6 +94,41 @@ def test_three_components_are_found_among_eight(covariance_type, kind, seed):
     assert climb(data, found, objective, 0).lower_bound >= plain.lower_bound - 1e-4
 
 
+def test_sticks_are_put_in_order():
+    """What empty sticks before n rows cost, about log(n / γ) nats each, is gained at once."""
+    data, objective, _ = problem("full", "dirichlet_process", 3)
+    counts, family = np.array([0.0, 0.0, 3000.0]), objective.prior.family
+    means, matrix = data.moments.mean, np.cov(data.rows.T)
+    last = Posterior.of(objective.prior, counts, np.tile(means, (3, 1)), np.tile(matrix, (3, 1, 1)))
+    assert last.family is family
+    sorted_first = next(proposals(last, objective, data))
+    np.testing.assert_allclose(rows_of_components(objective.prior, sorted_first), counts[::-1], atol=1e-9)
+    before, after = (climb(data, each, objective, 0).lower_bound for each in (last, sorted_first))
+    assert 3000 * (after - before) == pytest.approx(2.0 * np.log(3000 / 0.01), rel=0.02)
+    again = proposals(sorted_first, objective, data)
+    assert all(rows_of_components(objective.prior, each)[0] < 2999 for each in again)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_rows_that_lack_values_end_at_one_bound_in_memory_and_by_a_sample():
+    """They share a prior here: by default its correlations are the sample's."""
+    rows, generator = three_clusters(1200), np.random.default_rng(1)
+    rows[generator.random(1200) < 0.3, 1] = np.nan
+    own = {
+        "n_components": 5,
+        "weight_concentration_prior": 0.01,
+        "covariance_prior": np.eye(2),
+        "random_state": 0,
+    }
+    bounds = [
+        BayesianGaussianMixture(**own, missing="marginalize", moves=True, sample_rows=sample_rows, tol=1e-4)
+        .fit(rows)
+        .elbo_
+        for sample_rows in (1200, 500)
+    ]
+    assert bounds[0] == pytest.approx(bounds[1], abs=0.5)
+
+
 def test_births_fill_components_without_rows():
     """From one broad component, with the others empty."""
     data, objective, start = problem("full", "dirichlet_process", 6)
