@@ -20,7 +20,8 @@ from dgmm.fitting.checkpoint import Checkpoint, CheckpointError, Head, extent_of
 PATHS = ("data", "out")
 """Parameters of commands that are paths."""
 
-NOT_KEPT = ("storage_option", "checkpoint", "overwrite", "scheduler", "workers", "memory")
+NOT_KEPT = ("storage_option", "checkpoint", "overwrite", "scheduler", "workers", "memory", "insecure")
+NOT_KEPT += ("tls_ca", "tls_cert", "tls_key")
 """Parameters that may be secret, or are of one run alone."""
 
 keeping = click.option(

@@ -22,6 +22,9 @@ ROOMS = {
     "checkpoints": {
         "resume": "Go on with a fit or sweep whose --checkpoint is DIR, and end as it would have ended.",
     },
+    "cleaning": {
+        "clean": "Remove what killed runs have left at PATH: a folder that holds outputs, or an output.",
+    },
     "components": {
         "components": "Print the components of a model, what each stands out by, and which overlap.",
         "merge": "Merge components that share rows of DATA into clusters, pair by pair.",

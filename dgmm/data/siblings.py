@@ -167,13 +167,16 @@ def settle(path: str | os.PathLike[str], storage_options: Mapping[str, object] |
     path, storage_options
         As for `sibling`.
     """
-    filesystem, _ = locate(path, storage_options)
     for each in siblings(path, storage_options):
-        there = locate(each.path, storage_options)[1]
-        is_complete = filesystem.exists(f"{there}/{COMPLETE}")
-        if each.owner is None and (each.is_owned or is_complete):
+        if each.owner is None and (each.is_owned or is_complete(each, storage_options)):
             with suppress(OSError):  # as where another process does the same
                 discard(each, storage_options)
+
+
+def is_complete(left: Sibling, storage_options: Mapping[str, object] | None = None) -> bool:
+    """Say whether a sibling holds output on its way to its place."""
+    filesystem, there = locate(left.path, storage_options)
+    return filesystem.exists(f"{there}/{COMPLETE}")
 
 
 def discard(left: Sibling, storage_options: Mapping[str, object] | None = None) -> None:

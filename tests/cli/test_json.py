@@ -20,6 +20,7 @@ COMMANDS = sorted(name for commands in ROOMS.values() for name in commands)
 
 CASES: dict[str, tuple[str, set[str]]] = {
     "fit": ("{rows} -k 2 --out {out}.npz", {"n_rows", "log_likelihood", "converged", "out"}),
+    "clean": ("{rows}", {"removed", "kept", "bytes"}),
     "sweep": ("{rows} -k 1:2 --covariance diag --out {out}", {"best", "models", "advice", "report"}),
     "predict": ("{model} {rows} --out {out}.zarr", {"n_rows", "columns", "out"}),
     "score": ("{model} {rows}", {"n_rows", "log_likelihood", "bic", "aic"}),
