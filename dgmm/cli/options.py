@@ -17,6 +17,7 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import click
+import dask.config
 from dask.utils import parse_bytes
 
 from dgmm import report
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 SECONDS_TO_JOIN = 10
 PAUSED_AT = 0.8
 """The share of its memory limit at which a Dask worker takes no more tasks."""
+OF_OUR_CLUSTERS = {"distributed.scheduler.worker-ttl": "1 minute"}
+"""In which a worker gives a sign of life, or is started again: a command's own are at work for it alone."""
 FOR_THIS_PROCESS = (signal.SIGINT, signal.SIGHUP)
 """Signals that a terminal sends to workers, too, whose end is this process's business."""
 
@@ -109,10 +112,10 @@ class Cluster:
                     f"no Dask scheduler{of_it} answers at {self.scheduler}; start one with `dask scheduler`"
                 ) from error
             with client:
-                if not client.scheduler_info()["workers"]:
+                if not client.scheduler_info()["workers"]:  # passes wait for them, but not for ever
                     say("waiting", f"the scheduler at {self.scheduler} has no workers yet")
-                    client.wait_for_workers(1)
-                yield
+                with _quiet():
+                    yield
             return
         start = functools.partial(
             LocalCluster,
@@ -123,8 +126,23 @@ class Cluster:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,  # what goes wrong is an error of the command
         )
-        with _started(start) as cluster, Client(cluster):
+        with dask.config.set(OF_OUR_CLUSTERS), _started(start) as cluster, Client(cluster):
             yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Dask says of connections to itself: what goes wrong is an error of the command."""
+    from distributed.utils import silence_logging_cmgr  # noqa: PLC0415
+
+    loop = logging.getLogger("asyncio")
+    before = loop.level
+    loop.setLevel(logging.CRITICAL)
+    try:
+        with silence_logging_cmgr(logging.CRITICAL):
+            yield
+    finally:
+        loop.setLevel(before)
 
 
 def _started(start: Callable[[], LocalCluster]) -> LocalCluster:

@@ -28,6 +28,7 @@ from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import TOLERANCES, Goal, Likelihood
 from dgmm.model.families import family_named
 from dgmm.model.parameters import Parameters
+from dgmm.passes.cluster import one_cluster
 from dgmm.passes.events import listening
 
 OWN_PARAMETERS = ("algorithm", "sample_rows", "moves", "missing")
@@ -123,8 +124,12 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
             during the fit: it says which, and which files were written to.
         CheckpointError
             Where the checkpoint is of another fit: the message says what differs.
+        ClusterLostError
+            A RuntimeError: where a cluster has no worker for too long, or its workers die of the same rows
+            again and again: see ``docs/on-a-cluster.md``.
         OSError
-            Where the checkpoint cannot be written to, or another process does.
+            Where rows cannot be read, however often it is tried. Where the checkpoint cannot be written to,
+            or another process does.
 
         Warns
         -----
@@ -147,7 +152,7 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         head = head_of(self, source, weights, generator.get_state(), place, **_going_on_from(resumed))
         printer = VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))
         may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
-        with listening(printer), keeping(place, head, may_differ) as begun:
+        with listening(printer), one_cluster(), keeping(place, head, may_differ) as begun:
             if begun is not head:
                 generator = generator_from(self, begun.draws)
             fitted = fit(source, weights, settings, generator, resumed)

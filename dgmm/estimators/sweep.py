@@ -39,6 +39,7 @@ from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, concerns_of, s
 from dgmm.model.criteria import CRITERIA, Scores
 from dgmm.model.families import family_named
 from dgmm.model.matrices import Array
+from dgmm.passes.cluster import one_cluster
 from dgmm.passes.events import listening
 
 SWEPT = ("full", "tied", "diag", "spherical")
@@ -275,7 +276,11 @@ class GaussianMixtureSweep(Predictor):
         head = head_of(self, source, weights, settings.seed, place, n_components=tried)
         remember_features(self, source)
         try:
-            with listening(VerbosePrinter(self.verbose, 10)), keeping(place, head, may_differ) as begun:
+            with (
+                listening(VerbosePrinter(self.verbose, 10)),
+                one_cluster(),
+                keeping(place, head, may_differ) as begun,
+            ):
                 self.seed_ = begun.draws
                 sweep(source, weights, replace(settings, seed=begun.draws), swept)
         except KeyboardInterrupt:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 SECTION = "dgmm.cluster"
 NO_WORKER = "it has no worker"
+UNCONNECTED = "the connection to its scheduler is closed, and was not made again"
 SUMS = "sums of results"
 
 
@@ -51,7 +55,7 @@ class ClusterSettings:
     """
 
     say_after: float = 30.0
-    lost_after: float = 600.0
+    lost_after: float = 900.0
     silent_after: float = 30.0
     look_every: float = 5.0
     reruns: int = 3
@@ -88,10 +92,39 @@ Graph = Callable[[tuple[str, ...], int], tuple[list[Any], list[Any]]]
 """Makes Dask collections, of the names of shares and the number of the run: results wanted, and shares."""
 
 
+_joined: ContextVar[list[Any] | None] = ContextVar("joined", default=None)
+
+
+@contextmanager
+def one_cluster() -> Iterator[None]:
+    """Hold all that is computed inside to the cluster that it began on: see `client_of`."""
+    token = _joined.set([])
+    try:
+        yield
+    finally:
+        _joined.reset(token)
+
+
 def client_of(get: Get) -> Any | None:
-    """Give the distributed client behind a scheduler, None for the local schedulers."""
-    owner = getattr(get, "__self__", None)
-    return owner if hasattr(owner, "scheduler_info") else None
+    """Give the distributed client behind a scheduler, None for the local schedulers.
+
+    Raises
+    ------
+    ClusterLostError
+        Where it is a local one only as the client that was used inside `one_cluster` has given up: Dask would
+        go on here, with all of the data.
+    """
+    owner, before = getattr(get, "__self__", None), _joined.get()
+    if not hasattr(owner, "scheduler_info"):
+        if before and before[-1].status == "closed":
+            raise ClusterLostError(
+                f"the cluster at {_address(before[-1])} is lost: {UNCONNECTED}. Connect to a cluster and fit "
+                "again; without a client, the work is done on threads of this machine"
+            )
+        return None
+    if before is not None:
+        before[:] = [owner]
+    return owner
 
 
 def compute_on_cluster(
@@ -149,7 +182,9 @@ def compute_on_cluster(
                 suspects = suspects & blamed or blamed  # who was only near the one that kills is not so again
                 watch.died_at = " or ".join(shares[index].place() for index in sorted(suspects)[:3])
                 if run == settings.reruns:
-                    raise ClusterLostError(_killing(watch.died_at, purpose, error, run + 1)) from error
+                    raise ClusterLostError(
+                        _killing(watch.died_at or SUMS, len(suspects) == 1, purpose, error, run + 1)
+                    ) from error
                 kept = [future.status == "finished" for future in own]
                 logger.warning(
                     "%s: workers died again and again at work on %s; what is lost is run again (%d of %d)",
@@ -182,13 +217,18 @@ def _release(futures: Sequence[Any]) -> None:
         future.release()
 
 
-def _killing(place: str, purpose: str, error: Any, runs: int) -> str:
+def _killing(place: str, is_one: bool, purpose: str, error: Any, runs: int) -> str:
     deaths = runs * (error.allowed_failures + 1)
-    return (
-        f"{purpose}: {deaths} workers died at work on {place or SUMS}, the last at "
-        f"{error.last_worker.address}. Most likely they lack memory: give each more (--memory, or "
+    why = (
+        "Most likely these rows take more memory than a worker has: give each more (--memory, or "
         "memory_limit= of a LocalCluster), start fewer threads in each, or make smaller chunks with "
-        "`dgmm convert`. Else something in these rows ends whoever reads them: the workers' logs say what"
+        "`dgmm convert`. Else something in them ends whoever reads them: the workers' logs say what"
+        if is_one
+        else "Most likely all workers lack memory (--memory, or memory_limit= of a LocalCluster), or they "
+        "are ended from outside, whatever they do: their logs, and those of the machine, say why"
+    )
+    return (
+        f"{purpose}: {deaths} workers died at work on {place}, the last at {error.last_worker.address}. {why}"
     )
 
 
@@ -266,13 +306,15 @@ class Watch:
         self._well_at = time.monotonic()
         self._say_at = settings.say_after
         self._trouble: str | None = None
+        self._address = _address(client)
         self._asked: concurrent.futures.Future[Any] | None = None
+        self._died_at = -math.inf
         self._heard: dict[str, tuple[float, float]] = {}
 
     def check(self) -> None:
         """Raise a `ClusterLostError` if the client is closed."""
         if self._client.status in ("closing", "closed"):
-            raise ClusterLostError(self._lost("the connection to it is closed"))
+            raise ClusterLostError(self._lost(UNCONNECTED))
 
     def gathered(self, futures: Sequence[Any]) -> list[Any]:
         """Wait for results, and look after the cluster meanwhile."""
@@ -346,10 +388,6 @@ class Watch:
         """Say how to go on."""
         return f"Workers are started with `dask worker {self._address}`"
 
-    @property
-    def _address(self) -> str:
-        return getattr(self._client.scheduler, "address", "an address unknown")
-
     def _lost(self, what: str) -> str:
         died = f" Workers had died at work on {self.died_at}." if self.died_at else ""
         return (
@@ -375,6 +413,7 @@ class Watch:
     def _of_workers(self, workers: dict[str, Any], now: float) -> str | None:
         """Say why workers cannot work; None if all can. Times are this machine's: clocks differ."""
         before, self._heard = self._heard, {}
+        self._died_at = now if before.keys() - workers.keys() else self._died_at
         for address, each in workers.items():
             seen, at = before.get(address, (None, now))
             self._heard[address] = (each["last_seen"], at if seen == each["last_seen"] else now)
@@ -387,7 +426,12 @@ class Watch:
             return (
                 f"none of its {len(workers)} workers takes tasks ({next(iter(workers.values()))['status']})"
             )
-        return None
+        dying = now - self._died_at < self._settings.say_after
+        return "its workers die one after another, and none ends a task" if dying else None
+
+
+def _address(client: Any) -> str:
+    return getattr(client.scheduler, "address", "an address that is not known")
 
 
 async def _identity(client: Any) -> Any:

@@ -230,7 +230,7 @@ def _run_on_dask(
     names, to = tuple(f"{name}-{span.index}" for span in planned.spans), listeners()
     (root,), _ = graph(names, 0)
     get = scheduler_here() if isinstance(source, MemorySource) else scheduler_for(root)
-    client = client_of(get)
+    client = None if isinstance(source, MemorySource) else client_of(get)
     if client is None:
         return _compute_locally(
             root, get, dict(zip(names, (span.n_rows for span in planned.spans), strict=True))

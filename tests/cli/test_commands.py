@@ -14,12 +14,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zarr
 from click.testing import CliRunner, Result
-from dask.distributed import Client
+from dask.distributed import Client, LocalCluster
 
 import dgmm
 from dgmm.cli import main
@@ -452,6 +453,16 @@ class TestBadInput:
         monkeypatch.setattr("dgmm.cli.options.SECONDS_TO_JOIN", 1)
         options = ["--scheduler", "tcp://127.0.0.1:1", "--out", tmp_path / "m.npz"]
         assert "tcp://127.0.0.1:1" in fail("fit", rows_zarr, "-k", 2, *options)
+
+    def test_scheduler_without_workers(self, rows_zarr, tmp_path):
+        with (
+            dask.config.set({"dgmm.cluster": {"say-after": 0.2, "lost-after": 0.5, "look-every": 0.1}}),
+            LocalCluster(n_workers=0, dashboard_address=":0", host="127.0.0.1") as cluster,
+        ):
+            options = ["--scheduler", cluster.scheduler_address, "--out", tmp_path / "m.npz"]
+            line = fail("fit", rows_zarr, "-k", 2, *options)
+        assert "the cluster at" in line
+        assert "is lost: it has no worker" in line
 
     def test_debug_shows_where(self, rows_zarr):
         result = run("score", rows_zarr, rows_zarr, "--debug")

@@ -12,10 +12,10 @@ from pathlib import Path
 import dask
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster, get_worker
+from distributed import Client, LocalCluster, SchedulerPlugin, get_worker
 
 from dgmm.data import open_dataset
-from dgmm.passes.cluster import ClusterLostError
+from dgmm.passes.cluster import ClusterLostError, one_cluster
 from dgmm.passes.events import ClusterBack, ClusterWaiting, SpanFinished, listening
 from dgmm.passes.run import run_pass
 from dgmm.passes.tasks import run_tasks
@@ -53,6 +53,7 @@ class Visit:
 
 def _die() -> None:
     """End the worker without a word to its scheduler, as when its process is killed."""
+    time.sleep(0.02)
     worker = get_worker()
     is_dead = threading.Event()
 
@@ -149,9 +150,24 @@ class TestNoWorker:
             Client(empty_cluster.scheduler_address, timeout=0.2),
             dask.config.set({"dgmm.cluster": settings}),
             listening(end),
-            pytest.raises(ClusterLostError, match="is lost: the connection to it is closed"),
+            pytest.raises(ClusterLostError, match="is lost: the connection to its scheduler is closed"),
         ):
             run_pass(source, Visit(), "visit")
+
+    def test_a_fit_does_not_go_on_here(self, empty_cluster, stored):
+        """Dask would: without a client, threads are its default."""
+        source = open_dataset(stored(ROWS))
+        with one_cluster():
+            with Client(empty_cluster):
+                empty_cluster.scale(1)
+                expected = run_pass(source, Visit(), "visit")
+            with pytest.raises(ClusterLostError, match="done on threads of this machine"):
+                run_pass(source, Visit(), "visit")
+            with pytest.raises(ClusterLostError, match="done on threads of this machine"):
+                run_tasks(_end_at, [2], "", "square")
+            in_memory = open_dataset(ROWS)
+            assert run_pass(in_memory, Visit(), "visit") == run_pass(in_memory, Visit(), "visit")
+        assert run_pass(source, Visit(), "visit") == expected
 
 
 @pytest.mark.usefixtures("small_spans")
@@ -184,6 +200,23 @@ class TestWorkersDie:
             run_pass(open_dataset(path), Visit(3210, marks, 10**6), "visit")
         assert len(os.listdir(marks)) == 2
         assert run_tasks(_end_at, [2, 3], "", "square") == [4, 9]  # the cluster lives
+
+    def test_workers_that_come_and_die_are_no_hope(self, at_work, stored, marks):
+        class Replaced(SchedulerPlugin):
+            def remove_worker(self, *_: object, **__: object) -> None:
+                at_work.scale(len(at_work.worker_spec) + 1)
+
+        settings = {"lost-after": 0.6, "say-after": 0.3, "look-every": 0.02}
+        at_work.scheduler.allowed_failures = 10**6
+        at_work.scheduler.add_plugin(Replaced(), name="replaced")
+        try:
+            with (
+                dask.config.set({"dgmm.cluster": settings}),
+                pytest.raises(ClusterLostError, match="is lost: its workers die one after another, and none"),
+            ):
+                run_pass(open_dataset(stored(ROWS)), Visit(10, marks, 10**6), "visit")
+        finally:
+            at_work.scheduler.remove_plugin("replaced")
 
     def test_tasks_beside_passes_too(self, at_work, marks):
         assert run_tasks(_end_at, [0, 1, 2, 3], marks, "square") == [0, 1, 4, 9]
