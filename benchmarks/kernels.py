@@ -66,7 +66,7 @@ CASES = (
     Case("diag", 3_000, 4, 2, n_models=16),
 )
 
-PLACES = {"compiled": [("tiles", "TILES")], "numpy": [("blocks", "BLOCKS"), ("stack", "STACKING")]}
+PLACES = {"compiled": [("tiles", "TILES")], "numpy": [("workspace", "BLOCKS"), ("stack", "STACKING")]}
 """Modules with the records of each kernel."""
 
 

@@ -18,7 +18,7 @@ from scipy.special import ndtri
 
 from dgmm.fitting.sample import Sample, uniform_numbers
 from dgmm.kernels import expect
-from dgmm.kernels.incomplete import by_pattern, known_in, patterns_of
+from dgmm.kernels.patterns import by_pattern, patterns_of
 from dgmm.kernels.stack import stack_models
 from dgmm.model import em
 from dgmm.model.conditional import conditional
@@ -77,17 +77,14 @@ class Filling:
     def __call__(self, rows: NDArray[np.floating], numbers: NDArray[np.int64]) -> NDArray[np.floating]:
         """Complete rows (n_rows, D) of these numbers."""
         found: NDArray[Any] = rows.copy()
-        for pattern, which, some in patterns_of(rows):
-            is_known = known_in(pattern)
+        for is_known, which, some in patterns_of(rows):
             if is_known.all():
                 continue
             given = conditional(self.normal, is_known)
             means = given.expected(some[:, given.known].astype(np.float64))[0]
             within = given.of_known.family.to_matrices(given.covariances, 1, len(given.missing))[0]
             drawn = np.stack([self._normal(numbers[which], feature) for feature in given.missing.tolist()])
-            found[np.arange(len(rows))[which][:, None], given.missing] = (
-                means + (np.linalg.cholesky(within) @ drawn).T
-            )
+            found[which[:, None], given.missing] = means + (np.linalg.cholesky(within) @ drawn).T
         return found
 
     def _normal(self, numbers: NDArray[np.int64], feature: int) -> Array:

@@ -63,5 +63,6 @@ def expect(
 
 def working_bytes(stack: Stack) -> int:
     """Forecast what the chosen kernel allocates: see `Kernel.working_bytes`."""
-    waiting = 0 if stack.extent is None else incomplete.WORKING_BYTES
-    return chosen_kernel().working_bytes(stack) + waiting
+    if stack.extent is not None:
+        return incomplete.working_bytes(chosen_kernel(), stack)
+    return chosen_kernel().working_bytes(stack)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
@@ -11,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.kernel import pieces_of
+from dgmm.kernels.marginals import Marginals
+from dgmm.kernels.patterns import Grouped
 from dgmm.kernels.stack import Centred, Group, Stack
 from dgmm.kernels.sums import statistics_of
-from dgmm.model.jit import compiled_module
+from dgmm.model.jit import compiled_module, in_one_form
 from dgmm.model.matrices import Array
 from dgmm.model.statistics import Statistics
 
@@ -40,7 +43,7 @@ def _padded(number: int) -> int:
 def _pairs(n_products: int, n_padded: int, n_features: int) -> NDArray[np.int64]:
     """Give the two factors of the first products in the feature table, then of padding: (n_padded, 2).
 
-    The table begins with the factors themselves: ‖z‖², 1, and the deviations.
+    The table begins with the factors themselves: ‖z‖², 1, the deviations, and flags if there are any.
     """
     pairs = np.ones((n_padded, 2), np.int64)
     n_squares = min(n_products, n_features)
@@ -55,7 +58,8 @@ class Model(NamedTuple):
     """A group of models of one family, as the loop takes them: K components together, P features.
 
     K and P are padded to multiples of four, with zeros; C components are *centred* (see
-    `dgmm.kernels.stack`). float64, but for what is said to have the dtype of products.
+    `dgmm.kernels.stack`). float64, but for what is said to have the dtype of products. For rows that lack
+    values, theta, precision factors and log constants have an axis of patterns before others, as all sums.
 
     Attributes
     ----------
@@ -110,10 +114,10 @@ class Workspace(NamedTuple):
 
     Attributes
     ----------
-    table : ndarray of shape (D + 2 + features at once, rows)
+    table : ndarray of shape (n_factors + features at once, rows)
         Factors, then products.
-    factors : ndarray of shape (D + 2, rows)
-        Of the table.
+    factors : ndarray of shape (n_factors, rows)
+        Of the table: D + 2, or 2 D + 2 with flags.
     products : ndarray of shape (features at once, rows)
         Of the table.
     densities : ndarray of shape (K, rows)
@@ -169,6 +173,8 @@ class CompiledGroup:
     negligible : float, optional
         Responsibilities below are zero: a normal number of the stack's dtype, by default what its precision
         says.
+    marginals : Marginals, optional
+        For rows that lack values: sums are by pattern.
 
     Attributes
     ----------
@@ -179,20 +185,32 @@ class CompiledGroup:
     sums : Sums
     """
 
-    def __init__(self, stack: Stack, group: Group, negligible: float | None = None):
+    def __init__(
+        self,
+        stack: Stack,
+        group: Group,
+        negligible: float | None = None,
+        marginals: Marginals | None = None,
+    ):
         self.stack, self.group = stack, group
         self.entries = stack.centred_in(group)
         centred = [stack.centred[index] for index in self.entries]
         n_components, n_own = group.natural_parameters.shape
         shapes = _Shapes.of(stack, group)
-        n_factors = stack.n_features + 2
+        n_factors = stack.n_factors
         pairs = _pairs(
             max(0, group.features.stop - n_factors),
             max(0, group.features.start + shapes.features - n_factors),
             stack.n_features,
         )
-        theta = np.zeros((shapes.components, shapes.features), stack.dtype)
-        theta[:n_components, :n_own] = group.natural_parameters
+        means, factors, constants = _centred_arrays(stack, centred)
+        natural_parameters, each = group.natural_parameters, ()
+        if marginals is not None:
+            natural_parameters = marginals.natural_parameters[stack.groups.index(group)]
+            factors, constants = marginals.factors[:, self.entries], marginals.log_constants[:, self.entries]
+            each = (len(marginals.known),)
+        theta = np.zeros((*each, shapes.components, shapes.features), stack.dtype)
+        theta[..., :n_components, :n_own] = natural_parameters
         rows = [entry.row - group.rows.start for entry in centred]
         gathers = gathers_rows(stack, group)
         slots = np.full(n_components, -1, np.int64)
@@ -213,15 +231,21 @@ class CompiledGroup:
             slots,
             origins,
             np.array(rows, np.int64),
-            *_centred_arrays(stack, centred),
+            means,
+            factors,
+            constants,
             gathers,
         )
         self.work = _workspace(shapes, stack.dtype)
-        gathered = np.zeros((shapes.buffers, shapes.side, shapes.side))
+        gathered = np.zeros((*each, shapes.buffers, shapes.side, shapes.side))
         self.sums = Sums(np.zeros(theta.shape), gathered, np.zeros(len(sizes)))
 
     def add(self, rows: NDArray[np.floating], weights: Array | None) -> None:
         """Add rows (n, D), with weights (n,) or (models of the stack, n) or None."""
+        _loop().expect(in_one_form(rows), self._weights(weights), self.model, self.work, self.sums)
+
+    def _weights(self, weights: Array | None) -> Array:
+        """Give the weights of rows as the loop takes them."""
         if weights is None:
             own = np.empty((1, 0))
         elif weights.ndim == 1:
@@ -229,7 +253,7 @@ class CompiledGroup:
         else:
             is_each = self.group.models == [*range(len(weights))]
             own = weights if is_each else weights[self.group.models]
-        _loop().expect(_in_one_form(rows), _in_one_form(own, np.float64), self.model, self.work, self.sums)
+        return in_one_form(own, np.float64)
 
     def evaluate(self, rows: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Give responsibilities (n, K) and log densities (n,) of rows (n, D), in one model; adds nothing.
@@ -238,37 +262,110 @@ class CompiledGroup:
         """
         shares = np.empty((len(rows), len(self.model.slots)), self.stack.dtype)
         log_densities = np.empty(len(rows), self.stack.dtype)
-        _loop().evaluate(_in_one_form(rows), self.model, self.work, shares, log_densities)
+        _loop().evaluate(in_one_form(rows), self.model, self.work, shares, log_densities)
         return shares, log_densities
 
     def label(self, rows: NDArray[np.floating]) -> NDArray[np.int64]:
         """Give the most probable component of each of the rows (n, D), in one model: (n,)."""
         labels = np.empty(len(rows), np.int64)
-        _loop().label(_in_one_form(rows), self.model, self.work, labels)
+        _loop().label(in_one_form(rows), self.model, self.work, labels)
         return labels
 
     def feature_sums(self) -> Array:
         """Give the sums of the features of all components, however they were taken: (K, P of the family)."""
         n_components, n_own = self.group.natural_parameters.shape
-        totals = self.sums.features[:n_components, :n_own].copy()
+        totals = self.sums.features[..., :n_components, :n_own].copy()
         if self.model.gathers:  # of families only whose features these are
             gathered = self._gathered()
-            totals += np.concatenate([gathered[:, 0], self.group.family.pack_scatter(gathered[:, 1:, 1:])], 1)
+            scatter = self.group.family.pack_scatter(gathered[..., 1:, 1:])
+            totals += np.concatenate([gathered[..., 0, :], scatter], axis=-1)
         else:  # the other sums of centred components are about points of their own
             count = 1 - self.group.features.start
-            totals[self.model.centred, count] = self.sums.gathered[:, 0, 0]
+            totals[..., self.model.centred, count] = self.sums.gathered[..., 0, 0]
         return totals
 
     def centred_sums(self) -> Iterator[tuple[Array, Array]]:
         """Give the sums (D,) and the packed scatter of each centred component."""
         gathered = self._gathered()
         for index, row in zip(self.entries, self.model.centred, strict=True):
-            own = gathered[self.model.slots[row]]
-            yield own[0, 1:], self.stack.centred[index].family.pack_scatter(own[1:, 1:])
+            own = gathered[..., self.model.slots[row], :, :]
+            scatter = self.stack.centred[index].family.pack_scatter(own[..., 1:, 1:])
+            yield own[..., 0, 1:], scatter
 
     def _gathered(self) -> Array:
         side = self.stack.n_features + 1
-        return self.sums.gathered[:, :side, :side]
+        return self.sums.gathered[..., :side, :side]
+
+
+class PatternGroup(CompiledGroup):
+    """The same of rows that lack values: sums are by pattern, and of what these have alone.
+
+    Parameters
+    ----------
+    stack : Stack
+    group : Group
+    marginals : Marginals
+    n_weights : int
+        Weights that a row has: one, or those of each model.
+
+    Attributes
+    ----------
+    products : ndarray of shape (P, n_weights, side, side)
+        Of deviations of all rows from the centre, in the blocks on and above the diagonal, where models need
+        them, as components share a covariance; else empty.
+    """
+
+    def __init__(self, stack: Stack, group: Group, marginals: Marginals, n_weights: int):
+        super().__init__(stack, group, marginals=marginals)
+        self.known = marginals.known
+        self.incomplete = [model for model in group.models if not stack.is_complete(model)]
+        side = _padded(stack.n_features) if self.incomplete else 0
+        self.products = np.zeros((len(self.known), n_weights, side, side))
+
+    def add_patterns(self, part: Grouped, numbers: NDArray[np.intp]) -> None:
+        """Add rows of patterns, which have these numbers among the marginal mixtures."""
+        rows, weights = in_one_form(part.rows), self._weights(part.weights)
+        patterns = part.ends, part.known, numbers
+        _loop().expect_patterns(rows, weights, *patterns, self.model, self.work, self.sums, self.products)
+
+    def shared(self) -> Iterator[tuple[int, Array]]:
+        """Give the scatter of each pattern's rows, for each model that needs it."""
+        n_features = self.stack.n_features
+        upper = np.triu(self.products[..., :n_features, :n_features])
+        products = upper + np.swapaxes(np.triu(upper, 1), -1, -2)
+        for model in self.incomplete:
+            yield model, products[:, self.group.models.index(model) if products.shape[1] > 1 else 0]
+
+    def _gathered(self) -> Array:
+        # What is missing is NaN in the buffers.
+        counts = np.concatenate([np.ones((len(self.known), 1), bool), self.known], axis=1)
+        return np.where((counts[:, :, None] & counts[:, None, :])[:, None], super()._gathered(), 0.0)
+
+
+class PatternSums:
+    """Sums by pattern of all models of a stack: see `dgmm.kernels.kernel.Kernel.pattern_sums`."""
+
+    def __init__(self, stack: Stack, marginals: Marginals, n_weights: int):
+        self.stack = stack
+        self.groups = [
+            PatternGroup(stack, group, marginals, min(n_weights, len(group.models))) for group in stack.groups
+        ]
+
+    def add(self, part: Grouped, numbers: NDArray[np.intp]) -> None:
+        """Add rows of patterns, which have these numbers among the marginal mixtures."""
+        for each in self.groups:
+            each.add_patterns(part, numbers)
+
+    def statistics(self) -> tuple[Statistics, ...]:
+        """Give the statistics of each model."""
+        found = [*_statistics(self.stack, self.groups)]
+        for each in self.groups:
+            for model, shared in each.shared():
+                found[model] = replace(found[model], shared=shared)
+        return tuple(found)
+
+
+pattern_sums = PatternSums
 
 
 def _centred_arrays(stack: Stack, centred: Sequence[Centred]) -> tuple[Array, Array, Array]:
@@ -327,7 +424,7 @@ class _Shapes(NamedTuple):
             n_components if gathers_rows(stack, group) else n_centred,
             _padded(stack.n_features + 1),
             stack.n_features + 1 if n_centred else 0,
-            stack.n_features + 2,
+            stack.n_factors,
         )
 
     @property
@@ -348,6 +445,10 @@ def expect(
     for rows, weights in chain.from_iterable(_pieces(*chunk) for chunk in chunks):
         for each in groups:
             each.add(rows, weights)
+    return _statistics(stack, groups)
+
+
+def _statistics(stack: Stack, groups: Sequence[CompiledGroup]) -> tuple[Statistics, ...]:
     log_likelihoods = np.empty(len(stack.rows))
     for each in groups:
         log_likelihoods[each.group.models] = each.sums.log_likelihoods
@@ -429,18 +530,6 @@ def _workspace(shapes: _Shapes, dtype: np.dtype) -> Workspace:
     return Workspace(
         table, factors, products, densities, largest[0], totals[0], deviations, buffers, weighted, filled
     )
-
-
-def _in_one_form(array: NDArray[Any], dtype: type[np.floating] | None = None) -> NDArray[np.floating]:
-    """View an array in the memory order of C, as float64 if it is no float32; it may not be written to.
-
-    The loop is compiled for each form that arrays come in: rows of memory, of files and of a cluster are all
-    to have one.
-    """
-    found = dtype or (np.float32 if array.dtype == np.float32 else np.float64)
-    view = np.ascontiguousarray(array, found).view()
-    view.flags.writeable = False
-    return view
 
 
 def _pieces(

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels import chosen_kernel
-from dgmm.kernels.blocks import block_rows
 from dgmm.kernels.far import FAR, far_rows, log_joint_of_far, responsibilities_of_far
-from dgmm.kernels.incomplete import fewest_rows, known_in, patterns_of
+from dgmm.kernels.incomplete import fewest_rows
+from dgmm.kernels.patterns import patterns_of
 from dgmm.kernels.rare import expected_rows, shares_of
 from dgmm.kernels.stack import Stack, stack_models
+from dgmm.kernels.workspace import block_rows
 from dgmm.model.conditional import marginal, plain
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable, Parameters
@@ -83,8 +84,8 @@ def _of_incomplete(
     """
     mixture = plain(cast(Parameters, model))
     fewest = fewest_rows([mixture])
-    for pattern, which, some in patterns_of(rows):
-        known = np.flatnonzero(known_in(pattern))
+    for is_known, which, some in patterns_of(rows):
+        known = np.flatnonzero(is_known)
         if len(known) == 0:
             (expected,) = expected_rows(mixture, some[:1])
             result[which] = of_joint(expected.log_joint)

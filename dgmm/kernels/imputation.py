@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from dgmm.kernels import densities
-from dgmm.kernels.incomplete import known_in, patterns_of
+from dgmm.kernels.patterns import patterns_of
 from dgmm.model.conditional import Conditional, conditional
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array
@@ -117,8 +117,8 @@ def conditioned(
     given : Given
     """
     incomplete = np.flatnonzero(np.isnan(rows).any(axis=1))
-    for pattern, which, alike in patterns_of(rows[incomplete]):
-        found = conditional(mixture, known_in(pattern))
+    for is_known, which, alike in patterns_of(rows[incomplete]):
+        found = conditional(mixture, is_known)
         numbers, known = incomplete[which], alike[:, found.known].astype(np.float64)
         n_each = mixture.n_components + (len(found.missing) if makes_matrices else 0)
         size = max(1, FILLED_BYTES // (8 * mixture.n_features * n_each))

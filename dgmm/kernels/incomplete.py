@@ -1,157 +1,98 @@
 """The E-step of rows that lack values: expected statistics of the complete rows, exactly.
 
-Rows are put together by the features that they have, their *pattern*, and each pattern's rows go through any
-kernel as rows of these features alone, under the marginal mixtures. What they give is made expected
-statistics of complete rows once for many of them (`dgmm.model.observed`). Rows of a pattern that few have are
-evaluated each for itself (`dgmm.kernels.rare`).
+Models without covariances between features take rows as they come (`dgmm.kernels.flags`). For the others,
+rows are put together by the features that they have (`dgmm.kernels.patterns`), and a kernel sums the
+statistics of these features pattern by pattern, under marginal mixtures that are all made ready at once
+(`dgmm.kernels.marginals`). The sums of all patterns are made expected statistics of complete rows together
+(`dgmm.model.observed`). Rows of a pattern that few have are evaluated each for itself (`dgmm.kernels.rare`).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import cast
+from itertools import chain, islice
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels.kernel import Kernel
+from dgmm.kernels.flags import flagged, with_flags
+from dgmm.kernels.kernel import Kernel, PatternSums, pieces_of
+from dgmm.kernels.marginals import Marginals, bytes_of_a_pattern, points_of
+from dgmm.kernels.patterns import Grouped, grouped
 from dgmm.kernels.rare import expected_rows, shares_of
-from dgmm.kernels.stack import Stack, stack_models
-from dgmm.model.conditional import conditional, plain
+from dgmm.kernels.stack import Stack, some_of
+from dgmm.model.conditional import plain
 from dgmm.model.matrices import Array, DegenerateCovarianceError
-from dgmm.model.observed import ExpectedSums, Lift
+from dgmm.model.observed import ExpectedSums
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
-GROUPED_ROWS = 2**16
-"""Rows whose patterns are found at a time."""
+GROUPED_BYTES = 2**22
+"""Of rows whose patterns are found at a time: they and their copy stay in a cache."""
 
 WAITING_BYTES, PART_BYTES = 2**25, 2**9
-"""Bytes of rows that wait for others of their patterns; and what each part of them takes beside its rows."""
+"""Bytes of rows that wait for others of their patterns; and what each pattern of them takes beside these."""
 
-WORKING_BYTES = 2 * WAITING_BYTES
-"""Of what waits, and of a pattern's part of it without the features that are missing."""
+READY_BYTES = 2**26
+"""Bytes of patterns whose marginal mixtures are ready, with their sums."""
+
+WORKING_BYTES = WAITING_BYTES + READY_BYTES + 3 * GROUPED_BYTES
+"""Of all that."""
 
 PATTERN_SECONDS, ROW_SECONDS, PRODUCT_SECONDS, SQUARE_SECONDS = 2.5e-4, 3e-7, 4e-10, 2.5e-8
 """About what a pattern takes, however few its rows are; and a row of `dgmm.kernels.rare`, more by so much for
 each component and the cube of its features, or for each component and feature where it has no products."""
 
-MOST_READY = 256
-"""Patterns whose marginal mixtures are kept."""
+
+WAYS = b""
+"""Under which a stack keeps its `Ways`: no pattern is empty."""
 
 Pattern = bytes
-"""Which features rows lack: a byte for each."""
-
-Part = tuple[NDArray[np.floating], Array | None]
-"""Rows, and their weights."""
+"""Which features rows have: a byte for each."""
 
 
-@dataclass(frozen=True, eq=False)
-class Marginals:
-    """The models of a stack on the features that some rows have.
+def patterns_in(part: Grouped) -> list[Pattern]:
+    """Give the patterns of rows, as keys."""
+    return [own.tobytes() for own in part.known]
+
+
+class Ways(NamedTuple):
+    """The models of a stack, by how rows that lack values are evaluated.
 
     Attributes
     ----------
-    known : ndarray of int
-        These features.
-    stack : Stack
-        Of the marginal mixtures.
-    lifts : tuple of Lift
-        Of each model.
+    flagged, by_pattern : Stack or None
+        Models with flags for missing values (`dgmm.kernels.flags`), and the others; None where none are.
+    flagged_models, other_models : list of int
+        Which of the stack these are.
     """
 
-    known: NDArray[np.intp]
-    stack: Stack
-    lifts: tuple[Lift, ...]
+    flagged: Stack | None
+    by_pattern: Stack | None
+    flagged_models: list[int]
+    other_models: list[int]
 
     @classmethod
-    def of(cls, stack: Stack, models: Sequence[Parameters], is_known: NDArray[np.bool_]) -> Marginals:
-        """Make models ready; ``models`` are the plain ones of the stack."""
-        assert stack.extent is not None
-        known = np.flatnonzero(is_known)
-        given = [conditional(model, is_known) for model in models]
-        points = points_of(stack)
-        about = None
-        if stack.centred:  # they are centred here, too
-            about = [np.full(each.of_known.means.shape, np.nan) for each in given]
-            for entry in stack.centred:
-                about[entry.model][entry.component] = entry.reference[known]
-        ready = stack_models(
-            [each.of_known for each in given],
-            stack.centre[known],
-            stack.extent[known],
-            stack.dtype,
-            references=about,
-        )
-        centres = [np.tile(stack.centre, (len(model.means), 1)) for model in models]
-        own = [centre if each is None else each for centre, each in zip(centres, points, strict=True)]
-        lifts = map(Lift.of, given, own)
-        return cls(known, ready, tuple(lifts))
+    def of(cls, stack: Stack) -> Ways:
+        """Find them, once for all tasks of a process."""
+        if WAYS not in stack.ready:
+            flagged_models = with_flags(stack)
+            others = [index for index in range(len(stack.models)) if index not in flagged_models]
+            models = [plain(cast(Parameters, stack.models[index])) for index in flagged_models]
+            stack.ready[WAYS] = cls(
+                flagged(stack, models) if models else None,
+                (some_of(stack, others) if models else stack) if others else None,
+                flagged_models,
+                others,
+            )
+        return stack.ready[WAYS]
 
 
-def points_of(stack: Stack) -> list[Array | None]:
-    """Give what the sums of each model are about: None where no component is centred."""
-    found: list[Array | None] = [None] * len(stack.models)
-    for entry in stack.centred:
-        points = found[entry.model]
-        if points is None:
-            n_components = len(stack.models[entry.model].means)
-            points = found[entry.model] = np.tile(stack.centre, (n_components, 1))
-        points[entry.component] = entry.reference
-    return found
-
-
-def patterns_of(
-    rows: NDArray[np.floating],
-) -> Iterator[tuple[Pattern, slice | NDArray[np.intp], NDArray[np.floating]]]:
-    """Put rows together by what they lack: give each pattern, which rows have it, and these in order."""
-    lacks = np.isnan(rows)
-    if not (lacks != lacks[:1]).any():
-        if len(rows):
-            yield lacks[0].tobytes(), slice(None), rows
-        return
-    digits = _digits(lacks)
-    order = _order(digits)
-    in_order = digits[:, order]
-    ends = np.flatnonzero((in_order[:, 1:] != in_order[:, :-1]).any(axis=0)) + 1
-    rows = rows.take(order, axis=0)
-    for start, end in pairwise([0, *ends.tolist(), len(rows)]):
-        which = order[start:end]
-        yield lacks[which[0]].tobytes(), which, rows[start:end]
-
-
-def by_pattern(rows: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Give the order in which rows that lack the same are together: what is evaluated often is to have it."""
-    return _order(_digits(np.isnan(rows)))
-
-
-def _order(digits: NDArray[np.unsignedinteger]) -> NDArray[np.intp]:
-    """Sort by all digits, the last one first; equal ones stay as they are."""
-    order = np.argsort(digits[0], kind="stable")
-    for digit in digits[1:]:
-        order = order[np.argsort(digit[order], kind="stable")]
-    return order
-
-
-def known_in(pattern: Pattern) -> NDArray[np.bool_]:
-    """Tell which features rows of a pattern have."""
-    return ~np.frombuffer(pattern, bool)
-
-
-def _digits(lacks: NDArray[np.bool_]) -> NDArray[np.unsignedinteger]:
-    """Give numbers that tell patterns apart: (n_digits, n_rows), of at most 16 bits, which sort fast."""
-    n_rows, n_features = lacks.shape
-    dtype = np.dtype(np.uint8 if n_features <= 8 else np.uint16)
-    n_bits = 8 * dtype.itemsize
-    digits = np.zeros((-(-n_features // n_bits), n_rows), dtype)
-    for feature, column in enumerate(lacks.T):
-        digits[feature // n_bits] |= column.astype(dtype) << (feature % n_bits)
-    return digits
-
-
-def expect(kernel: Kernel, stack: Stack, chunks: Iterable[Part]) -> tuple[Statistics, ...]:
+def expect(
+    kernel: Kernel, stack: Stack, chunks: Iterable[tuple[NDArray[np.floating], Array | None]]
+) -> tuple[Statistics, ...]:
     """E-step of rows that may lack values: see `dgmm.kernels.kernel.Kernel.expect`.
 
     The statistics are complete, those of families whose components share a covariance too.
@@ -159,21 +100,50 @@ def expect(kernel: Kernel, stack: Stack, chunks: Iterable[Part]) -> tuple[Statis
     Parameters
     ----------
     kernel : Kernel
-        That evaluates the rows of a pattern.
+        That evaluates the rows.
     stack : Stack
         Made for such rows.
     chunks : iterable of (rows, weights)
     """
-    work = _Work(kernel, stack)
-    for rows, weights in chunks:
-        for start in range(0, len(rows), GROUPED_ROWS):
-            part = slice(start, start + GROUPED_ROWS)
-            work.add(rows[part], None if weights is None else weights[..., part])
-    return work.statistics()
+    ways = Ways.of(stack)
+    if ways.by_pattern is None:
+        assert ways.flagged is not None
+        return kernel.expect(ways.flagged, chunks)
+    work = _Work(kernel, ways.by_pattern)
+
+    def chunks_with_flags() -> Iterator[tuple[NDArray[np.floating], Array | None]]:
+        for rows, weights in chunks:
+            own, others = (
+                weights if weights is None or weights.ndim == 1 else weights[models]
+                for models in (ways.flagged_models, ways.other_models)
+            )
+            n_rows = max(1, GROUPED_BYTES // (rows.itemsize * rows.shape[1]))
+            for piece, some in pieces_of(rows, others, n_rows):
+                work.add(piece, some)
+            yield rows, own
+
+    found: dict[int, Statistics] = {}
+    if ways.flagged is None:
+        deque(chunks_with_flags(), maxlen=0)
+    else:
+        statistics = kernel.expect(ways.flagged, chunks_with_flags())
+        found.update(zip(ways.flagged_models, statistics, strict=True))
+    found.update(zip(ways.other_models, work.statistics(), strict=True))
+    return tuple(found[index] for index in range(len(stack.models)))
+
+
+def working_bytes(kernel: Kernel, stack: Stack) -> int:
+    """Forecast the bytes that `expect` allocates beyond the rows."""
+    ways = Ways.of(stack)
+    n_bytes = sum(kernel.working_bytes(each) for each in ways[:2] if each is not None)
+    return n_bytes + (0 if ways.by_pattern is None else WORKING_BYTES)
 
 
 class _Work:
-    """Expected sums of all models of a stack, and the rows that wait to be added."""
+    """Expected sums of all models of a stack.
+
+    Rows wait until there are enough of their pattern to make it ready, or too many wait.
+    """
 
     def __init__(self, kernel: Kernel, stack: Stack):
         self.kernel, self.stack = kernel, stack
@@ -183,81 +153,117 @@ class _Work:
             for model, points in zip(self.models, points_of(stack), strict=True)
         ]
         self.fewest = fewest_rows(self.models)
-        self.waiting: dict[Pattern, list[Part]] = {}
-        self.n_bytes = 0
+        self.most_ready = max(1, READY_BYTES // bytes_of_a_pattern(self.models))
+        self.waiting: list[Grouped] = []
+        self.n_waiting: dict[Pattern, int] = {}
+        self.n_bytes, self.n_weights = 0, 1
+        self.memory = np.empty(0, np.uint8)
+        self.numbers: dict[Pattern, int] = {}
+        self.ready: Marginals | None = None
+        self.by_pattern: PatternSums | None = None
 
     def add(self, rows: NDArray[np.floating], weights: Array | None) -> None:
         """Add rows, with weights (n,) or (n_models, n) or None."""
-        for pattern, which, some in patterns_of(rows):
-            own = None if weights is None else weights[..., which]
-            self.waiting.setdefault(pattern, []).append((some, own))
-            self.n_bytes += some.nbytes + PART_BYTES + (0 if own is None else own.nbytes)
+        if rows.nbytes > len(self.memory):
+            self.memory = np.empty(rows.nbytes, np.uint8)
+        found = grouped(rows, weights, self.memory)
+        self.n_weights = 1 if weights is None or weights.ndim == 1 else len(weights)
+        for key, size in zip(patterns_in(found), found.sizes.tolist(), strict=True):
+            if key not in self.numbers:
+                self.n_waiting[key] = self.n_waiting.get(key, 0) + size
+        frequent = self._frequent()
+        if len(self.numbers) + len(frequent) <= self.most_ready:
+            self._make_ready(frequent)
+        for rest in self._added([found]):
+            self.waiting.append(rest._replace(rows=rest.rows.copy()) if rest is found else rest)
+            self.n_bytes += rest.n_bytes + PART_BYTES * len(rest.ends)
         if self.n_bytes > WAITING_BYTES:
             self._work_off()
 
     def statistics(self) -> tuple[Statistics, ...]:
         """Give the statistics of each model."""
         self._work_off()
+        self._lift()
         return tuple(sums.statistics() for sums in self.sums)
 
+    def _frequent(self) -> list[Pattern]:
+        """Give the patterns of rows that wait which are worth to be made ready."""
+        return [
+            key for key, size in self.n_waiting.items() if size >= self.fewest and key not in self.numbers
+        ]
+
     def _work_off(self) -> None:
-        """Evaluate what waits."""
-        waiting, self.waiting, self.n_bytes = self.waiting, {}, 0
-        rare: list[Part] = []
-        for pattern, parts in waiting.items():
-            is_known = known_in(pattern)
-            if not is_known.any():
-                rare.append(_one(parts))
-                continue
-            is_rare = sum(len(rows) for rows, _ in parts) < self.fewest
-            ready = None if is_rare else self._marginals(pattern, is_known)
-            if ready is None:
-                rare += parts
-            else:
-                self._add_pattern(ready, parts)
-        if rare:
-            self._add_rare(rare)
+        """Evaluate what waits: of frequent patterns, and each row of the others for itself."""
+        waiting, frequent = self._added(self.waiting), self._frequent()
+        for start in range(0, len(frequent), self.most_ready):
+            self._make_ready(frequent[start : start + self.most_ready])
+            waiting = self._added(waiting)
+        for part in waiting:
+            self._add_rare(part.rows, part.weights)
+        self.waiting, self.n_waiting, self.n_bytes = [], {}, 0
 
-    def _marginals(self, pattern: Pattern, is_known: NDArray[np.bool_]) -> Marginals | None:
-        """Give the marginal mixtures of a pattern, which all tasks of a process share.
+    def _added(self, parts: Sequence[Grouped]) -> list[Grouped]:
+        """Add the rows whose patterns are ready, and give the others."""
+        others = []
+        for part in parts:
+            numbers = np.array([self.numbers.get(key, -1) for key in patterns_in(part)], np.intp)
+            is_ready = numbers >= 0
+            if self.by_pattern is not None and is_ready.any():
+                self.by_pattern.add(part.of(is_ready), numbers[is_ready])
+            if not is_ready.all():
+                others.append(part.of(~is_ready))  # the same where none is
+        return others
 
-        None where features of a model depend on each other, but for rounding errors that their order decides
-        on: then each model is evaluated for itself, and fails for itself.
+    def _make_ready(self, keys: Sequence[Pattern]) -> None:
+        """Make patterns ready beside those that are, or in their place where there are too many."""
+        made = self._marginals(keys)
+        if not made:
+            return
+        self._lift()
+        if self.ready is not None and len(self.numbers) + len(made) <= self.most_ready:
+            made = {key: (self.ready, number) for key, number in self.numbers.items()} | made
+        self.numbers = {key: number for number, key in enumerate(made)}
+        self.ready = Marginals.joined([*made.values()])
+        self.by_pattern = self.kernel.pattern_sums(self.stack, self.ready, self.n_weights)
+
+    def _lift(self) -> None:
+        """Make expected sums of what was summed by pattern."""
+        if self.ready is not None and self.by_pattern is not None:
+            found = self.by_pattern.statistics()
+            for sums, statistics, lifts in zip(self.sums, found, self.ready.lifts, strict=True):
+                sums.add(statistics, lifts)
+
+    def _marginals(self, keys: Sequence[Pattern]) -> dict[Pattern, tuple[Marginals, int]]:
+        """Give the marginal mixtures of patterns, which all tasks of a process share, and the number there.
+
+        Not of those where features of a model depend on each other, but for rounding errors that their order
+        decides on: then each model is evaluated for itself, and fails for itself.
         """
-        ready: dict[Pattern, Marginals] = self.stack.marginals
-        found = ready.get(pattern)
-        if found is None:
-            try:
-                found = Marginals.of(self.stack, self.models, is_known)
-            except DegenerateCovarianceError:
-                return None
-            if len(ready) < MOST_READY:
-                ready[pattern] = found
-        return found
+        shared: dict[Pattern, tuple[Marginals, int]] = self.stack.ready
+        found = {key: shared[key] for key in keys if key in shared}
+        made = dict(self._made([key for key in keys if key not in found]))
+        shared.update(islice(made.items(), max(0, self.most_ready - len(shared))))
+        return found | made
 
-    def _add_pattern(self, ready: Marginals, parts: list[Part]) -> None:
-        if len(ready.known) < self.stack.n_features:
-            parts = [(rows.take(ready.known, axis=1), weights) for rows, weights in parts]
-        found = self.kernel.expect(ready.stack, parts)
-        apart = any(weights is not None and weights.ndim > 1 for _, weights in parts)
-        scatters: dict[tuple[bool, int], Array] = {}  # models that weigh rows alike share them
-        for index, (statistics, lift) in enumerate(zip(found, ready.lifts, strict=True)):
-            own, family = statistics, statistics.family
-            if family.is_shared:
-                which = family.has_products, index if apart else 0
-                if which not in scatters:
-                    scatters[which] = scatter_of(parts, ready.stack.centre, index, products=which[0])
-                own = statistics.completed(scatters[which], lift.given.of_known.precisions_cholesky)
-            self.sums[index].add(own, lift)
+    def _made(self, keys: Sequence[Pattern]) -> Iterator[tuple[Pattern, tuple[Marginals, int]]]:
+        if not keys:
+            return
+        known = np.frombuffer(b"".join(keys), bool).reshape(len(keys), -1)
+        try:
+            marginals = Marginals.of(self.stack, self.models, known)
+        except DegenerateCovarianceError:
+            if len(keys) > 1:
+                yield from chain.from_iterable(self._made([key]) for key in keys)
+        else:
+            yield from ((key, (marginals, number)) for number, key in enumerate(keys))
 
-    def _add_rare(self, parts: list[Part]) -> None:
-        rows = np.concatenate([rows for rows, _ in parts])
+    def _add_rare(self, rows: NDArray[np.floating], weights: Array | None) -> None:
         for index, (model, sums) in enumerate(zip(self.models, self.sums, strict=True)):
-            weights = np.concatenate([_weights_of(len(rows), own, index) for rows, own in parts])
+            own = np.broadcast_to(1.0 if weights is None else weights, (len(self.models), len(rows)))[index]
             for expected in expected_rows(model, rows):
                 shares, densities = shares_of(expected.log_joint)
-                shares *= weights[expected.rows, None]
-                densities *= weights[expected.rows]
+                shares *= own[expected.rows, None]
+                densities *= own[expected.rows]
                 sums.add_rows(shares, expected.deviations, expected.within, densities, expected.entropies)
 
 
@@ -270,40 +276,3 @@ def fewest_rows(models: Sequence[Parameters]) -> float:
         each = PRODUCT_SECONDS * n_features**3 if has_products else SQUARE_SECONDS * n_features
         seconds += ROW_SECONDS + n_components * each
     return PATTERN_SECONDS * len(models) / seconds
-
-
-def _weights_of(n_rows: int, weights: Array | None, model: int) -> Array:
-    """Give the weights that rows have for a model."""
-    if weights is None:
-        return np.ones(n_rows)
-    return weights if weights.ndim == 1 else weights[model]
-
-
-def _one(parts: list[Part]) -> tuple[NDArray[np.floating], Array]:
-    """Give one row in the place of rows that lack all features, with the weight of all."""
-    counts = [len(rows) if weights is None else weights.sum(axis=-1) for rows, weights in parts]
-    return parts[0][0][:1], np.sum(counts, axis=0)[..., None].astype(float)
-
-
-def scatter_of(parts: Iterable[Part], centre: Array, model: int, *, products: bool) -> Array:
-    """Sum weighted squares and products of rows about a centre, or squares alone.
-
-    Parameters
-    ----------
-    parts : iterable of (rows, weights)
-        Weights of shape (n,), or (n_models, n), or None.
-    centre : ndarray of shape (n_features,)
-    model : int
-        Whose weights count.
-    products : bool
-
-    Returns
-    -------
-    ndarray of shape (n_features, n_features), or (n_features,)
-    """
-    total = np.zeros((len(centre), len(centre)) if products else len(centre))
-    for rows, weights in parts:
-        z = rows - centre
-        weighted = z if weights is None else z * _weights_of(len(rows), weights, model)[:, None]
-        total += weighted.T @ z if products else np.einsum("nd,nd->d", weighted, z)
-    return total

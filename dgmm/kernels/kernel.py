@@ -8,9 +8,27 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.kernels.marginals import Marginals
+from dgmm.kernels.patterns import Grouped
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.statistics import Statistics
+
+
+class PatternSums(Protocol):
+    """Statistics of what is observed of rows that lack values, summed pattern by pattern."""
+
+    def add(self, part: Grouped, numbers: NDArray[np.intp], /) -> None:
+        """Add rows; ``numbers`` are those of their patterns among the marginal mixtures."""
+        ...
+
+    def statistics(self) -> tuple[Statistics, ...]:
+        """Give the statistics of each model, with an axis of patterns before others.
+
+        They are zero for missing features. Where densities lack a quadratic term (`Stack.is_complete`),
+        ``shared`` is the scatter of all rows of each pattern about the centre, of shape (P, D, D).
+        """
+        ...
 
 
 class Kernel(Protocol):
@@ -42,6 +60,19 @@ class Kernel(Protocol):
         -------
         tuple of Statistics
             One for each model: to be completed, when they are of all rows (`Statistics.completed`).
+        """
+        ...
+
+    def pattern_sums(self, stack: Stack, marginals: Marginals, n_weights: int, /) -> PatternSums:
+        """Begin an E-step of rows that lack values.
+
+        Parameters
+        ----------
+        stack : Stack
+        marginals : Marginals
+            Of the patterns that rows may have.
+        n_weights : int
+            Weights of a row: 1, or the number of models, where each has its own.
         """
         ...
 

@@ -19,17 +19,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.kernel import pieces_of
+from dgmm.kernels.marginals import Marginals
+from dgmm.kernels.patterns import Grouped
 from dgmm.kernels.stack import Stack
+from dgmm.model.flags import expected_statistics
 from dgmm.model.matrices import Array
+from dgmm.model.observed import Lifts
+from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
 EVALUATED_ROWS = 1024
 """Rows that are looked at together: the arrays that are made of them stay small."""
+
+
+def deviations(stack: Stack, rows: NDArray[np.floating], point: Array) -> Array:
+    """Give the deviations of rows from a point, (n_features, n_rows): zero for missing values, if any."""
+    found = (rows - point).T
+    return np.where(np.isnan(found), 0.0, found) if stack.has_flags else found
 
 
 def log_joint_densities(stack: Stack, model: int, rows: NDArray[np.floating]) -> Array:
@@ -37,7 +49,7 @@ def log_joint_densities(stack: Stack, model: int, rows: NDArray[np.floating]) ->
     own = stack.models[model]
 
     def half_squared_distances(point: Array, component: int) -> Array:
-        y = own.family.standardize((rows - point).T, own.precisions_cholesky, component)
+        y = own.family.standardize(deviations(stack, rows, point), own.precisions_cholesky, component)
         return 0.5 * (y**2).sum(axis=0)
 
     densities = np.stack(
@@ -46,6 +58,9 @@ def log_joint_densities(stack: Stack, model: int, rows: NDArray[np.floating]) ->
             for component, (constant, mean) in enumerate(zip(own.log_constants, own.means, strict=True))
         ]
     )
+    if stack.has_flags:  # what is missing takes no part
+        variances = cast(Parameters, own).variances
+        densities += 0.5 * np.log(2.0 * np.pi * variances) @ np.isnan(rows).T
     if stack.is_complete(model):
         return densities
     # A quadratic term that is the same for all components. No kernel has it: responsibilities do not depend
@@ -61,22 +76,32 @@ def responsibilities(log_joint: Array) -> tuple[Array, Array]:
     return shares / totals, largest + np.log(totals)
 
 
+def points_of(stack: Stack, model: int) -> Array:
+    """Give what the sums of each component of a model are about: (K, D)."""
+    points = np.tile(stack.centre, (len(stack.models[model].means), 1))
+    for entry in stack.centred:
+        if entry.model == model:
+            points[entry.component] = entry.reference
+    return points
+
+
 def expect_one(stack: Stack, model: int, rows: NDArray[np.floating], weights: Array) -> Statistics:
     """E-step of one model: sum its statistics over rows (n, D) with weights (n,)."""
     family = stack.models[model].family
     shares, log_densities = responsibilities(log_joint_densities(stack, model, rows))
     shares = weights * shares
-    points = np.tile(stack.centre, (len(shares), 1))
-    for entry in stack.centred:
-        if entry.model == model:
-            points[entry.component] = entry.reference
+    points, log_likelihood = points_of(stack, model), float(weights @ log_densities)
+    if stack.has_flags:
+        z, flags = deviations(stack, rows, stack.centre), np.isnan(rows).T
+        features = np.concatenate([np.ones((1, len(rows))), z, flags, z**2])
+        own = cast(Parameters, stack.models[model])
+        return expected_statistics(own, stack.centre, shares @ features.T, log_likelihood)
     sums = np.stack([share @ (rows - point) for share, point in zip(shares, points, strict=True)])
     scatter = np.zeros((len(shares), 0))
     if stack.is_complete(model):  # else that of all rows is added, by `Statistics.completed` too
         scatter = np.stack(
             [family.scatter((rows - point).T, share) for share, point in zip(shares, points, strict=True)]
         )
-    log_likelihood = float(weights @ log_densities)
     return Statistics(family, shares.sum(axis=1), sums, scatter, points, log_likelihood)
 
 
@@ -93,6 +118,85 @@ def expect(
         for model, total in enumerate(totals):
             totals[model] = total + expect_one(stack, model, rows, own[model])
     return tuple(totals)
+
+
+def expect_pattern(
+    stack: Stack, model: int, lifts: Lifts, pattern: int, part: tuple[NDArray[np.floating], Array]
+) -> Statistics:
+    """Sum the statistics of one model over rows of one pattern, and weights: see `PatternSums` of kernels."""
+    rows, weights = part
+    own, known, points = stack.models[model], lifts.known[pattern], points_of(stack, model)
+
+    def deviations(point: Array) -> Array:
+        return np.where(known, rows - point, 0.0).T
+
+    def half_squared_distances(point: Array, component: int) -> Array:
+        factors = lifts.factors[pattern]
+        factor = factors[min(component, len(factors) - 1)]
+        matrix = np.diag(factor) if lifts.matrices is None else factor.T
+        return 0.5 * ((matrix @ deviations(point)) ** 2).sum(axis=0)
+
+    densities = np.stack(
+        [
+            constant - half_squared_distances(mean, component)
+            for component, (constant, mean) in enumerate(
+                zip(lifts.log_constants[pattern], own.means, strict=True)
+            )
+        ]
+    )
+    scatter, shared = np.zeros((len(points), 0)), None
+    if not stack.is_complete(model):
+        densities += half_squared_distances(stack.centre, 0)
+        z = deviations(stack.centre)
+        shared = (weights * z) @ z.T
+    shares, log_densities = responsibilities(densities)
+    shares = weights * shares
+    pairs = [*zip(shares, points, strict=True)]
+    sums = np.stack([deviations(point) @ share for share, point in pairs])
+    if shared is None:
+        scatter = np.stack([own.family.scatter(deviations(point), share) for share, point in pairs])
+    log_likelihood = float(weights @ log_densities)
+    return Statistics(own.family, shares.sum(axis=1), sums, scatter, points, log_likelihood, shared)
+
+
+class PatternSums:
+    """Sums by pattern, by the formulas: see `dgmm.kernels.kernel.Kernel.pattern_sums`."""
+
+    def __init__(self, stack: Stack, marginals: Marginals, n_weights: int):
+        self.stack, self.lifts = stack, marginals.lifts
+        nothing = np.zeros((0, stack.n_features)), np.zeros(0)
+        self.totals = [
+            [expect_pattern(stack, model, own, number, nothing) for number in range(len(marginals.known))]
+            for model, own in enumerate(self.lifts)
+        ]
+
+    def add(self, part: Grouped, numbers: NDArray[np.intp]) -> None:
+        """Add rows of patterns, which have these numbers among the marginal mixtures."""
+        weights = np.broadcast_to(
+            1.0 if part.weights is None else part.weights, (len(self.lifts), len(part.rows))
+        )
+        for model, totals in enumerate(self.totals):
+            for number, own in zip(numbers.tolist(), part.segments, strict=True):
+                some = part.rows[own], weights[model, own]
+                totals[number] += expect_pattern(self.stack, model, self.lifts[model], number, some)
+
+    def statistics(self) -> tuple[Statistics, ...]:
+        """Give the statistics of each model."""
+        return tuple(
+            Statistics(
+                own[0].family,
+                np.stack([each.counts for each in own]),
+                np.stack([each.sums for each in own]),
+                np.stack([each.scatter for each in own]),
+                own[0].references,
+                sum(each.log_likelihood for each in own),
+                None if own[0].shared is None else np.stack([cast(Array, each.shared) for each in own]),
+            )
+            for own in self.totals
+        )
+
+
+pattern_sums = PatternSums
 
 
 def features_of(stack: Stack, rows: NDArray[np.floating]) -> None:

@@ -136,7 +136,7 @@ def _runs(sizes: Iterable[tuple[int, int]]) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-def _groups(
+def groups_of(
     family: Family, sizes: Sequence[tuple[int, int]], start: int, features: slice, theta: Array
 ) -> Iterator[Group]:
     """Cut the models of a family into groups.
@@ -188,8 +188,11 @@ class Stack:
     extent : ndarray of shape (n_features,), or None
         Largest distance of a value from the centre, where rows may lack values (see
         `dgmm.kernels.incomplete`); None where they are complete.
-    marginals : dict
-        What is made of the models there, once for all tasks of a process.
+    has_flags : bool
+        Whether rows may lack values and features tell which: ``z``, zero where a value lacks, is followed by
+        a flag for each feature, 1 there (see `dgmm.kernels.flags`).
+    ready : dict
+        What is made of the models where rows may lack values, once for all tasks of a process.
     """
 
     centre: Array
@@ -200,7 +203,8 @@ class Stack:
     models: tuple[Evaluable, ...]
     is_rough: bool = False
     extent: Array | None = None
-    marginals: dict[bytes, Any] = field(default_factory=dict, repr=False)
+    has_flags: bool = False
+    ready: dict[bytes, Any] = field(default_factory=dict, repr=False)
 
     @property
     def n_features(self) -> int:
@@ -221,6 +225,11 @@ class Stack:
     def deviations(self) -> slice:
         """Rows of the feature table that are the data rows less the centre."""
         return slice(2, self.n_features + 2)
+
+    @property
+    def n_factors(self) -> int:
+        """Rows of the feature table that are no products of others: ‖z‖², 1, z, and flags."""
+        return 2 + self.n_features * (2 if self.has_flags else 1)
 
     @property
     def has_norm(self) -> bool:
@@ -259,6 +268,8 @@ class Stack:
 
         All have, but those on the fast path of families whose components share a covariance.
         """
+        if self.has_flags:
+            return True
         centred = {entry.model for entry in self.centred}
         return not self.models[model].family.is_shared or model in centred
 
@@ -387,7 +398,7 @@ def stack_models(
                 rows[index] = slice(first, first := first + len(models[index].means))
         sizes = [(index, len(models[index].means)) for index in members]
         features = family.feature_rows(len(centre))
-        groups += _groups(family, sizes, start, features, np.concatenate(thetas).astype(dtype))
+        groups += groups_of(family, sizes, start, features, np.concatenate(thetas).astype(dtype))
     in_order = tuple(rows[index] for index in range(len(models)))
     return Stack(
         centre,
@@ -398,6 +409,25 @@ def stack_models(
         tuple(models),
         is_rough=reaches is not None,
         extent=extent if may_lack else None,
+    )
+
+
+def some_of(stack: Stack, models: Sequence[int]) -> Stack:
+    """Give the stack of some models, for rows that may lack values."""
+    assert stack.extent is not None
+    references = None
+    if stack.centred:
+        references = [np.full(model.means.shape, np.nan) for model in stack.models]
+        for entry in stack.centred:
+            references[entry.model][entry.component] = entry.reference
+        references = [references[index] for index in models]
+    return stack_models(
+        [stack.models[index] for index in models],
+        stack.centre,
+        stack.extent,
+        stack.dtype,
+        references=references,
+        may_lack=True,
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
 from dgmm.kernels.stack import Stack
+from dgmm.model.flags import expected_statistics
 from dgmm.model.matrices import Array
+from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
 
@@ -23,27 +26,31 @@ def statistics_of(
     ----------
     stack : Stack
     sums_of_features : sequence of ndarray of shape (n_components, features of the family)
-        Of each group, weighted by responsibilities.
+        Of each group, weighted by responsibilities; of many patterns of rows, with an axis before these.
     centred : sequence of (ndarray, ndarray)
         Of each component of ``stack.centred``: sums (n_features,) and packed scatter (n_scatter,) about its
-        reference.
+        reference; of many patterns likewise.
     log_likelihoods : ndarray of shape (n_models,)
     """
     found: dict[int, Statistics] = {}
     for group, totals in zip(stack.groups, sums_of_features, strict=True):
         for model in group.models:
             rows = stack.rows[model]
-            own = totals[rows.start - group.rows.start : rows.stop - group.rows.start]
+            own = totals[..., rows.start - group.rows.start : rows.stop - group.rows.start, :]
+            if stack.has_flags:
+                plain = cast(Parameters, stack.models[model])
+                found[model] = expected_statistics(plain, stack.centre, own, float(log_likelihoods[model]))
+                continue
             counts, sums, scatter = group.family.split_sums(own, stack.n_features)
-            sums, references = sums.copy(), np.tile(stack.centre, (len(counts), 1))
+            sums, references = sums.copy(), np.tile(stack.centre, (sums.shape[-2], 1))
             narrow = [index for index, entry in enumerate(stack.centred) if entry.model == model]
             if narrow:  # components that share a covariance have scatter only then, and then all of them
-                whole = np.zeros((len(counts), len(centred[narrow[0]][1])))
-                whole[:, : scatter.shape[1]] = scatter
+                whole = np.zeros((*counts.shape, centred[narrow[0]][1].shape[-1]))
+                whole[..., : scatter.shape[-1]] = scatter
                 scatter = whole
             for index in narrow:
                 entry = stack.centred[index]
-                sums[entry.component], scatter[entry.component] = centred[index]
+                sums[..., entry.component, :], scatter[..., entry.component, :] = centred[index]
                 references[entry.component] = entry.reference
             log_likelihood = float(log_likelihoods[model])
             found[model] = Statistics(

@@ -65,6 +65,9 @@ CACHE_LINE = 64
 SIDE = 8
 """Rows, and features, of the blocks in which rows are transposed."""
 
+COMPLETE = np.empty(0, np.bool_)
+"""Of rows that have all features it is not asked which."""
+
 UNROLLED = 4
 """Components, and features, that the products take at once: padding makes both a multiple of it."""
 
@@ -243,8 +246,11 @@ def _transpose(typingctx, rows, row, feature, centre, factors):  # pyright: igno
 
 
 @compiled(REORDERED)
-def _write_factors(rows, centre, factors, has_length):
-    """Write the factors of rows (n, D): their squared lengths if asked, 1, and deviations from the centre."""
+def _write_factors(rows, centre, known, factors, has_length):
+    """Write the factors of rows (n, D): their squared lengths if asked, 1, and deviations from the centre.
+
+    ``known`` tells which features rows have, whose deviations are zero elsewhere; empty where they have all.
+    """
     n_rows, n_features = rows.shape
     length, one = factors[0], factors[1]
     for row in range(n_rows):
@@ -260,13 +266,37 @@ def _write_factors(rows, centre, factors, has_length):
         own, middle = factors[feature + 2], centre[feature]
         for row in range(n_rows):
             own[row] = rows[row, feature] - middle
-    if has_length:
-        for row in range(n_rows):
-            length[row] = 0.0
-        for feature in range(n_features):
+    if len(factors) > n_features + 2:
+        _write_flags(factors[2 : n_features + 2], factors[n_features + 2 :], n_rows)
+    for feature in range(len(known)):
+        if not known[feature]:
             own = factors[feature + 2]
             for row in range(n_rows):
-                length[row] += own[row] * own[row]
+                own[row] = 0.0
+    if has_length:
+        _write_lengths(factors[2 : n_features + 2], length, n_rows)
+
+
+@compiled(REORDERED)
+def _write_flags(deviations, flags, n_rows):
+    """Write 1 where deviations are missing, and 0 elsewhere; and 0 for these."""
+    one, zero = deviations.dtype.type(1), deviations.dtype.type(0)
+    for feature in range(len(deviations)):
+        own, flag = deviations[feature], flags[feature]
+        for row in range(n_rows):
+            lacks = np.isnan(own[row])
+            flag[row] = one if lacks else zero
+            own[row] = zero if lacks else own[row]
+
+
+@compiled(REORDERED)
+def _write_lengths(deviations, length, n_rows):
+    """Write the squared lengths of rows."""
+    for row in range(n_rows):
+        length[row] = 0.0
+    for own in deviations:
+        for row in range(n_rows):
+            length[row] += own[row] * own[row]
 
 
 @compiled(REORDERED)
@@ -424,7 +454,7 @@ def _write_centred(tile, mean, factor, log_constant, deviations, out):
 
 
 @compiled(INLINE)
-def _gather(tile, k, model, work, sums):
+def _gather(tile, k, model, work, gathered):
     """Append the rows of a component, those with a responsibility that is not zero, to its buffer.
 
     One that is full is added to the component's sums, and begins anew.
@@ -439,7 +469,7 @@ def _gather(tile, k, model, work, sums):
                 buffer[feature + 2, filled] = tile[row, feature] - origin[feature]
             filled += 1
             if filled == TILE_ROWS:
-                _add_gathered(buffer, work.weighted, sums.gathered[slot], filled)
+                _add_gathered(buffer, work.weighted, gathered[slot], filled)
                 filled = 0
     work.filled[slot] = filled
 
@@ -468,41 +498,45 @@ def _number_of_shares(shares, n_rows):
 
 
 @compiled(INLINE)
-def _write_log_joint(tile, model, work):
-    """Write the log joint densities (K, rows) of a tile; leaves the features of its last panel."""
-    n_rows, n_features = len(tile), model.theta.shape[1]
-    _write_factors(tile, model.centre, work.factors, model.first_feature == 0)
+def _write_log_joint(tile, known, theta, factors, log_constants, model, work):
+    """Write the log joint densities (K, rows) of a tile; leaves the features of its last panel.
+
+    ``theta``, and of centred components factors and constants, are those of the model, or of one pattern of
+    ``known`` features: these are empty where rows have all.
+    """
+    n_rows, n_features = len(tile), theta.shape[1]
+    _write_factors(tile, model.centre, known, work.factors, model.first_feature == 0)
     for first in range(0, n_features, model.at_once):
         last = min(first + model.at_once, n_features)
         panel, pairs = _panel(first, last, model, work)
         _write_products(work.factors, pairs, work.products, n_rows)
         if first == 0:
-            _write_densities(model.theta[:, :4], panel, work.densities, n_rows)
-            _add_densities(model.theta[:, 4:last], panel[4:], work.densities, n_rows)
+            _write_densities(theta[:, :4], panel, work.densities, n_rows)
+            _add_densities(theta[:, 4:last], panel[4:], work.densities, n_rows)
         else:
-            _add_densities(model.theta[:, first:last], panel, work.densities, n_rows)
+            _add_densities(theta[:, first:last], panel, work.densities, n_rows)
     for index in range(len(model.centred)):
         _write_centred(
             tile,
             model.means[index],
-            model.precision_factors[index],
-            model.log_constants[index],
+            factors[index],
+            log_constants[index],
             work.deviations,
             work.densities[model.centred[index]],
         )
 
 
 @compiled(INLINE)
-def _add_tile(tile, model, work, sums):
+def _add_tile(tile, model, work, features, gathered):
     """Add a tile to the sums: responsibilities are in the place of densities, factors as they were."""
-    n_rows, n_components, n_features = len(tile), model.bounds[-1], model.theta.shape[1]
+    n_rows, n_components, n_features = len(tile), model.bounds[-1], features.shape[1]
     n_shares = _number_of_shares(work.densities[:n_components], n_rows) if model.gathers else 0
     if model.gathers and n_shares <= GATHERED_SHARE * (n_components * n_rows):
         for k in range(n_components):
-            _gather(tile, k, model, work, sums)
+            _gather(tile, k, model, work, gathered)
         return
     for k in model.centred:
-        _gather(tile, k, model, work, sums)
+        _gather(tile, k, model, work, gathered)
         work.densities[k] = 0
     work.densities[n_components:] = 0
     for first in range(0, n_features, model.at_once):
@@ -510,7 +544,7 @@ def _add_tile(tile, model, work, sums):
         panel, pairs = _panel(first, last, model, work)
         if n_features > model.at_once:
             _write_products(work.factors, pairs, work.products, n_rows)
-        _add_sums(work.densities, panel, sums.features[:, first:last], n_rows)
+        _add_sums(work.densities, panel, features[:, first:last], n_rows)
 
 
 @compiled(REORDERED, is_kept=True)
@@ -531,7 +565,9 @@ def expect(rows, weights, model, work, sums):
     for start in range(0, len(rows), TILE_ROWS):
         end = start + TILE_ROWS
         tile, ahead = rows[start:end], rows[end : end + TILE_ROWS]
-        _write_log_joint(tile, model, work)
+        _write_log_joint(
+            tile, COMPLETE, model.theta, model.precision_factors, model.log_constants, model, work
+        )
         for number in range(len(bounds) - 1):
             own = weights[number if len(weights) > 1 else 0, start:end]
             densities = work.densities[bounds[number] : bounds[number + 1]]
@@ -539,11 +575,82 @@ def expect(rows, weights, model, work, sums):
                 densities, own, model.negligible, work.largest, work.totals, len(tile), ahead
             )
             ahead = ahead[:0]
-        _add_tile(tile, model, work, sums)
+        _add_tile(tile, model, work, sums.features, sums.gathered)
+    _empty_buffers(work, sums.gathered)
+
+
+@compiled(INLINE)
+def _empty_buffers(work, gathered):
+    """Add what is left in the buffers."""
     for slot in range(len(work.filled)):
         if work.filled[slot] > 0:
-            _add_gathered(work.buffers[slot], work.weighted, sums.gathered[slot], work.filled[slot])
+            _add_gathered(work.buffers[slot], work.weighted, gathered[slot], work.filled[slot])
             work.filled[slot] = 0
+
+
+@compiled(INLINE)
+def _add_scatter(weights, n_rows, work, products):
+    """Add the products of a tile's deviations from the centre, in blocks on and above the diagonal, if asked.
+
+    The place of squared lengths is free: no family needs both.
+    """
+    if len(products) == 0:
+        return
+    weight = work.factors[0]
+    for row in range(n_rows):
+        weight[row] = weights[row] if len(weights) else 1.0
+    for i in range(0, len(products), UNROLLED):
+        for j in range(UNROLLED):
+            out, own = work.weighted[j], work.table[i + j + 2]
+            for row in range(n_rows):
+                out[row] = weight[row] * own[row]
+        _add_sums(work.weighted, work.table[i + 2 :], products[i : i + UNROLLED, i:], n_rows)
+
+
+@compiled(REORDERED, is_kept=True)
+def expect_patterns(rows, weights, ends, known, numbers, model, work, sums, products):
+    """E-step of a group of models on rows that lack values: adds to the sums of each pattern.
+
+    Parameters
+    ----------
+    rows, weights : ndarray
+        As for `expect`, pattern after pattern; what is missing is NaN.
+    ends : ndarray of int
+        Where patterns end.
+    known : ndarray of shape (len(ends), D), bool
+        Which features their rows have.
+    numbers : ndarray of shape (len(ends),), int
+        Of the patterns among those of the model.
+    model : Model
+    work : Workspace
+    sums : Sums
+        See `dgmm.kernels.compiled`: with an axis of patterns, as arrays of the model that depend on these.
+    products : ndarray of shape (P, len(weights), side, side) or (P, len(weights), 0, 0)
+        Of deviations of all rows from the centre.
+    """
+    bounds, begin = model.bounds, 0
+    for segment in range(len(ends)):
+        pattern = numbers[segment]
+        theta, features = model.theta[pattern], sums.features[pattern]
+        factors, log_constants = model.precision_factors[pattern], model.log_constants[pattern]
+        gathered = sums.gathered[pattern]
+        for start in range(begin, ends[segment], TILE_ROWS):
+            end = min(start + TILE_ROWS, ends[segment])
+            tile, ahead = rows[start:end], rows[end : end + TILE_ROWS]
+            _write_log_joint(tile, known[segment], theta, factors, log_constants, model, work)
+            for number in range(len(weights)):
+                own = weights[number, start:end]
+                _add_scatter(own, end - start, work, products[pattern, number])
+            for number in range(len(bounds) - 1):
+                own = weights[number if len(weights) > 1 else 0, start:end]
+                densities = work.densities[bounds[number] : bounds[number + 1]]
+                sums.log_likelihoods[number] += _normalize(
+                    densities, own, model.negligible, work.largest, work.totals, end - start, ahead
+                )
+                ahead = ahead[:0]
+            _add_tile(tile, model, work, features, gathered)
+        _empty_buffers(work, gathered)
+        begin = ends[segment]
 
 
 @compiled(REORDERED, is_kept=True)
@@ -556,7 +663,9 @@ def evaluate(rows, model, work, shares, log_densities):
     for start in range(0, len(rows), TILE_ROWS):
         end = start + TILE_ROWS
         tile, ahead = rows[start:end], rows[end : end + TILE_ROWS]
-        _write_log_joint(tile, model, work)
+        _write_log_joint(
+            tile, COMPLETE, model.theta, model.precision_factors, model.log_constants, model, work
+        )
         densities = work.densities[: model.bounds[-1]]
         _normalize(densities, unweighted, model.negligible, work.largest, work.totals, len(tile), ahead)
         for row in range(len(tile)):
@@ -570,7 +679,9 @@ def label(rows, model, work, labels):
     """Write the most probable component of each row, the first of equal ones: (n_rows,)."""
     for start in range(0, len(rows), TILE_ROWS):
         tile = rows[start : start + TILE_ROWS]
-        _write_log_joint(tile, model, work)
+        _write_log_joint(
+            tile, COMPLETE, model.theta, model.precision_factors, model.log_constants, model, work
+        )
         for row in range(len(tile)):
             best = 0
             for k in range(1, model.bounds[-1]):

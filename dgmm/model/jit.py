@@ -16,6 +16,9 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 logger = logging.getLogger(__name__)
 
 IN_ORDER = {"nogil": True, "error_model": "numpy", "_nrt": False, "fastmath": {"contract"}}
@@ -81,3 +84,15 @@ def compiled(options: dict[str, Any], *, is_kept: bool = False) -> Callable[[Cal
         return dispatcher
 
     return decorate
+
+
+def in_one_form(array: NDArray[Any], dtype: type[np.floating] | None = None) -> NDArray[np.floating]:
+    """View an array in the memory order of C, as float64 if it is no float32; it may not be written to.
+
+    Functions are compiled for each form that arrays come in: rows of memory, of files and of a cluster are
+    all to have one.
+    """
+    found = dtype or (np.float32 if array.dtype == np.float32 else np.float64)
+    view = np.ascontiguousarray(array, found).view()
+    view.flags.writeable = False
+    return view

@@ -11,83 +11,198 @@ sums are linear in those of the observed part,
 
 for the count N, sums s and scatter Q of all rows that have the same features. The M-step after that, and
 all that comes of statistics, is that of complete rows.
+
+Whatever rows lack, all arrays here are of all features, zero where there is nothing: many patterns are worked
+on at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.conditional import Conditional
 from dgmm.model.families.forms import Variances
-from dgmm.model.matrices import Array, unpack
-from dgmm.model.parameters import LOG_2_PI, Parameters
+from dgmm.model.matrices import Array, DegenerateCovarianceError, precision_factors, unpack
+from dgmm.model.parameters import LOG_2_PI, LOG_OF_NOTHING, Parameters
 from dgmm.model.statistics import Moments, Statistics
 
 
 @dataclass(frozen=True, eq=False)
-class Lift:
-    """What takes statistics of observed features to expected ones of all, of rows that lack the same.
+class Lifts:
+    """A mixture on the features that rows have, and what takes sums of these to expected ones of all.
+
+    For each of P patterns of missing features; k is K, or 1 where components share a covariance.
 
     Attributes
     ----------
-    given : Conditional
-    points : ndarray of shape (K, n_known)
-        What the sums of observed features are to be about.
-    constants : ndarray of shape (K, D)
+    known : ndarray of shape (P, D), bool
+        Which features rows have.
+    log_constants : ndarray of shape (P, K)
+        Log joint densities at the components' means, of the observed features.
+    factors : ndarray of shape (P, k, D, D), or (P, k, D) of families without products
+        U with ``U Uᵀ`` the precision of the observed features, zero elsewhere; or its roots.
+    constants : ndarray of shape (P, K, D)
         a: zero for observed features.
-    matrices : ndarray of shape (K, D, n_known), or None
-        G; None of families without products, where missing features have no part of observed ones.
-    within : ndarray of shape (K, D, D), or (K, D) of families without products
+    matrices : ndarray of shape (P, k, D, D), or None
+        G, with zeros in the columns of what is missing; None of families without products, where missing
+        features have no part of observed ones.
+    within : ndarray of shape (P, K, D, D), or (P, K, D) of families without products
         ``a aᵀ + C``, or its diagonal.
-    entropies : ndarray of shape (K,)
+    entropies : ndarray of shape (P, K)
         Of the missing features, given the others, nats.
     """
 
-    given: Conditional
-    points: Array
+    known: NDArray[np.bool_]
+    log_constants: Array
+    factors: Array
     constants: Array
     matrices: Array | None
     within: Array
     entropies: Array
 
     @classmethod
-    def of(cls, given: Conditional, points: Array) -> Lift:
-        """Make it.
+    def of(cls, parameters: Parameters, known: NDArray[np.bool_], origins: Array) -> Lifts:
+        """Make them.
 
         Parameters
         ----------
-        given : Conditional
-        points : ndarray of shape (K, D)
+        parameters : Parameters
+            A plain mixture: see `dgmm.model.conditional.plain`.
+        known : ndarray of shape (P, D), bool
+        origins : ndarray of shape (K, D)
             What sums are to be about.
-        """
-        known, missing, family = given.known, given.missing, given.of_known.family
-        n_components, n_features = points.shape
-        constants, matrices = np.zeros(points.shape), None
-        constants[:, missing] = given.means - points[:, missing]
-        if given.coefficients is not None:
-            gaps = given.of_known.means - points[:, known]
-            constants[:, missing] -= (given.coefficients @ gaps[:, :, None])[:, :, 0]
-            matrices = np.zeros((n_components, n_features, len(known)))
-            matrices[:, known, np.arange(len(known))] = 1.0
-            matrices[:, missing] = given.coefficients
-            within = constants[:, :, None] * constants[:, None, :]
-            own = family.to_matrices(given.covariances, n_components, len(missing))
-            within[:, missing[:, None], missing] += own
-        else:
-            within = constants**2
-            within[:, missing] += family.variances(given.covariances, n_components, len(missing))
-        halves = family.half_log_determinants(given.precisions_cholesky, len(missing))
-        entropies = np.broadcast_to(0.5 * len(missing) * (1.0 + LOG_2_PI) - halves, n_components)
-        return cls(given, points[:, known], constants, matrices, within, entropies)
 
-    @property
-    def n_known(self) -> int:
-        """Number of observed features."""
-        return len(self.given.known)
+        Raises
+        ------
+        DegenerateCovarianceError
+            Where a covariance, in the order of a pattern, is not positive definite but for rounding errors.
+        """
+        n_known = known.sum(axis=1)[:, None]
+        gaps = parameters.means - origins
+        constants = np.where(known[:, None, :], 0.0, gaps)
+        if parameters.family.has_products:
+            factors, halves, coefficients, covariances, rest = _eliminated(parameters.covariances, known)
+            constants -= (coefficients @ gaps[:, :, None])[..., 0]
+            matrices = coefficients
+            diagonal = np.arange(known.shape[1])
+            matrices[:, :, diagonal, diagonal] = known[:, None, :]
+            within = constants[..., None] * constants[..., None, :] + covariances
+        else:
+            variances = parameters.variances
+            factors = np.where(known[:, None, :], 1.0 / np.sqrt(variances), 0.0)
+            logs, matrices = 0.5 * np.log(variances).T, None
+            halves, rest = -(known @ logs), -(~known @ logs)
+            within = constants**2 + np.where(known[:, None, :], 0.0, variances)
+            if parameters.family.is_shared:
+                factors = factors[:, :1]
+        with np.errstate(divide="ignore"):
+            logs = np.maximum(np.log(parameters.weights), LOG_OF_NOTHING)
+        n_missing = known.shape[1] - n_known
+        log_constants = logs - 0.5 * n_known * LOG_2_PI + halves
+        entropies = np.broadcast_to(0.5 * n_missing * (1.0 + LOG_2_PI) - rest, log_constants.shape)
+        return cls(known, log_constants, factors, constants, matrices, within, entropies)
+
+    @classmethod
+    def joined(cls, pieces: Sequence[tuple[Lifts, int]]) -> Lifts:
+        """Give patterns that were made with others, each by its number there."""
+
+        def stacked(name: str) -> Any:
+            return np.stack([getattr(own, name)[number] for own, number in pieces])
+
+        has_matrices = pieces[0][0].matrices is not None
+        names = [each.name for each in fields(cls) if has_matrices or each.name != "matrices"]
+        return cls(**{"matrices": None, **{name: stacked(name) for name in names}})
+
+    def natural_parameters(self, parameters: Parameters, centre: Array) -> Array:
+        """Give those of the observed features: (P, K, features of the family), for z zero where missing."""
+        means = np.where(self.known[:, None, :], parameters.means - centre, 0.0)
+        factors = parameters.precisions_cholesky
+        if parameters.family.has_products:
+            factors = self.factors[:, 0] if parameters.family.is_shared else self.factors
+        return parameters.family.natural_parameters(self.log_constants, means, factors)
+
+    def trace(self, scatter: Array) -> float:
+        """Sum the terms ``zᵀΛz`` of rows with one Λ in each pattern, from their scatter: (P, D, D)."""
+        own = self.factors[:, 0]
+        return float((own @ np.swapaxes(own, 1, 2) * scatter).sum())
+
+
+def _eliminated(covariances: Array, known: NDArray[np.bool_]) -> tuple[Array, Array, Array, Array, Array]:
+    """Eliminate what is observed from covariance matrices, by factors with the observed features first.
+
+    With ``L Lᵀ`` the covariance and V the transposed inverse of L, in blocks, the precision of the observed
+    features is ``V_oo V_ooᵀ``, the coefficients of regression are ``−L_mm V_omᵀ``, and the covariance of what
+    is missing is ``L_mm L_mmᵀ``.
+
+    Parameters
+    ----------
+    covariances : ndarray of shape (k, D, D), or (D, D)
+    known : ndarray of shape (P, D), bool
+
+    Returns
+    -------
+    factors : ndarray of shape (P, k, D, D)
+        ``V_oo``, its rows in the order of features.
+    halves : ndarray of shape (P, k)
+        Half the log determinants of the precisions of what is observed.
+    coefficients, covariances : ndarray of shape (P, k, D, D)
+    rest : ndarray of shape (P, k)
+        As ``halves``, of what is missing.
+    """
+    n_patterns, n_features = known.shape
+    order = np.argsort(~known, axis=1, kind="stable")
+    own = covariances.reshape(-1, n_features, n_features)
+    ordered = own[:, order[:, :, None], order[:, None, :]].swapaxes(0, 1)
+    flat = np.ascontiguousarray(ordered).reshape(-1, n_features, n_features)
+    upper = precision_factors(flat).reshape(ordered.shape)
+    try:
+        lower = np.linalg.cholesky(flat).reshape(ordered.shape)
+    except np.linalg.LinAlgError:
+        raise DegenerateCovarianceError(None) from None
+    is_first = np.arange(n_features) < known.sum(axis=1)[:, None]
+    first, last = is_first[:, None, :], ~is_first[:, None, :]
+    logs = np.log(np.diagonal(upper, axis1=2, axis2=3))
+    lower = np.where(last[..., None] & last[:, :, None], lower, 0.0)
+    coefficients = -lower @ np.swapaxes(np.where(first[..., None], upper, 0.0), 2, 3)
+    coefficients = np.where(last[..., None] & first[:, :, None], coefficients, 0.0)
+    factors = np.where(first[..., None] & first[:, :, None], upper, 0.0)
+    left = lower @ np.swapaxes(lower, 2, 3)
+    patterns, back = np.arange(n_patterns)[:, None], np.argsort(order, axis=1)
+    rows, both = (
+        (patterns, slice(None), back),
+        (patterns[..., None], slice(None), back[..., None], back[:, None]),
+    )
+    return (
+        factors[rows].swapaxes(1, 2),
+        np.where(first, logs, 0.0).sum(axis=2),
+        np.moveaxis(coefficients[both], 3, 1),
+        np.moveaxis(left[both], 3, 1),
+        np.where(last, logs, 0.0).sum(axis=2),
+    )
+
+
+def _products(statistics: Statistics, lifted: Array, lifts: Lifts, matrices: Array) -> Array:
+    """Expected products: (K, D, D), or (1, D, D) of all components together."""
+    cross = lifted.transpose(1, 2, 0) @ lifts.constants.swapaxes(0, 1)
+    found = cross + cross.swapaxes(1, 2) + np.einsum("pk,pkij->kij", statistics.counts, lifts.within)
+    own = statistics.shared
+    if own is None:
+        own = unpack(statistics.scatter, matrices.shape[-1])
+    else:
+        own, found = own[:, None], found.sum(axis=0, keepdims=True)
+    return found + (matrices @ own @ matrices.swapaxes(2, 3)).sum(axis=0)
+
+
+def _squares(statistics: Statistics, lifts: Lifts) -> Array:
+    """Expected squares, where no products are needed: (K, D)."""
+    found = (statistics.counts[..., None] * lifts.within).sum(axis=0)
+    # Of one variance for all features there is their sum, here divided evenly.
+    n_features, n_own = lifts.known.shape[1], statistics.scatter.shape[2]
+    return found + statistics.scatter.sum(axis=0) * (n_own / n_features)
 
 
 class ExpectedSums:
@@ -114,60 +229,27 @@ class ExpectedSums:
         self.scatter = np.zeros((1 if self.is_pooled else n_components, *shape))
         self.log_likelihood = self.entropy = 0.0
 
-    def add(self, statistics: Statistics, lift: Lift) -> None:
-        """Add rows that have the same features.
+    def add(self, statistics: Statistics, lifts: Lifts) -> None:
+        """Add rows, pattern by pattern.
 
         Parameters
         ----------
         statistics : Statistics
-            Of the observed features alone, under the marginal mixture, about the centre; completed.
-        lift : Lift
+            With an axis of patterns before all others: see `dgmm.kernels.kernel.PatternSums`.
+        lifts : Lifts
         """
-        counts = statistics.counts
-        moved = statistics.references - lift.points
-        sums = statistics.sums + counts[:, None] * moved
-        self.counts += counts
-        self.sums += counts[:, None] * lift.constants
-        if lift.matrices is None:
-            self.sums[:, lift.given.known] += sums
-            self._add(self._squares(statistics, lift, moved))
+        counts, sums = statistics.counts, statistics.sums
+        self.counts += counts.sum(axis=0)
+        if lifts.matrices is None:
+            self._add(_squares(statistics, lifts))
         else:
-            lifted = (lift.matrices @ sums[:, :, None])[:, :, 0]
-            self.sums += lifted
-            self._add(self._products(statistics, lift, lift.matrices, moved, lifted))
+            sums = (lifts.matrices @ sums[..., None])[..., 0]
+            self._add(_products(statistics, sums, lifts, lifts.matrices))
+        self.sums += (sums + counts[..., None] * lifts.constants).sum(axis=0)
         self.log_likelihood += statistics.log_likelihood
-        self.entropy += float(counts @ lift.entropies)
-
-    def _products(
-        self, statistics: Statistics, lift: Lift, matrices: Array, moved: Array, lifted: Array
-    ) -> Array:
-        """Expected products of rows that have the same features: (K, D, D), or (1, D, D) of all together."""
-        counts = statistics.counts[:, None, None]
-        cross = lifted[:, :, None] * lift.constants[:, None, :]
-        others = cross + cross.swapaxes(1, 2) + counts * lift.within
-        if not statistics.scatter.shape[1]:
-            assert statistics.shared is not None
-            shared = matrices[0] @ statistics.shared @ matrices[0].T
-            return (shared + others.sum(axis=0))[None]
-        own = unpack(statistics.scatter, lift.n_known)
-        if moved.any():
-            cross = moved[:, :, None] * statistics.sums[:, None, :]
-            own += cross + cross.swapaxes(1, 2) + counts * moved[:, :, None] * moved[:, None, :]
-        return matrices @ own @ matrices.swapaxes(1, 2) + others
-
-    def _squares(self, statistics: Statistics, lift: Lift, moved: Array) -> Array:
-        """Expected squares, where no products are needed: (K, D), or (1, D) of all components together."""
-        known, counts = lift.given.known, statistics.counts[:, None]
-        others = counts * lift.within
-        others[:, known] += moved * (2.0 * statistics.sums + counts * moved)
-        scatter, shared = statistics.scatter, statistics.shared
-        if scatter.shape[1]:  # of one variance for all features their sum, here divided evenly
-            others[:, known] += scatter * (scatter.shape[1] / lift.n_known)
-        else:
-            assert shared is not None
-            others = others.sum(axis=0, keepdims=True)
-            others[:, known] += self.parameters.family.variances(shared, 1, lift.n_known)
-        return others
+        if statistics.shared is not None:
+            self.log_likelihood -= 0.5 * lifts.trace(statistics.shared)
+        self.entropy += float((counts * lifts.entropies).sum())
 
     def add_rows(
         self, shares: Array, deviations: Array, within: Array, log_densities: Array, entropies: Array

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from dgmm import kernels
 from dgmm.kernels import incomplete
-from dgmm.kernels.incomplete import known_in, patterns_of
 from dgmm.kernels.stack import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
@@ -184,31 +183,17 @@ def test_what_waits_is_worked_off(monkeypatch):
     ready = stacked([parameters], rows)
     waiting = []
     work_off = incomplete._Work._work_off
-    monkeypatch.setattr(incomplete, "GROUPED_ROWS", 100)
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: np.inf)
+    monkeypatch.setattr(incomplete, "GROUPED_BYTES", 100 * rows.shape[1] * rows.itemsize)
     monkeypatch.setattr(incomplete, "WAITING_BYTES", 5000)
     monkeypatch.setattr(
         incomplete._Work, "_work_off", lambda self: (waiting.append(self.n_bytes), work_off(self))
     )
     (found,) = kernels.expect(ready, [(rows, None)])
     assert len(waiting) == 10
-    assert max(waiting) < 5000 + 100 * 3 * 8 + 8 * incomplete.PART_BYTES
+    of_patterns = 8 * (incomplete.PART_BYTES + 3 + 8)
+    assert max(waiting) < 5000 + 100 * (3 + 1) * 8 + of_patterns
     assert_expected(found, ready, parameters, rows)
-
-
-@pytest.mark.parametrize("n_features", [1, 7, 8, 9, 16, 17, 40])
-def test_patterns(n_features):
-    """Each row is in the pattern that it has, once, and in its order."""
-    generator = np.random.default_rng(7)
-    rows = naive.with_missing(generator, generator.normal(size=(500, n_features)), n_patterns=9)
-    seen, patterns = np.zeros(len(rows), int), []
-    for pattern, which, own in patterns_of(rows):
-        patterns.append(pattern)
-        seen[which] += 1
-        np.testing.assert_array_equal(own, rows[which])
-        np.testing.assert_array_equal(np.isnan(own), np.tile(~known_in(pattern), (len(own), 1)))
-        assert (np.diff(np.arange(len(rows))[which]) > 0).all()
-    assert (seen == 1).all()
-    assert len(set(patterns)) == len(patterns) == len(np.unique(np.isnan(rows), axis=0))
 
 
 def test_a_stack_that_has_been_used_travels(monkeypatch):
@@ -219,7 +204,7 @@ def test_a_stack_that_has_been_used_travels(monkeypatch):
     rows = incomplete_rows(generator, parameters)
     ready = stacked([parameters], rows)
     (first,) = kernels.expect(ready, [(rows, None)])
-    assert ready.marginals
+    assert ready.ready
     (again,) = kernels.expect(pickle.loads(pickle.dumps(ready)), [(rows, None)])
     for name in ("counts", "sums", "scatter", "log_likelihood"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
@@ -228,7 +213,7 @@ def test_a_stack_that_has_been_used_travels(monkeypatch):
 def test_a_model_without_a_factor_fails_for_itself(monkeypatch):
     """Where the order of features decides whether a covariance is positive definite, others do not suffer."""
 
-    def refused(model, is_known):
+    def refused(stack, models, known):
         raise DegenerateCovarianceError(0)
 
     generator = np.random.default_rng(9)
@@ -237,7 +222,7 @@ def test_a_model_without_a_factor_fails_for_itself(monkeypatch):
     broken = replace(parameters, covariances=parameters.covariances - 9.0 * np.eye(3))
     ready = stacked([broken, parameters], rows)
     monkeypatch.setattr(incomplete, "fewest_rows", lambda models: 0.0)
-    monkeypatch.setattr(incomplete, "conditional", refused)
+    monkeypatch.setattr(incomplete.Marginals, "of", refused)
     bad, good = kernels.expect(ready, [(rows, None)])
     assert np.isnan(bad.log_likelihood)
     assert_expected(good, ready, parameters, rows)

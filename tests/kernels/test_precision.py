@@ -7,6 +7,7 @@ from dgmm.kernels import blocks as numpy_kernel
 from dgmm.kernels.densities import responsibilities
 from dgmm.kernels.precision import DOUBLE, SINGLE, rounding_errors
 from dgmm.kernels.stack import stack_models
+from dgmm.kernels.workspace import Workspace
 from dgmm.model.em import update
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -22,7 +23,7 @@ SLACK = 4  # the bound leaves out the rounding of the mean's own terms, and of s
 def log_joint(parameters, rows, rows_dtype, extent):
     """Log joint densities (n_rows, K) about the origin, without a shared quadratic term if fast."""
     ready = stack_models([parameters], np.zeros(rows.shape[1]), extent, rows_dtype)
-    workspace = numpy_kernel.Workspace(ready)
+    workspace = Workspace(ready)
     values = workspace.log_joint(rows, numpy_kernel.features_of(ready, rows), ready.groups[0])
     return values.T, ready
 

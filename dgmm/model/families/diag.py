@@ -20,8 +20,9 @@ class Diagonal(Diagonals):
 
     def natural_parameters(self, log_constants, means, precisions_cholesky):
         precisions = precisions_cholesky**2
-        constant = log_constants - 0.5 * (precisions * means**2).sum(axis=1)
-        return np.concatenate([constant[:, None], precisions * means, -0.5 * precisions], axis=1)
+        constant = log_constants - 0.5 * (precisions * means**2).sum(axis=-1)
+        quadratic = np.broadcast_to(-0.5 * precisions, means.shape)
+        return np.concatenate([constant[..., None], precisions * means, quadratic], axis=-1)
 
     def covariances(self, deviations, reg_covar):
         d = deviations

@@ -251,9 +251,10 @@ class Family(ABC):
 
     @abstractmethod
     def natural_parameters(self, log_constants: Array, means: Array, precisions_cholesky: Array) -> Array:
-        """Theta of shape (K, features of this family): ``log p(x, k) = features · theta_k``.
+        """Theta of shape (..., K, features of this family): ``log p(x, k) = features · theta_k``.
 
-        ``log_constants`` (K,) is the log joint density at the mean, ``means`` are relative to the centre.
+        ``log_constants`` (..., K) is the log joint density at the mean, ``means`` (..., K, D) are relative to
+        the centre; factors may be of any rows, which then have an axis of their own, or the same for all.
         """
 
     @abstractmethod
@@ -265,8 +266,8 @@ class Family(ABC):
         """
 
     def split_sums(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
-        """Split responsibility-weighted feature sums (K, p) into counts, sums and packed scatter."""
-        return sums[:, 0], sums[:, 1 : n_features + 1], sums[:, n_features + 1 :]
+        """Split responsibility-weighted feature sums (..., K, p) into counts, sums and packed scatter."""
+        return sums[..., 0], sums[..., 1 : n_features + 1], sums[..., n_features + 1 :]
 
     @abstractmethod
     def scatter(self, deviations: Array, shares: Array) -> Array:

@@ -21,7 +21,7 @@ class Full(Matrices):
         return np.stack([upper_factor(precision) for precision in precisions])
 
     def precisions(self, precisions_cholesky):
-        return precisions_cholesky @ np.swapaxes(precisions_cholesky, 1, 2)
+        return precisions_cholesky @ np.swapaxes(precisions_cholesky, -1, -2)
 
     def half_log_determinants(self, precisions_cholesky, n_features):
         return np.log(np.diagonal(precisions_cholesky, axis1=1, axis2=2)).sum(axis=1)
@@ -34,12 +34,12 @@ class Full(Matrices):
 
     def natural_parameters(self, log_constants, means, precisions_cholesky):
         precisions = self.precisions(precisions_cholesky)
-        linear = (precisions @ means[:, :, None])[:, :, 0]
-        standardized = (means[:, None, :] @ precisions_cholesky)[:, 0, :]
+        linear = (precisions @ means[..., None])[..., 0]
+        standardized = (means[..., None, :] @ precisions_cholesky)[..., 0, :]
         quadratic = -pack(precisions)
-        quadratic[:, : means.shape[1]] *= 0.5
-        constant = log_constants - 0.5 * (standardized**2).sum(axis=1)
-        return np.concatenate([constant[:, None], linear, quadratic], axis=1)
+        quadratic[..., : means.shape[-1]] *= 0.5
+        constant = log_constants - 0.5 * (standardized**2).sum(axis=-1)
+        return np.concatenate([constant[..., None], linear, quadratic], axis=-1)
 
     def scatter_bound(self, precisions_cholesky, extent):
         products = extent[..., None, :] @ np.abs(self.precisions(precisions_cholesky)) @ extent[..., :, None]

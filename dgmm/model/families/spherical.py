@@ -20,13 +20,13 @@ class Spherical(Spheres):
 
     def natural_parameters(self, log_constants, means, precisions_cholesky):
         precisions = precisions_cholesky**2
-        constant = log_constants - 0.5 * precisions * (means**2).sum(axis=1)
-        return np.concatenate(
-            [-0.5 * precisions[:, None], constant[:, None], precisions[:, None] * means], axis=1
-        )
+        constant = log_constants - 0.5 * precisions * (means**2).sum(axis=-1)
+        quadratic = np.broadcast_to(-0.5 * precisions, constant.shape)
+        linear = precisions[:, None] * means
+        return np.concatenate([quadratic[..., None], constant[..., None], linear], axis=-1)
 
     def split_sums(self, sums, n_features):
-        return sums[:, 1], sums[:, 2:], sums[:, :1]
+        return sums[..., 1], sums[..., 2:], sums[..., :1]
 
     def covariances(self, deviations, reg_covar):
         d = deviations

@@ -23,7 +23,7 @@ class Tied(Shared, Matrices):
         return upper_factor(precisions)
 
     def precisions(self, precisions_cholesky):
-        return precisions_cholesky @ precisions_cholesky.T
+        return precisions_cholesky @ np.swapaxes(precisions_cholesky, -1, -2)
 
     def half_log_determinants(self, precisions_cholesky, n_features):
         return np.log(np.diagonal(precisions_cholesky)).sum()
@@ -33,8 +33,9 @@ class Tied(Shared, Matrices):
 
     def natural_parameters(self, log_constants, means, precisions_cholesky):
         standardized = means @ precisions_cholesky
-        constant = log_constants - 0.5 * (standardized**2).sum(axis=1)
-        return np.concatenate([constant[:, None], standardized @ precisions_cholesky.T], axis=1)
+        constant = log_constants - 0.5 * (standardized**2).sum(axis=-1)
+        linear = standardized @ np.swapaxes(precisions_cholesky, -1, -2)
+        return np.concatenate([constant[..., None], linear], axis=-1)
 
     def scatter_bound(self, precisions_cholesky, extent):
         return ((extent @ np.abs(self.precisions(precisions_cholesky))) * extent).sum(axis=-1)

@@ -18,8 +18,8 @@ class TiedDiagonal(Shared, Diagonals):
 
     def natural_parameters(self, log_constants, means, precisions_cholesky):
         linear = precisions_cholesky**2 * means
-        constant = log_constants - 0.5 * (linear * means).sum(axis=1)
-        return np.concatenate([constant[:, None], linear], axis=1)
+        constant = log_constants - 0.5 * (linear * means).sum(axis=-1)
+        return np.concatenate([constant[..., None], linear], axis=-1)
 
     def pooled(self, scatter, n_features):
         return scatter.sum(axis=0)

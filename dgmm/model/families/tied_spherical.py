@@ -18,8 +18,8 @@ class TiedSpherical(Shared, Spheres):
 
     def natural_parameters(self, log_constants, means, precisions_cholesky):
         linear = precisions_cholesky**2 * means
-        constant = log_constants - 0.5 * (linear * means).sum(axis=1)
-        return np.concatenate([constant[:, None], linear], axis=1)
+        constant = log_constants - 0.5 * (linear * means).sum(axis=-1)
+        return np.concatenate([constant[..., None], linear], axis=-1)
 
     def pooled(self, scatter, n_features):
         return scatter.sum() / n_features
