@@ -34,6 +34,7 @@ from dgmm.passes.events import (
     PassStarted,
     Resumed,
     SpanFinished,
+    SpansKept,
     TaskFinished,
     TasksFinished,
     TasksStarted,
@@ -107,7 +108,7 @@ class LiveProgress:
                 self._best = None
                 total = max(event.n_rows, 1)
                 self._bars.reset(self._task, total=total, description=event.purpose)
-            case SpanFinished():
+            case SpanFinished() | SpansKept():
                 self._bars.advance(self._task, event.n_rows)
             case PassFinished():
                 self._bars.update(self._task, completed=event.n_rows, rate=rate(event))

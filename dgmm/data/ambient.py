@@ -126,7 +126,7 @@ def compute_now(*collections: Any) -> tuple[Any, ...]:
     return compute(*collections, scheduler=get, **callbacks_for(get))
 
 
-def callbacks_for(get: Get, told: Callable[[Any], None] | None = None) -> dict[str, Any]:
+def callbacks_for(get: Get, told: Callable[[Any, Any], None] | None = None) -> dict[str, Any]:
     """Give arguments for ``dask.compute`` so that callbacks are not looked up in what all threads share.
 
     Dask takes those that the user has registered out of `dask.callbacks.Callback.active` while it computes.
@@ -137,7 +137,7 @@ def callbacks_for(get: Get, told: Callable[[Any], None] | None = None) -> dict[s
     get : callable
         A scheduler; other than Dask's local ones take no callbacks.
     told : callable, optional
-        Is told the key of each task that has ended.
+        Is told the key and the result of each task that has ended.
     """
     own = get.func if isinstance(get, partial) else get
     local = (dask.threaded.get, dask.local.get_sync, dask.local.get_async, dask.multiprocessing.get)
@@ -145,5 +145,5 @@ def callbacks_for(get: Get, told: Callable[[Any], None] | None = None) -> dict[s
         return {}
     callbacks = list(dask.callbacks.Callback.active)
     if told is not None:
-        callbacks.append((None, None, None, lambda key, *_: told(key), None))
+        callbacks.append((None, None, None, lambda key, result, *_: told(key, result), None))
     return {"callbacks": callbacks}

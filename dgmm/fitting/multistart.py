@@ -28,6 +28,7 @@ from dgmm.model.matrices import DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationStarted, emit
 from dgmm.passes.journal import answered
+from dgmm.passes.parts import Parts
 
 FAILURES_OF_A_START = (DegenerateCovarianceError, OverflowedError)
 """What may be wrong with one start, and leaves the others as they are."""
@@ -234,7 +235,7 @@ class Multistart:
         compute, size = partial(self._improved, parameters), parameters.n_components
         return answered("steps", "moves", size, about=parameters, compute=compute, may_wait=True).value
 
-    def _improved(self, parameters: Parameters) -> Parameters:
+    def _improved(self, parameters: Parameters, _: Parts) -> Parameters:
         rows = rows_to_move_on(self.filled)
         objective = cast(Evidence, self.settings.goal.objective(self.data.moments, "corrected"))
         own = replace(objective, weight=rows.moments.weight)

@@ -80,12 +80,12 @@ class Share:
     place : callable
         Says which rows it is about, for messages.
     tell : callable
-        Called when it is done.
+        Called when it is done, with what fetches its result.
     """
 
     name: str
     place: Callable[[], str]
-    tell: Callable[[], None]
+    tell: Callable[[Callable[[], Any]], None]
 
 
 Graph = Callable[[tuple[str, ...], int], tuple[list[Any], list[Any]]]
@@ -249,12 +249,12 @@ class Told:
             future.add_done_callback(partial(self._finished, index=index, tell=share.tell, called=called))
 
     def _finished(
-        self, future: Any, index: int, tell: Callable[[], None], called: threading.Semaphore
+        self, future: Any, index: int, tell: Callable[[Callable[[], Any]], None], called: threading.Semaphore
     ) -> None:
         try:
             if future.status == "finished" and index not in self.done:
                 self.done.add(index)
-                tell()
+                tell(future.result)
         finally:
             called.release()
 

@@ -34,6 +34,13 @@ class SpanFinished:
 
 
 @dataclass(frozen=True)
+class SpansKept:
+    """Spans of ``n_rows`` rows were done before the fit was ended, and are not done again."""
+
+    n_rows: int
+
+
+@dataclass(frozen=True)
 class PassFinished:
     """The trip over the data ended well, after ``seconds``."""
 
@@ -131,6 +138,7 @@ class Resumed:
 Event = (
     PassStarted
     | SpanFinished
+    | SpansKept
     | PassFinished
     | DataChanged
     | TasksStarted

@@ -9,7 +9,7 @@ before. `answered` is what all such work goes through; without a journal it is j
 >>> folder = DurableFolder.at("memory://journal-example")
 >>> for _ in range(2):
 ...     with journalling(Journal(folder, Kinds(CLASSES))):
-...         answered("pass", "EM", 10, about="what to do", compute=lambda: print("done") or 42).value
+...         answered("pass", "EM", 10, about="what to do", compute=lambda parts: print("done") or 42).value
 done
 42
 42
@@ -19,18 +19,19 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from dgmm.data.durable import DurableFolder
 from dgmm.data.records import Kinds, Likeness, RecordError, digest_of, likeness_of, read_record, write_record
 from dgmm.passes.events import Resumed, emit
+from dgmm.passes.parts import Kept, Parts, Tree
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ WORK = {
 """Kinds of work, and what a person calls one of them, and several."""
 
 ENTRY = re.compile(r"entry-(\d{6})\.dgmm")
+PART = re.compile(r"part-(\d{6})-(\d{6})\.dgmm")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class JournalTuning:
         done again after a death. Passes over more rows than a task reads never wait.
     misses : int
         Times in a row that writing may fail.
+    seconds_of_parts : float
+        After which what a pass has so far is written, and again after as many: a death costs so much of it.
     near : float
         Share of magnitudes by which sums over a request may differ to be those of the same request, where
         another processor or other versions of libraries round in other ways.
@@ -62,6 +66,7 @@ class JournalTuning:
 
     seconds_waiting: float = 1.0
     misses: int = 3
+    seconds_of_parts: float = 60.0
     near: float = 1e-6
 
 
@@ -143,7 +148,25 @@ class Entry:
     is_last: bool = False
 
 
-CLASSES = (Likeness, Request, Answer, Entry)
+@dataclass(frozen=True, eq=False)
+class PartialEntry:
+    """A file of what a pass had at some time.
+
+    Attributes
+    ----------
+    after : str
+        Checksum of the entry before the one that the pass will be in.
+    request : Request
+    kept : Kept
+        What it had since the file before.
+    """
+
+    after: str
+    request: Request
+    kept: Kept
+
+
+CLASSES = (Likeness, Request, Answer, Entry, PartialEntry, Kept, Tree)
 """What the files of a journal are made of, beside what is answered."""
 
 
@@ -273,32 +296,44 @@ class Journal:
         self._used: list[Answer[Any]] = []
         self._pending: list[Answer[Any]] = []
         self._n_misses = 0
+        self._partial: list[PartialEntry] = []  # of the pass at which the fit was ended
 
     @property
     def n_entries(self) -> int:
         """How many files of it there are, of those that were read or written."""
         return self._files.number
 
-    def ask(self, request: Request, compute: Callable[[], Value], *, may_wait: bool = False) -> Answer[Value]:
+    def ask(
+        self, request: Request, compute: Callable[[Parts], Value], *, may_wait: bool = False
+    ) -> Answer[Value]:
         """Give what was answered before; else do the work, and keep what it gives.
 
         Parameters
         ----------
         request : Request
         compute : callable
-            Does the work.
+            Does the work. It is given what is there of it, and may tell what is done.
         may_wait : bool, default=False
             Whether a little of such work may wait to be written.
         """
         recorded = self._recorded(request)
         if recorded is not None:
             return recorded
-        started = time.perf_counter()
-        value = compute()
-        answer = Answer(request, value, time.perf_counter() - started)
+        before = [each.kept for each in self._partial if self._is_of(request, each.request)]
+        self._partial.clear()
+        parts = Parts(before, partial(self._write_part, request), JOURNAL.seconds_of_parts)
+        try:
+            value = compute(parts)
+        finally:
+            parts.end()
+        answer = Answer(request, value, parts.seconds)
+        if parts.problem is not None:
+            warn(f"{self.folder.place}: what a pass had so far could not be written: {parts.problem}")
         self._pending.append(answer)
         if not may_wait or sum(each.seconds for each in self._pending) >= JOURNAL.seconds_waiting:
             self.write()
+        if parts.n_written and not self._pending:
+            self._remove(PART)
         return answer
 
     def write(self, *, is_last: bool = False) -> None:
@@ -354,7 +389,7 @@ class Journal:
             return None
         found = self._left[0]
         assert found.request is not None
-        if not request.is_answered_by(found.request, exactly=self.exactly):
+        if not self._is_of(request, found.request):
             self._give_up(
                 f"it answers {found.request.purpose!r}, and what is asked is {request.purpose!r} with other "
                 "numbers: rows, or what rounds them, are no longer what they were"
@@ -364,6 +399,10 @@ class Journal:
         self._used.append(self._left.pop(0))
         self.taken[request.kind] += 1
         return found
+
+    def _is_of(self, request: Request, other: Request | None) -> bool:
+        """Tell whether what was given to another request is an answer to this one."""
+        return other is not None and request.is_answered_by(other, exactly=self.exactly)
 
     def _read_on(self) -> None:
         """Read the next answers that are there, if all that were read have been taken."""
@@ -391,17 +430,39 @@ class Journal:
                 f"{self.folder.place}: {self._files.damage}; what comes before is taken, and all else is "
                 "done again"
             )
-        for name in reversed(self.folder.names()):
-            match = ENTRY.fullmatch(name)
-            if match is not None and int(match[1]) > self._files.number:
-                self._remove(name)
+        self._remove(ENTRY, after=self._files.number)
+        self._partial = [*self._read_parts()]
 
-    def _remove(self, name: str) -> None:
-        """Remove a file; if it cannot be, it does no harm, as it does not follow what will be there."""
-        try:
-            self.folder.remove(name)
-        except Exception as error:
-            logger.warning("%s: %s could not be removed: %s", self.folder.place, name, error)
+    def _write_part(self, request: Request, number: int, kept: Kept) -> None:
+        """Write what a pass has so far."""
+        self.write()
+        if self._pending:
+            raise OSError("what comes before it could not be written")
+        self.check()
+        data = write_record(PartialEntry(self._files.tip, request, kept), self.kinds)
+        self.folder.put(f"part-{self._files.number + 1:06d}-{number:06d}.dgmm", data)
+
+    def _read_parts(self) -> Iterator[PartialEntry]:
+        """Read what there is of the pass that comes next; what is damaged, or of another, is left out."""
+        for name in self.folder.names():
+            match = PART.fullmatch(name)
+            if match is None or int(match[1]) != self._files.number + 1:
+                continue
+            with suppress(RecordError):
+                found = read_record(self.folder.read(name), self.kinds)
+                if isinstance(found, PartialEntry) and found.after == self._files.tip:
+                    yield found
+
+    def _remove(self, pattern: re.Pattern[str], after: int = 0) -> None:
+        """Remove files of higher numbers; one that cannot be removed does no harm, as it follows nothing."""
+        for name in reversed(self.folder.names()):
+            match = pattern.fullmatch(name)
+            if match is None or int(match[1]) <= after:
+                continue
+            try:
+                self.folder.remove(name)
+            except Exception as error:
+                logger.warning("%s: %s could not be removed: %s", self.folder.place, name, error)
 
 
 _journal: ContextVar[Journal | None] = ContextVar("journal", default=None)
@@ -423,7 +484,7 @@ def answered(
     size: int,
     *,
     about: object,
-    compute: Callable[[], Value],
+    compute: Callable[[Parts], Value],
     may_wait: bool = False,
 ) -> Answer[Value]:
     """Do work, or give what it gave before: see `Journal.ask`.
@@ -435,19 +496,18 @@ def answered(
     about : object
         What determines the result, given the rows: see `likeness_of`.
     compute : callable
-        Does the work. What it asks for itself is a part of it.
+        Does the work: see `Journal.ask`. What it asks for itself is a part of it.
     may_wait : bool, default=False
         Whether a little of such work may wait to be written.
     """
     journal = _journal.get()
     if journal is None:
-        started = time.perf_counter()
-        value = compute()
-        return Answer(None, value, time.perf_counter() - started)
+        parts = Parts()
+        return Answer(None, compute(parts), parts.seconds)
 
-    def computed() -> Value:
+    def computed(parts: Parts) -> Value:
         with journalling(None):
-            return compute()
+            return compute(parts)
 
     request = Request(kind, purpose, size, likeness_of((kind, purpose, size, about)))
     return journal.ask(request, computed, may_wait=may_wait)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import pickle
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
 from operator import add
@@ -25,8 +25,9 @@ from dgmm.data.source import Source, Span
 from dgmm.passes.adapted import AdaptedSource, AdaptedWork
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.cluster import Share, client_of, compute_on_cluster
-from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, emit, listeners
+from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, SpansKept, emit, listeners
 from dgmm.passes.journal import answered
+from dgmm.passes.parts import Node, Parts, Tree
 from dgmm.passes.plan import Plan, plan
 from dgmm.passes.task import Effort, Result, Timed, Work, span_task
 from dgmm.passes.threads import compute_here, scheduler_here
@@ -110,13 +111,13 @@ def _answered(
     is_here = not planned.spans or (isinstance(source, MemorySource) and len(planned.spans) == 1)
     emit(PassStarted(purpose, planned.n_rows, len(planned.spans)))
 
-    def compute() -> Timed[Result]:
+    def compute(parts: Parts) -> Timed[Result]:
         # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
         with single_threaded():
             if is_here:
                 timed = _run_here(planned, work, weights)
             else:
-                timed = _run_on_dask(source, planned, work, purpose, weights)
+                timed = _run_on_dask(source, planned, work, purpose, weights, parts=parts)
         if check is not None:
             check(timed.result)
         return timed
@@ -208,11 +209,19 @@ def _sum(*results: Any) -> Any:
 
 
 def _run_on_dask(
-    source: Source, planned: Plan, work: Work[Result], purpose: str, weights: Source | None
+    source: Source, planned: Plan, work: Work[Result], purpose: str, weights: Source | None, *, parts: Parts
 ) -> Timed[Result]:
     name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
     is_large = len(pickle.dumps(work, protocol=5)) > PASSES.largest_work
     shared = [delayed(work, name=f"parameters-{name}", traverse=False)] if is_large else []
+    tree = Tree(len(planned.spans), PASSES.fan_in)
+    known = parts.begin(tree, _sum)
+    missing = tree.missing(known)
+    spans = [planned.spans[index] for node in missing for index in tree.leaves(node)]
+    if known:
+        emit(SpansKept(planned.n_rows - sum(span.n_rows for span in spans)))
+    if not missing:
+        return tree.value(tree.roots[0], known, _sum)
 
     def leaf(span: Span, name: str) -> Delayed:
         own = None if weights is None else weights.rows(span.start, span.start + span.n_rows)
@@ -223,23 +232,29 @@ def _run_on_dask(
     @lru_cache(maxsize=1)  # the scheduler is chosen by what the first run computes
     def graph(names: tuple[str, ...], run: int) -> tuple[list[Delayed], list[Delayed]]:
         """Name the leaves as told; sums have new names in each run."""
-        leaves = list(map(leaf, planned.spans, names))
-        root = _fused(_tree(leaves, f"{name}-{run}"))
-        return [root], [Delayed(name, root.dask) for name in names]
+        leaves = {span.index: leaf(span, name) for span, name in zip(spans, names, strict=True)}
+        roots = _fused([_summed(tree, node, leaves, f"{name}-{run}") for node in missing])
+        return roots, [Delayed(name, roots[0].dask) for name in names]
 
-    names, to = tuple(f"{name}-{span.index}" for span in planned.spans), listeners()
-    (root,), _ = graph(names, 0)
-    get = scheduler_here() if isinstance(source, MemorySource) else scheduler_for(root)
+    names, to = tuple(f"{name}-{span.index}" for span in spans), listeners()
+    roots, _ = graph(names, 0)
+    get = scheduler_here() if isinstance(source, MemorySource) else scheduler_for(*roots)
     client = None if isinstance(source, MemorySource) else client_of(get)
+
+    def done(span: Span, fetch: Callable[[], Any]) -> None:
+        emit(SpanFinished(span.n_rows), to)
+        parts.done(span.index, fetch, is_here=client is None)
+
+    tell = {name: partial(done, span) for name, span in zip(names, spans, strict=True)}
     if client is None:
-        return _compute_locally(
-            root, get, dict(zip(names, (span.n_rows for span in planned.spans), strict=True))
-        )
-    shares = [
-        Share(name, partial(_place, source, span), partial(emit, SpanFinished(span.n_rows), to))
-        for name, span in zip(names, planned.spans, strict=True)
-    ]
-    return compute_on_cluster(client, graph, shares, purpose)[0]
+        found = _compute_locally(roots, get, tell)
+    else:
+        shares = [
+            Share(name, partial(_place, source, span), tell[name])
+            for name, span in zip(names, spans, strict=True)
+        ]
+        found = compute_on_cluster(client, graph, shares, purpose)
+    return tree.value(tree.roots[0], {**known, **dict(zip(missing, found, strict=True))}, _sum)
 
 
 def _place(source: Source, span: Span) -> str:
@@ -249,34 +264,33 @@ def _place(source: Source, span: Span) -> str:
     return f"rows {span.start} to {span.start + span.n_rows} of {source.name} ({stored})"
 
 
-def _tree(leaves: list[Delayed], name: str) -> Delayed:
-    """Add up delayed results by a tree of fixed shape."""
-    level, nodes = 0, leaves
-    while len(nodes) > 1:
-        groups = [nodes[start : start + PASSES.fan_in] for start in range(0, len(nodes), PASSES.fan_in)]
-        nodes = [
-            # A sum of one is passed on: a task for it would be fused with a leaf, and take its name.
-            delayed(_sum, pure=False)(*group, dask_key_name=f"sum-{name}-{level}-{index}")
-            if len(group) > 1
-            else group[0]
-            for index, group in enumerate(groups)
-        ]
-        level += 1
-    return nodes[0]
+def _summed(tree: Tree, node: Node, leaves: Mapping[int, Delayed], name: str) -> Delayed:
+    """Add up delayed results below a node."""
+    nodes = [_summed(tree, child, leaves, name) for child in tree.children(node)]
+    if not nodes:
+        return leaves[node[1]]
+    if len(nodes) == 1:  # a task for a sum of one would be fused with a leaf, and take its name
+        return nodes[0]
+    level, index = node
+    return delayed(_sum, pure=False)(*nodes, dask_key_name=f"sum-{name}-{level - 1}-{index}")
 
 
-def _fused(root: Delayed) -> Delayed:
+def _fused(roots: Sequence[Delayed]) -> list[Delayed]:
     """Make one task of loading and work; what has Dask do it is a setting that all threads share."""
-    return Delayed(root.key, fuse_linear_task_spec(convert_legacy_graph(ensure_dict(root.dask)), [root.key]))
+    graph = {key: task for root in roots for key, task in ensure_dict(root.dask).items()}
+    fused = fuse_linear_task_spec(convert_legacy_graph(graph), [root.key for root in roots])
+    return [Delayed(root.key, fused) for root in roots]
 
 
-def _compute_locally(root: Delayed, get: Get, n_rows: dict[str, int]) -> Any:
-    to, waiting = listeners(), dict(n_rows)
+def _compute_locally(
+    roots: Sequence[Delayed], get: Get, tell: Mapping[str, Callable[[Callable[[], Any]], None]]
+) -> Sequence[Any]:
+    waiting = dict(tell)
 
-    def finished(key: Any) -> None:
+    def finished(key: Any, result: Any) -> None:
         # Fusing may have put the names of the tasks that load the rows before the leaf's own.
         leaf = next((leaf for leaf in waiting if str(key).endswith(leaf)), None)
         if leaf is not None:
-            emit(SpanFinished(waiting.pop(leaf)), to)
+            waiting.pop(leaf)(lambda: result)
 
-    return compute_here(get, root, told=finished)[0]
+    return compute_here(get, *roots, told=finished)

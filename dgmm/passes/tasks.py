@@ -14,8 +14,9 @@ from dask.delayed import delayed
 from dgmm.data.ambient import scheduler_for
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.cluster import Share, client_of, compute_on_cluster
-from dgmm.passes.events import Listener, TaskFinished, TasksFinished, TasksStarted, emit, listeners
+from dgmm.passes.events import TaskFinished, TasksFinished, TasksStarted, emit, listeners
 from dgmm.passes.journal import answered
+from dgmm.passes.parts import Parts, Tree
 from dgmm.passes.threads import compute_here
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def run_tasks(
         purpose,
         len(items),
         about=(function, items, shared),
-        compute=lambda: _run(function, items, shared, purpose),
+        compute=lambda parts: _run(function, items, shared, purpose, parts=parts),
     )
     emit(TasksFinished(purpose, len(items), found.seconds))
     logger.info("%s: %d tasks took %.2f s", purpose, len(items), found.seconds)
@@ -60,20 +61,28 @@ def run_tasks(
 
 
 def _run(
-    function: Callable[[Item, Shared], Result], items: Sequence[Item], shared: Shared, purpose: str
+    function: Callable[[Item, Shared], Result],
+    items: Sequence[Item],
+    shared: Shared,
+    purpose: str,
+    *,
+    parts: Parts,
 ) -> list[Result]:
     name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
     get = scheduler_for()
     client = client_of(get)
     common: Any = delayed(shared, name=f"shared-{name}", traverse=False) if client is not None else None
+    tree = Tree(len(items), 0)
+    known = parts.begin(tree, max)
+    missing = [index for _, index in tree.missing(known)]
     # In order: a cluster goes by priority; a local scheduler, of tasks that need nothing, by name from the
     # last. There `shared` is no task that all need: they would begin in any order after it.
-    names = tuple(f"{name}-{len(items) - index:06d}" for index in range(len(items)))
+    names = tuple(f"{name}-{len(items) - index:06d}" for index in missing)
 
     def graph(names: tuple[str, ...], _: int) -> tuple[list[Any], list[Any]]:
         calls = []
-        for index, (item, name) in enumerate(zip(items, names, strict=True)):
-            task = partial(_single_threaded, function, item)
+        for index, name in zip(missing, names, strict=True):
+            task = partial(_single_threaded, function, items[index])
             task = partial(task, shared) if client is None else task
             call: Any = delayed(task, name=f"task-{name}", traverse=False)
             with dask.annotate(priority=len(items) - index):  # pyright: ignore[reportPrivateImportUsage]
@@ -81,33 +90,31 @@ def _run(
         return calls, calls
 
     to = listeners()
+
+    def done(index: int, fetch: Callable[[], Any]) -> None:
+        emit(TaskFinished(), to)
+        parts.done(index, fetch, is_here=client is None)
+
+    tell = {name: partial(done, index) for index, name in zip(missing, names, strict=True)}
+
+    def finished(key: Any, result: Any) -> None:
+        if key in tell:
+            tell[key](lambda: result)
+
     # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
     with single_threaded():
         if client is None:
-            told = _telling(names, to)
-            return list(compute_here(get, *graph(names, 0)[0], told=told, optimize_graph=False))
-        shares = [
-            Share(
-                name,
-                partial("{} {} of {}".format, purpose, index + 1, len(items)),
-                partial(emit, TaskFinished(), to),
-            )
-            for index, name in enumerate(names)
-        ]
-        return compute_on_cluster(client, graph, shares, purpose, optimize_graph=False)
+            found = compute_here(get, *graph(names, 0)[0], told=finished, optimize_graph=False)
+        else:
+            shares = [
+                Share(name, partial("{} {} of {}".format, purpose, index + 1, len(items)), tell[name])
+                for index, name in zip(missing, names, strict=True)
+            ]
+            found = compute_on_cluster(client, graph, shares, purpose, optimize_graph=False)
+    everything = {**known, **{(0, index): each for index, each in zip(missing, found, strict=True)}}
+    return [everything[node] for node in tree.roots]
 
 
 def _single_threaded(function: Callable[[Item, Shared], Result], item: Item, shared: Shared) -> Result:
     with single_threaded():
         return function(item, shared)
-
-
-def _telling(names: Sequence[str], to: tuple[Listener, ...]) -> Callable[[Any], None]:
-    """Make what tells that a task of one of these names is done."""
-    keys = set(names)
-
-    def finished(key: Any) -> None:
-        if key in keys:
-            emit(TaskFinished(), to)
-
-    return finished

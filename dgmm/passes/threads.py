@@ -30,7 +30,9 @@ def scheduler_here() -> Get:
     return dask.local.get_sync if holds_a_slot() else dask.threaded.get
 
 
-def compute_here(get: Get, *collections: Any, told: Callable[[Any], None], **options: Any) -> tuple[Any, ...]:
+def compute_here(
+    get: Get, *collections: Any, told: Callable[[Any, Any], None], **options: Any
+) -> tuple[Any, ...]:
     """Compute Dask collections on a local scheduler.
 
     Parameters
@@ -39,7 +41,7 @@ def compute_here(get: Get, *collections: Any, told: Callable[[Any], None], **opt
         The scheduler.
     *collections : Dask collections
     told : callable
-        Is told the key of each task that has ended, where the scheduler is one of Dask's own.
+        Is told the key and the result of each task that has ended, where the scheduler is one of Dask's own.
     **options : object
         For ``dask.compute``.
     """

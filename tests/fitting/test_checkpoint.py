@@ -33,7 +33,8 @@ def work(checkpoint: Checkpoint, head: Head, n: int = 2) -> tuple[list[int], int
     done = []
     with keeping(checkpoint, head) as begun:
         found = [
-            answered("pass", "a", 1, about=i, compute=lambda i=i: done.append(i) or i).value for i in range(n)
+            answered("pass", "a", 1, about=i, compute=lambda _, i=i: done.append(i) or i).value
+            for i in range(n)
         ]
     return [*found, begun.draws], len(done)
 
@@ -113,7 +114,7 @@ def test_two_do_not_write_to_one(tmp_path, head):
 
 def _die_at_work(place: Path, head: Head) -> None:
     with keeping(Checkpoint(place), head):
-        answered("pass", "a", 1, about=0, compute=lambda: 0)
+        answered("pass", "a", 1, about=0, compute=lambda parts: 0)
         os._exit(3)
 
 
@@ -131,7 +132,7 @@ class TestErrors:
     def fail(self, place: Path, head: Head, error: BaseException, *, may_wait: bool = False) -> None:
         """Do some work, then fail."""
         with keeping(Checkpoint(place), head):
-            answered("steps", "a", 1, about=0, compute=lambda: 0, may_wait=may_wait)
+            answered("steps", "a", 1, about=0, compute=lambda parts: 0, may_wait=may_wait)
             raise error
 
     @pytest.mark.parametrize(

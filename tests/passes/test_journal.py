@@ -42,7 +42,7 @@ class Counting:
         found, value = [], np.array([self.start, 1.0])
         for step in range(n_steps):
 
-            def compute(value: np.ndarray = value) -> np.ndarray:
+            def compute(parts: object, value: np.ndarray = value) -> np.ndarray:
                 self.n_done += 1
                 return value * 1.5 + 1.0
 
@@ -82,17 +82,17 @@ def test_work_that_was_stopped_goes_on(folder, n_before):
 
 
 def test_work_that_fails_is_not_answered(folder):
-    def fail() -> int:
+    def fail(_: object) -> int:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
         run(folder, lambda: answered("pass", "a", 1, about=1, compute=fail))
-    assert run(folder, lambda: answered("pass", "a", 1, about=1, compute=lambda: 7).value) == 7
+    assert run(folder, lambda: answered("pass", "a", 1, about=1, compute=lambda parts: 7).value) == 7
 
 
 def test_what_work_asks_for_itself_is_a_part_of_it(folder):
-    def outer() -> int:
-        return answered("pass", "inner", 1, about=2, compute=lambda: 3).value + 1
+    def outer(_: object) -> int:
+        return answered("pass", "inner", 1, about=2, compute=lambda parts: 3).value + 1
 
     ask = lambda: answered("pass", "outer", 1, about=1, compute=outer).value  # noqa: E731
     assert run(folder, ask) == run(folder, ask) == 4
@@ -120,7 +120,7 @@ class TestOtherRequests:
 
         def other() -> list[float]:
             first = work(2)
-            return [*first, answered("pass", "else", 1, about=0, compute=lambda: 5.0).value]
+            return [*first, answered("pass", "else", 1, about=0, compute=lambda parts: 5.0).value]
 
         with pytest.warns(CheckpointWarning, match="'step 2', and what is asked is 'else'"):
             found = run(folder, other)
@@ -133,7 +133,7 @@ class TestOtherRequests:
         work = Counting()
 
         def other() -> list[float]:
-            return [*work(2), answered("pass", "else", 1, about=0, compute=lambda: 5.0).value]
+            return [*work(2), answered("pass", "else", 1, about=0, compute=lambda parts: 5.0).value]
 
         with pytest.warns(CheckpointWarning, match="does not fit"):
             found = run(folder, other)
@@ -228,9 +228,9 @@ class TestWriting:
             (tmp_path / f"{name_of(3)}.tmp").mkdir()  # in the way
             for _ in range(2):
                 with pytest.warns(CheckpointWarning, match="could not be written.*the fit goes on"):
-                    answered("pass", "a", 1, about=0, compute=lambda: 1)
+                    answered("pass", "a", 1, about=0, compute=lambda parts: 1)
             with pytest.raises(OSError, match="3 times in a row"):
-                answered("pass", "a", 1, about=0, compute=lambda: 1)
+                answered("pass", "a", 1, about=0, compute=lambda parts: 1)
         assert Reader(folder, KINDS, "origin").extent().counts == {"pass": 2}
 
     def test_what_failed_is_written_with_what_comes_next(self, tmp_path: Path):
@@ -240,14 +240,14 @@ class TestWriting:
             (tmp_path / f"{name_of(1)}.tmp").mkdir()
             for _ in range(2):
                 with pytest.warns(CheckpointWarning, match="could not be written"):
-                    answered("pass", "a", 1, about=0, compute=lambda: 1)
+                    answered("pass", "a", 1, about=0, compute=lambda parts: 1)
             (tmp_path / f"{name_of(1)}.tmp").rmdir()
-            answered("pass", "a", 1, about=0, compute=lambda: 1)
+            answered("pass", "a", 1, about=0, compute=lambda parts: 1)
             (tmp_path / f"{name_of(2)}.tmp").mkdir()
             with pytest.warns(
                 CheckpointWarning, match="could not be written"
             ):  # counted from the last success
-                answered("pass", "a", 1, about=0, compute=lambda: 1)
+                answered("pass", "a", 1, about=0, compute=lambda parts: 1)
         assert Reader(folder, KINDS, "origin").extent().counts == {"pass": 3}
 
     def test_nothing_is_written_to_what_another_has_taken(self, folder):

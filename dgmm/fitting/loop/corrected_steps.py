@@ -28,6 +28,7 @@ from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 from dgmm.passes.journal import answered
+from dgmm.passes.parts import Parts
 from dgmm.passes.threads import n_threads
 
 
@@ -64,7 +65,7 @@ class CorrectedSteps:
         if n_steps == 1:
             return evaluation.updated, 1
 
-        def steps() -> tuple[Parameters, int]:
+        def steps(_: Parts) -> tuple[Parameters, int]:
             with ThreadPoolExecutor(n_threads()) as threads:
                 surroundings = Surroundings.measured(self, evaluation, threads)
                 return (evaluation.updated, 1) if surroundings is None else surroundings.steps_made(n_steps)
