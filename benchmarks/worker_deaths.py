@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false
 """What a fit comes to when workers die, stop, or are lost with their scheduler: fault and outcome.
 
     python benchmarks/worker_deaths.py [--runs 20] [--rows 2000000] [--faults "kills;stopped;scheduler"]
@@ -180,7 +181,18 @@ def scheduler_killed(data: str, folder: str) -> dict[str, Any]:
         ]
         started.append(subprocess.Popen(worker, **quiet))
         command = [sys.executable, "-m", "dgmm", "fit", data, "-k", "8", "--seed", "0", "--algorithm", "em"]
-        command += ["--tol", "0", "--max-iter", "400", "--out", f"{folder}/model.npz", "--scheduler", there]
+        command += [
+            "--sample-rows",
+            "20000",
+            "--tol",
+            "0",
+            "--max-iter",
+            "400",
+            "--out",
+            f"{folder}/model.npz",
+            "--scheduler",
+            there,
+        ]
         fit = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(fit)
         assert fit.stderr is not None

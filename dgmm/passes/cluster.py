@@ -45,7 +45,7 @@ class ClusterSettings:
     lost_after : float
         Such seconds after which it is an error.
     silent_after : float
-        Seconds without a sign of life after which a worker is taken not to work.
+        Seconds without a sign of life after which a worker, or the scheduler, is taken not to work.
     look_every : float
         Seconds between two questions to the scheduler about its workers.
     reruns : int
@@ -308,7 +308,7 @@ class Watch:
         self._trouble: str | None = None
         self._address = _address(client)
         self._asked: concurrent.futures.Future[Any] | None = None
-        self._died_at = -math.inf
+        self._asked_at = self._died_at = -math.inf
         self._heard: dict[str, tuple[float, float]] = {}
 
     def check(self) -> None:
@@ -402,13 +402,14 @@ class Watch:
             return
         if self._asked is not None:
             if not self._asked.done():
-                self._trouble = "its scheduler does not answer"
+                if now - self._asked_at >= self._settings.silent_after:
+                    self._trouble = "its scheduler does not answer"
                 return
             try:
                 self._trouble = self._of_workers(self._asked.result()["workers"], now)
             except (OSError, concurrent.futures.CancelledError):
                 self._trouble = "its scheduler does not answer"
-        self._asked = self._on_loop(_identity(self._client))
+        self._asked, self._asked_at = self._on_loop(_identity(self._client)), now
 
     def _of_workers(self, workers: dict[str, Any], now: float) -> str | None:
         """Say why workers cannot work; None if all can. Times are this machine's: clocks differ."""

@@ -26,7 +26,8 @@ from dgmm.data.source import DataError
 
 def of_library(module: str, name: str, base: type = Exception, **attributes: object) -> BaseException:
     """Make an error as a library that need not be here has it."""
-    return type(name, (base,), {"__module__": module, **attributes})("broken")
+    made: type = type(name, (base,), {"__module__": module, **attributes})
+    return made("broken")
 
 
 @pytest.mark.parametrize(
