@@ -133,6 +133,7 @@ def test_passwords_in_urls_are_not_echoed(tmp_path: Path, three_clusters, mode, 
         (0, "fit {0}/x.zarr -k 2 --seed 0 --out {0}/m.npz"),
         (2, "fit {0}/x.zarr -k 2 --out {0}/m.npz"),
         (2, "fit {0}/x.zarr -k 2 --columns c --out {0}/n.npz"),
+        (2, "fit {0}/x.zarr -k 2 --out {2}/n.npz --checkpoint {2}/kept"),
         (0, "info {0}/m.npz"),
         (2, "info {0}/n.npz"),
         (0, "predict {0}/m.npz {0}/x.zarr --out {0}/l.parquet"),
@@ -149,6 +150,7 @@ def test_passwords_in_urls_are_not_echoed(tmp_path: Path, three_clusters, mode, 
     assert "".join(said).count("user:***@") > 10
     assert SECRET not in "".join(said)
     assert SECRET not in caplog.text
+    assert not (tmp_path / "kept").exists()
     assert SECRET not in (tmp_path / "sweep" / "report.html").read_text()
     source = dgmm.open_dataset(f"{base}/x.zarr")
     assert SECRET not in repr(source) + str(source) + source.rows(0, 1).place

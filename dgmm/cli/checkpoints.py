@@ -13,6 +13,7 @@ from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting
 from dgmm.cli.program import main
 from dgmm.data.location import portable
 from dgmm.data.owner import owner_of
+from dgmm.data.text import redacted
 from dgmm.facts import Fact, Said, fact
 from dgmm.fitting import checkpoint as checkpoints
 from dgmm.fitting.checkpoint import Checkpoint, CheckpointError, Head, extent_of, read_head
@@ -34,6 +35,12 @@ def checkpoint_at(place: str | None, storage_options: Mapping[str, Any] | None) 
     if place is None:
         return None
     context = click.get_current_context()
+    for name in PATHS:
+        if redacted(context.params[name]) != str(context.params[name]):
+            raise ValueError(
+                f"{redacted(context.params[name])} has a secret, which the checkpoint would keep: give it by "
+                "--storage-option"
+            )
     given = {name: value for name, value in context.params.items() if name not in NOT_KEPT}
     given |= {name: portable(os.fspath(given[name])) for name in PATHS}
     command = {

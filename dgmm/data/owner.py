@@ -395,7 +395,9 @@ def _write(ownership: Ownership, descriptor: int | None) -> None:
         ownership._filesystem.pipe_file(ownership._path, content)
         return
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, content, 0)
+    n_written = 0
+    while n_written < len(content):  # where there is room for a part, only the next part is refused
+        n_written += os.pwrite(descriptor, content[n_written:], n_written)
 
 
 def _read(filesystem: Any, path: str) -> Owner | None:

@@ -40,7 +40,7 @@ def test_a_folder(tmp_path):
     older.write_bytes(bytes(10))
     recent = tmp_path / ".new.npz.0123abcd.tmp"
     recent.write_bytes(bytes(10))
-    os.utime(older, (time.time() - 7200,) * 2)
+    os.utime(older, (0.0, time.time() - 7200))
     (tmp_path / ".mine").write_text("precious")
     with creating(tmp_path / "live.zarr") as path:
         write_rows(create_zarr(path, (5,), "f8"), 0, np.ones(5))
