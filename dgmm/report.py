@@ -28,6 +28,8 @@ from dgmm.estimators.components import outstanding_features
 from dgmm.estimators.parameters import parameters_of
 from dgmm.facts import Exhibit, Fact, fact
 from dgmm.passes.events import (
+    ClusterBack,
+    ClusterWaiting,
     Event,
     IterationFinished,
     PassFinished,
@@ -117,6 +119,10 @@ class LiveProgress:
                 self._bars.update(self._task, rate="")
             case TaskFinished():
                 self._bars.advance(self._task)
+            case ClusterWaiting():
+                self._bars.update(self._task, description="waiting for workers")
+            case ClusterBack():
+                self._bars.update(self._task, description=event.purpose)
             case IterationFinished():
                 self._best = better(self._best, event)
                 self._bars.update(self._task, iteration=iteration(self._best))

@@ -11,6 +11,8 @@ import dgmm
 from dgmm import report
 from dgmm.model.families import FAMILIES
 from dgmm.passes.events import (
+    ClusterBack,
+    ClusterWaiting,
     IterationFinished,
     PassFinished,
     PassStarted,
@@ -92,6 +94,13 @@ def test_live_display():
     display = shown(terminal=True, events=[*PASS, IterationFinished(0, 3, 100, -1.25, 0.5)])
     for part in ("EM", "100%", "2,000 rows/s", "iteration 3 of at most 100", "-1.25"):
         assert part in display
+
+
+def test_live_display_of_a_wait():
+    waiting = ClusterWaiting("EM", "it has no worker", 30.0, 870.0)
+    assert "waiting for workers" in shown(terminal=True, events=[PASS[0], waiting])
+    display = shown(terminal=True, events=[PASS[0], waiting, ClusterBack("EM"), *PASS[1:]])
+    assert display.rindex("EM") > display.rfind("waiting for workers")
 
 
 @pytest.mark.parametrize(

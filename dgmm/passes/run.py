@@ -259,8 +259,8 @@ def _run_on_dask(
 
 def _place(source: Source, span: Span) -> str:
     """Say which rows a span has, and where they are."""
-    places = [chunk.place for chunk in (span.chunks[0], span.chunks[-1])]
-    stored = " to ".join(dict.fromkeys(places))
+    places = dict.fromkeys(chunk.place for chunk in (span.chunks[0], span.chunks[-1]))
+    stored = ("; …; " if len(span.chunks) > 2 else "; ").join(places)
     return f"rows {span.start} to {span.start + span.n_rows} of {source.name} ({stored})"
 
 

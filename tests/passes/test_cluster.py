@@ -2,6 +2,9 @@
 # pyright: reportPrivateImportUsage=false, reportReturnType=false, reportOptionalMemberAccess=false
 
 import os
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -273,6 +276,25 @@ class TestWorkersDie:
     def test_tasks_beside_passes_too(self, at_work, marks):
         assert run_tasks(_end_at, [0, 1, 2, 3], marks, "square") == [0, 1, 4, 9]
         assert len(os.listdir(marks)) == 2
+
+
+@pytest.mark.slow
+def test_faults_made_with_processes():
+    """Kills without end, a worker that stops, rows that kill, a scheduler that dies."""
+    faults = {
+        "kills": r"same bits|ClusterLostError: .*",
+        "stopped": "same bits",
+        "span that kills": r"ClusterLostError: survey: 16 workers died at work on rows 0 to 200000 of .*",
+        "scheduler": r"exit 2, 1 lines: error: .*its scheduler is closed, and was not made again.*",
+    }
+    script = Path(__file__).parents[2] / "benchmarks" / "worker_deaths.py"
+    command = [sys.executable, str(script), "--rows", "200000", "--runs", "2", "--faults", ";".join(faults)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    lines = [line.split(" | ") for line in found.stdout.splitlines() if line.startswith("| ")][1:]
+    assert len(lines) == 5
+    for fault, _, outcome, *_ in lines:
+        assert re.fullmatch(faults[fault.removeprefix("| ")], outcome), (fault, outcome)
 
 
 def assert_no_tasks(cluster: LocalCluster) -> None:
