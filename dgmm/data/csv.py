@@ -61,7 +61,7 @@ class CsvTuning:
 
     block_bytes: int = 4 * MEBIBYTE
     blocks_looked_at: int = 16
-    longest_line: int = 64 * MEBIBYTE
+    longest_line: int = 16 * MEBIBYTE
     streams_kept: int = 8
 
 

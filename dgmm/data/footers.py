@@ -83,6 +83,8 @@ def _footer(filesystem: Any, path: str, keys: Mapping[str, str | None] | None) -
     with opened(filesystem, path) as file:
         metadata, schema = file.metadata, file.schema_arrow
         counts = tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+        if min(counts, default=0) < 0 or sum(counts) != metadata.num_rows:
+            raise DataError(f"{path} cannot be read as Parquet: its footer contradicts itself")
         leaves = [0, *accumulate(_n_leaves(field.type) for field in schema)]
         widths = {
             field.name: _width(metadata, leaf)

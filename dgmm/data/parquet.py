@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dgmm.data.choice import Choice
 from dgmm.data.footers import (
     BUFFER_BYTES,
+    Footer,
     check_parts,
     columns_of,
     key_value,
@@ -29,6 +30,9 @@ from dgmm.data.text import redacted
 
 BATCH_BYTES = 4 * MEBIBYTE
 """Of rows that are in Arrow's form at once. Half and double: not measured."""
+
+GROUP_BYTES = 8 * 1024 * MEBIBYTE
+"""Of the rows of a row group, which are in memory at once: a few kB can say that there are so many."""
 
 PAGE_BYTES = 2 * MEBIBYTE
 """Of a page, encoded and decoded: writers make pages of 1 MiB."""
@@ -258,11 +262,13 @@ def parquet_source(
     picked = pick(columns, choice, name)
     kinds = {column.name: column.type for column in columns if column.type is not None}
     names = {str(each.name) for each in picked}
+    dtype = rows_type(kinds[each.name] for each in picked)
+    _check_sizes(footers, n_features(picked) * dtype.itemsize)
     return ParquetSource(
         name,
         filesystem,
         picked,
-        rows_type(kinds[each.name] for each in picked),
+        dtype,
         tuple((footer.path, i, n) for footer in footers for i, n in enumerate(footer.counts) if n),
         {
             footer.path: tuple((key, key_value(value)) for key, value in footer.keys.items() if key in names)
@@ -270,3 +276,16 @@ def parquet_source(
         },
         all(written_part(footer) is not None for footer in footers),
     )
+
+
+def _check_sizes(footers: Sequence[Footer], row_bytes: int) -> None:
+    """Refuse row groups that no memory should be taken for, before any is."""
+    for footer in footers:
+        for number, n_rows in enumerate(footer.counts):
+            if n_rows * row_bytes > GROUP_BYTES:
+                size, most = n_rows * row_bytes / 2**30, GROUP_BYTES / 2**30
+                raise DataError(
+                    f"{footer.path}: row group {number} says that it has {n_rows:,} rows, {size:,.0f} GiB in "
+                    f"memory, and {most:,.0f} are the most: its footer is damaged, or the file is to be "
+                    "written anew in smaller row groups"
+                )

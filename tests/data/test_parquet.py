@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dgmm
 from dgmm.data import DataError, DataWarning, open_dataset, open_weights
 from dgmm.data import parquet as parquet_module
-from tests.data.contract import check_reads_elsewhere, check_source, read
+from tests.data.contract import check_reads_elsewhere, check_source, read, write_parquet
 
 
 def write(path, values, row_group_size=None, names="abcdefghij", **options):
@@ -219,3 +220,27 @@ class TestErrors:
         write(tmp_path / "x.parquet", count_up(90, 1))
         with pytest.raises(DataError, match="fewer rows than when it was opened"):
             read(chunk)
+
+
+def test_a_row_group_that_says_it_is_huge_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    """Runs of one number: kilobytes of a file are gigabytes of rows."""
+    write_parquet(tmp_path / "x.parquet", {"a": np.zeros(100_000), "b": np.zeros(100_000)})
+    assert (tmp_path / "x.parquet").stat().st_size < 20_000
+    monkeypatch.setattr(parquet_module, "GROUP_BYTES", 1_000_000)
+    with pytest.raises(DataError, match=r"x.parquet: row group 0 says that it has 100,000 rows"):
+        open_dataset(tmp_path / "x.parquet")
+    assert open_dataset(tmp_path / "x.parquet", columns=["b"]).n_rows == 100_000
+
+
+def test_footers_that_contradict_themselves_are_refused(tmp_path):
+    """The numbers of rows, of the file and of its only row group, are the same but for a damaged byte."""
+    write_parquet(tmp_path / "x.parquet", {"a": np.zeros(100_000)})
+    data, number = (tmp_path / "x.parquet").read_bytes(), b"\xc0\x9a\x0c"  # 100,000, as Thrift writes it
+    expected, n_refused = dgmm.fingerprint(tmp_path / "x.parquet"), 0
+    for at in (at for at in range(len(data)) if data.startswith(number, at)):
+        (tmp_path / "x.parquet").write_bytes(data[:at] + b"\xff\xff\x7f" + data[at + 3 :])
+        try:
+            assert dgmm.fingerprint(tmp_path / "x.parquet") == expected  # a number that nobody asks for
+        except DataError:
+            n_refused += 1
+    assert n_refused >= 2
