@@ -230,8 +230,8 @@ def checksum_facts(source: Source) -> list[Fact]:
     finds_damage = getattr(source, "finds_damage", None)
     if finds_damage is None:
         return []
-    text = "of all chunks" if finds_damage else without_checksums(source.name)
-    return [fact("checksums", text, has_checksums=finds_damage)]
+    text = "found: all is checksummed" if finds_damage else without_checksums(source.name)
+    return [fact("damage", text, has_checksums=finds_damage)]
 
 
 def model_facts(model: Any) -> list[Fact]:

@@ -132,11 +132,11 @@ class TestWithoutChecksums:
         for path in (rows_zarr, rows_parquet, text, tmp_path / "given.zarr"):
             said = " ".join(succeed("info", path).split())
             assert (
-                f"checksums no checksums, damaged bytes may be read as other numbers; `dgmm convert {path}"
+                f"damage not found: no checksums, bytes may be read as other numbers; `dgmm convert {path}"
                 in said
             )
         for path in (converted, written):
-            assert "checksums of all chunks" in " ".join(succeed("info", path).split())
+            assert "damage found: all is checksummed" in " ".join(succeed("info", path).split())
 
     def test_fits_say_so_once_in_their_log(self, converted, rows_zarr, caplog):
         with caplog.at_level(logging.INFO):

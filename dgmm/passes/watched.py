@@ -220,7 +220,9 @@ def say_unchecked(source: Source) -> None:
 def without_checksums(name: str) -> str:
     """Say what it means that a store has no checksums, and how it gets them."""
     command = f"dgmm convert {shlex.quote(name)} OUT.zarr"
-    return f"no checksums, damaged bytes may be read as other numbers; `{command}` writes the rows with them"
+    return (
+        f"not found: no checksums, bytes may be read as other numbers; `{command}` writes the rows with them"
+    )
 
 
 def revision_of_both(source: Source, weights: Source | None) -> Revision:
