@@ -18,6 +18,7 @@ from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, Settings, lower_bound
+from dgmm.fitting.origin import Shift
 from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, proposals, rows_to_move_on
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood, Objective
@@ -112,23 +113,31 @@ def fit(
             takes_nan=takes_nan,
             allow_changed_data=settings.allow_changed_data,
         )
-        source = found.source
         n_survey_passes = _count(passes)
         if found.n_weighted < settings.method.n_components:
             raise DataError(
                 f"Expected n_samples >= n_components but got n_components = {settings.method.n_components}, "
                 f"and {found.n_weighted} of {source.n_rows} rows with a sample_weight above 0"
             )
-        observed = in_patterns(found.sample, found.filling)
+        shift = None
+        if found.filling is None and isinstance(settings.goal, Likelihood):
+            shift = Shift.of(found.moments, source.dtype)
+        nearer = found
+        if shift is not None:
+            nearer, settings = shift.survey(found), replace(settings, given=shift.given(settings.given))
+            resumed = None if resumed is None else shift.nearer(resumed)
+        source = nearer.source
+        observed = in_patterns(nearer.sample, nearer.filling)
         if is_small:  # all rows are in the sample
             rows = observed.weights
             weights = None if rows is None else MemorySource(rows[:, None])
             source = MemorySource(observed.values, source.feature_names, source.name)
-        data = Data(source, weights, found.moments, filling=found.filling)
-        fits = Multistart(settings, data, observed, filled(found.sample, found.filling))
+        data = Data(source, weights, nearer.moments, filling=nearer.filling)
+        fits = Multistart(settings, data, observed, filled(nearer.sample, nearer.filling))
         best = fits.best(random_state) if resumed is None else fits.resume(resumed)
         if settings.moves and settings.max_iter > 0:
             best = _moved(best, fits)
+        best = best if shift is None else shift.back(best)
     if best.ending is not None:
         logger.info("%s", best.ending.message)
     about: tuple[str, ...] = ()

@@ -67,7 +67,8 @@ def condition(covariances: np.ndarray) -> float:
 def in_order(model: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give weights, means and covariances, in the order of the means."""
     order = np.lexsort(np.round(model.means_ / (np.abs(model.means_).max() or 1.0), 6).T[::-1])
-    return model.weights_[order], model.means_[order], model.covariances_[order]
+    is_tied = model.covariance_type == "tied"
+    return model.weights_[order], model.means_[order], model.covariances_[() if is_tied else order]
 
 
 @dataclass(frozen=True)
@@ -463,3 +464,26 @@ def test_a_mean_beyond_the_range_of_squares_has_no_rows():
         model = GaussianMixture(2, random_state=0, means_init=[[1e300] * 3, [0.0] * 3]).fit(groups())
     np.testing.assert_allclose(model.means_[1], groups().mean(axis=0), rtol=1e-12)
     assert np.isfinite(model.lower_bound_)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8, 1e10, -1e12])
+@pytest.mark.parametrize("sample_rows", ["auto", SAMPLE_ROWS])
+def test_covariances_do_not_feel_the_origin(covariance_type, offset, sample_rows):
+    """Groups that overlap: what EM has of means is as exact as near the origin, until they are given."""
+    rows = np.random.default_rng(0).normal(size=(N_ROWS, 3))
+    rows[1::2] += 3.0
+    there = rows + offset
+    settings = {"covariance_type": covariance_type, "random_state": 0, "sample_rows": sample_rows}
+    here = GaussianMixture(2, **settings).fit(there - offset)
+    model = GaussianMixture(2, **settings).fit(there)
+    # Nearer than 1e7 widths, means are rounded in each step; tied covariances are the scatter of all rows
+    # less that of means, about the mean of all rows as it is rounded.
+    rounding = np.spacing(abs(offset))
+    within = 10.0 * rounding if abs(offset) < 1e7 else rounding**2 if covariance_type == "tied" else 0.0
+    model.means_ = model.means_ - offset
+    own, expected = in_order(model), in_order(here)
+    np.testing.assert_allclose(own[0], expected[0], rtol=0, atol=within + 1e-10)
+    np.testing.assert_allclose(own[1], expected[1], rtol=0, atol=rounding + 1e-10)
+    np.testing.assert_allclose(own[2], expected[2], rtol=0, atol=within + 1e-10)
+    assert model.lower_bound_ == pytest.approx(here.lower_bound_, abs=within + 1e-10)
