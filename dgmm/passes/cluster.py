@@ -55,7 +55,7 @@ class ClusterSettings:
     """
 
     say_after: float = 30.0
-    lost_after: float = 900.0
+    lost_after: float = 600.0
     silent_after: float = 30.0
     look_every: float = 5.0
     reruns: int = 3

@@ -1,16 +1,22 @@
 """Results for every row, as Zarr and as Parquet: the same values, whole or not at all."""
 
+# pyright: reportPrivateImportUsage=false, reportAttributeAccessIssue=false, reportOperatorIssue=false
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import dask
 import numpy as np
 import pyarrow.dataset
 import pytest
 import zarr
+from distributed import Client, LocalCluster
 
 from dgmm.cli import output
 from dgmm.cli.output import Result, check_output, write
-from dgmm.data import open_dataset
+from dgmm.data import open_dataset, writing
 from dgmm.passes.task import ChunkRows
+from tests.dying import die, mark
 
 
 def sums(rows: ChunkRows) -> np.ndarray:
@@ -49,6 +55,41 @@ def test_parquet_has_files_in_order(rows_zarr, three_clusters, tmp_path: Path, m
     table = pyarrow.dataset.dataset([str(file) for file in files]).to_table()
     assert table.column_names == ["b", "a"]
     np.testing.assert_array_equal(np.column_stack([table["a"], table["b"]]), three_clusters)
+
+
+@dataclass(frozen=True)
+class Dying:
+    """Ends its worker twice: what that has written is written again."""
+
+    marks: str
+
+    def __call__(self, rows: ChunkRows, values: np.ndarray) -> int:
+        if rows.start == 1400 and mark(self.marks) < 2:
+            die()
+        return len(values)
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "parquet"])
+def test_a_task_that_is_run_again_writes_the_same(rows_zarr, tmp_path: Path, monkeypatch, suffix):
+    monkeypatch.setattr(output, "PART_ROWS", 700)
+    monkeypatch.setattr(writing, "OUTPUT", replace(writing.OUTPUT, chunk_bytes=700 * 16))
+    source = open_dataset(rows_zarr)
+    once, again, marks = (str(tmp_path / name) for name in (f"once.{suffix}", f"again.{suffix}", "marks"))
+    write(source, TWO, once, "test")
+    Path(marks).mkdir()
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=4, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster),
+    ):
+        assert write(source, replace(TWO, said=Dying(marks)), again, "test") == source.n_rows
+    files = [path.relative_to(once) for path in Path(once).rglob("*") if path.is_file()]
+    assert len(files) >= 5
+    assert sorted(files) == sorted(
+        path.relative_to(again) for path in Path(again).rglob("*") if path.is_file()
+    )
+    assert all(Path(once, path).read_bytes() == Path(again, path).read_bytes() for path in files)
+    assert len(os.listdir(marks)) == 3
 
 
 @pytest.mark.parametrize("suffix", [".zarr", ".parquet"])

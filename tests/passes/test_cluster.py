@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from dgmm.passes.cluster import ClusterLostError, one_cluster
 from dgmm.passes.events import ClusterBack, ClusterWaiting, SpanFinished, listening
 from dgmm.passes.run import run_pass
 from dgmm.passes.tasks import run_tasks
+from tests.dying import die, mark
 
 ROWS = np.random.default_rng(1).normal(size=(4_000, 4))
 QUICK = {"say-after": 0.1, "lost-after": 0.5, "look-every": 0.05}
@@ -48,31 +48,10 @@ class Visit:
     def __call__(self, chunks):
         found = ""
         for chunk in chunks:
-            if chunk.start <= self.at < chunk.start + len(chunk.values) and _mark(self.marks) < self.n_times:
-                _die()
+            if chunk.start <= self.at < chunk.start + len(chunk.values) and mark(self.marks) < self.n_times:
+                die()
             found += f"{chunk.start}:{chunk.values.sum().hex()}"
         return Text(found)
-
-
-def _die() -> None:
-    """End the worker without a word to its scheduler, as when its process is killed."""
-    time.sleep(0.02)
-    worker = get_worker()
-    is_dead = threading.Event()
-
-    def cut() -> None:
-        worker.batched_stream.abort()
-        is_dead.set()
-
-    worker.loop.add_callback(cut)
-    assert is_dead.wait(20)
-
-
-def _mark(folder: str) -> int:
-    """Leave a mark, and give how many there were."""
-    number = len(os.listdir(folder))
-    Path(folder, str(number)).touch()
-    return number
 
 
 def _hang_until(path: str, _: None) -> None:
@@ -85,8 +64,8 @@ def _hang_until(path: str, _: None) -> None:
 
 
 def _end_at(item: int, folder: str) -> int:
-    if item == 1 and _mark(folder) < 1:
-        _die()
+    if item == 1 and mark(folder) < 1:
+        die()
     return item**2
 
 
@@ -165,6 +144,20 @@ class TestNoWorker:
             pytest.raises(ClusterLostError, match="is lost: the connection to its scheduler is closed"),
         ):
             run_pass(source, Visit(), "visit")
+
+    def test_a_cluster_is_asked_for_workers_that_it_was_to_have(self, empty_cluster, stored):
+        source = open_dataset(stored(ROWS))
+        expected = run_pass(source, Visit(), "visit")
+        settings = {
+            "dgmm.cluster": {**QUICK, "say-after": 0.3, "lost-after": "1 minute"},
+            "distributed.deploy.lost-worker-timeout": 0.1,
+        }
+        with Client(empty_cluster) as client, dask.config.set(settings):
+            empty_cluster.scale(1)
+            client.wait_for_workers(1)
+            (worker,) = empty_cluster.workers.values()
+            empty_cluster.sync(worker.close)
+            assert run_pass(source, Visit(), "visit") == expected
 
     def test_a_connection_that_breaks_is_made_again(self, empty_cluster, stored):
         source = open_dataset(stored(ROWS))
