@@ -33,7 +33,8 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.model.variational import Posterior
 from dgmm.passes.blas import blas
-from dgmm.passes.journal import CLASSES, Extent, Journal, Reader, journalling, warn
+from dgmm.passes.entries import CLASSES, Extent, Reader
+from dgmm.passes.journal import Journal, journalling, warn
 from dgmm.passes.task import Effort, Timed
 from dgmm.passes.watched import Seen, Witnessed
 

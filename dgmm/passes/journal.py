@@ -6,6 +6,7 @@ before. `answered` is what all such work goes through; without a journal it is j
 
 >>> from dgmm.data.durable import DurableFolder
 >>> from dgmm.data.records import Kinds
+>>> from dgmm.passes.entries import CLASSES
 >>> folder = DurableFolder.at("memory://journal-example")
 >>> for _ in range(2):
 ...     with journalling(Journal(folder, Kinds(CLASSES))):
@@ -21,29 +22,31 @@ import logging
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from dgmm.data.durable import DurableFolder
-from dgmm.data.records import Kinds, Likeness, RecordError, digest_of, likeness_of, read_record, write_record
+from dgmm.data.records import Kinds, RecordError, likeness_of, read_record, write_record
+from dgmm.passes.entries import (
+    ENTRY,
+    PART,
+    Answer,
+    Entry,
+    PartialEntry,
+    Reader,
+    Request,
+    Value,
+    in_words,
+    name_of,
+)
 from dgmm.passes.events import Resumed, emit
-from dgmm.passes.parts import Kept, Parts, Tree
+from dgmm.passes.parts import Kept, Parts
 
 logger = logging.getLogger(__name__)
-
-WORK = {
-    "pass": ("pass", "passes"),
-    "tasks": ("round of tasks", "rounds of tasks"),
-    "steps": ("round of steps on a sample", "rounds of steps on a sample"),
-}
-"""Kinds of work, and what a person calls one of them, and several."""
-
-ENTRY = re.compile(r"entry-(\d{6})\.dgmm")
-PART = re.compile(r"part-(\d{6})-(\d{6})\.dgmm")
 
 
 @dataclass(frozen=True)
@@ -80,182 +83,6 @@ class CheckpointWarning(UserWarning):
 def warn(message: str) -> None:
     """Warn of something that is wrong with a checkpoint."""
     warnings.warn(message, CheckpointWarning, stacklevel=3)
-
-
-Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, eq=False)
-class Request:
-    """What is asked for.
-
-    Attributes
-    ----------
-    kind : str
-        One of `WORK`.
-    purpose : str
-        A word or two for a person.
-    size : int
-        Rows, or tasks.
-    likeness : Likeness
-        Of what is to be done.
-    """
-
-    kind: str
-    purpose: str
-    size: int
-    likeness: Likeness
-
-    def is_answered_by(self, other: Request, *, exactly: bool) -> bool:
-        """Tell whether the answer to another request answers this one."""
-        same = self.likeness.is_same(other.likeness)
-        return same or (not exactly and self.likeness.is_near(other.likeness, JOURNAL.near))
-
-
-@dataclass(frozen=True, eq=False)
-class Answer(Generic[Value]):
-    """What was done for a request.
-
-    Attributes
-    ----------
-    request : Request or None
-        None where there is no journal.
-    value : object
-    seconds : float
-        That it took.
-    """
-
-    request: Request | None
-    value: Value
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """A file of a journal: answers, and which file they follow.
-
-    Attributes
-    ----------
-    after : str
-        Checksum of the file before it; of the first, what the journal is of.
-    answers : tuple of Answer
-    is_last : bool
-        Whether all was done with these.
-    """
-
-    after: str
-    answers: tuple[Answer[Any], ...]
-    is_last: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class PartialEntry:
-    """A file of what a pass had at some time.
-
-    Attributes
-    ----------
-    after : str
-        Checksum of the entry before the one that the pass will be in.
-    request : Request
-    kept : Kept
-        What it had since the file before.
-    """
-
-    after: str
-    request: Request
-    kept: Kept
-
-
-CLASSES = (Likeness, Request, Answer, Entry, PartialEntry, Kept, Tree)
-"""What the files of a journal are made of, beside what is answered."""
-
-
-@dataclass(frozen=True)
-class Extent:
-    """What a journal holds.
-
-    Attributes
-    ----------
-    counts : mapping of str to int
-        Requests of each kind that are answered.
-    is_complete : bool
-        Whether all was done.
-    damage : str
-        What is wrong with the file where it ends; empty if nothing is.
-    """
-
-    counts: Mapping[str, int]
-    is_complete: bool
-    damage: str
-
-    def __str__(self) -> str:
-        return in_words(self.counts)
-
-
-def in_words(counts: Mapping[str, int]) -> str:
-    """Say how many requests were answered."""
-    found = [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in WORK.items() if counts.get(kind)]
-    return ", ".join(found) or "nothing"
-
-
-def name_of(number: int) -> str:
-    """Give the name of the file of an entry; they are counted from 1."""
-    return f"entry-{number:06d}.dgmm"
-
-
-@dataclass(eq=False)
-class Reader:
-    """Reads a journal, file by file, as far as they are whole and follow each other.
-
-    Attributes
-    ----------
-    folder : DurableFolder
-    kinds : Kinds
-        With `CLASSES`, and those of what is answered.
-    tip : str
-        Checksum that the next file follows: of the one before it.
-    number : int
-        Of the last file that was read.
-    is_complete : bool
-        Whether that is the last of all.
-    damage : str
-        What is wrong with the next file, where it cannot be used.
-    """
-
-    folder: DurableFolder
-    kinds: Kinds
-    tip: str
-    number: int = 0
-    is_complete: bool = False
-    damage: str = ""
-
-    def next(self) -> Entry | None:
-        """Read the next file; None if there is none that can be used."""
-        name = name_of(self.number + 1)
-        try:
-            data = self.folder.read(name)
-        except FileNotFoundError:
-            return None
-        try:
-            entry = read_record(data, self.kinds)
-            if not isinstance(entry, Entry) or entry.after != self.tip:
-                raise RecordError("it does not follow the one before it")
-        except RecordError as error:
-            self.damage = f"{name} is damaged, or of another fit: {error}"
-            return None
-        self.follow(data, is_last=entry.is_last)
-        return entry
-
-    def follow(self, data: bytes, *, is_last: bool) -> None:
-        """Go on after a file."""
-        self.number, self.tip, self.is_complete = self.number + 1, digest_of(data), is_last
-
-    def extent(self) -> Extent:
-        """Read all that is left."""
-        counts: Counter[str] = Counter()
-        while (entry := self.next()) is not None:
-            counts.update(each.request.kind for each in entry.answers if each.request is not None)
-        return Extent(counts, self.is_complete, self.damage)
 
 
 class Journal:
@@ -336,7 +163,7 @@ class Journal:
             self._remove(PART)
         return answer
 
-    def write(self, *, is_last: bool = False) -> None:
+    def write(self) -> None:
         """Write what waits to be written.
 
         Raises
@@ -349,35 +176,53 @@ class Journal:
         CheckpointWarning
             If it failed; it is tried again with what comes next.
         """
-        if not self._pending and (not is_last or self._files.is_complete):
+        if not self._pending:
             return
         self.check()
-        data = write_record(Entry(self._files.tip, tuple(self._pending), is_last), self.kinds)
-        name = name_of(self._files.number + 1)
         try:
-            self.folder.put(name, data)
-        except Exception as error:
+            self._put()
+        except Exception as error:  # file systems of URLs raise what they like
             self._n_misses += 1
-            failed = f"{self.folder.place}: {name} of the checkpoint could not be written: {error}"
+            failed = f"{self._next}: it could not be written: {error}"
             if self._n_misses >= JOURNAL.misses:
                 raise OSError(f"{failed}; that was so {self._n_misses} times in a row") from error
             warn(
                 f"{failed}. What was written before is still there; the fit goes on and tries again, and "
                 f"ends after {JOURNAL.misses} failures in a row"
             )
-            return
-        self._files.follow(data, is_last=is_last)
-        self._n_misses = 0
-        self._pending.clear()
 
     def finish(self) -> None:
-        """Say that all was done: nothing more will be asked."""
+        """Say that all was done: nothing more will be asked.
+
+        Warns
+        -----
+        CheckpointWarning
+            If that cannot be written: what was done is there all the same.
+        """
         if self._is_replaying:
             self._read_on()
             if self._left:
                 self._give_up("it has more answers than were asked for")
             self._stop_replaying()
-        self.write(is_last=True)
+        if self._pending or not self._files.is_complete:
+            self.check()
+            try:
+                self._put(is_last=True)
+            except Exception as error:
+                warn(f"{self._next}: it could not be written: {error}. The fit has ended well")
+
+    @property
+    def _next(self) -> str:
+        """The file that is written next, for messages."""
+        return f"{self.folder.place}/{name_of(self._files.number + 1)}"
+
+    def _put(self, *, is_last: bool = False) -> None:
+        """Write the next file, with what waits."""
+        data = write_record(Entry(self._files.tip, tuple(self._pending), is_last), self.kinds)
+        self.folder.put(name_of(self._files.number + 1), data)
+        self._files.follow(data, is_last=is_last)
+        self._n_misses = 0
+        self._pending.clear()
 
     def _recorded(self, request: Request) -> Answer[Any] | None:
         """Take the next answer that was there, if it is one to this request."""
@@ -402,7 +247,8 @@ class Journal:
 
     def _is_of(self, request: Request, other: Request | None) -> bool:
         """Tell whether what was given to another request is an answer to this one."""
-        return other is not None and request.is_answered_by(other, exactly=self.exactly)
+        tolerance = None if self.exactly else JOURNAL.near
+        return other is not None and request.is_answered_by(other, tolerance)
 
     def _read_on(self) -> None:
         """Read the next answers that are there, if all that were read have been taken."""
@@ -435,10 +281,9 @@ class Journal:
 
     def _write_part(self, request: Request, number: int, kept: Kept) -> None:
         """Write what a pass has so far."""
-        self.write()
-        if self._pending:
-            raise OSError("what comes before it could not be written")
         self.check()
+        if self._pending:
+            self._put()
         data = write_record(PartialEntry(self._files.tip, request, kept), self.kinds)
         self.folder.put(f"part-{self._files.number + 1:06d}-{number:06d}.dgmm", data)
 

@@ -11,8 +11,9 @@ import pytest
 import dgmm.passes.journal
 from dgmm.data.durable import DurableFolder
 from dgmm.data.records import Kinds
+from dgmm.passes.entries import CLASSES, Reader, name_of
 from dgmm.passes.events import Resumed, listening
-from dgmm.passes.journal import CLASSES, CheckpointWarning, Journal, Reader, answered, journalling, name_of
+from dgmm.passes.journal import CheckpointWarning, Journal, answered, journalling
 
 KINDS = Kinds(CLASSES)
 

@@ -17,8 +17,9 @@ import dgmm
 import dgmm.passes.journal
 from dgmm.data.durable import DurableFolder
 from dgmm.data.records import Kinds
+from dgmm.passes.entries import CLASSES
 from dgmm.passes.events import Event, SpanFinished, SpansKept, TaskFinished, listening
-from dgmm.passes.journal import CLASSES, CheckpointWarning, Journal, journalling
+from dgmm.passes.journal import CheckpointWarning, Journal, journalling
 from dgmm.passes.parts import Kept, Parts, Tree
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows, Effort, Timed
