@@ -34,6 +34,9 @@ NOT_PACKING = ("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3", "b
 DAMAGED = (ValueError, RuntimeError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 """What codecs raise; other errors of the system speak for themselves."""
 
+LARGE_INDEX = 2**16
+"""Chunks of a shard from which on it is asked how large the shard is."""
+
 MOST_ABSENT = 10_000
 """Absent chunks that are counted: metadata may promise more of them than memory has room for their names."""
 
@@ -233,6 +236,27 @@ async def _missing_in(
     starts, stops = ([getattr(part, end) for part in box] for end in ("start", "stop"))
     wanted = ((last > starts) & (first < stops) & (first < array.shape)).all(axis=1)
     return next((f"{'/'.join(map(str, place))} in shard {key}" for place in absent[wanted]), None)
+
+
+def shard_without_room(array: zarr.Array[Any]) -> str | None:
+    """Say that the first shard is smaller than its index, where that is large; None where all is well.
+
+    Metadata may promise more chunks in a shard than memory has room for their places.
+    """
+    codec = array.metadata.codecs[0] if isinstance(array.metadata, ArrayV3Metadata) else None
+    if not isinstance(codec, ShardingCodec) or array.shards is None or not math.prod(array.shape):
+        return None
+    n_chunks = math.prod(np.floor_divide(array.shards, array.chunks).tolist())
+    if n_chunks < LARGE_INDEX:
+        return None
+    key = array.metadata.encode_chunk_key((0,) * array.ndim)
+    try:
+        n_bytes = sync(array.store.getsize(f"{array.path}/{key}" if array.path else key))
+    except FileNotFoundError:
+        return None
+    if n_bytes >= 16 * n_chunks:
+        return None
+    return f"shard {key} has {n_bytes:,} bytes, and the index of {n_chunks:,} chunks takes {16 * n_chunks:,}"
 
 
 def _chunks_in(array: zarr.Array[Any], shard: memoryview) -> list[tuple[int, int]]:

@@ -18,7 +18,14 @@ from dgmm.data.conventions import time_like
 from dgmm.data.convert import check_shape
 from dgmm.data.dimensions import check_sizes, choose_sample_dims, feature_names, parts, variables_named
 from dgmm.data.fingerprint import KEPT_AS
-from dgmm.data.missing import DAMAGED, MOST_ABSENT, MissingChunkError, absent_keys, damaged_chunk
+from dgmm.data.missing import (
+    DAMAGED,
+    MOST_ABSENT,
+    MissingChunkError,
+    absent_keys,
+    damaged_chunk,
+    shard_without_room,
+)
 from dgmm.data.revision import Revision, most_keys
 from dgmm.data.source import (
     MEBIBYTE,
@@ -116,8 +123,17 @@ class ZarrChunk:
         Raises
         ------
         DataError
-            If a chunk is missing, or cannot be decoded.
+            If a chunk is missing, cannot be decoded, or is larger than the memory.
         """
+        try:
+            return self._read()
+        except MemoryError as error:
+            raise DataError(
+                f"{self.place}: {self.n_bytes / 2**30:,.1f} GiB are read at once, and there is not as much "
+                f"memory ({error}): its metadata may be damaged; else write it anew in smaller chunks"
+            ) from error
+
+    def _read(self) -> NDArray[np.floating]:
         if len(self.variables) == len(self.variables[0].sample_axes) == 1:
             return np.asarray(self._stored(self.variables[0], (slice(self.start, self.stop),)), self.dtype)
         rows = np.empty((self.n_rows, sum(each.n_features for each in self.variables)), self.dtype)
@@ -396,6 +412,9 @@ def _check_complete(variable: Variable) -> None:
         at_least = "at least " if len(absent) == MOST_ABSENT else ""
         others = f" and {at_least}{len(absent) - 1} more" if len(absent) > 1 else ""
         raise DataError(_lacks(variable.label, f"{absent[0]}{others}", variable.array))
+    short = shard_without_room(variable.array)
+    if short:
+        raise DataError(f"{variable.label}: {short}; its metadata or that shard is damaged")
 
 
 def _lacks(name: str, chunks: str, array: zarr.Array[Any]) -> str:

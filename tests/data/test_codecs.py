@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false
 """What is in a compressed chunk is known before it is unpacked; whether damage would show, from metadata."""
 
 import bz2
@@ -16,6 +17,7 @@ from numcodecs import LZ4, Blosc, Fletcher32, GZip, Shuffle, Zstd
 from numcodecs import Zlib as Zlib2
 from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
+from dgmm.data import DataError, open_dataset
 from dgmm.data.codecs import finds_damage, unpacks_to
 
 CONTENT = np.random.default_rng(0).integers(0, 4, 300_000, np.uint8).tobytes()
@@ -132,3 +134,31 @@ def test_a_chunk_that_unpacks_beyond_its_header_takes_no_memory(tmp_path):
     told = list(map(int, done.stdout.split()))
     assert len(told) == len(BOMBS)
     assert max(told) < 60_000  # of 262,144
+
+
+def test_a_shard_has_room_for_its_index(tmp_path):
+    """A shard of 10⁹ chunks by its metadata, in 600 bytes: found when it is opened, not when it is read."""
+    path = tmp_path / "x.zarr"
+    zarr.create_array(path, shape=(10**9, 1), chunks=(1, 1), shards=(10**9, 1), dtype="f8")
+    (path / "c/0").mkdir(parents=True)
+    (path / "c/0/0").write_bytes(bytes(600))
+    with pytest.raises(DataError, match=r"shard c/0/0 has 600 bytes, and the index of 1,000,000,000 chunks"):
+        open_dataset(path)
+
+
+def test_a_chunk_that_no_memory_has_room_for(tmp_path):
+    path = tmp_path / "x.zarr"
+    zarr.create_array(path, shape=(2**50, 1), chunks=(2**50, 1), dtype="f8", compressors=None)
+    (path / "c/0").mkdir(parents=True)
+    (path / "c/0/0").write_bytes(bytes(600))
+    with pytest.raises(DataError, match=r"rows 0 to 1125899906842624, chunk c/0/0: .* GiB are read at once"):
+        open_dataset(path).spans()[0].chunks[0].read()
+
+
+@pytest.mark.parametrize(("chunk", "n_rows"), [(1000, 10**12), (1, 10**18)])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_an_array_of_more_chunks_than_can_be_counted(tmp_path, chunk, n_rows, zarr_format):
+    path = tmp_path / "x.zarr"
+    zarr.create_array(path, shape=(n_rows, 1), chunks=(chunk, 1), dtype="f8", zarr_format=zarr_format)
+    with pytest.raises(DataError, match="and at least 9999 more"):
+        open_dataset(path)
