@@ -145,3 +145,14 @@ class TestWithoutChecksums:
         said = [record.getMessage() for record in caplog.records if "no checksums" in record.getMessage()]
         assert len(said) == 1
         assert f"dgmm convert {rows_zarr} OUT.zarr" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--allow-changed-data"], "changed data none, though it was allowed"), ([], "covariances full fit")],
+)
+def test_models_say_that_changed_data_were_allowed(rows_zarr, tmp_path, arguments, said):
+    succeed("fit", rows_zarr, "-k", 2, "--out", tmp_path / "m.npz", "--seed", 0, *arguments)
+    text = " ".join(succeed("info", tmp_path / "m.npz").split())
+    assert said in text
+    assert ("changed data" in text) == bool(arguments)

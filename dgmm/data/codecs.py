@@ -26,6 +26,12 @@ CHECKING = {
 }
 """Codecs that find damage, by their names in either format."""
 
+NOT_PACKING = ("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3", "bytes", "transpose")
+"""Codecs that do not compress."""
+
+AHEAD = ("crc32", "adler32")
+"""Those whose four bytes stand before the others, by default."""
+
 SPARE = (4, MEBIBYTE)
 """How many times the bytes of a chunk, and how many more, are unpacked: filters change widths of numbers."""
 
@@ -51,6 +57,17 @@ def finds_damage(array: zarr.Array[Any]) -> bool:
         name in CHECKING or (name == "zstd" and settings.get("checksum"))
         for name, settings in codecs_of(array)
     )
+
+
+def packing_of(array: zarr.Array[Any]) -> tuple[str, int] | None:
+    """Give what compresses chunks last, and the bytes of checksums before it; None where nothing does."""
+    ahead = 0
+    for name, settings in reversed(codecs_of(array)):
+        if name not in NOT_PACKING:
+            return name, ahead
+        if name in AHEAD and settings.get("location", "start") == "start":
+            ahead += 4
+    return None
 
 
 def most_unpacked(array: zarr.Array[Any]) -> int:

@@ -25,11 +25,8 @@ from zarr.core.metadata import ArrayV3Metadata
 from zarr.core.sync import sync
 from zarr.storage import StorePath, WrapperStore
 
-from dgmm.data.codecs import codecs_of, most_unpacked, unpacks_to
+from dgmm.data.codecs import most_unpacked, packing_of, unpacks_to
 from dgmm.data.retrying import persistently_awaited
-
-NOT_PACKING = ("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3", "bytes", "transpose")
-"""Codecs after which the bytes of a chunk begin as they did before."""
 
 DAMAGED = (ValueError, RuntimeError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 """What codecs raise; other errors of the system speak for themselves."""
@@ -57,8 +54,7 @@ class _Watched(WrapperStore[Store]):
         self.missing: list[str] = []
         self.too_large: list[str] = []
         self.array = array
-        codecs = codecs_of(array)
-        self.packing = [name for name, _ in codecs if name not in NOT_PACKING][-1:]
+        self.packing = packing_of(array)
         self.most = most_unpacked(array)
 
     async def get(self, key: str, prototype: Any, byte_range: ByteRequest | None = None) -> Any:
@@ -66,17 +62,20 @@ class _Watched(WrapperStore[Store]):
         found = await persistently_awaited(lambda: get(key, prototype, byte_range), key)
         if found is None:  # an error here would leave zarr's other reads at work
             self.missing.append(key)
-        elif self.packing and self._unpacks_to_more(found, is_whole=byte_range is None):
+        elif self._unpacks_to_more(found, is_whole=byte_range is None):
             self.too_large.append(key)
             return None
         return found
 
     def _unpacks_to_more(self, found: Any, *, is_whole: bool) -> bool:
+        if self.packing is None:
+            return False
+        codec, ahead = self.packing
         data = memoryview(found.as_numpy_array()).cast("B")
         pieces = [data]
         if is_whole and self.array.shards is not None:
             pieces = [data[start:stop] for start, stop in _chunks_in(self.array, data)]
-        return any((unpacks_to(self.packing[0], each, self.most) or 0) > self.most for each in pieces)
+        return any((unpacks_to(codec, each[ahead:], self.most) or 0) > self.most for each in pieces)
 
 
 Box = tuple[slice, ...]

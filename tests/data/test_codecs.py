@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import zarr
-from numcodecs import LZ4, Blosc, Fletcher32, GZip, Shuffle, Zstd
+from numcodecs import CRC32, LZ4, Blosc, Fletcher32, GZip, Shuffle, Zstd
 from numcodecs import Zlib as Zlib2
 from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
@@ -93,6 +93,7 @@ BOMBS = {
     "blosc": ({"compressors": BloscCodec()}, Blosc()),
     "gzip": ({"compressors": GzipCodec()}, GZip(1)),
     "zstd of format 2": ({"compressors": Zstd(), "zarr_format": 2}, Zstd()),
+    "with a checksum before": ({"compressors": CRC32(), "filters": [Zstd()], "zarr_format": 2}, Zstd()),
     "in a shard": ({"compressors": ZstdCodec(), "shards": (8, 2)}, Zstd()),
 }
 
@@ -125,6 +126,8 @@ def test_a_chunk_that_unpacks_beyond_its_header_takes_no_memory(tmp_path):
         if made.shards is not None:  # whose index tells of two such chunks
             index = np.array([0, len(encoded)] * 2, "<u8").tobytes()
             encoded += index + google_crc32c.value(index).to_bytes(4, "little")
+        if isinstance(layout["compressors"], CRC32):
+            encoded = bytes(CRC32().encode(encoded))
         key = "1.0" if made.metadata.zarr_format == 2 else "c/0/0" if made.shards else "c/1/0"
         (path / key).write_bytes(encoded)
         paths.append(str(path))
