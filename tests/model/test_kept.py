@@ -115,20 +115,19 @@ print(dgmm.GaussianMixture(3, random_state=0, max_iter=5, tol=0.0).fit(rows).sco
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_fits_with_damages(tmp_path):
-    """The functions of dgmm itself: all files of machine code, then all indices, damaged in several ways."""
+    """The functions of dgmm itself: all files of machine code damaged, then all indices."""
     expected = run(FIT, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert expected.returncode == 0, expected.stderr
-    for suffix in ("nbc", "nbi"):
-        for damage in (b"", b"rubbish", None):
-            files = list((tmp_path / "cache").rglob(f"*.{suffix}"))
-            assert files
-            for file in files:
-                content = bytearray(file.read_bytes())
-                content[len(content) // 2] ^= 8
-                file.write_bytes(content if damage is None else damage)
-            done = run(FIT, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
-            assert (done.returncode, done.stdout) == (0, expected.stdout), done.stderr
-            assert "is damaged. What Numba keeps there is compiled anew" in done.stderr
+    for suffix, damage in (("nbc", None), ("nbi", b"rubbish")):
+        files = list((tmp_path / "cache").rglob(f"*.{suffix}"))
+        assert files
+        for file in files:
+            content = bytearray(file.read_bytes())
+            content[len(content) // 2] ^= 8
+            file.write_bytes(damage or content)
+        done = run(FIT, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+        assert (done.returncode, done.stdout) == (0, expected.stdout), done.stderr
+        assert "is damaged. What Numba keeps there is compiled anew" in done.stderr
 
 
 def test_a_full_disk(tmp_path):
