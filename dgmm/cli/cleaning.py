@@ -14,7 +14,7 @@ from dgmm.cli.program import main
 from dgmm.data.listing import stored_kind
 from dgmm.data.location import locate
 from dgmm.data.owner import OwnedError
-from dgmm.data.siblings import SIBLING, Sibling, discard, is_complete, siblings, size_and_touch
+from dgmm.data.siblings import SIBLING, Sibling, discard, is_complete, siblings, siblings_in, size_and_touch
 from dgmm.data.text import printable, redacted
 from dgmm.facts import Exhibit, Said, fact
 
@@ -69,11 +69,11 @@ def _left_at(path: str, options: Mapping[str, Any] | None) -> list[Sibling]:
         If there is nothing at the path, and nothing was left beside it.
     """
     filesystem, root = locate(path, options)
-    beside = siblings(path.rstrip("/"), options) if path.rstrip("/") else []
+    beside = siblings(path, options)
     is_folder = filesystem.isdir(root) and stored_kind(filesystem, root) != "zarr"
     if not beside and not filesystem.exists(root):
         raise FileNotFoundError(f"{redacted(path)} does not exist, and nothing was left beside it")
-    return beside + (siblings(f"{path.rstrip('/')}/", options) if is_folder else [])
+    return beside + (siblings_in(path, options) if is_folder else [])
 
 
 def _why_kept(left: Sibling, touched: float | None, options: Mapping[str, Any] | None) -> str | None:

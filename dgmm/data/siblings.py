@@ -132,21 +132,36 @@ def sibling(
 def siblings(
     path: str | os.PathLike[str], storage_options: Mapping[str, object] | None = None
 ) -> list[Sibling]:
-    """List the hidden siblings of a target; those of all targets in a folder, if the path ends in a slash.
+    """List the hidden siblings of a target.
 
     Parameters
     ----------
     path, storage_options
         As for `sibling`.
     """
-    filesystem, _, parent, name = _parts(path, storage_options)
-    folder = locate(parent, storage_options)[1].rstrip("/")
+    _, _, parent, name = _parts(path, storage_options)
+    return [each for each in siblings_in(parent, storage_options) if each.target == parent + name]
+
+
+def siblings_in(
+    folder: str | os.PathLike[str], storage_options: Mapping[str, object] | None = None
+) -> list[Sibling]:
+    """List the hidden siblings of all targets in a folder.
+
+    Parameters
+    ----------
+    folder : str or path
+    storage_options : mapping, optional
+        For the file system of a URL.
+    """
+    filesystem, _, parent, _ = _parts(f"{os.fspath(folder).rstrip('/')}/target", storage_options)
+    there = locate(parent, storage_options)[1].rstrip("/")
     found = []
-    for each in _names(filesystem, folder):
+    for each in _names(filesystem, there):
         match = NAME.fullmatch(each)
-        if match is not None and match["target"] == (name or match["target"]):
+        if match is not None:
             owner = owner_of(parent + each, storage_options=storage_options)
-            is_owned = filesystem.exists(f"{folder}/{each}/{OWNER_FILE}")
+            is_owned = filesystem.exists(f"{there}/{each}/{OWNER_FILE}")
             found.append(Sibling(parent + each, parent + match["target"], owner, is_owned))
     return found
 
@@ -354,9 +369,7 @@ def _parts(
 ) -> tuple[Any, str, str, str]:
     """Give the file system of a target, its path or URL, that of its folder with the last slash, its name."""
     filesystem, root = locate(path, storage_options)
-    text = os.fspath(path)
-    if is_local(filesystem):
-        text = f"{root}/" if text.endswith("/") else root
+    text = root if is_local(filesystem) else os.fspath(path).rstrip("/")
     parent, slash, name = text.rpartition("/")
     return filesystem, text, parent + slash, name
 

@@ -197,7 +197,7 @@ class TestLeftovers:
         other = self.left(tmp_path, pid=2**22 + 1, name="other")
         write(tmp_path / "x", "new", "file")
         assert sorted(os.listdir(tmp_path)) == [other.name, "x"]
-        settle(f"{tmp_path}/")
+        settle(f"{tmp_path}/other/")
         assert os.listdir(tmp_path) == ["x"]
 
     def test_those_of_the_living_stay(self, tmp_path):
@@ -239,7 +239,7 @@ class TestLeftovers:
     @pytest.mark.parametrize("name", [".x.tmp", ".x.0123abc.tmp", "x.0123abcd.tmp", ".x.0123ABCD.tmp", ".x"])
     def test_other_hidden_files_are_not_ours(self, tmp_path, name):
         (tmp_path / name).write_text("mine")
-        assert siblings.siblings(f"{tmp_path}/") == []
+        assert siblings.siblings_in(tmp_path) == []
         assert not is_in_sibling(f"{tmp_path}/{name}/a")
 
     def test_what_was_complete_takes_its_place(self, tmp_path, caplog):

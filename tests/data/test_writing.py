@@ -210,6 +210,14 @@ class TestCreating:
             "x"
         ]
 
+    @pytest.mark.parametrize("end", ["x", "x/"])
+    @pytest.mark.parametrize("start", ["file://", "", "memory:/"])
+    def test_what_a_path_ends_in(self, tmp_path, start, end):
+        with creating(f"{start}{tmp_path}/{end}") as path:
+            write_rows(create_zarr(path, (5, 1), "f8"), 0, np.ones((5, 1)))
+        filesystem, root = locate(f"{start}{tmp_path}/")
+        assert [os.path.basename(each.rstrip("/")) for each in filesystem.ls(root, detail=False)] == ["x"]
+
     def test_file_urls_are_paths(self, tmp_path):
         with creating(f"file://{tmp_path}/x") as path:
             write_rows(create_zarr(path, (5, 1), "f8"), 0, np.ones((5, 1)))
