@@ -32,12 +32,19 @@ from dgmm.data.types import (
 )
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.inliers import INLIERS, fit_to_inliers
 from dgmm.estimators.linear import Linear, linear_before_mixture
 from dgmm.estimators.parameters import parameters_of
+from dgmm.estimators.predictor import Seed
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.sweep import mixture_of
-from dgmm.estimators.validation import check_some_rows, open_sample_weight, open_to_predict
+from dgmm.estimators.validation import (
+    check_enough_rows,
+    check_some_rows,
+    open_sample_weight,
+    open_to_predict,
+)
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.surprise import surprises
@@ -61,7 +68,9 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     estimator : estimator, default=None
         With `score_samples`: `GaussianMixture`, `BayesianGaussianMixture`, `GaussianMixtureSweep`, or a
         pipeline that ends in one. It is cloned and fitted; ``sklearn.frozen.FrozenEstimator(mixture)`` is a
-        mixture that is fitted already. Default: ``GaussianMixture()``, of one component.
+        mixture that is fitted already. Default: rows that are far out for a normal distribution of most rows
+        are left aside, twice as many as the contamination; of mixtures of 1 to 5 components, each with its
+        covariance or all with one, BIC chooses for the others: on a sample of at most 50,000 rows.
     contamination : float, default=0.01
         The share of the rows to call outliers, from 0 to 0.5. There is no ``'auto'``: what density is low
         depends on the units of the data, and none is low by itself.
@@ -69,7 +78,10 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     least_weight : float, default=None
         Components of a lower weight are left out of the fitted mixture, and the others take their weight:
         what lies together far from all else is a cluster to a mixture, and likely, however few rows it has.
-        More than ``contamination``, and less than any cluster has that is normal. Default: all are kept.
+        More than ``contamination``, and less than any cluster has that is normal. Default: twice the
+        contamination where no estimator is given; else all are kept.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the default estimator.
 
     Attributes
     ----------
@@ -98,6 +110,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         "estimator": "no_validation",
         "contamination": [Interval(Real, 0.0, 0.5, closed="right")],
         "least_weight": [Interval(Real, 0.0, 1.0, closed="neither"), None],
+        "random_state": ["random_state"],
     }
 
     estimator_: BaseEstimator
@@ -111,10 +124,12 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         *,
         contamination: float = 0.01,
         least_weight: float | None = None,
+        random_state: Seed = None,
     ):
         self.estimator = estimator
         self.contamination = contamination
         self.least_weight = least_weight
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
@@ -141,10 +156,15 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
                 f"estimator={self.estimator!r} has no 'score_samples': give a mixture, or a pipeline that "
                 "ends in one"
             )
-        own = {} if sample_weight is None else {"sample_weight": sample_weight}
-        estimator: Any = GaussianMixture() if self.estimator is None else clone(self.estimator)
-        estimator.fit(X, y, **own)
         least = self.least_weight
+        if self.estimator is None:
+            estimator: Any = self._default(X, sample_weight)
+            heaviest = float(parameters_of(estimator).weights.max())
+            least = min(INLIERS.margin * self.contamination, heaviest) if least is None else least
+        else:
+            own = {} if sample_weight is None else {"sample_weight": sample_weight}
+            estimator = clone(self.estimator)
+            estimator.fit(X, y, **own)
         self.estimator_ = estimator if least is None else without_light_components(estimator, least)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(estimator, name):
@@ -153,6 +173,12 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
                 delattr(self, name)
         self.offset_ = max(self._quantile(X, sample_weight), LOWEST)  # rows without density are outliers
         return self
+
+    def _default(self, X: RowsLike, sample_weight: WeightsLike | None) -> GaussianMixture:
+        source = open_dataset(X)
+        check_enough_rows(source, type(self).__name__, 1)
+        weights = open_sample_weight(sample_weight, source)
+        return fit_to_inliers(source, weights, self.contamination, self.random_state)
 
     def _quantile(self, X: RowsLike, sample_weight: WeightsLike | None) -> float:
         mixture, of = mixture_of(self.estimator_), _first_column

@@ -116,6 +116,7 @@ class GaussianMixtureSweep(Predictor):
     best_score_ : float
         Its criterion.
     best_estimator_ : GaussianMixture
+        A mixture of its own: ``best_estimator_.impute(X)``, ``.condition(...)``, ``.merge(X)``.
     advice_ : list of str
         What the figures say of the choice, and what they do not.
     smallest_index_, elbow_index_ : int or None

@@ -1,0 +1,172 @@
+"""The mixture that rows are compared with where a detector of outliers is given none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from dgmm.data import Source
+from dgmm.data.memory import MemorySource
+from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.parameters import parameters_of
+from dgmm.estimators.predictor import Seed
+from dgmm.estimators.sweep import GaussianMixtureSweep
+from dgmm.fitting.survey import survey
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class InlierTuning:
+    """How rows are found that a mixture is fitted to, and which mixtures are tried.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of the sample that all of it is done on.
+    farthest : float
+        Share of the rows that a robust normal distribution does without.
+    n_steps : int
+        How often they are found anew.
+    ridge_of_distances, ridge : float
+        Added to the variances of standardized features, for the normal distribution and for mixtures: no
+        feature is known by the others as surely as few rows, or values that are mostly the same, say.
+    margin : float
+        Share of the rows that are left out, and the weight of components that are, as multiples of the
+        contamination.
+    most_components : int
+        Of mixtures that are tried.
+    rows_of_component : int
+        Rows for each component that is tried, as a multiple of the number of features and one.
+    covariance_types : tuple of str
+        Families that are tried.
+    """
+
+    n_rows: int = 50_000
+    farthest: float = 0.25
+    n_steps: int = 4
+    ridge_of_distances: float = 0.03
+    ridge: float = 1e-3
+    margin: float = 2.0
+    most_components: int = 5
+    rows_of_component: int = 3
+    covariance_types: tuple[str, ...] = ("full", "tied")
+
+
+INLIERS = InlierTuning()
+
+EPSILON = 8.0 * float(np.finfo(np.float64).eps)
+"""Width of a feature that does not vary, in its mean."""
+
+
+def robust_distances(rows: NDArray[np.floating], weights: Array) -> Array:
+    """Give squared distances of rows from the middle of most of them, in covariances of these.
+
+    Mean and covariance are of the rows that are nearest by the last ones, again and again (the steps of the
+    minimum covariance determinant of Rousseeuw and Van Driessen, 1999, from all rows). The covariance is
+    shrunk as Ledoit and Wolf do, so that it is one where rows are few for their features, too.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,)
+        As how many rows each counts, more than 0.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+    """
+    is_near, distances = np.ones(len(rows), dtype=bool), np.zeros(len(rows))
+    for _ in range(INLIERS.n_steps):
+        own = weights[is_near]
+        centre, widths = _centre_and_widths(rows[is_near], own)
+        standardized = (rows - centre) / widths
+        factor = np.linalg.cholesky(np.linalg.inv(shrunk_covariance(standardized[is_near], own)))
+        distances = np.square(standardized @ factor).sum(axis=1)
+        is_near = _nearest(distances, weights, INLIERS.farthest)
+    return distances
+
+
+def shrunk_covariance(rows: Array, weights: Array) -> Array:
+    """Give the covariance of centred rows as Ledoit and Wolf (2004) shrink it, and with a ridge.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    ndarray of shape (n_features, n_features)
+    """
+    n, n_features = weights.sum(), rows.shape[1]
+    covariance = (rows.T * weights) @ rows / n
+    mean = np.trace(covariance) / n_features
+    size = np.square(covariance).sum()
+    errors = (weights @ np.square(np.square(rows).sum(axis=1)) / n - size) / n
+    apart = size - n_features * mean**2
+    shrinkage = np.clip(errors / apart, 0.0, 1.0) if apart > 0.0 else 0.0
+    unit = np.eye(n_features)
+    return (1.0 - shrinkage) * covariance + (shrinkage * mean + INLIERS.ridge_of_distances) * unit
+
+
+def _centre_and_widths(rows: NDArray[np.floating], weights: Array) -> tuple[Array, Array]:
+    """Give means and standard deviations of features; 1 where they do not vary."""
+    centre = np.average(rows, axis=0, weights=weights)
+    widths = np.sqrt(np.average(np.square(rows - centre), axis=0, weights=weights))
+    widths[widths <= EPSILON * np.abs(centre)] = 1.0
+    return centre, widths
+
+
+def _nearest(distances: Array, weights: Array, farthest: float) -> NDArray[np.bool_]:
+    """Say which rows are not among the farthest, a share of their weight."""
+    return distances <= np.quantile(distances, 1.0 - farthest, weights=weights, method="inverted_cdf")
+
+
+def fit_to_inliers(
+    source: Source, weights: Source | None, contamination: float, random_state: Seed
+) -> GaussianMixture:
+    """Fit a mixture to a sample of rows but for those that are farthest out; BIC chooses among some sizes.
+
+    Parameters
+    ----------
+    source : Source
+    weights : Source or None
+        Row weights.
+    contamination : float
+        Share of the rows that are outliers.
+    random_state : int, RandomState instance or None
+    """
+    generator = check_random_state(random_state)
+    n_most = INLIERS.n_rows
+    sample = survey(source, n_most, int(generator.randint(2**31 - 1)), weights, products=False).sample
+    counts = np.ones(len(sample.values)) if sample.weights is None else np.asarray(sample.weights, np.float64)
+    rows, counts = sample.values[counts > 0.0], counts[counts > 0.0]
+    distances = robust_distances(rows, counts)
+    is_near = _nearest(distances, counts, min(INLIERS.margin * contamination, INLIERS.farthest))
+    enough = int(counts[is_near].sum()) // (INLIERS.rows_of_component * (source.n_features + 1))
+    candidates = GaussianMixtureSweep(
+        range(1, max(1, min(INLIERS.most_components, enough)) + 1),
+        covariance_type=INLIERS.covariance_types,
+        reg_covar=INLIERS.ridge,
+        random_state=int(generator.randint(2**31 - 1)),
+    )
+    centre, widths = _centre_and_widths(rows, counts)
+    near = MemorySource((rows[is_near] - centre) / widths, source.feature_names, source.name)
+    own = None if sample.weights is None else counts[is_near]
+    found = candidates.fit(near, sample_weight=own).best_estimator_
+    return _in_units(found, centre, widths, source.dtype)
+
+
+def _in_units(mixture: GaussianMixture, centre: Array, widths: Array, dtype: np.dtype) -> GaussianMixture:
+    """Give a mixture of standardized features as one of the features themselves."""
+    scaled = parameters_of(mixture)
+    covariances = scaled.covariances * np.outer(widths, widths)
+    found = Parameters.from_covariances(
+        scaled.family, scaled.weights, scaled.means * widths + centre, covariances
+    )
+    mixture._set_parameters(found, dtype)
+    return mixture
