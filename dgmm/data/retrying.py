@@ -11,11 +11,13 @@ import errno
 import gzip
 import logging
 import random
+import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import TypeVar
 
@@ -58,8 +60,9 @@ FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryErr
 FINAL_NUMBERS = {
     *(errno.EBADF, errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP, errno.ENODEV, errno.ENXIO, errno.ESPIPE),
     *(errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV),
+    *(socket.EAI_NONAME, socket.EAI_FAIL, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)),
 }
-"""The same, by number."""
+"""The same, by number; the last are of names of machines that there are not."""
 
 CLIENTS = {
     "aiohttp": {"ClientConnectionError", "ClientPayloadError"},
@@ -75,6 +78,9 @@ CLIENTS = {
 BUSY = {408, 425, 429, 500, 502, 503, 504}
 """What a server answers that may answer otherwise later: HTTP's numbers."""
 
+HEEDED = 0.1
+"""Seconds after which a pause ends at the latest when nobody waits for the read any more."""
+
 _jitter = random.Random()  # of its own: no random state of anybody's is touched
 _count: ContextVar[Count | None] = ContextVar("count", default=None)
 
@@ -83,11 +89,20 @@ class ReadError(OSError):
     """Rows could not be read, however often it was tried: the message says which, how often, and why."""
 
 
+_thread = threading.local()
+
+
+def give_up_with(given_up: threading.Event) -> None:
+    """Let reads of tasks that this thread runs not be tried again once an event is set."""
+    _thread.given_up = given_up
+
+
 @dataclass
 class Count:
-    """How many reads were tried again."""
+    """How many reads were tried again; and until when they are: see `give_up_with`."""
 
     retries: int = 0
+    given_up: threading.Event | None = field(default_factory=lambda: getattr(_thread, "given_up", None))
 
 
 @contextmanager
@@ -107,6 +122,8 @@ def is_transient(error: BaseException) -> bool:
     something is not there, may not be read, or is no such thing (`FINAL`, `FINAL_NUMBERS`), and errors of
     gzip; what libraries say of connections (`CLIENTS`), and what a server answers that is busy (`BUSY`).
     """
+    if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        return is_transient(error.__cause__)  # fsspec says so of HTTP whatever went wrong
     if isinstance(error, (ReadError, gzip.BadGzipFile, *FINAL)):
         return False
     if isinstance(error, OSError):
@@ -144,7 +161,7 @@ class Tries:
     def __init__(self, place: str | Callable[[], str]) -> None:
         self._place = place if isinstance(place, str) else place()
         self._n_tries, self._began = 0, time.monotonic()
-        self._settings = configured(READS, SECTION)
+        self._settings, self._count = configured(READS, SECTION), _count.get()
 
     def pause(self, error: BaseException) -> float:
         """Give the seconds until the next try.
@@ -169,11 +186,17 @@ class Tries:
             ) from error
         growing = self._settings.first_pause * 2 ** (self._n_tries - 1)
         pause = min(growing, self._settings.longest_pause) * _jitter.uniform(0.5, 1.5)
-        if (count := _count.get()) is not None:
-            count.retries += 1
+        if self._count is not None:
+            self._count.retries += 1
         level = logging.INFO if self._n_tries < self._settings.said_from else logging.WARNING
         logger.log(level, "%s could not be read (%s): again in %.2f s", self._place, what, pause)
         return pause
+
+    @property
+    def given_up(self) -> threading.Event:
+        """Set when nobody waits for the read any more."""
+        given_up = None if self._count is None else self._count.given_up
+        return given_up or threading.Event()
 
 
 def persistently(read: Callable[[], Value], place: str | Callable[[], str]) -> Value:
@@ -213,8 +236,8 @@ def persistently(read: Callable[[], Value], place: str | Callable[[], str]) -> V
             return read()
         except Exception as error:
             tries = tries or Tries(place)
-            pause = tries.pause(error)
-        time.sleep(pause)
+            if tries.given_up.wait(tries.pause(error)):
+                raise
 
 
 async def persistently_awaited(read: Callable[[], Awaitable[Value]], place: str) -> Value:
@@ -225,5 +248,8 @@ async def persistently_awaited(read: Callable[[], Awaitable[Value]], place: str)
             return await read()
         except Exception as error:
             tries = tries or Tries(place)
-            pause = tries.pause(error)
-        await asyncio.sleep(pause)
+            ends = time.monotonic() + tries.pause(error)
+            while (left := ends - time.monotonic()) > 0:
+                await asyncio.sleep(min(left, HEEDED))
+                if tries.given_up.is_set():
+                    raise

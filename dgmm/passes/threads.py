@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dask.base import compute
 from dask.system import CPU_COUNT
 
 from dgmm.data.ambient import Get, callbacks_for, holds_a_slot
+from dgmm.data.retrying import give_up_with
 
 
 def n_threads() -> int:
@@ -63,8 +65,12 @@ def threads_of_our_own(get: Get) -> Iterator[dict[str, Any]]:
     if get is not dask.threaded.get or dask.config.get("pool", None) is not None:
         yield {}
         return
-    pool = ThreadPoolExecutor(n_threads(), thread_name_prefix="dgmm")
+    ended = threading.Event()
+    pool = ThreadPoolExecutor(
+        n_threads(), thread_name_prefix="dgmm", initializer=give_up_with, initargs=(ended,)
+    )
     try:
         yield {"pool": pool}
     finally:
+        ended.set()
         pool.shutdown(cancel_futures=True)

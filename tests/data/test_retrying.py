@@ -8,6 +8,7 @@ import http.client
 import logging
 import pickle
 import random
+import socket
 
 import dask
 import numpy as np
@@ -22,6 +23,13 @@ from dgmm.data.retrying import (
     persistently_awaited,
 )
 from dgmm.data.source import DataError
+
+
+def because_of(cause: BaseException) -> BaseException:
+    """Say that nothing is there, as fsspec does of HTTP whatever went wrong."""
+    error = FileNotFoundError("https://x/y")
+    error.__cause__ = cause
+    return error
 
 
 def of_library(module: str, name: str, base: type = Exception, **attributes: object) -> BaseException:
@@ -53,6 +61,8 @@ def of_library(module: str, name: str, base: type = Exception, **attributes: obj
             "botocore.exceptions", "ClientError", response={"ResponseMetadata": {"HTTPStatusCode": 500}}
         ),
         of_library("gcsfs.retry", "HttpError", code="429"),
+        because_of(of_library("aiohttp.client_exceptions", "ClientResponseError", status=503)),
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
         of_library("azure.core.exceptions", "ServiceResponseError"),
     ],
     ids=repr,
@@ -85,6 +95,8 @@ def test_these_errors_may_pass(error):
             "botocore.exceptions", "ClientError", response={"ResponseMetadata": {"HTTPStatusCode": 404}}
         ),
         of_library("gcsfs.retry", "HttpError", base=OSError, code=401),
+        because_of(FileNotFoundError("https://x/y")),
+        socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
     ],
     ids=repr,
 )

@@ -25,7 +25,7 @@ class Slow:
     def read(self):
         self.log.append(("read", self.number))
         if self.number < 0:
-            raise OSError("gone")
+            raise FileNotFoundError("gone")
         return np.full((2, 1), float(self.number))
 
 
@@ -54,7 +54,7 @@ def test_an_error_comes_where_its_chunk_is(bad):
     rows = read_ahead([Slow(-1 if number == bad else number, log) for number in range(4)])
     for number in range(max(bad - 1, 0)):
         assert next(rows)[0, 0] == number
-    with pytest.raises(OSError, match="gone"):
+    with pytest.raises(FileNotFoundError, match="gone"):
         list(rows)
 
 

@@ -1,5 +1,6 @@
 """Threads of a pass: how many, whose they are, and that none is at work afterwards."""
 
+import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from dask.delayed import delayed
 from dask.local import get_sync
 from dask.system import CPU_COUNT
 
+from dgmm.data.retrying import Count, counting, persistently, persistently_awaited
 from dgmm.passes.threads import n_threads, threads_of_our_own
 
 
@@ -54,6 +56,35 @@ def test_after_an_error_no_task_is_at_work():
         ):
             compute(delayed(slow)(), delayed(fails)(), **arguments)
         assert ended.is_set()
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_after_an_error_no_read_is_tried_again(awaited):
+    """Else this test would take an hour."""
+    tried = threading.Event()
+
+    def read() -> None:
+        tried.set()
+        raise ConnectionResetError
+
+    async def read_there() -> None:
+        read()
+
+    def reads() -> None:
+        with counting(Count()):
+            asyncio.run(persistently_awaited(read_there, "x")) if awaited else persistently(read, "x")
+
+    def fails() -> None:
+        tried.wait(30)
+        raise ValueError("this task fails")
+
+    pauses = {"dgmm.reads.first-pause": "1 hour", "dgmm.reads.longest-pause": "1 hour"}
+    with (
+        dask.config.set({"num_workers": 2, **pauses}),
+        pytest.raises(ValueError, match="this task fails"),
+        threads_of_our_own(dask.threaded.get) as arguments,
+    ):
+        compute(delayed(reads)(), delayed(fails)(), **arguments)
 
 
 def test_another_scheduler_and_a_pool_of_the_users_are_left_alone():
