@@ -66,6 +66,7 @@ class Accumulator:
             if gathered_per_row(stack, group)
         }
         self.log_likelihoods = np.zeros(len(stack.rows))
+        self.squares = np.zeros((len(stack.rows), stack.n_features))
         nothing = np.zeros((stack.n_features, 0))
         self.centred_sums: list[Array] = [np.zeros(stack.n_features) for _ in stack.centred]
         self.centred_scatter = [entry.family.scatter(nothing, np.zeros(0)) for entry in stack.centred]
@@ -88,6 +89,11 @@ class Accumulator:
             deviations, share = rows[own].T - entry.reference[:, None], share[own]
             self.centred_sums[index] += deviations @ share
             self.centred_scatter[index] += entry.family.scatter(deviations, share)
+
+    def add_squares(self, z: NDArray[np.floating], weights: Array | None) -> None:
+        """Add squares of deviations (D, n_rows), with weights (n,) or (n_models, n) or None."""
+        squares = np.square(z, dtype=np.float64)
+        self.squares += squares.sum(axis=1) if weights is None else weights @ squares.T
 
     def _gather(
         self, index: int, table: NDArray[np.floating], responsibilities: NDArray[np.floating]
@@ -119,7 +125,7 @@ class Accumulator:
         """Give the statistics of each model, in the order of the models."""
         totals = [self._sums(index) for index in range(len(self.totals))]
         centred = [*zip(self.centred_sums, self.centred_scatter, strict=True)]
-        return statistics_of(self.stack, totals, centred, self.log_likelihoods)
+        return statistics_of(self.stack, totals, centred, self.log_likelihoods, self.squares)
 
 
 def expect(
@@ -135,6 +141,8 @@ def expect(
     floor = np.full(block_rows(stack), floor, stack.dtype) if accumulator.gathered else None
     for block in blocks_of(stack, chunks, features):
         table = workspace.features(block)
+        if stack.adds_squares:
+            accumulator.add_squares(table[stack.deviations], block.weights)
         for number, group in enumerate(stack.groups):
             densities = workspace.log_joint(block.rows, table, group)
             weigh(group, densities, block.weights, floor, accumulator.log_likelihoods)

@@ -156,11 +156,15 @@ class Sums(NamedTuple):
     gathered : ndarray of shape (n_buffers, side, side)
         The same of gathered rows: of products of 1 and deviations, in the blocks on and above the diagonal.
     log_likelihoods : ndarray of shape (n_models,)
+    squares : ndarray of shape (n_models, D) or (0, D)
+        Of deviations of all rows from the centre, where models need them: in the first if rows weigh the same
+        for all.
     """
 
     features: Array
     gathered: Array
     log_likelihoods: Array
+    squares: Array
 
 
 class CompiledGroup:
@@ -237,12 +241,18 @@ class CompiledGroup:
             gathers,
         )
         self.work = _workspace(shapes, stack.dtype)
+        self.has_weights_of_each = False
         gathered = np.zeros((*each, shapes.buffers, shapes.side, shapes.side))
-        self.sums = Sums(np.zeros(theta.shape), gathered, np.zeros(len(sizes)))
+        squares = np.zeros(
+            (len(sizes) if stack.has_flags and group.family.is_shared else 0, stack.n_features)
+        )
+        self.sums = Sums(np.zeros(theta.shape), gathered, np.zeros(len(sizes)), squares)
 
     def add(self, rows: NDArray[np.floating], weights: Array | None) -> None:
         """Add rows (n, D), with weights (n,) or (models of the stack, n) or None."""
-        _loop().expect(in_one_form(rows), self._weights(weights), self.model, self.work, self.sums)
+        own = self._weights(weights)
+        self.has_weights_of_each = len(own) > 1
+        _loop().expect(in_one_form(rows), own, self.model, self.work, self.sums)
 
     def _weights(self, weights: Array | None) -> Array:
         """Give the weights of rows as the loop takes them."""
@@ -449,12 +459,17 @@ def expect(
 
 
 def _statistics(stack: Stack, groups: Sequence[CompiledGroup]) -> tuple[Statistics, ...]:
-    log_likelihoods = np.empty(len(stack.rows))
+    log_likelihoods, squares = np.empty(len(stack.rows)), np.zeros((len(stack.rows), stack.n_features))
     for each in groups:
         log_likelihoods[each.group.models] = each.sums.log_likelihoods
+        if len(each.sums.squares):
+            squares[each.group.models] = (
+                each.sums.squares if each.has_weights_of_each else each.sums.squares[0]
+            )
     # Centred components, too, are in the order of the groups.
     centred = [own for each in groups for own in each.centred_sums()]
-    return statistics_of(stack, [each.feature_sums() for each in groups], centred, log_likelihoods)
+    sums = [each.feature_sums() for each in groups]
+    return statistics_of(stack, sums, centred, log_likelihoods, squares)
 
 
 def features_of(stack: Stack, rows: NDArray[np.floating]) -> None:

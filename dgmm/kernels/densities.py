@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from dgmm.kernels import chosen_kernel
 from dgmm.kernels.far import FAR, far_rows, log_joint_of_far, responsibilities_of_far
-from dgmm.kernels.incomplete import fewest_rows
 from dgmm.kernels.patterns import patterns_of
-from dgmm.kernels.rare import expected_rows, shares_of
+from dgmm.kernels.rare import expected_rows, row_seconds, shares_of
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.kernels.workspace import block_rows
 from dgmm.model.conditional import marginal, plain
@@ -27,6 +26,10 @@ from dgmm.model.parameters import Evaluable, Parameters
 
 TINY = float(np.finfo(np.float64).tiny)
 """Responsibilities below are zero: the least normal number."""
+
+
+PATTERN_SECONDS = 2.5e-4
+"""About what a pattern of missing values takes, however few its rows are."""
 
 
 def _of_all(
@@ -83,7 +86,7 @@ def _of_incomplete(
         Takes log joint densities, (n_rows, K), to results.
     """
     mixture = plain(cast(Parameters, model))
-    fewest = fewest_rows([mixture])
+    fewest = fewest_rows(mixture)
     for is_known, which, some in patterns_of(rows):
         known = np.flatnonzero(is_known)
         if len(known) == 0:
@@ -96,6 +99,11 @@ def _of_incomplete(
         else:
             result[which] = of_rows(marginal(mixture, known), some[:, known])
     return result
+
+
+def fewest_rows(model: Parameters) -> float:
+    """Give the rows from which on a pattern is worth a marginal mixture of its own."""
+    return PATTERN_SECONDS / row_seconds(model)
 
 
 def _log_joint_of_rare(mixture: Parameters, rows: NDArray[np.floating]) -> Array | None:

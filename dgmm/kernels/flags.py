@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dgmm.kernels.stack import Stack, groups_of
+from dgmm.kernels.stack import Group, Stack, groups_of
 from dgmm.model.families import FAMILIES
 from dgmm.model.flags import natural_parameters
 from dgmm.model.parameters import Parameters
@@ -24,16 +24,24 @@ def with_flags(stack: Stack) -> list[int]:
 
 def flagged(stack: Stack, models: Sequence[Parameters]) -> Stack:
     """Make models ready for evaluation with flags; ``models`` are plain ones, of any families that may."""
-    n_features = stack.n_features
-    sizes = [(index, model.n_components) for index, model in enumerate(models)]
-    ends = np.cumsum([size for _, size in sizes]).tolist()
-    theta = np.concatenate([natural_parameters(model, stack.centre) for model in models])
-    features = slice(1, 2 + 3 * n_features)
+    groups: list[Group] = []
+    rows: dict[int, slice] = {}
+    start, n_features = 0, stack.n_features
+    for family in FAMILIES.values():
+        sizes = [(index, model.n_components) for index, model in enumerate(models) if model.family is family]
+        if not sizes:
+            continue
+        theta = np.concatenate([natural_parameters(models[index], stack.centre) for index, _ in sizes])
+        features = family.feature_rows(n_features)
+        features = slice(features.start, features.stop + n_features)
+        groups += groups_of(family, sizes, start, features, theta.astype(stack.dtype))
+        for index, size in sizes:
+            rows[index] = slice(start, start := start + size)
     return Stack(
         stack.centre,
         stack.dtype,
-        tuple(groups_of(FAMILIES["diag"], sizes, 0, features, theta.astype(stack.dtype))),
-        tuple(slice(end - size, end) for end, (_, size) in zip(ends, sizes, strict=True)),
+        tuple(groups),
+        tuple(rows[index] for index in range(len(models))),
         (),
         tuple(models),
         is_rough=stack.is_rough,

@@ -21,7 +21,7 @@ from dgmm.kernels.flags import flagged, with_flags
 from dgmm.kernels.kernel import Kernel, PatternSums, pieces_of
 from dgmm.kernels.marginals import Marginals, bytes_of_a_pattern, points_of
 from dgmm.kernels.patterns import Grouped, grouped
-from dgmm.kernels.rare import expected_rows, shares_of
+from dgmm.kernels.rare import expected_rows, row_seconds, shares_of
 from dgmm.kernels.stack import Stack, some_of
 from dgmm.model.conditional import plain
 from dgmm.model.matrices import Array, DegenerateCovarianceError
@@ -41,10 +41,8 @@ READY_BYTES = 2**26
 WORKING_BYTES = WAITING_BYTES + READY_BYTES + 3 * GROUPED_BYTES
 """Of all that."""
 
-PATTERN_SECONDS, ROW_SECONDS, PRODUCT_SECONDS, SQUARE_SECONDS = 2.5e-4, 3e-7, 4e-10, 2.5e-8
-"""About what a pattern takes, however few its rows are; and a row of `dgmm.kernels.rare`, more by so much for
-each component and the cube of its features, or for each component and feature where it has no products."""
-
+PATTERN_SECONDS, CUBE_SECONDS = 2e-5, 4e-9
+"""About what a pattern takes, however few its rows are; and more for each component and cube of features."""
 
 WAYS = b""
 """Under which a stack keeps its `Ways`: no pattern is empty."""
@@ -269,10 +267,7 @@ class _Work:
 
 def fewest_rows(models: Sequence[Parameters]) -> float:
     """Give the rows from which on a pattern is worth marginal mixtures of its own."""
-    seconds = 0.0
-    for model in models:
-        n_components, n_features = model.means.shape
-        has_products = model.family.has_products
-        each = PRODUCT_SECONDS * n_features**3 if has_products else SQUARE_SECONDS * n_features
-        seconds += ROW_SECONDS + n_components * each
-    return PATTERN_SECONDS * len(models) / seconds
+    of_pattern = sum(
+        PATTERN_SECONDS + CUBE_SECONDS * model.n_components * model.n_features**3 for model in models
+    )
+    return of_pattern / sum(row_seconds(model) for model in models)

@@ -15,7 +15,15 @@ from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.patterns import Grouped
 from dgmm.kernels.stack import Stack
 from dgmm.kernels.sums import statistics_of
-from dgmm.kernels.workspace import Workspace, add_products, block_rows, multiply, weigh, write_features
+from dgmm.kernels.workspace import (
+    Workspace,
+    add_products,
+    block_rows,
+    multiply,
+    replace_nan,
+    weigh,
+    write_features,
+)
 from dgmm.model.matrices import Array
 from dgmm.model.statistics import Statistics
 
@@ -134,5 +142,5 @@ class PatternSums:
 def deviations(rows: NDArray[np.floating], point: Array) -> Array:
     """Give the deviations of rows from a point, (n_features, n_rows): zero where a value lacks."""
     found = rows.T - point[:, None]
-    np.copyto(found, 0.0, where=np.isnan(found))
+    replace_nan(found)
     return found

@@ -92,10 +92,12 @@ def expect_one(stack: Stack, model: int, rows: NDArray[np.floating], weights: Ar
     shares = weights * shares
     points, log_likelihood = points_of(stack, model), float(weights @ log_densities)
     if stack.has_flags:
-        z, flags = deviations(stack, rows, stack.centre), np.isnan(rows).T
-        features = np.concatenate([np.ones((1, len(rows))), z, flags, z**2])
-        own = cast(Parameters, stack.models[model])
-        return expected_statistics(own, stack.centre, shares @ features.T, log_likelihood)
+        z, own = deviations(stack, rows, stack.centre), cast(Parameters, stack.models[model])
+        features = np.stack([(z**2).sum(axis=0), np.ones(len(rows)), *z, *np.isnan(rows).T, *z**2])
+        group = next(group for group in stack.groups if model in group.models)
+        squares = z**2 @ weights
+        sums = shares @ features[group.features].T
+        return expected_statistics(own, stack.centre, sums, squares, log_likelihood)
     sums = np.stack([share @ (rows - point) for share, point in zip(shares, points, strict=True)])
     scatter = np.zeros((len(shares), 0))
     if stack.is_complete(model):  # else that of all rows is added, by `Statistics.completed` too

@@ -232,6 +232,11 @@ class Stack:
         return 2 + self.n_features * (2 if self.has_flags else 1)
 
     @property
+    def adds_squares(self) -> bool:
+        """Whether squares of z are to be summed apart from features: of missing values a pass has to."""
+        return self.has_flags and any(group.family.is_shared for group in self.groups)
+
+    @property
     def has_norm(self) -> bool:
         """Whether squared distances from the centre are among the features."""
         return any(group.features.start == 0 for group in self.groups)
@@ -268,8 +273,6 @@ class Stack:
 
         All have, but those on the fast path of families whose components share a covariance.
         """
-        if self.has_flags:
-            return True
         centred = {entry.model for entry in self.centred}
         return not self.models[model].family.is_shared or model in centred
 

@@ -19,6 +19,7 @@ def statistics_of(
     sums_of_features: Sequence[Array],
     centred: Sequence[tuple[Array, Array]],
     log_likelihoods: Array,
+    squares: Array | None = None,
 ) -> tuple[Statistics, ...]:
     """Give the statistics of each model, in the order of the models.
 
@@ -31,6 +32,8 @@ def statistics_of(
         Of each component of ``stack.centred``: sums (n_features,) and packed scatter (n_scatter,) about its
         reference; of many patterns likewise.
     log_likelihoods : ndarray of shape (n_models,)
+    squares : ndarray of shape (n_models, n_features), optional
+        Of all z, with flags for missing values: see `dgmm.model.flags.expected_statistics`.
     """
     found: dict[int, Statistics] = {}
     for group, totals in zip(stack.groups, sums_of_features, strict=True):
@@ -38,8 +41,11 @@ def statistics_of(
             rows = stack.rows[model]
             own = totals[..., rows.start - group.rows.start : rows.stop - group.rows.start, :]
             if stack.has_flags:
-                plain = cast(Parameters, stack.models[model])
-                found[model] = expected_statistics(plain, stack.centre, own, float(log_likelihoods[model]))
+                assert squares is not None
+                given = own, squares[model], float(log_likelihoods[model])
+                found[model] = expected_statistics(
+                    cast(Parameters, stack.models[model]), stack.centre, *given
+                )
                 continue
             counts, sums, scatter = group.family.split_sums(own, stack.n_features)
             sums, references = sums.copy(), np.tile(stack.centre, (sums.shape[-2], 1))

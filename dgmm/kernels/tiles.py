@@ -568,6 +568,8 @@ def expect(rows, weights, model, work, sums):
         _write_log_joint(
             tile, COMPLETE, model.theta, model.precision_factors, model.log_constants, model, work
         )
+        for number in range(min(len(sums.squares), len(weights))):
+            _add_squares(work.factors, weights[number, start:end], len(tile), sums.squares[number])
         for number in range(len(bounds) - 1):
             own = weights[number if len(weights) > 1 else 0, start:end]
             densities = work.densities[bounds[number] : bounds[number + 1]]
@@ -586,6 +588,20 @@ def _empty_buffers(work, gathered):
         if work.filled[slot] > 0:
             _add_gathered(work.buffers[slot], work.weighted, gathered[slot], work.filled[slot])
             work.filled[slot] = 0
+
+
+@compiled(REORDERED)
+def _add_squares(factors, weights, n_rows, squares):
+    """Add the (weighted) squares of a tile's deviations from the centre."""
+    for feature in range(len(squares)):
+        own, total = factors[feature + 2], factors.dtype.type(0)
+        if len(weights):
+            for row in range(n_rows):
+                total += own[row] * own[row] * weights[row]
+        else:
+            for row in range(n_rows):
+                total += own[row] * own[row]
+        squares[feature] += total
 
 
 @compiled(INLINE)

@@ -115,27 +115,32 @@ def write_features(
     table: NDArray[np.floating], rows: NDArray[np.floating], stack: Stack, *, may_lack: bool = False
 ) -> None:
     """Write the features of rows (n_rows, n_features) to a table (n_table, n_rows), zero of what lacks."""
-    n_features, n_table = stack.n_features, len(table)
+    n_features, n_table, n_factors = stack.n_features, len(table), stack.n_factors
     table[1] = 1.0
     z = table[stack.deviations]
     np.subtract(rows.T, stack.centre[:, None], out=z, casting="same_kind")
     if stack.has_flags:
-        np.isnan(z, out=table[n_features + 2 : 2 * n_features + 2], casting="unsafe")
+        np.isnan(z, out=table[n_features + 2 : n_factors])
     if may_lack or stack.has_flags:
-        np.copyto(z, 0.0, where=np.isnan(z))
-    if stack.has_flags:
-        np.multiply(z, z, out=table[2 * n_features + 2 :])
-        return
+        replace_nan(z)
     if stack.has_norm:
         np.einsum("db,db->b", z, z, out=table[0])
-    if n_table > n_features + 2:
-        np.multiply(z, z, out=table[n_features + 2 : 2 * n_features + 2])
-    if n_table > 2 * n_features + 2:
-        first = 2 * n_features + 2
+    if n_table > n_factors:
+        np.multiply(z, z, out=table[n_factors : n_factors + n_features])
+    if n_table > n_factors + n_features:
+        first = n_factors + n_features
         for i in range(n_features - 1):
             last = first + n_features - 1 - i
             np.multiply(z[i], z[i + 1 :], out=table[first:last])
             first = last
+
+
+def replace_nan(values: NDArray[np.floating]) -> None:
+    """Put zeros in the place of NaN: by bits, which takes half the time of anything else."""
+    bits = values.view(np.dtype(f"i{values.itemsize}"))
+    keeps = np.isnan(values).view(np.int8).astype(bits.dtype)
+    keeps -= 1  # no bits, or all
+    np.bitwise_and(bits, keeps, out=bits)
 
 
 def tiles(table: NDArray[np.floating], length: int) -> list[NDArray[np.floating]]:
@@ -150,6 +155,9 @@ def multiply(
     theta: NDArray[np.floating], features: NDArray[np.floating], out: NDArray[np.floating], length: int
 ) -> None:
     """Write ``Θ Φ`` to ``out``, in tiles of so many rows."""
+    if features.shape[1] <= length:
+        np.matmul(theta, features, out=out)
+        return
     for each, own in zip(tiles(features, length), tiles(out, length), strict=True):
         np.matmul(theta, each, out=own)
 
@@ -158,6 +166,9 @@ def add_products(
     totals: Array, shares: NDArray[np.floating], features: NDArray[np.floating], length: int
 ) -> None:
     """Add ``R Φᵀ`` to totals, in float64 from tile to tile."""
+    if features.shape[1] <= length:
+        np.add(totals, shares @ features.T, out=totals)
+        return
     for share, each in zip(tiles(shares, length), tiles(features, length), strict=True):
         products = share @ each.transpose(0, 2, 1)
         np.add(totals, products.sum(axis=0, dtype=np.float64), out=totals)

@@ -6,7 +6,8 @@ z = 0 where a value is missing, and in *flags* f that are 1 there:
 ``log p(x, k) = c_k + Σ_i (m_ki λ_ki z_i − ½ λ_ki z_i² + f_i (½ log(2π / λ_ki) + ½ m_ki² λ_ki))``
 
 with the means m relative to the centre, the precisions λ, and c_k that of complete rows. The same features
-give the expected statistics of complete rows: missing values have a component's mean and variance.
+give the expected statistics of complete rows: missing values have a component's mean and variance. Where
+components share a covariance the squares are left out, as for complete rows.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dgmm.model.statistics import Statistics
 
 
 def natural_parameters(parameters: Parameters, centre: Array) -> Array:
-    """Give theta of shape (K, 1 + 3 D): of 1, z, flags, and squares of z.
+    """Give theta of the features of the family, with those of D flags behind those of z: (K, features + D).
 
     Parameters
     ----------
@@ -30,16 +31,21 @@ def natural_parameters(parameters: Parameters, centre: Array) -> Array:
         A plain mixture (see `dgmm.model.conditional.plain`) of a family without products.
     centre : ndarray of shape (n_features,)
     """
-    means, precisions = parameters.means - centre, 1.0 / parameters.variances
-    flags = 0.5 * (LOG_2_PI - np.log(precisions) + means**2 * precisions)
-    with np.errstate(divide="ignore"):
-        logs = np.maximum(np.log(parameters.weights), LOG_OF_NOTHING)
-    constants = logs - flags.sum(axis=1)
-    return np.concatenate([constants[:, None], means * precisions, flags, -0.5 * precisions], axis=1)
+    means, variances = parameters.means - centre, parameters.variances
+    constants = np.maximum(parameters.log_constants, LOG_OF_NOTHING)
+    theta = parameters.family.natural_parameters(constants, means, parameters.precisions_cholesky)
+    flags = 0.5 * (LOG_2_PI + np.log(variances) + means**2 / variances)
+    at = behind_z(parameters)
+    return np.concatenate([theta[:, :at], flags, theta[:, at:]], axis=1)
+
+
+def behind_z(parameters: Parameters) -> int:
+    """Give the features of a family up to z: also 1, and perhaps ‖z‖²."""
+    return 2 + parameters.n_features - parameters.family.feature_rows(parameters.n_features).start
 
 
 def expected_statistics(
-    parameters: Parameters, centre: Array, sums: Array, log_likelihood: float
+    parameters: Parameters, centre: Array, sums: Array, squares: Array, log_likelihood: float
 ) -> Statistics:
     """Give the statistics of complete rows that are expected, completed.
 
@@ -47,24 +53,31 @@ def expected_statistics(
     ----------
     parameters, centre
         As for `natural_parameters`.
-    sums : ndarray of shape (K, 1 + 3 D)
+    sums : ndarray of shape (K, features + D)
         Of its features, weighted by responsibilities.
+    squares : ndarray of shape (D,)
+        Of all z, weighted, where components share a covariance.
     log_likelihood : float
-        Nats.
+        Nats; it lacks the quadratic term that components share.
     """
-    family, n_components = parameters.family, len(parameters.means)
-    means, variances = parameters.means - centre, parameters.variances
-    counts, (own, flags, squares) = sums[:, 0], np.split(sums[:, 1:], 3, axis=1)
-    squares = squares + flags * (means**2 + variances)
-    entropy = 0.5 * float((flags * (1.0 + LOG_2_PI + np.log(variances))).sum())
-    is_shared = family.is_shared
+    family, (n_components, n_features) = cast(Variances, parameters.family), parameters.means.shape
+    means, variances, at = parameters.means - centre, parameters.variances, behind_z(parameters)
+    others, flags = np.delete(sums, slice(at, at + n_features), axis=1), sums[:, at : at + n_features]
+    counts, own, scatter = family.split_sums(others, n_features)
+    missing, shared = flags * (means**2 + variances), None
+    if family.is_shared:
+        shared = family.of_variances(squares + missing.sum(axis=0))
+        precision = family.precisions(parameters.precisions_cholesky)
+        log_likelihood -= 0.5 * family.trace(precision, family.of_variances(squares), n_features)
+    else:
+        scatter = scatter + family.pack_squares(missing)
     return Statistics(
         family,
         counts.copy(),
         own + flags * means,
-        np.zeros((n_components, 0)) if is_shared else cast(Variances, family).pack_squares(squares),
+        scatter.copy(),
         np.tile(centre, (n_components, 1)),
         log_likelihood,
-        family.of_scatter(squares.sum(axis=0)) if is_shared else None,
-        entropy,
+        shared,
+        0.5 * float((flags * (1.0 + LOG_2_PI + np.log(variances))).sum()),
     )

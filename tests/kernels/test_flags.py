@@ -53,4 +53,3 @@ def test_the_same_features_serve_all_families():
         (wanted,) = kernels.expect(flagged(alone, [model]), [(rows, None)])
         for name in ("counts", "sums", "scatter", "log_likelihood", "entropy_of_missing"):
             np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), rtol=1e-12, atol=1e-10)
-    assert {group.family.name for group in flagged(ready, own).groups} == {"diag"}

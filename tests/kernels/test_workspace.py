@@ -101,3 +101,17 @@ def test_products_of_a_group_take_the_path_without_packing():
     """Unless a single model is larger than that."""
     blocks = numpy_workspace.BLOCKS
     assert stacks.STACKING.group_numbers == blocks.small_product // blocks.tile_rows
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nan_becomes_zero_and_nothing_else_changes(dtype):
+    values = np.array([[np.nan, 1.5, -np.inf, -np.nan], [-0.0, np.inf, 1e-40, -2.0]], dtype)
+    table = np.zeros((3, 6), dtype)
+    part = table[1:, 1:5]  # a view, as blocks are
+    part[...] = values
+    numpy_workspace.replace_nan(part)
+    wanted = np.where(np.isnan(values), dtype(0.0), values)
+    np.testing.assert_array_equal(part, wanted)
+    np.testing.assert_array_equal(np.signbit(part), np.signbit(wanted))
+    assert not table[:, [0, 5]].any()
+    assert not table[0].any()

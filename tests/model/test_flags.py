@@ -15,13 +15,17 @@ def case(covariance_type):
     rows = naive.with_missing(generator, naive.random_rows(generator, parameters, 60))
     centre = generator.normal(size=4)
     z, lacks = np.nan_to_num(rows - centre), np.isnan(rows)
-    return parameters, rows, centre, np.concatenate([np.ones((60, 1)), z, lacks, z**2], axis=1)
+    features = np.column_stack([(z**2).sum(axis=1), np.ones(60), z, lacks, z**2])
+    own = parameters.family.feature_rows(4)
+    return parameters, rows, centre, z, features[:, own.start : own.stop + 4]
 
 
 @each_family
 def test_log_densities_are_linear_in_features(covariance_type):
-    parameters, rows, centre, features = case(covariance_type)
+    parameters, rows, centre, z, features = case(covariance_type)
     found = features @ flags.natural_parameters(parameters, centre).T
+    if parameters.family.is_shared:  # the quadratic term that components share
+        found -= 0.5 * (z**2 / parameters.variances[0]).sum(axis=1, keepdims=True)
     variances = parameters.variances
     gaps = rows[:, None, :] - parameters.means
     each = -0.5 * (np.log(2.0 * np.pi * variances) + gaps**2 / variances)
@@ -31,11 +35,12 @@ def test_log_densities_are_linear_in_features(covariance_type):
 
 @each_family
 def test_expected_statistics_are_those_of_regression(covariance_type):
-    parameters, rows, centre, features = case(covariance_type)
+    parameters, rows, centre, z, features = case(covariance_type)
     joint = features @ flags.natural_parameters(parameters, centre).T
     densities, shares = naive.split(joint)
     total = float(densities.sum())
-    found = flags.expected_statistics(parameters, centre, shares.T @ features, total)
+    squares = (z**2).sum(axis=0)
+    found = flags.expected_statistics(parameters, centre, shares.T @ features, squares, total)
     points = np.tile(centre, (3, 1))
     exact = naive.expect_incomplete(parameters, rows, None, points)
     np.testing.assert_allclose(found.counts, exact.counts, rtol=1e-11)
