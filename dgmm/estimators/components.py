@@ -188,6 +188,10 @@ class ComponentMixture(ConditionalMixture):
         are by sums over all rows. Rows drawn from the mixture say beforehand which sums the merges will ask
         for, so that one pass, or two, decides on all of them; at most there is one for each merge.
 
+        A pass sums over K(K − 1)/2 pairs of K components, and some K sets for each merge: its work for a row
+        that is undecided grows with K³, and its memory beside a block of rows with K³ numbers; rows that
+        are decided cost nothing.
+
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
