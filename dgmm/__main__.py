@@ -1,7 +1,7 @@
 """The command line, as the script ``dgmm`` and ``python -m dgmm`` start it.
 
-Its imports take a second or two. Nothing has been done by then: signals that come meanwhile end the process
-at once, in one line and with the exit code that shells give them.
+Its imports take a second or two. Nothing is to be undone then, nor when a command has ended: signals that
+come meanwhile end the process at once, in one line and with the exit code that shells give them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def end_at_once(number: int, _: object = None) -> None:
-    """End this process, without a traceback of what is being imported.
+    """End this process, without a traceback of what is being imported or printed.
 
     Parameters
     ----------
     number : int
         Of the signal.
     """
-    os.write(2, b"\ninterrupted: nothing was done yet\n")
+    os.write(2, b"\ninterrupted\n")
     os._exit(128 + number)
 
 
