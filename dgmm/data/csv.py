@@ -376,10 +376,10 @@ def _schema(filesystem: Any, file: CsvFile) -> pa.Schema:
     return schema
 
 
-def _line_ends(text: bytes) -> NDArray[np.intp]:
-    """Find where lines end, outside quotes."""
+def _line_ends(text: bytes, n_quotes: int = 0) -> NDArray[np.intp]:
+    """Find where lines end, outside quotes, of which some come before."""
     signs = np.frombuffer(text, np.uint8)
-    inside = np.cumsum(signs == QUOTE, dtype=np.uint32) & 1
+    inside = (np.cumsum(signs == QUOTE, dtype=np.uint32) + np.uint32(n_quotes & 1)) & 1
     return np.flatnonzero((signs == NEWLINE) & (inside == 0))
 
 
@@ -387,15 +387,18 @@ def _runs(filesystem: Any, file: CsvFile) -> Iterator[tuple[int, bytes]]:
     """Cut a file into runs of whole lines; give where each begins."""
     with _opened(filesystem, file.path) as stream:
         _skip(stream, file.start)
-        at, rest = file.start, b""
+        at, rest, n_quotes = file.start, b"", 0
         while piece := stream.read(CSV.block_bytes):
-            rest += piece
-            ends = _line_ends(rest)
+            ends = _line_ends(piece, n_quotes)  # of what is new: lines may have no end
             if len(ends):
                 end = int(ends[-1]) + 1
-                yield at, rest[:end]
-                at, rest = at + end, rest[end:]
-            elif len(rest) > CSV.longest_line:
+                yield at, rest + piece[:end]
+                at, rest = at + len(rest) + end, piece[end:]
+                n_quotes = rest.count(QUOTE)
+                continue
+            rest += piece
+            n_quotes += piece.count(QUOTE)
+            if len(rest) > CSV.longest_line:
                 raise DataError(
                     f"{file.path}: the line at byte {at} is longer than {CSV.longest_line // MEBIBYTE} MiB; "
                     "is a quote not closed?"

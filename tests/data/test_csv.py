@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import tracemalloc
 from dataclasses import replace
 
 import fsspec
@@ -142,6 +143,27 @@ class TestErrors:
         (tmp_path / "a.csv").write_text("x,y\n" + '1,"2\n' + "1,2\n" * 1000)
         with pytest.raises(DataError, match="is a quote not closed"):
             _ = open_dataset(tmp_path / "a.csv").n_rows
+
+    def test_a_line_without_end_takes_no_more_memory_than_lines_may(self, tmp_path, monkeypatch):
+        """Of 64 MiB of text in 64 kB, some hundred kilobytes are read."""
+        monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, longest_line=2**18, block_bytes=2**16))
+        (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"x,y\n1,2\n" + bytes(2**26)))
+        with pytest.raises(DataError, match=r"a\.csv\.gz: the line at byte 8 is longer"):
+            _ = open_dataset(tmp_path / "a.csv.gz", columns=["x"]).n_rows
+        tracemalloc.start()
+        try:
+            with pytest.raises(DataError, match="is longer"):
+                _ = open_dataset(tmp_path / "a.csv.gz", columns=["x"]).n_rows
+            assert tracemalloc.get_traced_memory()[1] < 2**22
+        finally:
+            tracemalloc.stop()
+
+    @pytest.mark.parametrize("block_bytes", range(4, 40))
+    def test_quotes_that_go_on_in_another_block(self, tmp_path, monkeypatch, block_bytes):
+        (tmp_path / "a.csv").write_text('x,name\n1,"a\nb"\n2,"c""d\n\n"\n3,e\n4,""\n')
+        source = open_dataset(tmp_path / "a.csv", columns=["x"])
+        monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, block_bytes=block_bytes))
+        np.testing.assert_array_equal(read(source.rows(0, source.n_rows)), [[1], [2], [3], [4]])
 
     def test_nothing_and_two_of_one_name(self, tmp_path):
         (tmp_path / "a.csv").write_text("")
