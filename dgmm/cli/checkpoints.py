@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import click
 
-from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting
+from dgmm.cli.options import at_urls, on_a_cluster, overwriting
 from dgmm.cli.program import main
 from dgmm.data.location import portable
 from dgmm.data.owner import owner_of
@@ -20,10 +20,6 @@ from dgmm.fitting.checkpoint import Checkpoint, CheckpointError, Head, extent_of
 
 PATHS = ("data", "out")
 """Parameters of commands that are paths."""
-
-NOT_KEPT = ("storage_option", "checkpoint", "overwrite", "scheduler", "workers", "memory", "insecure")
-NOT_KEPT += ("tls_ca", "tls_cert", "tls_key")
-"""Parameters that may be secret, or are of one run alone."""
 
 keeping = click.option(
     "--checkpoint", metavar="DIR", help="Keep there what each pass gave; dgmm resume DIR goes on."
@@ -41,7 +37,8 @@ def checkpoint_at(place: str | None, storage_options: Mapping[str, Any] | None) 
                 f"{redacted(context.params[name])} has a secret, which the checkpoint would keep: give it by "
                 "--storage-option"
             )
-    given = {name: value for name, value in context.params.items() if name not in NOT_KEPT}
+    of_one_run = {param.name for param in resume.params}  # some of them may be secret
+    given = {name: value for name, value in context.params.items() if name not in of_one_run}
     given |= {name: portable(os.fspath(given[name])) for name in PATHS}
     command = {
         "name": context.command.name,
@@ -60,10 +57,9 @@ def checkpoint_at(place: str | None, storage_options: Mapping[str, Any] | None) 
 def resume(
     context: click.Context,
     *,
-    cluster: Cluster,
     checkpoint: str,
-    overwrite: bool,
     storage_option: dict[str, Any] | None,
+    **_: Any,
 ) -> Sequence[Said]:
     """Go on with a fit or sweep whose --checkpoint is DIR, and end as it would have ended.
 
@@ -87,16 +83,7 @@ def resume(
         if param.name in PATHS:
             path = os.path.expanduser(given[param.name])
             given[param.name] = Path(path) if getattr(param.type, "type", None) is Path else path
-    return context.invoke(
-        command,
-        **given,
-        checkpoint=checkpoint,
-        overwrite=overwrite,
-        storage_option=storage_option,
-        scheduler=cluster.scheduler,
-        workers=cluster.workers,
-        memory=cluster.memory,
-    )
+    return context.invoke(command, **given, **context.params)
 
 
 def head_at(place: str, storage_options: Mapping[str, Any] | None) -> tuple[Head, str]:

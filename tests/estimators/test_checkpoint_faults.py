@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import dask
+import dask.config
 import numpy as np
 import pytest
 
@@ -156,14 +156,12 @@ def fit_with_little_room(path: str, folder: Path, told: Any) -> None:
             if n_passes == 3:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
 
-    try:
-        with listening(listen), warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always", CheckpointWarning)
+    with listening(listen), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", CheckpointWarning)
+        try:
             mixture(init_params="k-means||").fit(path, checkpoint=folder)
-        told.send("it ended")
-    except OSError as error:
-        kinds = [str(each.message) for each in warned if each.category is CheckpointWarning]
-        told.send((str(error), error.__notes__, kinds))
+        except OSError as error:
+            told.send((str(error), error.__notes__, [str(each.message) for each in warned]))
 
 
 def test_a_disk_that_is_full_ends_the_fit_after_three_misses(processes, place):
