@@ -65,7 +65,7 @@ def resume(
 
     It may run elsewhere: on threads here, or on a cluster as --workers or --scheduler say.
     """
-    head, _ = head_at(checkpoint, storage_option)
+    head = head_at(checkpoint, storage_option)[0]
     if head.command is None:
         raise CheckpointError(
             f"{checkpoint} is the checkpoint of a call in Python, whose rows are not known here: make the "
