@@ -277,7 +277,7 @@ def test_faults_made_with_processes():
     faults = {
         "kills": r"same bits|ClusterLostError: .*",
         "stopped": "same bits",
-        "span that kills": r"ClusterLostError: survey: 16 workers died at work on rows 0 to 200000 of .*",
+        "span that kills": r"ClusterLostError: survey: .* died at work on rows 0 to 200000 of .*",
         "scheduler": r"exit 2, 1 lines: error: .*its scheduler is closed, and was not made again.*",
     }
     script = Path(__file__).parents[2] / "benchmarks" / "worker_deaths.py"
