@@ -400,7 +400,7 @@ def test_as_zarr(line, tmp_path):
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
-@pytest.mark.parametrize("value", [1e16, -1e30, 1e100])
+@pytest.mark.parametrize("value", [1e16, -1e100])
 @pytest.mark.parametrize("sample_rows", ["auto", SAMPLE_ROWS])
 def test_the_other_rows_do_not_feel_an_outlier(covariance_type, value, sample_rows):
     """However far it is: sums about the mean of all rows leave nothing of them there."""
@@ -467,7 +467,7 @@ def test_a_mean_beyond_the_range_of_squares_has_no_rows():
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
-@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8, 1e10, -1e12])
+@pytest.mark.parametrize("offset", [1e6, 1e8, -1e12])
 @pytest.mark.parametrize("sample_rows", ["auto", SAMPLE_ROWS])
 def test_covariances_do_not_feel_the_origin(covariance_type, offset, sample_rows):
     """Groups that overlap: what EM has of means is as exact as near the origin, until they are given."""
