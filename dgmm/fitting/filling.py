@@ -125,8 +125,8 @@ def filling_of(sample: Sample, moments: FeatureMoments, seed: int) -> Filling:
         Of all rows.
     seed : int
     """
-    # Of a feature that does not vary, rounding errors of its mean are left.
-    rounding = np.maximum(8.0 * np.finfo(float).eps * np.abs(moments.mean), 1e-150)
+    # Of a feature that does not vary, rounding errors of its mean are left, whose squares underflow not.
+    rounding = np.maximum(8.0 * np.finfo(float).eps * np.abs(moments.mean), 1e-140)
     variances = np.maximum(moments.variances, rounding**2)
     family = FAMILIES["full" if len(variances) <= FILLING.correlated_features else "diag"]
     one = np.diag(variances) if family.has_products else variances

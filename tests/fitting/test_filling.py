@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from dgmm.data import open_dataset
 from dgmm.fitting.filling import FILLING, Filling, correlations_of, filling_of, in_patterns
 from dgmm.fitting.sample import Sample
+from dgmm.fitting.survey import survey
 from dgmm.model.families import FAMILIES
 from dgmm.model.observed import FeatureMoments
 from dgmm.model.parameters import Parameters
@@ -123,3 +125,15 @@ def test_rows_are_put_in_patterns_where_they_lack_anything():
     assert found.weights is not None
     np.testing.assert_array_equal(found.weights[order], sample.weights)
     assert in_patterns(sample, None) is sample
+
+
+def test_features_that_are_zero_in_every_row():
+    """As pixels at the border of a picture: squares of what is taken for their width are numbers, too."""
+    generator = np.random.default_rng(0)
+    rows = np.column_stack([np.zeros(60), generator.normal(size=(60, 2)), np.zeros(60)])
+    rows[generator.random(rows.shape) < 0.2] = np.nan
+    found = survey(open_dataset(rows), 100, 0, takes_nan=True)
+    assert found.filling is not None
+    whole = found.filling.sample(found.sample).values
+    assert np.isfinite(whole).all()
+    assert np.abs(whole[:, [0, 3]]).max() < 1e-100
