@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import dask.config
 import numpy as np
@@ -77,7 +77,13 @@ def often(seconds: float, do: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def one_run(fault: str, seed: int, data: str) -> dict[str, Any]:
+def tell(found: dict[str, Any]) -> NoReturn:
+    """Print how a run ended, and end at once: a cluster whose workers were killed may not close."""
+    print(json.dumps(found), flush=True)
+    os._exit(0)
+
+
+def one_run(fault: str, seed: int, data: str) -> NoReturn:
     """Fit while a fault is made, and say how it ended."""
     rng, n_kills = random.Random(seed), 0
     n_workers = 1 if fault == "kills, one worker" else 2
@@ -120,10 +126,10 @@ def one_run(fault: str, seed: int, data: str) -> dict[str, Any]:
             outcome = fingerprint(data)
         except Exception as error:  # which one is the outcome
             outcome = f"{type(error).__name__}: {error}"
-        return {"outcome": outcome, "seconds": time.perf_counter() - started, "kills": n_kills}
+        tell({"outcome": outcome, "seconds": time.perf_counter() - started, "kills": n_kills})
 
 
-def span_that_kills(data: str) -> dict[str, Any]:
+def span_that_kills(data: str) -> NoReturn:
     """Fit rows of which some end whoever reads them."""
     from distributed.diagnostics.plugin import WorkerPlugin  # noqa: PLC0415
 
@@ -156,7 +162,7 @@ def span_that_kills(data: str) -> dict[str, Any]:
             outcome = fingerprint(data)
         except Exception as error:  # which one is the outcome
             outcome = f"{type(error).__name__}: {error}"
-        return {"outcome": outcome, "seconds": time.perf_counter() - started, "kills": 0}
+        tell({"outcome": outcome, "seconds": time.perf_counter() - started, "kills": 0})
 
 
 def scheduler_killed(data: str, folder: str) -> dict[str, Any]:
@@ -238,14 +244,12 @@ def in_a_process(fault: str, seed: int, data: str) -> dict[str, Any]:
 def child(fault: str, seed: int, data: str) -> None:
     """Print how one run ended."""
     if fault == "span that kills":
-        found = span_that_kills(data)
-    elif fault == "scheduler":
-        with tempfile.TemporaryDirectory() as folder:
-            found = scheduler_killed(data, folder)
-    else:
-        found = one_run(fault, seed, data)
-    print(json.dumps(found), flush=True)
-    os._exit(0)  # nannies that are at work again and again end late
+        span_that_kills(data)
+    if fault != "scheduler":
+        one_run(fault, seed, data)
+    with tempfile.TemporaryDirectory() as folder:
+        found = scheduler_killed(data, folder)
+    tell(found)
 
 
 def main() -> None:
