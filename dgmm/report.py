@@ -181,7 +181,7 @@ def better(best: IterationFinished | None, other: IterationFinished) -> Iteratio
 
 def going_on(event: Resumed) -> str:
     """Say what a fit takes from a checkpoint."""
-    return f"going on from {printable(event.place)}: {event.what} are there"
+    return f"going on from {printable(event.place)}: {event.what}"
 
 
 def rate(done: PassFinished) -> str:

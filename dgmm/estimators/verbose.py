@@ -51,7 +51,7 @@ class VerbosePrinter:
                     self.last[number] = now
                 print(line)
             case Resumed(place, what):
-                print(f"Going on from {place}: {what} are there")
+                print(f"Going on from {place}: {what}")
             case InitializationFinished(number, lower_bound, converged):
                 line = f"Initialization {'converged' if converged else 'did not converge'}."
                 if self.verbose >= 2:
