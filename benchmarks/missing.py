@@ -117,7 +117,7 @@ class Case:
         )
         assert not own.any()
         family = self.model.family
-        if family.is_shared:
+        if found.shared is not None:
             np.testing.assert_allclose(found.shared, family.of_scatter(products.sum(axis=0)), rtol=1e-8)
         else:
             wanted = family.pack_scatter(products)
@@ -174,7 +174,7 @@ def grid(n_rows: int, repeats: int) -> None:
             mixture = synthetic_mixture(n_components, n_features)
             whole = rows_of(mixture, n_rows, 0)
             own = np.where(lacks[generator.integers(len(lacks), size=n_rows)], np.nan, whole)
-            cells = [n_features, n_components, len(lacks)]
+            cells: list[object] = [n_features, n_components, len(lacks)]
             for covariance_type in FAMILIES:
                 case = Case(as_family(mixture, covariance_type), whole)
                 case.check(whole[:CHECKED_ROWS], may_lack=False)
