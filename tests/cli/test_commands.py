@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import dask
+import dask.config
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -455,10 +455,9 @@ class TestBadInput:
         assert "tcp://127.0.0.1:1" in fail("fit", rows_zarr, "-k", 2, *options)
 
     def test_scheduler_without_workers(self, rows_zarr, tmp_path):
-        with (
-            dask.config.set({"dgmm.cluster": {"say-after": 0.2, "lost-after": 0.5, "look-every": 0.1}}),
-            LocalCluster(n_workers=0, dashboard_address=":0", host="127.0.0.1") as cluster,
-        ):
+        cluster = LocalCluster(n_workers=0, dashboard_address=":0", host="127.0.0.1")
+        settings = {"dgmm.cluster": {"say-after": 0.2, "lost-after": 0.5, "look-every": 0.1}}
+        with cluster, dask.config.set(settings):
             options = ["--scheduler", cluster.scheduler_address, "--out", tmp_path / "m.npz"]
             line = fail("fit", rows_zarr, "-k", 2, *options)
         assert "the cluster at" in line

@@ -10,6 +10,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.fingerprint import fingerprint
 from dgmm.fitting.survey import survey
+from dgmm.passes.watched import WatchedSource
 from tests.model import naive
 
 pytestmark = pytest.mark.usefixtures("small_spans")
@@ -48,10 +49,13 @@ def test_the_rows_that_are_left(rows, stored, tmp_path):
 def test_nothing_lacks(rows):
     source = open_dataset(rows[1500:1600].copy()[~np.isnan(rows[1500:1600]).any(axis=1)])
     cases = complete_cases(source, None)
+    assert isinstance(cases.source, WatchedSource)
     assert cases.source.source is source
     assert cases.n_dropped == 0
     whole = open_dataset(np.arange(12).reshape(4, 3))
-    assert complete_cases(whole, None).source.source is whole
+    kept = complete_cases(whole, None).source
+    assert isinstance(kept, WatchedSource)
+    assert kept.source is whole
 
 
 def test_the_array_is_not_written_to(rows):

@@ -306,7 +306,7 @@ def test_in_a_race_too():
     """From a start that a sweep would not find."""
     rows = clusters()
     model = GaussianMixtureSweep([4], covariance_type="full", sample_rows=1500, random_state=0)
-    (wanted,) = model._settings([("full", 4)], 2, len(rows)).models
+    (wanted,) = model._settings([("full", 4)], 2, len(rows), allow_changed_data=False).models
     source = MemorySource(rows)
     found = survey(source, 1500, 0, None)
     data = Data(source, None, found.moments)
