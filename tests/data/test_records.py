@@ -107,7 +107,9 @@ def test_every_flipped_bit_and_every_cut_is_noticed():
 
 
 @pytest.mark.parametrize(
-    "value", [Unlisted(1), object(), {1, 2}, np.array([None]), np.zeros(1, "i4,f8"), lambda: 1, b"a"], ids=str
+    "value",
+    [Unlisted(1), object(), {1, 2}, np.array([None]), np.zeros(1, "i4,f8"), lambda: 1, b"a"],
+    ids=["unlisted", "object", "set", "array of objects", "fields", "function", "bytes"],
 )
 def test_what_is_not_of_the_kinds_is_not_written(value):
     with pytest.raises(TypeError, match="cannot hold"):
