@@ -205,16 +205,20 @@ def test_saved_and_exchanged(tmp_path, kind, covariance_type):
         ("mean_precision_", np.ones(3), r"mean_precision_ has the shape \(3,\)"),
         ("degrees_of_freedom_", np.array([1.0, 2.0]), "degrees_of_freedom_ holds values"),
         ("weight_concentration_", (np.ones(2),), "weight_concentration_ has the shape"),
-        ("weight_concentration_", "many", "could not convert string"),
+        ("weight_concentration_", "many", "weight_concentration_ is not real numbers"),
         ("mean_prior_", np.ones(2), "mean_prior_ has the shape"),
     ],
 )
 def test_damaged(tmp_path, name, value, message):
     mixture = BayesianGaussianMixture(n_components=2, random_state=0).fit(IRIS)
     setattr(mixture, name, value)
-    mixture.save(tmp_path / "model.npz")
-    with pytest.raises(ValueError, match=f"is damaged: {message}"):
+
+    def kept() -> None:
+        mixture.save(tmp_path / "model.npz")
         load(tmp_path / "model.npz")
+
+    with pytest.raises(ValueError, match=message):
+        kept()
 
 
 class TestLarger:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture, _gaussian_mixture
 
+import dgmm
 from dgmm import kernels
 from dgmm.kernels.stack import blank_stack, stack_models
 from dgmm.model.em import cancels, promised_gain, update, update_means
@@ -285,3 +286,20 @@ def test_squares_of_hardly_any_rows_are_divided_by_what_the_m_step_divides_by():
     )
     assert cancels(statistics, updated, 0.99 * squares / variance)
     assert not cancels(statistics, updated, 1.01 * squares / variance)
+
+
+@pytest.mark.parametrize("name", ["diag", "spherical"])
+def test_a_component_on_one_row_is_as_wide_as_scikit_learns(name):
+    """Without ``reg_covar``: it has ten epsilons of its mean's square, by what is added to its count."""
+    rows = np.array([[3.0, -4.0], [0.5, 1.0], [0.501, 1.001], [0.499, 1.001]])
+    precisions = {"diag": np.full((2, 2), 1e6), "spherical": np.full(2, 1e6)}[name]
+    start = {"means_init": rows[:2], "weights_init": [0.5, 0.5], "precisions_init": precisions}
+    settings = {"covariance_type": name, "reg_covar": 0.0, "max_iter": 1, "random_state": 0, **start}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", dgmm.MixtureWarning)
+        ours = dgmm.GaussianMixture(2, **settings).fit(rows)
+        theirs = GaussianMixture(2, **settings).fit(rows)
+    # Theirs are differences of squares, rounded.
+    np.testing.assert_allclose(ours.covariances_, theirs.covariances_, rtol=0, atol=1e-14)
+    assert (ours.covariances_ > 0.0).all()

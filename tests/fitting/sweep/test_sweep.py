@@ -140,7 +140,8 @@ def test_as_many_components_as_rows_do_not_fail():
     assert found.candidates[0].failure == ""
     assert found.candidates[0].state is not None
     means = np.sort(found.candidates[0].state.parameters.means[:, 0])
-    np.testing.assert_allclose(means, np.arange(4.0))
+    # Ten epsilons more in a count draw a mean by as much to the mean of all rows.
+    np.testing.assert_allclose(means, np.arange(4.0), atol=1e-14)
 
 
 def test_a_model_that_fails_leaves_the_others_as_they_are(rows):
