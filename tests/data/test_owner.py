@@ -174,7 +174,11 @@ def test_owners_give_signs_of_life(tmp_path, monkeypatch, place):
             pytest.fail("no sign of life")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"pid": 1}', b"\xff", ODD])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b'{"pid": 1}', b"\xff", ODD],
+    ids=["empty", "cut", "a list", "little", "no text", "numbers that cannot be"],
+)
 def test_what_is_no_owner_stands_in_nobodys_way(tmp_path, content):
     (tmp_path / OWNER_FILE).write_bytes(content)
     assert owner_of(tmp_path) is None
