@@ -232,9 +232,9 @@ def _run_on_dask(
     @lru_cache(maxsize=1)  # the scheduler is chosen by what the first run computes
     def graph(names: tuple[str, ...], run: int) -> tuple[list[Delayed], list[Delayed]]:
         """Name the leaves as told; sums have new names in each run."""
-        leaves = {span.index: leaf(span, name) for span, name in zip(spans, names, strict=True)}
+        leaves = {span.index: leaf(span, key) for span, key in zip(spans, names, strict=True)}
         roots = _fused([_summed(tree, node, leaves, f"{name}-{run}") for node in missing])
-        return roots, [Delayed(name, roots[0].dask) for name in names]
+        return roots, [Delayed(key, roots[0].dask) for key in names]
 
     names, to = tuple(f"{name}-{span.index}" for span in spans), listeners()
     roots, _ = graph(names, 0)
