@@ -104,7 +104,15 @@ class TestRequests:
 def stores(tmp_path, fail_at, three_clusters) -> list[str]:
     """The same rows in stores of all kinds; each has several files."""
     zarr.create_array(tmp_path / "x.zarr", data=three_clusters, chunks=(100, 1))
-    zarr.create_array(tmp_path / "shards.zarr", data=three_clusters, chunks=(100, 2), shards=(500, 2))
+    # Given as data=, Zarr 3.1.0 writes chunks of a shard at once, and loses some.
+    array = zarr.create_array(
+        tmp_path / "shards.zarr",
+        shape=three_clusters.shape,
+        dtype=three_clusters.dtype,
+        chunks=(100, 2),
+        shards=(500, 2),
+    )
+    array[:] = three_clusters
     for kind in ("x.parquet", "x.csv"):
         for number, part in enumerate(np.split(three_clusters, 3)):
             path = tmp_path / kind / f"folder{number // 2}" / f"{number}.{kind[2:]}"
