@@ -172,12 +172,12 @@ class Faults(RuleBasedStateMachine):
             return
         path = files[which % len(files)]
         data = bytearray(path.read_bytes())
-        at = int(place * (len(data) - 1))
+        at = int(place * max(0, len(data) - 1))
         if how == "remove":
             path.unlink()
         elif how == "cut":
             path.write_bytes(data[:at])
-        else:
+        elif data:  # it may have been cut to nothing before
             data[at] ^= 1 << (which % 8)
             path.write_bytes(data)
         if path.name.startswith("head"):
