@@ -301,5 +301,5 @@ def test_a_component_on_one_row_is_as_wide_as_scikit_learns(name):
         ours = dgmm.GaussianMixture(2, **settings).fit(rows)
         theirs = GaussianMixture(2, **settings).fit(rows)
     # Theirs are differences of squares, rounded.
-    np.testing.assert_allclose(ours.covariances_, theirs.covariances_, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(ours.covariances_, np.asarray(theirs.covariances_), rtol=0, atol=1e-14)
     assert (ours.covariances_ > 0.0).all()
