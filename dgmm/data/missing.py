@@ -62,18 +62,18 @@ class _Watched(WrapperStore[Store]):
         found = await persistently_awaited(lambda: get(key, prototype, byte_range), key)
         if found is None:  # an error here would leave zarr's other reads at work
             self.missing.append(key)
-        elif self._unpacks_to_more(found, is_whole=byte_range is None):
+        elif self._unpacks_to_more(found, byte_range):
             self.too_large.append(key)
             return None
         return found
 
-    def _unpacks_to_more(self, found: Any, *, is_whole: bool) -> bool:
-        if self.packing is None:
+    def _unpacks_to_more(self, found: Any, asked: ByteRequest | None) -> bool:
+        if self.packing is None or _is_of_index(self.array, asked):
             return False
         codec, ahead = self.packing
         data = memoryview(found.as_numpy_array()).cast("B")
         pieces = [data]
-        if is_whole and self.array.shards is not None:
+        if asked is None and self.array.shards is not None:
             pieces = [data[start:stop] for start, stop in _chunks_in(self.array, data)]
         return any((unpacks_to(codec, each[ahead:], self.most) or 0) > self.most for each in pieces)
 
@@ -202,10 +202,8 @@ def chunk_not_in_shard(array: zarr.Array[Any], box: Box) -> str | None:
         there, where the array has no shards, and where their index is encoded as no writer does by default.
     """
     is_empty = any(part.start >= part.stop for part in box)
-    if array.shards is None or not isinstance(array.metadata, ArrayV3Metadata) or is_empty:
-        return None
-    codec = array.metadata.codecs[0]
-    if not isinstance(codec, ShardingCodec) or codec.index_codecs not in (PLAIN, CHECKED):
+    codec = _sharding_of(array)
+    if array.shards is None or codec is None or codec.index_codecs not in (PLAIN, CHECKED) or is_empty:
         return None
     shards = itertools.product(
         *(
@@ -242,8 +240,7 @@ def shard_without_room(array: zarr.Array[Any]) -> str | None:
 
     Metadata may promise more chunks in a shard than memory has room for their places.
     """
-    codec = array.metadata.codecs[0] if isinstance(array.metadata, ArrayV3Metadata) else None
-    if not isinstance(codec, ShardingCodec) or array.shards is None or not math.prod(array.shape):
+    if _sharding_of(array) is None or array.shards is None or not math.prod(array.shape):
         return None
     n_chunks = math.prod(np.floor_divide(array.shards, array.chunks).tolist())
     if n_chunks < LARGE_INDEX:
@@ -260,8 +257,8 @@ def shard_without_room(array: zarr.Array[Any]) -> str | None:
 
 def _chunks_in(array: zarr.Array[Any], shard: memoryview) -> list[tuple[int, int]]:
     """Give where the chunks of a whole shard begin and end; none where its index cannot be read here."""
-    codec: Any = array.metadata.codecs[0] if isinstance(array.metadata, ArrayV3Metadata) else None
-    if not isinstance(codec, ShardingCodec) or codec.index_codecs not in (PLAIN, CHECKED):
+    codec = _sharding_of(array)
+    if codec is None or codec.index_codecs not in (PLAIN, CHECKED):
         return []
     n_chunks = math.prod(np.floor_divide(array.shards or array.chunks, array.chunks).tolist())
     n_bytes = 16 * n_chunks + (4 if codec.index_codecs == CHECKED else 0)
@@ -270,6 +267,20 @@ def _chunks_in(array: zarr.Array[Any], shard: memoryview) -> list[tuple[int, int
     encoded = shard[:n_bytes] if _is_at_start(codec) else shard[-n_bytes:]
     index = np.frombuffer(encoded, "<u8", 2 * n_chunks).reshape(n_chunks, 2)
     return [(int(first), int(first) + int(size)) for first, size in index.tolist() if first != NOWHERE]
+
+
+def _sharding_of(array: zarr.Array[Any]) -> ShardingCodec | None:
+    codec = array.metadata.codecs[0] if isinstance(array.metadata, ArrayV3Metadata) else None
+    return codec if isinstance(codec, ShardingCodec) else None
+
+
+def _is_of_index(array: zarr.Array[Any], request: ByteRequest | None) -> bool:
+    """Tell whether what is asked for is the index of a shard, which is no chunk."""
+    if isinstance(request, SuffixByteRequest):
+        return True
+    codec = _sharding_of(array)
+    begins = isinstance(request, RangeByteRequest) and request.start == 0
+    return begins and codec is not None and _is_at_start(codec)
 
 
 def _is_at_start(codec: ShardingCodec) -> bool:

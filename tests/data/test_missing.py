@@ -2,11 +2,12 @@
 
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import zarr
+from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from dgmm.data.missing import MissingChunkError, absent_keys, chunk_not_in_shard, read_part
 
@@ -113,3 +114,30 @@ def test_whole_shards_lack_nothing(path, shards):
 def test_without_shards_nothing_is_asked_of_them(path):
     create(path)[:] = ROWS
     assert chunk_not_in_shard(opened(path), part(0, 20)) is None
+
+
+@pytest.mark.parametrize("index_location", ["start", "end"])
+@pytest.mark.parametrize(
+    "compressor", [BloscCodec(), ZstdCodec(), GzipCodec(), None], ids=["blosc", "zstd", "gzip", "none"]
+)
+def test_chunks_beside_one_that_a_writer_left_out_of_its_shard_are_read(tmp_path, compressor, index_location):
+    """The index of a shard whose first chunk is not there begins with bytes that are no head of a chunk."""
+    shards: Any = {"shape": (20, 2), "index_location": index_location}
+    rows = np.concatenate([np.zeros((5, 2)), ROWS[5:, :2]])
+    array = zarr.create_array(
+        tmp_path / "x.zarr",
+        shape=rows.shape,
+        chunks=(5, 2),
+        shards=shards,
+        dtype="f8",
+        compressors=compressor,
+    )
+    array[:] = rows
+    for start, stop in ((0, 20), (5, 20), (5, 7), (0, 7)):
+        box = (slice(start, stop), slice(0, 2))
+        np.testing.assert_array_equal(read_part(array, box, fill_missing=True), rows[start:stop])
+        if start:
+            np.testing.assert_array_equal(read_part(array, box), rows[start:stop])
+        else:
+            with pytest.raises(MissingChunkError, match=r"^0/0 in shard c/0/0$"):
+                read_part(array, box)
