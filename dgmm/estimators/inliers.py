@@ -162,11 +162,15 @@ def fit_to_inliers(
 
 
 def _in_units(mixture: GaussianMixture, centre: Array, widths: Array, dtype: np.dtype) -> GaussianMixture:
-    """Give a mixture of standardized features as one of the features themselves."""
+    """Give a mixture of standardized features as one of the features themselves.
+
+    Figures of its fit are of other rows than those: they are left out.
+    """
     scaled = parameters_of(mixture)
     covariances = scaled.covariances * np.outer(widths, widths)
     found = Parameters.from_covariances(
         scaled.family, scaled.weights, scaled.means * widths + centre, covariances
     )
-    mixture._set_parameters(found, dtype)
-    return mixture
+    made = mixture._with(found, np.arange(found.n_features))
+    made._set_parameters(found, dtype)
+    return made

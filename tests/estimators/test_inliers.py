@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.covariance import MinCovDet, ledoit_wolf
@@ -61,6 +62,18 @@ def test_the_mixture_does_not_depend_on_units():
         fit_to_inliers(open_dataset(x), None, 0.02, 0).score_samples(x) for x in (rows, rows * units)
     )
     assert_allclose(other + np.log(units).sum(), one, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_mixture_tells_nothing_of_other_rows(dtype):
+    """It was fitted to rows in other units, and not to those that are far out."""
+    rows = with_cluster(np.random.default_rng(0))[0].astype(dtype)
+    found = fit_to_inliers(open_dataset(pd.DataFrame(rows, columns=[*"abcd"])), None, 0.02, 0)
+    figures = ("lower_bound_", "lower_bounds_", "history_", "data_fingerprint_", "n_passes_", "stop_reason_")
+    assert [name for name in figures if hasattr(found, name)] == []
+    assert found.means_.dtype == dtype
+    assert found.n_components == len(found.weights_)
+    assert found.feature_names_in_.tolist() == [*"abcd"]
 
 
 def test_a_cluster_of_outliers_is_none_of_the_mixtures():
