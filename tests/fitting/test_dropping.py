@@ -76,7 +76,8 @@ def test_infinite_values_are_named_where_they_are(rows, stored):
 def test_too_few_are_left(rows, n_left):
     rows[:, 0] = np.nan
     rows[:n_left] = 0.0
-    with pytest.raises(DataError, match=rf"leaves {n_left} of the 6000 rows of .*missing='marginalize'"):
+    advice = "missing='marginalize' takes .*; leave out columns of nothing"
+    with pytest.raises(DataError, match=rf"leaves {n_left} of the 6000 rows of .*{advice}"):
         complete_cases(open_dataset(rows), None)
 
 
