@@ -72,7 +72,8 @@ class Program(Commands):
 def main(context: click.Context) -> None:
     """Gaussian mixtures for data that does not fit in memory.
 
-    DATA is a path or URL of a Zarr array or group, of a Parquet file, or of a folder of Parquet files.
+    DATA is a path or URL: of a Zarr array or group; of Parquet or CSV, a file, a folder or a pattern; of a
+    Delta, Iceberg or Lance table.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

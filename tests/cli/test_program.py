@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import click
+import pytest
 from click.testing import CliRunner
 
 from dgmm.cli.program import ROOMS, main
@@ -29,6 +30,16 @@ def test_no_such_command():
     assert result.stderr.endswith(
         "(see dgmm --help)\n"
     )  # in between some versions of click guess what was meant
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [("dgmm im", "impute"), ("dgmm impute --meth", "--method"), ("dgmm impute -", "--json")],
+)
+def test_shells_complete(line, completed):
+    words = {"_DGMM_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    result = CliRunner().invoke(main, prog_name="dgmm", env=words)
+    assert f"plain,{completed}" in result.stdout.splitlines()
 
 
 def test_help_imports_nothing_that_takes_long():
