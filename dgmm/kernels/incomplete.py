@@ -241,7 +241,8 @@ class _Work:
         found = {key: shared[key] for key in keys if key in shared}
         made = dict(self._made([key for key in keys if key not in found]))
         shared.update(islice(made.items(), max(0, self.most_ready - len(shared))))
-        return found | made
+        # In one order, whatever other tasks had made before: sums are over patterns in that order.
+        return {key: (found | made)[key] for key in keys if key in found or key in made}
 
     def _made(self, keys: Sequence[Pattern]) -> Iterator[tuple[Pattern, tuple[Marginals, int]]]:
         if not keys:

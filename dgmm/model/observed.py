@@ -94,8 +94,9 @@ class Lifts:
         else:
             variances = parameters.variances
             factors = np.where(known[:, None, :], 1.0 / np.sqrt(variances), 0.0)
-            logs, matrices = 0.5 * np.log(variances).T, None
-            halves, rest = -(known @ logs), -(~known @ logs)
+            logs, matrices = 0.5 * np.log(variances), None
+            # No product of matrices: its rounding would depend on how many patterns there are.
+            halves, rest = (-np.where(each[:, None, :], logs, 0.0).sum(axis=2) for each in (known, ~known))
             within = constants**2 + np.where(known[:, None, :], 0.0, variances)
             if parameters.family.is_shared:
                 factors = factors[:, :1]

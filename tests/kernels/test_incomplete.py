@@ -210,6 +210,22 @@ def test_a_stack_that_has_been_used_travels(monkeypatch):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
 
 
+@pytest.mark.parametrize("wider", [1.0, 1e9], ids=["features", "centred"])
+@each_family
+def test_what_was_evaluated_before_has_no_part_in_it(covariance_type, wider, monkeypatch):
+    """Tasks share the patterns that one has made ready: the bits are the same, whichever came first."""
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: 0.0)
+    generator = np.random.default_rng(11)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 5)
+    rows = naive.with_missing(generator, naive.random_rows(generator, parameters, 900))
+    (wanted,) = kernels.expect(stacked([parameters], rows, wider=wider), [(rows, None)])
+    used = stacked([parameters], rows, wider=wider)
+    kernels.expect(used, [(rows[-20:], None)])
+    (found,) = kernels.expect(used, [(rows, None)])
+    for name in ("counts", "sums", "scatter", "shared", "log_likelihood", "entropy_of_missing"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+
+
 def test_a_model_without_a_factor_fails_for_itself(monkeypatch):
     """Where the order of features decides whether a covariance is positive definite, others do not suffer."""
 

@@ -12,12 +12,13 @@ from tests.model import naive
 each_family = pytest.mark.parametrize("covariance_type", FAMILIES)
 
 
-def case(covariance_type, *, wider=1.0):
+def case(covariance_type, *, wider=1.0, n_components=3, n_features=4):
     generator = np.random.default_rng(1)
-    model = naive.random_parameters(generator, covariance_type, 3, 4)
-    known = np.unique(generator.random((12, 4)) < 0.6, axis=0)
+    model = naive.random_parameters(generator, covariance_type, n_components, n_features)
+    known = np.unique(generator.random((12, n_features)) < 0.6, axis=0)
     assert len(known) > 5
-    stack = stack_models([model], np.full(4, 0.5), np.full(4, 20.0 * wider), np.float64, may_lack=True)
+    centre, extent = np.full(n_features, 0.5), np.full(n_features, 20.0 * wider)
+    stack = stack_models([model], centre, extent, np.float64, may_lack=True)
     return generator, model, known, stack
 
 
@@ -50,15 +51,17 @@ def test_log_densities_are_those_of_what_is_known(covariance_type, wider):
 
 
 @each_family
-def test_patterns_are_joined_from_whatever_they_were_made_with(covariance_type):
-    _, model, known, stack = case(covariance_type)
+@pytest.mark.parametrize("n_features", [4, 20])
+def test_patterns_are_joined_from_whatever_they_were_made_with(covariance_type, n_features):
+    """To the last bit: which patterns tasks of a process have made before depends on which came first."""
+    _, model, known, stack = case(covariance_type, n_components=20, n_features=n_features)
     whole = Marginals.of(stack, [model], known)
-    halves = [Marginals.of(stack, [model], half) for half in (known[:3], known[3:])]
-    pieces = [(halves[0], 1), (halves[1], 0), (halves[1], 2)]
+    one, others = (Marginals.of(stack, [model], some) for some in (known[1:2], known[3:]))
+    pieces = [(one, 0), (others, 0), (others, 2)]
     found, which = Marginals.joined(pieces), [1, 3, 5]
     for mine, wanted in ((found, whole), (found.lifts[0], whole.lifts[0])):
         for name, values in vars(mine).items():
             if isinstance(values, np.ndarray):
-                np.testing.assert_allclose(values, getattr(wanted, name)[which], rtol=1e-13, atol=1e-13)
-    np.testing.assert_allclose(found.natural_parameters[0], whole.natural_parameters[0][which], rtol=1e-13)
+                np.testing.assert_array_equal(values, getattr(wanted, name)[which])
+    np.testing.assert_array_equal(found.natural_parameters[0], whole.natural_parameters[0][which])
     assert Marginals.joined([(whole, number) for number in range(len(known))]) is whole
