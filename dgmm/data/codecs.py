@@ -35,6 +35,7 @@ AHEAD = ("crc32", "adler32")
 SPARE = (4, MEBIBYTE)
 """How many times the bytes of a chunk, and how many more, are unpacked: filters change widths of numbers."""
 
+NOT_TOLD = -1
 PIECE_BYTES = MEBIBYTE
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -93,11 +94,8 @@ def unpacks_to(codec: str, encoded: bytes | memoryview, most: int) -> int | None
         None where this is nothing of that codec, or of one that does not compress.
     """
     data = memoryview(encoded)
-    if codec in TOLD:
-        return TOLD[codec](data)
-    told = _told_by_zstd(bytes(data[:18])) if codec == "zstd" else -1
-    if told != -1 or codec not in UNPACKED:
-        return None if codec not in UNPACKED else told
+    if is_told(codec, data):
+        return TOLD[codec](data) if codec in TOLD else None
     total = 0
     try:
         for size in UNPACKED[codec](data):
@@ -109,15 +107,20 @@ def unpacks_to(codec: str, encoded: bytes | memoryview, most: int) -> int | None
     return total
 
 
+def is_told(codec: str, encoded: bytes | memoryview) -> bool:
+    """Tell whether `unpacks_to` knows at once; else it unpacks all, which takes as long as to decode it."""
+    return codec not in UNPACKED or (codec in TOLD and TOLD[codec](memoryview(encoded)) != NOT_TOLD)
+
+
 def _told_by_zstd(head: bytes) -> int | None:
-    """Give the size of the content that the head of a frame tells (RFC 8878); −1 where it does not."""
+    """Give the size of the content that the head of a frame tells (RFC 8878), or `NOT_TOLD`."""
     if len(head) < 6 or not head.startswith(ZSTD_MAGIC):
         return None
     descriptor = head[4]
     is_single = bool(descriptor & 0x20)
     width = (1 if is_single else 0, 2, 4, 8)[descriptor >> 6]
     if width == 0:
-        return -1
+        return NOT_TOLD
     start = 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 3]
     return int.from_bytes(head[start : start + width], "little") + (256 if width == 2 else 0)
 
@@ -131,16 +134,14 @@ def _streamed(data: memoryview) -> Iterator[int]:
 
 
 def _inflated(data: memoryview) -> Iterator[int]:
-    rest = bytes(data)
-    while rest:  # a file of gzip may have several parts
-        unpacking = zlib.decompressobj(wbits=47)
-        while rest and not unpacking.eof:
-            piece = unpacking.decompress(rest, PIECE_BYTES)
-            rest = unpacking.unconsumed_tail
-            yield len(piece)
-            if not piece and not rest:
-                break
-        rest = unpacking.unused_data
+    unpacking = zlib.decompressobj(wbits=47)
+    for start in range(0, len(data), PIECE_BYTES):
+        rest = bytes(data[start : start + PIECE_BYTES])  # as zlib copies what is left each time
+        while rest:
+            if unpacking.eof:  # a file of gzip may have several parts
+                unpacking = zlib.decompressobj(wbits=47)
+            yield len(unpacking.decompress(rest, PIECE_BYTES))
+            rest = unpacking.unused_data if unpacking.eof else unpacking.unconsumed_tail
 
 
 def _decompressed(opened: Any, data: memoryview) -> Iterator[int]:
@@ -156,6 +157,7 @@ def _decompressed(opened: Any, data: memoryview) -> Iterator[int]:
 
 
 TOLD: dict[str, Callable[[memoryview], int | None]] = {
+    "zstd": lambda data: _told_by_zstd(bytes(data[:18])),
     "blosc": lambda data: int.from_bytes(data[4:8], "little") if len(data) >= 16 else None,
     "lz4": lambda data: int.from_bytes(data[:4], "little") if len(data) >= 4 else None,
 }

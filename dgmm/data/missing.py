@@ -25,7 +25,7 @@ from zarr.core.metadata import ArrayV3Metadata
 from zarr.core.sync import sync
 from zarr.storage import StorePath, WrapperStore
 
-from dgmm.data.codecs import most_unpacked, packing_of, unpacks_to
+from dgmm.data.codecs import is_told, most_unpacked, packing_of, unpacks_to
 from dgmm.data.retrying import persistently_awaited
 
 DAMAGED = (ValueError, RuntimeError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
@@ -62,12 +62,12 @@ class _Watched(WrapperStore[Store]):
         found = await persistently_awaited(lambda: get(key, prototype, byte_range), key)
         if found is None:  # an error here would leave zarr's other reads at work
             self.missing.append(key)
-        elif self._unpacks_to_more(found, byte_range):
+        elif await self._unpacks_to_more(found, byte_range):
             self.too_large.append(key)
             return None
         return found
 
-    def _unpacks_to_more(self, found: Any, asked: ByteRequest | None) -> bool:
+    async def _unpacks_to_more(self, found: Any, asked: ByteRequest | None) -> bool:
         if self.packing is None or _is_of_index(self.array, asked):
             return False
         codec, ahead = self.packing
@@ -75,7 +75,14 @@ class _Watched(WrapperStore[Store]):
         pieces = [data]
         if asked is None and self.array.shards is not None:
             pieces = [data[start:stop] for start, stop in _chunks_in(self.array, data)]
-        return any((unpacks_to(codec, each[ahead:], self.most) or 0) > self.most for each in pieces)
+        encoded = [each[ahead:] for each in pieces]
+
+        def is_more() -> bool:
+            return any((unpacks_to(codec, each, self.most) or 0) > self.most for each in encoded)
+
+        if all(is_told(codec, each) for each in encoded):
+            return is_more()
+        return await asyncio.to_thread(is_more)  # all reads of the process share the thread of Zarr's loop
 
 
 Box = tuple[slice, ...]

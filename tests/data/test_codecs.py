@@ -17,7 +17,7 @@ from numcodecs import CRC32, LZ4, Blosc, Fletcher32, GZip, Shuffle, Zstd
 from numcodecs import Zlib as Zlib2
 from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
-from dgmm.data import DataError, open_dataset
+from dgmm.data import DataError, codecs, open_dataset
 from dgmm.data.codecs import finds_damage, unpacks_to
 
 CONTENT = np.random.default_rng(0).integers(0, 4, 300_000, np.uint8).tobytes()
@@ -52,6 +52,14 @@ def test_what_is_in_a_chunk(how, size):
     told = unpacks_to(codec, encoded, size - 1)
     assert told is not None
     assert told > size - 1
+
+
+@pytest.mark.parametrize("how", PACKED)
+@pytest.mark.parametrize("content", [CONTENT, bytes(300_000), CONTENT[:5000] + bytes(100_000)], ids=len)
+def test_pieces_add_up(how, content, monkeypatch):
+    """Encoded bytes of several pieces, and pieces that unpack to many."""
+    monkeypatch.setattr(codecs, "PIECE_BYTES", 1000)
+    assert unpacks_to(how.partition(",")[0], PACKED[how](content), 10**9) == len(content)
 
 
 @pytest.mark.parametrize("codec", [*PACKED, "shuffle", "snappy"])
