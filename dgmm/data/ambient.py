@@ -24,6 +24,10 @@ import dask.threaded
 from dask._task_spec import convert_legacy_graph
 from dask.base import compute, get_scheduler
 from dask.utils import ensure_dict
+from numpy.typing import NDArray
+
+from dgmm.data.retrying import persistently
+from dgmm.data.source import Chunk, LazyChunk
 
 Get = Callable[..., Any]
 """Dask's word for a scheduler: it takes a graph and keys, and gives their values."""
@@ -124,6 +128,13 @@ def compute_now(*collections: Any) -> tuple[Any, ...]:
     """Compute Dask collections, as ``dask.compute`` does, whatever thread or task this is."""
     get = scheduler_for(*collections)
     return compute(*collections, scheduler=get, **callbacks_for(get))
+
+
+def read_now(chunk: Chunk | LazyChunk) -> NDArray[Any]:
+    """Read the rows of a chunk, or compute them, apart from any pass."""
+    if isinstance(chunk, LazyChunk):
+        return compute_now(chunk.delayed)[0]
+    return persistently(chunk.read, chunk.place)
 
 
 def callbacks_for(get: Get, told: Callable[[Any, Any], None] | None = None) -> dict[str, Any]:

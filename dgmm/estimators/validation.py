@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from dgmm.data import DataError, LazyChunk, Source, open_dataset, open_weights
-from dgmm.data.ambient import compute_now
+from dgmm.data import DataError, Source, open_dataset, open_weights
+from dgmm.data.ambient import read_now
 from dgmm.data.convert import refuse_kind
 from dgmm.data.memory import MemorySource
 from dgmm.data.open import open_fitted
-from dgmm.data.retrying import persistently
 from dgmm.data.text import printable
 from dgmm.data.types import RealNumbers, RowsLike, WeightsLike
 from dgmm.fitting.starts.methods import Given
@@ -150,13 +149,7 @@ def open_sample_weight(sample_weight: WeightsLike | None, source: Source) -> Sou
         raise DataError(f"sample_weight.shape == ({weights.n_rows},), expected ({n_rows},)!")
     if isinstance(source, MemorySource) and not isinstance(weights, MemorySource):
         # Rows in memory are worked on by threads here, which cannot ask a cluster for their weights.
-        chunk = weights.rows(0, n_rows)
-        values = (
-            compute_now(chunk.delayed)[0]
-            if isinstance(chunk, LazyChunk)
-            else persistently(chunk.read, chunk.place)
-        )
-        return MemorySource(values)
+        return MemorySource(read_now(weights.rows(0, n_rows)))
     return weights
 
 

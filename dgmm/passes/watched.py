@@ -14,11 +14,10 @@ from typing import Generic
 
 import numpy as np
 
-from dgmm.data.ambient import compute_now
+from dgmm.data.ambient import read_now
 from dgmm.data.fingerprint import KEPT_AS, Fingerprint
-from dgmm.data.retrying import persistently
 from dgmm.data.revision import Revision, revision_of
-from dgmm.data.source import DataError, LazyChunk, SameColumns, Source, Span
+from dgmm.data.source import DataError, SameColumns, Source, Span
 from dgmm.data.text import listed
 from dgmm.passes.events import DataChanged, emit
 from dgmm.passes.task import ChunkRows, Result, Work
@@ -260,11 +259,7 @@ def _not_finite(source: Source, runs: Sequence[tuple[int, int]], *, takes_nan: b
         for chunk in span.chunks:
             stop = start + chunk.n_rows
             if any(start < last and first < stop for first, last in some):
-                rows = (
-                    compute_now(chunk.delayed)[0]
-                    if isinstance(chunk, LazyChunk)
-                    else persistently(chunk.read, chunk.place)
-                )
+                rows = read_now(chunk)
                 is_bad = np.isinf(rows) if takes_nan else ~np.isfinite(rows)
                 if is_bad.any():
                     row, column = np.argwhere(is_bad)[0].tolist()
