@@ -237,13 +237,12 @@ class Told:
 
     def __init__(self, n_shares: int) -> None:
         self.done: set[int] = set()
-        self._called = threading.Semaphore(
-            0
-        )  # callbacks run on a thread of their own, maybe after the results
+        self._called = threading.Semaphore(0)
         self._n_shares = n_shares
 
     def watch(self, futures: Sequence[Any], shares: Sequence[Share]) -> None:
         """Tell a share when its future is done."""
+        # Callbacks run on a thread of their own, maybe after the results.
         self._called = called = threading.Semaphore(0)
         for index, (future, share) in enumerate(zip(futures, shares, strict=True)):
             future.add_done_callback(partial(self._finished, index=index, tell=share.tell, called=called))

@@ -18,11 +18,6 @@ from dgmm.passes.journal import CheckpointWarning, Journal, answered, journallin
 KINDS = Kinds(CLASSES)
 
 
-@pytest.fixture(autouse=True)
-def no_warning_is_lost(monkeypatch) -> None:
-    monkeypatch.setattr(dgmm.passes.journal, "JOURNAL", replace(dgmm.passes.journal.JOURNAL))
-
-
 @pytest.fixture(params=["local", "memory"])
 def folder(request, tmp_path) -> DurableFolder:
     place = str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}"
