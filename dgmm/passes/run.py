@@ -19,7 +19,7 @@ from dask._task_spec import convert_legacy_graph, fuse_linear_task_spec
 from dask.delayed import Delayed, delayed
 from dask.utils import ensure_dict
 
-from dgmm.data.ambient import Get, compute_now, scheduler_for
+from dgmm.data.ambient import compute_now, scheduler_for
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source, Span
 from dgmm.passes.adapted import AdaptedSource, AdaptedWork
@@ -247,7 +247,7 @@ def _run_on_dask(
 
     tell = {name: partial(done, span) for name, span in zip(names, spans, strict=True)}
     if client is None:
-        found = _compute_locally(roots, get, tell)
+        found = compute_here(get, *roots, tell=tell)
     else:
         shares = [
             Share(name, partial(_place, source, span), tell[name])
@@ -280,17 +280,3 @@ def _fused(roots: Sequence[Delayed]) -> list[Delayed]:
     graph = {key: task for root in roots for key, task in ensure_dict(root.dask).items()}
     fused = fuse_linear_task_spec(convert_legacy_graph(graph), [root.key for root in roots])
     return [Delayed(root.key, fused) for root in roots]
-
-
-def _compute_locally(
-    roots: Sequence[Delayed], get: Get, tell: Mapping[str, Callable[[Callable[[], Any]], None]]
-) -> Sequence[Any]:
-    waiting = dict(tell)
-
-    def finished(key: Any, result: Any) -> None:
-        # Fusing may have put the names of the tasks that load the rows before the leaf's own.
-        leaf = next((leaf for leaf in waiting if str(key).endswith(leaf)), None)
-        if leaf is not None:
-            waiting.pop(leaf)(lambda: result)
-
-    return compute_here(get, *roots, told=finished)

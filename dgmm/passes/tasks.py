@@ -97,14 +97,10 @@ def _run(
 
     tell = {name: partial(done, index) for index, name in zip(missing, names, strict=True)}
 
-    def finished(key: Any, result: Any) -> None:
-        if key in tell:
-            tell[key](lambda: result)
-
     # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
     with single_threaded():
         if client is None:
-            found = compute_here(get, *graph(names, 0)[0], told=finished, optimize_graph=False)
+            found = compute_here(get, *graph(names, 0)[0], tell=tell, optimize_graph=False)
         else:
             shares = [
                 Share(name, partial("{} {} of {}".format, purpose, index + 1, len(items)), tell[name])

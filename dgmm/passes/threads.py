@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -33,7 +33,7 @@ def scheduler_here() -> Get:
 
 
 def compute_here(
-    get: Get, *collections: Any, told: Callable[[Any, Any], None], **options: Any
+    get: Get, *collections: Any, tell: Mapping[str, Callable[[Callable[[], Any]], None]], **options: Any
 ) -> tuple[Any, ...]:
     """Compute Dask collections on a local scheduler.
 
@@ -42,11 +42,20 @@ def compute_here(
     get : callable
         The scheduler.
     *collections : Dask collections
-    told : callable
-        Is told the key and the result of each task that has ended, where the scheduler is one of Dask's own.
+    tell : mapping of str to callable
+        For keys of tasks, what is called when they have ended, with what gives their result; where the
+        scheduler is one of Dask's own.
     **options : object
         For ``dask.compute``.
     """
+    waiting = dict(tell)
+
+    def told(key: Any, result: Any) -> None:
+        # Fusing may have put the names of the tasks that load the rows before the task's own.
+        name = next((name for name in waiting if str(key).endswith(name)), None)
+        if name is not None:
+            waiting.pop(name)(lambda: result)
+
     with threads_of_our_own(get) as threads:
         return compute(*collections, scheduler=get, **callbacks_for(get, told), **threads, **options)
 
