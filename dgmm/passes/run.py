@@ -2,6 +2,15 @@
 
 The tree adds neighbours in row order, as many at a time (`PassTuning`), whoever computes them and whenever:
 the result has the same bits on one thread and on a cluster, and after workers have died.
+
+What a pass goes through, each step only where it applies:
+
+1. `AdaptedSource`: the work gets rows that are made of those stored; one may lie on another.
+2. `WatchedSource`, below them: checksums of the rows stored, which are held to the first pass's.
+3. The journal (`answered`): what was kept of this pass is given, and nothing below is done.
+4. `Parts`: sums of spans that were kept of a pass that had not ended, and those that are new.
+5. The spans that are left: at once, if it is the only one and in memory; by a local scheduler of Dask, where
+   rows are in memory or there is no cluster (`compute_here`); else on it (`compute_on_cluster`).
 """
 
 from __future__ import annotations
@@ -162,10 +171,11 @@ def first_pass(
     DataError
         Where rows changed meanwhile, or are not those of which checksums were kept (`Fingerprint.kept`).
     """
-    before, nothing = revision_of_both(source, weights), Seen.nothing(source, weights)
-    found = run_pass(source, WitnessedWork(work, nothing), purpose, weights)
+    witnessed = WitnessedWork(work, Seen.nothing(source, weights))
     if isinstance(source, (WatchedSource, AdaptedSource)):
-        return found, source
+        return run_pass(source, witnessed, purpose, weights), source
+    before = revision_of_both(source, weights)
+    found = run_pass(source, witnessed, purpose, weights)
     say_unchecked(source)
     watched = WatchedSource(source, found.seen, before, allow_changed_data, takes_nan)
     if watched.written(weights):  # it may have read rows of both: another pass tells
