@@ -220,13 +220,20 @@ class ConditionalMixture(FittedMixture):
             names = [str(name) for name in self._names]
         if len(others) == 0:
             raise DataError("all features are targets: none is known; `marginal` gives the mixture of them")
-        given = self._known_by_name(x, others, **opening) if known is None else self._numbers_of(known)
+        opened = None
+        if known is None:
+            given, opened = self._known_by_name(x, others, **opening)
+        else:
+            given = self._numbers_of(known)
         both = np.intersect1d(given, wanted)
         if len(both):
             raise DataError(f"feature {names[both[0]]!r} is both known and a target; leave it out of one")
         if len(given) == 0:
             raise DataError("known= names no feature; name one at least, or leave it out")
-        source, columns = self._open_known(x, given, **opening)
+        if opened is None:
+            source, columns = self._open_known(x, given, **opening)
+        else:
+            source, columns = self._open_known(opened, given)
         check_some_rows(source, type(self).__name__)
         mixture = marginal(parameters_of(self), np.concatenate([given, wanted]))
         function = Regressing(mixture, len(wanted), columns)
@@ -238,26 +245,32 @@ class ConditionalMixture(FittedMixture):
             named,
         )
 
-    def _known_by_name(self, x: RowsLike, others: NDArray[np.intp], **opening: Any) -> NDArray[np.intp]:
-        """Give which of some features rows have, by their names; of rows without names, all of them."""
+    def _known_by_name(
+        self, x: RowsLike, others: NDArray[np.intp], **opening: Any
+    ) -> tuple[NDArray[np.intp], Source | None]:
+        """Give which of some features rows have, by their names; of rows without names, all of them.
+
+        And the rows, where they had to be opened for that, and have no other columns.
+        """
         if self._names is None:
-            return others
+            return others, None
         number_of = {str(self._names[number]): number for number in others}
         if is_table(x) and not is_dask_collection(x) and opening.get("columns") is None:
             from dgmm.data.frames import column_names  # noqa: PLC0415 - Arrow, and there is a table
 
-            there = column_names(x, number_of)
+            opened, there = None, column_names(x, number_of)
         else:
-            there = open_fitted(x, number_of, **opening).feature_names
+            opened = open_fitted(x, number_of, **opening)
+            there = opened.feature_names
         if there is None:
-            return others
+            return others, opened
         given = [number_of[name] for name in map(str, there) if name in number_of]
         if not given:
             raise DataError(
                 f"{type(x).__name__} has none of the features that are not targets, {listed(number_of)}; it "
                 f"has {listed(map(str, there))}. Name its columns as these, or say by known= which they are"
             )
-        return np.array(given, np.intp)
+        return np.array(given, np.intp), opened if len(given) == len(there) else None
 
     def _open_known(
         self, x: RowsLike, given: NDArray[np.intp], **opening: Any
