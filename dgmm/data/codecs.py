@@ -8,6 +8,7 @@ piece by piece.
 from __future__ import annotations
 
 import bz2
+import gzip
 import lzma
 import math
 import zlib
@@ -19,6 +20,9 @@ from dgmm.data.source import MEBIBYTE
 
 if TYPE_CHECKING:
     import zarr
+
+DAMAGED = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
+"""What is raised of compressed bytes that are not what they were; see `is_of_codec` too."""
 
 CHECKING = {
     *("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3"),
@@ -102,9 +106,17 @@ def unpacks_to(codec: str, encoded: bytes | memoryview, most: int) -> int | None
             total += size
             if total > most:
                 break
-    except (zlib.error, OSError, EOFError, lzma.LZMAError):
+    except (*DAMAGED, OSError):
         return None  # who decodes it says what is wrong
     return total
+
+
+def is_of_codec(error: OSError) -> bool:
+    """Tell whether a codec raised it: bzip2 and Arrow have no error of their own, and give it no number.
+
+    Stores raise such errors too. It is to be asked where what they raise has been dealt with.
+    """
+    return type(error) is OSError and error.errno is None
 
 
 def is_told(codec: str, encoded: bytes | memoryview) -> bool:

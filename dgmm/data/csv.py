@@ -13,8 +13,8 @@ import io
 import logging
 import lzma
 import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from dgmm.data.choice import Choice
+from dgmm.data.codecs import DAMAGED, is_of_codec
 from dgmm.data.footers import Footer, columns_of, key_value
 from dgmm.data.listing import keys_of
 from dgmm.data.revision import Revision, of_files
@@ -37,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 DELIMITERS = ",;\t|"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-DAMAGED = (gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
-"""What files raise whose compressed text is not what it was."""
+CHECKING = (gzip.open, bz2.open, lzma.open)
+"""What opens formats that have checksums: files of Zstandard and LZ4 may have some, and may not."""
 
 QUOTE, NEWLINE, RETURN = b'"\n\r'
 
@@ -110,6 +111,11 @@ class Block:
     first: int
     n_rows: int
 
+    @property
+    def place(self) -> str:
+        """The file, and the rows in it."""
+        return f"{redacted(self.file.path)}, rows {self.first} to {self.first + self.n_rows}"
+
 
 @dataclass(frozen=True)
 class CsvChunk:
@@ -157,16 +163,9 @@ class CsvChunk:
         Raises
         ------
         DataError
-            Where a field is no number, or a line has too many of them.
+            Where a field is no number, a line has too many of them, or compressed text is damaged.
         """
         rows = np.empty((self.n_rows, n_features(self.picked)))
-        try:
-            self._read_into(rows)
-        except DAMAGED as error:
-            raise DataError(f"{self.place} cannot be decompressed, it may be damaged: {error}") from error
-        return rows
-
-    def _read_into(self, rows: NDArray[np.floating]) -> None:
         at = -self.skip
         for file, blocks in groupby(self.blocks, key=lambda block: block.file):
             for block, text in _texts(self.filesystem, file.path, list(blocks)):
@@ -181,6 +180,7 @@ class CsvChunk:
                 ]
                 fill(rows[max(0, at) : end], arrays, self.picked, file.path)
                 at = end
+        return rows
 
     def _parsed(self, block: Block, text: bytes) -> pa.Table:
         stored = {
@@ -188,15 +188,14 @@ class CsvChunk:
             for each, kind in zip(self.picked, self.kinds, strict=True)
             if each.name not in dict(block.file.keys)
         }
-        place = f"{redacted(block.file.path)}, rows {block.first} to {block.first + block.n_rows}"
         try:
             table = parse(block.file, text, stored)
         except pa.ArrowException as error:
             raise DataError(
-                f"{place}: {error}; mend that line, or leave its column out with columns="
+                f"{block.place}: {error}; mend that line, or leave its column out with columns="
             ) from error
         if len(table) != block.n_rows:
-            raise DataError(f"{place}: there are {len(table)}; the file has changed, open it again")
+            raise DataError(f"{block.place}: there are {len(table)}; the file has changed, open it again")
         return table
 
 
@@ -276,7 +275,7 @@ class CsvSource(OfColumns):
     @property
     def finds_damage(self) -> bool:
         """Whether all files are compressed, in formats that have checksums: text has none."""
-        return all(_decompressor(file.path) is not None for file in self.files)
+        return all(_decompressor(file.path) in CHECKING for file in self.files)
 
     def revision(self) -> Revision:
         """What the file system says of the files."""
@@ -343,7 +342,7 @@ def parse(file: CsvFile, text: bytes, kinds: Mapping[str, pa.DataType] | None = 
 
 
 def _header(filesystem: Any, path: str) -> CsvFile:
-    with _opened(filesystem, path) as stream:
+    with _opened(filesystem, path) as stream, _damage_named(path, redacted(path)):
         text = stream.read(CSV.block_bytes)
     start = len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
     ends = _line_ends(text[start:])
@@ -385,7 +384,7 @@ def _line_ends(text: bytes, n_quotes: int = 0) -> NDArray[np.intp]:
 
 def _runs(filesystem: Any, file: CsvFile) -> Iterator[tuple[int, bytes]]:
     """Cut a file into runs of whole lines; give where each begins."""
-    with _opened(filesystem, file.path) as stream:
+    with _opened(filesystem, file.path) as stream, _damage_named(file.path, redacted(file.path)):
         _skip(stream, file.start)
         at, rest, n_quotes = file.start, b"", 0
         while piece := stream.read(CSV.block_bytes):
@@ -436,6 +435,18 @@ def _opened(filesystem: Any, path: str) -> Any:
     return file if decompress is None else decompress(file)
 
 
+@contextmanager
+def _damage_named(path: str, place: str) -> Iterator[None]:
+    """Say what is damaged, while the text of a file is read."""
+    try:
+        yield
+    except (*DAMAGED, OSError) as error:
+        is_damage = isinstance(error, DAMAGED) or is_of_codec(error)
+        if not is_damage or _decompressor(path) is None:
+            raise
+        raise DataError(f"{place} cannot be decompressed, it may be damaged: {error}") from error
+
+
 def _skip(stream: Any, n_bytes: int) -> None:
     while n_bytes > 0 and (piece := stream.read(min(n_bytes, CSV.block_bytes))):
         n_bytes -= len(piece)
@@ -466,8 +477,9 @@ def _texts(filesystem: Any, path: str, blocks: Sequence[Block]) -> Iterator[tupl
         stream, at = _opened(filesystem, path), 0
     try:
         for block in blocks:
-            _skip(stream, block.offset - at)
-            text = stream.read(block.size)
+            with _damage_named(path, block.place):
+                _skip(stream, block.offset - at)
+                text = stream.read(block.size)
             at = block.offset + block.size
             yield block, text
     except BaseException:

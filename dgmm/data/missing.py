@@ -7,11 +7,8 @@ be lost in between, and be missing in a shard that is there.
 from __future__ import annotations
 
 import asyncio
-import gzip
 import itertools
-import lzma
 import math
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,10 +22,11 @@ from zarr.core.metadata import ArrayV3Metadata
 from zarr.core.sync import sync
 from zarr.storage import StorePath, WrapperStore
 
-from dgmm.data.codecs import is_told, most_unpacked, packing_of, unpacks_to
+from dgmm.data import codecs
+from dgmm.data.codecs import is_of_codec, is_told, most_unpacked, packing_of, unpacks_to
 from dgmm.data.retrying import persistently_awaited
 
-DAMAGED = (ValueError, RuntimeError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
+DAMAGED = (ValueError, RuntimeError, *codecs.DAMAGED)
 """What codecs raise; other errors of the system speak for themselves."""
 
 LARGE_INDEX = 2**16
@@ -109,11 +107,17 @@ def read_part(array: zarr.Array[Any], box: Box, *, fill_missing: bool = False) -
     MissingChunkError
         Where numbers were to be the fill value, as a chunk is not in the store or in its shard.
     ValueError
-        Where a chunk would unpack to more bytes than it has, naming it; it is not unpacked.
+        Where a chunk would unpack to more bytes than it has, naming it; it is not unpacked. Of `DAMAGED`, as
+        the others are.
     """
     store: Any = _Watched(array)
     watched: Any = zarr.AsyncArray(array.metadata, StorePath(store, array.path))
-    values = zarr.Array(watched)[box]
+    try:
+        values = zarr.Array(watched)[box]
+    except OSError as error:
+        if not is_of_codec(error):
+            raise
+        raise ValueError(str(error)) from error
     if store.too_large:
         first = min(store.too_large).removeprefix(f"{array.path}/")
         chunk_bytes = math.prod(array.chunks) * array.dtype.itemsize
@@ -301,7 +305,8 @@ async def _read_index(
     """Give offset and length of each chunk, shape (n_chunks, 2), or None where there is no such shard."""
     n_bytes = 16 * n_chunks + (4 if codec.index_codecs == CHECKED else 0)
     request: ByteRequest = RangeByteRequest(0, n_bytes) if _is_at_start(codec) else SuffixByteRequest(n_bytes)
-    encoded = await (array.store_path / key).get(default_buffer_prototype(), request)
+    get = (array.store_path / key).get
+    encoded = await persistently_awaited(lambda: get(default_buffer_prototype(), request), key)
     if encoded is None:
         return None
     return np.frombuffer(encoded.to_bytes(), "<u8", 2 * n_chunks).reshape(n_chunks, 2)

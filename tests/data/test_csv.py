@@ -9,6 +9,7 @@ from dataclasses import replace
 import fsspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from dgmm import DataWarning, GaussianMixture, open_dataset
 from dgmm.cli import main
 from dgmm.data import DataError
 from dgmm.data import csv as csv_module
+from dgmm.data.retrying import Count, counting, persistently
 from tests.data.contract import check_reads_elsewhere, check_source, read
 
 DRAW = np.random.default_rng(0)
@@ -57,6 +59,11 @@ def test_any_layout(tmp_path_factory, layout):
 @pytest.fixture
 def frame():
     return pd.DataFrame({"x": DRAW.normal(size=50), "flag": [True, False] * 25, "n": np.arange(50) * 3})
+
+
+def zstd(data: bytes) -> bytes:
+    """Compress as Arrow does by default: without a checksum."""
+    return pa.compress(data, "zstd", asbytes=True)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +133,29 @@ def test_convert(frame, tmp_path):
 
 
 class TestErrors:
+    @pytest.mark.parametrize(
+        ("end", "compress"),
+        [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress), ("zst", zstd)],
+    )
+    def test_compressed_text_that_is_damaged_is_named_at_once(self, tmp_path, end, compress):
+        path = tmp_path / f"a.csv.{end}"
+        frame = pd.DataFrame(np.random.default_rng(0).normal(size=(500, 2)), columns=["x", "y"])
+        whole = compress(frame.to_csv(index=False).encode())
+        path.write_bytes(whole)
+        source = open_dataset(path)
+        assert source.finds_damage == (end != "zst")
+        chunk = source.rows(0, source.n_rows)
+        middle = len(whole) // 2
+        path.write_bytes(whole[:middle] + bytes(100) + whole[middle + 100 :])
+        with pytest.raises(DataError, match=rf"a\.csv\.{end}"):
+            _ = open_dataset(path, columns=["x", "y"]).n_rows
+        with (
+            counting(count := Count()),
+            pytest.raises(DataError, match=rf"a\.csv\.{end}, rows 0 to 500"),
+        ):
+            persistently(lambda: read(chunk), "the chunk")
+        assert count.retries == 0
+
     def test_text_among_numbers(self, tmp_path, monkeypatch):
         monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, block_bytes=16))
         (tmp_path / "a.csv").write_text("x,y\n" + "1,2\n" * 10 + "oops,4\n")

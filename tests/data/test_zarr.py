@@ -4,6 +4,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numcodecs
 import numpy as np
 import pytest
 import xarray as xr
@@ -448,6 +449,17 @@ def test_a_damaged_chunk_is_named(tmp_path):
     file.write_bytes(data)
     with pytest.raises(DataError, match=r"rows 5 to 10, chunk c/1/0 cannot be decoded, it may be damaged"):
         read(open_dataset(tmp_path / "x.zarr").rows(2, 20))  # not the whole band
+
+
+def test_a_damaged_chunk_of_bzip2_is_named(tmp_path):
+    """What it raises looks like an error of the store."""
+    store(tmp_path / "x.zarr", count_up(20, 3), chunks=(5, 3), zarr_format=2, compressors=numcodecs.BZ2())
+    source, file = open_dataset(tmp_path / "x.zarr"), tmp_path / "x.zarr" / "1.0"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(DataError, match=r"rows 5 to 10, chunk 1\.0 cannot be decoded, it may be damaged"):
+        read(source.rows(2, 20))
 
 
 def test_a_chunk_reads_the_same_in_another_process(tmp_path, elsewhere):
