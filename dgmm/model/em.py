@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dgmm.model.families.forms import Variances
 from dgmm.model.matrices import SMALLEST_VARIANCE, Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import SMALLEST_COUNT, Statistics
@@ -11,7 +12,6 @@ from dgmm.model.statistics import SMALLEST_COUNT, Statistics
 EMPTY_COUNT = SMALLEST_COUNT**0.5
 """Of a component with less rows, the mean is drawn to the origin, as in scikit-learn. There all means are, by
 little: but of rows far from the origin that is many times the width of a narrow component."""
-
 
 ROWS_OF_ONE = 1.5
 """Of a component with less, all are taken to be the same row."""
@@ -44,14 +44,12 @@ def update(statistics: Statistics, reg_covar: float) -> Parameters:
     deviations, family = statistics.deviations(SMALLEST_COUNT), statistics.family
     weights, means = deviations.counts / deviations.counts.sum(), update_means(statistics)
     covariances = family.covariances(deviations, reg_covar)
-    if reg_covar == 0.0 and not (family.is_shared or family.has_products):
+    if reg_covar == 0.0 and isinstance(family, Variances) and not family.is_shared:
         # A component of one row goes on, as it does in scikit-learn: what that adds to counts is a row at the
         # origin, and makes it so wide. One that many rows have collapsed onto is an error.
-        squares = SMALLEST_COUNT * np.square(means)
-        squares = squares.mean(axis=1) if family.is_round else squares
-        of_one = (deviations.counts < ROWS_OF_ONE).reshape(-1, *[1] * (squares.ndim - 1))
-        is_zero = np.abs(covariances) <= SMALLEST_VARIANCE
-        covariances = np.where(of_one & is_zero, squares, covariances)
+        of_one = deviations.counts < ROWS_OF_ONE
+        own, widths = covariances[of_one], family.of_variances(SMALLEST_COUNT * np.square(means[of_one]))
+        covariances[of_one] = np.where(np.abs(own) <= SMALLEST_VARIANCE, widths, own)
     return Parameters.from_covariances(family, weights, means, covariances)
 
 
