@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dgmm.kernels.flags import flagged, with_flags
 from dgmm.kernels.kernel import Kernel, PatternSums, pieces_of
-from dgmm.kernels.marginals import Marginals, bytes_of_a_pattern, points_of
+from dgmm.kernels.marginals import Marginals, bytes_of_a_pattern
 from dgmm.kernels.patterns import Grouped, grouped
 from dgmm.kernels.rare import expected_rows, row_seconds, shares_of
 from dgmm.kernels.stack import Stack, some_of
@@ -147,8 +147,8 @@ class _Work:
         self.kernel, self.stack = kernel, stack
         self.models = [plain(cast(Parameters, model)) for model in stack.models]
         self.sums = [
-            ExpectedSums(model, stack.centre, points)
-            for model, points in zip(self.models, points_of(stack), strict=True)
+            ExpectedSums(model, stack.points_of(index), is_pooled=not stack.is_complete(index))
+            for index, model in enumerate(self.models)
         ]
         self.fewest = fewest_rows(self.models)
         self.most_ready = max(1, READY_BYTES // bytes_of_a_pattern(self.models))

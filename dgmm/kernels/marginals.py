@@ -50,10 +50,7 @@ class Marginals:
             Where features of a model depend on each other, but for rounding errors that their order decides
             on.
         """
-        lifts = []
-        for model, points in zip(models, points_of(stack), strict=True):
-            origins = np.tile(stack.centre, (len(model.means), 1)) if points is None else points
-            lifts.append(Lifts.of(model, known, origins))
+        lifts = [Lifts.of(model, known, stack.points_of(index)) for index, model in enumerate(models)]
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not used
             thetas = [
                 own.natural_parameters(model, stack.centre) for own, model in zip(lifts, models, strict=True)
@@ -102,18 +99,6 @@ class Marginals:
             stacked([own.factors for own, _ in pieces]),
             stacked([own.log_constants for own, _ in pieces]),
         )
-
-
-def points_of(stack: Stack) -> list[Array | None]:
-    """Give what the sums of each model are about: None where no component is centred."""
-    found: list[Array | None] = [None] * len(stack.models)
-    for entry in stack.centred:
-        points = found[entry.model]
-        if points is None:
-            n_components = len(stack.models[entry.model].means)
-            points = found[entry.model] = np.tile(stack.centre, (n_components, 1))
-        points[entry.component] = entry.reference
-    return found
 
 
 def bytes_of_a_pattern(models: Sequence[Parameters]) -> int:

@@ -76,21 +76,12 @@ def responsibilities(log_joint: Array) -> tuple[Array, Array]:
     return shares / totals, largest + np.log(totals)
 
 
-def points_of(stack: Stack, model: int) -> Array:
-    """Give what the sums of each component of a model are about: (K, D)."""
-    points = np.tile(stack.centre, (len(stack.models[model].means), 1))
-    for entry in stack.centred:
-        if entry.model == model:
-            points[entry.component] = entry.reference
-    return points
-
-
 def expect_one(stack: Stack, model: int, rows: NDArray[np.floating], weights: Array) -> Statistics:
     """E-step of one model: sum its statistics over rows (n, D) with weights (n,)."""
     family = stack.models[model].family
     shares, log_densities = responsibilities(log_joint_densities(stack, model, rows))
     shares = weights * shares
-    points, log_likelihood = points_of(stack, model), float(weights @ log_densities)
+    points, log_likelihood = stack.points_of(model), float(weights @ log_densities)
     if stack.has_flags:
         z, own = deviations(stack, rows, stack.centre), cast(Parameters, stack.models[model])
         features = np.stack([(z**2).sum(axis=0), np.ones(len(rows)), *z, *np.isnan(rows).T, *z**2])
@@ -127,7 +118,7 @@ def expect_pattern(
 ) -> Statistics:
     """Sum the statistics of one model over rows of one pattern, and weights: see `PatternSums` of kernels."""
     rows, weights = part
-    own, known, points = stack.models[model], lifts.known[pattern], points_of(stack, model)
+    own, known, points = stack.models[model], lifts.known[pattern], stack.points_of(model)
 
     def deviations(point: Array) -> Array:
         return np.where(known, rows - point, 0.0).T

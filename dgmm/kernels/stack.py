@@ -276,6 +276,15 @@ class Stack:
         centred = {entry.model for entry in self.centred}
         return not self.models[model].family.is_shared or model in centred
 
+    def points_of(self, model: int) -> Array:
+        """Give what the sums of each component of a model are about: (n_components, n_features)."""
+        rows = self.rows[model]
+        found = np.tile(self.centre, (rows.stop - rows.start, 1))
+        for entry in self.centred:
+            if entry.model == model:
+                found[entry.component] = entry.reference
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class _Batch:

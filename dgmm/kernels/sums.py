@@ -48,7 +48,7 @@ def statistics_of(
                 )
                 continue
             counts, sums, scatter = group.family.split_sums(own, stack.n_features)
-            sums, references = sums.copy(), np.tile(stack.centre, (sums.shape[-2], 1))
+            sums = sums.copy()
             narrow = [index for index, entry in enumerate(stack.centred) if entry.model == model]
             if narrow:  # components that share a covariance have scatter only then, and then all of them
                 whole = np.zeros((*counts.shape, centred[narrow[0]][1].shape[-1]))
@@ -57,9 +57,12 @@ def statistics_of(
             for index in narrow:
                 entry = stack.centred[index]
                 sums[..., entry.component, :], scatter[..., entry.component, :] = centred[index]
-                references[entry.component] = entry.reference
-            log_likelihood = float(log_likelihoods[model])
             found[model] = Statistics(
-                group.family, counts.copy(), sums, scatter.copy(), references, log_likelihood
+                group.family,
+                counts.copy(),
+                sums,
+                scatter.copy(),
+                stack.points_of(model),
+                float(log_likelihoods[model]),
             )
     return tuple(found[model] for model in range(len(found)))

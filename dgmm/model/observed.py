@@ -213,18 +213,15 @@ class ExpectedSums:
     ----------
     parameters : Parameters
         A plain mixture: see `dgmm.model.conditional.plain`.
-    centre : ndarray of shape (n_features,)
-        Of the pass.
-    points : ndarray of shape (K, n_features), or None
-        What sums are to be about: the centre, but for narrow components. None for the centre of all, with
-        one scatter of all rows where components share a covariance.
+    points : ndarray of shape (K, n_features)
+        What sums are to be about.
+    is_pooled : bool
+        There is one scatter, of all rows: components share a covariance, and have sums about one point.
     """
 
-    def __init__(self, parameters: Parameters, centre: Array, points: Array | None):
+    def __init__(self, parameters: Parameters, points: Array, *, is_pooled: bool):
         family, (n_components, n_features) = parameters.family, parameters.means.shape
-        self.parameters = parameters
-        self.is_pooled = family.is_shared and points is None
-        self.points = np.tile(centre, (n_components, 1)) if points is None else points
+        self.parameters, self.points, self.is_pooled = parameters, points, is_pooled
         self.counts, self.sums = np.zeros(n_components), np.zeros((n_components, n_features))
         shape = (n_features, n_features) if family.has_products else (n_features,)
         self.scatter = np.zeros((1 if self.is_pooled else n_components, *shape))
