@@ -108,6 +108,11 @@ class MemorySource:
         return rows_dtype(self.values.dtype, self.name)
 
     @property
+    def is_in_memory(self) -> bool:
+        """Whether it is in this process's memory: see `is_in_memory`."""
+        return True
+
+    @property
     def holds_whole(self) -> bool | tuple[bool, ...]:
         """Whether the array, or which of its columns, is of whole numbers that float64 may round."""
         return is_wide_integer(self.values.dtype) if self.whole is None else self.whole
@@ -127,6 +132,11 @@ class MemorySource:
         """What is said of the file that the array is mapped from; nothing is known of memory."""
         mapped = mapped_from(self.values)
         return Revision() if mapped is None else of_files(*_file(mapped))
+
+
+def is_in_memory(source: object) -> bool:
+    """Tell whether a source's rows are in this process's memory, or mapped to it: work on them stays here."""
+    return getattr(source, "is_in_memory", False)
 
 
 def mapped_from(values: object) -> np.memmap | None:

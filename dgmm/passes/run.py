@@ -29,7 +29,7 @@ from dask.delayed import Delayed, delayed
 from dask.utils import ensure_dict
 
 from dgmm.data.ambient import compute_now, scheduler_for
-from dgmm.data.memory import MemorySource
+from dgmm.data.memory import is_in_memory
 from dgmm.data.source import Source, Span
 from dgmm.passes.adapted import AdaptedSource, AdaptedWork
 from dgmm.passes.blas import single_threaded
@@ -117,7 +117,7 @@ def _answered(
 ) -> Timed[Result]:
     """Make a pass, or give what it gave before; a result that does not pass the check is not kept."""
     planned = plan(source)
-    is_here = not planned.spans or (isinstance(source, MemorySource) and len(planned.spans) == 1)
+    is_here = not planned.spans or (is_in_memory(source) and len(planned.spans) == 1)
     emit(PassStarted(purpose, planned.n_rows, len(planned.spans)))
 
     def compute(parts: Parts) -> Timed[Result]:
@@ -248,8 +248,8 @@ def _run_on_dask(
 
     names, to = tuple(f"{name}-{span.index}" for span in spans), listeners()
     roots, _ = graph(names, 0)
-    get = scheduler_here() if isinstance(source, MemorySource) else scheduler_for(*roots)
-    client = None if isinstance(source, MemorySource) else client_of(get)
+    get = scheduler_here() if is_in_memory(source) else scheduler_for(*roots)
+    client = None if is_in_memory(source) else client_of(get)
 
     def done(span: Span, fetch: Callable[[], Any]) -> None:
         emit(SpanFinished(span.n_rows), to)
