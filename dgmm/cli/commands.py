@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -25,11 +26,12 @@ from dgmm.cli.options import (
     overwriting,
     reading_rows,
 )
-from dgmm.cli.output import TABLES, Result, check_output, write
+from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
 from dgmm.data.source import Source
 from dgmm.data.writing import creating
 from dgmm.estimators.base import Quantity
+from dgmm.estimators.empty_rows import JUDGED, warn_without_values
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
 from dgmm.facts import Exhibit, Fact, Said, fact
@@ -157,12 +159,18 @@ def predict(
     check_output(out, TABLES, overwrite=overwrite, storage_options=opening["storage_options"])
     mixture = dgmm.load(model, storage_options=opening["storage_options"])
     source = open_for(mixture, data, opening, missing)
-    result = quantity_of(
-        "responsibilities" if proba else "log_densities" if scores else "labels", mixture, source
-    )
+    quantity = "responsibilities" if proba else "log_densities" if scores else "labels"
+    result = replace(quantity_of(quantity, mixture, source), said=n_without_values)
     with cluster.joined(source):
-        write(source, result, out, "predict", overwrite=overwrite, storage_options=opening["storage_options"])
-    return [rows_fact(source), columns_fact(result.columns, out)]
+        n_empty = write(
+            source, result, out, "predict", overwrite=overwrite, storage_options=opening["storage_options"]
+        )
+    warn_without_values(n_empty, source.n_rows, JUDGED)
+    return [
+        rows_fact(source),
+        columns_fact(result.columns, out),
+        Exhibit("", {"n_rows_without_values": n_empty}),
+    ]
 
 
 @main.command()

@@ -7,19 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import click
-import numpy as np
 
 import dgmm
 from dgmm import report
 from dgmm.cli.commands import columns_fact, features_fact, names_in, open_for, rows_fact, written
 from dgmm.cli.options import Cluster, at_urls, names_of, on_a_cluster, overwriting, reading_rows
-from dgmm.cli.output import TABLES, Result, check_output, write
+from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
 from dgmm.data.writing import creating
-from dgmm.estimators.imputing import METHODS, warn_without_values
+from dgmm.estimators.empty_rows import FILLED, warn_without_values
+from dgmm.estimators.imputing import METHODS
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.facts import Exhibit, Said
-from dgmm.passes.task import ChunkRows
 
 to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
 to_a_table = click.option("--out", required=True, metavar="ROWS.zarr|.parquet", help="Where to write.")
@@ -141,12 +140,12 @@ def impute(
     check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)
     mixture = dgmm.load(model, storage_options=storage_options)
     source = open_for(mixture, data, opening)
-    function = mixture._imputation(source, method, seed, warns=False)
+    function = mixture._imputation(source, method, seed)
     names = tuple(source.feature_names or (f"x{i}" for i in range(source.n_features)))
     with cluster.joined(source):
-        result = replace(_result(function, names), said=_without_values)
+        result = replace(_result(function, names), said=n_without_values)
         n_empty = write(source, result, out, "impute", overwrite=overwrite, storage_options=storage_options)
-    warn_without_values(n_empty, source.n_rows)
+    warn_without_values(n_empty, source.n_rows, FILLED)
     return [
         rows_fact(source),
         features_fact(names),
@@ -192,10 +191,6 @@ def regress(
         result = _result(function, names)
         write(source, result, out, "regress", overwrite=overwrite, storage_options=storage_options)
     return [rows_fact(source), columns_fact(names, out)]
-
-
-def _without_values(chunk: ChunkRows, _: object) -> int:
-    return int(np.isnan(chunk.values).all(axis=1).sum())
 
 
 def _result(function: RowFunction, names: tuple[str, ...]) -> Result:

@@ -26,6 +26,7 @@ from dgmm.data.writing import (
     write_parquet_part,
     write_rows,
 )
+from dgmm.estimators.empty_rows import count_in
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
 from dgmm.passes.watched import Seen, Witnessed
@@ -37,6 +38,11 @@ PART_ROWS = 2**20
 
 def _count(chunk: ChunkRows, _: NDArray[Any]) -> int:
     return len(chunk.values)
+
+
+def n_without_values(chunk: ChunkRows, _: NDArray[Any]) -> int:
+    """Count the rows of a chunk that have no value at all: what may be `said` of them."""
+    return count_in(chunk.values)
 
 
 @dataclass(frozen=True)

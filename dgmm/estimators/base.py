@@ -18,6 +18,7 @@ from dgmm.data import DataError, Source
 from dgmm.data.memory import MemorySource
 from dgmm.data.types import DaskArray, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.attributes import ATTRIBUTES, attributes_read
+from dgmm.estimators.empty_rows import JUDGED, telling_of_empty
 from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
@@ -158,7 +159,10 @@ class FittedMixture(Predictor):
     def _of_rows(self, X: RowsLike, quantity: Quantity) -> OfRows:
         source = self._open(X)
         check_some_rows(source, type(self).__name__)
-        return evaluate(self._row_function(quantity, source), X, source)
+        function = self._row_function(quantity, source)
+        if self._takes_nan:
+            function = telling_of_empty(function, source, JUDGED, stacklevel=3)
+        return evaluate(function, X, source)
 
     def _row_function(self, quantity: Quantity, source: Source) -> RowFunction:
         """Give a quantity as a function of rows; its floats are as wide as rows and parameters are."""

@@ -12,7 +12,6 @@ from sklearn.utils import check_random_state
 
 from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.kinds import is_table
-from dgmm.data.memory import MemorySource
 from dgmm.data.open import open_fitted
 from dgmm.data.text import listed
 from dgmm.data.types import (
@@ -28,6 +27,7 @@ from dgmm.data.types import (
     Stored,
 )
 from dgmm.estimators.base import FittedMixture
+from dgmm.estimators.empty_rows import FILLED, telling_of_empty
 from dgmm.estimators.features import Features, Known, numbers_of, values_of
 from dgmm.estimators.imputing import (
     METHODS,
@@ -35,9 +35,7 @@ from dgmm.estimators.imputing import (
     Method,
     Regressing,
     Regression,
-    count_without_values,
     split_regression,
-    warn_without_values,
 )
 from dgmm.estimators.parameters import attributes_of, fits_in, parameters_of
 from dgmm.estimators.predictor import Seed
@@ -351,12 +349,10 @@ class ConditionalMixture(FittedMixture):
         self._refuse_unfitted()
         source = self._open(X)
         check_some_rows(source, type(self).__name__)
-        if isinstance(source, MemorySource):
-            warn_without_values(count_without_values(source), source.n_rows)
-        function = self._imputation(source, method, random_state, warns=not isinstance(source, MemorySource))
+        function = telling_of_empty(self._imputation(source, method, random_state), source, FILLED)
         return cast(LikeRows, evaluate(function, X, source))
 
-    def _imputation(self, source: Source, method: Method, random_state: Seed, *, warns: bool) -> RowFunction:
+    def _imputation(self, source: Source, method: Method, random_state: Seed) -> RowFunction:
         """Give the function of a source's rows that `impute` is."""
         if method not in METHODS:
             raise ValueError(f"method={method!r} is none of {', '.join(map(repr, METHODS))}")
@@ -365,7 +361,7 @@ class ConditionalMixture(FittedMixture):
         seed = int(check_random_state(seeding).randint(2**31 - 1)) if is_random else 0
         names = source.feature_names
         return RowFunction(
-            Imputation(parameters_of(self), method, seed, warns),
+            Imputation(parameters_of(self), method, seed),
             source.dtype,
             "imputed",
             tuple(range(source.n_features)) if names is None else names,

@@ -28,7 +28,8 @@ from dgmm.data.types import (
     WeightsLike,
 )
 from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
-from dgmm.estimators.imputing import METHODS, Method, count_without_values, warn_without_values
+from dgmm.estimators.empty_rows import FILLED, telling_of_empty
+from dgmm.estimators.imputing import METHODS, Method
 from dgmm.estimators.predictor import Predictor, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.sweep import GaussianMixtureSweep, mixture_of
@@ -236,13 +237,11 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         mixture = self.mixture_
         source = mixture._open(X)
         check_some_rows(source, type(self).__name__)
-        is_here = isinstance(source, MemorySource)
-        if is_here:
-            warn_without_values(count_without_values(source), source.n_rows)
-        function = mixture._imputation(source, self.method, self.random_state, warns=not is_here)
+        function = mixture._imputation(source, self.method, self.random_state)
+        function = telling_of_empty(function, source, FILLED)
         if self.add_indicator:
             function = self._with_indicator(function)
-        elif is_table(X) and is_here:
+        elif is_table(X) and isinstance(source, MemorySource):
             function = replace(function, gives_rows=False)
         return cast(LikeRows, evaluate(function, X, source))
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data import DataWarning
 from dgmm.data.kinds import comes_from
-from dgmm.data.memory import MemorySource
 from dgmm.fitting.sample import uniform_numbers
 from dgmm.kernels.imputation import Given, conditioned
 from dgmm.model.matrices import Array
@@ -23,14 +20,6 @@ Covariance_co = TypeVar("Covariance_co", covariant=True)
 Method = Literal["mean", "sample", "mode"]
 METHODS: tuple[Method, ...] = get_args(Method)
 """What a missing value may be: the mean of what it may be, a random draw of that, or the likeliest."""
-
-COUNTED_TOGETHER = 2**16
-"""Rows without values are counted in so many rows at a time."""
-
-WITHOUT_VALUES = "have no value at all: they are filled from the whole mixture, whatever the row"
-
-
-NOT_COUNTED = "How many is not counted: lazy results are computed piece by piece"
 
 
 class Regression(NamedTuple, Generic[Mean_co, Covariance_co]):
@@ -58,14 +47,11 @@ class Imputation:
     method : str
     seed : int
         Of draws: they depend on it, the number of a row and the feature alone.
-    warns : bool
-        Whether to warn of rows without any value, which is done where they are filled.
     """
 
     mixture: Parameters
     method: Method
     seed: int
-    warns: bool
 
     def __call__(self, rows: NDArray[np.floating], start: int = 0) -> NDArray[np.floating]:
         """Give complete rows, of which the known values are as they were.
@@ -76,8 +62,6 @@ class Imputation:
         start : int
             Number of the first row; matters to draws alone.
         """
-        if self.warns and np.isnan(rows).all(axis=1).any():
-            warnings.warn(f"Some rows {WITHOUT_VALUES}. {NOT_COUNTED}", DataWarning, stacklevel=2)
         filled = rows.copy()
         pieces = conditioned(self.mixture, rows, makes_matrices=self.method == "mode")
         for numbers, given in pieces:
@@ -109,21 +93,6 @@ def uniforms(seed: int, rows: NDArray[np.intp], own: NDArray[np.intp], n_own: in
     """
     numbers = rows[:, None].astype(np.int64) * n_own + own
     return uniform_numbers(seed, numbers)
-
-
-def warn_without_values(n_empty: int, n_rows: int) -> None:
-    """Warn of rows that have no value at all, if there are some."""
-    if n_empty:
-        warnings.warn(f"{n_empty:,} of {n_rows:,} rows {WITHOUT_VALUES}", DataWarning, stacklevel=3)
-
-
-def count_without_values(source: MemorySource) -> int:
-    """Count the rows in memory that have no value at all."""
-    if source.values.dtype.kind != "f":
-        return 0
-    starts = range(0, source.n_rows, COUNTED_TOGETHER)
-    pieces = (source.values[start : start + COUNTED_TOGETHER] for start in starts)
-    return sum(int(np.isnan(piece).all(axis=1).sum()) for piece in pieces)
 
 
 @dataclass(frozen=True, eq=False)

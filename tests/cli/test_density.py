@@ -80,6 +80,18 @@ def test_rows_without_any_value_are_counted(tmp_path: Path, model: Path, workers
     assert np.isfinite(read(tmp_path / "whole.zarr")).all()
 
 
+def test_rows_without_any_value_are_told_of_by_predict(tmp_path: Path, model: Path):
+    rows = np.full((50, 2), np.nan)
+    rows[::7] = 1.0
+    zarr.create_array(tmp_path / "empty.zarr", data=rows, chunks=(10, 2))
+    given = ("predict", model, tmp_path / "empty.zarr", "--out", tmp_path / "labels.zarr", "--json")
+    result = run(*given, "--missing", "marginalize")
+    assert result.exit_code == 0, result.stderr
+    (warning,) = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert warning.startswith("warning: 42 of 50 rows have no value at all: what is said of them")
+    assert json.loads(result.stdout)["n_rows_without_values"] == 42
+
+
 def test_regress(tmp_path: Path, named_model: Path, holes: Path):
     mixture = dgmm.load(named_model)
     expected = mixture.regress(pd.read_parquet(holes), targets="b")

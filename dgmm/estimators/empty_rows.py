@@ -1,0 +1,74 @@
+"""Rows that have no value at all: they are told of, since whatever is said of them is not of the row."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data import DataWarning, Source
+from dgmm.data.memory import MemorySource
+from dgmm.estimators.rowwise import RowFunction
+
+FILLED = "they are filled from the whole mixture, whatever the row"
+JUDGED = "what is said of them is the mixture's own, whatever the row: its weights, and a log density of 0"
+
+NOT_COUNTED = "How many is not counted: lazy results are computed piece by piece"
+
+COUNTED_TOGETHER = 2**16
+"""Rows without values are counted in so many rows at a time."""
+
+
+def count_in(rows: NDArray[np.floating]) -> int:
+    """Count the rows, of shape (n_rows, n_features), that have no value at all."""
+    return 0 if rows.dtype.kind != "f" else int(np.isnan(rows).all(axis=1).sum())
+
+
+def warn_without_values(n_empty: int, n_rows: int, what: str, *, stacklevel: int = 2) -> None:
+    """Warn of rows that have no value at all, if there are some, and of what becomes of them."""
+    if n_empty:
+        message = f"{n_empty:,} of {n_rows:,} rows have no value at all: {what}"
+        warnings.warn(message, DataWarning, stacklevel=stacklevel + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Warned:
+    """A picklable function of rows that may have no value at all, which warns of them.
+
+    Attributes
+    ----------
+    compute : callable
+        See `dgmm.estimators.rowwise.RowFunction`.
+    what : str
+        What becomes of such rows.
+    """
+
+    compute: Callable[..., NDArray[Any]]
+    what: str
+
+    def __call__(self, rows: NDArray[np.floating], *numbered: int) -> NDArray[Any]:
+        """Compute, and warn."""
+        if count_in(rows):
+            message = f"Some rows have no value at all: {self.what}. {NOT_COUNTED}"
+            warnings.warn(message, DataWarning, stacklevel=2)
+        return self.compute(rows, *numbered)
+
+
+def telling_of_empty(function: RowFunction, source: Source, what: str, *, stacklevel: int = 2) -> RowFunction:
+    """Have rows without any value told of: those in memory now, all together; others as they are computed.
+
+    Warns
+    -----
+    DataWarning
+        With their number, for rows in memory.
+    """
+    if not isinstance(source, MemorySource):
+        return replace(function, compute=Warned(function.compute, what))
+    starts = range(0, source.n_rows, COUNTED_TOGETHER)
+    n_empty = sum(count_in(source.values[start : start + COUNTED_TOGETHER]) for start in starts)
+    warn_without_values(n_empty, source.n_rows, what, stacklevel=stacklevel + 1)
+    return function

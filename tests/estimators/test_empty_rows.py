@@ -1,0 +1,42 @@
+"""Rows that have no value at all: told of by whatever is said of them."""
+
+import warnings
+
+import dask.array as da
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from dgmm import DataWarning, GaussianMixture
+
+ROWS = np.random.default_rng(0).normal(size=(40, 2)) + np.repeat([[0.0], [4.0]], 20, axis=0)
+
+
+@pytest.fixture
+def mixture():
+    return GaussianMixture(2, missing="marginalize", random_state=0).fit(ROWS)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples"])
+def test_they_get_the_prior_and_a_warning(mixture, method):
+    rows = np.vstack([ROWS[:3], np.full((2, 2), np.nan)])
+    with pytest.warns(DataWarning, match="^2 of 5 rows have no value at all: what is said of them") as caught:
+        found = getattr(mixture, method)(rows)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    lazy = getattr(mixture, method)(da.from_array(rows, chunks=(4, 2)))
+    with pytest.warns(DataWarning, match="^Some rows have no value at all.* not counted"):
+        assert_array_equal(lazy.compute(scheduler="sync"), found)
+    prior = {
+        "predict": np.argmax(mixture.weights_),
+        "predict_proba": mixture.weights_,
+        "score_samples": 0.0,
+    }
+    assert_allclose(found[3:], np.stack([prior[method]] * 2), atol=1e-14)
+
+
+def test_rows_that_have_one_are_not_told_of(mixture):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mixture.predict([[1.0, np.nan], [np.nan, 2.0]])
+        mixture.predict(da.from_array([[1.0, np.nan]])).compute()
