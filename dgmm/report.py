@@ -1,24 +1,13 @@
-"""What a person sees while a mixture is fitted, and of a fitted one: progress, tables, plain lines."""
+"""What a person sees of rows and of a fitted mixture: facts and tables."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from operator import mul
 from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -27,175 +16,9 @@ from dgmm.data.text import printable
 from dgmm.estimators.components import outstanding_features
 from dgmm.estimators.parameters import parameters_of
 from dgmm.facts import Exhibit, Fact, fact
-from dgmm.passes.events import (
-    ClusterBack,
-    ClusterWaiting,
-    Event,
-    IterationFinished,
-    PassFinished,
-    PassStarted,
-    Resumed,
-    SpanFinished,
-    SpansKept,
-    TaskFinished,
-    TasksFinished,
-    TasksStarted,
-    listening,
-)
 from dgmm.passes.watched import without_checksums
 
-SECONDS_BETWEEN_LINES = 2.0
 FEATURES_SHOWN = 6
-
-
-@contextmanager
-def showing_progress(console: Console) -> Iterator[None]:
-    """Show the passes and iterations that are run inside: live on a terminal, else in plain lines.
-
-    Parameters
-    ----------
-    console : rich.console.Console
-        Where to; standard error, so that results can be piped.
-    """
-    if not console.is_terminal:
-        plain = PlainProgress(console)
-        with listening(plain.handle):
-            yield
-        plain.finish()
-        return
-    with Bars(console) as bars, listening(LiveProgress(bars).handle):
-        yield
-
-
-class Bars(Progress):
-    """Lines that live: of the pass, which fits 80 columns, and below, what its field ``iteration`` says."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
-            TextColumn("{task.percentage:3.0f}%"),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-
-    def get_renderables(self) -> Iterator[RenderableType]:
-        """Give the lines."""
-        yield self.make_tasks_table(self.tasks)
-        yield from (Text(task.fields["iteration"]) for task in self.tasks if task.fields["iteration"])
-
-
-class LiveProgress:
-    """Shows the pass, its rows a second and time left, and the best fit's last iteration.
-
-    Parameters
-    ----------
-    bars : Bars
-    """
-
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-        self._task = bars.add_task("starting", total=None, rate="", iteration="")
-        self._best: IterationFinished | None = None
-
-    def handle(self, event: Event) -> None:
-        """Show an event, which any thread may tell."""
-        match event:
-            case PassStarted():
-                self._best = None
-                total = max(event.n_rows, 1)
-                self._bars.reset(self._task, total=total, description=event.purpose)
-            case SpanFinished() | SpansKept():
-                self._bars.advance(self._task, event.n_rows)
-            case PassFinished():
-                self._bars.update(self._task, completed=event.n_rows, rate=rate(event))
-            case TasksStarted():
-                self._bars.reset(self._task, total=event.n_tasks, description=event.purpose)
-                self._bars.update(self._task, rate="")
-            case TaskFinished():
-                self._bars.advance(self._task)
-            case ClusterWaiting():
-                self._bars.update(self._task, description="waiting for workers")
-            case ClusterBack():
-                self._bars.update(self._task, description=event.purpose)
-            case IterationFinished():
-                self._best = better(self._best, event)
-                self._bars.update(self._task, iteration=iteration(self._best))
-            case Resumed():
-                self._bars.console.print(going_on(event), highlight=False, soft_wrap=True)
-
-
-class PlainProgress:
-    """Lines for logs: one for each pass, with the best fit's iteration, but at most about one in two seconds.
-
-    Parameters
-    ----------
-    console : rich.console.Console
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._said_at = -np.inf
-        self._pass: PassFinished | None = None
-        self._best: IterationFinished | None = None
-
-    def handle(self, event: Event) -> None:
-        """Take note of an event; a pass is told when the next one starts."""
-        match event:
-            case PassStarted() if time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
-                self.finish()
-            case PassStarted():
-                self._pass = self._best = None
-            case PassFinished():
-                self._pass = event
-            case TasksFinished():
-                self.finish()
-                self._say(f"{event.purpose}: {event.n_tasks} tasks in {event.seconds:.1f} s")
-            case IterationFinished():
-                self._best = better(self._best, event)
-            case Resumed():
-                self._say(going_on(event))
-
-    def finish(self) -> None:
-        """Tell of the last pass."""
-        if self._pass is not None:
-            what = self._pass.purpose if self._best is None else iteration(self._best)
-            line = f"{what}; {self._pass.n_rows:,} rows in {self._pass.seconds:.1f} s, {rate(self._pass)}"
-            self._say(line)
-        self._pass = self._best = None
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
-        self._said_at = time.monotonic()
-
-
-def better(best: IterationFinished | None, other: IterationFinished) -> IterationFinished:
-    """Give the iteration with the higher log-likelihood: several fits can share a pass."""
-    return other if best is None or other.lower_bound > best.lower_bound else best
-
-
-def going_on(event: Resumed) -> str:
-    """Say what a fit takes from a checkpoint."""
-    return f"going on from {printable(event.place)}: {event.what}"
-
-
-def rate(done: PassFinished) -> str:
-    """Say how many rows a second that was."""
-    return f"{done.n_rows / max(done.seconds, 1e-9):,.0f} rows/s"
-
-
-def iteration(event: IterationFinished) -> str:
-    """Say where a fit is."""
-    change = f", change {event.change:.1e}" if np.isfinite(event.change) else ""
-    return (
-        f"iteration {event.n_iter} of at most {event.max_iter}: "
-        f"{event.quantity} {event.lower_bound:.6f} nats a row{change}"
-    )
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -1,106 +1,12 @@
-"""What is shown of passes and mixtures."""
-
-import io
+"""What is said of rows and mixtures."""
 
 import numpy as np
 import pytest
-from rich.console import Console
 from rich.table import Table
 
 import dgmm
 from dgmm import report
 from dgmm.model.families import FAMILIES
-from dgmm.passes.events import (
-    ClusterBack,
-    ClusterWaiting,
-    IterationFinished,
-    PassFinished,
-    PassStarted,
-    SpanFinished,
-    TaskFinished,
-    TasksFinished,
-    TasksStarted,
-    emit,
-)
-
-
-def shown(*, terminal: bool, events: list) -> str:
-    file = io.StringIO()
-    with report.showing_progress(Console(file=file, force_terminal=terminal, width=160, color_system=None)):
-        for event in events:
-            emit(event)
-    return file.getvalue()
-
-
-PASS = [PassStarted("EM", 1000, 2), SpanFinished(500), SpanFinished(500), PassFinished("EM", 1000, 0.5)]
-
-
-@pytest.mark.parametrize("width", [80, 100, 160])
-def test_nothing_is_cut_at_usual_widths(width):
-    file = io.StringIO()
-    console = Console(file=file, force_terminal=True, width=width, color_system=None)
-    done = PassFinished("split and merge", 99_999_999, 9.0)
-    with report.showing_progress(console):
-        for event in (
-            PassStarted("split and merge", 99_999_999, 2),
-            done,
-            IterationFinished(0, 100, 100, -123.456789, 1e-5),
-            SpanFinished(1),
-        ):
-            emit(event)
-    lines = file.getvalue()
-    assert "…" not in lines
-    for part in ("split and merge", "100%", report.rate(done), "left", "iteration 100 of at most 100"):
-        assert part in lines
-    assert "-123.456789 nats a row, change 1.0e-05" in " ".join(lines.split())
-
-
-def test_plain_lines():
-    lines = shown(
-        terminal=False,
-        events=[*PASS, IterationFinished(0, 3, 100, -1.25, 0.5), IterationFinished(1, 3, 100, -2.0, 0.1)],
-    )
-    assert lines == (
-        "iteration 3 of at most 100: log-likelihood -1.250000 nats a row, change 5.0e-01; "
-        "1,000 rows in 0.5 s, 2,000 rows/s\n"
-    )
-
-
-def test_plain_lines_are_few_and_end_with_the_last(monkeypatch):
-    clock = iter(np.arange(0.0, 1000.0, 0.1))
-    monkeypatch.setattr(report.time, "monotonic", lambda: next(clock))
-    iterations = [IterationFinished(0, i, 100, float(i), np.inf) for i in range(1, 60)]
-    events = [event for last in iterations for event in (*PASS, last)]
-    lines = shown(terminal=False, events=events).splitlines()
-    assert lines[0].startswith("iteration 1 ")
-    assert lines[-1].startswith("iteration 59 ")
-    assert 2 < len(lines) < 10
-    assert "change" not in lines[0]
-
-
-def test_a_pass_without_iterations():
-    assert shown(terminal=False, events=PASS) == "EM; 1,000 rows in 0.5 s, 2,000 rows/s\n"
-
-
-TASKS = [TasksStarted("short runs", 2), TaskFinished(), TaskFinished(), TasksFinished("short runs", 2, 1.25)]
-
-
-def test_tasks_apart_from_passes():
-    assert shown(terminal=False, events=TASKS) == "short runs: 2 tasks in 1.2 s\n"
-    assert "short runs" in shown(terminal=True, events=TASKS)
-
-
-def test_live_display():
-    display = shown(terminal=True, events=[*PASS, IterationFinished(0, 3, 100, -1.25, 0.5)])
-    for part in ("EM", "100%", "2,000 rows/s", "iteration 3 of at most 100", "-1.25"):
-        assert part in display
-
-
-def test_live_display_of_a_wait():
-    waiting = ClusterWaiting("EM", "it has no worker", 30.0, 870.0)
-    assert "waiting for workers" in shown(terminal=True, events=[PASS[0], waiting])
-    display = shown(terminal=True, events=[PASS[0], waiting, ClusterBack("EM"), *PASS[1:]])
-    assert display.rindex("EM") > display.rfind("waiting for workers")
 
 
 @pytest.mark.parametrize(

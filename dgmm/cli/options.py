@@ -26,6 +26,7 @@ from dgmm.cli.shell import console, say
 from dgmm.data.source import Source
 from dgmm.fitting.survey import MISSING
 from dgmm.passes.plan import Plan, plan
+from dgmm.progress import showing_progress
 
 if TYPE_CHECKING:
     from distributed import LocalCluster
@@ -92,7 +93,7 @@ class Cluster:
                 f"--memory {self.memory} is too little: a worker needs {report.size(needed)} at least; "
                 "give it more, or make smaller chunks with dgmm convert"
             )
-        with self._client(), report.showing_progress(console(stderr=True)):
+        with self._client(), showing_progress(console(stderr=True)):
             yield
 
     @contextmanager

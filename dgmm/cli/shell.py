@@ -193,7 +193,7 @@ def say(kind: str, message: object) -> None:
     line = " ".join(str(message).split())
     for there, here in OPTIONS.items():
         line = line.replace(there, here)
-    click.echo(f"{kind}: {printable(redacted(line))}", err=True)
+    print(f"{kind}: {printable(redacted(line))}", file=sys.stderr)  # as it is now: above a live display
 
 
 def say_notes(error: BaseException | None) -> None:

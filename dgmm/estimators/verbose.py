@@ -42,7 +42,7 @@ class VerbosePrinter:
             case InitializationStarted(number):
                 self.started[number] = self.last[number] = now
                 print(f"Initialization {number}")
-            case IterationFinished(number, n_iter, _, _, change) if n_iter % self.interval == 0:
+            case IterationFinished(number, n_iter, change=change) if n_iter % self.interval == 0:
                 line = f"  Iteration {n_iter}"
                 if self.verbose >= 2:
                     line += (

@@ -26,7 +26,7 @@ from dgmm.fitting.survey import survey
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior
 from dgmm.passes.blas import single_threaded
-from dgmm.passes.events import DataChanged, Event, PassFinished, listening
+from dgmm.passes.events import DataChanged, Event, PassFinished, StageStarted, emit, listening
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,10 @@ def fit(
         A fit to go on with, instead of a start.
     """
     passes: list[Event] = []
+    is_small = source.n_rows <= settings.sample_rows
+    stages = ("passes",) if is_small or resumed is not None else ("search", "passes")
     if settings.missing == "drop":
+        emit(StageStarted("complete", ("survey", *stages)))
         with listening(passes.append):
             cases = complete_cases(source, weights, allow_changed_data=settings.allow_changed_data)
         kept = fit(cases.source, cases.weights, replace(settings, missing="error"), random_state, resumed)
@@ -99,8 +102,8 @@ def fit(
             if kept.changes is None
             else tuple(dict.fromkeys(changes_among(passes) + kept.changes)),
         )
-    is_small = source.n_rows <= settings.sample_rows
     seed = 0 if is_small else int(random_state.randint(2**31 - 1))
+    emit(StageStarted("survey", stages))
     with listening(passes.append):
         products = settings.method.family.has_products
         takes_nan = settings.missing == "marginalize"
@@ -134,6 +137,8 @@ def fit(
             source = MemorySource(observed.values, source.feature_names, source.name)
         data = Data(source, weights, nearer.moments, filling=nearer.filling)
         fits = Multistart(settings, data, observed, filled(nearer.sample, nearer.filling))
+        if stages == ("passes",):
+            emit(StageStarted("passes"))
         best = fits.best(random_state) if resumed is None else fits.resume(resumed)
         if settings.moves and settings.max_iter > 0:
             best = _moved(best, fits)

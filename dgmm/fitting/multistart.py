@@ -26,7 +26,7 @@ from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
 from dgmm.model.matrices import DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Parameters
-from dgmm.passes.events import InitializationStarted, emit
+from dgmm.passes.events import InitializationStarted, StageStarted, emit
 from dgmm.passes.journal import answered
 from dgmm.passes.parts import Parts
 
@@ -181,7 +181,9 @@ class Multistart:
     @cached_property
     def pool(self) -> Pool:
         """What fits share."""
-        return Pool(self.data, self.objective, self.advance, self.settings.max_iter)
+        return Pool(
+            self.data, self.objective, self.advance, self.settings.max_iter, self.stopping.passes_left
+        )
 
     def best(self, random_state: np.random.RandomState) -> EM:
         """Fit from every start, and give the best: in turn in memory, else all in the same passes.
@@ -193,6 +195,8 @@ class Multistart:
         """
         offered: list[list[EM]] = []
         errors: list[Exception] = []
+        if not self.is_small:
+            emit(StageStarted("search", ("passes",)))
         for initialization in range(self.settings.n_init):
             emit(InitializationStarted(initialization))
             try:
@@ -202,6 +206,7 @@ class Multistart:
             else:
                 offered.append(self.run([began]) if self.is_small else began)
         if not self.is_small:
+            emit(StageStarted("passes"))
             offered = [self.run(self._moved_or_not(offered) if self.settings.moves else offered)]
         return best_of_ended([state for states in offered for state in states], errors)
 

@@ -7,12 +7,13 @@ serves all that have not ended; a `Policy` says from what it found who goes on, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM, Advance, failed
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Objective
@@ -142,12 +143,15 @@ class Pool:
         See `dgmm.fitting.loop.plain.Advance`.
     max_iter : int
         The most passes of each.
+    passes_left : callable, optional
+        Estimates from what passes said how many are to come: see `dgmm.fitting.loop.stopping.Stopping`.
     """
 
     data: Data
     objective: Objective
     advance: Advance
     max_iter: int
+    passes_left: Callable[[tuple[PassRecord, ...]], int] | None = None
 
     def run(
         self, candidates: list[Candidate], policy: Policy | None = None, n_passes: int | None = None
@@ -204,9 +208,26 @@ class Pool:
     def _tell(self, before: EM, after: EM | None) -> None:
         if after is None or after is before:
             return
-        change, name = after.lower_bound - before.lower_bound, self.objective.bound_name
         number = after.initialization
-        emit(IterationFinished(number, after.n_iter, self.max_iter, after.lower_bound, change, name))
+        lost = None
+        if after.history and not after.history[-1].accepted:
+            lost = after.lower_bound - after.history[-1].log_likelihood
+        n_left = 0
+        if after.ending is None:
+            estimate = self.passes_left
+            n_left = self.max_iter - after.n_iter if estimate is None else estimate(after.history)
+        emit(
+            IterationFinished(
+                number,
+                after.n_iter,
+                self.max_iter,
+                after.lower_bound,
+                after.lower_bound - before.lower_bound,
+                self.objective.bound_name,
+                lost,
+                n_left,
+            )
+        )
         if after.error is not None:
             logger.info("Start %d is left: %s", number, after.error)
         if after.ending is not None:

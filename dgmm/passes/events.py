@@ -4,9 +4,9 @@ Passes and fits `emit` events; a progress display listens:
 
 >>> seen = []
 >>> with listening(seen.append):
-...     emit(PassStarted("EM", n_rows=10, n_spans=1))
+...     emit(SpanFinished(n_rows=10))
 >>> seen
-[PassStarted(purpose='EM', n_rows=10, n_spans=1)]
+[SpanFinished(n_rows=10)]
 """
 
 from __future__ import annotations
@@ -18,12 +18,27 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class StageStarted:
+    """A fit enters a stage, in a word for a person; ``following`` are the names of those that come after it.
+
+    Stages with nothing following are the last of a fit: what comes after one begins another fit.
+    """
+
+    name: str
+    following: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class PassStarted:
-    """A trip over the data begins; ``purpose`` is a word or two for a person."""
+    """A trip over the data begins; ``purpose`` is a word or two for a person.
+
+    ``n_bytes`` are those of all rows as they are in memory.
+    """
 
     purpose: str
     n_rows: int
     n_spans: int
+    n_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,7 +131,9 @@ class IterationFinished:
     """An iteration of a fit: its lower bound and the change of it, in nats a row.
 
     ``change`` is infinite in the first iteration. ``max_iter`` is where the fit ends at the latest.
-    ``quantity`` is the name of the bound.
+    ``quantity`` is the name of the bound. ``lost`` is by how much the parameters of this pass were worse than
+    the best, to which the fit went back; None where they were accepted. ``n_left`` estimates the iterations
+    to come.
     """
 
     initialization: int
@@ -125,6 +142,8 @@ class IterationFinished:
     lower_bound: float
     change: float
     quantity: str = "log-likelihood"
+    lost: float | None = None
+    n_left: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,7 +155,8 @@ class Resumed:
 
 
 Event = (
-    PassStarted
+    StageStarted
+    | PassStarted
     | SpanFinished
     | SpansKept
     | PassFinished

@@ -118,7 +118,8 @@ def _answered(
     """Make a pass, or give what it gave before; a result that does not pass the check is not kept."""
     planned = plan(source)
     is_here = not planned.spans or (is_in_memory(source) and len(planned.spans) == 1)
-    emit(PassStarted(purpose, planned.n_rows, len(planned.spans)))
+    n_bytes = planned.n_rows * source.n_features * source.dtype.itemsize
+    emit(PassStarted(purpose, planned.n_rows, len(planned.spans), n_bytes))
 
     def compute(parts: Parts) -> Timed[Result]:
         # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.

@@ -139,7 +139,7 @@ def test_events_count_every_row(kind, stored):
         deadline = time.monotonic() + 5  # a cluster tells of spans from another thread
         while sum(isinstance(event, SpanFinished) for event in seen) < 22 and time.monotonic() < deadline:
             time.sleep(0.01)
-    assert seen[0] == PassStarted("visit", 11_000, 22)
+    assert seen[0] == PassStarted("visit", 11_000, 22, 352_000)
     assert sum(event.n_rows for event in seen if isinstance(event, SpanFinished)) == 11_000
     (finished,) = [event for event in seen if isinstance(event, PassFinished)]
     assert finished.n_rows == 11_000

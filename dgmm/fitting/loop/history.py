@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -139,6 +140,28 @@ def promised_in_all(history: tuple[PassRecord, ...]) -> float:
     fallen = last.promised_gain / earlier[-1] if earlier and earlier[-1] > 0.0 else 0.0
     share = min(fallen ** (1.0 / last.inner_steps), PREDICTION.slowest)
     return last.promised_gain / (1.0 - share)
+
+
+def passes_until(figures: Sequence[float], tol: float) -> float:
+    """Estimate how many passes more take a figure below ``tol``, if it goes on to fall by the same factor.
+
+    Parameters
+    ----------
+    figures : sequence of float
+        Of the last two passes.
+    tol : float
+
+    Returns
+    -------
+    float
+        Infinite where it does not fall, or is not known.
+    """
+    *_, before, last = [np.inf, np.inf, *figures]
+    if last < tol:
+        return 0.0
+    if not 0.0 < tol <= last < before < np.inf:
+        return np.inf
+    return float(np.ceil(np.log(tol / last) / np.log(last / before)))
 
 
 def _left_by(n_last: int, n_before: int, ratio: float) -> float:

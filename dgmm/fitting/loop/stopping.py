@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
-from dgmm.fitting.loop.history import PassRecord, since_start
+from dgmm.fitting.loop.history import PassRecord, passes_until, since_start
 
 Passes = tuple[PassRecord, ...]
 
@@ -44,6 +45,15 @@ class StoppingRule(Protocol):
         ...
 
 
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A rule that can tell about when it will be reached, for people who wait."""
+
+    def passes_left(self, history: Passes) -> float:
+        """Estimate the passes still to come; infinite where nothing is known."""
+        ...
+
+
 @dataclass(frozen=True)
 class SmallChange:
     """As in scikit-learn: a pass changed the lower bound by less than ``tol`` nats a row."""
@@ -59,6 +69,11 @@ class SmallChange:
     def missing(self, history: Passes, gain: float) -> str:
         """Say what the change still is."""
         return f"iterations the lower bound still changes by {_against(gain, self.tol, 'not less')}"
+
+    def passes_left(self, history: Passes) -> float:
+        """Estimate them from the last changes."""
+        bounds = [each.log_likelihood for each in since_start(history)[-3:]]
+        return passes_until([abs(after - before) for before, after in pairwise(bounds)], self.tol)
 
 
 @dataclass(frozen=True)
@@ -100,6 +115,11 @@ class SmallPredictions:
         left = since_start(history)[-1].predicted_gain
         return f"passes further iterations are predicted to gain {_against(left, self.tol, 'not less')}"
 
+    def passes_left(self, history: Passes) -> float:
+        """Estimate them from the last predictions, of which two are to be small."""
+        predicted = [each.predicted_gain for each in since_start(history) if each.accepted]
+        return 1 + passes_until(predicted[-2:], self.tol)
+
 
 def _against(value: float, tol: float, relation: str = "less") -> str:
     return f"{value:.3g} nats a row, {relation} than tol={tol:g}"
@@ -129,6 +149,12 @@ class Stopping:
             return None
         missing = self.rules[-1].missing(history, gain)
         return Ending(converged=False, message=f"Not converged: after max_iter={self.max_iter} {missing}.")
+
+    def passes_left(self, history: Passes) -> int:
+        """Estimate the passes still to come: at most those that are allowed."""
+        most = max(0, self.max_iter - len(history))
+        foreseen = [rule.passes_left(history) for rule in self.rules if isinstance(rule, Foreseeing)]
+        return int(min([float(most), *foreseen]))
 
 
 def rules_of(algorithm: str, tol: float) -> tuple[StoppingRule, ...]:

@@ -158,7 +158,7 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample) -> Starts:
     few = sample.drawn(PATHS.n_rows)
     clusterings = _clusterings([path for path in paths if path.init_params == "search"], few)
     paths = sorted(paths, key=lambda path: [*FAMILIES.values()].index(path.family))  # the longest first
-    walked = run_tasks(walk, paths, (few, clusterings), "paths of starts")
+    walked = run_tasks(walk, paths, (few, clusterings), "starts of all sizes")
     candidates = {
         (path.family, n_components): found
         for path, each in zip(paths, walked, strict=True)
@@ -177,7 +177,7 @@ def _clusterings(paths: Sequence[PathSettings], sample: Sample) -> Clusterings:
     if not numbers:
         return {}
     find = partial(cluster, n_init=paths[0].n_init, seed=paths[0].seed)
-    return dict(zip(numbers, run_tasks(find, numbers, sample, "clusters"), strict=True))
+    return dict(zip(numbers, run_tasks(find, numbers, sample, "clustering"), strict=True))
 
 
 def cluster(n_components: int, sample: Sample, *, n_init: int, seed: int) -> list[NDArray[np.int16]]:
@@ -198,7 +198,7 @@ def _polished(
     polishing = partial(polish, objective=objective)
     parts = (sample.drawn(PATHS.final_rows), sample)
     samples = [InMemory.of(each.values, each.weights) for each in parts]
-    polished = run_tasks(polishing, [candidates[model] for model in order], samples, "starts on the sample")
+    polished = run_tasks(polishing, [candidates[model] for model in order], samples, "refining starts")
     return dict(zip(order, polished, strict=True))
 
 

@@ -108,14 +108,14 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     own = {"objective": objective, "n_rows": n_rows}
     begin, exchange = partial(_begun, **own), partial(_exchanged, **own)
     rounds: dict[str, list[Start]] = {
-        "short runs": [partial(_from_clusters, method, way, seed) for way, seed in enumerate(seeds)],
-        "growing runs": [partial(_from_growth, method, *each) for each in enumerate(SEARCH.surpluses)],
+        "trying starts": [partial(_from_clusters, method, way, seed) for way, seed in enumerate(seeds)],
+        "growing mixtures": [partial(_from_growth, method, *each) for each in enumerate(SEARCH.surpluses)],
     }
     found: list[Climb] = []
     for purpose, starts in rounds.items():
         begun = run_tasks(begin, starts, fitted, purpose)
         best = best_distinct(begun, SEARCH.n_moved)
-        ended = run_tasks(exchange, best, fitted, "split and merge")
+        ended = run_tasks(exchange, best, fitted, "moving components")
         for one, end in zip(best, ended, strict=True):  # those that were the same would end the same
             behind = [one.lower_bound - each.lower_bound for each in begun if each]
             found += [end] * sum(0 <= each <= CLIMBS.same for each in behind)
@@ -123,7 +123,7 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
             break
     go_on = partial(_gone_on, objective=objective, n_rows=SEARCH.long_rows * n_rows)
     best = best_distinct(found, SEARCH.n_long)
-    best = best_distinct(run_tasks(go_on, best, fitted, "longer runs"), SEARCH.n_long)
+    best = best_distinct(run_tasks(go_on, best, fitted, "refining starts"), SEARCH.n_long)
     if not best:
         raise DegenerateCovarianceError(None)
     test = held_out if held_out.moments.weight else fitted  # few rows, or few that have a weight

@@ -33,7 +33,15 @@ from dgmm.model.criteria import Criterion, resolution
 from dgmm.model.families import Family
 from dgmm.model.statistics import Moments
 from dgmm.passes.blas import single_threaded
-from dgmm.passes.events import DataChanged, Event, InitializationStarted, PassFinished, emit, listening
+from dgmm.passes.events import (
+    DataChanged,
+    Event,
+    InitializationStarted,
+    PassFinished,
+    StageStarted,
+    emit,
+    listening,
+)
 from dgmm.passes.journal import journalling
 
 logger = logging.getLogger(__name__)
@@ -138,7 +146,10 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
             swept.changes = [*dict.fromkeys([*swept.changes, event.message])]
 
     allow_changed_data = settings.common.allow_changed_data
+    is_small = source.n_rows <= settings.common.sample_rows
+    stages = ("passes",) if is_small else ("search", "passes")
     if settings.common.missing == "drop":
+        emit(StageStarted("complete", ("survey", *stages)))
         with listening(count):
             cases = complete_cases(source, weights, allow_changed_data=allow_changed_data)
         if not cases.n_passes:  # rows in memory
@@ -150,12 +161,12 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
         finally:
             swept.fingerprint = cases.fingerprint
         return
-    sample_rows = settings.common.sample_rows
     held_out = HeldOut(settings.seed, settings.held_out)
+    emit(StageStarted("survey", stages))
     with listening(count):
         found = survey(
             source,
-            sample_rows,
+            settings.common.sample_rows,
             settings.seed,
             weights,
             held_out if settings.held_out else None,
@@ -180,9 +191,10 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
             "of these is held out, and there is nothing to choose by; make held_out larger, give more rows, "
             "or another random_state"
         )
-    settings = _with_tolerance(settings, found, is_small=source.n_rows <= sample_rows)
-    _refuse_too_many_components(swept, whole, is_small=source.n_rows <= sample_rows)
-    if source.n_rows <= sample_rows:
+    settings = _with_tolerance(settings, found, is_small=is_small)
+    _refuse_too_many_components(swept, whole, is_small=is_small)
+    if is_small:
+        emit(StageStarted("passes"))
         own = None if observed.weights is None else MemorySource(observed.weights[:, None])
         rows = MemorySource(observed.values, source.feature_names, source.name)
         data = Data(rows, own, found.moments, filling=found.filling)
@@ -266,6 +278,7 @@ def _fit_together(
     """Find starts on the sample, and run all models in the same passes."""
     common, candidates = settings.common, swept.candidates
     fits = Multistart(common, data, sample, whole)
+    emit(StageStarted("search", ("passes",)))
     starts = find_starts(_paths(settings, candidates, data.source.n_rows), whole)
     for index, candidate in enumerate(candidates):
         own = starts.get((candidate.family, candidate.n_components))
@@ -278,6 +291,7 @@ def _fit_together(
             emit(InitializationStarted(index))
             candidates[index] = replace(candidate, state=fits.begin(index, own[0]), rivals=tuple(own[1:]))
     criterion = settings.criterion if settings.prune else None
+    emit(StageStarted("passes"))
     fits.pool.run(candidates, Race(data, fits.advance, fits.hurried, criterion))
     if fits.algorithm == "em" or common.max_iter == 0:  # the last M-step came after the last pass
         _score_ended(data, candidates)

@@ -71,6 +71,30 @@ def test_the_last_pass_says_what_is_missing(algorithm):
     assert ending.message.endswith("0.125 nats a row, not less than tol=1e-06.")
 
 
+@pytest.mark.parametrize(("rate", "tol"), [(0.5, 1e-3), (0.9, 1e-6), (0.1, 1e-2)])
+def test_passes_left_are_right_where_figures_fall_by_the_same_factor(rate, tol):
+    """Changes of plain EM, predictions of corrected EM: each rule says when it will be reached."""
+    bounds = np.cumsum(rate ** np.arange(200.0))
+    history = tuple(
+        PassRecord(bound, rate**n, min(n, 1), accepted=True, seconds=1.0) for n, bound in enumerate(bounds)
+    )
+    for rule in (SmallChange(tol), SmallPredictions(tol)):
+        stopping = Stopping((rule,), 1000)
+        gains = np.diff(bounds, prepend=-np.inf)
+        ends = next(n for n in range(1, 200) if stopping.ending(history[:n], gains[n - 1]))
+        for n in range(3, ends):
+            assert stopping.passes_left(history[:n]) == pytest.approx(ends - n, abs=1)
+        assert Stopping((rule,), 5).passes_left(history[:4]) <= 1
+
+
+def test_passes_left_are_those_allowed_where_nothing_is_known():
+    start, stuck = (START,), (START, passed(1.0), passed(1.0))
+    for rules in (rules_of("em", 1e-3), rules_of("corrected", 1e-3), (NothingGained(),)):
+        assert Stopping(rules, 10).passes_left(start) == 9
+    assert Stopping(rules_of("corrected", 1e-3), 10).passes_left(stuck) == 7
+    assert Stopping(rules_of("em", 0.0), 3).passes_left(stuck) == 0
+
+
 @dataclass(frozen=True)
 class SmallRelativeChange:
     """As in other programs: the lower bound changes by a small share of itself."""

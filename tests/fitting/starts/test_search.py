@@ -106,7 +106,7 @@ def n_rounds(rows, n_components) -> int:
     events: list[Event] = []
     with listening(events.append):
         found(rows, "full", n_components)
-    return sum(isinstance(event, TasksStarted) and event.purpose == "split and merge" for event in events)
+    return sum(isinstance(event, TasksStarted) and event.purpose == "moving components" for event in events)
 
 
 def test_rounds_of_starts_end_where_all_reach_the_same_optimum():
