@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from dgmm.fitting.checkpoint import Checkpoint, CheckpointError
     from dgmm.fitting.fingerprint import fingerprint
+    from dgmm.model.information import SingularInformationError
     from dgmm.passes.cluster import ClusterLostError
     from dgmm.passes.journal import CheckpointWarning
 
@@ -36,6 +37,7 @@ __all__ = [
     "MixtureImputer",
     "MixtureOutlierDetector",
     "MixtureWarning",
+    "SingularInformationError",
     "__version__",
     "fingerprint",
     "load",
@@ -48,6 +50,7 @@ _HOMES = {
     "CheckpointWarning": "passes.journal",
     "ClusterLostError": "passes.cluster",
     "DataWarning": "data",
+    "SingularInformationError": "model.information",
     "fingerprint": "fitting.fingerprint",
     "open_dataset": "data",
 }

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dgmm.data.source import Source
 from dgmm.data.text import printable
+from dgmm.estimators.certainty import StandardErrors
 from dgmm.estimators.components import outstanding_features
 from dgmm.estimators.parameters import parameters_of
 from dgmm.facts import Exhibit, Fact, fact
@@ -179,8 +180,35 @@ def component_lines(
     return columns, lines, n_features - len(shown)
 
 
+def error_lines(
+    model: Any, errors: StandardErrors, names: Sequence[str] | None = None
+) -> tuple[list[str], list[tuple[int, list[str]]], int]:
+    """Describe how sure a mixture is of its components, in text, the heaviest first: see `component_lines`.
+
+    Cells are weights, means and variances, ± their standard errors.
+    """
+    found = errors.estimates
+    shown = range(min(found.n_features, FEATURES_SHOWN))
+    own = getattr(model, "feature_names_in_", None)
+    texts = [f"feature {i}" for i in range(found.n_features)]
+    texts = next(([*map(str, given)] for given in (names, own) if given is not None), texts)
+    of_variances = found.family.variances(errors.covariances, found.n_components, found.n_features)
+    lines = []
+    for k in np.argsort(-found.weights, kind="stable").tolist():
+        values = [with_deviation(found.means[k, i], errors.means[k, i]) for i in shown]
+        widths = [with_deviation(found.variances[k, i], of_variances[k, i]) for i in shown]
+        weight = with_deviation(float(found.weights[k]), float(errors.weights[k]))
+        lines.append(
+            (k, [str(k), weight, *(cell for pair in zip(values, widths, strict=True) for cell in pair)])
+        )
+    features = [text for i in shown for text in (texts[i], f"variance of {texts[i]}")]
+    return ["component", "weight", *features], lines, found.n_features - len(shown)
+
+
 def with_deviation(mean: float, deviation: float) -> str:
     """Say a mean and a standard deviation, of which three digits count."""
+    if deviation == 0.0:
+        return f"{mean:.4g}"
     places = 2 - int(np.floor(np.log10(deviation)))
     if not 0 <= places <= 6:
         return f"{mean:.4g} ± {deviation:.2g}"

@@ -19,6 +19,9 @@ ROOMS = {
         "convert": "Write DATA as one Zarr array with checksummed chunks, which is the fastest to read.",
         "demo": "Fit a mixture to the brightest stars of Gaia DR3, draw it, and compare sizes.",
     },
+    "certainty": {
+        "standard-errors": "Print how sure the parameters of a model are, given DATA.",
+    },
     "checkpoints": {
         "resume": "Go on with a fit or sweep whose --checkpoint is DIR, and end as it would have ended.",
     },

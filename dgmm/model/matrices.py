@@ -59,6 +59,12 @@ def _above_diagonal(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]
     return np.triu_indices(n_features, 1)
 
 
+def packed_entries(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give rows and columns of the entries of a packed matrix, in order: (D (D + 1) / 2,) each."""
+    diagonal, (rows, columns) = np.arange(n_features), _above_diagonal(n_features)
+    return np.concatenate([diagonal, rows]), np.concatenate([diagonal, columns])
+
+
 def pack(symmetric: Array) -> Array:
     """Pack symmetric matrices (..., D, D) as (..., D (D + 1) / 2): diagonal, then above it."""
     above = _above_diagonal(symmetric.shape[-1])

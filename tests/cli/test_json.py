@@ -30,6 +30,10 @@ CASES: dict[str, tuple[str, set[str]]] = {
     "components": ("{model}", {"components", "overlap"}),
     "merge": ("{model} {rows} --out {out}.zarr", {"merges", "entropy", "n_clusters", "clusters", "out"}),
     "outliers": ("{model} {rows} --out {out}.parquet", {"n_outliers", "threshold", "unlikeliest", "out"}),
+    "standard-errors": (
+        "{model} {rows}",
+        {"n_rows", "distance", "standard_errors", "intervals", "covariance"},
+    ),
     "marginal": ("{model} --features 1 --out {out}.npz", {"feature_names", "components", "out"}),
     "condition": ("{model} 0=1.5 --out {out}.npz", {"feature_names", "components", "out"}),
     "impute": ("{model} {rows} --out {out}.zarr", {"n_rows", "feature_names", "out"}),

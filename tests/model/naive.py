@@ -301,3 +301,62 @@ def with_missing(generator, rows, share=0.3, n_patterns=None):
         lacks[0] = False
         lacks = lacks[generator.integers(n_patterns, size=len(rows))]
     return np.where(lacks, np.nan, rows).astype(rows.dtype)
+
+
+def packed_parameters(parameters):
+    """Weights, means, and covariances with each entry once, in a row."""
+    _, form = STRUCTURES[parameters.family.name]
+    covariances = parameters.covariances
+    if form == "matrix":
+        matrices = np.reshape(covariances, (-1, *covariances.shape[-2:]))
+        covariances = np.concatenate([packed(matrix) for matrix in matrices])
+    return np.concatenate([parameters.weights, parameters.means.ravel(), np.ravel(covariances)])
+
+
+def log_densities_at(parameters, values, rows):
+    """Log densities (n_rows,) of the mixture with these values for `packed_parameters`, complex ones too."""
+    n_components, n_features = parameters.means.shape
+    is_shared, form = STRUCTURES[parameters.family.name]
+    weights, means = values[:n_components], values[n_components:][: n_components * n_features]
+    widths = np.reshape(values[n_components * (1 + n_features) :], (1 if is_shared else n_components, -1))
+    joint = []
+    for k, mean in enumerate(means.reshape(n_components, n_features)):
+        own = widths[0 if is_shared else k]
+        matrix = np.eye(n_features) * (own if form != "matrix" else own[:n_features])
+        if form == "matrix":
+            above = iter(own[n_features:])
+            for i in range(n_features):
+                for j in range(i + 1, n_features):
+                    matrix[i, j] = matrix[j, i] = next(above)
+        deviations = rows - mean
+        squares = ((deviations @ np.linalg.inv(matrix)) * deviations).sum(axis=1)
+        half_log_determinant = np.log(np.linalg.det(2 * np.pi * matrix)) / 2
+        joint.append(np.log(weights[k]) - half_log_determinant - squares / 2)
+    largest = np.real(joint).max(axis=0)
+    return largest + np.log(np.exp(np.array(joint) - largest).sum(axis=0))
+
+
+def scores_at(parameters, values, rows):
+    """Derivatives of log densities by all values, (n_values, n_rows), by complex steps: exact to rounding."""
+    step = 1e-30
+    moved = values + 1j * step * np.eye(len(values))
+    return np.array([log_densities_at(parameters, each, rows).imag / step for each in moved])
+
+
+def hessian(parameters, rows, weights):
+    """Second derivatives of the log-likelihood by all values: central differences of exact first ones."""
+    values = packed_parameters(parameters)
+    found = []
+    for number, value in enumerate(values):
+        step = 1e-5 * max(abs(value), 1e-2) * np.eye(len(values))[number]
+        high, low = (scores_at(parameters, each, rows) @ weights for each in (values + step, values - step))
+        found.append((high - low) / (2 * step[number]))
+    return (np.array(found) + np.transpose(found)) / 2
+
+
+def on_the_simplex(matrix, n_components):
+    """The inverse of a matrix of all values, for changes whose weights sum to zero: of all values again."""
+    constraint = np.zeros((len(matrix), 1))
+    constraint[:n_components] = 1.0
+    free = np.linalg.qr(constraint, mode="complete")[0][:, 1:]
+    return free @ np.linalg.inv(free.T @ matrix @ free) @ free.T

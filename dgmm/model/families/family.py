@@ -309,6 +309,32 @@ class Family(ABC):
     def of_single_rows(self, start: SingleRows, reg_covar: float) -> Array:
         """M-step of components that have a single row each, as scikit-learn makes it, to the last bit."""
 
+    # How sure parameters are: see `dgmm.model.information`.
+
+    @abstractmethod
+    def width_scores(self, standardized: Array) -> Array:
+        """Derivatives of log densities by a covariance, of rows in its own coordinates: (D, n) to (p, n).
+
+        It is ``L (1 + B) Lᵀ`` with ``L = U⁻ᵀ``, at B = 0. The p parameters are those of B, in the form of one
+        covariance, and packed.
+        """
+
+    @abstractmethod
+    def information(self, count: Array | float, sums: Array, width_sums: Array) -> Array:
+        """Negative second derivatives of log densities by mean and B, summed over rows: (D + p, D + p).
+
+        Of the mean, too, in the component's own coordinates; ``count`` is the sum of the rows' shares,
+        ``sums`` (D,) that of standardized rows, ``width_sums`` (p,) that of `width_scores`.
+        """
+
+    @abstractmethod
+    def in_units(self, factor: Array, n_features: int) -> tuple[Array, Array]:
+        """Matrices (D, D) and (p, p) that take mean and packed B to the rows' units: ``factor`` is U."""
+
+    @abstractmethod
+    def unpacked(self, packed: Array, n_features: int) -> Array:
+        """Give packed covariances (..., p) in the form of one covariance each."""
+
     # Random rows.
 
     @abstractmethod

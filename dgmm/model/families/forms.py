@@ -7,7 +7,14 @@ from abc import abstractmethod
 import numpy as np
 
 from dgmm.model.families.family import Deviations, Family
-from dgmm.model.matrices import SMALLEST_VARIANCE, Array, DegenerateCovarianceError, pack
+from dgmm.model.matrices import (
+    SMALLEST_VARIANCE,
+    Array,
+    DegenerateCovarianceError,
+    pack,
+    packed_entries,
+    unpack,
+)
 
 
 class Matrices(Family):
@@ -64,6 +71,36 @@ class Matrices(Family):
 
     def pack_scatter(self, matrices):
         return pack(matrices)
+
+    def width_scores(self, standardized):
+        i, j = packed_entries(len(standardized))
+        found = standardized[i] * standardized[j]
+        found[: len(standardized)] = 0.5 * (found[: len(standardized)] - 1.0)
+        return found
+
+    def information(self, count, sums, width_sums):
+        # B is a sum of E = e_i e_jᵀ + e_j e_iᵀ, or e_i e_iᵀ: tr(E F W) by both, E s by mean and B.
+        n_features = len(sums)
+        i, j = packed_entries(n_features)
+        halves = np.where(i == j, 0.5, 1.0)
+        packed = np.concatenate([2.0 * width_sums[:n_features] + 0.5 * count, width_sums[n_features:]])
+        w, same = unpack(packed, n_features), np.eye(n_features)
+        k, m = i[:, None], j[:, None]
+        squares = (
+            same[m, i] * w[j, k] + same[m, j] * w[i, k] + same[k, i] * w[j, m] + same[k, j] * w[i, m]
+        ) * (halves[:, None] * halves)
+        mixed = (same[:, i] * sums[j] + same[:, j] * sums[i]) * halves
+        return np.block([[count * same, mixed], [mixed.T, squares]])
+
+    def in_units(self, factor, n_features):
+        root = np.linalg.inv(factor).T
+        i, j = packed_entries(n_features)
+        rows = root[i], root[j]
+        halves = np.where(i == j, 0.5, 1.0)
+        return root, (rows[0][:, i] * rows[1][:, j] + rows[0][:, j] * rows[1][:, i]) * halves
+
+    def unpacked(self, packed, n_features):
+        return unpack(packed, n_features)
 
     def draw(self, mean, covariance, n_rows, generator):
         return generator.multivariate_normal(mean, covariance, n_rows)
@@ -166,6 +203,23 @@ class Diagonals(Variances):
     def pack_squares(self, squares):
         return squares
 
+    def width_scores(self, standardized):
+        return 0.5 * (standardized**2 - 1.0)
+
+    def information(self, count, sums, width_sums):
+        return np.block(
+            [
+                [count * np.eye(len(sums)), np.diag(sums)],
+                [np.diag(sums), np.diag(2.0 * width_sums + 0.5 * count)],
+            ]
+        )
+
+    def in_units(self, factor, n_features):
+        return np.diag(1.0 / factor), np.diag(1.0 / factor**2)
+
+    def unpacked(self, packed, n_features):
+        return packed
+
 
 class Spheres(Variances):
     """One variance for all features."""
@@ -218,6 +272,21 @@ class Spheres(Variances):
 
     def pack_squares(self, squares):
         return squares.sum(axis=-1, keepdims=True)
+
+    def width_scores(self, standardized):
+        return 0.5 * ((standardized**2).sum(axis=0, keepdims=True) - len(standardized))
+
+    def information(self, count, sums, width_sums):
+        n_features = len(sums)
+        mixed = sums[:, None]
+        squares = 2.0 * width_sums + 0.5 * n_features * count
+        return np.block([[count * np.eye(n_features), mixed], [mixed.T, squares[:, None]]])
+
+    def in_units(self, factor, n_features):
+        return np.eye(n_features) / factor, np.reshape(1.0 / factor**2, (1, 1))
+
+    def unpacked(self, packed, n_features):
+        return packed[..., 0]
 
 
 class Shared(Family):

@@ -1,0 +1,84 @@
+"""The commands that say how far a model is to be trusted: ``dgmm standard-errors``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import numpy as np
+
+import dgmm
+from dgmm import report
+from dgmm.cli.commands import open_for, rows_fact
+from dgmm.cli.options import Cluster, Number, on_a_cluster, reading_rows
+from dgmm.cli.program import main
+from dgmm.estimators.certainty import KINDS, Intervals, StandardErrors
+from dgmm.facts import Exhibit, Said, fact
+from dgmm.model.information import Kind
+
+
+@main.command("standard-errors")
+@click.argument("model")
+@click.argument("data")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="information",
+    show_default=True,
+    help="sandwich: right also where the rows are of no such mixture.",
+)
+@click.option(
+    "--level",
+    type=Number(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Of confidence intervals.",
+)
+@reading_rows
+@on_a_cluster()
+def standard_errors(
+    *, cluster: Cluster, opening: dict[str, Any], model: str, data: str, kind: Kind, level: float
+) -> Sequence[Said]:
+    """Print how sure the parameters of a model are, given the rows of DATA that it was fitted to.
+
+    The parameters themselves, ± their standard errors; with --json, confidence intervals and the covariance
+    of all estimates too.
+    """
+    mixture = dgmm.load(model, storage_options=opening["storage_options"])
+    if not isinstance(mixture, dgmm.GaussianMixture):
+        raise click.UsageError(
+            f"{model} is a {type(mixture).__name__}: its posterior says how sure it is; standard errors are "
+            "of a GaussianMixture"
+        )
+    source = open_for(mixture, data, opening)
+    with cluster.joined(source):
+        found = mixture.standard_errors(source, kind)
+    return [
+        rows_fact(source),
+        fact("kind", kind, kind=kind),
+        fact(
+            "maximum",
+            f"{found.distance:.2g} standard errors from these parameters",
+            distance=found.distance,
+        ),
+        _errors(mixture, found, found.intervals(level)),
+    ]
+
+
+def _errors(mixture: Any, found: StandardErrors, intervals: Intervals) -> Exhibit:
+    columns, lines, n_more = report.error_lines(mixture, found)
+    shown = report.table(columns, [cells for _, cells in lines])
+    shown.caption = f"and {n_more} more features: see --json" if n_more else None
+    own = {"weights": found.weights, "means": found.means, "covariances": found.covariances}
+    return Exhibit(
+        shown,
+        {
+            "standard_errors": own,
+            "estimates": {name: getattr(found.estimates, name) for name in own},
+            "level": intervals.level,
+            "intervals": {name: np.asarray(getattr(intervals, name)) for name in own},
+            "parameter_names": found.names,
+            "covariance": found.covariance,
+        },
+    )

@@ -1,0 +1,336 @@
+"""How sure the parameters of a mixture are: the information that rows give, from sums over them.
+
+Each component has its own coordinates: a row is ``y = Uᵀ (x − μ)``, a change of the mean is ``L a``, one of
+the covariance ``L B Lᵀ`` with ``L = U⁻ᵀ``, and one of the weight ``π η``. All of these are linear, so that
+nothing is lost on the way back, and sums neither cancel nor overflow, however narrow or far a component is.
+With the features ``φ = (1, y, width_scores(y))`` of a row under a component, and its responsibility r,
+
+- the *score* of the row, the derivative of its log density, has the parts ``r_k φ_k``;
+- the *observed information*, the negative second derivative of the log-likelihood (Louis 1982), is
+
+      Σ s sᵀ − Σ_k Σ r_k φ_k φ_kᵀ + Σ_k Σ r_k i_k(y)
+
+  where i_k is minus the second derivative of the component's own log density, and has no part of the weight;
+- weights sum to 1, so it is taken where ``Σ π η = 0``; components that share a covariance share its B.
+
+It is exact at any parameters, those of a fit that has not converged or has a ``reg_covar`` too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+
+from dgmm.model.families import Family
+from dgmm.model.matrices import Array, OverflowedError
+from dgmm.model.parameters import Parameters
+
+Kind = Literal["information", "sandwich"]
+"""How the covariance of estimates is made of information and scores."""
+
+
+@dataclass(frozen=True)
+class InformationTuning:
+    """When information tells nothing of a parameter. Half and double: not measured.
+
+    Attributes
+    ----------
+    singular : float
+        Share of what rows would tell if their components were known, below which they tell nothing: rounding
+        leaves 1e-13 or so of it, and EM that converges so slowly would have taken so many iterations.
+    named : float
+        Share of the direction of which nothing is known that a component needs to be named.
+    """
+
+    singular: float = 1e-10
+    named: float = 0.1
+
+
+INFORMATION = InformationTuning()
+
+
+class SingularInformationError(ValueError):
+    """Rows do not tell some components' parameters: the message says which, and why that may be.
+
+    Attributes
+    ----------
+    components : tuple of int
+    """
+
+    def __init__(self, message: str, components: tuple[int, ...]):
+        super().__init__(message)
+        self.components = components
+
+    def __reduce__(self):
+        """Rebuild from both: exceptions cross processes by pickle."""
+        return type(self), (*self.args, self.components)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where parameters are in a row of all of them: weights, means, covariances, packed.
+
+    Attributes
+    ----------
+    family : Family
+    n_components, n_features : int
+    """
+
+    family: Family
+    n_components: int
+    n_features: int
+
+    @property
+    def n_widths(self) -> int:
+        """Parameters of one covariance."""
+        return self.family.n_parameters_of_one(self.n_features)
+
+    @property
+    def n_own(self) -> int:
+        """Parameters that a component's density depends on, and features φ of a row."""
+        return 1 + self.n_features + self.n_widths
+
+    @property
+    def n_parameters(self) -> int:
+        """All, with K weights."""
+        k, n_features = self.n_components, self.n_features
+        return k * (1 + n_features) + self.family.n_covariance_parameters(k, n_features)
+
+    def parts(self, component: int) -> tuple[slice, slice, slice]:
+        """Where the weight, the mean and the covariance of a component are."""
+        k, n_features = self.n_components, self.n_features
+        mean, width = k + component * n_features, k * (1 + n_features)
+        width += 0 if self.family.is_shared else component * self.n_widths
+        return (
+            slice(component, component + 1),
+            slice(mean, mean + n_features),
+            slice(width, width + self.n_widths),
+        )
+
+    def places(self, component: int) -> NDArray[np.intp]:
+        """The same as numbers: (n_own,)."""
+        return np.concatenate([np.arange(part.start, part.stop) for part in self.parts(component)])
+
+    def shaped(self, values: Array) -> tuple[Array, Array, Array]:
+        """Give values (n_parameters,) in the shapes of weights, means and covariances."""
+        k, n_features = self.n_components, self.n_features
+        n_means = k * (1 + n_features)
+        widths = values[n_means:].reshape(-1, self.n_widths)
+        covariances = self.family.unpacked(widths[0] if self.family.is_shared else widths, n_features)
+        return values[:k], values[k:n_means].reshape(k, n_features), covariances
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreSums:
+    """What a pass sums for the information of a mixture.
+
+    Attributes
+    ----------
+    own : ndarray of shape (n_components, n_own, n_own)
+        ``Σ w r φ φᵀ`` of each component.
+    scores : ndarray of shape (n_parameters, n_parameters)
+        ``Σ w s sᵀ``.
+    squared : ndarray or None
+        ``Σ w² s sᵀ``; None where it is not asked for, or the same, as rows have no weights.
+    weight : float
+    n_rows : int
+    """
+
+    own: Array
+    scores: Array
+    squared: Array | None
+    weight: float
+    n_rows: int
+
+    def __add__(self, other: ScoreSums) -> ScoreSums:
+        assert (self.squared is None) == (other.squared is None)
+        return ScoreSums(
+            self.own + other.own,
+            self.scores + other.scores,
+            None if self.squared is None or other.squared is None else self.squared + other.squared,
+            self.weight + other.weight,
+            self.n_rows + other.n_rows,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """What information says of estimates.
+
+    Attributes
+    ----------
+    covariance : ndarray of shape (n_parameters, n_parameters)
+        Of the estimates, in the units of the rows and the order of `Layout`.
+    distance : float
+        How far the parameters are from the maximum of the likelihood, in standard errors: of the combination
+        of parameters that is farthest from it.
+    vague : tuple of int
+        Components whose weight's standard error exceeds the weight, or whose mean's exceeds their width: the
+        likelihood is no parabola that far.
+    """
+
+    covariance: Array
+    distance: float
+    vague: tuple[int, ...]
+
+
+def uncertainty(parameters: Parameters, sums: ScoreSums, kind: Kind) -> Uncertainty:
+    """Make the covariance of estimates of sums over rows.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of which the sums are.
+    sums : ScoreSums
+    kind : {'information', 'sandwich'}
+        I⁻¹, or I⁻¹ J I⁻¹ with ``J = Σ w² s sᵀ``.
+
+    Raises
+    ------
+    SingularInformationError
+        Naming the components of which the rows do not tell the parameters.
+    OverflowedError
+        Where the sums do.
+    """
+    layout = Layout(parameters.family, parameters.n_components, parameters.n_features)
+    if not np.isfinite(sums.scores).all() or not np.isfinite(sums.own).all():
+        raise OverflowedError(
+            "sums of products of scores overflow float64: rows lie too far from all components; leave such "
+            "rows out"
+        )
+    _refuse_empty(parameters, sums)
+    whole, expected, score = _information(layout, sums)
+    scale = 1.0 / np.sqrt(expected)
+    free = _free(parameters.weights * scale[: layout.n_components])
+    scaled = _restricted(whole, scale, free)
+    inverse = _inverse(layout, scaled, scale, free)
+    own_score = _reduced((scale * score)[:, None], free)[:, 0]
+    distance = float(own_score @ inverse @ own_score)
+    if kind == "sandwich":
+        spread = sums.scores if sums.squared is None else sums.squared
+        inverse = inverse @ _restricted(spread, scale, free) @ inverse
+    local = _extended(_extended(inverse, free).T, free) * scale * scale[:, None]
+    return Uncertainty(_in_units(layout, parameters, local), max(distance, 0.0) ** 0.5, _vague(layout, local))
+
+
+def _refuse_empty(parameters: Parameters, sums: ScoreSums) -> None:
+    counts = sums.own[:, 0, 0]
+    empty = np.flatnonzero((counts <= 0.0) | (parameters.weights <= 0.0))
+    if len(empty):
+        which = _listed(empty.tolist(), "has", "have")
+        raise SingularInformationError(
+            f"The information is singular: {which} none of these rows, which say nothing of it: leave it out",
+            tuple(empty.tolist()),
+        )
+
+
+def _listed(components: list[int], has: str, have: str) -> str:
+    if len(components) == 1:
+        return f"component {components[0]} {has}"
+    return f"components {', '.join(map(str, components[:-1]))} and {components[-1]} {have}"
+
+
+def _information(layout: Layout, sums: ScoreSums) -> tuple[Array, Array, Array]:
+    """Give the observed information, what it would be if rows were the components', and the score."""
+    whole, expected = sums.scores.copy(), np.zeros(layout.n_parameters)
+    score, n_features = np.zeros(layout.n_parameters), layout.n_features
+    for k, own in enumerate(sums.own):
+        places = layout.places(k)
+        moments, count = own[0].copy(), own[0, 0]
+        part = -own
+        part[0, 0] = 0.0
+        part[1:, 1:] += layout.family.information(
+            count, moments[1 : 1 + n_features], moments[1 + n_features :]
+        )
+        whole[np.ix_(places, places)] += part
+        score[places] += moments
+        nothing = np.zeros(layout.n_own - 1)
+        of_normal = layout.family.information(count, nothing[:n_features], nothing[n_features:])
+        expected[places] += np.concatenate([[count], np.diagonal(of_normal)])
+    return whole, expected, score
+
+
+def _free(constraint: Array) -> Array:
+    """Give an orthonormal basis of the directions across one: (K, K − 1)."""
+    return np.linalg.qr(constraint[:, None], mode="complete")[0][:, 1:]
+
+
+def _reduced(columns: Array, free: Array) -> Array:
+    """Take the weights' rows of columns to the directions in which they may change."""
+    k = len(free)
+    return np.concatenate([free.T @ columns[:k], columns[k:]])
+
+
+def _extended(columns: Array, free: Array) -> Array:
+    """Undo `_reduced`."""
+    k = free.shape[1]
+    return np.concatenate([free @ columns[:k], columns[k:]])
+
+
+def _restricted(matrix: Array, scale: Array, free: Array) -> Array:
+    """Give a matrix of all parameters in scaled coordinates, for those directions alone."""
+    return _reduced(_reduced(matrix * scale * scale[:, None], free).T, free)
+
+
+def _inverse(layout: Layout, scaled: Array, scale: Array, free: Array) -> Array:
+    """Invert the information, in coordinates where that of known components is the identity, about."""
+    if not len(scaled):  # nothing may change
+        return scaled
+    try:
+        inverse = cho_solve(cho_factor(scaled, lower=True), np.eye(len(scaled)))
+    except LinAlgError:
+        raise _singular(layout, scaled, free) from None
+    condition = np.abs(scaled).sum(axis=0).max() * np.abs(inverse).sum(axis=0).max()
+    if not condition * INFORMATION.singular < 1.0:
+        raise _singular(layout, scaled, free)
+    return 0.5 * (inverse + inverse.T)
+
+
+def _singular(layout: Layout, scaled: Array, free: Array) -> SingularInformationError:
+    _, vectors = eigh(scaled, subset_by_index=[0, 0])
+    direction = _extended(vectors, free)[:, 0] ** 2
+    shares = np.array([direction[layout.places(k)].sum() for k in range(layout.n_components)])
+    own = np.flatnonzero(shares >= INFORMATION.named * shares.max()).tolist()
+    return SingularInformationError(
+        f"The information is singular: {_listed(own, 'has', 'have')} parameters that these rows do not tell, "
+        "or that are at no maximum of the likelihood. Components that are the same are so; one with fewer "
+        "rows than its covariance needs, which reg_covar alone keeps from collapsing; a fit that has not "
+        "converged, and other rows than its own. Take fewer components, or a covariance_type with fewer "
+        "parameters, or fit with a smaller tol",
+        tuple(own),
+    )
+
+
+def _in_units(layout: Layout, parameters: Parameters, local: Array) -> Array:
+    """Take a covariance from the components' coordinates to the units of the rows."""
+    maps = list(_maps(layout, parameters))
+
+    def taken(matrix: Array) -> Array:
+        found = np.empty_like(matrix)
+        for part, own in maps:
+            found[part] = own @ matrix[part]
+        return found
+
+    found = taken(taken(local).T)
+    return 0.5 * (found + found.T)
+
+
+def _maps(layout: Layout, parameters: Parameters) -> Iterator[tuple[slice, Array]]:
+    for k, weight in enumerate(parameters.weights):
+        of_weight, of_mean, of_width = layout.parts(k)
+        factor = layout.family.chosen(parameters.precisions_cholesky, k)
+        mean, width = layout.family.in_units(factor, layout.n_features)
+        yield of_weight, np.array([[weight]])
+        yield of_mean, mean
+        yield of_width, width
+
+
+def _vague(layout: Layout, local: Array) -> tuple[int, ...]:
+    variances, k, n_features = np.diagonal(local), layout.n_components, layout.n_features
+    means = variances[k : k * (1 + n_features)].reshape(k, n_features).max(axis=1)
+    return tuple(np.flatnonzero((variances[:k] > 1.0) | (means > 1.0)).tolist())

@@ -1,0 +1,62 @@
+"""Scores against exact derivatives, and sums of them that do not depend on how rows are cut."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import dgmm.kernels.scores
+from dgmm.kernels.scores import SCORES, sum_scores
+from dgmm.model.families import FAMILIES
+from dgmm.model.information import Layout
+from tests.model import naive
+
+
+@pytest.fixture
+def generator():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_products_of_scores_are_those_of_derivatives(generator, family):
+    parameters = naive.random_parameters(generator, family, 3, 2)
+    rows, weights = naive.random_rows(generator, parameters, 50), generator.uniform(0, 2, 50)
+    found = sum_scores(parameters, [(rows, weights)], squared=True)
+    values = naive.packed_parameters(parameters)
+    by_values = naive.scores_at(parameters, values, rows)
+    layout = Layout(parameters.family, 3, 2)
+    maps = np.zeros((layout.n_parameters, layout.n_parameters))  # from the components' coordinates to values
+    for k in range(3):
+        weight, mean, width = layout.parts(k)
+        factor = parameters.family.chosen(parameters.precisions_cholesky, k)
+        maps[weight, weight] = parameters.weights[k]
+        maps[mean, mean], maps[width, width] = parameters.family.in_units(factor, 2)
+    scores = maps.T @ by_values
+    np.testing.assert_allclose(found.scores, (scores * weights) @ scores.T, rtol=1e-9, atol=1e-9)
+    assert found.squared is not None
+    np.testing.assert_allclose(found.squared, (scores * weights**2) @ scores.T, rtol=1e-9, atol=1e-9)
+    assert found.weight == pytest.approx(weights.sum())
+    assert found.n_rows == 50
+
+
+def test_the_cut_of_rows_does_not_matter(generator, monkeypatch):
+    parameters = naive.random_parameters(generator, "full", 3, 2)
+    rows, weights = naive.random_rows(generator, parameters, 100), generator.uniform(0, 2, 100)
+    whole = sum_scores(parameters, [(rows, weights)], squared=True)
+    monkeypatch.setattr(dgmm.kernels.scores, "SCORES", replace(SCORES, block_bytes=1, fewest_rows=7))
+    parts = [
+        sum_scores(parameters, [(rows[p], weights[p])], squared=True) for p in (slice(60), slice(60, 100))
+    ]
+    for found in (sum_scores(parameters, [(rows, weights)], squared=True), parts[0] + parts[1]):
+        for name in ("own", "scores", "squared"):
+            np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-12, atol=1e-12)
+        assert found.weight == pytest.approx(whole.weight)
+
+
+def test_rows_beyond_all_but_one_component_count_for_it(generator):
+    parameters = naive.random_parameters(generator, "spherical", 2, 2)
+    parameters = replace(parameters, means=np.array([[0.0, 0.0], [1e200, 0.0]]))
+    found = sum_scores(parameters, [(generator.normal(size=(20, 2)), None)])
+    assert np.isfinite(found.scores).all()
+    assert found.own[0, 0, 0] == pytest.approx(20.0)
+    assert not found.own[1].any()

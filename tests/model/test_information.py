@@ -1,0 +1,169 @@
+"""Information against numerical second derivatives and closed forms, and what is singular."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dgmm import GaussianMixture
+from dgmm.kernels.scores import sum_scores
+from dgmm.model.families import FAMILIES, family_named
+from dgmm.model.information import Layout, SingularInformationError, uncertainty
+from dgmm.model.matrices import OverflowedError
+from dgmm.model.parameters import Parameters
+from tests.model import naive
+
+
+@pytest.fixture
+def generator():
+    return np.random.default_rng(0)
+
+
+def near(found, expected, tolerance):
+    """Entries are as near as this, beside the standard deviations of their row and column."""
+    scale = np.sqrt(np.diagonal(expected))
+    gaps = np.abs(found - expected) / np.maximum(scale * scale[:, None], np.finfo(float).tiny)
+    assert gaps.max() < tolerance
+
+
+def fitted(family, rows, n_components=3, n_steps=200):
+    """A mixture near the maximum of the likelihood."""
+    mixture = GaussianMixture(
+        n_components, covariance_type=family, tol=1e-12, max_iter=n_steps, reg_covar=0.0, random_state=0
+    )
+    return mixture.fit(rows)._parameters
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_it_is_the_numerical_second_derivative(generator, family):
+    truth = naive.random_parameters(generator, family, 3, 2, spread=4.0)
+    rows = naive.random_rows(generator, truth, 600)
+    weights = generator.uniform(0.9, 1.1, 600)
+    # Near the maximum, at the unweighted one, and at a point that no fit has been to.
+    for parameters in (fitted(family, rows), truth):
+        found = uncertainty(parameters, sum_scores(parameters, [(rows, weights)]), "information")
+        expected = naive.on_the_simplex(-naive.hessian(parameters, rows, weights), 3)
+        near(found.covariance, expected, 1e-5)
+        scores = naive.scores_at(parameters, naive.packed_parameters(parameters), rows) @ weights
+        assert found.distance == pytest.approx((scores @ expected @ scores) ** 0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_sandwich_is_that_of_numerical_scores(generator, family):
+    truth = naive.random_parameters(generator, family, 3, 2, spread=4.0)
+    rows, weights = naive.random_rows(generator, truth, 400), generator.uniform(0.5, 1.5, 400)
+    parameters = fitted(family, rows)
+    scores = naive.scores_at(parameters, naive.packed_parameters(parameters), rows)
+    for own in (np.ones(400), weights):
+        sums = sum_scores(parameters, [(rows, own)], squared=True)
+        bread = naive.on_the_simplex(-naive.hessian(parameters, rows, own), 3)
+        expected = bread @ (scores * own**2) @ scores.T @ bread
+        near(uncertainty(parameters, sums, "sandwich").covariance, expected, 1e-5)
+    unweighted = sum_scores(parameters, [(rows, None)])
+    as_weighted = uncertainty(
+        parameters, sum_scores(parameters, [(rows, np.ones(400))], squared=True), "sandwich"
+    )
+    near(uncertainty(parameters, unweighted, "sandwich").covariance, as_weighted.covariance, 1e-9)
+
+
+@pytest.mark.parametrize("family", ["full", "tied"])
+def test_of_one_component_it_is_the_closed_form(generator, family):
+    rows = generator.normal(size=(500, 3)) @ generator.normal(size=(3, 3))
+    covariance = np.cov(rows.T, bias=True)
+    own = covariance if family == "tied" else covariance[None]
+    parameters = Parameters.from_covariances(family_named(family), np.ones(1), rows.mean(axis=0)[None], own)
+    found = uncertainty(parameters, sum_scores(parameters, [(rows, None)]), "information")
+    assert found.covariance[0, 0] == 0.0  # the weight is 1
+    np.testing.assert_allclose(found.covariance[1:4, 1:4], covariance / 500, rtol=1e-9)
+    _, _, variances = Layout(parameters.family, 1, 3).shaped(np.diagonal(found.covariance))
+    variance = np.diagonal(covariance)
+    np.testing.assert_allclose(
+        variances.reshape(3, 3), (np.outer(variance, variance) + covariance**2) / 500, rtol=1e-9
+    )
+    np.testing.assert_allclose(found.covariance[1:4, 4:], 0.0, atol=1e-12)
+    assert found.distance < 1e-6
+
+
+def test_narrow_and_far_components_lose_no_digits(generator):
+    """What is 1e5 widths from the centre of the rows: the same in coordinates of its own."""
+    truth = naive.random_parameters(generator, "full", 2, 2, spread=4.0)
+    rows = naive.random_rows(generator, truth, 500)
+    far = replace(truth, means=truth.means + 2.0**20)
+    moved = rows + 2.0**20
+    exact = moved - 2.0**20
+    near_by = uncertainty(truth, sum_scores(truth, [(exact, None)]), "information")
+    found = uncertainty(
+        replace(far, means=truth.means + 2.0**20), sum_scores(far, [(moved, None)]), "information"
+    )
+    near(found.covariance, near_by.covariance, 1e-6)
+    scale = np.array([1e-6, 1e6])  # and whatever the units are
+    scaled = Parameters.from_covariances(
+        truth.family, truth.weights, truth.means * scale, truth.covariances * scale[:, None] * scale
+    )
+    in_units = uncertainty(scaled, sum_scores(scaled, [(rows * scale, None)]), "information").covariance
+    plain = uncertainty(truth, sum_scores(truth, [(rows, None)]), "information").covariance
+    units = [1, 1, *scale, *scale, *[scale[0] ** 2, scale[1] ** 2, 1.0] * 2]
+    near(in_units / units / np.array(units)[:, None], plain, 1e-7)
+
+
+def test_components_that_are_the_same_are_named(generator):
+    rows = np.concatenate([generator.normal(size=(300, 1)), generator.normal(20, 1, (300, 1))])
+    one, other = rows[:300], rows[300:]
+    parameters = Parameters.from_covariances(
+        family_named("diag"),
+        np.array([0.25, 0.5, 0.25]),
+        np.array([[one.mean()], [other.mean()], [one.mean()]]),
+        np.array([[one.var()], [other.var()], [one.var()]]),
+    )
+    with pytest.raises(SingularInformationError, match="components 0 and 2 have") as error:
+        uncertainty(parameters, sum_scores(parameters, [(rows, None)]), "information")
+    assert error.value.components == (0, 2)
+    again = pickle.loads(pickle.dumps(error.value))
+    assert (str(again), again.components) == (str(error.value), (0, 2))
+
+
+def test_a_component_with_fewer_rows_than_features_is_named(generator):
+    rows = generator.normal(size=(300, 3))
+    few = np.array([[50.0, 0, 0], [51.0, 1, 0]])
+    covariance = np.cov(few.T, bias=True) + 1e-6 * np.eye(3)
+    parameters = Parameters.from_covariances(
+        family_named("full"),
+        np.array([300, 2]) / 302,
+        np.stack([rows.mean(axis=0), few.mean(axis=0)]),
+        np.stack([np.cov(rows.T, bias=True), covariance]),
+    )
+    sums = sum_scores(parameters, [(np.concatenate([rows, few]), None)])
+    with pytest.raises(SingularInformationError, match="component 1 has parameters") as error:
+        uncertainty(parameters, sums, "information")
+    assert error.value.components == (1,)
+
+
+def test_components_without_rows_are_named(generator):
+    rows = generator.normal(size=(100, 2))
+    alone = naive.random_parameters(generator, "full", 1, 2)
+    for weights in ([1.0, 0.0], [0.5, 0.5]):
+        parameters = Parameters.from_covariances(
+            alone.family,
+            np.array(weights),
+            np.stack([alone.means[0], alone.means[0] + 1e9]),
+            np.concatenate([alone.covariances] * 2),
+        )
+        with pytest.raises(SingularInformationError, match="component 1 has none of these rows"):
+            uncertainty(parameters, sum_scores(parameters, [(rows, None)]), "information")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_vague_components_are_told(generator):
+    rows = np.concatenate([generator.normal(size=(200, 1)), generator.normal(0.3, 1.1, (200, 1))])
+    parameters = fitted("full", rows, 2, n_steps=1000)
+    assert uncertainty(parameters, sum_scores(parameters, [(rows, None)]), "information").vague
+
+
+def test_overflow_is_told(generator):
+    parameters = naive.random_parameters(generator, "full", 1, 2)
+    rows = np.concatenate([generator.normal(size=(10, 2)), [[1e100, 0.0]]])
+    with pytest.raises(OverflowedError, match="rows lie too far"):
+        uncertainty(parameters, sum_scores(parameters, [(rows, None)]), "information")
