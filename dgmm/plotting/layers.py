@@ -1,0 +1,208 @@
+"""What pictures are put together from: components as ellipses or curves, and rows behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb, to_rgba_array
+from matplotlib.patches import Ellipse
+from numpy.typing import ArrayLike, NDArray
+
+from dgmm.estimators.parameters import parameters_of
+from dgmm.model.matrices import Array
+from dgmm.plotting.canvas import halo, ink_of, label, limits_of, note
+from dgmm.plotting.palette import GREY, color_of, line_of, marker_of
+from dgmm.plotting.subject import Axis, Subject, percentage
+
+POINTS_DRAWN = 3_000
+"""Rows up to which each is a point; more are counted in cells."""
+MOST_COMPONENTS = 40
+"""Components that are drawn: the heaviest."""
+MOST_NUMBERED = 24
+"""Those whose number stands at their centre."""
+
+
+def drawn_components(subject: Subject, ax: Axes | None = None, most: int = MOST_COMPONENTS) -> list[int]:
+    """Give the components of a picture, the heaviest; and say there which are left out."""
+    heaviest = subject.heaviest
+    if len(heaviest) > most and ax is not None:
+        weight = percentage(float(subject.parameters.weights[heaviest[:most]].sum()))
+        note(ax, f"the {most} heaviest of {len(heaviest):,} components, {weight} of the weight")
+    return heaviest[:most]
+
+
+def draw_ellipses(
+    ax: Axes,
+    subject: Subject,
+    axes: Sequence[Axis],
+    *,
+    colors: Sequence[Any] | NDArray[Any] | None = None,
+    share: float = 0.68,
+    labels: Sequence[object] | None = None,
+    numbered: bool = True,
+) -> None:
+    """Draw components in a plane as ellipses that hold a share of their own rows."""
+    centres, covariances = subject.along(axes)
+    # Of a disc that holds this share of a standard normal in the plane.
+    radius = np.sqrt(-2.0 * np.log1p(-share))
+    chosen = drawn_components(subject, ax)
+    for place, k in enumerate(chosen):
+        color = color_of(k) if colors is None else colors[k]
+        variances, directions = np.linalg.eigh(covariances[k])
+        height, width = 2.0 * radius * np.sqrt(np.maximum(variances, 0.0))
+        angle = np.degrees(np.arctan2(directions[1, 1], directions[0, 1]))
+        shape = ((centres[k, 0], centres[k, 1]), width, height)
+        ax.add_patch(Ellipse(*shape, angle=angle, color=color, alpha=0.1, linewidth=0))
+        line = line_of(k) if colors is None else "-"
+        ax.add_patch(Ellipse(*shape, angle=angle, edgecolor=color, fill=False, linewidth=1.8, linestyle=line))
+        if numbered and (labels is not None or place < MOST_NUMBERED):
+            ax.text(
+                centres[k, 0],
+                centres[k, 1],
+                str(k if labels is None else labels[k]),
+                color=ink_of(ax),
+                weight="bold",
+                ha="center",
+                va="center",
+                path_effects=halo(ax),
+                parse_math=False,
+                clip_on=True,
+            )
+    ax.autoscale_view()
+
+
+def draw_curves(
+    ax: Axes, subject: Subject, axis: Axis, colors: Sequence[Any] | NDArray[Any] | None = None
+) -> Axes:
+    """Draw the densities of components along an axis, and their sum, over a histogram of rows."""
+    centres, covariances = subject.along([axis])
+    means, deviations = centres[:, 0], np.sqrt(covariances[:, 0, 0])
+    weights, chosen = subject.parameters.weights, drawn_components(subject, ax)
+    values = None if subject.rows is None else subject.rows_along([axis])[:, 0]
+    if values is not None and len(values):
+        low, high = limits_of(values)
+        bins = int(np.clip(1.5 * len(values) ** 0.5, 12, 120))
+        ax.hist(values, bins=bins, range=(low, high), density=True, color=GREY, alpha=0.4, linewidth=0)
+    else:
+        kept = means[chosen], deviations[chosen]
+        low, high = float((kept[0] - 3.5 * kept[1]).min()), float((kept[0] + 3.5 * kept[1]).max())
+    # Also where components are narrow: a grid alone would miss their peaks.
+    at = np.unique(
+        np.clip(
+            [*np.linspace(low, high, 400), *(means + np.outer([-2, -1, 0, 1, 2], deviations)).ravel()],
+            low,
+            high,
+        )
+    )
+    densities = weights * normal_density(at[:, None], means, deviations)
+    for k in chosen:
+        color = color_of(k) if colors is None else colors[k]
+        line = line_of(k) if colors is None else "-"
+        ax.plot(at, densities[:, k], color=color, linestyle=line, linewidth=1.6)
+        if len(chosen) <= MOST_NUMBERED and low <= means[k] <= high:
+            top = weights[k] * normal_density(means[k], means[k], deviations[k])
+            ax.text(
+                means[k], top, str(k), color=ink_of(ax), weight="bold", ha="center", va="bottom",
+                path_effects=halo(ax),
+            )  # fmt: skip
+    ax.plot(at, densities.sum(axis=1), color=ink_of(ax), linewidth=1.4, label="mixture", zorder=1.9)
+    ax.set_ylim(0.0, None)
+    label(ax, axis.label, "density")
+    return ax
+
+
+def normal_density(at: ArrayLike, means: ArrayLike, deviations: ArrayLike) -> Array:
+    """Density of normal distributions of one feature."""
+    standard = (np.asarray(at) - means) / np.asarray(deviations)
+    return np.exp(-0.5 * np.square(standard)) / (np.asarray(deviations) * np.sqrt(2.0 * np.pi))
+
+
+def draw_rows(ax: Axes, points: Array) -> None:
+    """Draw points in grey: each, if they are few, else how many lie where, on a logarithmic scale."""
+    if len(points) == 0:
+        note(ax, "no row has both values")
+        return
+    x, y = points.T
+    x_limits, y_limits = limits_of(x), limits_of(y)
+    if len(points) <= POINTS_DRAWN:
+        size = float(np.clip(4000.0 / len(points), 3.0, 18.0))
+        ax.scatter(x, y, s=size, color=GREY, alpha=0.75, linewidths=0, rasterized=True, zorder=0.5)
+    else:
+        bins = int(np.clip(0.8 * len(points) ** 0.5, 40, 160))
+        limits = [x_limits, y_limits]
+        ax.hist2d(
+            x, y, bins=bins, range=limits, norm=LogNorm(), cmap=_fading(GREY), rasterized=True, zorder=0.5
+        )
+    ax.set(xlim=x_limits, ylim=y_limits)
+    ax.set_autoscale_on(False)
+
+
+def _fading(color: str) -> LinearSegmentedColormap:
+    """Give a map from a colour that can be seen through, though it can be seen, to all of it."""
+    return LinearSegmentedColormap.from_list("fading", [(*to_rgb(color), 0.3), (*to_rgb(color), 1.0)])
+
+
+def draw_members(ax: Axes, subject: Subject, axes: Sequence[Axis], *, by_doubt: bool = False) -> None:
+    """Draw rows in the colours and markers of the components that they most likely are of."""
+    if subject.rows is None:
+        return
+    places = np.stack([axis.of(subject.rows) for axis in axes], axis=1)
+    seen = np.flatnonzero(np.isfinite(places).all(axis=1))
+    seen = seen[:: max(1, -(-len(seen) // POINTS_DRAWN))]  # rows may be sorted by what they are
+    if len(seen) == 0:
+        note(ax, "no row has both values")
+        return
+    shares = subject.responsibilities[seen]
+    own, doubt = shares.argmax(axis=1), 1.0 - shares.max(axis=1)
+    plain = float(np.clip(5000.0 / len(seen), 3.0, 16.0))
+    sizes = 9.0 + 110.0 * doubt if by_doubt else np.full(len(seen), plain)
+    for k in np.unique(own).tolist():
+        mine = own == k
+        ax.scatter(
+            *places[seen][mine].T,
+            s=sizes[mine],
+            color=color_of(k),
+            marker=marker_of(k),
+            alpha=np.clip(0.45 + 1.1 * doubt[mine], 0.0, 1.0) if by_doubt else 0.55,
+            linewidths=0,
+            rasterized=True,
+            zorder=0.6,
+        )
+    ax.set(xlim=limits_of(places[seen, 0]), ylim=limits_of(places[seen, 1]))
+    ax.set_autoscale_on(False)
+
+
+def component_colors(n_components: int) -> NDArray[np.floating]:
+    """Give the colours of components, as all pictures and pages have them: by number, from 0.
+
+    Parameters
+    ----------
+    n_components : int
+
+    Returns
+    -------
+    ndarray of shape (n_components, 4)
+        RGBA. Eight that differ for colour-blind readers too, over and over.
+    """
+    return to_rgba_array([color_of(k) for k in range(n_components)])
+
+
+def project(model: Any, directions: ArrayLike) -> tuple[Array, Array]:
+    """Give the means and covariances of each component along some directions.
+
+    Parameters
+    ----------
+    model : mixture
+        Fitted; scikit-learn's class will do.
+    directions : array-like of shape (n_directions, n_features)
+
+    Returns
+    -------
+    means : ndarray of shape (n_components, n_directions)
+    covariances : ndarray of shape (n_components, n_directions, n_directions)
+    """
+    parameters, directions = parameters_of(model), np.asarray(directions, dtype=float)
+    return parameters.means @ directions.T, directions @ parameters.covariance_matrices @ directions.T

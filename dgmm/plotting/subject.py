@@ -1,0 +1,271 @@
+"""What a picture is of: a fitted mixture, the rows to draw, and what its axes show."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import NotFittedError
+
+from dgmm.data.text import printable
+from dgmm.data.types import RowsLike
+from dgmm.estimators.features import numbers_of
+from dgmm.estimators.parameters import parameters_of
+from dgmm.estimators.sweep import GaussianMixtureSweep, mixture_of
+from dgmm.estimators.validation import open_to_predict
+from dgmm.fitting.drawing import draw
+from dgmm.kernels import densities
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import Parameters
+
+ROWS_DRAWN = 100_000
+"""The most rows of a picture."""
+VALUES_DRAWN = 2**22
+"""The most numbers of these, where there are many features."""
+SMALLEST_WEIGHT = 1e-5
+"""Of components that are drawn: variational Bayes leaves others as the prior has them."""
+LONGEST_NAME = 28
+"""Signs of a feature's name that a picture shows."""
+
+Feature: TypeAlias = str | int | ArrayLike
+"""What an axis shows: a feature, by name or number, or the coefficients of a sum of features."""
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """What an axis shows: a sum of features, most often of one.
+
+    Attributes
+    ----------
+    label : str
+    numbers : ndarray of shape (n_used,), int
+        Of the features.
+    coefficients : ndarray of shape (n_used,)
+    """
+
+    label: str
+    numbers: NDArray[np.intp]
+    coefficients: Array
+
+    def of(self, rows: NDArray[np.floating]) -> Array:
+        """Give rows along the axis: (n_rows, n_features) to (n_rows,). Other features may be missing."""
+        return rows[:, self.numbers].astype(np.float64) @ self.coefficients
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A mixture and rows, as pictures need them.
+
+    Attributes
+    ----------
+    mixture : object
+        Fitted: dgmm's or scikit-learn's.
+    names : tuple of str
+        Of the features, printable, whole.
+    fitted_names : ndarray or None
+        As the user writes them.
+    rows : ndarray of shape (n_drawn, n_features) or None
+        Drawn at random. Values may be missing, NaN.
+    n_rows : int
+        Of which they were drawn.
+    """
+
+    mixture: Any
+    names: tuple[str, ...]
+    fitted_names: NDArray[np.object_] | None = None
+    rows: NDArray[np.floating] | None = None
+    n_rows: int = 0
+
+    @classmethod
+    def of(cls, model: Any, rows: RowsLike | None = None, n_most: int = ROWS_DRAWN) -> Subject:
+        """Look at a model, and draw some of the rows.
+
+        Parameters
+        ----------
+        model : mixture, sweep or Subject
+            Fitted. Of a sweep it is the best mixture, and rows are its ``sample_`` where none are given.
+            scikit-learn's mixtures will do.
+        rows : array-like, Dask collection, path or source of shape (n_rows, n_features), optional
+        n_most : int
+            Rows to draw; fewer, where there are many features.
+
+        Raises
+        ------
+        NotFittedError
+        TypeError
+            If the model is no mixture.
+        DataError
+            If the rows are not such as the model was fitted to, or there are none.
+        """
+        if isinstance(model, Subject):
+            return model
+        mixture = mixture_of(model) or model
+        parameters = _fitted(mixture)
+        if rows is None and isinstance(model, GaussianMixtureSweep):
+            rows = getattr(model, "sample_", None)
+        n_features, kind = parameters.n_features, type(mixture).__name__
+        fitted_names = getattr(mixture, "feature_names_in_", None)
+        names, drawn, n_rows = fitted_names, None, 0
+        if rows is not None:
+            with warnings.catch_warnings():  # rows of a picture need no names, nor need the mixture
+                warnings.filterwarnings("ignore", "X (does not have valid|has) feature names", UserWarning)
+                source = open_to_predict(rows, kind, n_features, fitted_names)
+                drawn = draw(source, int(np.clip(VALUES_DRAWN // n_features, 100, n_most)))
+            names = source.feature_names if names is None else names
+            n_rows = source.n_rows
+        known = [f"feature {i}" for i in range(n_features)] if names is None else names
+        as_given = None if names is None else np.array([*map(str, names), None], dtype=object)[:-1]
+        return cls(mixture, tuple(map(printable, known)), as_given, drawn, n_rows)
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """The mixture's, of float64."""
+        return parameters_of(self.mixture)
+
+    @property
+    def drawn_rows(self) -> NDArray[np.floating]:
+        """The rows.
+
+        Raises
+        ------
+        TypeError
+            Where none were given.
+        """
+        if self.rows is None:
+            raise TypeError(
+                "this picture is of rows: give rows, such as those that the mixture was fitted to"
+            )
+        return self.rows
+
+    @property
+    def heaviest(self) -> list[int]:
+        """Components that have rows, the heaviest first."""
+        order = np.argsort(-self.parameters.weights, kind="stable").tolist()
+        return [k for k in order if self.parameters.weights[k] >= SMALLEST_WEIGHT]
+
+    @cached_property
+    def responsibilities(self) -> Array:
+        """Probability of each component given each row drawn: shape (n_drawn, n_components)."""
+        model = getattr(self.mixture, "_model", self.parameters)
+        return densities.responsibilities(model, self.drawn_rows)
+
+    def telling_features(self, n_most: int) -> list[int]:
+        """Give the features in which components differ most, beside how wide they are, most first."""
+        found = self.parameters
+        mean = found.weights @ found.means
+        between = found.weights @ np.square(found.means - mean)
+        within = found.weights @ found.variances
+        return np.argsort(-between / within, kind="stable")[:n_most].tolist()
+
+    def axes(self, features: Feature | Sequence[Feature] | None, n_default: int = 2) -> list[Axis]:
+        """Give what axes show: by default the features that tell components apart best, in their order.
+
+        Raises
+        ------
+        DataError, TypeError
+            For features that are not there, or given twice.
+        """
+        n_features = self.parameters.n_features
+        if features is None:
+            chosen = sorted(self.telling_features(n_default))
+            return [self._axis(number) for number in chosen]
+        given: list[Any] = [features] if isinstance(features, (str, Integral)) else list(features)  # pyright: ignore[reportArgumentType]
+        plain = [each for each in given if isinstance(each, (str, Integral, np.bool_))]
+        numbers = iter(numbers_of(plain, self.fitted_names, n_features).tolist())
+        found = []
+        for each in given:
+            if isinstance(each, (str, Integral, np.bool_)):
+                found.append(self._axis(next(numbers)))
+            else:
+                found.append(self._sum(np.asarray(each, np.float64)))
+        return found
+
+    def _axis(self, number: int) -> Axis:
+        return Axis(shortened(self.names[number]), np.array([number]), np.ones(1))
+
+    def _sum(self, coefficients: Array) -> Axis:
+        n_features = self.parameters.n_features
+        if coefficients.shape != (n_features,) or not np.isfinite(coefficients).all():
+            raise ValueError(
+                "an axis is a feature's name or number, or a finite coefficient for each of the "
+                f"{n_features} features, not an array of shape {coefficients.shape}"
+            )
+        used = np.flatnonzero(coefficients)
+        if len(used) == 0:
+            raise ValueError("the coefficients of an axis are all zero: it would show nothing")
+        terms = [f"{coefficients[i]:+.3g} {self.names[i]}".replace("+1 ", "+ ") for i in used]
+        return Axis(shortened(" ".join(terms).removeprefix("+ ")), used, coefficients[used])
+
+    def along(self, axes: Sequence[Axis]) -> tuple[Array, Array]:
+        """Give the means (K, n_axes) and covariances (K, n_axes, n_axes) of components along axes."""
+        found = self.parameters
+        used = np.unique(np.concatenate([axis.numbers for axis in axes]))
+        directions = np.zeros((len(axes), len(used)))
+        for direction, axis in zip(directions, axes, strict=True):
+            direction[np.searchsorted(used, axis.numbers)] = axis.coefficients
+        own = found.family.of_features(found.covariances, used)
+        matrices = found.family.to_matrices(own, found.n_components, len(used))
+        return found.means[:, used] @ directions.T, directions @ matrices @ directions.T
+
+    def rows_along(self, axes: Sequence[Axis]) -> Array:
+        """Give those rows that lack nothing there along axes: shape (n, n_axes)."""
+        rows = self.drawn_rows
+        found = np.stack([axis.of(rows) for axis in axes], axis=1)
+        return found[np.isfinite(found).all(axis=1)]
+
+    def said(self, component: int) -> str:
+        """Name a component, with its weight."""
+        return f"{component} ({percentage(self.parameters.weights[component])})"
+
+
+def check_two(axes: Sequence[Axis]) -> None:
+    """Refuse more or fewer than two axes, of a picture in a plane."""
+    if len(axes) != 2:
+        raise ValueError(f"give one feature or two, not {len(axes)}; plot_pairs draws the pairs of several")
+
+
+def _fitted(mixture: Any) -> Parameters:
+    """Give the parameters of what is a mixture, and fitted."""
+    if not hasattr(mixture, "covariance_type") or isinstance(mixture, type):
+        name = mixture.__name__ if isinstance(mixture, type) else type(mixture).__name__
+        raise TypeError(f"pictures are of a fitted mixture or sweep, which {name} is not")
+    if hasattr(mixture, "_parameters"):
+        return mixture._parameters
+    if not hasattr(mixture, "means_"):
+        raise NotFittedError(f"This {type(mixture).__name__} instance is not fitted yet: call 'fit' first")
+    return parameters_of(mixture)
+
+
+def shortened(name: str, most: int = LONGEST_NAME) -> str:
+    """Cut the middle out of a long name.
+
+    >>> shortened("a name that nobody can read", 12)
+    'a name…read'
+    """
+    if len(name) <= most:
+        return name
+    end = most // 3
+    return f"{name[: most - end - 1].rstrip()}…{name[-end:].lstrip()}"
+
+
+def percentage(share: float) -> str:
+    """Say a share in per cent, with two digits that count at least.
+
+    >>> percentage(0.31415), percentage(0.0031), percentage(1e-7)
+    ('31 %', '0.31 %', '< 0.01 %')
+    """
+    if 0.0 < share < 1e-4:
+        return "< 0.01 %"
+    places = 0 if share >= 0.1 or share == 0.0 else 1 if share >= 0.01 else 2
+    return f"{100.0 * share:.{places}f} %"
+
+
+def listed_axes(axes: Iterable[Axis]) -> str:
+    """Name axes in a sentence."""
+    return " and ".join(axis.label for axis in axes)
