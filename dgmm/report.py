@@ -17,6 +17,7 @@ from dgmm.estimators.certainty import StandardErrors
 from dgmm.estimators.components import outstanding_features
 from dgmm.estimators.parameters import parameters_of
 from dgmm.facts import Exhibit, Fact, fact
+from dgmm.model.misfit import Misfit
 from dgmm.passes.watched import without_checksums
 
 FEATURES_SHOWN = 6
@@ -203,6 +204,24 @@ def error_lines(
         )
     features = [text for i in shown for text in (texts[i], f"variance of {texts[i]}")]
     return ["component", "weight", *features], lines, found.n_features - len(shown)
+
+
+def misfit_lines(found: Misfit) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Describe how far components are from Gaussian, in text, the heaviest first: see `component_lines`."""
+    columns = ["component", "rows", "difference", "beyond 99%", "beyond 99.9%", "kurtosis", "verdict"]
+    lines = []
+    for k in np.argsort(-found.counts, kind="stable").tolist():
+        cells = [
+            str(k),
+            f"{found.counts[k]:,.0f}",
+            f"{found.distances[k]:.3f}",
+            f"{found.beyond_99[k]:.2%}",
+            f"{found.beyond_999[k]:.2%}",
+            f"{found.kurtosis[k]:.3f}",
+            found.verdicts[k],
+        ]
+        lines.append((k, cells))
+    return columns, lines
 
 
 def with_deviation(mean: float, deviation: float) -> str:

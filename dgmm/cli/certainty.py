@@ -1,4 +1,4 @@
-"""The commands that say how far a model is to be trusted: ``dgmm standard-errors``."""
+"""The commands that say how far a model is to be trusted: ``dgmm standard-errors`` and ``misfit``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import dgmm
 from dgmm import report
 from dgmm.cli.commands import open_for, rows_fact
-from dgmm.cli.options import Cluster, Number, on_a_cluster, reading_rows
+from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, reading_rows
 from dgmm.cli.program import main
 from dgmm.estimators.certainty import KINDS, Intervals, StandardErrors
 from dgmm.facts import Exhibit, Said, fact
@@ -82,3 +82,40 @@ def _errors(mixture: Any, found: StandardErrors, intervals: Intervals) -> Exhibi
             "covariance": found.covariance,
         },
     )
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data")
+@missing_in_rows
+@reading_rows
+@on_a_cluster()
+def misfit(
+    *, cluster: Cluster, opening: dict[str, Any], model: str, data: str, missing: str | None
+) -> Sequence[Said]:
+    """Print which components of a model are not Gaussian, by the rows of DATA.
+
+    Distances of a component's rows are held against those of a normal distribution.
+    """
+    mixture = dgmm.load(model, storage_options=opening["storage_options"])
+    source = open_for(mixture, data, opening, missing)
+    with cluster.joined(source):
+        found = mixture.misfit(source)
+    columns, lines = report.misfit_lines(found)
+    by_component = ("counts", "distances", "p_values", "beyond_99", "beyond_999", "kurtosis", "skewness")
+    described = [
+        {
+            "component": k,
+            "verdict": verdict,
+            **{name: getattr(found, name)[k] for name in (*by_component, "histogram")},
+        }
+        for k, verdict in enumerate(found.verdicts)
+    ]
+    return [
+        rows_fact(source),
+        Exhibit(
+            report.table(columns, [cells for _, cells in lines]),
+            {"misfit": described, "edges": found.edges},
+        ),
+        Exhibit("\n".join(f"- {sentence}" for sentence in found.sentences), {"sentences": found.sentences}),
+    ]

@@ -20,6 +20,7 @@ ROOMS = {
         "demo": "Fit a mixture to the brightest stars of Gaia DR3, draw it, and compare sizes.",
     },
     "certainty": {
+        "misfit": "Print which components of a model are not Gaussian, by the rows of DATA.",
         "standard-errors": "Print how sure the parameters of a model are, given DATA.",
     },
     "checkpoints": {

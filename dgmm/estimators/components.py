@@ -14,6 +14,7 @@ from dgmm.data import DataError, Source
 from dgmm.data.types import RowsLike, WeightsLike
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.merging import ComponentMerges, SetSums, SetSumsWork
+from dgmm.estimators.misfit import misfit
 from dgmm.estimators.validation import no_rows, open_sample_weight
 from dgmm.kernels import densities
 from dgmm.model import overlap
@@ -29,6 +30,7 @@ from dgmm.model.merging import (
     sums_of_sets,
     unions,
 )
+from dgmm.model.misfit import Misfit
 from dgmm.passes.run import run_pass
 
 ROWS_TO_GUESS_BY = 4096
@@ -149,7 +151,7 @@ class ComponentMixture(ConditionalMixture):
         """
         parameters = self._parameters
         order = self._order("weight", parameters.weights, parameters.means)
-        names = [f"x{i}" for i in range(parameters.n_features)] if self._names is None else self._names
+        names = self._features_named
         outstanding = [", ".join(str(names[i]) for i in features) for features in outstanding_features(self)]
         deviations = np.sqrt(parameters.variances)
         table = {
@@ -160,6 +162,53 @@ class ComponentMixture(ConditionalMixture):
         for i, name in enumerate(names):
             table |= {f"{name} mean": parameters.means[order, i], f"{name} sd": deviations[order, i]}
         return table
+
+    @property
+    def _features_named(self) -> list[str]:
+        """Names of the features; x0, x1 … where the rows of the fit had none."""
+        if self._names is None:
+            return [f"x{i}" for i in range(self._parameters.n_features)]
+        return [*map(str, self._names)]
+
+    def misfit(self, X: RowsLike, sample_weight: WeightsLike | None = None) -> Misfit:
+        """Tell which components are not Gaussian, in one pass.
+
+        Squared Mahalanobis distances of a component's rows, weighted by responsibilities, are held against
+        the χ² distribution that they have if the component is Gaussian, in a histogram. With many rows
+        everything differs from everything: verdicts are by how much.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+
+        Returns
+        -------
+        Misfit
+            A histogram, distances, tails, kurtosis and skewness for each component, ``verdicts``, and
+            ``sentences``. Rows that lack values, where the mixture takes them, are judged by what they have.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dgmm import GaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.concatenate([rng.normal(0, 1, (2000, 2)), 30 + rng.standard_t(3, (2000, 2))])
+        >>> found = GaussianMixture(2, random_state=0).fit(X).sorted("mean").misfit(X)
+        >>> found.verdicts
+        ('Gaussian', 'heavier tails')
+        >>> bool(found.beyond_999[1] > 0.005)              # 0.001 is what is expected
+        True
+        """
+        source = self._open(X)
+        return misfit(
+            self._parameters,
+            self._row_function("responsibilities", source),
+            source,
+            open_sample_weight(sample_weight, source),
+            names=self._features_named,
+            estimator=type(self).__name__,
+        )
 
     def assignment_entropy(self, X: RowsLike, sample_weight: WeightsLike | None = None) -> float:
         """Compute how undecided the rows' components are: the mean entropy of responsibilities, in one pass.

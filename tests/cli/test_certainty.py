@@ -43,3 +43,15 @@ def test_what_is_refused(tmp_path: Path, model: Path, rows_zarr: Path, three_clu
     dgmm.BayesianGaussianMixture(n_components=2, max_iter=2).fit(three_clusters).save(tmp_path / "bayes.npz")
     line = fail("standard-errors", tmp_path / "bayes.npz", rows_zarr)
     assert "its posterior says how sure it is" in line
+
+
+def test_misfit(model: Path, rows_zarr: Path):
+    found = dgmm.load(model).misfit(rows_zarr)
+    said = succeed("misfit", model, rows_zarr)
+    assert f"- {found.sentences[0]}" in said
+    line = next(line for line in said.splitlines() if line.split()[:1] == ["1"])
+    assert f"{found.beyond_999[1]:.2%}" in line
+    assert line.rstrip().endswith(found.verdicts[1])
+    whole = json.loads(succeed("misfit", model, rows_zarr, "--json"))
+    assert [each["verdict"] for each in whole["misfit"]] == [*found.verdicts]
+    np.testing.assert_array_equal([each["histogram"] for each in whole["misfit"]], found.histogram)

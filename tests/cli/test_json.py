@@ -34,6 +34,7 @@ CASES: dict[str, tuple[str, set[str]]] = {
         "{model} {rows}",
         {"n_rows", "distance", "standard_errors", "intervals", "covariance"},
     ),
+    "misfit": ("{model} {rows}", {"n_rows", "misfit", "edges", "sentences"}),
     "marginal": ("{model} --features 1 --out {out}.npz", {"feature_names", "components", "out"}),
     "condition": ("{model} 0=1.5 --out {out}.npz", {"feature_names", "components", "out"}),
     "impute": ("{model} {rows} --out {out}.zarr", {"n_rows", "feature_names", "out"}),

@@ -1,0 +1,101 @@
+# pyright: reportArgumentType=false
+"""Misfit of a fitted mixture's components: all sources, weights, rows that lack values."""
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chi2
+
+from dgmm import BayesianGaussianMixture, GaussianMixture
+from dgmm.data import DataError
+from dgmm.model.misfit import EDGES
+
+
+@pytest.fixture
+def rows(generator):
+    """Four normal clusters of two features, and one of Student's t with five degrees of freedom."""
+    centres = np.array([[0, 0], [8, 0], [0, 8], [8, 8], [4, 16]])
+    clusters = [centre + generator.normal(size=(800, 2)) for centre in centres]
+    clusters[2] = centres[2] + generator.normal(size=(800, 2)) / np.sqrt(generator.chisquare(5, (800, 1)) / 5)
+    return np.concatenate(clusters)
+
+
+@pytest.fixture
+def mixture(rows):
+    return GaussianMixture(5, random_state=0, tol=1e-6).fit(rows)
+
+
+def same(found, expected):
+    assert found.verdicts == expected.verdicts
+    for name in ("counts", "histogram", "distances", "kurtosis", "skewness", "n_effective"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-6, atol=1e-9)
+
+
+def test_it_finds_the_one_that_is_not_gaussian(rows, mixture):
+    found = mixture.misfit(rows)
+    heavy = int(np.argmin(np.abs(mixture.means_ - [0, 8]).sum(axis=1)))
+    assert np.flatnonzero(~found.is_gaussian).tolist() == [heavy]
+    assert found.verdicts[heavy] == "heavier tails"
+    assert found.sentences[0] == "Of 5 components, 1 is not Gaussian."
+    assert found.sentences[1].startswith(f"Component {heavy} is not Gaussian: heavier tails (")
+    assert found.counts.sum() == pytest.approx(4000)
+    shares, k = mixture.predict_proba(rows), heavy
+    deviations = rows - mixture.means_[k]
+    squares = np.einsum("ni,ij,nj->n", deviations, mixture.precisions_[k], deviations)
+    expected, _ = np.histogram(chi2.cdf(squares, 2), EDGES, weights=shares[:, k])
+    np.testing.assert_allclose(found.histogram[k], expected / shares[:, k].sum(), atol=1e-9)
+
+
+@pytest.mark.usefixtures("small_spans")
+def test_sources_agree(rows, mixture, stored):
+    expected = mixture.misfit(rows)
+    frame = pd.DataFrame(rows, columns=["a", "b"])
+    named = GaussianMixture(5, random_state=0, tol=1e-6).fit(frame)
+    same(mixture.misfit(stored(rows, 170)), expected)
+    same(mixture.misfit(da.from_array(rows, chunks=(333, 2))), expected)
+    same(named.misfit(dd.from_pandas(frame, npartitions=3)), expected)
+
+
+def test_weights_count_rows(rows, mixture):
+    counts = np.random.default_rng(1).integers(0, 3, len(rows))
+    found, expected = mixture.misfit(rows, counts), mixture.misfit(np.repeat(rows, counts, axis=0))
+    np.testing.assert_allclose(found.histogram, expected.histogram, rtol=1e-9)
+    np.testing.assert_allclose(found.kurtosis, expected.kurtosis, rtol=1e-9)
+    assert (found.n_effective < expected.n_effective).all()  # a row of weight 2 tells less than two
+
+
+@pytest.mark.filterwarnings("ignore:1 of 4,000 rows have no value")
+def test_rows_that_lack_values_are_judged_by_what_they_have(rows, mixture):
+    lacking = rows.copy()
+    lacking[::3, 1] = np.nan
+    lacking[5] = np.nan
+    taken = mixture.set_params(missing="marginalize")
+    found = taken.misfit(lacking)
+    shares = taken.predict_proba(lacking)
+    alone, complete = np.isnan(lacking[:, 1]) & ~np.isnan(lacking[:, 0]), ~np.isnan(lacking).any(axis=1)
+    for k in range(5):
+        squares = (lacking[alone, 0] - mixture.means_[k, 0]) ** 2 / mixture.covariances_[k, 0, 0]
+        deviations = lacking[complete] - mixture.means_[k]
+        both = np.einsum("ni,ij,nj->n", deviations, mixture.precisions_[k], deviations)
+        expected = np.zeros(len(EDGES) - 1)
+        for each, n, which in ((squares, 1, alone), (both, 2, complete)):
+            expected += np.histogram(chi2.cdf(each, n), EDGES, weights=shares[which, k])[0]
+        np.testing.assert_allclose(found.histogram[k], expected / expected.sum(), atol=1e-9)
+    with pytest.raises(DataError, match="row 0, column 1"):
+        mixture.set_params(missing="error").misfit(lacking)
+
+
+def test_of_variational_bayes_too(rows):
+    mixture = BayesianGaussianMixture(n_components=5, random_state=0, max_iter=500).fit(rows)
+    assert (~mixture.misfit(rows).is_gaussian).sum() == 1
+
+
+def test_what_is_refused(mixture):
+    with pytest.raises(DataError, match="sample_weight is zero in every row"):
+        mixture.misfit(np.zeros((3, 2)), np.zeros(3))
+    with pytest.raises(DataError, match="0 sample"):
+        mixture.misfit(da.zeros((0, 2)))
+    far = mixture.misfit(np.array([[1e200, 0.0], [0.0, 0.0]]))
+    assert far.counts.sum() == pytest.approx(2.0)
