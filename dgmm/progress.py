@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from rich.console import Console, Group
@@ -72,13 +74,29 @@ def showing_progress(console: Console) -> Iterator[None]:
         live = Live(
             console=console, get_renderable=display, transient=True, refresh_per_second=DISPLAY.frames
         )
-        with live, listening(display.handle(lambda line: say(console, line))):
+        tell = partial(say, console)
+        with live, listening(display.handle(tell)), telling_of_compiling(tell):
             yield
         return
-    lines = Lines(Course(), lambda line: say(console, line))
-    with listening(lines.handle):
+    lines = Lines(Course(), tell := partial(say, console))
+    with listening(lines.handle), telling_of_compiling(tell):
         yield
     lines.finish()
+
+
+@contextmanager
+def telling_of_compiling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell when functions are compiled inside, which takes some seconds: `dgmm.model.kept` logs it."""
+    logger, handler = logging.getLogger("dgmm.model.kept"), logging.Handler(logging.INFO)
+    handler.emit = lambda record: tell(record.getMessage())
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(min(logging.INFO, logger.getEffectiveLevel()))
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def say(console: Console, line: str) -> None:

@@ -86,13 +86,14 @@ class Cluster:
         ValueError
             If the workers' memory is too small for these rows: Dask would let them wait for ever.
         """
-        planned = Plan((), 0, 0) if source is None else plan(source)
-        needed = planned.process_bytes(1, 0) / PAUSED_AT
-        if self.memory is not None and parse_bytes(self.memory) < needed:
-            raise ValueError(
-                f"--memory {self.memory} is too little: a worker needs {report.size(needed)} at least; "
-                "give it more, or make smaller chunks with dgmm convert"
-            )
+        if self.memory is not None:
+            planned = Plan((), 0, 0) if source is None else plan(source)
+            needed = planned.process_bytes(1, 0) / PAUSED_AT
+            if parse_bytes(self.memory) < needed:
+                raise ValueError(
+                    f"--memory {self.memory} is too little: a worker needs {report.size(needed)} at least; "
+                    "give it more, or make smaller chunks with dgmm convert"
+                )
         with self._client(), showing_progress(console(stderr=True)):
             yield
 

@@ -153,7 +153,7 @@ def _fitted(normal: Parameters, sample: Sample, moments: FeatureMoments) -> Para
     found = Parameters.from_covariances(normal.family, np.ones(1), centre[None], identity[None])
     with suppress(DegenerateCovarianceError):
         for _ in range(FILLING.n_steps):
-            ready = stack_models([found], centre, extent, np.float64, may_lack=True)
+            ready = stack_models([found], centre, extent, np.float64, may_lack=True, n_rows=len(rows))
             (statistics,) = expect(ready, [(rows, weights)])
             if not statistics.log_likelihood > reached + FILLING.tol * total:
                 break

@@ -171,7 +171,7 @@ def fit(
 
 def _moved(best: EM, fits: Multistart) -> EM:
     """Move components as long as the lower bound of all rows rises, and iterations are left."""
-    rows, max_iter = rows_to_move_on(fits.filled), fits.settings.max_iter
+    rows, max_iter = rows_to_move_on(fits.filled, fits.data.source.n_rows), fits.settings.max_iter
     if fits.is_small:  # of more rows than the sample, that was done at the start
         offered: list[Parameters] = []
         with suppress(*FAILURES_OF_A_START):

@@ -241,7 +241,7 @@ class Multistart:
         return answered("steps", "moves", size, about=parameters, compute=compute, may_wait=True).value
 
     def _improved(self, parameters: Parameters, _: Parts) -> Parameters:
-        rows = rows_to_move_on(self.filled)
+        rows = rows_to_move_on(self.filled, self.data.source.n_rows)
         objective = cast(Evidence, self.settings.goal.objective(self.data.moments, "corrected"))
         own = replace(objective, weight=rows.moments.weight)
         found = improve(rows, own.adopt(parameters, own.weight), own)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,34 @@ KERNELS: dict[str, Kernel] = {
 """All kernels by name, the fastest first."""
 
 
-def chosen_kernel() -> Kernel:
+@dataclass(frozen=True)
+class CompilingTuning:
+    """When work is worth a compiler.
+
+    To load what was compiled takes half a second in each process, to compile it ten, once on a machine. The
+    choice is by the size of the work alone, so that bits do not depend on what was compiled before.
+
+    Attributes
+    ----------
+    least_work : float
+        See `dgmm.kernels.stack.Stack.work`: below, an E-step by NumPy takes 10 ms or less, at most twice as
+        long as the compiled loop.
+    """
+
+    least_work: float = 2.0**24
+
+
+COMPILING = CompilingTuning()
+
+
+def chosen_kernel(work: float = np.inf) -> Kernel:
     """Choose: the one that the environment variable ``DGMM_KERNEL`` names, else the first that can run.
+
+    Parameters
+    ----------
+    work : float
+        About what an E-step computes: see `dgmm.kernels.stack.Stack.work`. Little is left to NumPy, which is
+        there at once.
 
     Raises
     ------
@@ -41,6 +68,8 @@ def chosen_kernel() -> Kernel:
         Where it cannot run.
     """
     name = os.environ.get("DGMM_KERNEL")
+    if not name and work < COMPILING.least_work:
+        return blocks
     if not name:
         return next(kernel for kernel in KERNELS.values() if kernel.missing() is None)
     if name not in KERNELS:
@@ -57,12 +86,12 @@ def expect(
 ) -> tuple[Statistics, ...]:
     """E-step by the chosen kernel: see `Kernel.expect`. Rows may lack values if the stack says so."""
     if stack.extent is not None:
-        return incomplete.expect(chosen_kernel(), stack, chunks)
-    return chosen_kernel().expect(stack, chunks, features)
+        return incomplete.expect(chosen_kernel(stack.work), stack, chunks)
+    return chosen_kernel(stack.work).expect(stack, chunks, features)
 
 
 def working_bytes(stack: Stack) -> int:
     """Forecast what the chosen kernel allocates: see `Kernel.working_bytes`."""
     if stack.extent is not None:
-        return incomplete.working_bytes(chosen_kernel(), stack)
-    return chosen_kernel().working_bytes(stack)
+        return incomplete.working_bytes(chosen_kernel(stack.work), stack)
+    return chosen_kernel(stack.work).working_bytes(stack)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.pattern_blocks import PatternSums
+from dgmm.kernels.rare import eliminate
 from dgmm.kernels.stack import Group, Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.kernels.workspace import (
@@ -32,6 +33,7 @@ from dgmm.model.statistics import Statistics
 __all__ = [
     "Accumulator",
     "assign",
+    "eliminate",
     "evaluate",
     "expect",
     "features_of",

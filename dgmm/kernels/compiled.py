@@ -18,6 +18,7 @@ from dgmm.kernels.stack import Centred, Group, Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.model.jit import compiled_module, in_one_form
 from dgmm.model.matrices import Array
+from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
 LIBRARY_BYTES = 105 * 2**20
@@ -495,6 +496,21 @@ def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integ
     group = CompiledGroup(stack, stack.groups[0])
     for piece, _ in _pieces(rows, None):
         yield group.label(piece)
+
+
+def eliminate(
+    parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
+) -> tuple[Array, Array, Array, Array]:
+    """Eliminate what is observed, row by row: see `dgmm.kernels.kernel.Kernel`."""
+    n_rows, n_components, n_features = deviations.shape
+    covariances = np.reshape(parameters.covariances, (-1, n_features, n_features))
+    completed, within = deviations.copy(), np.zeros((*deviations.shape, n_features))
+    squares, halves = np.empty((n_rows, n_components)), np.empty((n_rows, n_components))
+    work = np.empty((n_features, n_features)), np.empty(n_features, np.int64), np.empty(n_features)
+    compiled_module("dgmm.kernels.elimination").eliminate(
+        np.ascontiguousarray(covariances), completed, is_known, *work, within, squares, halves
+    )
+    return completed, within, squares, halves
 
 
 def missing() -> str | None:

@@ -18,7 +18,7 @@ from dgmm.kernels import chosen_kernel
 from dgmm.kernels.far import FAR, far_rows, log_joint_of_far, responsibilities_of_far
 from dgmm.kernels.patterns import patterns_of
 from dgmm.kernels.rare import expected_rows, row_seconds, shares_of
-from dgmm.kernels.stack import Stack, stack_models
+from dgmm.kernels.stack import Stack, elimination_work, stack_models
 from dgmm.kernels.workspace import block_rows
 from dgmm.model.conditional import marginal, plain
 from dgmm.model.matrices import Array
@@ -90,7 +90,7 @@ def _of_incomplete(
     for is_known, which, some in patterns_of(rows):
         known = np.flatnonzero(is_known)
         if len(known) == 0:
-            (expected,) = expected_rows(mixture, some[:1])
+            (expected,) = expected_rows(mixture, some[:1])  # nothing is there to be eliminated
             result[which] = of_joint(expected.log_joint)
         elif len(known) == rows.shape[1]:
             result[which] = of_rows(model, some)
@@ -108,14 +108,15 @@ def fewest_rows(model: Parameters) -> float:
 
 def _log_joint_of_rare(mixture: Parameters, rows: NDArray[np.floating]) -> Array | None:
     """Give log joint densities, (n_rows, K); None where they leave the range of float64."""
-    found = np.concatenate([each.log_joint for each in expected_rows(mixture, rows)])
+    kernel = chosen_kernel(len(rows) * elimination_work(mixture))
+    found = np.concatenate([each.log_joint for each in expected_rows(mixture, rows, kernel.eliminate)])
     return found if (found.max(axis=1) > FAR.log_density).all() else None
 
 
 def _ready(model: Evaluable, rows: NDArray[np.floating], centre: Array) -> Stack:
     """Make a model ready for rows, at least one, which decide on the path that its components take."""
     extent = np.maximum(rows.max(axis=0) - centre, centre - rows.min(axis=0))
-    return stack_models([model], centre, extent, np.float64)
+    return stack_models([model], centre, extent, np.float64, n_rows=len(rows))
 
 
 def _evaluated(
@@ -123,7 +124,7 @@ def _evaluated(
 ) -> Iterator[tuple[slice, NDArray[np.floating], NDArray[np.floating]]]:
     """Give responsibilities (K, n) and log densities (n,), and which rows they are of."""
     start = 0
-    for shares, densities in chosen_kernel().evaluate(ready, rows, negligible=TINY):
+    for shares, densities in chosen_kernel(ready.work).evaluate(ready, rows, negligible=TINY):
         yield slice(start, start := start + len(densities)), shares, densities
 
 
@@ -181,7 +182,8 @@ def labels(model: Evaluable, rows: NDArray[np.floating]) -> NDArray[np.int64]:
 
     def of_near(result: NDArray[Any], some: NDArray[np.floating], centre: Array) -> None:
         start = 0
-        for found in chosen_kernel().label(_ready(model, some, centre), some):
+        ready = _ready(model, some, centre)
+        for found in chosen_kernel(ready.work).label(ready, some):
             result[start : (start := start + len(found))] = found
 
     def of_far(some: NDArray[np.floating]) -> NDArray[np.intp]:

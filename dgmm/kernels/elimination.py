@@ -71,7 +71,7 @@ def _subtract(covariances, own, row, k, order, n_known, lower, within):
 
 @compiled(REORDERED, is_kept=True)
 def eliminate(covariances, deviations, is_known, lower, order, standardized, within, squares, halves):
-    """Do as `dgmm.kernels.rare.eliminated`, in place.
+    """Do as `dgmm.kernels.rare.eliminate`, in place.
 
     With the observed features first, ``lower`` has a row's Cholesky factor, as far as that is of them: dot
     products are of its rows, which lie in one piece.

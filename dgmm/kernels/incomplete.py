@@ -259,7 +259,7 @@ class _Work:
     def _add_rare(self, rows: NDArray[np.floating], weights: Array | None) -> None:
         for index, (model, sums) in enumerate(zip(self.models, self.sums, strict=True)):
             own = np.broadcast_to(1.0 if weights is None else weights, (len(self.models), len(rows)))[index]
-            for expected in expected_rows(model, rows):
+            for expected in expected_rows(model, rows, self.kernel.eliminate):
                 shares, densities = shares_of(expected.log_joint)
                 shares *= own[expected.rows, None]
                 densities *= own[expected.rows]

@@ -12,6 +12,7 @@ from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.patterns import Grouped
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
+from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
 
@@ -99,6 +100,32 @@ class Kernel(Protocol):
 
     def label(self, stack: Stack, rows: NDArray[np.floating], /) -> Iterator[NDArray[np.integer]]:
         """Give the most probable component of each row in one model, one run of rows after the other."""
+        ...
+
+    def eliminate(
+        self, parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_], /
+    ) -> tuple[Array, Array, Array, Array]:
+        """Eliminate what is observed of each row from a plain mixture, feature by feature.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            Of a family whose features depend on each other.
+        deviations : ndarray of shape (n_rows, K, D)
+            From the components' means, zero where missing.
+        is_known : ndarray of shape (n_rows, D), bool
+
+        Returns
+        -------
+        deviations : ndarray of shape (n_rows, K, D)
+            Completed by regression.
+        within : ndarray of shape (n_rows, K, D, D)
+            Covariances of what is missing.
+        squares : ndarray of shape (n_rows, K)
+            Squared Mahalanobis lengths of what is observed.
+        halves : ndarray of shape (n_rows, K)
+            Half the log determinants of its covariances.
+        """
         ...
 
     def missing(self) -> str | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.jit import compiled_module, in_one_form
+from dgmm.model.jit import in_one_form, ready_module
 from dgmm.model.matrices import Array
 
 CODE_BITS, DIRECT_BITS = 64, 12
@@ -80,13 +80,9 @@ def grouped(
         Where they may be put, of at least as many bytes: fresh memory is slow. Then the order is not told.
     """
     n_rows, n_features = rows.shape
-    module = compiled_module("dgmm.kernels.grouping") if n_features <= CODE_BITS else None
+    module = ready_module("dgmm.kernels.grouping") if n_features <= CODE_BITS else None
     if module is None:
-        digits = _digits(np.isnan(rows))
-        order = _order(digits)
-        in_order = digits[:, order]
-        starts = np.flatnonzero((in_order[:, 1:] != in_order[:, :-1]).any(axis=0)) + 1
-        ends = np.append(starts, n_rows)[:n_rows]
+        order, ends = _sorted(_digits(np.isnan(rows)))
         found = rows.take(order, axis=0) if len(ends) > 1 else rows
     else:
         found = in_one_form(rows)
@@ -128,12 +124,21 @@ def by_pattern(rows: NDArray[np.floating]) -> NDArray[np.intp]:
     return found.order
 
 
-def _order(digits: NDArray[np.unsignedinteger]) -> NDArray[np.intp]:
-    """Sort by all digits, the last one first; equal ones stay as they are."""
+def _sorted(digits: NDArray[np.unsignedinteger]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give the order in which equal columns are together, as they first come, and where those alike end."""
+    n_rows = digits.shape[1]
     order = np.argsort(digits[0], kind="stable")
     for digit in digits[1:]:
         order = order[np.argsort(digit[order], kind="stable")]
-    return order
+    in_order = digits[:, order]
+    is_first = np.append(True, (in_order[:, 1:] != in_order[:, :-1]).any(axis=0))[:n_rows]
+    starts = np.flatnonzero(is_first)
+    ranking = np.argsort(order[starts])  # sorting is stable: the first of those alike came first
+    ranks = np.empty_like(ranking)
+    ranks[ranking] = np.arange(len(ranking))
+    again = np.argsort(ranks[np.cumsum(is_first) - 1], kind="stable")
+    sizes = np.diff(np.append(starts, n_rows))
+    return order[again], np.cumsum(sizes[ranking])
 
 
 def _digits(lacks: NDArray[np.bool_]) -> NDArray[np.unsignedinteger]:

@@ -7,13 +7,12 @@ their regression. No features are in this, and no sums about a centre: nothing c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.jit import compiled_module
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import LOG_2_PI, LOG_OF_NOTHING, Parameters
 
@@ -46,85 +45,14 @@ class Expected(NamedTuple):
     entropies: Array
 
 
-def expected_rows(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[Expected]:
-    """Evaluate a mixture on rows that may lack any features, all of them too.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        A plain mixture: see `dgmm.model.conditional.plain`.
-    rows : ndarray of shape (n_rows, n_features)
-        NaN where a value is missing.
-    """
-    n_components, n_features = parameters.means.shape
-    with np.errstate(divide="ignore"):
-        constants = np.maximum(np.log(parameters.weights), LOG_OF_NOTHING)
-    has_products = parameters.family.has_products
-    entries = n_components * n_features * (n_features if has_products else 1)
-    step = max(1, BATCH_ENTRIES // entries)
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        own = rows[part]
-        is_known = ~np.isnan(own)
-        n_known = is_known.sum(axis=1)[:, None]
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite, and found by that
-            deviations = np.where(is_known[:, None, :], own[:, None, :] - parameters.means, 0.0)
-            eliminate = eliminated if has_products else _independent
-            deviations, within, squares, halves = eliminate(parameters, deviations, is_known)
-            log_joint = constants - 0.5 * (n_known * LOG_2_PI + squares) - halves
-        n_missing = n_features - n_known
-        whole = -parameters.family.half_log_determinants(parameters.precisions_cholesky, n_features)
-        entropies = 0.5 * n_missing * (1.0 + LOG_2_PI) + np.where(n_missing > 0, whole - halves, 0.0)
-        yield Expected(part, log_joint, deviations, within, entropies)
+Eliminate = Callable[[Parameters, Array, NDArray[np.bool_]], tuple[Array, Array, Array, Array]]
+"""That of a kernel: see `dgmm.kernels.kernel.Kernel`."""
 
 
-def row_seconds(model: Parameters) -> float:
-    """Forecast the seconds that a row takes here."""
-    n_components, n_features = model.means.shape
-    has_products = model.family.has_products
-    each = PRODUCT_SECONDS * n_features**3 if has_products else SQUARE_SECONDS * n_features
-    return ROW_SECONDS + n_components * each
-
-
-def eliminated(
+def eliminate(
     parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
 ) -> tuple[Array, Array, Array, Array]:
-    """Eliminate what is observed, feature by feature.
-
-    Parameters
-    ----------
-    parameters : Parameters
-    deviations : ndarray of shape (n_rows, K, D)
-        From the components' means, zero where missing.
-    is_known : ndarray of shape (n_rows, D), bool
-
-    Returns
-    -------
-    deviations : ndarray of shape (n_rows, K, D)
-        Completed by regression.
-    within : ndarray of shape (n_rows, K, D, D)
-        Covariances of what is missing.
-    squares : ndarray of shape (n_rows, K)
-        Squared Mahalanobis lengths of what is observed.
-    halves : ndarray of shape (n_rows, K)
-        Half the log determinants of its covariances.
-    """
-    module = compiled_module("dgmm.kernels.elimination")
-    if module is None:
-        return _eliminated(parameters, deviations, is_known)
-    n_rows, n_components, n_features = deviations.shape
-    covariances = np.reshape(parameters.covariances, (-1, n_features, n_features))
-    completed, within = deviations.copy(), np.zeros((*deviations.shape, n_features))
-    squares, halves = np.empty((n_rows, n_components)), np.empty((n_rows, n_components))
-    work = np.empty((n_features, n_features)), np.empty(n_features, np.int64), np.empty(n_features)
-    module.eliminate(np.ascontiguousarray(covariances), completed, is_known, *work, within, squares, halves)
-    return completed, within, squares, halves
-
-
-def _eliminated(
-    parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
-) -> tuple[Array, Array, Array, Array]:
-    """Do as `eliminated`, of all rows at a time."""
+    """Eliminate what is observed by NumPy, of all rows at a time: see `dgmm.kernels.kernel.Kernel`."""
     left = np.repeat(parameters.covariance_matrices[None], len(deviations), axis=0)
     rest = deviations.copy()
     squares, halves = np.zeros(deviations.shape[:2]), np.zeros(deviations.shape[:2])
@@ -148,10 +76,54 @@ def _eliminated(
     return np.where(is_known[:, None, :], deviations, -rest), left, squares, halves
 
 
+def expected_rows(
+    parameters: Parameters, rows: NDArray[np.floating], by: Eliminate = eliminate
+) -> Iterator[Expected]:
+    """Evaluate a mixture on rows that may lack any features, all of them too.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        A plain mixture: see `dgmm.model.conditional.plain`.
+    rows : ndarray of shape (n_rows, n_features)
+        NaN where a value is missing.
+    by : callable, optional
+        What eliminates observed features; by default NumPy.
+    """
+    n_components, n_features = parameters.means.shape
+    with np.errstate(divide="ignore"):
+        constants = np.maximum(np.log(parameters.weights), LOG_OF_NOTHING)
+    has_products = parameters.family.has_products
+    entries = n_components * n_features * (n_features if has_products else 1)
+    step = max(1, BATCH_ENTRIES // entries)
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        own = rows[part]
+        is_known = ~np.isnan(own)
+        n_known = is_known.sum(axis=1)[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite, and found by that
+            deviations = np.where(is_known[:, None, :], own[:, None, :] - parameters.means, 0.0)
+            eliminated = by if has_products else _independent
+            deviations, within, squares, halves = eliminated(parameters, deviations, is_known)
+            log_joint = constants - 0.5 * (n_known * LOG_2_PI + squares) - halves
+        n_missing = n_features - n_known
+        whole = -parameters.family.half_log_determinants(parameters.precisions_cholesky, n_features)
+        entropies = 0.5 * n_missing * (1.0 + LOG_2_PI) + np.where(n_missing > 0, whole - halves, 0.0)
+        yield Expected(part, log_joint, deviations, within, entropies)
+
+
+def row_seconds(model: Parameters) -> float:
+    """Forecast the seconds that a row takes here."""
+    n_components, n_features = model.means.shape
+    has_products = model.family.has_products
+    each = PRODUCT_SECONDS * n_features**3 if has_products else SQUARE_SECONDS * n_features
+    return ROW_SECONDS + n_components * each
+
+
 def _independent(
     parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
 ) -> tuple[Array, Array, Array, Array]:
-    """Do as `eliminated` for families without products: ``within`` are variances, (n_rows, K, D)."""
+    """Do as `eliminate` for families without products: ``within`` are variances, (n_rows, K, D)."""
     variances = parameters.variances
     within = np.where(is_known[:, None, :], 0.0, variances)
     squares = (deviations**2 / variances).sum(axis=2)

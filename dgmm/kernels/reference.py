@@ -27,12 +27,27 @@ from numpy.typing import NDArray
 from dgmm.kernels.kernel import pieces_of
 from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.patterns import Grouped
+from dgmm.kernels.rare import eliminate
 from dgmm.kernels.stack import Stack
 from dgmm.model.flags import expected_statistics
 from dgmm.model.matrices import Array
 from dgmm.model.observed import Lifts
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
+
+__all__ = [
+    "deviations",
+    "eliminate",
+    "evaluate",
+    "expect",
+    "features_of",
+    "label",
+    "library_bytes",
+    "log_joint_densities",
+    "missing",
+    "pattern_sums",
+    "working_bytes",
+]
 
 EVALUATED_ROWS = 1024
 """Rows that are looked at together: the arrays that are made of them stay small."""

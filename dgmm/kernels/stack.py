@@ -43,11 +43,15 @@ class StackTuning:
     group_numbers : int
         Natural parameters of these: so many times the rows of a tile are the `BlockTuning.small_product` of
         `dgmm.kernels.blocks`.
+    eliminates_as : int
+        Products of rows and natural parameters that take NumPy as long as a component takes to eliminate a
+        feature, by the square of their number.
     """
 
     run_components: int = 16
     group_components: int = 64
     group_numbers: int = 1953
+    eliminates_as: int = 8
 
 
 STACKING = StackTuning()
@@ -191,6 +195,8 @@ class Stack:
     has_flags : bool
         Whether rows may lack values and features tell which: ``z``, zero where a value lacks, is followed by
         a flag for each feature, 1 there (see `dgmm.kernels.flags`).
+    n_rows : int or None
+        Rows that an E-step is of, all tasks together; None where they are many, or part of larger work.
     ready : dict
         What is made of the models where rows may lack values, once for all tasks of a process.
     """
@@ -204,6 +210,7 @@ class Stack:
     is_rough: bool = False
     extent: Array | None = None
     has_flags: bool = False
+    n_rows: int | None = None
     ready: dict[bytes, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -220,6 +227,20 @@ class Stack:
     def n_table(self) -> int:
         """Rows of the feature table: up to the last that a family uses."""
         return max(group.features.stop for group in self.groups)
+
+    @property
+    def work(self) -> float:
+        """About what an E-step computes: products of rows and natural parameters; infinite where it is much.
+
+        Where rows may lack values, and features depend on each other, that is the elimination of features,
+        row by row.
+        """
+        if self.n_rows is None:
+            return np.inf
+        n_each = sum(group.natural_parameters.size for group in self.groups)
+        if self.extent is not None:
+            n_each += sum(elimination_work(model) for model in self.models)
+        return float(self.n_rows * n_each)
 
     @property
     def deviations(self) -> slice:
@@ -286,6 +307,12 @@ class Stack:
         return found
 
 
+def elimination_work(model: Evaluable) -> int:
+    """About what it takes to eliminate observed features for a row that lacks others, in such products."""
+    n_components, n_features = model.means.shape
+    return STACKING.eliminates_as * n_components * n_features**3 if model.family.has_products else 0
+
+
 @dataclass(frozen=True, eq=False)
 class _Batch:
     """Models of one family, joined: all their components go through its formulas in one call.
@@ -337,6 +364,7 @@ def stack_models(
     references: Sequence[Array] | None = None,
     reaches: Sequence[Array] | None = None,
     may_lack: bool = False,
+    n_rows: int | None = None,
 ) -> Stack:
     """Make models ready for evaluation.
 
@@ -360,6 +388,8 @@ def stack_models(
         matter.
     may_lack : bool, default=False
         Whether rows may lack values: NaN.
+    n_rows : int, optional
+        See `Stack`.
     """
     if any(len(model.means) == 0 for model in models):
         raise ValueError("a mixture of no components has no densities")
@@ -421,6 +451,7 @@ def stack_models(
         tuple(models),
         is_rough=reaches is not None,
         extent=extent if may_lack else None,
+        n_rows=n_rows,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -28,6 +29,9 @@ without Numba's runtime no references to views are counted."""
 REORDERED = {**IN_ORDER, "fastmath": {"reassoc", "contract", "nsz"}}
 """Options where sums may be reordered, as vectors do. Infinities and NaN mean what they always do."""
 
+EXACT = {**IN_ORDER, "fastmath": False}
+"""Options of functions that give the bits of NumPy, where that does the same in the same order."""
+
 MAKES_ARRAYS = {"_nrt": True}
 """Options of functions that do make arrays."""
 
@@ -38,6 +42,16 @@ def compiled_module(name: str) -> Any:
     To import Numba takes a second: it is imported when it is first needed.
     """
     return _imported(name) if os.environ.get("DGMM_COMPILED", "1") != "0" else None
+
+
+def ready_module(name: str) -> Any:
+    """Give a module whose functions are compiled, where this process has compiled the loops; else None.
+
+    For functions of which NumPy gives the same bits: no small work waits for a compiler.
+    """
+    loops = sys.modules.get("dgmm.kernels.tiles")  # another thread may be importing it
+    own = [getattr(loops, loop, None) for loop in ("expect", "expect_patterns")]
+    return compiled_module(name) if any(loop is not None and loop.signatures for loop in own) else None
 
 
 @cache

@@ -11,6 +11,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -76,10 +77,13 @@ class CheckedCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Give what was kept for a signature; None if there is nothing that can be used."""
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception as error:  # as of pickles of other versions
             _warn(self._cache_path, error)
-            return None
+            found = None
+        if found is None:
+            say_compiling()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled for a signature, if there is room."""
@@ -87,6 +91,12 @@ class CheckedCache(FunctionCache):
             super().save_overload(sig, data)
         except OSError as error:
             _warn(self._cache_path, error)
+
+
+@cache
+def say_compiling() -> None:
+    """Log that compiling begins, which takes some seconds: once in a process."""
+    logger.info("compiling for this machine, once: some seconds, in which nothing else is seen to go on")
 
 
 def _check(path: str) -> None:

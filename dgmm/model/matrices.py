@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.model.jit import compiled_module
+from dgmm.model.jit import ready_module
 
 Array = NDArray[np.floating]
 
@@ -93,18 +93,38 @@ def precision_factors(covariances: Array) -> Array:
     DegenerateCovarianceError
         Where a covariance is not positive definite, or its precision overflows: the first such component.
     """
-    module = compiled_module("dgmm.model.factors") if covariances.shape[-1] <= COMPILED_FEATURES else None
-    if module is not None:
-        bad, factors = module.precision_factors(np.ascontiguousarray(covariances, np.float64))
+    if covariances.shape[-1] > COMPILED_FEATURES:
+        factors = _factors_by_substitution(covariances)
+    else:
+        module = ready_module("dgmm.model.factors")
+        factored = _factored if module is None else module.precision_factors
+        bad, factors = factored(np.ascontiguousarray(covariances, np.float64))
         if bad >= 0:
             raise DegenerateCovarianceError(bad)
-    else:
-        factors = _factors_by_substitution(covariances)
     with np.errstate(over="ignore"):
         is_bad = ~np.isfinite(np.square(factors).sum(axis=(1, 2)))
     if is_bad.any():
         raise DegenerateCovarianceError(int(is_bad.argmax()))
     return factors
+
+
+def _factored(covariances: Array) -> tuple[int, Array]:
+    """Do as `dgmm.model.factors.precision_factors`, feature by feature, of all components at once."""
+    left = np.array(np.moveaxis(covariances, 0, -1), order="C")  # what the features before do not explain
+    least = NOISE * np.diagonal(covariances, axis1=1, axis2=2).T
+    turned, sums = np.zeros(left.shape), np.zeros(left.shape)
+    bad = np.zeros(len(covariances), bool)
+    with np.errstate(all="ignore"):  # what is bad is found, and what overflows is refused by the caller
+        for i, pivots in enumerate(least):
+            bad |= ~(left[i, i] > pivots)
+            root = np.sqrt(left[i, i])
+            inverse = 1.0 / root
+            np.multiply(-sums[i, :i], inverse, out=turned[i, :i])
+            turned[i, i] = inverse
+            column = left[i + 1 :, i] / root
+            left[i + 1 :, i + 1 :] -= column[:, None] * column
+            sums[i + 1 :, : i + 1] += column[:, None] * turned[i, : i + 1]
+    return int(bad.argmax()) if bad.any() else -1, np.ascontiguousarray(turned.transpose(2, 1, 0))
 
 
 def _factors_by_substitution(covariances: Array) -> Array:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from dgmm.kernels.rare import _eliminated, eliminated
+from dgmm.kernels import compiled, rare
 from dgmm.model.jit import compiled_module
 from tests.model import naive
 
@@ -23,7 +23,7 @@ def test_it_eliminates_as_numpy_does(covariance_type, n_components, n_features):
     is_known[0], is_known[1] = False, True
     deviations = np.where(is_known[:, None, :], rows[:, None, :] - parameters.means, 0.0)
     before = deviations.copy()
-    found, expected = (of(parameters, deviations, is_known) for of in (eliminated, _eliminated))
+    found, expected = (kernel.eliminate(parameters, deviations, is_known) for kernel in (compiled, rare))
     assert (deviations == before).all()
     for one, other in zip(found, expected, strict=True):
         assert_allclose(one, other, rtol=1e-9, atol=1e-10)
@@ -36,7 +36,7 @@ def test_what_overflows_is_not_finite(covariance_type):
     rows = np.array([[1e300, -1e300, 0.0], [1.0, 2.0, 0.0]])
     is_known = np.array([[True, True, False]] * 2)
     deviations = np.where(is_known[:, None, :], rows[:, None, :] - parameters.means, 0.0)
-    _, _, squares, halves = eliminated(parameters, deviations, is_known)
+    _, _, squares, halves = compiled.eliminate(parameters, deviations, is_known)
     assert not np.isfinite(squares[0]).any()
     assert np.isfinite(squares[1]).all()
     assert np.isfinite(halves).all()

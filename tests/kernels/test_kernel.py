@@ -53,6 +53,34 @@ def test_without_a_name_the_fastest_that_can_run_is_chosen(environment):
     assert kernels.chosen_kernel() is KERNELS["numpy"]
 
 
+def test_little_work_is_for_numpy_whatever_was_compiled(environment):
+    """By its size alone, which tasks, threads and chunks do not change; by name all is for one kernel."""
+    model = naive.random_parameters(np.random.default_rng(0), "full", 3, 2)
+    few, many, unknown = (
+        stack_models([model], np.zeros(2), np.ones(2), np.float64, n_rows=n) for n in (1000, 10**7, None)
+    )
+    assert few.work == 1000 * 3 * 6
+    assert kernels.chosen_kernel(few.work) is KERNELS["numpy"]
+    fastest = kernels.chosen_kernel()
+    assert kernels.chosen_kernel(many.work) is kernels.chosen_kernel(unknown.work) is fastest
+    environment.setenv("DGMM_KERNEL", "reference")
+    assert kernels.chosen_kernel(few.work) is KERNELS["reference"]
+
+
+def test_rows_that_lack_values_are_more_work_where_features_depend_on_each_other():
+    """As each is eliminated for itself: the cube of the features."""
+    models = {
+        name: naive.random_parameters(np.random.default_rng(0), name, 2, 8) for name in ("full", "diag")
+    }
+    works = {
+        (name, lacks): stack_models([model], np.zeros(8), np.ones(8), float, may_lack=lacks, n_rows=10).work
+        for name, model in models.items()
+        for lacks in (False, True)
+    }
+    assert works["diag", True] == works["diag", False]
+    assert works["full", True] - works["full", False] == pytest.approx(8 * 10 * 2 * 8**3)
+
+
 def test_a_kernel_that_is_none_or_cannot_run_is_refused(environment):
     environment.setenv("DGMM_KERNEL", "fortran")
     with pytest.raises(ValueError, match="DGMM_KERNEL is 'fortran', which is none of compiled, numpy"):

@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """Compiled factors of small precision matrices, against NumPy's."""
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from dgmm.model import factors
+from dgmm.model import factors, matrices
 
 
 def covariances(n_components: int, n_features: int) -> np.ndarray:
@@ -41,6 +42,17 @@ def test_the_first_that_is_not_positive_definite_is_named(place, fault):
     else:
         given[place, 1, 1] = np.nan
     bad, found = factors.precision_factors(given)
-    assert bad == place
+    assert bad == place == matrices._factored(given)[0]
     _, sound = factors.precision_factors(given[:place])
     np.testing.assert_array_equal(found[:place], sound)
+
+
+@pytest.mark.parametrize("n_components", [1, 3, 40])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 7, 16, 32])
+def test_numpy_gives_the_same_bits(n_components, n_features):
+    """So that it does not matter what was compiled before."""
+    given = covariances(n_components, n_features)
+    before = given.copy()
+    for own, other in zip(factors.precision_factors(given), matrices._factored(given), strict=True):
+        np.testing.assert_array_equal(own, other)
+    np.testing.assert_array_equal(given, before)

@@ -2,12 +2,16 @@
 """Whether functions are compiled: where Numba is, where it is not to be used, and where it cannot be."""
 
 import logging
+import sys
 from importlib import import_module
 
+import numpy as np
 import pytest
 
 from dgmm.kernels import compiled
+from dgmm.kernels.stack import stack_models
 from dgmm.model import jit
+from tests.model import naive
 
 
 @pytest.mark.parametrize("value", ["0", "1", None])
@@ -19,6 +23,20 @@ def test_the_environment_decides(monkeypatch, value):
     module = jit.compiled_module("dgmm.model.factors")
     assert (module is None) == (value == "0")
     assert module is None or module.__name__ == "dgmm.model.factors"
+
+
+def test_what_numpy_does_to_the_same_bits_is_compiled_where_the_loops_are(monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.setenv("DGMM_COMPILED", "1")
+    loops = jit.compiled_module("dgmm.kernels.tiles")
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    model = naive.random_parameters(np.random.default_rng(1), "full", 2, 2)
+    stack = stack_models([model], np.zeros(2), np.ones(2), np.float64)
+    compiled.expect(stack, [(rows, None)])
+    assert jit.ready_module("dgmm.model.factors") is jit.compiled_module("dgmm.model.factors")
+    monkeypatch.delitem(sys.modules, loops.__name__)
+    assert jit.ready_module("dgmm.model.factors") is None
+    assert "dgmm.kernels.tiles" not in sys.modules
 
 
 def test_without_numba_nothing_is_compiled(monkeypatch):

@@ -89,6 +89,7 @@ class CorrectedSteps:
             dtype,
             references=about,
             may_lack=self.data.may_lack,
+            n_rows=self.data.source.n_rows,
         )
 
 

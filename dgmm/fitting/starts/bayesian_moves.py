@@ -66,10 +66,10 @@ class BayesianMoveTuning:
 BAYESIAN_MOVES = BayesianMoveTuning()
 
 
-def rows_to_move_on(sample: Sample) -> InMemory:
-    """Take rows of a sample at random, all of them where there are few."""
+def rows_to_move_on(sample: Sample, n_rows_in_all: int) -> InMemory:
+    """Take rows of a sample of so many at random, all of them where there are few."""
     some = sample.drawn(BAYESIAN_MOVES.n_rows)
-    return InMemory.of(some.values, some.weights)
+    return InMemory.of(some.values, some.weights, n_rows_in_all)
 
 
 def improve(data: InMemory, posterior: Posterior, objective: Evidence) -> Posterior:

@@ -157,7 +157,7 @@ def split_and_merge(
     components = [split.component, *pair]
     weights = share[components].sum(axis=0, dtype=np.float64)
     own = own_rows(data, weights)
-    rows = InMemory.of(data.rows[own], weights[own])
+    rows = data.part(own, weights[own])
     (own_objective,) = objectives_of(data, parameters, share, [components], objective)
     before = parameters.part(components)
     alone = climb(rows, before, own_objective, 0)

@@ -172,7 +172,7 @@ def _from_growth(method: StartMethod, number: int, surplus: float, data: InMemor
     """Start from a mixture that grows, each on other rows of the sample, as far as it has them."""
     begin = number * n_rows % max(len(data.rows) - n_rows + 1, 1)
     own = slice(begin, begin + n_rows)
-    data = InMemory.of(data.rows[own], None if data.row_weights is None else data.row_weights[own])
+    data = data.part(own, None if data.row_weights is None else data.row_weights[own])
     objective = Likelihood(method.objective.reg_covar)
     found = grown(data, method.family, method.n_components, objective, surplus=surplus).parameters
     if found.n_components < method.n_components:

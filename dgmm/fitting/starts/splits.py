@@ -216,7 +216,7 @@ def _split_alone(
 ) -> tuple[Parameters, float]:
     """Split one component, on its own rows about their own mean: give its halves and what they gain."""
     own = own_rows(data, share)
-    rows = InMemory.of(data.rows[own], share[own])
+    rows = data.part(own, share[own])
     mean, weight = rows.moments.mean, rows.moments.weight
     covariance = rows.moments.scatter / weight + objective.reg_covar * np.eye(component.n_features)
     alone = climb(rows, _alone(component, mean, covariance, objective, weight), objective, 0)

@@ -186,6 +186,7 @@ class Data:
             self.source.dtype,
             references=references,
             may_lack=self.may_lack,
+            n_rows=self.source.n_rows,
         )
         timed = run_timed_pass(self.source, self._work(ready), "EM", self.weights)
         return completed(timed.result.models, models, [moments] * len(models)), ready, timed.effort

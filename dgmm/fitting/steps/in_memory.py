@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.steps.expectation import NOT_MEASURED, AllStatistics, Data, completed
-from dgmm.kernels import chosen_kernel, expect
+from dgmm.kernels import Kernel, chosen_kernel, expect
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
@@ -76,20 +76,26 @@ class InMemory(Data):
     source : MemorySource
     weights : MemorySource or None
     moments : Moments
+    n_rows_in_all : int or None
+        Rows that the work is for; None where they are many (see `dgmm.kernels.stack.Stack.n_rows`).
     tables, taken : dict
         Features of the rows, and first rows, as they were asked for: all tasks of a process share them.
     """
 
-    tables: dict[tuple[int, bool, np.dtype], NDArray[np.floating] | None] = field(
+    n_rows_in_all: int | None = field(default=None, kw_only=True)
+    tables: dict[tuple[Kernel, int, bool, np.dtype], NDArray[np.floating] | None] = field(
         default_factory=dict, repr=False
     )
     taken: dict[int, InMemory] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, rows: NDArray[np.floating], weights: Array | None = None) -> InMemory:
+    def of(
+        cls, rows: NDArray[np.floating], weights: Array | None = None, n_rows_in_all: int | None = None
+    ) -> InMemory:
         """Take rows of shape (n_rows, n_features) with their weights of shape (n_rows,)."""
         source = None if weights is None else MemorySource(weights[:, None])
-        return cls(MemorySource(rows), source, Moments.of(rows, weights))
+        moments = Moments.of(rows, weights)
+        return cls(MemorySource(rows), source, moments, n_rows_in_all=n_rows_in_all)
 
     @property
     def rows(self) -> NDArray[np.floating]:
@@ -103,13 +109,17 @@ class InMemory(Data):
         assert self.weights is None or isinstance(self.weights, MemorySource)
         return None if self.weights is None else self.weights.values[:, 0]
 
+    def part(self, rows: slice | NDArray[np.intp], weights: Array | None) -> InMemory:
+        """Take some rows, with weights of their own."""
+        return InMemory.of(self.rows[rows], weights, self.n_rows_in_all)
+
     def first(self, n_rows: int) -> InMemory:
         """Take the first rows: a sample, where rows are in random order."""
         if n_rows >= len(self.rows):
             return self
         if n_rows not in self.taken:
             weights = None if self.row_weights is None else self.row_weights[:n_rows]
-            self.taken[n_rows] = InMemory.of(self.rows[:n_rows], weights)
+            self.taken[n_rows] = self.part(slice(n_rows), weights)
         return self.taken[n_rows]
 
     def stack(self, models: Sequence[Parameters], references: Sequence[Array] | None = None) -> Stack:
@@ -121,6 +131,7 @@ class InMemory(Data):
             self.rows.dtype,
             references=references,
             reaches=[self._reach(model) for model in models] if self.rows.dtype == np.float32 else None,
+            n_rows=self.n_rows_in_all,
         )
 
     def _reach(self, model: Parameters) -> Array:
@@ -134,7 +145,7 @@ class InMemory(Data):
         ready = self.stack([parameters])
         result = np.empty((parameters.n_components, len(self.rows)), ready.dtype)
         start = 0
-        for shares, densities in chosen_kernel().evaluate(ready, self.rows, self._features(ready)):
+        for shares, densities in chosen_kernel(ready.work).evaluate(ready, self.rows, self._features(ready)):
             result[:, start : (start := start + len(densities))] = shares
         return result
 
@@ -154,7 +165,8 @@ class InMemory(Data):
         """Give what the kernel keeps of the rows, found once; None where it is nothing, or too large."""
         if ready.n_table * len(self.rows) * ready.dtype.itemsize > IN_MEMORY.largest_table_bytes:
             return None
-        kind = (ready.n_table, ready.has_norm, ready.dtype)
+        kernel = chosen_kernel(ready.work)
+        kind = (kernel, ready.n_table, ready.has_norm, ready.dtype)
         if kind not in self.tables:
-            self.tables[kind] = chosen_kernel().features_of(ready, self.rows)
+            self.tables[kind] = kernel.features_of(ready, self.rows)
         return self.tables[kind]

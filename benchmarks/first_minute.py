@@ -1,0 +1,88 @@
+"""The first minute: seconds to import, and to fit few rows first and again, beside scikit-learn.
+
+Each figure is of fresh processes: with nothing kept of compiled functions (a fresh NUMBA_CACHE_DIR), and with
+what a process before has kept.
+
+    python benchmarks/first_minute.py [--repeats 3] [--rows 1000 20000 200000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from statistics import median
+
+IMPORT = (
+    "import time; a = time.perf_counter(); import {0}; {0}.GaussianMixture; print(time.perf_counter() - a)"
+)
+FIT = """
+import time, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+from {module} import GaussianMixture
+draw = np.random.default_rng(0)
+centres = draw.normal(size=({components}, {features})) * 3
+rows = centres[draw.integers({components}, size={rows})] + draw.normal(size=({rows}, {features}))
+for _ in range(2):
+    begun = time.perf_counter()
+    GaussianMixture({components}, random_state=0).fit(rows).predict(rows)
+    print(time.perf_counter() - begun)
+"""
+
+
+def seconds_of(code: str, cache: str) -> list[float]:
+    """Run code in a process of its own, and give the seconds that it prints."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    return [float(line) for line in done.stdout.split()]
+
+
+def imports(repeats: int) -> Iterator[str]:
+    """Give the seconds of imports, in text."""
+    found = {}
+    for module in ("sklearn.mixture", "dgmm"):
+        found[module] = median(seconds_of(IMPORT.format(module), "")[0] for _ in range(repeats))
+    beyond = found["dgmm"] - found["sklearn.mixture"]
+    yield f"import: scikit-learn {found['sklearn.mixture']:.2f} s, dgmm {beyond:.2f} s more"
+
+
+def fits(rows: int, features: int, components: int, repeats: int) -> Iterator[str]:
+    """Give the seconds of a first fit and of the next one, in text."""
+    own = {"rows": rows, "features": features, "components": components}
+    theirs = [seconds_of(FIT.format(module="sklearn.mixture", **own), "") for _ in range(repeats)]
+    first, again = (median(each[index] for each in theirs) for index in (0, 1))
+    yield f"{rows:,} x {features}, {components} components: scikit-learn {first:.3f} s, again {again:.3f} s"
+    for what in ("nothing kept", "kept"):
+        ours = []
+        for _ in range(repeats):
+            with tempfile.TemporaryDirectory() as cache:
+                if what == "kept":
+                    seconds_of(FIT.format(module="dgmm", **own), cache)
+                ours.append(seconds_of(FIT.format(module="dgmm", **own), cache))
+        mine, once_more = (median(each[index] for each in ours) for index in (0, 1))
+        ratios = f"{mine / first:.2f} and {once_more / again:.2f} of scikit-learn's"
+        yield f"    dgmm, {what}: {mine:.3f} s, again {once_more:.3f} s: {ratios}"
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description="The first minute, beside scikit-learn")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 20_000, 200_000])
+    given = parser.parse_args()
+    for line in imports(given.repeats):
+        print(line, flush=True)
+    for rows in given.rows:
+        for features, components in ((2, 3), (10, 5)):
+            for line in fits(rows, features, components, given.repeats):
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
