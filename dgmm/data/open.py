@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from dask.base import is_dask_collection
 from fsspec.core import has_magic
 
@@ -123,6 +124,31 @@ def open_weights(x: WeightsLike, storage_options: Mapping[str, object] | None = 
             f"Expected one weight for each row, but {source.name} has {source.n_features} columns"
         )
     return source
+
+
+def open_beside(x: Any, storage_options: Mapping[str, object] | None = None) -> Source:
+    """Open what is known of each row: one number, or several.
+
+    Parameters
+    ----------
+    x : object
+        As for `open_weights`, or for `open_dataset`.
+    storage_options : mapping, optional
+        For the file system of a URL.
+
+    Returns
+    -------
+    Source
+    """
+    n_dims = getattr(x, "ndim", None)
+    if n_dims is None and isinstance(x, (list, tuple)) and not _paths(x):
+        n_dims = np.ndim(x)
+    if n_dims is not None or not _paths(x):
+        return _open(x, None, storage_options, False, n_dims=2 if n_dims == 2 else 1)
+    try:
+        return _open(x, None, storage_options, False, n_dims=1)
+    except DataError:  # an array of two dimensions: what else is wrong is found again
+        return _open(x, None, storage_options, False, n_dims=2)
 
 
 def open_fitted(x: RowsLike, features: Iterable[object], **opening: Any) -> Source:

@@ -58,6 +58,16 @@ WeightsLike: TypeAlias = (
 )
 """A number for each row, or one for all."""
 
+LabelsLike: TypeAlias = (
+    Source | Stored | DaskArray | DaskSeries | Labelled | IntoSeries | SupportsArray | Sequence[int]
+) | Sequence[Sequence[float]]
+"""The number of a component for each row, or a weight for each component."""
+
+GroupsLike: TypeAlias = (
+    Source | Stored | DaskArray | DaskSeries | Labelled | IntoSeries | SupportsArray | Sequence[float]
+) | Sequence[str]
+"""The group of each row: a number, or text."""
+
 RealNumbers: TypeAlias = SupportsArray | Sequence[float] | Sequence[Sequence[float]] | Sequence[SupportsArray]
 """Parameters of a mixture, of whatever shape they have."""
 

@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.data import DataError
 from dgmm.model.matrices import Array
@@ -50,6 +51,13 @@ def _text(value: Any) -> str:
 def _texts(value: Any) -> list[str]:
     is_list = isinstance(value, (list, tuple, np.ndarray))
     return list(_held(value, is_list and all(isinstance(each, str) for each in value), "a list of text"))
+
+
+def _groups(value: Any) -> NDArray[Any]:
+    """Read names or numbers of groups: distinct, in order."""
+    found = np.asarray(value)
+    is_good = found.ndim == 1 and found.dtype.kind in "fiuU" and bool((found[1:] > found[:-1]).all())
+    return _held(found, is_good, "distinct numbers or text, in order")
 
 
 def _names(value: Any) -> Any:
@@ -101,8 +109,13 @@ ATTRIBUTES: dict[str, Read] = {
     "data_fingerprint_": _text,
     "data_changes_": _changes,
     "feature_names_in_": _names,
+    "groups_": _groups,
+    "group_weights_": numbers,
 }
 """How each is read. A fitted attribute that models are to keep has its line here."""
+
+OF_GROUPS = ("groups_", "group_weights_")
+"""Attributes of a mixture where groups of rows have weights of their own."""
 
 ARRAY_PARAMETERS = (
     "weights_init",

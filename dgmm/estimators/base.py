@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from dask.delayed import delayed
@@ -16,19 +16,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import DataError, Source
 from dgmm.data.memory import MemorySource
-from dgmm.data.types import DaskArray, Location, OfRows, RowsLike, WeightsLike
+from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.attributes import ATTRIBUTES, attributes_read
 from dgmm.estimators.empty_rows import JUDGED, telling_of_empty
+from dgmm.estimators.known import InGroups, with_groups
 from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.validation import check_some_rows, no_rows, open_sample_weight, open_to_predict
+from dgmm.fitting.known import numbered
 from dgmm.fitting.survey import NotFinite, check_weights
-from dgmm.kernels import densities
+from dgmm.kernels import densities, group_densities
 from dgmm.model import generate
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable, Parameters
+from dgmm.passes.adapted import FeaturesAlone
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
 
@@ -53,17 +56,21 @@ class LogLikelihood:
 
 @dataclass(frozen=True, eq=False)
 class ScoreWork:
-    """The work of a pass that sums the log-likelihood, of rows that may lack values where it takes NaN."""
+    """The work of a pass that sums the log-likelihood, of rows that may lack values where it takes NaN.
+
+    With the numbers of ``groups``, that of each row is beside its features.
+    """
 
     model: Evaluable
     takes_nan: bool = False
+    groups: Array | None = None
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> LogLikelihood:
         """Sum over a span."""
         total = LogLikelihood(0.0, 0.0, 0, NotFinite())
         for chunk in chunks:
             n_rows, bad = len(chunk.values), NotFinite.of(chunk, takes_nan=self.takes_nan)
-            values = np.zeros(n_rows) if bad else densities.log_densities(self.model, chunk.values)
+            values = np.zeros(n_rows) if bad else self._log_densities(chunk)
             if chunk.weights is not None:
                 check_weights(chunk)
                 values = np.where(chunk.weights > 0.0, values, 0.0)
@@ -71,6 +78,13 @@ class ScoreWork:
             weights = np.ones(n_rows) if chunk.weights is None else chunk.weights
             total += LogLikelihood(float(values @ weights), float(weights.sum()), n_rows, bad)
         return total
+
+    def _log_densities(self, chunk: ChunkRows) -> Array:
+        """Give the log density of each row, in its group if it has one."""
+        if self.groups is None or chunk.beside is None:
+            return densities.log_densities(self.model, chunk.values)
+        of_group = numbered(chunk.beside[:, 0], self.groups)
+        return group_densities.log_densities(cast(Parameters, self.model), chunk.values, of_group)
 
 
 def _refuse_overflow(chunk: ChunkRows, log_densities: Array, model: Evaluable) -> None:
@@ -105,6 +119,8 @@ class FittedMixture(Predictor):
     covariances_: Array
     precisions_: Array
     precisions_cholesky_: Array
+    groups_: NDArray[Any]
+    group_weights_: Array
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
 
@@ -156,13 +172,17 @@ class FittedMixture(Predictor):
         names = getattr(self, "feature_names_in_", None)
         return open_to_predict(X, type(self).__name__, self._n_features, names, **opening)
 
-    def _of_rows(self, X: RowsLike, quantity: Quantity) -> OfRows:
+    def _of_rows(self, X: RowsLike, quantity: Quantity, groups: GroupsLike | None = None) -> OfRows:
         source = self._open(X)
         check_some_rows(source, type(self).__name__)
         function = self._row_function(quantity, source)
+        rows, result = source, X
+        if groups is not None:
+            rows, numbers = with_groups(self, source, groups)
+            function, result = replace(function, compute=InGroups(quantity, self._parameters, numbers)), None
         if self._takes_nan:
             function = telling_of_empty(function, source, JUDGED, stacklevel=3)
-        return evaluate(function, X, source)
+        return evaluate(function, result, rows)
 
     def _row_function(self, quantity: Quantity, source: Source) -> RowFunction:
         """Give a quantity as a function of rows; its floats are as wide as rows and parameters are."""
@@ -188,9 +208,15 @@ class FittedMixture(Predictor):
         tags.input_tags.allow_nan = self._takes_nan
         return tags
 
-    def _log_likelihood(self, source: Source, sample_weight: WeightsLike | None = None) -> LogLikelihood:
-        weights = open_sample_weight(sample_weight, source)
-        found = run_pass(source, ScoreWork(self._model, self._takes_nan), "score", weights)
+    def _log_likelihood(
+        self, source: Source, sample_weight: WeightsLike | None = None, groups: GroupsLike | None = None
+    ) -> LogLikelihood:
+        weights, numbers = open_sample_weight(sample_weight, source), None
+        rows = source
+        if groups is not None:
+            stored, numbers = with_groups(self, source, groups)
+            rows = FeaturesAlone.of(stored, source.n_features)
+        found = run_pass(rows, ScoreWork(self._model, self._takes_nan, numbers), "score", weights)
         if found.not_finite:
             raise found.not_finite.error(source.feature_names)
         if found.n_rows == 0:
@@ -198,7 +224,12 @@ class FittedMixture(Predictor):
         return found
 
     def score(  # pyright: ignore[reportIncompatibleMethodOverride] - scikit-learn's stub returns None
-        self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None
+        self,
+        X: RowsLike,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        groups: GroupsLike | None = None,
     ) -> float:
         """Compute the mean log-likelihood of the rows, in one pass.
 
@@ -208,6 +239,8 @@ class FittedMixture(Predictor):
         y : Ignored
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
             Weights of the rows.
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            The group of each row, of a mixture that was fitted to groups.
 
         Returns
         -------
@@ -216,13 +249,14 @@ class FittedMixture(Predictor):
             scikit-learn's.
         """
         source = self._open(X)
-        if isinstance(source, MemorySource) and source.n_rows and sample_weight is None:
+        is_plain = sample_weight is None and groups is None
+        if isinstance(source, MemorySource) and source.n_rows and is_plain:
             function = self._row_function("log_densities", source)
             if function.dtype == np.float32:  # scikit-learn's is the mean of `score_samples`, in its dtype
                 values = np.asarray(evaluate(function, X, source))
                 if np.isfinite(values).all():
                     return float(values.mean())
-        found = self._log_likelihood(source, sample_weight)
+        found = self._log_likelihood(source, sample_weight, groups)
         if found.weight == 0.0:
             raise ValueError("sample_weight is zero in every row: there is nothing to score")
         return found.total / found.weight

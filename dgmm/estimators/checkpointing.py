@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,11 @@ WITHOUT_EFFECT = ("verbose", "verbose_interval")
 
 ROWS, WEIGHTS = "the rows'", "the row weights'"
 
-OF_CHANGED_ROWS = [f"{whose} {what}" for whose in (ROWS, WEIGHTS) for what in ("place", "files", "values")]
+BESIDE = ("the labels'", "the groups'")
+
+OF_CHANGED_ROWS = [
+    f"{whose} {what}" for whose in (ROWS, WEIGHTS, *BESIDE) for what in ("place", "files", "values")
+]
 """Facts that may differ where rows may change."""
 
 LONGEST = 200
@@ -54,6 +59,8 @@ def head_of(
     weights: Source | None,
     draws: object,
     checkpoint: Checkpoint | None,
+    *,
+    beside: Mapping[str, Source] | None = None,
     **more: object,
 ) -> Head:
     """Say what a fit is of.
@@ -67,6 +74,8 @@ def head_of(
         See `Head`.
     checkpoint : Checkpoint or None
         Without one, little is said: rows in memory are not looked at.
+    beside : mapping of str to Source, optional
+        What is known of the rows beside their features, by what that is called.
     **more : object
         What else must be the same; in the place of parameters of the same names.
     """
@@ -78,6 +87,8 @@ def head_of(
     facts |= {f"{ROWS} {name}": each for name, each in facts_of(source).items()}
     if weights is not None:
         facts |= {f"{WEIGHTS} {name}": each for name, each in facts_of(weights).items()}
+    for what, own in (beside or {}).items():
+        facts |= {f"the {what}' {name}": each for name, each in facts_of(own).items()}
     command = None if checkpoint.command is None else dict(checkpoint.command)
     return Head(facts, draws, source.n_rows, " ".join(repr(estimator).split()), environment(), command)
 

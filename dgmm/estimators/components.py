@@ -86,6 +86,8 @@ class ComponentMixture(ConditionalMixture):
         for name in (*self.OF_COMPONENTS, *shared):
             if hasattr(self, name):
                 setattr(found, name, np.asarray(getattr(self, name))[order])
+        if hasattr(self, "group_weights_"):
+            found.group_weights_ = np.asarray(self.group_weights_)[:, order]
         return found
 
     @staticmethod

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import _fit_context
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from dgmm.data.types import RealNumbers, RowsLike, WeightsLike
+from dgmm.data.types import GroupsLike, LabelsLike, Location, RealNumbers, RowsLike, WeightsLike
 from dgmm.estimators.certainty import StandardErrors, standard_errors
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.validation import check_given, open_sample_weight
+from dgmm.fitting.checkpoint import Checkpoint
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import MISSING
@@ -131,6 +134,10 @@ class GaussianMixture(Mixture[SklearnGaussianMixture]):
         one an iteration. Counting the rows of a Dask collection of unknown length is not among them.
     stop_reason_ : str
         A sentence that says why the fit ended.
+    groups_ : ndarray of shape (n_groups,)
+        Where ``fit`` was given groups: which there are, in order.
+    group_weights_ : ndarray of shape (n_groups, n_components)
+        The weights in each of them; ``weights_`` are those of all rows.
     data_fingerprint_ : str
         Rows × features, dtype and a checksum of the rows, in their order: the same wherever they are kept
         and however they are cut. `dgmm.fingerprint` gives that of other rows, to compare.
@@ -219,6 +226,61 @@ class GaussianMixture(Mixture[SklearnGaussianMixture]):
         self.sample_rows = sample_rows
         self.missing = missing
 
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: RowsLike,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        labels: LabelsLike | None = None,
+        groups: GroupsLike | None = None,
+        allow_changed_data: bool = False,
+        checkpoint: Location | Checkpoint | None = None,
+    ) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+            Weights of the rows; whole numbers count a row so many times.
+        labels : array-like, Dask collection or path of shape (n_samples,), optional
+            The component of each row, from 0; −1 where it is not known. Or, of shape (n_samples,
+            n_components), what is known of each row as weights of components, which multiply those of the
+            mixture: their ratios count. Components keep these numbers. See ``docs/labels-and-groups.md``.
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            The group of each row: numbers, or text. Each group has weights of its own, ``group_weights_``;
+            all share the components.
+        allow_changed_data : bool, default=False
+            Go on with what is read where rows change during the fit, rather than refuse them:
+            ``data_changes_`` then says which did.
+        checkpoint : str, path or dgmm.Checkpoint, optional
+            A folder or URL to keep there what each pass gave. After whatever ended this process, the same
+            call goes on from there, and ends with the same bits: see ``docs/checkpoints.md``.
+
+        Returns
+        -------
+        self : the mixture
+
+        Raises
+        ------
+        ValueError, CheckpointError, ClusterLostError, OSError
+            As `dgmm.BayesianGaussianMixture.fit`; also for labels and groups that are none, naming the first
+            such row.
+
+        Warns
+        -----
+        ConvergenceWarning, MixtureWarning
+            As `dgmm.BayesianGaussianMixture.fit`.
+        DataWarning
+            Of groups of a single row.
+        """
+        return self._fit(
+            X, sample_weight, labels, groups, allow_changed_data=allow_changed_data, checkpoint=checkpoint
+        )
+
     def _given(self, n_features: int) -> Given:
         return check_given(
             family_named(self.covariance_type),
@@ -235,32 +297,37 @@ class GaussianMixture(Mixture[SklearnGaussianMixture]):
     def _dtype_for(self, dtype: np.dtype, parameters: Parameters) -> np.dtype:
         return dtype if fits_in(parameters, dtype) else super()._dtype_for(dtype, parameters)
 
-    def bic(self, X: RowsLike) -> float:
+    def bic(self, X: RowsLike, *, groups: GroupsLike | None = None) -> float:
         """Compute the Bayesian information criterion on rows, in one pass: lower is better.
 
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            The group of each row: then the weights of groups are judged, and count as parameters.
 
         Returns
         -------
         bic : float
         """
-        found = self._log_likelihood(self._open(X))
-        return criteria.bic(found.total, self._n_parameters(), found.n_rows)
+        found = self._log_likelihood(self._open(X), groups=groups)
+        return criteria.bic(found.total, self._n_parameters(groups), found.n_rows)
 
-    def aic(self, X: RowsLike) -> float:
+    def aic(self, X: RowsLike, *, groups: GroupsLike | None = None) -> float:
         """Compute the Akaike information criterion on rows, in one pass: lower is better.
 
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            As for `bic`.
 
         Returns
         -------
         aic : float
         """
-        return criteria.aic(self._log_likelihood(self._open(X)).total, self._n_parameters())
+        total = self._log_likelihood(self._open(X), groups=groups).total
+        return criteria.aic(total, self._n_parameters(groups))
 
     def standard_errors(
         self,
@@ -325,6 +392,7 @@ class GaussianMixture(Mixture[SklearnGaussianMixture]):
             estimator=type(self).__name__,
         )
 
-    def _n_parameters(self) -> int:
-        """Give the number of free parameters."""
-        return self._parameters.n_parameters
+    def _n_parameters(self, groups: GroupsLike | None = None) -> int:
+        """Give the number of free parameters, with the weights of groups or of all rows."""
+        found = self._parameters
+        return (found if groups is not None else replace(found, group_weights=None)).n_parameters

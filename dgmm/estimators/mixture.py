@@ -5,17 +5,20 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from dataclasses import fields, replace
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from dgmm.data import open_dataset
-from dgmm.data.types import Location, RowsLike, WeightsLike
+from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
+from dgmm.estimators.attributes import OF_GROUPS
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, generator_from, head_of
 from dgmm.estimators.components import ComponentMixture
+from dgmm.estimators.known import given_for
 from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
@@ -140,33 +143,51 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
             says: repeated values of a feature or rows, few rows, or fewer dimensions) or has less than a
             row; if the log-likelihood fell.
         """
+        return self._fit(X, sample_weight, allow_changed_data=allow_changed_data, checkpoint=checkpoint)
+
+    def _fit(
+        self,
+        X: RowsLike,
+        sample_weight: WeightsLike | None,
+        labels: LabelsLike | None = None,
+        groups: GroupsLike | None = None,
+        *,
+        allow_changed_data: bool,
+        checkpoint: Location | Checkpoint | None,
+    ) -> Self:
+        """Fit the mixture: see `fit`."""
         source = open_dataset(X)
         settings = replace(self._settings(source.n_features), allow_changed_data=allow_changed_data)
         check_enough_rows(source, type(self).__name__, self.n_components)
         weights = open_sample_weight(sample_weight, source)
+        given = given_for(source, labels, groups, weights)
         resumed = None
         if self.warm_start and hasattr(self, "lower_bound_"):
             self._check_resumed(source.n_features)
             resumed = self._resumed()
         place, generator = checkpoint_at(checkpoint), check_random_state(self.random_state)
-        head = head_of(self, source, weights, generator.get_state(), place, **_going_on_from(resumed))
+        before = _going_on_from(resumed)
+        head = head_of(self, source, weights, generator.get_state(), place, beside=given.sources, **before)
         printer = VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))
         may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
         with listening(printer), one_cluster(), keeping(place, head, may_differ) as begun:
             if begun is not head:
                 generator = generator_from(self, begun.draws)
-            fitted = fit(source, weights, settings, generator, resumed)
+            known = given.beside.parts(self.n_components)
+            rows = given.beside.with_features(source)
+            fitted = fit(rows, weights, replace(settings, known=known), generator, resumed)
         if not fitted.best.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. "
                 "Try different init parameters, or increase max_iter, "
                 "tol, or check for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         for concern in fitted.concerns:
-            warnings.warn(concern, MixtureWarning, stacklevel=3)
+            warnings.warn(concern, MixtureWarning, stacklevel=4)
         self._set_fitted(fitted, source.dtype)
+        self._set_groups(fitted.best.parameters, None if known is None else given.groups(known))
         self.n_passes_ = fitted.n_passes
         remember_features(self, source)
         return self
@@ -254,6 +275,13 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         self.data_changes_ = None if fitted.changes is None else list(fitted.changes)
         self.stop_reason_ = "" if best.ending is None else best.ending.message
 
+    def _set_groups(self, parameters: Parameters, groups: NDArray[Any] | None) -> None:
+        """Set what is fitted of groups, or take away what was."""
+        for name in OF_GROUPS:
+            vars(self).pop(name, None)
+        if groups is not None:
+            self.groups_, self.group_weights_ = groups, parameters.weights_in(len(groups))
+
     def _check_loaded(self, path: str) -> None:
         """Check what a model file had for this class alone, and put it into its form.
 
@@ -271,7 +299,19 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         sklearn.mixture.GaussianMixture or sklearn.mixture.BayesianGaussianMixture
             With ``init_params='kmeans'`` where scikit-learn lacks the start, its own ``tol`` for ``'auto'``,
             and a covariance for each component where it lacks the family whose components share it.
+
+        Warns
+        -----
+        MixtureWarning
+            Where groups of rows have weights of their own: those of all rows alone are kept.
         """
+        if hasattr(self, "group_weights_"):
+            warnings.warn(
+                f"scikit-learn's mixtures have no groups: the weights of the {len(self.groups_)} groups are "
+                "lost, and those of all rows are kept",
+                MixtureWarning,
+                stacklevel=2,
+            )
         parameters = {
             name: value for name, value in self.get_params(deep=False).items() if name not in OWN_PARAMETERS
         }

@@ -23,7 +23,7 @@ from dgmm.data import DataError
 from dgmm.data.location import is_local, locate
 from dgmm.data.text import redacted
 from dgmm.data.writing import creating
-from dgmm.estimators.attributes import ARRAY_PARAMETERS, ATTRIBUTES
+from dgmm.estimators.attributes import ARRAY_PARAMETERS, ATTRIBUTES, OF_GROUPS
 
 FORMAT = "dgmm-model"
 VERSION = 1
@@ -243,8 +243,12 @@ def _check_layouts(layouts: Mapping[str, _Layout]) -> None:
     if len(means) != 2 or means[0] != n_components:
         raise ValueError(f"means_ has the shape {means} for {n_components} weights_")
     most = max(2 * n_components, 1) * max(means[1], 1) ** 2
+    own = {name: layouts[name].shape for name in OF_GROUPS if name in layouts}
+    n_groups = next((shape[0] for shape in own.values() if shape), 0)
+    if own and own != {"groups_": (n_groups,), "group_weights_": (n_groups, n_components)}:
+        raise ValueError(f"groups_ and group_weights_ have the shapes {[*own.values()]}")
     for name, layout in layouts.items():
-        if name != "header" and math.prod(layout.shape) > most:
+        if name not in {"header", *OF_GROUPS} and math.prod(layout.shape) > most:
             raise ValueError(f"{name} has the shape {layout.shape}, too large for means_ of {means}")
 
 

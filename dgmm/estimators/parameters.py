@@ -51,7 +51,12 @@ def parameters_of(mixture: Any) -> Parameters:
     if covariances is None or given["covariances_"].dtype == np.float32:
         # Rounded to float32, a covariance matrix need not be positive definite.
         covariances = family.inverse(family.precisions(factors))
-    return Parameters(family, weights, doubles["means_"], covariances, factors)
+    own = getattr(mixture, "group_weights_", None)
+    if own is not None:
+        own = attributes_read({"group_weights_": own})["group_weights_"].astype(np.float64, copy=False)
+        if own.shape != (len(getattr(mixture, "groups_", own)), len(weights)):
+            raise DataError(f"group_weights_ has the shape {own.shape}, not (n_groups, {len(weights)})")
+    return Parameters(family, weights, doubles["means_"], covariances, factors, group_weights=own)
 
 
 def _factors(given: Mapping[str, Array], family: Family) -> Array:
@@ -122,6 +127,13 @@ def check_values(parameters: Parameters) -> None:
             raise DataError(f"{name} holds values that are not finite")
     if (found.weights < 0.0).any() or not np.isclose(found.weights.sum(), 1.0, atol=ROUNDED_SUM):
         raise DataError(f"weights_ are not proportions, they sum to {found.weights.sum()}")
+    own = found.group_weights
+    if own is not None and not (
+        np.isfinite(own).all()
+        and (own >= 0.0).all()
+        and np.allclose(own.sum(axis=1), 1.0, rtol=0.0, atol=ROUNDED_SUM)
+    ):
+        raise DataError("group_weights_ are not proportions in each group")
     try:
         found.family.precisions_cholesky(found.covariances)
     except DegenerateCovarianceError as error:

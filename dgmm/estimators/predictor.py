@@ -14,6 +14,7 @@ from dgmm.data.types import (
     DaskDataFrame,
     DaskSeries,
     DataArray,
+    GroupsLike,
     InMemory,
     Labelled,
     OfRows,
@@ -47,7 +48,7 @@ class Predictor(DensityMixin, BaseEstimator):
         """Fit to rows."""
 
     @abstractmethod
-    def _of_rows(self, X: RowsLike, quantity: Quantity) -> OfRows:
+    def _of_rows(self, X: RowsLike, quantity: Quantity, groups: GroupsLike | None = None) -> OfRows:
         """Compute a quantity of each row."""
 
     @abstractmethod
@@ -55,76 +56,91 @@ class Predictor(DensityMixin, BaseEstimator):
         """Draw random rows."""
 
     @overload
-    def predict(self, X: DaskDataFrame) -> DaskSeries: ...
+    def predict(self, X: DaskDataFrame, *, groups: GroupsLike | None = None) -> DaskSeries: ...
     @overload
-    def predict(self, X: Labelled) -> DataArray: ...
+    def predict(self, X: Labelled, *, groups: GroupsLike | None = None) -> DataArray: ...
     @overload
-    def predict(self, X: DaskArray | Stored) -> DaskArray: ...
+    def predict(self, X: DaskArray | Stored, *, groups: GroupsLike | None = None) -> DaskArray: ...
     @overload
-    def predict(self, X: Source) -> NDArray[np.int64] | DaskArray | DataArray: ...
+    def predict(
+        self, X: Source, *, groups: GroupsLike | None = None
+    ) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
-    def predict(self, X: InMemory) -> NDArray[np.int64]: ...
-    def predict(self, X: RowsLike) -> OfRows:
+    def predict(self, X: InMemory, *, groups: GroupsLike | None = None) -> NDArray[np.int64]: ...
+    def predict(self, X: RowsLike, *, groups: GroupsLike | None = None) -> OfRows:
         """Give the most probable component of each row.
 
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            The group of each row, of a mixture that was fitted to groups. By default rows are judged by the
+            weights of all rows.
 
         Returns
         -------
         labels : of shape (n_samples,), int64
             NumPy, a Dask series, a DataArray, or a lazy Dask array: see the class.
         """
-        return self._of_rows(X, "labels")
+        return self._of_rows(X, "labels", groups)
 
     @overload
-    def predict_proba(self, X: DaskDataFrame) -> DaskDataFrame: ...
+    def predict_proba(self, X: DaskDataFrame, *, groups: GroupsLike | None = None) -> DaskDataFrame: ...
     @overload
-    def predict_proba(self, X: Labelled) -> DataArray: ...
+    def predict_proba(self, X: Labelled, *, groups: GroupsLike | None = None) -> DataArray: ...
     @overload
-    def predict_proba(self, X: DaskArray | Stored) -> DaskArray: ...
+    def predict_proba(self, X: DaskArray | Stored, *, groups: GroupsLike | None = None) -> DaskArray: ...
     @overload
-    def predict_proba(self, X: Source) -> Array | DaskArray | DataArray: ...
+    def predict_proba(
+        self, X: Source, *, groups: GroupsLike | None = None
+    ) -> Array | DaskArray | DataArray: ...
     @overload
-    def predict_proba(self, X: InMemory) -> Array: ...
-    def predict_proba(self, X: RowsLike) -> OfRows:
+    def predict_proba(self, X: InMemory, *, groups: GroupsLike | None = None) -> Array: ...
+    def predict_proba(self, X: RowsLike, *, groups: GroupsLike | None = None) -> OfRows:
         """Give the probability of each component given each row: its responsibilities.
 
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            The group of each row, of a mixture that was fitted to groups. By default rows are judged by the
+            weights of all rows.
 
         Returns
         -------
         responsibilities : of shape (n_samples, n_components)
             Rows sum to 1.
         """
-        return self._of_rows(X, "responsibilities")
+        return self._of_rows(X, "responsibilities", groups)
 
     @overload
-    def score_samples(self, X: DaskDataFrame) -> DaskSeries: ...
+    def score_samples(self, X: DaskDataFrame, *, groups: GroupsLike | None = None) -> DaskSeries: ...
     @overload
-    def score_samples(self, X: Labelled) -> DataArray: ...
+    def score_samples(self, X: Labelled, *, groups: GroupsLike | None = None) -> DataArray: ...
     @overload
-    def score_samples(self, X: DaskArray | Stored) -> DaskArray: ...
+    def score_samples(self, X: DaskArray | Stored, *, groups: GroupsLike | None = None) -> DaskArray: ...
     @overload
-    def score_samples(self, X: Source) -> Array | DaskArray | DataArray: ...
+    def score_samples(
+        self, X: Source, *, groups: GroupsLike | None = None
+    ) -> Array | DaskArray | DataArray: ...
     @overload
-    def score_samples(self, X: InMemory) -> Array: ...
-    def score_samples(self, X: RowsLike) -> OfRows:
+    def score_samples(self, X: InMemory, *, groups: GroupsLike | None = None) -> Array: ...
+    def score_samples(self, X: RowsLike, *, groups: GroupsLike | None = None) -> OfRows:
         """Give the log density of each row under the mixture.
 
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            The group of each row, of a mixture that was fitted to groups. By default rows are judged by the
+            weights of all rows.
 
         Returns
         -------
         log_densities : of shape (n_samples,)
             In nats; −∞ where it leaves the range of float64.
         """
-        return self._of_rows(X, "log_densities")
+        return self._of_rows(X, "log_densities", groups)
 
     @overload
     def fit_predict(

@@ -144,14 +144,14 @@ class RowFunction:
         return self.of(ChunkRows(start or 0, rows, None, place))
 
 
-def evaluate(function: RowFunction, x: RowsLike, source: Source) -> OfRows:
+def evaluate(function: RowFunction, x: RowsLike | None, source: Source) -> OfRows:
     """Compute a function of each row.
 
     Parameters
     ----------
     function : RowFunction
     x : object
-        What the user gave: decides on the kind of the result.
+        What the user gave: decides on the kind of the result; None where the source has more beside it.
     source : Source
         The same, opened.
 

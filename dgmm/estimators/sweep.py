@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import open_dataset
-from dgmm.data.types import DaskArray, Location, OfRows, RowsLike, WeightsLike
+from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
@@ -439,8 +439,8 @@ class GaussianMixtureSweep(Predictor):
         tags.input_tags.allow_nan = self.missing != "error"
         return tags
 
-    def _of_rows(self, X: RowsLike, quantity: Quantity) -> OfRows:
-        return self._best._of_rows(X, quantity)
+    def _of_rows(self, X: RowsLike, quantity: Quantity, groups: GroupsLike | None = None) -> OfRows:
+        return self._best._of_rows(X, quantity, groups)
 
     def _sample(
         self, n_samples: int, chunks: int | None

@@ -19,8 +19,10 @@ from dgmm.data.owner import owned
 from dgmm.data.records import Kinds, RecordError, digest_of, read_record, write_record
 from dgmm.data.types import Location
 from dgmm.fitting.dropping import Counted
+from dgmm.fitting.known import Fault, Tally
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.kmeans_parallel import Drawn
+from dgmm.fitting.starts.labels import ToldSums
 from dgmm.fitting.steps.climb import Climb
 from dgmm.fitting.steps.expectation import AllStatistics
 from dgmm.fitting.survey import NotFinite, Survey
@@ -125,6 +127,7 @@ KINDS = Kinds(
         *CLASSES,
         *(Head, Timed, Effort, Witnessed, Seen),
         *(Survey, Moments, NotFinite, Fingerprint, Sample, FeatureMoments, Counted, Drawn),
+        *(Tally, Fault, ToldSums),
         *(AllStatistics, Statistics, ScoredStatistics, Scored, Climb, Parameters, Posterior),
     ),
     FAMILIES,

@@ -97,7 +97,9 @@ class WithoutIncomplete:
             kept = is_complete(chunk.values)
             weights = None if chunk.weights is None else chunk.weights[kept]
             values = chunk.values[kept]
-            yield ChunkRows(number, values, weights, f"{chunk.place} (complete rows alone are counted)")
+            beside = None if chunk.beside is None else chunk.beside[kept]
+            place = f"{chunk.place} (complete rows alone are counted)"
+            yield ChunkRows(number, values, weights, place, beside)
             number += len(values)
 
 

@@ -19,12 +19,14 @@ from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, Settings, lower_bound
 from dgmm.fitting.origin import Shift
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, proposals, rows_to_move_on
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood, Objective
 from dgmm.fitting.survey import survey
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior
+from dgmm.passes.adapted import FeaturesAlone
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.events import DataChanged, Event, PassFinished, StageStarted, emit, listening
 
@@ -78,6 +80,7 @@ def fit(
     Parameters
     ----------
     source : Source
+        What is known of the rows' components is beside the features, if anything is.
     weights : Source or None
         Row weights.
     settings : Settings
@@ -134,8 +137,8 @@ def fit(
         if is_small:  # all rows are in the sample
             rows = observed.weights
             weights = None if rows is None else MemorySource(rows[:, None])
-            source = MemorySource(observed.values, source.feature_names, source.name)
-        data = Data(source, weights, nearer.moments, filling=nearer.filling)
+            source = in_memory(observed, source)
+        data = Data(source, weights, nearer.moments, filling=nearer.filling, known=settings.known)
         fits = Multistart(settings, data, observed, filled(nearer.sample, nearer.filling))
         if stages == ("passes",):
             emit(StageStarted("passes"))
@@ -167,6 +170,15 @@ def fit(
     n_passes = n_survey_passes if is_small else _count(passes)
     changes = changes_among(passes) if settings.allow_changed_data else None
     return Fit(best, n_passes, objective, found.fingerprint, about, changes=changes)
+
+
+def in_memory(sample: Sample, source: Source) -> Source:
+    """Give the rows of a sample as a source, with what is beside them; named as in another one."""
+    if sample.beside is None:
+        return MemorySource(sample.values, source.feature_names, source.name)
+    values = np.concatenate([sample.values, sample.beside], axis=1)
+    stored = MemorySource(values, source.feature_names, source.name)
+    return FeaturesAlone.of(stored, sample.values.shape[1])
 
 
 def _moved(best: EM, fits: Multistart) -> EM:

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 
 from dgmm.fitting.few_rows import LIMITS
+from dgmm.fitting.known import KnownParts
 from dgmm.fitting.loop import corrected, plain
 from dgmm.fitting.loop.corrected_steps import CorrectedSteps
 from dgmm.fitting.loop.plain import EM, Advance
@@ -20,6 +21,7 @@ from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, improve, rows_to_move_on
 from dgmm.fitting.starts.growth import reseeded
+from dgmm.fitting.starts.labels import start_from_labels
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
 from dgmm.fitting.starts.search import search
 from dgmm.fitting.steps.expectation import Data
@@ -82,6 +84,8 @@ class Settings:
         ``error``, ``drop`` or ``marginalize``: see `dgmm.fitting.survey.MISSING`.
     allow_changed_data : bool
         Tell of rows that change between passes, rather than refuse them.
+    known : KnownParts or None
+        What is known of the components of rows.
     moves : bool
         Whether components are moved too, as `dgmm.fitting.starts.bayesian_moves` does; of variational Bayes
         only.
@@ -98,6 +102,7 @@ class Settings:
     moves: bool = False
     missing: str = "error"
     allow_changed_data: bool = False
+    known: KnownParts | None = None
 
     def method_for(self, n_rows: int) -> StartMethod:
         """Give the start method: ``auto`` searches where there are more rows than the sample."""
@@ -264,6 +269,10 @@ class Multistart:
         """Find what a fit may begin from: one start, or the candidates of a search."""
         settings, data = self.settings, self.data
         method = replace(settings.method_for(data.source.n_rows), objective=self.objective)
+        if data.known is not None and data.known.has_labels and not settings.given.is_whole:
+            told = start_from_labels(method, data.known, self.filled, data, random_state)
+            if told is not None:
+                return [with_given(told, settings.given)]
         if method.init_params == "search":
             starts: list[Parameters] = []
             with suppress(DegenerateCovarianceError):

@@ -25,12 +25,15 @@ class Sample:
         Row numbers.
     values : ndarray of shape (n_drawn, n_features)
     weights : ndarray of shape (n_drawn,) or None
+    beside : ndarray of shape (n_drawn, n_columns), or None
+        What is known of the rows beside their features.
     """
 
     hashes: NDArray[np.uint64]
     numbers: NDArray[np.int64]
     values: NDArray[np.floating]
     weights: NDArray[np.floating] | None
+    beside: NDArray[np.floating] | None = None
 
     @property
     def row_weight(self) -> float:
@@ -67,11 +70,13 @@ class Sample:
     def joined(cls, parts: Sequence[Sample]) -> Sample:
         """Join samples of different rows."""
         weights = [part.weights for part in parts if part.weights is not None]
+        beside = [part.beside for part in parts if part.beside is not None]
         return cls(
             np.concatenate([part.hashes for part in parts]),
             np.concatenate([part.numbers for part in parts]),
             np.concatenate([part.values for part in parts]),
             np.concatenate(weights) if weights else None,
+            np.concatenate(beside) if beside else None,
         )
 
     def __add__(self, other: Sample) -> Sample:
@@ -79,13 +84,14 @@ class Sample:
 
     def part(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> Sample:
         """Give some of its rows, by a mask or by their places."""
-        weights = None if self.weights is None else self.weights[kept]
+        weights, beside = (None if each is None else each[kept] for each in (self.weights, self.beside))
         return replace(
             self,
             hashes=self.hashes[kept],
             numbers=self.numbers[kept],
             values=self.values[kept],
             weights=weights,
+            beside=beside,
         )
 
     def drawn(self, size: int) -> Sample:

@@ -174,6 +174,8 @@ class SurveyWork:
         See `survey`.
     products, takes_nan : bool
         See `survey`.
+    n_beside : int
+        Columns beside the features.
     """
 
     n_drawn_from: int
@@ -186,12 +188,14 @@ class SurveyWork:
     left_out: Mask | None = None
     products: bool = True
     takes_nan: bool = False
+    n_beside: int = 0
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> Survey:
         """Survey the rows of a span."""
         nothing = np.empty((0, self.n_features), self.dtype)
         moments, not_finite = Moments.of(nothing, products=self.products), NotFinite()
-        drawn = [self._draw(ChunkRows(0, nothing, np.empty(0) if self.weighted else None, ""))]
+        beside = np.empty((0, self.n_beside)) if self.n_beside else None
+        drawn = [self._draw(ChunkRows(0, nothing, np.empty(0) if self.weighted else None, "", beside))]
         n_weighted = n_left_out = 0
         lacking = FeatureMoments.nothing(self.n_features)
         for chunk in chunks:
@@ -229,8 +233,8 @@ class SurveyWork:
         if chunk.weights is not None and not self.takes_all:
             chosen &= chunk.weights > 0.0
         mine = np.flatnonzero(chosen)
-        weights = None if chunk.weights is None else chunk.weights[mine]
-        return Sample(hashes[mine], numbers[mine], chunk.values[mine], weights)
+        weights, beside = (None if each is None else each[mine] for each in (chunk.weights, chunk.beside))
+        return Sample(hashes[mine], numbers[mine], chunk.values[mine], weights, beside)
 
     @property
     def _largest_hash(self) -> int:
@@ -326,6 +330,8 @@ def survey(
     Parameters
     ----------
     source : Source
+        Columns that it has beside features (`dgmm.passes.adapted.FeaturesAlone`) are not looked at, but the
+        sample has them.
     sample_size : int
         Rows to draw, of those with a weight above zero; all rows where there are not more.
     seed : int
@@ -370,6 +376,7 @@ def survey(
         left_out,
         products,
         takes_nan,
+        getattr(source, "n_beside", 0),
     )
     witnessed, source = first_pass(
         source, work, "survey", weights, allow_changed_data=allow_changed_data, takes_nan=takes_nan

@@ -8,7 +8,6 @@ values go through any of them by `incomplete`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 
 from dgmm.kernels import blocks, compiled, incomplete, reference
 from dgmm.kernels.blocks import assign
-from dgmm.kernels.kernel import Kernel
+from dgmm.kernels.kernel import Kernel, Parts
 from dgmm.kernels.stack import Stack
-from dgmm.model.matrices import Array
 from dgmm.model.statistics import Statistics
 
 __all__ = ["KERNELS", "Kernel", "assign", "chosen_kernel", "expect", "working_bytes"]
@@ -81,7 +79,7 @@ def chosen_kernel(work: float = np.inf) -> Kernel:
 
 def expect(
     stack: Stack,
-    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    chunks: Parts,
     features: NDArray[np.floating] | None = None,
 ) -> tuple[Statistics, ...]:
     """E-step by the chosen kernel: see `Kernel.expect`. Rows may lack values if the stack says so."""

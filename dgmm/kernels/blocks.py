@@ -6,13 +6,15 @@ lack values see `dgmm.kernels.pattern_blocks`; of how blocks are worked on, `dgm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.kernels.kernel import Parts
 from dgmm.kernels.pattern_blocks import PatternSums
+from dgmm.kernels.priors import no_counts
 from dgmm.kernels.rare import eliminate
 from dgmm.kernels.stack import Group, Stack
 from dgmm.kernels.sums import statistics_of
@@ -69,6 +71,7 @@ class Accumulator:
         }
         self.log_likelihoods = np.zeros(len(stack.rows))
         self.squares = np.zeros((len(stack.rows), stack.n_features))
+        self.counts_by_group = no_counts(stack)
         nothing = np.zeros((stack.n_features, 0))
         self.centred_sums: list[Array] = [np.zeros(stack.n_features) for _ in stack.centred]
         self.centred_scatter = [entry.family.scatter(nothing, np.zeros(0)) for entry in stack.centred]
@@ -127,12 +130,19 @@ class Accumulator:
         """Give the statistics of each model, in the order of the models."""
         totals = [self._sums(index) for index in range(len(self.totals))]
         centred = [*zip(self.centred_sums, self.centred_scatter, strict=True)]
-        return statistics_of(self.stack, totals, centred, self.log_likelihoods, self.squares)
+        return statistics_of(
+            self.stack,
+            totals,
+            centred,
+            self.log_likelihoods,
+            squares=self.squares,
+            counts_by_group=self.counts_by_group,
+        )
 
 
 def expect(
     stack: Stack,
-    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    chunks: Parts,
     features: NDArray[np.floating] | None = None,
 ) -> tuple[Statistics, ...]:
     """E-step by NumPy: see `dgmm.kernels.kernel.Kernel.expect`."""
@@ -147,7 +157,11 @@ def expect(
             accumulator.add_squares(table[stack.deviations], block.weights)
         for number, group in enumerate(stack.groups):
             densities = workspace.log_joint(block.rows, table, group)
+            if block.priors is not None:
+                block.priors.add_to(densities, group)
             weigh(group, densities, block.weights, floor, accumulator.log_likelihoods)
+            if block.priors is not None:
+                block.priors.add_counts(densities, accumulator.counts_by_group[number])
             accumulator.add(number, block.rows, table, densities)
     return accumulator.statistics()
 
@@ -211,7 +225,7 @@ def working_bytes(stack: Stack) -> int:
 
 def assign(
     stack: Stack,
-    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    chunks: Parts,
     responsibilities_of: Callable[[NDArray[np.floating], int], Array],
 ) -> Statistics:
     """Sum the statistics of given responsibilities, instead of a model's own.

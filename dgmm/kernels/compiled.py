@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import accumulate, chain
@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels.kernel import pieces_of
+from dgmm.kernels.kernel import Part, Parts, pieces_of
 from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.patterns import Grouped
+from dgmm.kernels.priors import RowPriors, no_counts
 from dgmm.kernels.stack import Centred, Group, Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.model.jit import compiled_module, in_one_form
@@ -108,6 +109,24 @@ class Model(NamedTuple):
     gathers: bool
 
 
+class Priors(NamedTuple):
+    """What is known of rows, as the loop takes it (`dgmm.kernels.priors.RowPriors`); empty where nothing is.
+
+    Attributes
+    ----------
+    log_priors : ndarray of shape (K, n_places)
+    places, groups : ndarray of shape (n_rows,), int64
+        No groups where no counts are taken by them.
+    """
+
+    log_priors: Array
+    places: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+
+NOTHING_KNOWN = Priors(np.empty((0, 0)), np.empty(0, np.int64), np.empty(0, np.int64))
+
+
 class Workspace(NamedTuple):
     """What the loop writes to while it works on a tile, of the dtype of products.
 
@@ -160,12 +179,15 @@ class Sums(NamedTuple):
     squares : ndarray of shape (n_models, D) or (0, D)
         Of deviations of all rows from the centre, where models need them: in the first if rows weigh the same
         for all.
+    counts : ndarray of shape (K, n_groups)
+        Of responsibilities, by the groups of rows.
     """
 
     features: Array
     gathered: Array
     log_likelihoods: Array
     squares: Array
+    counts: Array
 
 
 class CompiledGroup:
@@ -247,13 +269,22 @@ class CompiledGroup:
         squares = np.zeros(
             (len(sizes) if stack.has_flags and group.family.is_shared else 0, stack.n_features)
         )
-        self.sums = Sums(np.zeros(theta.shape), gathered, np.zeros(len(sizes)), squares)
+        counts = no_counts(stack)[stack.groups.index(group)]
+        self.sums = Sums(np.zeros(theta.shape), gathered, np.zeros(len(sizes)), squares, counts)
 
-    def add(self, rows: NDArray[np.floating], weights: Array | None) -> None:
-        """Add rows (n, D), with weights (n,) or (models of the stack, n) or None."""
-        own = self._weights(weights)
+    def add(self, part: Part) -> None:
+        """Add rows (n, D), with weights (n,) or (models of the stack, n) or None, and priors."""
+        own, priors = self._weights(part.weights), self._priors(part.priors)
         self.has_weights_of_each = len(own) > 1
-        _loop().expect(in_one_form(rows), own, self.model, self.work, self.sums)
+        _loop().expect(in_one_form(part.rows), own, priors, self.model, self.work, self.sums)
+
+    def _priors(self, priors: RowPriors | None) -> Priors:
+        """Give what is known of rows as the loop takes it."""
+        if priors is None:
+            return NOTHING_KNOWN
+        log_priors = in_one_form(priors.of_group(self.group), np.float64)
+        places, groups = (np.ascontiguousarray(each, np.int64) for each in priors[1:])
+        return Priors(log_priors, places, groups if self.stack.n_groups else groups[:0])
 
     def _weights(self, weights: Array | None) -> Array:
         """Give the weights of rows as the loop takes them."""
@@ -336,8 +367,8 @@ class PatternGroup(CompiledGroup):
     def add_patterns(self, part: Grouped, numbers: NDArray[np.intp]) -> None:
         """Add rows of patterns, which have these numbers among the marginal mixtures."""
         rows, weights = in_one_form(part.rows), self._weights(part.weights)
-        patterns = part.ends, part.known, numbers
-        _loop().expect_patterns(rows, weights, *patterns, self.model, self.work, self.sums, self.products)
+        patterns, own = (part.ends, part.known, numbers), (self.model, self.work, self.sums, self.products)
+        _loop().expect_patterns(rows, weights, *patterns, self._priors(part.priors), *own)
 
     def shared(self) -> Iterator[tuple[int, Array]]:
         """Give the scatter of each pattern's rows, for each model that needs it."""
@@ -448,14 +479,14 @@ class _Shapes(NamedTuple):
 
 def expect(
     stack: Stack,
-    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    chunks: Parts,
     features: NDArray[np.floating] | None = None,
 ) -> tuple[Statistics, ...]:
     """E-step by the compiled loop, which makes features by itself: see `dgmm.kernels.kernel.Kernel`."""
     groups = [CompiledGroup(stack, group) for group in stack.groups]
-    for rows, weights in chain.from_iterable(_pieces(*chunk) for chunk in chunks):
+    for part in chain.from_iterable(_pieces(Part.of(chunk)) for chunk in chunks):
         for each in groups:
-            each.add(rows, weights)
+            each.add(part)
     return _statistics(stack, groups)
 
 
@@ -469,8 +500,8 @@ def _statistics(stack: Stack, groups: Sequence[CompiledGroup]) -> tuple[Statisti
             )
     # Centred components, too, are in the order of the groups.
     centred = [own for each in groups for own in each.centred_sums()]
-    sums = [each.feature_sums() for each in groups]
-    return statistics_of(stack, sums, centred, log_likelihoods, squares)
+    sums, counts = [each.feature_sums() for each in groups], [each.sums.counts for each in groups]
+    return statistics_of(stack, sums, centred, log_likelihoods, squares=squares, counts_by_group=counts)
 
 
 def features_of(stack: Stack, rows: NDArray[np.floating]) -> None:
@@ -486,16 +517,16 @@ def evaluate(
 ) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
     """Give responsibilities and log densities in one model, by the compiled loop."""
     group = CompiledGroup(stack, stack.groups[0], negligible)
-    for piece, _ in _pieces(rows, None):
-        shares, log_densities = group.evaluate(piece)
+    for piece in _pieces(Part(rows)):
+        shares, log_densities = group.evaluate(piece.rows)
         yield shares.T, log_densities
 
 
 def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
     """Give the most probable component of each row in one model, by the compiled loop."""
     group = CompiledGroup(stack, stack.groups[0])
-    for piece, _ in _pieces(rows, None):
-        yield group.label(piece)
+    for piece in _pieces(Part(rows)):
+        yield group.label(piece.rows)
 
 
 def eliminate(
@@ -563,9 +594,7 @@ def _workspace(shapes: _Shapes, dtype: np.dtype) -> Workspace:
     )
 
 
-def _pieces(
-    rows: NDArray[np.floating], weights: Array | None
-) -> Iterator[tuple[NDArray[np.floating], Array | None]]:
-    """Cut rows and weights into pieces of as many bytes as a call takes."""
+def _pieces(part: Part) -> Iterator[Part]:
+    """Cut a run of rows into pieces of as many bytes as a call takes."""
     n_bytes = _loop().TILES.piece_bytes
-    return pieces_of(rows, weights, max(1, n_bytes // (rows.itemsize * rows.shape[1])))
+    return pieces_of(part, max(1, n_bytes // (part.rows.itemsize * part.rows.shape[1])))

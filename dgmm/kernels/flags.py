@@ -46,4 +46,5 @@ def flagged(stack: Stack, models: Sequence[Parameters]) -> Stack:
         tuple(models),
         is_rough=stack.is_rough,
         has_flags=True,
+        n_groups=stack.n_groups,
     )

@@ -10,7 +10,7 @@ statistics of these features pattern by pattern, under marginal mixtures that ar
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple, cast
 
@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.flags import flagged, with_flags
-from dgmm.kernels.kernel import Kernel, PatternSums, pieces_of
+from dgmm.kernels.kernel import Kernel, Part, Parts, PatternSums, pieces_of
 from dgmm.kernels.marginals import Marginals, bytes_of_a_pattern
 from dgmm.kernels.patterns import Grouped, grouped
+from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.rare import expected_rows, row_seconds, shares_of
 from dgmm.kernels.stack import Stack, some_of
 from dgmm.model.conditional import plain
@@ -88,9 +89,7 @@ class Ways(NamedTuple):
         return stack.ready[WAYS]
 
 
-def expect(
-    kernel: Kernel, stack: Stack, chunks: Iterable[tuple[NDArray[np.floating], Array | None]]
-) -> tuple[Statistics, ...]:
+def expect(kernel: Kernel, stack: Stack, chunks: Parts) -> tuple[Statistics, ...]:
     """E-step of rows that may lack values: see `dgmm.kernels.kernel.Kernel.expect`.
 
     The statistics are complete, those of families whose components share a covariance too.
@@ -101,7 +100,7 @@ def expect(
         That evaluates the rows.
     stack : Stack
         Made for such rows.
-    chunks : iterable of (rows, weights)
+    chunks : iterable of (rows, weights) or Part
     """
     ways = Ways.of(stack)
     if ways.by_pattern is None:
@@ -109,16 +108,15 @@ def expect(
         return kernel.expect(ways.flagged, chunks)
     work = _Work(kernel, ways.by_pattern)
 
-    def chunks_with_flags() -> Iterator[tuple[NDArray[np.floating], Array | None]]:
-        for rows, weights in chunks:
+    def chunks_with_flags() -> Iterator[Part]:
+        for chunk in chunks:
             own, others = (
-                weights if weights is None or weights.ndim == 1 else weights[models]
-                for models in (ways.flagged_models, ways.other_models)
+                _of_models(Part.of(chunk), models) for models in (ways.flagged_models, ways.other_models)
             )
-            n_rows = max(1, GROUPED_BYTES // (rows.itemsize * rows.shape[1]))
-            for piece, some in pieces_of(rows, others, n_rows):
-                work.add(piece, some)
-            yield rows, own
+            n_rows = max(1, GROUPED_BYTES // (own.rows.itemsize * own.rows.shape[1]))
+            for piece in pieces_of(others, n_rows):
+                work.add(piece)
+            yield own
 
     found: dict[int, Statistics] = {}
     if ways.flagged is None:
@@ -128,6 +126,13 @@ def expect(
         found.update(zip(ways.flagged_models, statistics, strict=True))
     found.update(zip(ways.other_models, work.statistics(), strict=True))
     return tuple(found[index] for index in range(len(stack.models)))
+
+
+def _of_models(part: Part, models: Sequence[int]) -> Part:
+    """Give rows with the weights and priors that they have for some models."""
+    rows, weights, priors = part
+    own = weights if weights is None or weights.ndim == 1 else weights[models]
+    return Part(rows, own, None if priors is None else priors.of_models(models))
 
 
 def working_bytes(kernel: Kernel, stack: Stack) -> int:
@@ -147,7 +152,12 @@ class _Work:
         self.kernel, self.stack = kernel, stack
         self.models = [plain(cast(Parameters, model)) for model in stack.models]
         self.sums = [
-            ExpectedSums(model, stack.points_of(index), is_pooled=not stack.is_complete(index))
+            ExpectedSums(
+                model,
+                stack.points_of(index),
+                is_pooled=not stack.is_complete(index),
+                n_groups=stack.n_groups,
+            )
             for index, model in enumerate(self.models)
         ]
         self.fewest = fewest_rows(self.models)
@@ -160,11 +170,12 @@ class _Work:
         self.ready: Marginals | None = None
         self.by_pattern: PatternSums | None = None
 
-    def add(self, rows: NDArray[np.floating], weights: Array | None) -> None:
-        """Add rows, with weights (n,) or (n_models, n) or None."""
+    def add(self, part: Part) -> None:
+        """Add rows, with weights (n,) or (n_models, n) or None, and priors."""
+        rows, weights, priors = part
         if rows.nbytes > len(self.memory):
             self.memory = np.empty(rows.nbytes, np.uint8)
-        found = grouped(rows, weights, self.memory)
+        found = grouped(rows, weights, self.memory, priors)
         self.n_weights = 1 if weights is None or weights.ndim == 1 else len(weights)
         for key, size in zip(patterns_in(found), found.sizes.tolist(), strict=True):
             if key not in self.numbers:
@@ -197,7 +208,7 @@ class _Work:
             self._make_ready(frequent[start : start + self.most_ready])
             waiting = self._added(waiting)
         for part in waiting:
-            self._add_rare(part.rows, part.weights)
+            self._add_rare(part.rows, part.weights, part.priors)
         self.waiting, self.n_waiting, self.n_bytes = [], {}, 0
 
     def _added(self, parts: Sequence[Grouped]) -> list[Grouped]:
@@ -256,14 +267,18 @@ class _Work:
         else:
             yield from ((key, (marginals, number)) for number, key in enumerate(keys))
 
-    def _add_rare(self, rows: NDArray[np.floating], weights: Array | None) -> None:
+    def _add_rare(self, rows: NDArray[np.floating], weights: Array | None, priors: RowPriors | None) -> None:
         for index, (model, sums) in enumerate(zip(self.models, self.sums, strict=True)):
             own = np.broadcast_to(1.0 if weights is None else weights, (len(self.models), len(rows)))[index]
             for expected in expected_rows(model, rows, self.kernel.eliminate):
-                shares, densities = shares_of(expected.log_joint)
+                some = None if priors is None else priors.of_rows(expected.rows)
+                log_joint = expected.log_joint + (0.0 if some is None else some.of_model(index).T)
+                shares, densities = shares_of(log_joint)
                 shares *= own[expected.rows, None]
                 densities *= own[expected.rows]
                 sums.add_rows(shares, expected.deviations, expected.within, densities, expected.entropies)
+                if some is not None and sums.group_counts is not None:
+                    some.add_counts(shares.T, sums.group_counts.T)
 
 
 def fewest_rows(models: Sequence[Parameters]) -> float:

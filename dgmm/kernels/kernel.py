@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.patterns import Grouped
+from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
+
+
+class Part(NamedTuple):
+    """A run of rows, and what there is beside them.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,), or (n_models, n_rows) with those of each model, or None
+    priors : RowPriors or None
+        What is known of their components.
+    """
+
+    rows: NDArray[np.floating]
+    weights: Array | None = None
+    priors: RowPriors | None = None
+
+    @classmethod
+    def of(cls, chunk: tuple[NDArray[np.floating], Array | None] | Part) -> Part:
+        """Take a chunk that a kernel is given."""
+        return chunk if isinstance(chunk, Part) else cls(*chunk)
+
+    def of_rows(self, which: slice) -> Part:
+        """Give some of the rows."""
+        weights = None if self.weights is None else self.weights[..., which]
+        return Part(self.rows[which], weights, None if self.priors is None else self.priors.of_rows(which))
+
+
+Parts: TypeAlias = Iterable[tuple[NDArray[np.floating], Array | None] | Part]
+"""Runs of rows, with their weights or None, and what else is beside them."""
 
 
 class PatternSums(Protocol):
@@ -42,7 +73,7 @@ class Kernel(Protocol):
     def expect(
         self,
         stack: Stack,
-        chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+        chunks: Parts,
         features: NDArray[np.floating] | None = None,
         /,
     ) -> tuple[Statistics, ...]:
@@ -51,7 +82,7 @@ class Kernel(Protocol):
         Parameters
         ----------
         stack : Stack
-        chunks : iterable of (rows, weights)
+        chunks : iterable of (rows, weights) or Part
             Rows of shape (n, n_features); weights of shape (n,), or (n_models, n) with those of each model,
             or None.
         features : ndarray, optional
@@ -141,10 +172,7 @@ class Kernel(Protocol):
         ...
 
 
-def pieces_of(
-    rows: NDArray[np.floating], weights: Array | None, n_rows: int
-) -> Iterator[tuple[NDArray[np.floating], Array | None]]:
-    """Cut rows (n, D), and weights (n,) or (n_models, n), into pieces of at most so many rows."""
-    for start in range(0, len(rows), n_rows):
-        part = slice(start, start + n_rows)
-        yield rows[part], None if weights is None else weights[..., part]
+def pieces_of(part: Part, n_rows: int) -> Iterator[Part]:
+    """Cut a run of rows into pieces of at most so many."""
+    for start in range(0, len(part.rows), n_rows):
+        yield part.of_rows(slice(start, start + n_rows))

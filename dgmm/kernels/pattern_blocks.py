@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.patterns import Grouped
+from dgmm.kernels.priors import RowPriors, no_counts
 from dgmm.kernels.stack import Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.kernels.workspace import (
@@ -59,6 +60,7 @@ class PatternSums:
         n_patterns, n_features = len(marginals.known), stack.n_features
         self.totals = [np.zeros(own.shape) for own in marginals.natural_parameters]
         self.log_likelihoods = np.zeros(len(stack.rows))
+        self.counts_by_group = no_counts(stack)
         nothing = np.zeros((n_features, 0))
         self.centred = []
         for entry in stack.centred:
@@ -78,9 +80,16 @@ class PatternSums:
         for start in range(0, len(part.rows), n_rows):
             block = slice(start, min(start + n_rows, len(part.rows)))
             weights = None if part.weights is None else part.weights[..., block]
-            self._add_block(part.rows[block], weights, segments_of(part, numbers, block))
+            priors = None if part.priors is None else part.priors.of_rows(block)
+            self._add_block(part.rows[block], weights, priors, segments_of(part, numbers, block))
 
-    def _add_block(self, rows: NDArray[np.floating], weights: Array | None, segments: Segments) -> None:
+    def _add_block(
+        self,
+        rows: NDArray[np.floating],
+        weights: Array | None,
+        priors: RowPriors | None,
+        segments: Segments,
+    ) -> None:
         """Add a block of rows, with weights (n,) or (n_models, n) or None."""
         stack, length = self.stack, self.workspace.tile_rows
         table = self.workspace.table[:, : len(rows)]
@@ -95,7 +104,11 @@ class PatternSums:
                 self._write_centred(
                     index, rows, densities[stack.centred[index].row - group.rows.start], segments
                 )
+            if priors is not None:
+                priors.add_to(densities, group)
             weigh(group, densities, weights, None, self.log_likelihoods)
+            if priors is not None:
+                priors.add_counts(densities, self.counts_by_group[number])
             for pattern, own in segments:
                 add_products(self.totals[number][pattern], densities[:, own], features[:, own], length)
             for index in stack.centred_in(group):
@@ -133,7 +146,15 @@ class PatternSums:
 
     def statistics(self) -> tuple[Statistics, ...]:
         """Give the statistics of each model."""
-        found = [*statistics_of(self.stack, self.totals, self.centred, self.log_likelihoods)]
+        found = [
+            *statistics_of(
+                self.stack,
+                self.totals,
+                self.centred,
+                self.log_likelihoods,
+                counts_by_group=self.counts_by_group,
+            )
+        ]
         for model in self.incomplete:
             found[model] = replace(found[model], shared=self.scatters[self._weights_of(model)])
         return tuple(found)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.kernels.priors import RowPriors
 from dgmm.model.jit import in_one_form, ready_module
 from dgmm.model.matrices import Array
 
@@ -34,6 +35,8 @@ class Grouped(NamedTuple):
         Where each pattern ends.
     known : ndarray of shape (n_patterns, n_features), bool
         Which features rows of each have.
+    priors : RowPriors or None
+        Of these.
     """
 
     rows: NDArray[np.floating]
@@ -41,6 +44,7 @@ class Grouped(NamedTuple):
     order: NDArray[np.intp] | None
     ends: NDArray[np.intp]
     known: NDArray[np.bool_]
+    priors: RowPriors | None = None
 
     @property
     def segments(self) -> list[slice]:
@@ -64,11 +68,15 @@ class Grouped(NamedTuple):
         which = np.repeat(chosen, self.sizes)
         weights = None if self.weights is None else self.weights[..., which]
         ends = np.cumsum(self.sizes[chosen])
-        return Grouped(self.rows[which], weights, None, ends, self.known[chosen])
+        priors = None if self.priors is None else self.priors.of_rows(which)
+        return Grouped(self.rows[which], weights, None, ends, self.known[chosen], priors)
 
 
 def grouped(
-    rows: NDArray[np.floating], weights: Array | None = None, memory: NDArray[np.uint8] | None = None
+    rows: NDArray[np.floating],
+    weights: Array | None = None,
+    memory: NDArray[np.uint8] | None = None,
+    priors: RowPriors | None = None,
 ) -> Grouped:
     """Put rows together by what they lack.
 
@@ -78,6 +86,7 @@ def grouped(
     weights : ndarray of shape (n_rows,) or (n_models, n_rows), optional
     memory : ndarray of uint8, optional
         Where they may be put, of at least as many bytes: fresh memory is slow. Then the order is not told.
+    priors : RowPriors, optional
     """
     n_rows, n_features = rows.shape
     module = ready_module("dgmm.kernels.grouping") if n_features <= CODE_BITS else None
@@ -92,14 +101,17 @@ def grouped(
         table, ends = np.full(2**n_bits, -1, np.int32), np.zeros(n_distinct, np.intp)
         codes, numbers = np.empty(n_distinct, np.uint64), np.empty(n_rows, np.int32)
         ends = ends[: module.number(found, table, *map(np.uint64, place), codes, numbers, ends)]
-        order = np.arange(n_rows) if memory is None or weights is not None else None
+        is_told = memory is None or weights is not None or priors is not None
+        order = np.arange(n_rows) if is_told else None
         if (numbers[1:] < numbers[:-1]).any():
             given, found = found, np.empty_like(found) if memory is None else _view(memory, found)
             module.sort(given, numbers, ends, np.empty(0, np.intp) if order is None else order, found)
     if weights is not None:
         weights = weights[..., order]
+    if priors is not None and order is not None:
+        priors = priors.of_rows(order)
     starts = np.append(0, ends[:-1])[: len(ends)]
-    return Grouped(found, weights, order, ends, ~np.isnan(found[starts]))
+    return Grouped(found, weights, order, ends, ~np.isnan(found[starts]), priors)
 
 
 def _view(memory: NDArray[np.uint8], rows: NDArray[np.floating]) -> NDArray[np.floating]:

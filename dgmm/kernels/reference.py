@@ -12,21 +12,25 @@ and the statistics, sums over all rows with the weights w that these may have:
   which each family keeps what it needs;
 - the log-likelihood ``Σ w log p(x)``.
 
+A row may have priors of its own over components: their logarithms are added to a_k(x).
+
 The points q_k are the centre of the data, or one near the mean of a component that is narrow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels.kernel import pieces_of
+from dgmm.kernels.kernel import Part, Parts, pieces_of
 from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.patterns import Grouped
+from dgmm.kernels.priors import RowPriors, counted
 from dgmm.kernels.rare import eliminate
 from dgmm.kernels.stack import Stack
 from dgmm.model.flags import expected_statistics
@@ -91,11 +95,16 @@ def responsibilities(log_joint: Array) -> tuple[Array, Array]:
     return shares / totals, largest + np.log(totals)
 
 
-def expect_one(stack: Stack, model: int, rows: NDArray[np.floating], weights: Array) -> Statistics:
-    """E-step of one model: sum its statistics over rows (n, D) with weights (n,)."""
-    family = stack.models[model].family
-    shares, log_densities = responsibilities(log_joint_densities(stack, model, rows))
+def expect_one(
+    stack: Stack, model: int, rows: NDArray[np.floating], weights: Array, priors: RowPriors | None = None
+) -> Statistics:
+    """E-step of one model: sum its statistics over rows (n, D) with weights (n,), and priors if they have."""
+    family, log_joint = stack.models[model].family, log_joint_densities(stack, model, rows)
+    if priors is not None:
+        log_joint += priors.of_model(model)
+    shares, log_densities = responsibilities(log_joint)
     shares = weights * shares
+    group_counts = counted(stack, shares, priors)
     points, log_likelihood = stack.points_of(model), float(weights @ log_densities)
     if stack.has_flags:
         z, own = deviations(stack, rows, stack.centre), cast(Parameters, stack.models[model])
@@ -103,36 +112,39 @@ def expect_one(stack: Stack, model: int, rows: NDArray[np.floating], weights: Ar
         group = next(group for group in stack.groups if model in group.models)
         squares = z**2 @ weights
         sums = shares @ features[group.features].T
-        return expected_statistics(own, stack.centre, sums, squares, log_likelihood)
+        found = expected_statistics(own, stack.centre, sums, squares, log_likelihood)
+        return replace(found, group_counts=group_counts)
     sums = np.stack([share @ (rows - point) for share, point in zip(shares, points, strict=True)])
     scatter = np.zeros((len(shares), 0))
     if stack.is_complete(model):  # else that of all rows is added, by `Statistics.completed` too
         scatter = np.stack(
             [family.scatter((rows - point).T, share) for share, point in zip(shares, points, strict=True)]
         )
-    return Statistics(family, shares.sum(axis=1), sums, scatter, points, log_likelihood)
+    return Statistics(
+        family, shares.sum(axis=1), sums, scatter, points, log_likelihood, group_counts=group_counts
+    )
 
 
 def expect(
     stack: Stack,
-    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    chunks: Parts,
     features: NDArray[np.floating] | None = None,
 ) -> tuple[Statistics, ...]:
     """E-step by the formulas: see `dgmm.kernels.kernel.Kernel.expect`."""
     nothing = np.zeros((0, stack.n_features))
     totals = [expect_one(stack, model, nothing, np.zeros(0)) for model in range(len(stack.models))]
-    for rows, weights in chain.from_iterable(pieces_of(*chunk, EVALUATED_ROWS) for chunk in chunks):
+    pieces = chain.from_iterable(pieces_of(Part.of(chunk), EVALUATED_ROWS) for chunk in chunks)
+    for rows, weights, priors in pieces:
         own = np.broadcast_to(1.0 if weights is None else weights, (len(totals), len(rows)))
         for model, total in enumerate(totals):
-            totals[model] = total + expect_one(stack, model, rows, own[model])
+            totals[model] = total + expect_one(stack, model, rows, own[model], priors)
     return tuple(totals)
 
 
-def expect_pattern(
-    stack: Stack, model: int, lifts: Lifts, pattern: int, part: tuple[NDArray[np.floating], Array]
-) -> Statistics:
+def expect_pattern(stack: Stack, model: int, lifts: Lifts, pattern: int, part: Part) -> Statistics:
     """Sum the statistics of one model over rows of one pattern, and weights: see `PatternSums` of kernels."""
-    rows, weights = part
+    rows, weights, priors = part
+    assert weights is not None
     own, known, points = stack.models[model], lifts.known[pattern], stack.points_of(model)
 
     def deviations(point: Array) -> Array:
@@ -157,6 +169,8 @@ def expect_pattern(
         densities += half_squared_distances(stack.centre, 0)
         z = deviations(stack.centre)
         shared = (weights * z) @ z.T
+    if priors is not None:
+        densities += priors.of_model(model)
     shares, log_densities = responsibilities(densities)
     shares = weights * shares
     pairs = [*zip(shares, points, strict=True)]
@@ -164,7 +178,16 @@ def expect_pattern(
     if shared is None:
         scatter = np.stack([own.family.scatter(deviations(point), share) for share, point in pairs])
     log_likelihood = float(weights @ log_densities)
-    return Statistics(own.family, shares.sum(axis=1), sums, scatter, points, log_likelihood, shared)
+    return Statistics(
+        own.family,
+        shares.sum(axis=1),
+        sums,
+        scatter,
+        points,
+        log_likelihood,
+        shared,
+        group_counts=counted(stack, shares, priors),
+    )
 
 
 class PatternSums:
@@ -172,7 +195,7 @@ class PatternSums:
 
     def __init__(self, stack: Stack, marginals: Marginals, n_weights: int):
         self.stack, self.lifts = stack, marginals.lifts
-        nothing = np.zeros((0, stack.n_features)), np.zeros(0)
+        nothing = Part(np.zeros((0, stack.n_features)), np.zeros(0))
         self.totals = [
             [expect_pattern(stack, model, own, number, nothing) for number in range(len(marginals.known))]
             for model, own in enumerate(self.lifts)
@@ -185,7 +208,8 @@ class PatternSums:
         )
         for model, totals in enumerate(self.totals):
             for number, own in zip(numbers.tolist(), part.segments, strict=True):
-                some = part.rows[own], weights[model, own]
+                priors = None if part.priors is None else part.priors.of_rows(own)
+                some = Part(part.rows[own], weights[model, own], priors)
                 totals[number] += expect_pattern(self.stack, model, self.lifts[model], number, some)
 
     def statistics(self) -> tuple[Statistics, ...]:
@@ -199,6 +223,9 @@ class PatternSums:
                 own[0].references,
                 sum(each.log_likelihood for each in own),
                 None if own[0].shared is None else np.stack([cast(Array, each.shared) for each in own]),
+                group_counts=None
+                if own[0].group_counts is None
+                else np.sum([cast(Array, each.group_counts) for each in own], axis=0),
             )
             for own in self.totals
         )
@@ -219,14 +246,14 @@ def evaluate(
     negligible: float | None = None,
 ) -> Iterator[tuple[Array, Array]]:
     """Give responsibilities and log densities in one model, by the formulas: none of them are left out."""
-    for piece, _ in pieces_of(rows, None, EVALUATED_ROWS):
-        yield responsibilities(log_joint_densities(stack, 0, piece))
+    for piece in pieces_of(Part(rows), EVALUATED_ROWS):
+        yield responsibilities(log_joint_densities(stack, 0, piece.rows))
 
 
 def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
     """Give the component with the largest log joint density for each row, in one model."""
-    for piece, _ in pieces_of(rows, None, EVALUATED_ROWS):
-        yield log_joint_densities(stack, 0, piece).argmax(axis=0)
+    for piece in pieces_of(Part(rows), EVALUATED_ROWS):
+        yield log_joint_densities(stack, 0, piece.rows).argmax(axis=0)
 
 
 def missing() -> None:

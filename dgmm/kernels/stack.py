@@ -197,6 +197,8 @@ class Stack:
         a flag for each feature, 1 there (see `dgmm.kernels.flags`).
     n_rows : int or None
         Rows that an E-step is of, all tasks together; None where they are many, or part of larger work.
+    n_groups : int
+        Groups of rows by which responsibilities are counted (see `dgmm.kernels.priors`).
     ready : dict
         What is made of the models where rows may lack values, once for all tasks of a process.
     """
@@ -211,6 +213,7 @@ class Stack:
     extent: Array | None = None
     has_flags: bool = False
     n_rows: int | None = None
+    n_groups: int = 0
     ready: dict[bytes, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -365,6 +368,7 @@ def stack_models(
     reaches: Sequence[Array] | None = None,
     may_lack: bool = False,
     n_rows: int | None = None,
+    n_groups: int = 0,
 ) -> Stack:
     """Make models ready for evaluation.
 
@@ -390,6 +394,8 @@ def stack_models(
         Whether rows may lack values: NaN.
     n_rows : int, optional
         See `Stack`.
+    n_groups : int, default=0
+        Groups of rows by which responsibilities are counted.
     """
     if any(len(model.means) == 0 for model in models):
         raise ValueError("a mixture of no components has no densities")
@@ -452,6 +458,7 @@ def stack_models(
         is_rough=reaches is not None,
         extent=extent if may_lack else None,
         n_rows=n_rows,
+        n_groups=n_groups,
     )
 
 
@@ -471,6 +478,7 @@ def some_of(stack: Stack, models: Sequence[int]) -> Stack:
         stack.dtype,
         references=references,
         may_lack=True,
+        n_groups=stack.n_groups,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -19,7 +20,9 @@ def statistics_of(
     sums_of_features: Sequence[Array],
     centred: Sequence[tuple[Array, Array]],
     log_likelihoods: Array,
+    *,
     squares: Array | None = None,
+    counts_by_group: Sequence[Array] = (),
 ) -> tuple[Statistics, ...]:
     """Give the statistics of each model, in the order of the models.
 
@@ -34,6 +37,8 @@ def statistics_of(
     log_likelihoods : ndarray of shape (n_models,)
     squares : ndarray of shape (n_models, n_features), optional
         Of all z, with flags for missing values: see `dgmm.model.flags.expected_statistics`.
+    counts_by_group : sequence of ndarray of shape (n_components, n_groups)
+        Of each group of models, where responsibilities are counted by groups of rows.
     """
     found: dict[int, Statistics] = {}
     for group, totals in zip(stack.groups, sums_of_features, strict=True):
@@ -65,4 +70,10 @@ def statistics_of(
                 stack.points_of(model),
                 float(log_likelihoods[model]),
             )
+    if stack.n_groups:
+        for group, counts in zip(stack.groups, counts_by_group, strict=True):
+            for model in group.models:
+                rows = stack.rows[model]
+                own = counts[rows.start - group.rows.start : rows.stop - group.rows.start]
+                found[model] = replace(found[model], group_counts=own.T.copy())
     return tuple(found[model] for model in range(len(found)))

@@ -526,6 +526,24 @@ def _write_log_joint(tile, known, theta, factors, log_constants, model, work):
         )
 
 
+@compiled(REORDERED)
+def _add_log_priors(log_priors, places, densities):
+    """Add what is known of rows to their log joint densities: in one column of log priors for each row."""
+    for k in range(len(log_priors)):
+        own, known = densities[k], log_priors[k]
+        for row in range(len(places)):
+            own[row] += known[places[row]]
+
+
+@compiled(IN_ORDER)
+def _count(densities, groups, counts):
+    """Add (weighted) responsibilities to the counts of rows' groups."""
+    for k in range(len(counts)):
+        own, total = densities[k], counts[k]
+        for row in range(len(groups)):
+            total[groups[row]] += own[row]
+
+
 @compiled(INLINE)
 def _add_tile(tile, model, work, features, gathered):
     """Add a tile to the sums: responsibilities are in the place of densities, factors as they were."""
@@ -548,7 +566,7 @@ def _add_tile(tile, model, work, features, gathered):
 
 
 @compiled(REORDERED, is_kept=True)
-def expect(rows, weights, model, work, sums):
+def expect(rows, weights, priors, model, work, sums):
     """E-step of a group of models: adds to their sums.
 
     Parameters
@@ -556,6 +574,7 @@ def expect(rows, weights, model, work, sums):
     rows : ndarray of shape (n_rows, D)
     weights : ndarray of shape (1, 0), (1, n_rows) or (n_models, n_rows)
         Of the rows: none, the same for all models, or those of each.
+    priors : Priors
     model : Model
     work : Workspace
     sums : Sums
@@ -568,6 +587,7 @@ def expect(rows, weights, model, work, sums):
         _write_log_joint(
             tile, COMPLETE, model.theta, model.precision_factors, model.log_constants, model, work
         )
+        _add_log_priors(priors.log_priors, priors.places[start:end], work.densities)
         for number in range(min(len(sums.squares), len(weights))):
             _add_squares(work.factors, weights[number, start:end], len(tile), sums.squares[number])
         for number in range(len(bounds) - 1):
@@ -577,6 +597,7 @@ def expect(rows, weights, model, work, sums):
                 densities, own, model.negligible, work.largest, work.totals, len(tile), ahead
             )
             ahead = ahead[:0]
+        _count(work.densities, priors.groups[start:end], sums.counts)
         _add_tile(tile, model, work, sums.features, sums.gathered)
     _empty_buffers(work, sums.gathered)
 
@@ -624,7 +645,7 @@ def _add_scatter(weights, n_rows, work, products):
 
 
 @compiled(REORDERED, is_kept=True)
-def expect_patterns(rows, weights, ends, known, numbers, model, work, sums, products):
+def expect_patterns(rows, weights, ends, known, numbers, priors, model, work, sums, products):
     """E-step of a group of models on rows that lack values: adds to the sums of each pattern.
 
     Parameters
@@ -637,6 +658,7 @@ def expect_patterns(rows, weights, ends, known, numbers, model, work, sums, prod
         Which features their rows have.
     numbers : ndarray of shape (len(ends),), int
         Of the patterns among those of the model.
+    priors : Priors
     model : Model
     work : Workspace
     sums : Sums
@@ -654,6 +676,7 @@ def expect_patterns(rows, weights, ends, known, numbers, model, work, sums, prod
             end = min(start + TILE_ROWS, ends[segment])
             tile, ahead = rows[start:end], rows[end : end + TILE_ROWS]
             _write_log_joint(tile, known[segment], theta, factors, log_constants, model, work)
+            _add_log_priors(priors.log_priors, priors.places[start:end], work.densities)
             for number in range(len(weights)):
                 own = weights[number, start:end]
                 _add_scatter(own, end - start, work, products[pattern, number])
@@ -664,6 +687,7 @@ def expect_patterns(rows, weights, ends, known, numbers, model, work, sums, prod
                     densities, own, model.negligible, work.largest, work.totals, end - start, ahead
                 )
                 ahead = ahead[:0]
+            _count(work.densities, priors.groups[start:end], sums.counts)
             _add_tile(tile, model, work, features, gathered)
         _empty_buffers(work, gathered)
         begin = ends[segment]

@@ -8,13 +8,15 @@ products run over *tiles* of it, views of a few hundred rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.kernels.kernel import Part, Parts, pieces_of
+from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stack import Group, Stack
 from dgmm.model.matrices import Array
 
@@ -88,27 +90,30 @@ class Block(NamedTuple):
         Number of rows before it.
     features : ndarray of shape (n_table, n_rows), or None
         See `features_of`; None where they are not known yet.
+    priors : RowPriors or None
     """
 
     rows: NDArray[np.floating]
     weights: Array | None
     start: int
     features: NDArray[np.floating] | None
+    priors: RowPriors | None = None
 
 
 def blocks_of(
     stack: Stack,
-    chunks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    chunks: Parts,
     features: NDArray[np.floating] | None = None,
 ) -> Iterator[Block]:
     """Cut chunks of rows, their weights if there are any, and their features if known, into blocks."""
     offset, n_rows = 0, block_rows(stack)
-    for rows, weights in chunks:
-        for start in range(0, len(rows), n_rows):
-            part = slice(start, start + n_rows)
-            known = None if features is None else features[:, offset + start : offset + part.stop]
-            yield Block(rows[part], None if weights is None else weights[..., part], offset + start, known)
-        offset += len(rows)
+    for chunk in chunks:
+        start = offset
+        for rows, weights, priors in pieces_of(Part.of(chunk), n_rows):
+            known = None if features is None else features[:, start : start + n_rows]
+            yield Block(rows, weights, start, known, priors)
+            start += n_rows
+        offset += len(chunk[0])
 
 
 def write_features(

@@ -40,6 +40,10 @@ class Calibration:
         Added to variances, in both.
     shared : ndarray or None
         The scatter of all rows, where components share a covariance: see `Statistics.shared`.
+    group_counts, sample_group_counts : ndarray of shape (n_groups, K), or None
+        Counts by groups of rows, in all rows and in the sample. What they change by in the sample, times the
+        weight of the group in all rows over that in the sample, is what they change by in all rows: a group
+        of which the sample has few rows tells little, and one of which it has none keeps its counts.
     """
 
     factors: Array
@@ -49,6 +53,8 @@ class Calibration:
     maps: Array | None
     floor: float
     shared: Array | None
+    group_counts: Array | None = None
+    sample_group_counts: Array | None = None
 
     @classmethod
     def measured(cls, sample: Statistics, all_rows: Statistics, floor: float) -> Calibration | None:
@@ -86,7 +92,8 @@ class Calibration:
                 return None
         factors = all_rows.counts / sample.counts
         weight = float(all_rows.counts.sum())
-        return cls(factors, weight, means, sample_means, maps, floor, all_rows.shared)
+        by_group = all_rows.group_counts, sample.group_counts
+        return cls(factors, weight, means, sample_means, maps, floor, all_rows.shared, *by_group)
 
     def __call__(self, sample: Statistics) -> Statistics:
         """Give the statistics that all rows may have, from those of the sample.
@@ -96,6 +103,19 @@ class Calibration:
         sample : Statistics
             With positive counts. Its log-likelihood is kept, which is not one of all rows.
         """
+        return replace(self._moved(sample), group_counts=self._group_counts(sample.group_counts))
+
+    def _group_counts(self, sample: Array | None) -> Array | None:
+        """Give the counts by group that all rows may have."""
+        if sample is None or self.group_counts is None or self.sample_group_counts is None:
+            return None
+        of_all, own = (each.sum(axis=1) for each in (self.group_counts, self.sample_group_counts))
+        factors = np.where(own > 0.0, of_all / np.where(own > 0.0, own, 1.0), 0.0)
+        change = sample - self.sample_group_counts
+        return np.maximum(self.group_counts + factors[:, None] * change, 0.0)
+
+    def _moved(self, sample: Statistics) -> Statistics:
+        """Give the statistics that all rows may have, but for counts by group."""
         counts = self.factors * sample.counts
         counts *= self.weight / counts.sum()
         shifts = sample.means - self.sample_means

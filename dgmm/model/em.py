@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dgmm.model.families.forms import Variances
@@ -50,7 +52,16 @@ def update(statistics: Statistics, reg_covar: float) -> Parameters:
         of_one = deviations.counts < ROWS_OF_ONE
         own, widths = covariances[of_one], family.of_variances(SMALLEST_COUNT * np.square(means[of_one]))
         covariances[of_one] = np.where(np.abs(own) <= SMALLEST_VARIANCE, widths, own)
-    return Parameters.from_covariances(family, weights, means, covariances)
+    updated = Parameters.from_covariances(family, weights, means, covariances)
+    return replace(updated, group_weights=update_group_weights(statistics.group_counts, weights))
+
+
+def update_group_weights(group_counts: Array | None, weights: Array) -> Array | None:
+    """Give each group the shares that components have in its rows: (n_groups, K); without rows, in all."""
+    if group_counts is None:
+        return None
+    counts = group_counts + SMALLEST_COUNT * weights
+    return counts / counts.sum(axis=1, keepdims=True)
 
 
 def cancels(statistics: Statistics, updated: Parameters, largest_ratio: float) -> bool:
@@ -58,7 +69,7 @@ def cancels(statistics: Statistics, updated: Parameters, largest_ratio: float) -
     return statistics.cancels(statistics.counts + SMALLEST_COUNT, updated.covariances, largest_ratio)
 
 
-def promised_gain(before: Parameters, updated: Parameters) -> float:
+def promised_gain(before: Parameters, updated: Parameters, group_counts: Array | None = None) -> float:
     """Give what an EM step gains at the least, nats a row.
 
     It is what the step adds to the expected complete log-likelihood: the Kullback-Leibler divergence of the
@@ -69,6 +80,8 @@ def promised_gain(before: Parameters, updated: Parameters) -> float:
     ----------
     before, updated : Parameters
         What went into the E-step, and what the M-step made of it.
+    group_counts : ndarray of shape (n_groups, K), optional
+        Of the E-step, where groups have weights of their own.
     """
     family, n_features = before.family, before.n_features
     traces = family.traces(before.precisions, updated.covariances, before.n_components, n_features)
@@ -77,4 +90,17 @@ def promised_gain(before: Parameters, updated: Parameters) -> float:
     # The determinants, and the weights: each component's log density at its mean.
     constants = updated.log_constants[present] - before.log_constants[present]
     divergences = constants + 0.5 * (traces + distances - n_features)[present]
-    return float(updated.weights[present] @ divergences)
+    gain = float(updated.weights[present] @ divergences)
+    if group_counts is None:
+        return gain
+    # The weights are those of groups.
+    n_groups, total = len(group_counts), group_counts.sum()
+    of_groups = group_counts * _log_ratios(updated.weights_in(n_groups), before.weights_in(n_groups))
+    of_all = updated.weights * _log_ratios(updated.weights, before.weights)
+    return gain - float(of_all.sum()) + float(of_groups.sum() / total)
+
+
+def _log_ratios(after: Array, before: Array) -> Array:
+    """Give the logarithms of ratios of weights, zero where either is zero."""
+    present = (after > 0.0) & (before > 0.0)
+    return np.log(np.where(present, after, 1.0) / np.where(present, before, 1.0))

@@ -217,15 +217,18 @@ class ExpectedSums:
         What sums are to be about.
     is_pooled : bool
         There is one scatter, of all rows: components share a covariance, and have sums about one point.
+    n_groups : int, default=0
+        Groups of rows that are counted apart.
     """
 
-    def __init__(self, parameters: Parameters, points: Array, *, is_pooled: bool):
+    def __init__(self, parameters: Parameters, points: Array, *, is_pooled: bool, n_groups: int = 0):
         family, (n_components, n_features) = parameters.family, parameters.means.shape
         self.parameters, self.points, self.is_pooled = parameters, points, is_pooled
         self.counts, self.sums = np.zeros(n_components), np.zeros((n_components, n_features))
         shape = (n_features, n_features) if family.has_products else (n_features,)
         self.scatter = np.zeros((1 if self.is_pooled else n_components, *shape))
         self.log_likelihood = self.entropy = 0.0
+        self.group_counts = np.zeros((n_groups, n_components)) if n_groups else None
 
     def add(self, statistics: Statistics, lifts: Lifts) -> None:
         """Add rows, pattern by pattern.
@@ -248,6 +251,8 @@ class ExpectedSums:
         if statistics.shared is not None:
             self.log_likelihood -= 0.5 * lifts.trace(statistics.shared)
         self.entropy += float((counts * lifts.entropies).sum())
+        if self.group_counts is not None and statistics.group_counts is not None:
+            self.group_counts += statistics.group_counts
 
     def add_rows(
         self, shares: Array, deviations: Array, within: Array, log_densities: Array, entropies: Array
@@ -302,6 +307,7 @@ class ExpectedSums:
             self.log_likelihood,
             shared,
             self.entropy,
+            self.group_counts,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +55,8 @@ class Parameters:
     means : ndarray of shape (K, D)
     covariances, precisions_cholesky : ndarray
         Shaped as the family says. ``precisions_cholesky`` holds U with ``precision = U Uᵀ``.
+    group_weights : ndarray of shape (n_groups, K), or None
+        Mixing proportions in each group of rows, where groups have their own; ``weights`` are of all rows.
     """
 
     family: Family
@@ -62,6 +64,7 @@ class Parameters:
     means: Array
     covariances: Array
     precisions_cholesky: Array
+    group_weights: Array | None = field(default=None, kw_only=True)
 
     @classmethod
     def from_covariances(cls, family: Family, weights: Array, means: Array, covariances: Array) -> Parameters:
@@ -86,12 +89,22 @@ class Parameters:
             self.means[components],
             self.family.chosen(self.covariances, components),
             self.family.chosen(self.precisions_cholesky, components),
+            group_weights=None if self.group_weights is None else self.group_weights[:, components],
         )
 
     def part(self, components: Sequence[int] | NDArray[np.intp]) -> Parameters:
         """Give some components as a mixture of their own."""
-        part = self.chosen(components)
-        return replace(part, weights=part.weights / part.weights.sum())
+        part, own = self.chosen(components), None
+        if part.group_weights is not None:
+            own = part.group_weights / part.group_weights.sum(axis=1, keepdims=True)
+        return replace(part, weights=part.weights / part.weights.sum(), group_weights=own)
+
+    def weights_in(self, n_groups: int) -> Array:
+        """Give the weights in each of so many groups: (n_groups, K); those of all rows without others."""
+        if self.group_weights is None:
+            return np.repeat(self.weights[None], n_groups, axis=0)
+        assert len(self.group_weights) == n_groups
+        return self.group_weights
 
     @property
     def n_components(self) -> int:
@@ -127,6 +140,7 @@ class Parameters:
 
     @property
     def n_parameters(self) -> int:
-        """Number of free parameters: covariances, means and K − 1 weights."""
+        """Number of free parameters: covariances, means and K − 1 weights, or as many in each group."""
         n_covariance = self.family.n_covariance_parameters(self.n_components, self.n_features)
-        return n_covariance + self.n_features * self.n_components + self.n_components - 1
+        n_groups = 1 if self.group_weights is None else len(self.group_weights)
+        return n_covariance + self.n_features * self.n_components + n_groups * (self.n_components - 1)

@@ -47,6 +47,8 @@ class Statistics:
     entropy_of_missing : float
         Entropy of the values that rows lack, given what is observed of them and their components, summed as
         the others, nats.
+    group_counts : ndarray of shape (n_groups, n_components), or None
+        The counts by the groups that rows are of, where groups have weights of their own.
     """
 
     family: Family
@@ -57,6 +59,7 @@ class Statistics:
     log_likelihood: float
     shared: Array | None = None
     entropy_of_missing: float = 0.0
+    group_counts: Array | None = None
 
     def __add__(self, other: Statistics) -> Statistics:
         assert (self.shared is None) == (other.shared is None), "completed statistics are of all rows"
@@ -69,6 +72,9 @@ class Statistics:
             self.log_likelihood + other.log_likelihood,
             None if self.shared is None or other.shared is None else self.shared + other.shared,
             self.entropy_of_missing + other.entropy_of_missing,
+            None
+            if self.group_counts is None or other.group_counts is None
+            else self.group_counts + other.group_counts,
         )
 
     def __rmul__(self, factor: float) -> Statistics:
@@ -81,6 +87,7 @@ class Statistics:
             factor * self.log_likelihood,
             None if self.shared is None else factor * self.shared,
             factor * self.entropy_of_missing,
+            None if self.group_counts is None else factor * self.group_counts,
         )
 
     @classmethod
@@ -204,12 +211,15 @@ class Statistics:
         covariances : ndarray of shape (n_components, n_features, n_features), or None
             As `covariances`, without a floor; None where components share one, which is that of all rows.
         """
-        sums = counts[:, None] * means
+        sums, by_group = counts[:, None] * means, self.group_counts
+        if by_group is not None:  # in the shares of groups that they have
+            by_group = by_group * (counts / np.maximum(self.counts, SMALLEST_COUNT))
         if covariances is None:
-            return replace(self, counts=counts, sums=sums)
+            return replace(self, counts=counts, sums=sums, group_counts=by_group)
         squares = covariances + means[:, :, None] * means[:, None, :]
         packed = self.family.pack_scatter(squares)
-        return replace(self, counts=counts, sums=sums, scatter=counts[:, None] * packed)
+        scatter = counts[:, None] * packed
+        return replace(self, counts=counts, sums=sums, scatter=scatter, group_counts=by_group)
 
     def of(self, components: NDArray[np.bool_]) -> Statistics:
         """Give the statistics of some components."""
@@ -219,6 +229,7 @@ class Statistics:
             sums=self.sums[components],
             scatter=self.scatter[components],
             references=self.references[components],
+            group_counts=None if self.group_counts is None else self.group_counts[:, components],
         )
 
     def replaced(self, components: NDArray[np.bool_], others: Statistics) -> Statistics:
@@ -227,7 +238,11 @@ class Statistics:
         counts[components], sums[components] = others.counts, others.sums
         scatter[components] = others.scatter
         shared = self.shared if others.shared is None else others.shared
-        return replace(self, counts=counts, sums=sums, scatter=scatter, shared=shared)
+        by_group = self.group_counts
+        if by_group is not None and others.group_counts is not None:
+            by_group = by_group.copy()
+            by_group[:, components] = others.group_counts
+        return replace(self, counts=counts, sums=sums, scatter=scatter, shared=shared, group_counts=by_group)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,14 @@
-"""Passes over rows that are made of others: fewer of them, or with values put in."""
+"""Passes over rows that are made of others: fewer of them, with values put in, or without some columns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, cast
 
-from dgmm.data.source import SameColumns, Span
+import numpy as np
+
+from dgmm.data.source import SameColumns, Source, Span
 from dgmm.passes.task import ChunkRows, Result, Work
 
 Adapt = Callable[[Iterator[ChunkRows]], Iterator[ChunkRows]]
@@ -32,6 +34,11 @@ class AdaptedSource(SameColumns):
     adapt: Adapt
     n_rows: int
 
+    @property
+    def n_beside(self) -> int:
+        """Number of columns beside the features."""
+        return getattr(self.source, "n_beside", 0)
+
     def spans(self) -> tuple[Span, ...]:
         """Give the spans of what is stored."""
         return self.source.spans()
@@ -47,3 +54,48 @@ class AdaptedWork(Generic[Result]):
     def __call__(self, chunks: Iterator[ChunkRows]) -> Result:
         """Do the work on a span."""
         return self.work(self.adapt(chunks))
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Takes the columns that follow the features of rows apart: they become `ChunkRows.beside`."""
+
+    n_features: int
+
+    def __call__(self, chunks: Iterator[ChunkRows]) -> Iterator[ChunkRows]:
+        """Take them apart."""
+        for chunk in chunks:
+            features, beside = chunk.values[:, : self.n_features], chunk.values[:, self.n_features :]
+            yield chunk._replace(values=features, beside=beside)
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturesAlone(AdaptedSource):
+    """A source whose first columns alone are features; work on it finds the others beside them."""
+
+    @classmethod
+    def of(cls, source: Source, n_features: int) -> FeaturesAlone:
+        """Take so many columns of a source for features."""
+        return cls(source, Apart(n_features), source.n_rows)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return cast(Apart, self.adapt).n_features
+
+    @property
+    def n_beside(self) -> int:
+        """Number of columns beside them."""
+        return self.source.n_features - self.n_features
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the features."""
+        names = self.source.feature_names
+        return None if names is None else names[: self.n_features]
+
+    @property
+    def holds_whole(self) -> object:
+        """Which features are whole numbers."""
+        whole = np.broadcast_to(getattr(self.source, "holds_whole", False), self.source.n_features)
+        return tuple(whole[: self.n_features].tolist())

@@ -31,7 +31,7 @@ from dask.utils import ensure_dict
 from dgmm.data.ambient import compute_now, scheduler_for
 from dgmm.data.memory import is_in_memory
 from dgmm.data.source import Source, Span
-from dgmm.passes.adapted import AdaptedSource, AdaptedWork
+from dgmm.passes.adapted import AdaptedSource, AdaptedWork, FeaturesAlone
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.cluster import Share, client_of, compute_on_cluster
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, SpansKept, emit, listeners
@@ -163,7 +163,7 @@ def first_pass(
     Returns
     -------
     Witnessed
-        The result, and which rows were read.
+        The result, and which rows were read: their features, where other columns are beside these.
     Source
         The same one, whose later passes are held to this one, if none was before.
 
@@ -173,6 +173,16 @@ def first_pass(
         Where rows changed meanwhile, or are not those of which checksums were kept (`Fingerprint.kept`).
     """
     witnessed = WitnessedWork(work, Seen.nothing(source, weights))
+    if isinstance(source, FeaturesAlone):  # what is beside features is to stay as it is, too
+        of_all, stored = first_pass(
+            source.source,
+            AdaptedWork(witnessed, source.adapt),
+            purpose,
+            weights,
+            allow_changed_data=allow_changed_data,
+            takes_nan=takes_nan,
+        )
+        return of_all.result, replace(source, source=stored)
     if isinstance(source, (WatchedSource, AdaptedSource)):
         return run_pass(source, witnessed, purpose, weights), source
     before = revision_of_both(source, weights)

@@ -105,19 +105,23 @@ class ChunkRows(NamedTuple):
     weights : ndarray of shape (n_rows,) or None
     place : str
         Where these rows are, for messages.
+    beside : ndarray of shape (n_rows, n_columns), or None
+        What is known of each row beside its features, where that was taken apart from them (see
+        `dgmm.passes.adapted`).
     """
 
     start: int
     values: NDArray[np.floating]
     weights: NDArray[np.floating] | None
     place: str
+    beside: NDArray[np.floating] | None = None
 
     def pieces(self, n_rows: int) -> Iterator[ChunkRows]:
         """Cut into pieces of at most ``n_rows`` rows: work in passing then needs little memory."""
         for first in range(0, len(self.values), n_rows):
             part = slice(first, first + n_rows)
-            weights = None if self.weights is None else self.weights[part]
-            yield ChunkRows(self.start + first, self.values[part], weights, self.place)
+            weights, beside = (None if each is None else each[part] for each in (self.weights, self.beside))
+            yield ChunkRows(self.start + first, self.values[part], weights, self.place, beside)
 
 
 class Work(Protocol[Result_co]):

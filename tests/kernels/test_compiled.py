@@ -9,6 +9,7 @@ import pytest
 
 from dgmm import kernels
 from dgmm.kernels import compiled
+from dgmm.kernels.kernel import Part
 from dgmm.kernels.stack import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -27,7 +28,7 @@ def test_rows_are_gathered_where_few_responsibilities_are_not_zero(spread, monke
     moments = Moments.of(rows)
     ready = stack_models([model], moments.mean, moments.extent, np.float64)
     group = compiled.CompiledGroup(ready, ready.groups[0])
-    group.add(rows, None)
+    group.add(Part(rows))
     gathered = group.sums.gathered[:, 0, 0].sum()
     assert gathered == pytest.approx(2000.0 if spread == 30.0 else 0.0)
     assert group.feature_sums()[:, 0].sum() == pytest.approx(2000.0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dgmm import kernels
 from dgmm.kernels import KERNELS
-from dgmm.kernels.kernel import Kernel, pieces_of
+from dgmm.kernels.kernel import Kernel, Part, pieces_of
 from dgmm.kernels.stack import stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
@@ -96,12 +96,12 @@ def test_pieces_are_all_rows_in_order(shape):
     """With their own weights, of all models alike or of each."""
     rows = np.arange(200.0).reshape(100, 2)
     weights = None if shape is None else np.random.default_rng(0).uniform(size=shape)
-    found = [*pieces_of(rows, weights, 7)]
-    assert [len(part) for part, _ in found] == [7] * 14 + [2]
-    np.testing.assert_array_equal(np.concatenate([part for part, _ in found]), rows)
-    own = [part for _, part in found if part is not None]
+    found = [*pieces_of(Part(rows, weights), 7)]
+    assert [len(part.rows) for part in found] == [7] * 14 + [2]
+    np.testing.assert_array_equal(np.concatenate([part.rows for part in found]), rows)
+    own = [part.weights for part in found if part.weights is not None]
     np.testing.assert_array_equal(own and np.concatenate(own, axis=-1), [] if weights is None else weights)
-    assert [*pieces_of(rows[:0], None, 7)] == []
+    assert [*pieces_of(Part(rows[:0]), 7)] == []
 
 
 @pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.few_rows import rows_of_a_covariance
+from dgmm.fitting.known import priors_of
 from dgmm.fitting.loop.corrected import CORRECTED
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.in_memory import expect_rows
 from dgmm.fitting.steps.objective import Objective
+from dgmm.kernels.kernel import Part
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
@@ -90,7 +92,15 @@ class CorrectedSteps:
             references=about,
             may_lack=self.data.may_lack,
             n_rows=self.data.source.n_rows,
+            n_groups=self.data.n_groups,
         )
+
+    def expect(self, ready: Stack, threads: Executor) -> Statistics:
+        """Make an E-step of a model on the sample."""
+        sample = self.sample
+        priors = priors_of(self.data.known, ready, sample.beside)
+        (found,) = expect_rows(ready, Part(sample.values, sample.weights, priors), threads)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +160,7 @@ class Surroundings(Course[SampleStep]):
         parameters, objective = evaluation.parameters, steps.objective
         references = _references(evaluation.statistics, steps.data.moments.mean)
         ready = steps.stack(parameters, references)
-        (sample,) = expect_rows(ready, steps.sample.values, steps.sample.weights, threads)
+        sample = steps.expect(ready, threads)
         known = sample.counts >= steps.smallest_count
         if not known.any():
             return None
@@ -192,14 +202,15 @@ class Surroundings(Course[SampleStep]):
         ready = steps.stack(parameters, self.references)
         if len(ready.centred) > self.n_centred:
             return None  # its sums would be about other points than the calibration
-        (sample,) = expect_rows(ready, steps.sample.values, steps.sample.weights, self.threads)
+        sample = steps.expect(ready, self.threads)
         if not (sample.counts[self.known] >= steps.smallest_count).all():
             return None
         statistics = self.calibrate(sample.of(self.known))
         updated = self._updated(statistics, ready.largest_ratio)
         if updated is None:
             return None
-        return SampleStep(statistics, updated, abs(em.promised_gain(parameters, updated)))
+        promised = em.promised_gain(parameters, updated, statistics.group_counts)
+        return SampleStep(statistics, updated, abs(promised))
 
     def extrapolated(self, path: Sequence[Statistics], longest: float) -> Extrapolation | None:
         """Extrapolate: see `dgmm.model.extrapolation.extrapolated`."""

@@ -49,6 +49,11 @@ class Given:
     def __bool__(self) -> bool:
         return any(each is not None for each in (self.weights, self.means, self.precisions))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is to be found."""
+        return all(each is not None for each in (self.weights, self.means, self.precisions))
+
 
 @dataclass(frozen=True)
 class StartMethod:
@@ -132,7 +137,7 @@ def _start_on_rows(
         return _start_at(method, rows, weights, chosen)
     share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
     moments = Moments.of(rows, weights, products=method.family.has_products)
-    return _maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
+    return maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
 
 
 def _start_at(
@@ -160,13 +165,13 @@ def _start_at(
 
 
 def _start_by_passes(method: StartMethod, data: Data, random_state: np.random.RandomState) -> Parameters:
-    data = _completed(data)
+    data = completed(data)
     centres = scalable_kmeans(data.source, data.weights, data.moments.mean, method.n_components, random_state)
 
     def run(stack: Stack) -> Statistics:
         return run_pass(data.source, partial(assign_nearest, centres, stack), "k-means||", data.weights)
 
-    return _maximize(method, data.moments, run)
+    return maximize(method, data.moments, run)
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,7 @@ class MomentsWork:
         return total
 
 
-def _completed(data: Data) -> Data:
+def completed(data: Data) -> Data:
     """Give the rows with what they lack put in, for passes that need complete ones."""
     if data.filling is None:
         return data
@@ -226,10 +231,10 @@ def from_labels(method: StartMethod, labels: NDArray[np.integer], data: InMemory
     data : InMemory
     """
     share, rows = _one_hot(labels, method.n_components), [(data.rows, data.row_weights)]
-    return _maximize(method, data.moments, lambda stack: assign(stack, rows, share))
+    return maximize(method, data.moments, lambda stack: assign(stack, rows, share))
 
 
-def _maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
+def maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
     """M-step of given responsibilities; sums are taken again about the means where they cancel: `ROUNDS`."""
     updated, points = None, None
     for is_last in ROUNDS:

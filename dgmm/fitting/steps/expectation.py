@@ -10,8 +10,10 @@ import numpy as np
 
 from dgmm.data.source import Source
 from dgmm.fitting.filling import Filling
+from dgmm.fitting.known import KnownParts, priors_of
 from dgmm.fitting.steps.objective import ROUNDS, EMStep, Objective
 from dgmm.kernels import expect
+from dgmm.kernels.kernel import Part
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model import em
 from dgmm.model.matrices import Array, DegenerateCovarianceError, OverflowedError
@@ -36,10 +38,15 @@ class ExpectationWork:
     """The work of an E-step pass."""
 
     stack: Stack
+    known: KnownParts | None = None
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> AllStatistics:
         """Sum the statistics of a span."""
-        return AllStatistics(expect(self.stack, ((chunk.values, chunk.weights) for chunk in chunks)))
+        return AllStatistics(expect(self.stack, (self._part(chunk) for chunk in chunks)))
+
+    def _part(self, chunk: ChunkRows) -> Part:
+        """Give rows with their weights and priors."""
+        return Part(chunk.values, chunk.weights, priors_of(self.known, self.stack, chunk.beside))
 
 
 def completed(
@@ -91,7 +98,7 @@ class Evaluation:
         """What an M-step gains at the least, nats a row."""
         if self.promised is not None:
             return self.promised
-        return em.promised_gain(self.parameters, self.updated)
+        return em.promised_gain(self.parameters, self.updated, self.statistics.group_counts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,17 +114,25 @@ class Data:
     filling : Filling or None
         What completes rows for those who need them complete; None where they are. E-steps take them as they
         are.
+    known : KnownParts or None
+        What is known of their components: it is beside the features.
     """
 
     source: Source
     weights: Source | None
     moments: Moments
     filling: Filling | None = field(default=None, kw_only=True)
+    known: KnownParts | None = field(default=None, kw_only=True)
 
     @property
     def may_lack(self) -> bool:
         """Whether rows may lack values."""
         return self.filling is not None
+
+    @property
+    def n_groups(self) -> int:
+        """Groups of rows that have weights of their own."""
+        return 0 if self.known is None else self.known.n_groups
 
     def evaluate(self, models: Sequence[Parameters], objective: Objective) -> list[Evaluation]:
         """Make one E-step and M-step of each model, in one pass over the rows: see `evaluate_each`.
@@ -187,13 +202,14 @@ class Data:
             references=references,
             may_lack=self.may_lack,
             n_rows=self.source.n_rows,
+            n_groups=self.n_groups,
         )
         timed = run_timed_pass(self.source, self._work(ready), "EM", self.weights)
         return completed(timed.result.models, models, [moments] * len(models)), ready, timed.effort
 
     def _work(self, ready: Stack) -> Work[AllStatistics]:
         """Give what the tasks of an E-step do."""
-        return ExpectationWork(ready)
+        return ExpectationWork(ready, self.known)
 
     def _maximized(
         self, statistics: Sequence[Statistics], ready: Stack, objective: Objective, *, is_last: bool

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.steps.expectation import NOT_MEASURED, AllStatistics, Data, completed
 from dgmm.kernels import Kernel, chosen_kernel, expect
+from dgmm.kernels.kernel import Part
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
@@ -47,21 +48,10 @@ class InMemoryTuning:
 IN_MEMORY = InMemoryTuning()
 
 
-def expect_rows(
-    ready: Stack, rows: NDArray[np.floating], weights: Array | None, threads: Executor
-) -> tuple[Statistics, ...]:
-    """E-step on rows in memory, on threads.
-
-    Parameters
-    ----------
-    ready : Stack
-    rows : ndarray of shape (n_rows, n_features)
-    weights : ndarray of shape (n_rows,), or (n_models, n_rows) with those of each model, or None
-    threads : Executor
-    """
+def expect_rows(ready: Stack, rows: Part, threads: Executor) -> tuple[Statistics, ...]:
+    """E-step on rows in memory, on threads."""
     step = IN_MEMORY.slice_rows if ready.extent is None else IN_MEMORY.slice_rows_lacking
-    slices = [slice(start, start + step) for start in range(0, max(len(rows), 1), step)]
-    parts = [[(rows[part], None if weights is None else weights[..., part])] for part in slices]
+    parts = [[rows.of_rows(slice(start, start + step))] for start in range(0, max(len(rows.rows), 1), step)]
     return reduce(add, map(AllStatistics, threads.map(partial(expect, ready), parts))).models
 
 

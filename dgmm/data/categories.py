@@ -1,0 +1,126 @@
+"""Columns of text as numbers: which value each row has, among the values that there are."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from dask.base import is_dask_collection
+from numpy.typing import NDArray
+
+from dgmm.data.kinds import comes_from
+from dgmm.data.source import DataError
+
+
+def categories_of(x: object) -> NDArray[np.str_] | None:
+    """Give the different values of a column of text, in order; None where it holds anything else.
+
+    Parameters
+    ----------
+    x : object
+        A list or an array of text, a Series of pandas, Polars or Dask; or whatever else.
+
+    Raises
+    ------
+    DataError
+        Where some values are text and others are not, naming the first row of these.
+    """
+    if is_dask_collection(x):
+        return _of_dask(x)
+    values = _text_in(x)
+    return None if values is None else np.unique(values)
+
+
+def numbers_of(x: Any, categories: NDArray[np.str_]) -> Any:
+    """Give the place of each value of a column of text among some, as floating-point numbers.
+
+    Parameters
+    ----------
+    x : object
+        As for `categories_of`, of text.
+    categories : ndarray of str
+        In order.
+
+    Returns
+    -------
+    ndarray, or Dask Series or Array, of shape (n_rows,)
+
+    Raises
+    ------
+    DataError
+        For a value that is not among them.
+    """
+    if is_dask_collection(x):
+        places = partial(_places, categories=categories)
+        if comes_from(x, "dask", "Array"):
+            return x.map_blocks(places, dtype=np.float64, meta=np.empty(0))
+        return x.map_partitions(_places_of_series, categories, meta=(x.name, np.float64))
+    values = _text_in(x)
+    assert values is not None
+    return _places(values, categories)
+
+
+def _of_dask(x: Any) -> NDArray[np.str_] | None:
+    dtype = getattr(x, "dtype", None)
+    is_text = getattr(dtype, "kind", "O") in "OUST" or not isinstance(dtype, np.dtype)
+    if getattr(x, "ndim", 1) != 1 or not is_text or _is_number(dtype):
+        return None
+    if comes_from(x, "dask", "Array"):
+        import dask.array as da  # noqa: PLC0415 - there is a Dask array, so it is imported
+
+        found = da.unique(x).compute()
+    else:
+        found = x.unique().compute()
+    values = _text_in(np.asarray(found, dtype=object))
+    return None if values is None else np.unique(values)
+
+
+def _is_number(dtype: object) -> bool:
+    """Tell whether a dtype of pandas is one of numbers."""
+    return getattr(dtype, "kind", "O") in "iufb"
+
+
+def _text_in(x: object) -> NDArray[np.str_] | None:
+    """Give text as an array; None where there is none."""
+    if isinstance(x, str) or not (isinstance(x, (list, tuple)) or hasattr(x, "__array__")):
+        return None
+    dtype = getattr(x, "dtype", None)
+    if _is_number(dtype) or comes_from(x, "xarray", "Dataset"):
+        return None
+    values = np.asarray(x, dtype=None if isinstance(dtype, np.dtype) else object)
+    if values.ndim != 1 or values.dtype.kind not in "OUST":
+        return None
+    is_text = np.array([isinstance(value, (str, bytes)) for value in values.tolist()], bool)
+    if not is_text.any():
+        return None
+    if not is_text.all():
+        row = int(np.flatnonzero(~is_text)[0])
+        raise DataError(
+            f"row {row} of a column of text holds {values[row]!r}: give rows without a value one of their own"
+        )
+    return np.array([v.decode() if isinstance(v, bytes) else v for v in values.tolist()], dtype=np.str_)
+
+
+def _places(values: Any, categories: NDArray[np.str_]) -> NDArray[np.float64]:
+    text = _text_in(np.asarray(values, dtype=object))
+    if text is None:
+        if len(values):
+            raise DataError(
+                f"a column of text holds {values[0]!r}: give rows without a value one of their own"
+            )
+        return np.empty(0)
+    places = np.minimum(np.searchsorted(categories, text), len(categories) - 1)
+    other = categories[places] != text
+    if other.any():
+        row = int(np.flatnonzero(other)[0])
+        raise DataError(
+            f"row {row} holds {str(text[row])!r}, which is none of the {len(categories)} known values"
+        )
+    return places.astype(np.float64)
+
+
+def _places_of_series(series: Any, categories: NDArray[np.str_]) -> Any:
+    import pandas as pd  # noqa: PLC0415 - it is a Series of pandas
+
+    return pd.Series(_places(series, categories), index=series.index, name=series.name)

@@ -1,0 +1,150 @@
+"""What users say of rows beside their features: labels and groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data import DataError, Source
+from dgmm.data.ambient import read_now
+from dgmm.data.beside import beside
+from dgmm.data.categories import categories_of, numbers_of
+from dgmm.data.memory import MemorySource, is_in_memory
+from dgmm.data.open import open_beside
+from dgmm.data.types import GroupsLike, LabelsLike
+from dgmm.fitting.known import Beside, KnownParts, numbered
+from dgmm.kernels import group_densities
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import Parameters
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Labels and groups that were given for rows.
+
+    Attributes
+    ----------
+    beside : Beside
+        As numbers.
+    names : ndarray of str, or None
+        Of groups that were given as text: their numbers are places among these.
+    """
+
+    beside: Beside
+    names: NDArray[np.str_] | None = None
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Labels and groups, by what they are called; those that were given."""
+        found = {"labels": self.beside.labels, "groups": self.beside.groups}
+        return {name: source for name, source in found.items() if source is not None}
+
+    def groups(self, known: KnownParts) -> NDArray[Any] | None:
+        """Give the groups as users know them; None where there are none."""
+        if known.groups is None:
+            return None
+        places = known.groups.astype(np.int64)
+        if self.names is not None:
+            return self.names[places]
+        return places if (places == known.groups).all() else known.groups
+
+
+def given_for(
+    source: Source, labels: LabelsLike | None, groups: GroupsLike | None, weights: Source | None
+) -> Given:
+    """Open labels and groups for rows.
+
+    Raises
+    ------
+    DataError
+        Where they are not as many as rows.
+    """
+    names = None
+    if groups is not None and (names := categories_of(groups)) is not None:
+        groups = numbers_of(groups, names)
+    opened: dict[str, Source | None] = {"labels": None, "groups": None}
+    for name, value in (("labels", labels), ("groups", groups)):
+        if value is not None:
+            opened[name] = _opened(name, value, source)
+    of_groups = opened["groups"]
+    if of_groups is not None and of_groups.n_features != 1:
+        raise DataError(f"groups has {of_groups.n_features} columns: give one group for each row")
+    return Given(Beside(opened["labels"], of_groups, weights), names)
+
+
+def _opened(name: str, value: Any, source: Source) -> Source:
+    found = open_beside(value)
+    if found.n_rows != source.n_rows:
+        raise DataError(
+            f"{name} has {found.n_rows} rows, but X has {source.n_rows}: give one for each row, in order"
+        )
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class InGroups:
+    """A function of rows that are followed by the number of their group: picklable.
+
+    Attributes
+    ----------
+    quantity : str
+        See `dgmm.estimators.predictor.Quantity`.
+    model : Parameters
+        With weights of groups.
+    groups : ndarray of shape (n_groups,)
+        Their numbers, ascending.
+    """
+
+    quantity: str
+    model: Parameters
+    groups: Array
+
+    def __call__(self, rows: NDArray[np.floating]) -> NDArray[Any]:
+        """Compute it: (n_rows, n_features + 1) to (n_rows, …)."""
+        features, of_group = rows[:, :-1], numbered(rows[:, -1], self.groups)
+        match self.quantity:
+            case "labels":
+                return group_densities.responsibilities(self.model, features, of_group).argmax(axis=1)
+            case "log_densities":
+                return group_densities.log_densities(self.model, features, of_group)
+        return group_densities.responsibilities(self.model, features, of_group)
+
+
+def with_groups(mixture: Any, source: Source, groups: GroupsLike) -> tuple[Source, Array]:
+    """Put the groups of rows behind their features, as numbers, and give the numbers of all groups.
+
+    Parameters
+    ----------
+    mixture : FittedMixture
+    source : Source
+    groups : array-like, Dask collection or path
+
+    Raises
+    ------
+    ValueError
+        Where the mixture has no groups, or others.
+    """
+    known = getattr(mixture, "groups_", None)
+    if known is None:
+        raise ValueError(
+            f"groups= was given, but this {type(mixture).__name__} was fitted without: its weights are "
+            "those of all rows; leave groups= out"
+        )
+    is_text = known.dtype.kind == "U"
+    if is_text != (categories_of(groups) is not None):
+        has = "text" if is_text else "numbers"
+        raise DataError(f"the groups of the fit are {has}, such as {known[0].item()!r}: give {has}")
+    given = numbers_of(groups, known) if is_text else groups
+    numbers = np.arange(len(known), dtype=np.float64) if is_text else known.astype(np.float64)
+    return joined_in_memory(beside(source, _opened("groups", given, source))), numbers
+
+
+def joined_in_memory(source: Source) -> Source:
+    """Give rows in memory as one array: results for each row are there at once, too."""
+    if not is_in_memory(source):
+        return source
+    values = read_now(source.rows(0, source.n_rows))
+    return MemorySource(values, source.feature_names, source.name, getattr(source, "labels", None))

@@ -1,0 +1,407 @@
+"""What is known of the components of rows: labels, distributions over components, and groups.
+
+In a pass these are columns behind the features (`dgmm.data.beside`): the group's number, then a label, or a
+weight for each component. For kernels all are log priors of rows (`dgmm.kernels.priors`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data.beside import beside
+from dgmm.data.source import DataError, DataWarning, Source
+from dgmm.kernels.priors import RowPriors
+from dgmm.kernels.stack import Stack
+from dgmm.model.matrices import Array
+from dgmm.model.parameters import LOG_OF_NOTHING, Parameters
+from dgmm.passes.adapted import FeaturesAlone
+from dgmm.passes.run import run_pass
+from dgmm.passes.task import ChunkRows
+
+UNKNOWN = -1
+"""The label of rows whose component is not known."""
+
+
+@dataclass(frozen=True)
+class KnownTuning:
+    """How many groups there may be.
+
+    Attributes
+    ----------
+    most_groups : int
+        Each task counts by group and component, and each model has as many weights: with more, `groups` are
+        hardly groups, but measurements or numbers of rows.
+    """
+
+    most_groups: int = 100_000
+
+
+KNOWN = KnownTuning()
+
+
+@dataclass(frozen=True, eq=False)
+class KnownParts:
+    """What is known of rows, and how the columns behind their features tell it.
+
+    Attributes
+    ----------
+    groups : ndarray of shape (n_groups,), or None
+        The numbers of all groups, ascending: the first column has that of each row. None without groups.
+    n_labels : int
+        Labels are below it, or `UNKNOWN`: one column. 0 without labels.
+    n_weights : int
+        Columns with a weight for each component, where rows have these in the place of labels; else 0.
+    """
+
+    groups: Array | None = None
+    n_labels: int = 0
+    n_weights: int = 0
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups; 0 without."""
+        return 0 if self.groups is None else len(self.groups)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether anything but groups is known."""
+        return self.n_labels + self.n_weights > 0
+
+    def groups_of(self, columns: Array) -> NDArray[np.int64]:
+        """Give the group of each row, from 0, of columns (n_rows, n_columns); zeros without groups.
+
+        Raises
+        ------
+        DataError
+            For one that was not there before.
+        """
+        if self.groups is None:
+            return np.zeros(len(columns), np.int64)
+        return numbered(columns[:, 0], self.groups)
+
+    def labels_of(self, columns: Array) -> NDArray[np.int64]:
+        """Give the label of each row, or `UNKNOWN`."""
+        return columns[:, -1].astype(np.int64) if self.n_labels else np.full(len(columns), UNKNOWN)
+
+    def weights_of(self, columns: Array, n_components: int) -> Array:
+        """Give what is known of each row apart from its group as weights of components: (n_rows, K)."""
+        if self.n_weights:
+            return columns[:, -self.n_weights :]
+        labels = self.labels_of(columns)[:, None]
+        return ((labels == np.arange(n_components)) | (labels == UNKNOWN)).astype(np.float64)
+
+    def told(self, columns: Array, n_components: int) -> Array:
+        """Give how much each row tells of its component: (n_rows, K), from nothing, 0, to a label, 1."""
+        if n_components == 1:
+            return np.ones((len(columns), 1))
+        weights = self.weights_of(columns, n_components)
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        return np.maximum(n_components * shares - 1.0, 0.0) / (n_components - 1.0)
+
+    def priors(self, stack: Stack, columns: Array) -> RowPriors:
+        """Give the priors of rows over the components of each model of a stack.
+
+        Parameters
+        ----------
+        stack : Stack
+        columns : ndarray of shape (n_rows, n_columns)
+            The columns behind the features.
+        """
+        groups = self.groups_of(columns)
+        key = b"log priors of %d labels" % self.n_labels  # no pattern is so named
+        if key not in stack.ready:
+            stack.ready[key] = tuple(self._log_priors(model) for model in stack.models)
+        tables: tuple[Array, ...] = stack.ready[key]
+        if self.n_weights:
+            with np.errstate(divide="ignore"):
+                own = np.maximum(np.log(columns[:, -self.n_weights :]), LOG_OF_NOTHING).T
+            return RowPriors(tuple(table[:, groups] + own for table in tables), np.arange(len(own.T)), groups)
+        labels = self.labels_of(columns)
+        places = groups * (self.n_labels + 1) + np.where(labels == UNKNOWN, self.n_labels, labels)
+        return RowPriors(tables, places, groups)
+
+    def _log_priors(self, model: object) -> Array:
+        """Give the log priors of a model's components in each group, with each label there: (K, classes)."""
+        assert isinstance(model, Parameters)
+        with np.errstate(divide="ignore"):  # a weight of zero stays one, whatever it is in groups
+            of_groups, of_all = (
+                np.maximum(np.log(weights), LOG_OF_NOTHING)
+                for weights in (model.weights_in(max(self.n_groups, 1)), model.weights)
+            )
+        offsets = (of_groups - of_all).T
+        labels = np.arange(self.n_labels + 1)
+        components = np.arange(model.n_components)[:, None]
+        allowed = (labels == components) | (labels == self.n_labels)
+        found = np.where(allowed[:, None, :], offsets[:, :, None], LOG_OF_NOTHING)
+        return found.reshape(model.n_components, -1)
+
+
+def priors_of(known: KnownParts | None, stack: Stack, columns: Array | None) -> RowPriors | None:
+    """Give the priors of rows, of what is beside them; None where nothing is known."""
+    return None if known is None or columns is None else known.priors(stack, columns)
+
+
+def numbered(values: Array, groups: Array) -> NDArray[np.int64]:
+    """Give the place of each value among the numbers of groups, which ascend.
+
+    Raises
+    ------
+    DataError
+        For one that is not among them.
+    """
+    found = np.minimum(np.searchsorted(groups, values), len(groups) - 1)
+    other = groups[found] != values
+    if other.any():
+        row = int(np.flatnonzero(other)[0])
+        raise DataError(f"groups holds {values[row]:g}, which is none of the {len(groups)} groups of the fit")
+    return found
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A value that is none of those that are allowed: the first.
+
+    Attributes
+    ----------
+    row : int
+    value : float
+    column : int
+    """
+
+    row: int
+    value: float
+    column: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """Distinct values of a column, counted.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_values,)
+        Ascending.
+    n_rows : ndarray of shape (n_values,), int64
+        Rows of each.
+    weights : ndarray of shape (n_values,)
+        What these weigh.
+    fault : Fault or None
+        The first value that is not finite.
+    """
+
+    values: Array
+    n_rows: NDArray[np.int64]
+    weights: Array
+    fault: Fault | None = None
+
+    @classmethod
+    def of(cls, values: Array, weights: Array | None, fault: Fault | None = None) -> Tally:
+        """Count values, (n,)."""
+        found, places, n_rows = np.unique(values, return_inverse=True, return_counts=True)
+        own = n_rows if weights is None else np.bincount(places, weights, len(found))
+        return cls(found, n_rows, own.astype(np.float64), fault)
+
+    def __add__(self, other: Tally) -> Tally:
+        values, places = np.unique(np.concatenate([self.values, other.values]), return_inverse=True)
+        n_rows, weights = (
+            np.bincount(places, np.concatenate(each), len(values))
+            for each in ((self.n_rows, other.n_rows), (self.weights, other.weights))
+        )
+        fault = self.fault or other.fault
+        return Tally(values, n_rows.astype(np.int64), weights.astype(np.float64), fault)
+
+
+def count_values(chunks: Iterator[ChunkRows]) -> Tally:
+    """Count the distinct values of a column: the work of a pass; no more of them than may be groups."""
+    total = Tally.of(np.empty(0), None)
+    for chunk in chunks:
+        values = chunk.values[:, 0].astype(np.float64)
+        finite, fault = np.isfinite(values), None
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
+            fault = Fault(chunk.start + row, float(values[row]))
+        if len(total.values) <= KNOWN.most_groups:
+            weights = None if chunk.weights is None else chunk.weights[finite].astype(np.float64)
+            total += Tally.of(values[finite], weights, fault)
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What a user says of rows beside their features, and their row weights.
+
+    Attributes
+    ----------
+    labels, groups, weights : Source or None
+        Labels are one column, or one for each component.
+    """
+
+    labels: Source | None = None
+    groups: Source | None = None
+    weights: Source | None = None
+
+    def parts(self, n_components: int) -> KnownParts | None:
+        """Look at it, in passes over these columns alone; None where there is nothing.
+
+        Raises
+        ------
+        DataError
+            Naming the first row that is wrong: see `groups_in` and `check_labels`.
+        """
+        groups = None if self.groups is None else groups_in(self.groups, self.weights)
+        if self.labels is None:
+            return None if groups is None else KnownParts(groups)
+        check_labels(self.labels, self.weights, n_components)
+        is_one = self.labels.n_features == 1
+        return KnownParts(groups, n_components if is_one else 0, 0 if is_one else n_components)
+
+    def with_features(self, source: Source) -> Source:
+        """Put it beside the features of the rows."""
+        columns = [each for each in (self.groups, self.labels) if each is not None]
+        return FeaturesAlone.of(beside(source, *columns), source.n_features) if columns else source
+
+
+def find_weights_fault(chunks: Iterator[ChunkRows]) -> list[Fault]:
+    """Find the first weight of a component that is none, and rows without any: the work of a pass."""
+    found: list[Fault] = []
+    for chunk in chunks:
+        values = chunk.values
+        bad = ~np.isfinite(values) | (values < 0.0)
+        empty = values.max(axis=1) == 0.0
+        bad[:, 0] |= empty
+        if bad.any() and not found:
+            row, column = np.argwhere(bad)[0].tolist()
+            found = [Fault(chunk.start + row, float(values[row, column]), column)]
+    return found
+
+
+def groups_in(groups: Source, weights: Source | None) -> Array:
+    """Find all groups, in a pass over their column alone.
+
+    Parameters
+    ----------
+    groups : Source
+        One column.
+    weights : Source or None
+        Row weights.
+
+    Returns
+    -------
+    ndarray of shape (n_groups,)
+        Ascending.
+
+    Raises
+    ------
+    DataError
+        For values that are not finite, with the first row; for too many groups.
+
+    Warns
+    -----
+    DataWarning
+        Of groups of one row.
+    """
+    found = run_pass(groups, count_values, "groups", weights)
+    if found.fault is not None:
+        raise DataError(
+            f"groups must be numbers or text, but row {found.fault.row} has {found.fault.value}: give rows "
+            "of unknown groups a group of their own, or leave them out"
+        )
+    n_groups = len(found.values)
+    if n_groups > KNOWN.most_groups:
+        raise DataError(
+            f"groups holds more than {KNOWN.most_groups:,} different values in {groups.n_rows:,} rows: each "
+            "group has weights of its own; are they measurements, or numbers of rows?"
+        )
+    n_single = int((found.n_rows == 1).sum())
+    if n_single:
+        warnings.warn(
+            f"{n_single:,} of {n_groups:,} groups have a single row: their weights are what is said of it",
+            DataWarning,
+            stacklevel=2,
+        )
+    return found.values
+
+
+def check_labels(labels: Source, weights: Source | None, n_components: int) -> None:
+    """Check labels, or weights of components, in a pass over these alone.
+
+    Parameters
+    ----------
+    labels : Source
+        One column of labels, or ``n_components`` columns of weights.
+    weights : Source or None
+        Row weights.
+    n_components : int
+
+    Raises
+    ------
+    DataError
+        Naming the first row that is wrong, or the label without weight.
+    """
+    if labels.n_features > 1:
+        _check_weights(labels, n_components)
+        return
+    found = run_pass(labels, count_values, "labels", weights)
+    wanted = (
+        f"labels are the numbers of components, 0 to {n_components - 1}, or {UNKNOWN} where that is not known"
+    )
+    if found.fault is not None:
+        raise DataError(f"labels holds {found.fault.value} in row {found.fault.row}: {wanted}")
+    values = found.values
+    wrong = (values != np.floor(values)) | (values < UNKNOWN) | (values >= n_components)
+    if wrong.any():
+        value = float(values[wrong][0])
+        row = first_with(labels, value)
+        what = "which is no whole number" if value != np.floor(value) else f"but n_components={n_components}"
+        raise DataError(f"labels holds {value:g} in row {row}, {what}: {wanted}")
+    empty = (values >= 0.0) & (found.weights == 0.0)
+    if empty.any():
+        raise DataError(
+            f"label {values[empty][0]:g} is that of {found.n_rows[empty][0]:,} rows, all with a "
+            "sample_weight of 0: a component that is known has rows that count; "
+            f"make them {UNKNOWN}, or give them weight"
+        )
+
+
+def first_with(labels: Source, value: float) -> int:
+    """Find the number of the first row with a value, in a pass."""
+    return min(run_pass(labels, FirstWith(value), "labels"))
+
+
+@dataclass(frozen=True)
+class FirstWith:
+    """Finds the first row of a span that has a value."""
+
+    value: float
+
+    def __call__(self, chunks: Iterator[ChunkRows]) -> list[int]:
+        """Give its number, if there is one."""
+        found: list[int] = []
+        for chunk in chunks:
+            there = np.flatnonzero(chunk.values[:, 0] == self.value)
+            if len(there) and not found:
+                found = [chunk.start + int(there[0])]
+        return found
+
+
+def _check_weights(labels: Source, n_components: int) -> None:
+    if labels.n_features != n_components:
+        raise DataError(
+            f"labels has {labels.n_features} columns, but n_components={n_components}: give one label for "
+            "each row, or a weight for each component"
+        )
+    faults = run_pass(labels, find_weights_fault, "labels")
+    if not faults:
+        return
+    fault = faults[0]
+    what = f"holds {fault.value:g} in row {fault.row}, column {fault.column}"
+    if fault.value == 0.0:
+        what = f"holds zeros alone in row {fault.row}"
+    raise DataError(
+        f"labels {what}: a row's weights of components are finite numbers of at least 0, not all of them 0"
+    )

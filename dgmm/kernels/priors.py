@@ -1,0 +1,87 @@
+"""What is known of the components of rows beside the rows themselves: priors, row by row.
+
+A log prior is added to each log joint density of a row before these are normalized. So a label, which leaves
+one component alone; a distribution over components that a row has of its own; and the weights of the group
+that a row is of, in the place of those of all rows, are one and the same to a kernel. It also counts
+responsibilities by group: of these an M-step makes the groups' weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.kernels.stack import Group, Stack
+from dgmm.model.matrices import Array
+
+
+class RowPriors(NamedTuple):
+    """Priors of rows over the components of each model of a stack.
+
+    Attributes
+    ----------
+    log_priors : tuple of ndarray of shape (K, n_places)
+        Of each model: finite, as `dgmm.model.parameters.LOG_OF_NOTHING` stands for −∞. They may be looked up
+        by many rows.
+    places : ndarray of shape (n_rows,), int64
+        Which of them each row has.
+    groups : ndarray of shape (n_rows,), int64
+        The group of each row, below `Stack.n_groups`; zeros where that is none.
+    """
+
+    log_priors: tuple[Array, ...]
+    places: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is of rows."""
+        return self.places.nbytes + self.groups.nbytes
+
+    def of_rows(self, which: slice | NDArray[np.intp] | NDArray[np.bool_]) -> RowPriors:
+        """Give those of some rows."""
+        return RowPriors(self.log_priors, self.places[which], self.groups[which])
+
+    def of_models(self, models: Sequence[int]) -> RowPriors:
+        """Give those over the components of some models."""
+        return RowPriors(tuple(self.log_priors[model] for model in models), self.places, self.groups)
+
+    def of_model(self, model: int) -> Array:
+        """Give those over the components of a model, row by row: (K, n_rows)."""
+        return self.log_priors[model][:, self.places]
+
+    def of_group(self, group: Group) -> Array:
+        """Give the log priors of all components of a group of models: (n_components, n_places)."""
+        first, *others = (self.log_priors[model] for model in group.models)
+        return np.concatenate([first, *others]) if others else first
+
+    def add_to(self, densities: NDArray[np.floating], group: Group) -> None:
+        """Add them to the log joint densities (n_components, n_rows) of a group of models."""
+        log_priors = self.of_group(group)
+        for k in range(len(log_priors)):
+            densities[k] += log_priors[k, self.places]
+
+    def add_counts(self, responsibilities: NDArray[np.floating], counts: Array) -> None:
+        """Add (weighted) responsibilities (n_components, n_rows) to counts (n_components, n_groups)."""
+        n_components, n_groups = counts.shape
+        if n_groups:
+            for k in range(n_components):
+                counts[k] += np.bincount(self.groups, responsibilities[k], n_groups)
+
+
+def counted(stack: Stack, responsibilities: Array, priors: RowPriors | None) -> Array | None:
+    """Count (weighted) responsibilities (K, n_rows) by group: (n_groups, K), or None without groups."""
+    if not stack.n_groups:
+        return None
+    counts = np.zeros((len(responsibilities), stack.n_groups))
+    if priors is not None:
+        priors.add_counts(responsibilities, counts)
+    return counts.T
+
+
+def no_counts(stack: Stack) -> list[Array]:
+    """Give counts of no rows by group, for each group of models: (n_components, n_groups)."""
+    return [np.zeros((len(group.natural_parameters), stack.n_groups)) for group in stack.groups]

@@ -1,0 +1,76 @@
+"""What is known of rows, as columns beside them and as log priors."""
+
+import numpy as np
+import pytest
+
+from dgmm.data import DataError, DataWarning, open_weights
+from dgmm.data.memory import MemorySource
+from dgmm.fitting.known import KNOWN, Beside, KnownParts, check_labels, groups_in
+from dgmm.kernels.stack import stack_models
+from dgmm.model.parameters import LOG_OF_NOTHING
+from tests.model import naive
+
+
+def stacked(n_groups, **changes):
+    parameters = naive.random_parameters(np.random.default_rng(0), "full", 3, 2)
+    for name, value in changes.items():
+        object.__setattr__(parameters, name, value)
+    return parameters, stack_models([parameters], np.zeros(2), np.ones(2), np.float64, n_groups=n_groups)
+
+
+def test_labels_and_groups_are_log_priors():
+    """Of each row: the ratios of its group's weights to those of all, and nothing but its label."""
+    weights = np.random.default_rng(1).dirichlet(np.ones(3), 2)
+    parameters, ready = stacked(2, group_weights=weights)
+    known = KnownParts(np.array([4.0, 9.0]), 3)
+    columns = np.array([[9.0, -1.0], [4.0, 2.0], [4.0, -1.0]])
+    priors = known.priors(ready, columns)
+    assert priors.groups.tolist() == [1, 0, 0]
+    found = priors.of_model(0)
+    ratios = np.log(weights / parameters.weights)
+    np.testing.assert_allclose(found[:, 0], ratios[1], rtol=1e-12)
+    np.testing.assert_allclose(found[:, 2], ratios[0], rtol=1e-12)
+    assert found[:2, 1].tolist() == [LOG_OF_NOTHING] * 2
+    assert found[2, 1] == pytest.approx(ratios[0, 2])
+    soft = KnownParts(np.array([4.0, 9.0]), 0, 3)
+    own = np.array([[4.0, 0.2, 0.0, 0.8]])
+    np.testing.assert_allclose(
+        soft.priors(ready, own).of_model(0)[[0, 2], 0], ratios[0, [0, 2]] + np.log([0.2, 0.8]), rtol=1e-12
+    )
+    with pytest.raises(DataError, match="groups holds 5, which is none of the 2 groups"):
+        known.priors(ready, np.array([[5.0, -1.0]]))
+
+
+def test_how_much_rows_tell():
+    hard, soft = KnownParts(None, 3), KnownParts(None, 0, 3)
+    np.testing.assert_array_equal(hard.told(np.array([[1.0], [-1.0]]), 3), [[0, 1, 0], [0, 0, 0]])
+    columns = np.array([[0.0, 5.0, 0.0], [2.0, 2.0, 2.0], [1.0, 1.0, 0.0]])
+    np.testing.assert_allclose(
+        soft.told(columns, 3), [[0, 1, 0], [0, 0, 0], [0.25, 0.25, 0]], rtol=1e-12, atol=1e-15
+    )
+
+
+def test_groups_are_found_in_a_pass(monkeypatch):
+    values = np.array([7.0, -2.0, 7.0, 3.5])
+    with pytest.warns(DataWarning, match="2 of 3 groups have a single row"):
+        assert groups_in(open_weights(values), None).tolist() == [-2.0, 3.5, 7.0]
+    monkeypatch.setattr("dgmm.fitting.known.KNOWN", type(KNOWN)(most_groups=5))
+    with pytest.raises(DataError, match="groups holds more than 5 different values in 9 rows"):
+        groups_in(open_weights(np.arange(9.0)), None)
+
+
+def test_labels_are_checked_in_a_pass():
+    labels, weights = np.array([[0], [2], [2], [-1]]), open_weights([1.0, 0.0, 0.0, 1.0])
+    check_labels(MemorySource(labels), None, 3)
+    with pytest.raises(DataError, match="label 2 is that of 2 rows, all with a sample_weight of 0"):
+        check_labels(MemorySource(labels), weights, 3)
+    with pytest.raises(DataError, match="labels holds 2 in row 1, but n_components=2"):
+        check_labels(MemorySource(labels), None, 2)
+
+
+def test_nothing_is_beside_rows():
+    source = MemorySource(np.eye(3))
+    assert Beside().parts(3) is None
+    assert Beside().with_features(source) is source
+    rows = Beside(groups=open_weights([1.0, 1.0, 2.0])).with_features(source)
+    assert (rows.n_features, rows.n_rows, rows.spans()[0].chunks[0].read().shape) == (3, 3, (3, 4))
