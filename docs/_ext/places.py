@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import re
 from pathlib import Path
 
@@ -32,6 +33,8 @@ GROUPS = {
 }
 PICTURES = "dgmm.plotting"
 ELSEWHERE = {"dgmm/DESIGN.md": "about/architecture.md", "SECURITY.md": "about/security.md"}
+"""Pages of the site that have files from outside docs/."""
+LINK = re.compile(r"(?<!!)\[([^]]*)\]\((\.\./[\w./-]+)((?:#[\w-]+)?)\)")
 TABLE = re.compile(r"^```{toctree}\n.*?^```$", flags=re.DOTALL | re.MULTILINE)
 
 
@@ -71,8 +74,21 @@ def place(app: Sphinx, docname: str, source: list[str]) -> None:
     folder = Path(app.srcdir)
     if docname == "guide":
         source[0] = with_the_rest(source[0], folder)
-    for file, page in ELSEWHERE.items():
-        source[0] = re.sub(rf"\]\((\.\./)+{re.escape(file)}", f"](/{page}", source[0])
+    here = Path(app.srcdir, docname).parent
+    source[0] = LINK.sub(lambda link: within_the_site(link, here, folder), source[0])
+
+
+def within_the_site(link: re.Match[str], here: Path, folder: Path) -> str:
+    """Lead a link out of docs/ to the page of that file; name the file where there is none."""
+    text, target, anchor = link.groups()
+    file = Path(os.path.normpath(here / target))
+    if file.is_relative_to(folder):
+        return link[0]
+    name = file.relative_to(folder.parent).as_posix()
+    page = ELSEWHERE.get(name) or (f"gallery/{file.stem}.rst" if "gallery/" in name else None)
+    if page is not None:
+        return f"[{text}](/{page}{anchor})"
+    return f"{text} (`{name}`)" if file.suffix == ".md" else link[0]
 
 
 def with_the_rest(guide: str, folder: Path) -> str:

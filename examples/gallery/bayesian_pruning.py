@@ -39,7 +39,7 @@ figure, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained", height_
 for column, (moves, found) in enumerate(fits.items()):
     top, bottom = axes[:, column]
     top.scatter(*X[:2000].T, s=3, color="0.7", linewidths=0)
-    plot_mixture(found, ax=top)
+    plot_mixture(found, features=(0, 1), ax=top)
     top.set(title=f"moves={moves}", xlabel="first feature", ylabel="second feature")
     bottom.bar(np.arange(1, 11), np.sort(found.weights_)[::-1], color="#0072B2")
     bottom.set(xlabel="component, the heaviest first", ylabel="weight", ylim=(0, 0.55), xticks=range(1, 11))

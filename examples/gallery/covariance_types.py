@@ -31,7 +31,7 @@ for ax, covariance_type in zip(axes.flat, types, strict=True):
     mixture = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X).sorted("mean")
     best[covariance_type] = mixture.bic(X)
     ax.scatter(*X.T, s=4, color="0.65", linewidths=0)
-    plot_mixture(mixture, ax=ax, colors=["#0072B2", "#D55E00", "#009E73"])
+    plot_mixture(mixture, features=(0, 1), ax=ax, colors=["#0072B2", "#D55E00", "#009E73"])
     ax.set_title(f"{covariance_type}: BIC {best[covariance_type]:.0f}")
     ax.set_aspect("equal")
 for ax in axes[-1]:

@@ -51,7 +51,7 @@ for k in range(4):
     print(f"cluster {k}: {counts.sum():5d} cells, {share:.1%} of them {names[counts.argmax()]}")
 
 figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
-plot_mixture(mixture, X, ax=axes[0])
+plot_mixture(mixture, X, (0, 1), ax=axes[0])
 axes[0].set_title(f"{mixture.n_components} components")
 axes[1].plot(np.arange(1, len(merges.entropies) + 1), merges.entropies, color="#0072B2", marker="o")
 axes[1].set(xlabel="clusters", ylabel="entropy of assignments [nats a cell]", title="what merging gains")

@@ -42,7 +42,7 @@ for ax, (name, found) in zip(axes, labels.items(), strict=True):
     ax.set(title=f"{name}: adjusted Rand index {agreement:.2f}", xlabel="first feature")
 axes[0].scatter(*by_means.cluster_centers_.T, s=150, c="black", marker="+", linewidths=2)
 axes[0].set_ylabel("second feature")
-plot_mixture(mixture, ax=axes[1], colors=colours)
+plot_mixture(mixture, features=(0, 1), ax=axes[1], colors=colours)
 axes[1].set(xlabel="first feature", ylabel="")
 plt.show()
 

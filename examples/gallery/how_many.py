@@ -36,7 +36,7 @@ plot_criteria(sweep, "bic", ax=axes[0])
 axes[0].set_title("BIC: lower is better")
 plot_criteria(sweep, "aic", ax=axes[1], legend=False)
 axes[1].set_title("AIC")
-plot_mixture(sweep.best_estimator_, X, ax=axes[2])
+plot_mixture(sweep.best_estimator_, X, (0, 1), ax=axes[2])
 axes[2].set(title="the mixture of the lowest BIC", xlabel="first feature", ylabel="second feature")
 plt.show()
 

@@ -38,7 +38,7 @@ for ax, (name, mixture) in zip(axes, fits.items(), strict=True):
     print(f"{name:>21}: {ill.weights_[0]:.1%} ill, means of the costly test {ill.means_[:, 1].round(2)}")
     ax.scatter(*whole[np.isnan(X[:, 1])].T, s=4, color="0.85", linewidths=0, label="second value not known")
     ax.scatter(*X.T, s=4, color="0.45", linewidths=0, label="complete")
-    plot_mixture(ill, ax=ax, colors=["#D55E00", "#0072B2"], labels=["ill", "well"])
+    plot_mixture(ill, features=(0, 1), ax=ax, colors=["#D55E00", "#0072B2"], labels=["ill", "well"])
     ax.set(title=name, xlabel="quick test")
 axes[0].set_ylabel("costly test")
 axes[0].legend(loc="lower right", fontsize=8)

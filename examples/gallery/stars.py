@@ -27,7 +27,7 @@ print(f"{len(X):,} stars, {mixture.n_components} components")
 # turned round.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
-plot_mixture(mixture, X, ax=left)
+plot_mixture(mixture, X, (0, 1), ax=left)
 left.set(xlabel="BP−RP [mag]", ylabel="G [mag]", title="stars and components")
 left.invert_yaxis()
 colour = np.linspace(-0.4, 3.0, 400)
