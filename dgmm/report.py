@@ -12,15 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from dgmm.data.source import Source
-from dgmm.data.text import printable
+from dgmm.data.text import listed, printable
 from dgmm.estimators.certainty import StandardErrors
 from dgmm.estimators.components import outstanding_features
 from dgmm.estimators.parameters import parameters_of
 from dgmm.facts import Exhibit, Fact, fact
+from dgmm.fitting.partitions import OF_THE_FIT
 from dgmm.model.misfit import Misfit
 from dgmm.passes.watched import without_checksums
 
 FEATURES_SHOWN = 6
+PARTITIONS_SHOWN = 8
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -83,12 +85,9 @@ def model_facts(model: Any) -> list[Fact]:
     if hasattr(model, "n_passes_"):  # a mixture that came from scikit-learn has made none
         text += f", {_count(model.n_passes_, 'pass', 'passes')}"
         own["n_passes"] = model.n_passes_
-    found.append(fact("fit", text, **own))
-    if hasattr(model, "elbo_"):
-        found.append(fact("log evidence", f"at least {model.elbo_:.3f} nats", elbo=model.elbo_))
-    else:
-        bound = model.lower_bound_
-        found.append(fact("log-likelihood", f"{bound:.6f} nats a row", log_likelihood=bound))
+    found += [fact("fit", text, **own), bound_fact(model)]
+    if is_updated(model):
+        found.append(partitions_fact(model))
     n_dropped = getattr(model, "n_rows_dropped_", 0)
     if n_dropped:
         text = f"{_count(n_dropped, 'row', 'rows')} that lack values"
@@ -99,6 +98,28 @@ def model_facts(model: Any) -> list[Fact]:
     if hasattr(model, "data_fingerprint_"):  # a mixture that came from scikit-learn has none
         found.append(fingerprint_fact(model.data_fingerprint_))
     return found
+
+
+def is_updated(model: Any) -> bool:
+    """Tell whether a mixture knows other rows than those of its fit."""
+    names = [each.name for each in getattr(model, "partitions_", ())]
+    return names not in ([], [OF_THE_FIT])
+
+
+def bound_fact(model: Any) -> Fact:
+    """Say how well a mixture describes its rows: after updates that is a bound."""
+    if hasattr(model, "elbo_"):
+        return fact("log evidence", f"at least {model.elbo_:.3f} nats", elbo=model.elbo_)
+    bound, at_least = model.lower_bound_, "at least " if is_updated(model) else ""
+    return fact("log-likelihood", f"{at_least}{bound:.6f} nats a row", log_likelihood=bound)
+
+
+def partitions_fact(model: Any) -> Fact:
+    """Say which rows a mixture knows, as they were added."""
+    told = [f"{each.name} ({_count(each.n_rows, 'row')})" for each in model.partitions_]
+    names = ("name", "n_rows", "weight", "rows", "row_weights", "added")
+    records = [{name: getattr(each, name) for name in names} for each in model.partitions_]
+    return fact("partitions", listed(told, PARTITIONS_SHOWN), partitions=records)
 
 
 def fingerprint_fact(fingerprint: str) -> Fact:

@@ -42,6 +42,10 @@ ROOMS = {
     "outliers": {
         "outliers": "Write which rows of DATA are unlikely, and by which features.",
     },
+    "updating": {
+        "update": "Add the rows of DATA to those that MODEL knows, without reading these again.",
+        "forget": "Take the rows of DATA out of those that MODEL knows: all of an update, or of its fit.",
+    },
     "sweep": {
         "sweep": "Fit mixtures of many sizes to DATA in the same passes, choose the best, and report.",
     },

@@ -6,6 +6,7 @@ A file is data from anywhere: each value is of the kind that the attribute has, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
@@ -78,6 +79,12 @@ def _history(value: Any) -> dict[str, list[Any]]:
     return {str(name): _series(each) for name, each in value.items()}
 
 
+def _records(value: Any) -> list[dict[str, Any]]:
+    is_list = isinstance(value, list) and all(isinstance(each, Mapping) for each in value)
+    records = [dict(each) for each in _held(value, is_list, "a list of records")]
+    return [{name: read(record.get(name)) for name, read in PARTITION.items()} for record in records]
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
 
@@ -91,6 +98,36 @@ def _held(value: Any, is_so: bool, what: str) -> Any:
         raise ValueError(f"not {what}, but {str(value)[:40]!r}")
     return value
 
+
+def _finite(value: Any) -> float:
+    return float(_held(value, _is_number(value) and isfinite(value), "a finite number"))
+
+
+def _above_zero(value: Any) -> float:
+    return float(_held(value, _is_number(value) and isfinite(value) and value > 0.0, "a number above zero"))
+
+
+PARTITION: dict[str, Read] = {
+    **dict.fromkeys(("name", "rows", "row_weights", "added"), _text),
+    "n_rows": _count,
+    "weight": _above_zero,
+    **dict.fromkeys(("log_likelihood", "entropy", "entropy_of_missing"), _finite),
+}
+"""What is said of each partition of the rows that a mixture knows: see `dgmm.fitting.partitions`."""
+
+PARTITION_ARRAYS = ("partition_counts_", "partition_points_", "partition_sums_", "partition_scatter_")
+"""Sums of all partitions, an entry for each."""
+
+FITTED_ARRAYS = (
+    "fitted_weights_",
+    "fitted_means_",
+    "fitted_covariances_",
+    "fitted_precisions_cholesky_",
+    "fitted_weight_concentration_",
+    "fitted_mean_precision_",
+    "fitted_degrees_of_freedom_",
+)
+"""The mixture of the fit, where it is not that of the file."""
 
 ATTRIBUTES: dict[str, Read] = {
     **dict.fromkeys(("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"), numbers),
@@ -111,11 +148,17 @@ ATTRIBUTES: dict[str, Read] = {
     "feature_names_in_": _names,
     "groups_": _groups,
     "group_weights_": numbers,
+    "partitions_": _records,
+    "fitted_bound_": _number,
+    **dict.fromkeys((*PARTITION_ARRAYS, *FITTED_ARRAYS), numbers),
 }
 """How each is read. A fitted attribute that models are to keep has its line here."""
 
 OF_GROUPS = ("groups_", "group_weights_")
 """Attributes of a mixture where groups of rows have weights of their own."""
+
+OF_KEPT_SUMS = ("partitions_", "fitted_bound_", *PARTITION_ARRAYS, *FITTED_ARRAYS)
+"""Those of a file that are no attributes of a mixture: what it keeps of its rows."""
 
 ARRAY_PARAMETERS = (
     "weights_init",

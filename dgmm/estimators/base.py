@@ -313,7 +313,12 @@ class FittedMixture(Predictor):
         }
         for name in completed.keys() - fitted.keys():
             fitted[name] = completed[name]
+        fitted |= self._more_saved()
         write(Saved(type(self).__name__, self.get_params(deep=False), fitted), path, storage_options)
+
+    def _more_saved(self) -> dict[str, Any]:
+        """Give what the file is to hold beside attributes and parameters."""
+        return {}
 
 
 def _draw(

@@ -17,10 +17,11 @@ from dgmm.estimators.components import Order
 from dgmm.estimators.gaussian_mixture import FITTED, GaussianMixture
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.predictor import Seed
+from dgmm.estimators.updating import UpdatingMixture
 from dgmm.estimators.validation import check_belief
 from dgmm.fitting.fit import Fit
 from dgmm.fitting.loop.plain import EM
-from dgmm.fitting.steps.objective import Belief, Evidence
+from dgmm.fitting.steps.objective import Belief, Evidence, Objective
 from dgmm.model.concentration import CONCENTRATIONS
 from dgmm.model.families import family_named
 from dgmm.model.matrices import Array
@@ -40,7 +41,7 @@ CERTAIN_ROWS = 2.0**60
 POSTERIOR_ATTRIBUTES = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
 
 
-class BayesianGaussianMixture(Mixture[SklearnBayesianGaussianMixture]):
+class BayesianGaussianMixture(UpdatingMixture[SklearnBayesianGaussianMixture]):
     """Gaussian mixture whose posterior is found by variational inference, in the same passes as EM.
 
     A drop-in for `sklearn.mixture.BayesianGaussianMixture`: the same parameters, attributes and, on rows that
@@ -283,18 +284,35 @@ default='dirichlet_process'
 
     def _set_fitted(self, fitted: Fit, dtype: np.dtype) -> None:
         super()._set_fitted(fitted, dtype)
-        posterior, objective = cast(Posterior, fitted.best.parameters), cast(Evidence, fitted.objective)
-        self._set_prior(objective.prior)
+        objective = cast(Evidence, fitted.objective)
+        self.lower_bounds_ = [objective.weight * bound for bound in fitted.best.lower_bounds]
+        del self.history_["log_likelihood"]
+        self.history_ = {"lower_bound": list(self.lower_bounds_), **self.history_}
+
+    def _set_model(
+        self, parameters: Parameters, lower_bound: float, objective: Objective, dtype: np.dtype
+    ) -> None:
+        posterior, evidence = cast(Posterior, parameters), cast(Evidence, objective)
+        super()._set_model(posterior, evidence.weight * lower_bound, evidence, dtype)
+        self._set_prior(evidence.prior)
         self.weight_concentration_ = self._given_back(posterior.weight_concentration)
         self.mean_precision_ = posterior.mean_precision
         known = posterior.degrees_of_freedom
         self.degrees_of_freedom_ = known if known.ndim else float(known)
-        self.lower_bounds_ = [objective.weight * bound for bound in fitted.best.lower_bounds]
-        self.lower_bound_ = objective.weight * fitted.best.lower_bound
-        self.elbo_ = self.lower_bound_ + objective.prior.constant(self.n_components, objective.weight)
-        del self.history_["log_likelihood"]
-        self.history_ = {"lower_bound": list(self.lower_bounds_), **self.history_}
+        self.elbo_ = self.lower_bound_ + evidence.prior.constant(self.n_components, evidence.weight)
         self.effective_components_ = int((self._rows_of_components > posterior.n_features + 1).sum())
+
+    def _objective_for(self, weight: float) -> Evidence:
+        prior = Prior(
+            family_named(self.covariance_type),
+            self.weight_concentration_prior_type,
+            self.weight_concentration_prior_,
+            self.mean_precision_prior_,
+            np.asarray(self.mean_prior_, np.float64),
+            self.degrees_of_freedom_prior_,
+            np.asarray(self.covariance_prior_, np.float64),
+        )
+        return Evidence(prior, self.reg_covar, weight)
 
     def _set_parameters(self, parameters: Parameters, dtype: np.dtype) -> None:
         """Set the parameters as a posterior that is certain of them: densities are those of the mixture."""
@@ -321,12 +339,13 @@ default='dirichlet_process'
         Returns
         -------
         mixture
-            Of the same class, with the same densities.
+            Of the same class, with the same densities; without what is kept for `update`.
         """
         found, posterior = super().sorted(by), self._parameters
         order = self._order(by, posterior.weights, posterior.means)
         kind = CONCENTRATIONS[self.weight_concentration_prior_type]
         found.weight_concentration_ = self._given_back(kind.reordered(posterior.weight_concentration, order))
+        found._keep(None)  # what a Dirichlet process makes of sums depends on the order
         return found
 
     def _set_prior(self, prior: Prior) -> None:

@@ -13,9 +13,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RealNumbers, RowsLike, WeightsLike
 from dgmm.estimators.certainty import StandardErrors, standard_errors
-from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.predictor import Seed
+from dgmm.estimators.updating import UpdatingMixture
 from dgmm.estimators.validation import check_given, open_sample_weight
 from dgmm.fitting.checkpoint import Checkpoint
 from dgmm.fitting.starts.methods import Given
@@ -44,7 +44,7 @@ FITTED = (
 """Fitted attributes that scikit-learn's class has too."""
 
 
-class GaussianMixture(Mixture[SklearnGaussianMixture]):
+class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
     """Gaussian mixture, fitted to rows in memory or far larger than memory.
 
     A drop-in for `sklearn.mixture.GaussianMixture`: the same parameters, attributes and, on rows that fit in
@@ -292,6 +292,9 @@ class GaussianMixture(Mixture[SklearnGaussianMixture]):
         )
 
     def _goal(self, n_features: int) -> Likelihood:
+        return Likelihood(self.reg_covar)
+
+    def _objective_for(self, weight: float) -> Likelihood:
         return Likelihood(self.reg_covar)
 
     def _dtype_for(self, dtype: np.dtype, parameters: Parameters) -> np.dtype:

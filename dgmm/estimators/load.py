@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dgmm.data import DataError
 from dgmm.data.text import redacted
 from dgmm.data.types import Location
-from dgmm.estimators.attributes import attributes_read, check_array_parameters
+from dgmm.estimators.attributes import OF_KEPT_SUMS, attributes_read, check_array_parameters
 from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
 from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.kept_sums import kept_from
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.model_file import read
 from dgmm.estimators.parameters import PARAMETERS, check_mixture
@@ -52,10 +53,15 @@ def load(
         attributes = attributes_read(saved.attributes)
     except (TypeError, ValueError, OverflowError) as error:  # what the class does not have
         raise DataError(f"{redacted(path)} is damaged: {error}") from error
-    for name, value in attributes.items():
-        setattr(mixture, name, value)
+    for name in attributes.keys() - OF_KEPT_SUMS:
+        setattr(mixture, name, attributes[name])
     _check(mixture, redacted(path))
     mixture._check_loaded(redacted(path))
+    if "partitions_" in attributes:
+        try:
+            mixture._keep(kept_from(attributes, mixture._parameters))
+        except DataError as error:
+            raise DataError(f"{redacted(path)} is damaged: {error}") from error
     return mixture
 
 

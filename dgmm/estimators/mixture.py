@@ -28,7 +28,7 @@ from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.multistart import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
-from dgmm.fitting.steps.objective import TOLERANCES, Goal, Likelihood
+from dgmm.fitting.steps.objective import TOLERANCES, Goal, Likelihood, Objective
 from dgmm.model.families import family_named
 from dgmm.model.parameters import Parameters
 from dgmm.passes.cluster import one_cluster
@@ -194,12 +194,6 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
 
     def _settings(self, n_features: int) -> Settings:
         given, goal = self._given(n_features), self._goal(n_features)
-        sample_rows = None if isinstance(self.sample_rows, str) else int(self.sample_rows)
-        if sample_rows is not None and sample_rows < self.n_components:
-            raise ValueError(
-                f"sample_rows={sample_rows} is less than n_components={self.n_components}: a start needs at "
-                "least a row for each component"
-            )
         return Settings(
             StartMethod(
                 self.init_params,
@@ -212,11 +206,22 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
             None if isinstance(self.tol, str) else float(self.tol),
             self.max_iter,
             self.n_init,
-            sample_rows or max(default_sample_rows(n_features), self.n_components),
+            self._rows_in_memory(n_features),
             goal,
             getattr(self, "moves", False),
             self.missing,
         )
+
+    def _rows_in_memory(self, n_features: int) -> int:
+        """Give ``sample_rows`` as a number."""
+        if isinstance(self.sample_rows, str):
+            return max(default_sample_rows(n_features), self.n_components)
+        if self.sample_rows < self.n_components:
+            raise ValueError(
+                f"sample_rows={self.sample_rows} is less than n_components={self.n_components}: a start "
+                "needs at least a row for each component"
+            )
+        return int(self.sample_rows)
 
     def _given(self, n_features: int) -> Given:
         """Give what the user gives of a start, checked."""
@@ -261,12 +266,9 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
     def _set_fitted(self, fitted: Fit, dtype: np.dtype) -> None:
         """Set the fitted attributes; ``dtype`` is that of the rows."""
         best = fitted.best
-        kept = self._dtype_for(dtype, best.parameters)
-        for name, value in attributes_of(best.parameters, kept).items():
-            setattr(self, name, value)
+        self._set_model(best.parameters, best.lower_bound, fitted.objective, dtype)
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter
-        self.lower_bound_ = best.lower_bound
         self.lower_bounds_ = list(best.lower_bounds)
         names = [field.name for field in fields(PassRecord)]
         self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
@@ -281,6 +283,15 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
             vars(self).pop(name, None)
         if groups is not None:
             self.groups_, self.group_weights_ = groups, parameters.weights_in(len(groups))
+
+    def _set_model(
+        self, parameters: Parameters, lower_bound: float, objective: Objective, dtype: np.dtype
+    ) -> None:
+        """Set the attributes that a mixture and its lower bound, nats a row, are."""
+        kept = self._dtype_for(dtype, parameters)
+        for name, value in attributes_of(parameters, kept).items():
+            setattr(self, name, value)
+        self.lower_bound_ = lower_bound
 
     def _check_loaded(self, path: str) -> None:
         """Check what a model file had for this class alone, and put it into its form.

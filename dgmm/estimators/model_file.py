@@ -23,10 +23,10 @@ from dgmm.data import DataError
 from dgmm.data.location import is_local, locate
 from dgmm.data.text import redacted
 from dgmm.data.writing import creating
-from dgmm.estimators.attributes import ARRAY_PARAMETERS, ATTRIBUTES, OF_GROUPS
+from dgmm.estimators.attributes import ARRAY_PARAMETERS, ATTRIBUTES, OF_GROUPS, PARTITION_ARRAYS
 
 FORMAT = "dgmm-model"
-VERSION = 1
+VERSION = 2
 UNREADABLE = (
     OSError,
     ValueError,
@@ -247,8 +247,10 @@ def _check_layouts(layouts: Mapping[str, _Layout]) -> None:
     n_groups = next((shape[0] for shape in own.values() if shape), 0)
     if own and own != {"groups_": (n_groups,), "group_weights_": (n_groups, n_components)}:
         raise ValueError(f"groups_ and group_weights_ have the shapes {[*own.values()]}")
+    n_partitions = layouts[PARTITION_ARRAYS[0]].shape[:1] if PARTITION_ARRAYS[0] in layouts else (1,)
     for name, layout in layouts.items():
-        if name not in {"header", *OF_GROUPS} and math.prod(layout.shape) > most:
+        allowed = most * math.prod(n_partitions) if name in PARTITION_ARRAYS else most
+        if name not in {"header", *OF_GROUPS} and math.prod(layout.shape) > allowed:
             raise ValueError(f"{name} has the shape {layout.shape}, too large for means_ of {means}")
 
 

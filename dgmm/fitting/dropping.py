@@ -16,6 +16,7 @@ from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.passes.adapted import AdaptedSource
 from dgmm.passes.run import first_pass
 from dgmm.passes.task import ChunkRows
+from dgmm.passes.watched import Seen
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ class CompleteCases:
         Of them; or of all rows, where the source leaves rows out in each pass.
     n_dropped : int
         Rows that are left out.
-    fingerprint : Fingerprint
-        Of all rows.
+    seen : Seen
+        All rows, and their weights.
     n_passes : int
         That were made to find them.
     """
@@ -41,8 +42,13 @@ class CompleteCases:
     source: Source
     weights: Source | None
     n_dropped: int
-    fingerprint: Fingerprint
+    seen: Seen
     n_passes: int
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of all rows."""
+        return self.seen.rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +163,7 @@ def complete_cases(
         source = AdaptedSource(watched, WithoutIncomplete(starts), n_rows)
     else:
         source = watched
-    return CompleteCases(source, weights, n_dropped, witnessed.seen.rows, 0 if is_here else 1)
+    return CompleteCases(source, weights, n_dropped, witnessed.seen, 0 if is_here else 1)
 
 
 def _is_here(source: Source, weights: Source | None) -> bool:

@@ -11,7 +11,6 @@ from typing import cast
 import numpy as np
 
 from dgmm.data.fingerprint import Fingerprint
-from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns, concerns_of_prior
 from dgmm.fitting.dropping import complete_cases
@@ -19,11 +18,13 @@ from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, Settings, lower_bound
 from dgmm.fitting.origin import Shift
+from dgmm.fitting.partitions import Kept
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, proposals, rows_to_move_on
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood, Objective
 from dgmm.fitting.survey import survey
+from dgmm.fitting.updating import kept_of
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior
 from dgmm.passes.adapted import FeaturesAlone
@@ -53,6 +54,8 @@ class Fit:
         Rows that were left out, as they lack values.
     changes : tuple of str or None
         How rows changed during the fit, where they were allowed to; None where they were not.
+    kept : Kept or None
+        Sums of the rows, for updates; None where no pass was made.
     """
 
     best: EM
@@ -62,6 +65,7 @@ class Fit:
     concerns: tuple[str, ...] = ()
     n_dropped: int = 0
     changes: tuple[str, ...] | None = None
+    kept: Kept | None = None
 
 
 @single_threaded()
@@ -100,6 +104,7 @@ def fit(
             kept,
             n_passes=kept.n_passes + cases.n_passes,
             fingerprint=cases.fingerprint,
+            kept=None if kept.kept is None else kept.kept.of_rows(cases.seen),
             n_dropped=cases.n_dropped,
             changes=None
             if kept.changes is None
@@ -135,9 +140,7 @@ def fit(
         source = nearer.source
         observed = in_patterns(nearer.sample, nearer.filling)
         if is_small:  # all rows are in the sample
-            rows = observed.weights
-            weights = None if rows is None else MemorySource(rows[:, None])
-            source = in_memory(observed, source)
+            source, weights = in_memory(observed, source)
         data = Data(source, weights, nearer.moments, filling=nearer.filling, known=settings.known)
         fits = Multistart(settings, data, observed, filled(nearer.sample, nearer.filling))
         if stages == ("passes",):
@@ -145,7 +148,9 @@ def fit(
         best = fits.best(random_state) if resumed is None else fits.resume(resumed)
         if settings.moves and settings.max_iter > 0:
             best = _moved(best, fits)
-        best = best if shift is None else shift.back(best)
+        kept = kept_of(best, data, found.seen, is_small=is_small)
+        if shift is not None:
+            best, kept = shift.back(best), None if kept is None else shift.kept_back(kept)
     if best.ending is not None:
         logger.info("%s", best.ending.message)
     about: tuple[str, ...] = ()
@@ -169,16 +174,16 @@ def fit(
         )
     n_passes = n_survey_passes if is_small else _count(passes)
     changes = changes_among(passes) if settings.allow_changed_data else None
-    return Fit(best, n_passes, objective, found.fingerprint, about, changes=changes)
+    return Fit(best, n_passes, objective, found.fingerprint, about, changes=changes, kept=kept)
 
 
-def in_memory(sample: Sample, source: Source) -> Source:
-    """Give the rows of a sample as a source, with what is beside them; named as in another one."""
+def in_memory(sample: Sample, source: Source) -> tuple[Source, Source | None]:
+    """Give the rows of a sample, with what is beside them, and their weights; named as another source."""
+    rows, weights = sample.sources(source.name, source.feature_names)
     if sample.beside is None:
-        return MemorySource(sample.values, source.feature_names, source.name)
+        return rows, weights
     values = np.concatenate([sample.values, sample.beside], axis=1)
-    stored = MemorySource(values, source.feature_names, source.name)
-    return FeaturesAlone.of(stored, sample.values.shape[1])
+    return FeaturesAlone.of(replace(rows, values=values), sample.values.shape[1]), weights
 
 
 def _moved(best: EM, fits: Multistart) -> EM:

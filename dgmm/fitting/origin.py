@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dgmm.fitting.loop.plain import EM
+from dgmm.fitting.partitions import Kept
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.survey import Surveyed
+from dgmm.model.addition import shifted
 from dgmm.model.matrices import Array
 from dgmm.model.statistics import Moments
 from dgmm.passes.adapted import AdaptedSource
@@ -88,3 +90,11 @@ class Shift:
     def back(self, state: EM) -> EM:
         """Give a fit to the rows as they are."""
         return replace(state, parameters=state.parameters.shifted(self.origin))
+
+    def kept_back(self, kept: Kept) -> Kept:
+        """Give what is kept of rows less the point as that of the rows as they are."""
+        fitted = None if kept.fitted is None else kept.fitted.shifted(self.origin)
+        partitions = [
+            replace(each, statistics=shifted(each.statistics, self.origin)) for each in kept.partitions
+        ]
+        return replace(kept, partitions=tuple(partitions), fitted=fitted)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.memory import MemorySource
 from dgmm.kernels.precision import LARGEST_FLOAT32
 
 
@@ -50,6 +51,13 @@ class Sample:
     def mean(self) -> NDArray[np.floating]:
         """Mean of the rows, whatever they weigh: shape (n_features,)."""
         return self.values.mean(axis=0, dtype=np.float64)
+
+    def sources(
+        self, name: str, feature_names: tuple[str, ...] | None = None
+    ) -> tuple[MemorySource, MemorySource | None]:
+        """Give the rows and their weights as sources: of all rows, where there are not more."""
+        weights = None if self.weights is None else MemorySource(self.weights[:, None])
+        return MemorySource(self.values, feature_names, name), weights
 
     def in_single_precision(self, centre: NDArray[np.floating]) -> Sample:
         """Give the rows less a centre, as float32: what is far from zero would lose digits otherwise.

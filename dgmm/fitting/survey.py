@@ -21,6 +21,7 @@ from dgmm.model.observed import FeatureMoments
 from dgmm.model.statistics import Moments
 from dgmm.passes.run import first_pass, run_pass
 from dgmm.passes.task import ChunkRows
+from dgmm.passes.watched import Seen
 
 
 @dataclass(frozen=True)
@@ -146,13 +147,19 @@ class Surveyed(Survey):
 
     Attributes
     ----------
-    fingerprint : Fingerprint
+    seen : Seen
+        Which rows were read, and which row weights.
     source : Source
         The rows, watched: later passes are to read the same ones (`dgmm.passes.watched`).
     """
 
-    fingerprint: Fingerprint = field(kw_only=True)
+    seen: Seen = field(kw_only=True)
     source: Source = field(kw_only=True)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Which rows were read."""
+        return self.seen.rows
 
 
 @dataclass(frozen=True)
@@ -402,7 +409,7 @@ def survey(
         work = replace(work, n_drawn_from=found.n_weighted)
         sample = run_pass(source, work, "sample", weights).sample
     own = {each.name: getattr(found, each.name) for each in fields(Survey)}
-    found = Surveyed(**own, fingerprint=witnessed.seen.rows, source=source)
+    found = Surveyed(**own, seen=witnessed.seen, source=source)
     found = replace(found, sample=sample.drawn(sample_size))
     if not found.lacking.n_rows:
         return found

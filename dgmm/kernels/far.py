@@ -101,7 +101,8 @@ def _in_the_limit(model: Evaluable, rows: NDArray[np.floating]) -> Array:
         squares[:, k] = (along**2).sum(axis=0)
         products[:, k], scales[:, k] = (along * own).sum(axis=0), (np.abs(along * own)).sum(axis=0)
         exact = model.family.standardize(mean[:, None], factors, k)
-        rest[:, k] = constants[k] - 0.5 * float((exact**2).sum())
+        with np.errstate(over="ignore"):  # of means beyond the range, too: all of those left share alike
+            rest[:, k] = max(constants[k] - 0.5 * float((exact**2).sum()), -np.finfo(np.float64).max)
     left = np.broadcast_to(constants > -np.inf, shape)
     least = np.where(left, squares, np.inf).min(axis=1, keepdims=True)
     left = left & (squares <= least * (1.0 + FAR.rounding))

@@ -221,8 +221,8 @@ class Statistics:
         scatter = counts[:, None] * packed
         return replace(self, counts=counts, sums=sums, scatter=scatter, group_counts=by_group)
 
-    def of(self, components: NDArray[np.bool_]) -> Statistics:
-        """Give the statistics of some components."""
+    def of(self, components: NDArray[np.bool_] | Sequence[int]) -> Statistics:
+        """Give the statistics of some components, or of all in another order."""
         return replace(
             self,
             counts=self.counts[components],

@@ -39,6 +39,8 @@ CASES: dict[str, tuple[str, set[str]]] = {
     "condition": ("{model} 0=1.5 --out {out}.npz", {"feature_names", "components", "out"}),
     "impute": ("{model} {rows} --out {out}.zarr", {"n_rows", "feature_names", "out"}),
     "regress": ("{named} {table} --targets b --out {out}.zarr", {"n_rows", "columns", "out"}),
+    "update": ("{named} {table} --out {out}.npz", {"n_rows", "partitions", "log_likelihood", "out"}),
+    "forget": ("{kept} --name fit --out {out}.npz", {"partitions", "log_likelihood", "out"}),
     "resume": ("{kept} --overwrite", {"n_rows", "log_likelihood", "converged", "out"}),
     "demo": ("-k 2 --workers 1 --out {out}", {"components", "picture", "sweep", "data"}),
 }
@@ -68,6 +70,7 @@ def given(command: str, places: dict[str, Path]) -> list[str]:
     [pytest.param(name, marks=pytest.mark.slow if name == "demo" else ()) for name in COMMANDS],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*in the mixture already")
 def test_every_command_says_one_object(
     command: str, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ):
@@ -80,6 +83,9 @@ def test_every_command_says_one_object(
         monkeypatch.setattr(demo, "SWEPT", (1, 2))
     if command == "resume":
         succeed(*given("fit", places), "--checkpoint", str(places["kept"]))
+    if command == "forget":
+        succeed(*given("update", places), "--json")
+        places["out"].with_suffix(".npz").rename(places["kept"])
     assert command in CASES, f"dgmm {command} is new: say in CASES how it is called"
     found = json.loads(succeed(*given(command, places), "--json"))
     assert isinstance(found, dict)

@@ -128,7 +128,7 @@ class TestDamaged:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda header: header.update(version=2), "format version 2; this dgmm reads up to 1"),
+            (lambda header: header.update(version=3), "format version 3; this dgmm reads up to 2"),
             (lambda header: header.update(format="other"), "is not a dgmm model file"),
             (lambda header: header.update({"class": "os.system"}), "is not a dgmm model file"),
             (lambda header: header["parameters"].update(depth=3), "is damaged: .*depth"),

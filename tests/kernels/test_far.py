@@ -93,3 +93,14 @@ def test_a_component_without_width_beside_others_does_not_make_rows_far():
     np.testing.assert_allclose(responsibilities(parameters, rows), [[0.0, 1.0]] * 3, atol=1e-12)
     expected = np.log(0.5) - 0.5 * np.log(2 * np.pi) - 0.5 * rows[:, 0] ** 2
     np.testing.assert_allclose(log_densities(parameters, rows), expected)
+
+
+@each_family
+def test_components_beyond_the_range_have_their_shares(covariance_type):
+    """However little can be said of them: a row belongs to its components, and to nothing else."""
+    generator = np.random.default_rng(5)
+    near = naive.random_parameters(generator, covariance_type)
+    far = near.shifted(1e200 * generator.normal(size=near.means.shape))
+    found = responsibilities(far, generator.normal(size=(20, near.n_features)))
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-12)
+    assert (found >= 0.0).all()

@@ -91,7 +91,6 @@ class CorrectedEM(EM):
         M-steps that led from the best parameters to ``parameters``.
     """
 
-    best: Evaluation | None = None
     inner_steps: int = 0
 
     def restarted(self) -> Self:

@@ -33,6 +33,8 @@ class EM:
     fallback : EM or None
         Where the fit goes on if the next pass says that ``parameters``, which were re-seeded, lose: see
         `dgmm.fitting.loop.reseeding`.
+    best : Evaluation or None
+        The pass that ``parameters`` come from; None before the first.
     """
 
     initialization: int
@@ -41,6 +43,7 @@ class EM:
     history: tuple[PassRecord, ...] = ()
     ending: Ending | None = None
     fallback: EM | None = None
+    best: Evaluation | None = None
 
     @property
     def lower_bounds(self) -> tuple[float, ...]:
@@ -92,6 +95,7 @@ def advance(state: EM, evaluation: Evaluation, stopping: Stopping) -> EM:
         lower_bound=evaluation.lower_bound,
         history=history,
         ending=stopping.ending(history, gain),
+        best=evaluation,
     )
 
 

@@ -59,6 +59,19 @@ def completed(
     )
 
 
+def refuse_overflow(log_likelihood: float, moments: Moments) -> None:
+    """Refuse a log-likelihood that is no number, of rows with these moments.
+
+    Raises
+    ------
+    OverflowedError
+    """
+    if not np.isfinite(log_likelihood):
+        reach = moments.extent.max()
+        message = f"the log-likelihood is {log_likelihood}: values up to {reach:.3g} from the mean overflow"
+        raise OverflowedError(f"{message}; scale the data")
+
+
 NOT_MEASURED = Effort(0, np.nan, np.nan)
 """Of an E-step that is no pass."""
 
@@ -219,15 +232,10 @@ class Data:
         found: list[EMStep | Exception | None] = []
         for index, own in enumerate(statistics):
             model = cast(Parameters, ready.models[index])
-            total = own.log_likelihood
-            if not np.isfinite(total):
-                reach = moments.extent.max()
-                message = f"the log-likelihood is {total}: values up to {reach:.3g} from the mean overflow"
-                found.append(OverflowedError(f"{message}; scale the data"))
-                continue
             try:
+                refuse_overflow(own.log_likelihood, moments)
                 updated = objective.settled(own, moments, ready, is_last=is_last)
-            except DegenerateCovarianceError as error:
+            except (OverflowedError, DegenerateCovarianceError) as error:
                 found.append(error)
             else:
                 found.append(None if updated is None else EMStep(model, updated, own, moments))

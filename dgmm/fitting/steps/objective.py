@@ -83,8 +83,12 @@ class Objective(ABC):
         """Make a model of a mixture of highest likelihood, found elsewhere; ``weight`` is of all rows."""
 
     @abstractmethod
+    def maximized(self, statistics: Statistics) -> Parameters:
+        """M-step from completed statistics of all rows; raises `DegenerateCovarianceError`."""
+
     def update(self, statistics: Statistics, moments: Moments) -> Parameters:
-        """M-step from completed statistics; raises `DegenerateCovarianceError`."""
+        """M-step from completed statistics of rows with these moments; raises `DegenerateCovarianceError`."""
+        return self.maximized(statistics)
 
     @abstractmethod
     def cancels(
@@ -139,8 +143,21 @@ class Objective(ABC):
         """Give what the M-step gains at the least, nats a row; None for that of EM."""
 
     @abstractmethod
+    def bound(self, parameters: Parameters, log_likelihood: float, weight: float) -> float:
+        """Give what the fit climbs, nats a row.
+
+        Parameters
+        ----------
+        parameters : Parameters
+        log_likelihood : float
+            Of all rows under them, or a lower bound of it, nats.
+        weight : float
+            Of all rows.
+        """
+
     def lower_bound(self, step: EMStep) -> float:
-        """Give what the fit climbs, nats a row."""
+        """Give what the fit climbs, of the model that went into a step, nats a row."""
+        return self.bound(step.evaluated, step.log_likelihood, step.moments.weight)
 
 
 class Goal(Protocol):
@@ -187,7 +204,7 @@ class Likelihood(Objective):
         """Give the very mixture."""
         return parameters
 
-    def update(self, statistics: Statistics, moments: Moments) -> Parameters:
+    def maximized(self, statistics: Statistics) -> Parameters:
         """M-step."""
         return em.update(statistics, self.reg_covar)
 
@@ -204,9 +221,9 @@ class Likelihood(Objective):
     def promised_gain(self, step: EMStep) -> None:
         """Leave it to `dgmm.model.em.promised_gain`."""
 
-    def lower_bound(self, step: EMStep) -> float:
-        """Log-likelihood of the model that went in."""
-        return step.log_likelihood / step.moments.weight
+    def bound(self, parameters: Parameters, log_likelihood: float, weight: float) -> float:
+        """Log-likelihood."""
+        return log_likelihood / weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,9 +259,13 @@ class Evidence(Objective):
         counts = parameters.weights * weight
         return self.begin(parameters.family, counts, parameters.means, parameters.covariances, weight)
 
-    def update(self, statistics: Statistics, moments: Moments) -> Posterior:
+    def maximized(self, statistics: Statistics) -> Posterior:
         """M-step."""
-        return variational.update(self._scaled(statistics, moments), self.prior, self.reg_covar)
+        return variational.update(statistics, self.prior, self.reg_covar)
+
+    def update(self, statistics: Statistics, moments: Moments) -> Posterior:
+        """M-step, of a sample as of all rows."""
+        return self.maximized(self._scaled(statistics, moments))
 
     def cancels(
         self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
@@ -277,10 +298,9 @@ class Evidence(Objective):
         )
         return value / step.moments.weight
 
-    def lower_bound(self, step: EMStep) -> float:
-        """Lower bound of the evidence by the posterior that went in."""
-        posterior, weight = cast(Posterior, step.evaluated), step.moments.weight
-        return variational.bound(self.prior, posterior, step.log_likelihood, weight) / weight
+    def bound(self, parameters: Parameters, log_likelihood: float, weight: float) -> float:
+        """Lower bound of the evidence by the posterior."""
+        return variational.bound(self.prior, cast(Posterior, parameters), log_likelihood, weight) / weight
 
 
 class EvidenceAfter(Evidence):

@@ -1,0 +1,99 @@
+"""The commands that take rows into a model and out of it: ``dgmm update`` and ``forget``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+import dgmm
+from dgmm import report
+from dgmm.cli.commands import open_for, rows_fact, written
+from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.output import check_output
+from dgmm.cli.program import main
+from dgmm.data.writing import creating
+from dgmm.facts import Said
+
+to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
+
+
+def _weights(what: str) -> Any:
+    return click.option("--weights", metavar="DATA", help=f"Row weights {what}: one number for each row.")
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data")
+@to_a_model
+@click.option("--name", help="Of these rows, to forget them by.  [default: update 1, update 2, …]")
+@_weights("of these rows")
+@overwriting
+@reading_rows
+@on_a_cluster()
+def update(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str,
+    out: str,
+    name: str | None,
+    weights: str | None,
+    overwrite: bool,
+) -> Sequence[Said]:
+    """Add the rows of DATA to those that MODEL knows, without reading these again.
+
+    It is a step of EM, in which the rows that were there keep the responsibilities that they had.
+    """
+    check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
+    mixture = dgmm.load(model, storage_options=opening["storage_options"])
+    source = open_for(mixture, data, opening)
+    with cluster.joined(source):
+        mixture.update(source, weights, name=name)
+    return [rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data", required=False)
+@to_a_model
+@click.option("--name", help="Of the rows, in the place of DATA: they need not exist any more.")
+@_weights("that DATA was added with")
+@overwriting
+@reading_rows
+@on_a_cluster()
+def forget(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str | None,
+    out: str,
+    name: str | None,
+    weights: str | None,
+    overwrite: bool,
+) -> Sequence[Said]:
+    """Take the rows of DATA out of those that MODEL knows: all of an update, or of its fit.
+
+    The model is then, to the last bit, what it would be if their sums had not been added.
+    """
+    if (data is None) == (name is None):
+        raise click.UsageError("give the rows to forget as DATA, or the --name that they were added by")
+    check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
+    mixture = dgmm.load(model, storage_options=opening["storage_options"])
+    if data is None:
+        mixture.forget(name=name)
+        return _saved(mixture, out, opening, overwrite=overwrite)
+    source = open_for(mixture, data, opening)
+    with cluster.joined(source):
+        mixture.forget(source, weights)
+    return [rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
+
+
+def _saved(mixture: Any, out: str, opening: dict[str, Any], *, overwrite: bool) -> list[Said]:
+    at_urls = {"storage_options": opening["storage_options"]}
+    with creating(out, overwrite=overwrite, is_file=True, **at_urls) as working:
+        mixture.save(working, **at_urls)
+    return [report.partitions_fact(mixture), report.bound_fact(mixture), written("model", out)]
