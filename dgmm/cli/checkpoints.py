@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import click
 
+from dgmm.cli.beside import is_path
 from dgmm.cli.options import at_urls, on_a_cluster, overwriting
 from dgmm.cli.program import main
 from dgmm.data.location import portable
@@ -20,6 +21,9 @@ from dgmm.fitting.checkpoint import Checkpoint, CheckpointError, Head, extent_of
 
 PATHS = ("data", "out")
 """Parameters of commands that are paths."""
+
+BESIDE = ("labels", "groups")
+"""Parameters that are paths, or columns."""
 
 keeping = click.option(
     "--checkpoint", metavar="DIR", help="Keep there what each pass gave; dgmm resume DIR goes on."
@@ -40,6 +44,7 @@ def checkpoint_at(place: str | None, storage_options: Mapping[str, Any] | None) 
     of_one_run = {param.name for param in resume.params}  # some of them may be secret
     given = {name: value for name, value in context.params.items() if name not in of_one_run}
     given |= {name: portable(os.fspath(given[name])) for name in PATHS}
+    given |= {name: portable(given[name]) for name in BESIDE if given.get(name) and is_path(given[name])}
     command = {
         "name": context.command.name,
         "parameters": given,
@@ -80,6 +85,8 @@ def resume(
     command = main.get_command(context, name)
     assert command is not None
     for param in command.params:
+        if param.name in BESIDE and given.get(param.name):
+            given[param.name] = os.path.expanduser(given[param.name])
         if param.name in PATHS:
             path = os.path.expanduser(given[param.name])
             given[param.name] = Path(path) if getattr(param.type, "type", None) is Path else path

@@ -14,6 +14,7 @@ import numpy as np
 
 import dgmm
 from dgmm import report
+from dgmm.cli.beside import groups_of_rows, groups_to_judge, labels_of_rows, opened_beside, without
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
 from dgmm.cli.options import (
     Cluster,
@@ -34,6 +35,7 @@ from dgmm.estimators.base import Quantity
 from dgmm.estimators.empty_rows import JUDGED, warn_without_values
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
+from dgmm.estimators.rowwise import RowFunction
 from dgmm.facts import Exhibit, Fact, Said, fact
 from dgmm.model.criteria import aic, bic
 from dgmm.model.families import FAMILIES
@@ -75,6 +77,8 @@ DRAWN_TOGETHER = 2**23
 )
 @click.option("--concentration", type=Number(0, min_open=True), help="Of the Dirichlet process; less: fewer.")
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@labels_of_rows
+@groups_of_rows
 @missing_in_fits
 @changed_data
 @keeping
@@ -98,11 +102,20 @@ def fit(
     checkpoint: str | None,
     sample_rows: int | None,
     tol: float | None,
+    labels: str | None,
+    groups: str | None,
     **settings: Any,
 ) -> Sequence[Said]:
     """Fit a mixture to DATA and write it to a model file."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
-    source = dgmm.open_dataset(data, **opening)
+    if bayesian and (labels or groups):
+        raise click.UsageError("--labels and --groups are of maximum likelihood: leave --bayesian out")
+    source = without(data, opening, labels, groups)
+    beside = {
+        name: found
+        for name, given in (("labels", labels), ("groups", groups))
+        if (found := opened_beside(data, given, opening["storage_options"])) is not None
+    }
     if concentration is not None and not bayesian:
         raise click.UsageError("--concentration is of a prior: give --bayesian too")
     kind: Any = dgmm.GaussianMixture
@@ -121,7 +134,7 @@ def fit(
     kept = checkpoint_at(checkpoint, opening["storage_options"])
     with creating(out, overwrite=overwrite, is_file=True, **at_urls) as working:
         with cluster.joined(source):
-            model.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept)
+            model.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept, **beside)
         model.save(working, **at_urls)
     facts = [*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model)]
     return [*facts, written("model", out)]
@@ -133,6 +146,7 @@ def fit(
 @click.option("--out", required=True, metavar="LABELS.zarr|.parquet", help="Where to write.")
 @click.option("--proba", is_flag=True, help="Probabilities of the components instead of labels.")
 @click.option("--scores", is_flag=True, help="Log densities, in nats, instead of labels.")
+@groups_to_judge
 @missing_in_rows
 @overwriting
 @reading_rows
@@ -146,6 +160,7 @@ def predict(
     out: str,
     proba: bool,
     scores: bool,
+    groups: str | None,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -160,10 +175,12 @@ def predict(
     mixture = dgmm.load(model, storage_options=opening["storage_options"])
     source = open_for(mixture, data, opening, missing)
     quantity = "responsibilities" if proba else "log_densities" if scores else "labels"
-    result = replace(quantity_of(quantity, mixture, source), said=n_without_values)
+    own = opened_beside(data, groups, opening["storage_options"])
+    rows, function = (source, None) if own is None else mixture._in_groups(quantity, source, own)
+    result = replace(quantity_of(quantity, mixture, source, function), said=n_without_values)
     with cluster.joined(source):
         n_empty = write(
-            source, result, out, "predict", overwrite=overwrite, storage_options=opening["storage_options"]
+            rows, result, out, "predict", overwrite=overwrite, storage_options=opening["storage_options"]
         )
     warn_without_values(n_empty, source.n_rows, JUDGED)
     return [
@@ -176,11 +193,18 @@ def predict(
 @main.command()
 @click.argument("model")
 @click.argument("data")
+@groups_to_judge
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
 def score(
-    *, cluster: Cluster, opening: dict[str, Any], model: str, data: str, missing: str | None
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str,
+    groups: str | None,
+    missing: str | None,
 ) -> Sequence[Said]:
     """Print how well a model describes DATA.
 
@@ -188,14 +212,15 @@ def score(
     """
     mixture = dgmm.load(model, storage_options=opening["storage_options"])
     source = open_for(mixture, data, opening, missing)
+    own = opened_beside(data, groups, opening["storage_options"])
     with cluster.joined(source):
-        mean = mixture.score(source)
+        mean = mixture.score(source, groups=own)
     found: list[Said] = [
         rows_fact(source),
         fact("log-likelihood", f"{mean:.6f} nats a row", log_likelihood=mean),
     ]
     if hasattr(mixture, "bic"):
-        total, n_parameters = mean * source.n_rows, mixture._parameters.n_parameters
+        total, n_parameters = mean * source.n_rows, mixture._n_parameters(own)
         by_bayes, by_akaike = bic(total, n_parameters, source.n_rows), aic(total, n_parameters)
         found += [
             fact("BIC", f"{by_bayes:.3f}", bic=by_bayes),
@@ -337,9 +362,11 @@ def open_for(mixture: Any, data: str, opening: dict[str, Any], missing: str | No
     return source
 
 
-def quantity_of(quantity: Quantity, mixture: Any, source: Source) -> Result:
-    """Give what is written for a quantity of each row under a model."""
-    function = mixture._row_function(quantity, source)
+def quantity_of(
+    quantity: Quantity, mixture: Any, source: Source, function: RowFunction | None = None
+) -> Result:
+    """Give what is written for a quantity of each row under a model; in its group, by a function of that."""
+    function = function or mixture._row_function(quantity, source)
     columns = {"labels": ("label",), "log_densities": ("log_density",)}.get(
         quantity, tuple(f"proba_{k}" for k in range(len(mixture.weights_)))
     )

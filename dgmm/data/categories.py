@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +21,8 @@ def categories_of(x: object) -> NDArray[np.str_] | None:
     Parameters
     ----------
     x : object
-        A list or an array of text, a Series of pandas, Polars or Dask; or whatever else.
+        A list or an array of text, a Series of pandas, Polars or Dask, a column of a stored table
+        (`dgmm.data.open.open_text`), which is read here; or whatever else.
 
     Raises
     ------
@@ -28,6 +31,8 @@ def categories_of(x: object) -> NDArray[np.str_] | None:
     """
     if is_dask_collection(x):
         return _of_dask(x)
+    if (stored := _stored(x)) is not None:
+        return _of_stored(stored)
     values = _text_in(x)
     return None if values is None else np.unique(values)
 
@@ -44,7 +49,7 @@ def numbers_of(x: Any, categories: NDArray[np.str_]) -> Any:
 
     Returns
     -------
-    ndarray, or Dask Series or Array, of shape (n_rows,)
+    ndarray, or Dask Series or Array, of shape (n_rows,), or Source
 
     Raises
     ------
@@ -56,9 +61,61 @@ def numbers_of(x: Any, categories: NDArray[np.str_]) -> Any:
         if comes_from(x, "dask", "Array"):
             return x.map_blocks(places, dtype=np.float64, meta=np.empty(0))
         return x.map_partitions(_places_of_series, categories, meta=(x.name, np.float64))
+    if (stored := _stored(x)) is not None:
+        return _with_numbers(stored, Places(categories))
     values = _text_in(x)
     assert values is not None
     return _places(values, categories)
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Takes text of Arrow to places among categories: picklable."""
+
+    categories: NDArray[np.str_]
+
+    def __call__(self, values: Any) -> NDArray[np.float64]:
+        """Give them."""
+        return _places(_with_all(values), self.categories)
+
+
+@dataclass(frozen=True, eq=False)
+class Distinct:
+    """Notes the different values of text of Arrow."""
+
+    found: set[str] = field(default_factory=set)
+
+    def __call__(self, values: Any) -> NDArray[np.float64]:
+        """Note them, and give zeros for numbers."""
+        self.found.update(map(str, _with_all(values.unique())))
+        return np.zeros(len(values))
+
+
+def _with_all(values: Any) -> NDArray[np.object_]:
+    """Give values of Arrow, none of which lacks."""
+    if values.null_count:
+        raise DataError("a column of text lacks values: give rows without a value one of their own")
+    return values.to_numpy(zero_copy_only=False).astype(object)
+
+
+def _stored(x: object) -> Any:
+    """Give a source of one column of text; None for anything else."""
+    picked = getattr(x, "picked", None) or ()
+    return x if len(picked) == 1 and getattr(picked[0], "numbers_of", None) is not None else None
+
+
+def _with_numbers(source: Any, numbers_of: Callable[[Any], NDArray[np.floating]]) -> Any:
+    """Give a source, or a chunk, of one column with other numbers for its text."""
+    return replace(source, picked=(replace(source.picked[0], numbers_of=numbers_of),))
+
+
+def _of_stored(source: Any) -> NDArray[np.str_]:
+    """Read a column of text, chunk by chunk, for its different values."""
+    distinct = Distinct()
+    for span in source.spans():
+        for chunk in span.chunks:
+            _with_numbers(chunk, distinct).read()
+    return np.array(sorted(distinct.found), dtype=np.str_)
 
 
 def _of_dask(x: Any) -> NDArray[np.str_] | None:

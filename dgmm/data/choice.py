@@ -17,10 +17,13 @@ class Choice:
         Those to take, in this order.
     fitted : tuple of str, optional
         Without ``columns``: the features of a mixture that is to be evaluated.
+    is_text : bool
+        The columns may hold text: see `dgmm.data.categories`.
     """
 
     columns: tuple[str, ...] | None = None
     fitted: tuple[str, ...] | None = None
+    is_text: bool = False
 
     def __post_init__(self) -> None:
         if self.columns is not None and not self.columns:

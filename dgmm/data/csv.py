@@ -322,10 +322,14 @@ def csv_source(name: str, filesystem: Any, paths: Sequence[str], choice: Choice)
     )
     if choice.fitted is None:
         logger.warning("%s is CSV, which each pass parses again: `dgmm convert` writes it once as Zarr", name)
-    is_flag = [kind is not None and pa.types.is_boolean(kind) for kind in kinds]
-    return CsvSource(
-        name, filesystem, files, picked, tuple(pa.bool_() if flag else pa.float64() for flag in is_flag)
-    )
+    return CsvSource(name, filesystem, files, picked, tuple(map(_kind, picked, kinds)))
+
+
+def _kind(picked: Picked, kind: pa.DataType | None) -> pa.DataType:
+    """Give the type that a column is parsed to."""
+    if picked.numbers_of is not None:
+        return pa.string()
+    return pa.bool_() if kind is not None and pa.types.is_boolean(kind) else pa.float64()
 
 
 def parse(file: CsvFile, text: bytes, kinds: Mapping[str, pa.DataType] | None = None) -> pa.Table:

@@ -151,6 +151,31 @@ def open_beside(x: Any, storage_options: Mapping[str, object] | None = None) -> 
         return _open(x, None, storage_options, False, n_dims=2)
 
 
+def open_text(x: Any, column: str, storage_options: Mapping[str, object] | None = None) -> Source:
+    """Open a column of text of a stored table: for `dgmm.data.categories`, which makes numbers of it.
+
+    Parameters
+    ----------
+    x : str, path or list of paths
+        As for `open_dataset`.
+    column : str
+    storage_options : mapping, optional
+        For the file system of a URL.
+
+    Returns
+    -------
+    Source
+        Of one column.
+
+    Raises
+    ------
+    DataError, FileNotFoundError
+        As `open_dataset`.
+    """
+    choice = Choice((column,), is_text=True)
+    return _open_paths(_paths(x), choice, storage_options, 2, fill_missing=False, sample_dims=None)
+
+
 def open_fitted(x: RowsLike, features: Iterable[object], **opening: Any) -> Source:
     """Open rows for a mixture that was fitted to named features.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -114,12 +114,15 @@ class Picked:
         Of lists: their length.
     is_whole : bool
         Its values are whole numbers.
+    numbers_of : callable, optional
+        Of text: takes values of Arrow to numbers (see `dgmm.data.categories`).
     """
 
     name: Hashable
     elements: Sequence[int] | None = None
     width: int = 0
     is_whole: bool = False
+    numbers_of: Callable[[Any], NDArray[np.floating]] | None = None
 
     @property
     def n_features(self) -> int:
@@ -218,7 +221,7 @@ def pick(columns: Sequence[Column], choice: Choice, what: str, *, by_name: bool 
         Of columns that are left out, or that look like identifiers, dates or targets.
     """
     if choice.columns is not None:
-        return _named(columns, choice.columns, what)
+        return _texts(columns, choice, what) if choice.is_text else _named(columns, choice.columns, what)
     usable = [column for column in columns if column.is_usable and column.aside is None]
     if choice.fitted is not None:
         wanted = set(choice.fitted)
@@ -271,6 +274,19 @@ def _named(columns: Sequence[Column], wanted: Sequence[str], what: str) -> tuple
             Picked(column.name, _run(elements), column.width or 0) if is_element else _whole(column)
         )
     return tuple(picked)
+
+
+def _texts(columns: Sequence[Column], choice: Choice, what: str) -> tuple[Picked, ...]:
+    """Pick the named columns, whatever they hold."""
+    names, wanted = [column.name for column in columns], choice.columns or ()
+    check_columns(wanted, names, what)
+    check_no_two(names, wanted, what)
+    return tuple(Picked(name, numbers_of=no_numbers) for name in wanted)
+
+
+def no_numbers(values: Any) -> NDArray[np.floating]:
+    """Refuse text of which no numbers are known."""
+    raise DataError("a column of text is no column of numbers")
 
 
 def _check_agreed(columns: Sequence[Column]) -> None:
@@ -372,7 +388,9 @@ def fill(
     target, at = pa.from_numpy_dtype(rows.dtype), 0
     for values, each in zip(arrays, picked, strict=True):
         end = at + each.n_features
-        if each.elements is None:
+        if each.numbers_of is not None:
+            rows[:, at] = each.numbers_of(values)
+        elif each.elements is None:
             rows[:, at] = _numbers(values, target)
         else:
             rows[:, at:end] = _vectors(values, each, target, place, first)

@@ -178,11 +178,18 @@ class FittedMixture(Predictor):
         function = self._row_function(quantity, source)
         rows, result = source, X
         if groups is not None:
-            rows, numbers = with_groups(self, source, groups)
-            function, result = replace(function, compute=InGroups(quantity, self._parameters, numbers)), None
+            (rows, function), result = self._in_groups(quantity, source, groups), None
         if self._takes_nan:
             function = telling_of_empty(function, source, JUDGED, stacklevel=3)
         return evaluate(function, result, rows)
+
+    def _in_groups(
+        self, quantity: Quantity, source: Source, groups: GroupsLike
+    ) -> tuple[Source, RowFunction]:
+        """Give rows followed by their groups, and a quantity as a function of these."""
+        rows, numbers = with_groups(self, source, groups)
+        compute = InGroups(quantity, self._parameters, numbers)
+        return rows, replace(self._row_function(quantity, source), compute=compute)
 
     def _row_function(self, quantity: Quantity, source: Source) -> RowFunction:
         """Give a quantity as a function of rows; its floats are as wide as rows and parameters are."""

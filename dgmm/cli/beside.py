@@ -1,0 +1,83 @@
+"""Columns of DATA, or data of their own, that say something of each row beside its features."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+import dgmm
+from dgmm.data import DataError, DataWarning
+from dgmm.data.open import open_beside, open_text
+from dgmm.data.source import Source
+
+labels_of_rows = click.option(
+    "--labels",
+    metavar="COLUMN|PATH",
+    help="The component of each row, from 0; -1 where it is not known: a column of DATA, or a path.",
+)
+
+groups_of_rows = click.option(
+    "--groups",
+    metavar="COLUMN|PATH",
+    help="The group of each row, which has weights of its own: a column of DATA, or a path.",
+)
+
+groups_to_judge = click.option(
+    "--groups",
+    metavar="COLUMN|PATH",
+    help="The group of each row, for its weights: a column of DATA, or a path.  [default: those of all rows]",
+)
+
+
+def is_path(given: str) -> bool:
+    """Tell whether what was given is a path or URL, and no column."""
+    return "://" in given or os.sep in given or os.path.exists(given)
+
+
+def opened_beside(
+    data: str, given: str | None, storage_options: Mapping[str, object] | None
+) -> Source | None:
+    """Open what was given as ``COLUMN|PATH``; None where nothing was.
+
+    Raises
+    ------
+    DataError
+        Where there is no such column.
+    """
+    if given is None:
+        return None
+    if is_path(given):
+        return open_beside(given, storage_options)
+    try:
+        return dgmm.open_dataset(data, columns=[given], storage_options=storage_options)
+    except DataError as error:
+        try:
+            return open_text(data, given, storage_options)
+        except DataError:  # no table, or no such column
+            raise error from None
+
+
+def without(data: str, opening: Mapping[str, Any], *given: str | None) -> Source:
+    """Open DATA for its features: without the columns that say something else, unless columns are named.
+
+    Warns
+    -----
+    DataWarning
+        As `dgmm.open_dataset`, but of these columns.
+    """
+    aside = [each for each in given if each is not None and not is_path(each)]
+    if not aside or opening["columns"] is not None:
+        return dgmm.open_dataset(data, **opening)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        names = dgmm.open_dataset(data, **opening).feature_names
+    for each in told:
+        message = str(each.message)
+        if not issubclass(each.category, DataWarning) or not any(repr(name) in message for name in aside):
+            warnings.warn(each.message, stacklevel=2)
+    kept = [name for name in names or () if name not in aside]
+    return dgmm.open_dataset(data, **{**opening, "columns": kept or None})
