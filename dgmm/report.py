@@ -88,12 +88,6 @@ def model_facts(model: Any) -> list[Fact]:
     found += [fact("fit", text, **own), bound_fact(model)]
     if is_updated(model):
         found.append(partitions_fact(model))
-    found.append(fact("fit", text, **own))
-    if hasattr(model, "elbo_"):
-        found.append(fact("log evidence", f"at least {model.elbo_:.3f} nats", elbo=model.elbo_))
-    else:
-        bound = model.lower_bound_
-        found.append(fact("log-likelihood", f"{bound:.6f} nats a row", log_likelihood=bound))
     if hasattr(model, "groups_"):
         n_groups = len(model.groups_)
         found.append(fact("groups", f"{n_groups:,}, with weights of their own", n_groups=n_groups))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import numpy as np
@@ -220,7 +220,8 @@ def score(
         fact("log-likelihood", f"{mean:.6f} nats a row", log_likelihood=mean),
     ]
     if hasattr(mixture, "bic"):
-        total, n_parameters = mean * source.n_rows, mixture._n_parameters(own)
+        total = mean * source.n_rows
+        n_parameters = cast(dgmm.GaussianMixture, mixture)._n_parameters(own)
         by_bayes, by_akaike = bic(total, n_parameters, source.n_rows), aic(total, n_parameters)
         found += [
             fact("BIC", f"{by_bayes:.3f}", bic=by_bayes),
@@ -366,7 +367,8 @@ def quantity_of(
     quantity: Quantity, mixture: Any, source: Source, function: RowFunction | None = None
 ) -> Result:
     """Give what is written for a quantity of each row under a model; in its group, by a function of that."""
-    function = function or mixture._row_function(quantity, source)
+    if function is None:
+        function = cast(RowFunction, mixture._row_function(quantity, source))
     columns = {"labels": ("label",), "log_densities": ("log_density",)}.get(
         quantity, tuple(f"proba_{k}" for k in range(len(mixture.weights_)))
     )

@@ -119,7 +119,7 @@ class FittedMixture(Predictor):
     covariances_: Array
     precisions_: Array
     precisions_cholesky_: Array
-    groups_: NDArray[Any]
+    groups_: NDArray[np.generic]
     group_weights_: Array
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]

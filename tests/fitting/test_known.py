@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dgmm.data import DataError, DataWarning, open_weights
+from dgmm.data.ambient import read_now
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.known import KNOWN, Beside, KnownParts, check_labels, groups_in
 from dgmm.kernels.stack import stack_models
@@ -73,4 +74,4 @@ def test_nothing_is_beside_rows():
     assert Beside().parts(3) is None
     assert Beside().with_features(source) is source
     rows = Beside(groups=open_weights([1.0, 1.0, 2.0])).with_features(source)
-    assert (rows.n_features, rows.n_rows, rows.spans()[0].chunks[0].read().shape) == (3, 3, (3, 4))
+    assert (rows.n_features, rows.n_rows, read_now(rows.rows(0, 3)).shape) == (3, 3, (3, 4))

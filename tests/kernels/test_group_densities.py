@@ -14,13 +14,14 @@ from tests.model import naive
 def test_groups_as_mixtures_of_their_own(family, lacking):
     generator = np.random.default_rng(0)
     parameters = naive.random_parameters(generator, family, 3, 3)
-    model = replace(parameters, group_weights=generator.dirichlet(np.ones(3), 4))
+    weights = generator.dirichlet(np.ones(3), 4)
+    model = replace(parameters, group_weights=weights)
     rows, groups = generator.normal(size=(200, 3)), generator.integers(4, size=200)
     rows[generator.random(rows.shape) < lacking] = np.nan
     found = group_densities.log_densities(model, rows, groups)
     shares = group_densities.responsibilities(model, rows, groups)
     for group in range(4):
-        own, alone = groups == group, replace(parameters, weights=model.group_weights[group])
+        own, alone = groups == group, replace(parameters, weights=weights[group])
         np.testing.assert_allclose(
             found[own], densities.log_densities(alone, rows[own]), rtol=1e-10, atol=1e-12
         )

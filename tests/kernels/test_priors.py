@@ -106,6 +106,8 @@ def test_all_kernels_against_the_loop_over_rows(family, kind, lacking):
     for kernel in (KERNELS[name] for name in AVAILABLE):
         found, other = incomplete.expect(kernel, ready, cuts) if lacking else kernel.expect(ready, cuts)
         check(parameters, found, moments, expected)
+        assert other.group_counts is not None
+        assert found.group_counts is not None
         np.testing.assert_allclose(other.group_counts, found.group_counts, rtol=1e-9, atol=1e-9)
         assert other.log_likelihood == pytest.approx(found.log_likelihood + weights.sum(), rel=1e-9)
 

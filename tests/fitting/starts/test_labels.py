@@ -1,4 +1,5 @@
 """Starts from rows whose components are known."""
+# pyright: reportOptionalMemberAccess=false
 
 import numpy as np
 import pytest
