@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import mul
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
@@ -246,6 +247,29 @@ def misfit_lines(found: Misfit) -> tuple[list[str], list[tuple[int, list[str]]]]
         ]
         lines.append((k, cells))
     return columns, lines
+
+
+def comparison_lines(of: Mapping[str, NDArray[Any]]) -> tuple[list[str], list[list[str]]]:
+    """Describe tests between neighbouring numbers of components: `GaussianMixtureSweep.comparisons_`."""
+    columns = ["covariance", "components", "likelihood ratio", "Vuong", "p", "of a sample", "bootstrap p"]
+
+    def said(name: str, index: int, form: str) -> str:
+        value = of[name][index]
+        return format(value, form) if np.isfinite(value) else "–"
+
+    rows = [
+        [
+            str(of["covariance_type"][index]),
+            f"{of['n_components'][index]} or {of['n_more'][index]}",
+            said("likelihood_ratio", index, ",.1f"),
+            said("vuong", index, ".2f"),
+            said("vuong_p", index, ".2g"),
+            said("sample_ratio", index, ",.1f"),
+            said("bootstrap_p", index, ".2g"),
+        ]
+        for index in range(len(of["n_components"]))
+    ]
+    return columns, rows
 
 
 def with_deviation(mean: float, deviation: float) -> str:

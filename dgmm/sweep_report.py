@@ -19,12 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
 from dgmm.data.text import printable
 from dgmm.data.writing import creating_in, naming
+from dgmm.estimators.certainty import standard_errors
+from dgmm.estimators.parameters import parameters_of
 from dgmm.kernels.densities import responsibilities
 from dgmm.model.criteria import CRITERIA
-from dgmm.report import component_lines, source_facts
+from dgmm.report import comparison_lines, component_lines, error_lines, misfit_lines, source_facts
 
 try:
     from matplotlib.figure import Figure
@@ -46,6 +49,8 @@ FILES = ("model.npz", "results.csv", "report.html")
 LIBRARIES = ("dgmm", "numpy", "scipy", "scikit-learn", "dask")
 MOST_OVERLAPS = 24
 """Components up to which their overlap is drawn."""
+MOST_PARAMETERS = 1500
+"""Parameters up to which their standard errors are shown: some seconds."""
 
 COLUMNS = {
     "n_components": "K",
@@ -158,7 +163,12 @@ def render(sweep: Any, source: Source, feature_names: Sequence[str] | None = Non
     parts = [_head(sweep, source)]
     if sweep.best_index_ is not None:
         names = _names_of_features(sweep) if feature_names is None else list(map(printable, feature_names))
-        parts += [_curves(sweep), _mixture(sweep, names)]
+        parts += [
+            _curves(sweep),
+            _comparisons(sweep),
+            _mixture(sweep, names),
+            _certainty(sweep, source, names),
+        ]
     parts += [_models(sweep), _how(sweep, source)]
     body = "\n".join(parts)
     title = f"Mixtures of {_text(source.name)}"
@@ -289,6 +299,60 @@ def _most_overlap(overlap: NDArray[np.floating], k: int) -> str:
     others[k] = 0.0
     most = int(others.argmax())
     return f"{most} ({others[most]:.1%})" if others[most] >= 0.0005 else "none"
+
+
+def _comparisons(sweep: Any) -> str:
+    """Lay out the tests between neighbouring numbers of components, where they were asked for."""
+    of = getattr(sweep, "comparisons_", None)
+    if of is None or not len(of["n_components"]):
+        return ""
+    columns, rows = comparison_lines(of)
+    note = (
+        "Likelihood ratios are twice the difference of log-likelihoods. p is the chance of one as large, or "
+        "of Vuong's statistic, if the smaller mixture is as good: small where more are needed. The "
+        "bootstrap draws samples of the smaller mixture, for the best and its neighbours alone."
+    )
+    cells = [[*map(_text, row)] for row in rows]
+    return (
+        f'<h2>Is one more component needed?</h2>\n<p class="note">{note}</p>\n{_html_table(columns, cells)}'
+    )
+
+
+def _certainty(sweep: Any, source: Source, names: Sequence[str]) -> str:
+    """Say how sure the best mixture is, and which components are not Gaussian, by the rows of the sample."""
+    rows, model = sweep.sample_[~np.isnan(sweep.sample_).any(axis=1)], sweep.best_estimator_
+    if not len(rows):
+        return ""
+    own = getattr(model, "feature_names_in_", None)
+    misfit = model.misfit(MemorySource(rows, None if own is None else tuple(own)))
+    columns, lines = misfit_lines(misfit)
+    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in misfit.sentences)
+    return "\n".join(
+        [
+            f'<h2>How far to trust it</h2>\n<p class="note">As {len(rows):,} random rows of the fit say.</p>',
+            _standard_errors(model, rows, source.n_rows - sweep.n_rows_dropped_, names),
+            f"<ul>{items}</ul>",
+            _html_table(columns, [[*map(_text, cells)] for _, cells in lines]),
+        ]
+    )
+
+
+def _standard_errors(model: Any, rows: NDArray[np.floating], n_rows: int, names: Sequence[str]) -> str:
+    """Lay out parameters and their standard errors, which fall with the root of the number of rows."""
+    parameters = parameters_of(model)
+    if parameters.n_parameters > MOST_PARAMETERS:
+        return '<p class="note">Of standard errors, of so many parameters: see dgmm standard-errors.</p>'
+    try:
+        with warnings.catch_warnings():  # these rows have another maximum than all have
+            warnings.simplefilter("ignore")
+            found = standard_errors(parameters, MemorySource(rows), None, "information")
+    except ValueError as error:
+        return f'<p class="note">There are no standard errors. {_text(error)}</p>'
+    share = min(1.0, len(rows) / n_rows) ** 0.5
+    scaled = {name: share * getattr(found, name) for name in ("weights", "means", "covariances")}
+    columns, lines, _ = error_lines(model, replace(found, **scaled), names)
+    note = '<p class="note">Parameters, ± their standard errors by all rows.</p>'
+    return note + _html_table(columns, [[*map(_text, cells)] for _, cells in lines])
 
 
 def _models(sweep: Any) -> str:

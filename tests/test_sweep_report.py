@@ -15,7 +15,7 @@ import pytest
 import dgmm
 
 pytest.importorskip("matplotlib")
-from dgmm.sweep_report import overlaps, render, results_csv, write_report
+from dgmm.sweep_report import _standard_errors, overlaps, render, results_csv, write_report
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -126,3 +126,35 @@ def test_names_of_features_are_text(name, n_features, tmp_path):
     write_report(sweep, dgmm.open_dataset(rows), tmp_path / "found")
     page = (tmp_path / "found" / "report.html").read_text(encoding="utf-8")
     assert html.escape(name.replace("\n", r"\n")) in page
+
+
+def test_it_says_how_far_to_trust_the_best(sweep, three_clusters):
+    page = page_of(sweep, three_clusters)
+    text = html.unescape(re.sub(r"<[^>]*>", " ", page))
+    best = sweep.best_estimator_
+    assert f"{best.weights_.max():.5f} ± 0.00" in text
+    for sentence in best.misfit(sweep.sample_).sentences:
+        assert sentence in text
+    assert "Is one more component needed?" not in text
+
+
+def test_standard_errors_are_those_of_all_rows(sweep, three_clusters):
+    """By a third of the rows: what these say is scaled to the number of all."""
+    whole, part, best = _standard_errors, slice(None, None, 3), sweep.best_estimator_
+
+    def errors_in(text):
+        return np.array(re.findall(r"± ([0-9.]+)", text), float)
+
+    by_all = errors_in(whole(best, three_clusters, len(three_clusters), ["a", "b"]))
+    by_some = errors_in(whole(best, three_clusters[part], len(three_clusters), ["a", "b"]))
+    np.testing.assert_allclose(by_some, by_all, rtol=0.15)
+
+
+def test_it_has_the_tests_between_neighbours(three_clusters):
+    tested = dgmm.GaussianMixtureSweep(
+        (2, 3), covariance_type="spherical", random_state=0, n_bootstrap=3
+    ).fit(three_clusters[:300])
+    page = page_of(tested, three_clusters[:300])
+    assert "Is one more component needed?" in page
+    assert "2 or 3" in page
+    assert html.escape(tested.advice_[-1]) in page

@@ -90,6 +90,14 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     type=Number(0, 1, max_open=True),
     help="Share of the rows to score only. [default: 0.1 for that criterion, else 0]",
 )
+@click.option(
+    "--bootstrap",
+    "n_bootstrap",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Samples to draw to test whether the best needs its last component, or one more; 99 are usual.",
+)
 @click.option("--no-prune", is_flag=True, help="Fit models to the end that cannot win any more.")
 @click.option(
     "--init", type=click.Choice(INIT_PARAMS), default="auto", show_default=True, help="How to start."
@@ -161,6 +169,7 @@ def sweep(
         *report.source_facts(source),
         *sweep_facts(found),
         models(found),
+        *comparisons(found),
         Exhibit("\n".join(f"- {sentence}" for sentence in found.advice_), {"advice": found.advice_}),
         *(fact(path.stem, path, **{path.stem: path}) for path in files),
         Exhibit("", {"out": out}),
@@ -191,6 +200,16 @@ def sweep_facts(found: Any) -> list[Fact]:
             best_score=found.best_score_,
         ),
     ]
+
+
+def comparisons(found: Any) -> list[Exhibit]:
+    """Lay out the tests between neighbouring numbers of components, where there are some."""
+    of = getattr(found, "comparisons_", {})
+    if not of:
+        return []
+    columns, rows = report.comparison_lines(of)
+    each = [{name: column[index] for name, column in of.items()} for index in range(len(rows))]
+    return [Exhibit(report.table(columns, rows) if rows else "", {"comparisons": each})]
 
 
 def models(found: Any) -> Exhibit:

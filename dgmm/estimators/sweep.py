@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from numbers import Integral, Real
 from operator import attrgetter
 from time import perf_counter
@@ -35,6 +35,7 @@ from dgmm.fitting.pool import Candidate
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of
+from dgmm.fitting.sweep.neighbours import Comparison, sentences
 from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, concerns_of, sweep
 from dgmm.model.criteria import CRITERIA, Scores
 from dgmm.model.families import family_named
@@ -84,6 +85,9 @@ class GaussianMixtureSweep(Predictor):
         figures are those of where they were, and ``dropped`` says so. False fits all to the end.
     tolerance : float, default=0.01
         Nats a row within which a smaller mixture is called as good in `advice_`.
+    n_bootstrap : int, default=0
+        Samples that are drawn to tell whether the best needs its last component, or one more (the likelihood
+        ratio by parametric bootstrap): 99 are usual. 0 makes no such tests. See ``comparisons_``.
     tol : float or 'auto', default='auto'
         As for `GaussianMixture`; but ``'auto'`` with more than ``sample_rows`` rows is the gain that could
         change no choice by BIC, the price of half a parameter: ¼ log(n) / n, where n is the weight of
@@ -119,6 +123,12 @@ class GaussianMixtureSweep(Predictor):
         A mixture of its own: ``best_estimator_.impute(X)``, ``.condition(...)``, ``.merge(X)``.
     advice_ : list of str
         What the figures say of the choice, and what they do not.
+    comparisons_ : dict of ndarray
+        Where ``n_bootstrap`` is not 0, an entry for each two neighbouring numbers of components of a
+        covariance type: ``covariance_type``, ``n_components``, ``n_more``; ``likelihood_ratio``, twice the
+        difference of log-likelihoods of the rows that are fitted; ``vuong``, ``vuong_p``; and of the best and
+        its neighbours ``sample_ratio``, ``bootstrap_p`` and ``n_rows``, of a sample of at most 5,000 complete
+        rows. NaN is what was not computed. See ``docs/how-sure.md``.
     smallest_index_, elbow_index_ : int or None
         Of the smallest mixture within ``tolerance`` of the best, and of where the curve bends most.
     at_edge_ : bool
@@ -166,6 +176,7 @@ class GaussianMixtureSweep(Predictor):
         "held_out": [Interval(Real, 0.0, 1.0, closed="left"), StrOptions({"auto"})],
         "prune": ["boolean"],
         "tolerance": [Interval(Real, 0.0, None, closed="left")],
+        "n_bootstrap": [Interval(Integral, 0, None, closed="left")],
         **{
             name: GaussianMixture._parameter_constraints[name]
             for name in (
@@ -192,6 +203,7 @@ class GaussianMixtureSweep(Predictor):
         held_out: float | str = "auto",
         prune: bool = True,
         tolerance: float = TOLERANCE,
+        n_bootstrap: int = 0,
         tol: float | str = "auto",
         reg_covar: float = 1e-6,
         max_iter: int = 100,
@@ -209,6 +221,7 @@ class GaussianMixtureSweep(Predictor):
         self.held_out = held_out
         self.prune = prune
         self.tolerance = tolerance
+        self.n_bootstrap = n_bootstrap
         self.tol = tol
         self.reg_covar = reg_covar
         self.max_iter = max_iter
@@ -376,6 +389,7 @@ class GaussianMixtureSweep(Predictor):
             self.prune,
             float(held_out),
             int(seed),
+            int(self.n_bootstrap),
         )
 
     def _set_fitted(self, swept: Swept, seconds: float, *, partial: bool) -> None:
@@ -401,7 +415,13 @@ class GaussianMixtureSweep(Predictor):
         found = advise(candidates, self.best_index_, criterion, self.tolerance)
         self.at_edge_, self.smallest_index_, self.elbow_index_ = found.at_edge, found.smallest, found.elbow
         unfinished = "The sweep was interrupted: this is what was reached until then, and not all was tried."
-        self.advice_ = [*([unfinished] if partial else []), *found.sentences]
+        tested = sentences(swept.comparisons)
+        self.advice_ = [*([unfinished] if partial else []), *found.sentences, *tested]
+        if self.n_bootstrap:
+            names = [field.name for field in fields(Comparison)]
+            self.comparisons_ = {
+                name: np.array([getattr(each, name) for each in swept.comparisons]) for name in names
+            }
 
     def _mixture(self, best: Candidate, swept: Swept) -> GaussianMixture:
         """Give the best model as a mixture of its own."""

@@ -1,6 +1,7 @@
 """``dgmm sweep``: three files, every option, and what is refused."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def run(*arguments: object) -> Result:
 def test_three_files(rows_zarr, tmp_path):
     out = tmp_path / "report"
     found = run("sweep", rows_zarr, "-k", "1:4", "--covariance", "full,diag", "--out", out, "--seed", 0)
+    assert "bootstrap" not in found.stdout
     assert found.exit_code == 0, found.stderr
     assert {path.name for path in out.iterdir()} == {"model.npz", "results.csv", "report.html"}
     model = dgmm.load(out / "model.npz")
@@ -47,6 +49,18 @@ def test_every_option_reaches_the_sweep(rows_parquet, tmp_path):
     wanted += ("max_iter=7", "n_init=2", "reg_covar=1e-05", "random_state=4", "sample_rows=500")
     text = page.replace("&#x27;", "'")
     assert [each for each in wanted if each not in text] == []
+
+
+def test_neighbours_are_compared(rows_zarr, tmp_path):
+    options = ["-k", "2:4", "--covariance", "spherical", "--bootstrap", 2, "--seed", 0]
+    found = run("sweep", rows_zarr, *options, "--out", tmp_path / "out")
+    assert found.exit_code == 0, found.stderr
+    assert "bootstrap p" in found.stdout
+    assert "3 or 4" in found.stdout
+    assert "3 components rather than 2" in found.stdout
+    whole = run("sweep", rows_zarr, *options, "--out", tmp_path / "json", "--json")
+    pairs = [(each["n_components"], each["n_more"]) for each in json.loads(whole.stdout)["comparisons"]]
+    assert pairs == [(2, 3), (3, 4)]
 
 
 @pytest.mark.parametrize("numbers", ["0:3", "a", "5:2", "1:2:3:4", "2,,3", "1:9:0"])

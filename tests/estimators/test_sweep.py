@@ -470,6 +470,50 @@ class TestScikitLearn:
         assert not hasattr(found.fit(rows), "feature_names_in_")
 
 
+class TestComparisons:
+    def test_neighbours_are_compared_and_the_best_is_tested(self, rows):
+        few = rows[::2]
+        found = GaussianMixtureSweep(range(2, 5), covariance_type="diag", random_state=0, n_bootstrap=9).fit(
+            few
+        )
+        table, results = found.comparisons_, found.results_
+        assert table["n_components"].tolist() == [2, 3]
+        assert table["n_more"].tolist() == [3, 4]
+        totals = 2 * len(few) * np.diff(results["log_likelihood"])
+        np.testing.assert_allclose(table["likelihood_ratio"], totals)
+        assert found.best_params_["n_components"] == 3
+        assert table["bootstrap_p"][0] == 0.1  # none of nine is as large
+        assert table["bootstrap_p"][1] > 0.1
+        assert table["n_rows"].tolist() == [300, 300]
+        assert "3 components rather than 2" in found.advice_[-2]
+        assert "4 components rather than 3 are not seen to be needed" in found.advice_[-1]
+        assert not hasattr(found.set_params(n_bootstrap=0).fit(few), "comparisons_")
+
+    def test_in_passes_too_with_weights_and_rows_held_out(self, many):
+        weights = np.random.default_rng(0).uniform(0.5, 1.5, len(many))
+        found = GaussianMixtureSweep(
+            (2, 3),
+            covariance_type="spherical",
+            sample_rows=1500,
+            random_state=0,
+            held_out=0.2,
+            prune=False,
+            n_bootstrap=1,
+        ).fit(da.from_array(many, chunks=(2000, 2)), sample_weight=weights)
+        held = HeldOut(found.seed_, 0.2)(0, len(many))
+        alone = [
+            GaussianMixture(
+                k, covariance_type="spherical", sample_rows=1500, random_state=0, tol=1e-8, max_iter=300
+            ).fit(many[~held], sample_weight=weights[~held])
+            for k in (2, 3)
+        ]
+        d = alone[1].score_samples(many[held]) - alone[0].score_samples(many[held])
+        w = weights[held]
+        statistic = w @ d / np.sqrt(w**2 @ (d - w @ d / w.sum()) ** 2)
+        assert found.comparisons_["vuong"][0] == pytest.approx(statistic, rel=0.02)
+        assert 1000 < found.comparisons_["n_rows"][0] <= 1500
+
+
 @parametrize_with_checks([GaussianMixtureSweep(range(1, 3), covariance_type=("full", "diag"))])
 @pytest.mark.filterwarnings("ignore")  # what the checks provoke is theirs
 def test_checks(estimator, check):

@@ -26,7 +26,9 @@ from dgmm.fitting.starts.paths import PathSettings, find_starts
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Survey, survey
+from dgmm.fitting.sweep.choice import best_of
 from dgmm.fitting.sweep.held_out import HeldOut, SplitData, score
+from dgmm.fitting.sweep.neighbours import Comparison, RowsCompared, compare
 from dgmm.fitting.sweep.race import Race
 from dgmm.fitting.sweep.scores import score_models
 from dgmm.model.criteria import Criterion, resolution
@@ -64,7 +66,9 @@ class SweepSettings:
     held_out : float
         Share of the rows that is held out.
     seed : int
-        Of every model's starts, of the sample, and of what is held out.
+        Of every model's starts, of the sample, of what is held out, and of what is drawn to compare models.
+    n_bootstrap : int
+        Samples that are drawn to compare the best with its neighbours; 0 compares none.
     """
 
     models: tuple[Settings, ...]
@@ -72,6 +76,7 @@ class SweepSettings:
     prune: bool
     held_out: float
     seed: int
+    n_bootstrap: int = 0
 
     @property
     def common(self) -> Settings:
@@ -101,6 +106,8 @@ class Swept:
         Rows that were left out, as they lack values.
     changes : list of str or None
         How rows changed during the sweep, where they were allowed to; None where they were not.
+    comparisons : list of Comparison
+        Of neighbouring numbers of components, where they are asked for.
     """
 
     candidates: list[Candidate]
@@ -111,6 +118,7 @@ class Swept:
     dtype: np.dtype | None = None
     n_dropped: int = 0
     changes: list[str] | None = None
+    comparisons: list[Comparison] = field(default_factory=list)
 
     @property
     def n_passes(self) -> int:
@@ -198,8 +206,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
         own = None if observed.weights is None else MemorySource(observed.weights[:, None])
         rows = MemorySource(observed.values, source.feature_names, source.name)
         data = Data(rows, own, found.moments, filling=found.filling)
-        _fit_each(data, observed, whole, settings, swept)
-        _score_ended(data, swept.candidates, found.sample.part(held))
+        _fit_each(data, observed, whole, settings, swept, left_out=found.sample.part(held))
     else:
         with listening(count):
             data = SplitData(source, weights, found.moments, held_out, filling=found.filling)
@@ -255,8 +262,10 @@ def _refuse_too_many_components(swept: Swept, sample: Sample, *, is_small: bool)
         swept.candidates[index] = replace(candidate, failure=failure)
 
 
-def _fit_each(data: Data, sample: Sample, whole: Sample, settings: SweepSettings, swept: Swept) -> None:
-    """Fit each model to rows in memory, as it would be alone."""
+def _fit_each(
+    data: Data, sample: Sample, whole: Sample, settings: SweepSettings, swept: Swept, *, left_out: Sample
+) -> None:
+    """Fit each model to rows in memory, as it would be alone, and score them; on rows left out, too."""
     for index, (own, candidate) in enumerate(zip(settings.models, swept.candidates, strict=True)):
         if candidate.failure:
             continue
@@ -270,6 +279,9 @@ def _fit_each(data: Data, sample: Sample, whole: Sample, settings: SweepSettings
             raise
         else:
             swept.candidates[index] = replace(candidate, state=state)
+    _score_ended(data, swept.candidates, left_out)
+    compared = RowsCompared.of_memory(data.source, data.weights, left_out)
+    _compare(swept, compared, sample, settings)
 
 
 def _fit_together(
@@ -295,6 +307,23 @@ def _fit_together(
     fits.pool.run(candidates, Race(data, fits.advance, fits.hurried, criterion))
     if fits.algorithm == "em" or common.max_iter == 0:  # the last M-step came after the last pass
         _score_ended(data, candidates)
+    _compare(swept, RowsCompared.of_passes(data.source, data.weights, data.held_out), sample, settings)
+
+
+def _compare(swept: Swept, rows: RowsCompared, sample: Sample, settings: SweepSettings) -> None:
+    """Compare neighbouring numbers of components, where that is asked for."""
+    best = best_of(swept.candidates, settings.criterion)
+    if not settings.n_bootstrap or best is None:
+        return
+    swept.comparisons = compare(
+        swept.candidates,
+        best,
+        rows,
+        sample,
+        objective=Likelihood(settings.common.method.objective.reg_covar),
+        n_bootstrap=settings.n_bootstrap,
+        seed=settings.seed,
+    )
 
 
 def _paths(settings: SweepSettings, candidates: Sequence[Candidate], n_rows: int) -> list[PathSettings]:

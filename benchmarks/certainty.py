@@ -1,0 +1,290 @@
+"""How sure is right: coverage of intervals, size and power of tests, what misfit finds, and what each takes.
+
+``python benchmarks/certainty.py`` prints all tables; ``--quick`` has a tenth of the simulations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from common import make_zarr, print_table, synthetic_mixture
+from scipy.special import ndtr
+
+from dgmm import GaussianMixture
+from dgmm.fitting.steps.objective import Likelihood
+from dgmm.fitting.sweep.bootstrap import Null, likelihood_ratio
+from dgmm.kernels.densities import log_densities
+from dgmm.model.families import FAMILIES, family_named
+from dgmm.model.information import Kind
+from dgmm.model.parameters import Parameters
+from dgmm.passes.events import Event, PassFinished, listening
+
+MEANS = np.array([[0.0, 0.0], [4.0, 1.0]])
+WEIGHTS = np.array([0.6, 0.4])
+COVARIANCES = np.array([[[1.0, 0.4], [0.4, 1.5]], [[1.5, -0.5], [-0.5, 0.8]]])
+T_DEGREES = 5.0
+
+
+def truth_of(family: str) -> Parameters:
+    """Give a mixture of a family near the one above."""
+    own = family_named(family)
+    matrices = COVARIANCES.mean(axis=0) if own.is_shared else COVARIANCES
+    return Parameters.from_covariances(own, WEIGHTS, MEANS, own.projected(matrices))
+
+
+def rows_of(truth: Parameters, n_rows: int, generator: np.random.Generator, *, heavy: bool) -> np.ndarray:
+    """Draw rows, of normal components or of Student's t with the same covariances."""
+    labels = generator.choice(len(truth.weights), n_rows, p=truth.weights)
+    factors = np.linalg.cholesky(truth.covariance_matrices)[labels]
+    noise = (factors @ generator.normal(size=(n_rows, truth.n_features, 1)))[..., 0]
+    if heavy:
+        scale = generator.chisquare(T_DEGREES, n_rows) / (T_DEGREES - 2.0)
+        noise /= np.sqrt(scale)[:, None]
+    return truth.means[labels] + noise
+
+
+def fit(rows: np.ndarray, start: Parameters, family: str) -> GaussianMixture:
+    """Fit from where it should be, so that components keep their numbers."""
+    mixture = GaussianMixture(
+        len(start.weights),
+        covariance_type=family,
+        tol=1e-9,
+        max_iter=2000,
+        reg_covar=0.0,
+        weights_init=start.weights,
+        means_init=start.means,
+        precisions_init=start.precisions,
+    )
+    return mixture.fit(rows)
+
+
+def coverage(family: str, kind: Kind, n_rows: int, n_simulations: int, *, heavy: bool) -> list[object]:
+    """Give the share of simulations in which the interval of each parameter holds it."""
+    truth, generator = truth_of(family), np.random.default_rng(7)
+    pseudo = truth
+    if heavy:  # the mixture that is nearest to the rows, by many of them
+        pseudo = fit(rows_of(truth, 2_000_000, generator, heavy=True), truth, family)._parameters
+    held = []
+    started = time.perf_counter()
+    for _ in range(n_simulations):
+        rows = rows_of(truth, n_rows, generator, heavy=heavy)
+        found = fit(rows, pseudo, family).standard_errors(rows, kind).intervals(0.95)
+        held.append(
+            np.concatenate(
+                [
+                    (
+                        (getattr(found, name)[..., 0] <= value) & (value <= getattr(found, name)[..., 1])
+                    ).ravel()
+                    for name, value in (
+                        ("weights", pseudo.weights),
+                        ("means", pseudo.means),
+                        ("covariances", np.asarray(pseudo.covariances)),
+                    )
+                ]
+            )
+        )
+    shares = np.mean(held, axis=0)
+    return [
+        family,
+        "t, 5 d.f." if heavy else "normal",
+        kind,
+        f"{n_rows:,}",
+        n_simulations,
+        len(shares),
+        f"{shares.mean():.1%}",
+        f"{shares.min():.1%}",
+        f"{shares.max():.1%}",
+        f"{time.perf_counter() - started:.0f}",
+    ]
+
+
+def rejects(null: Null, ratio: float, n_bootstrap: int, level: float) -> bool:
+    """Tell whether the test rejects: drawing ends where it is decided that it does not."""
+    allowed = int(level * (n_bootstrap + 1)) - 1
+    n_greater = 0
+    for number in range(n_bootstrap):
+        n_greater += null.ratio_of_sample(number) >= ratio
+        if n_greater > allowed:
+            return False
+    return True
+
+
+def vuong_p(pair: Sequence[Parameters], rows: np.ndarray, price: float) -> float:
+    """Give the chance of Vuong's statistic of a mixture and a larger one."""
+    fewer, more = pair
+    differences = log_densities(more, rows) - log_densities(fewer, rows)
+    deviation = differences.std() * len(rows) ** 0.5
+    return float(ndtr(-(differences.sum() - price) / deviation)) if deviation > 0.0 else 1.0
+
+
+def tests_of(name: str, truth: Parameters, n_rows: int, n_simulations: int, n_bootstrap: int) -> list[object]:
+    """Give how often K + 1 = 3 rather than K = 2 is called needed, by each test, at 5%."""
+    generator, objective = np.random.default_rng(11), Likelihood(1e-6)
+    start = truth_of("full") if truth.n_components > 2 else truth
+    n_parameters = 1 + truth.n_features * (truth.n_features + 3) / 2
+    counts = np.zeros(3)
+    started = time.perf_counter()
+    for simulation in range(n_simulations):
+        rows = rows_of(truth, n_rows, generator, heavy=False)
+        fewer, ratio = likelihood_ratio(rows, start, 3, objective)
+        counts[0] += rejects(Null(fewer, 3, n_rows, objective, simulation), ratio, n_bootstrap, 0.05)
+        half = n_rows // 2
+        pair = [GaussianMixture(k, n_init=3, tol=1e-6, max_iter=1000, random_state=0) for k in (2, 3)]
+        whole = [mixture.fit(rows)._parameters for mixture in pair]
+        counts[1] += vuong_p(whole, rows, 0.5 * n_parameters * np.log(n_rows)) < 0.05
+        parts = [mixture.fit(rows[:half])._parameters for mixture in pair]
+        counts[2] += vuong_p(parts, rows[half:], 0.0) < 0.05
+    shares = [f"{share:.1%}" for share in counts / n_simulations]
+    return [name, f"{n_rows:,}", n_simulations, *shares, f"{time.perf_counter() - started:.0f}"]
+
+
+def misfits(n_rows: int, n_simulations: int, degrees: float) -> list[object]:
+    """Give how often, of five components, the one of Student's t is found, and others are called so too."""
+    generator = np.random.default_rng(13)
+    centres = np.array([[0, 0], [7, 0], [0, 7], [7, 7], [3, 14]], float)
+    n_found = n_others = 0
+    for _ in range(n_simulations):
+        rows = []
+        for k, centre in enumerate(centres):
+            noise = generator.normal(size=(n_rows, 2))
+            if k == 2:
+                noise /= np.sqrt(generator.chisquare(degrees, n_rows) / degrees)[:, None]
+            rows.append(centre + noise)
+        mixture = GaussianMixture(5, means_init=centres, tol=1e-6, max_iter=1000).fit(np.concatenate(rows))
+        wrong = ~mixture.misfit(np.concatenate(rows)).is_gaussian
+        n_found += wrong[2]
+        n_others += wrong.sum() - wrong[2]
+    return [
+        f"{degrees:g}",
+        f"{n_rows:,}",
+        n_simulations,
+        f"{n_found / n_simulations:.1%}",
+        f"{n_others / n_simulations / 4:.2%}",
+    ]
+
+
+def costs(folder: Path, n_rows: int) -> list[list[object]]:
+    """Give what each takes, in passes and beside a pass of EM."""
+    lines = []
+    for n_components, n_features, family in (
+        (8, 4, "full"),
+        (8, 10, "full"),
+        (8, 10, "diag"),
+        (16, 10, "full"),
+    ):
+        mixture = synthetic_mixture(n_components, n_features)
+        path = folder / f"rows-{n_components}-{n_features}.zarr"
+        make_zarr(path, mixture, n_rows, 50_000)
+        model = GaussianMixture(
+            n_components,
+            covariance_type=family,
+            means_init=mixture.means,
+            max_iter=3,
+            algorithm="em",
+            sample_rows=20_000,
+        )
+        model.fit(str(path))
+        seconds = min(model.history_["seconds"])
+        calls = [
+            ("standard errors", partial(model.standard_errors, str(path))),
+            ("the same, sandwich", partial(model.standard_errors, str(path), "sandwich")),
+            ("misfit", partial(model.misfit, str(path))),
+        ]
+        for name, call in calls:
+            events: list[Event] = []
+            with listening(events.append):
+                started = time.perf_counter()
+                call()
+                took = time.perf_counter() - started
+            n_passes = sum(isinstance(event, PassFinished) for event in events)
+            lines.append(
+                [
+                    name,
+                    f"{n_components} {family} of {n_features} features",
+                    f"{n_rows:,}",
+                    n_passes,
+                    f"{took:.2f}",
+                    f"{took / seconds:.1f}",
+                ]
+            )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--parts", default="coverage,misfit,tests,costs")
+    given = parser.parse_args()
+    parts, tenth = given.parts.split(","), 10 if given.quick else 1
+    warnings.simplefilter("ignore")
+    if "coverage" in parts:
+        cases: list[tuple[str, Kind, int, bool]] = [(each, "information", 1000, False) for each in FAMILIES]
+        cases += [
+            ("full", "sandwich", 1000, False),
+            ("full", "sandwich", 4000, True),
+            ("full", "information", 4000, True),
+        ]
+        lines = [
+            coverage(family, kind, n_rows, 1000 // tenth, heavy=heavy)
+            for family, kind, n_rows, heavy in cases
+        ]
+        header = [
+            "covariance",
+            "rows are",
+            "kind",
+            "rows",
+            "simulations",
+            "intervals",
+            "mean",
+            "least",
+            "most",
+            "s",
+        ]
+        print_table("Coverage of 95% intervals", header, lines)
+    if "misfit" in parts:
+        lines = [
+            misfits(n_rows, 500 // tenth, degrees)
+            for degrees, n_rows in ((5.0, 500), (5.0, 2000), (10.0, 2000), (10.0, 10_000))
+        ]
+        print_table(
+            "One component of five is Student's t",
+            ["degrees of freedom", "rows of each", "simulations", "found", "others, each"],
+            lines,
+        )
+    if "tests" in parts:
+        two = truth_of("full")
+        third = Parameters.from_covariances(
+            two.family,
+            np.array([0.55, 0.35, 0.1]),
+            np.concatenate([MEANS, [[2.0, 4.5]]]),
+            np.concatenate([COVARIANCES, [np.eye(2)]]),
+        )
+        lines = [
+            tests_of("size: 2 are true", two, 300, 500 // tenth, 99),
+            tests_of("power: 3 are true", third, 300, 500 // tenth, 99),
+        ]
+        header = [
+            "",
+            "rows",
+            "simulations",
+            "bootstrap",
+            "Vuong, Schwarz's correction",
+            "Vuong, held out",
+            "s",
+        ]
+        print_table("3 components rather than 2 are called needed, at 5%", header, lines)
+    if "costs" in parts:
+        with tempfile.TemporaryDirectory() as folder:
+            lines = costs(Path(folder), 2_000_000 // tenth)
+        print_table("What it takes", ["", "mixture", "rows", "passes", "s", "passes of EM"], lines)
+
+
+if __name__ == "__main__":
+    main()
