@@ -139,6 +139,15 @@ def is_in_memory(source: object) -> bool:
     return getattr(source, "is_in_memory", False)
 
 
+def own_rows(source: object, dtype: np.dtype) -> NDArray[Any] | None:
+    """Give the very rows of a source, where they are in memory, row by row, as this dtype; else None."""
+    if not isinstance(source, MemorySource) or mapped_from(source.values) is not None:
+        return None
+    values = source.values
+    is_plain = type(values) is np.ndarray and values.dtype == dtype and values.flags.c_contiguous
+    return values if is_plain else None
+
+
 def mapped_from(values: object) -> np.memmap | None:
     """Give the map of a file that an array is, or is a view of; None for one in memory."""
     while isinstance(values, np.ndarray):

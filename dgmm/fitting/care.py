@@ -12,6 +12,7 @@ from dgmm.fitting.few_rows import rows_of_a_covariance
 from dgmm.fitting.sample import Sample
 from dgmm.kernels.precision import SINGLE
 from dgmm.model.families import Family
+from dgmm.model.matrices import MATRICES, Array, largest_eigenvalue
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 from dgmm.model.variational import dependent_features
@@ -82,7 +83,7 @@ def concerns(
             f"reg_covar={reg_covar:g} is more than {CARE.largest_share:.0%} of the variance of feature "
             f"{features}: it widens components there; scale the features, or make reg_covar smaller"
         )
-    smallest = parameters.family.smallest_variances(parameters.covariances, parameters.n_components)
+    smallest = _smallest_variances(parameters)
     collapsed = (
         np.flatnonzero(CARE.collapsed * smallest <= reg_covar) if reg_covar > 0.0 else np.empty(0, int)
     )
@@ -122,6 +123,16 @@ def concerns(
             "the narrowest component"
         )
     return tuple(found)
+
+
+def _smallest_variances(parameters: Parameters) -> Array:
+    """Give the variance of each component along its shortest axis: (K,)."""
+    family, n_components = parameters.family, parameters.n_components
+    if not family.has_products or parameters.n_features < MATRICES.wide_features:
+        return family.smallest_variances(parameters.covariances, n_components)
+    factors = parameters.precisions_cholesky
+    found = [1.0 / largest_eigenvalue(each) for each in factors.reshape(-1, *factors.shape[-2:])]
+    return np.broadcast_to(found, (n_components,))
 
 
 def concerns_of_prior(

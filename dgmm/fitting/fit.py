@@ -113,14 +113,13 @@ def fit(
     seed = 0 if is_small else int(random_state.randint(2**31 - 1))
     emit(StageStarted("survey", stages))
     with listening(passes.append):
-        products = settings.method.family.has_products
         takes_nan = settings.missing == "marginalize"
         found = survey(
             source,
             settings.sample_rows,
             seed,
             weights,
-            products=products,
+            products=_needs_products(settings),
             takes_nan=takes_nan,
             allow_changed_data=settings.allow_changed_data,
         )
@@ -184,6 +183,16 @@ def in_memory(sample: Sample, source: Source) -> tuple[Source, Source | None]:
         return rows, weights
     values = np.concatenate([sample.values, sample.beside], axis=1)
     return FeaturesAlone.of(replace(rows, values=values), sample.values.shape[1]), weights
+
+
+def _needs_products(settings: Settings) -> bool:
+    """Tell whether covariances between features are to be known of all rows.
+
+    Components with covariances of their own do without: a prior does not, nor what rows lack.
+    """
+    family, is_likelihood = settings.method.family, isinstance(settings.goal, Likelihood)
+    needs_any = family.is_shared or settings.missing == "marginalize" or not is_likelihood
+    return family.has_products and needs_any
 
 
 def _moved(best: EM, fits: Multistart) -> EM:

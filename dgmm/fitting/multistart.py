@@ -208,8 +208,13 @@ class Multistart:
                 began = [self.begin(initialization, each) for each in self._starts(random_state)]
             except FAILURES_OF_A_START as error:
                 errors.append(error)
+                continue
+            if self.is_small:  # starts are forgotten when they have been left
+                candidates = [Candidate.of(began)]
+                del began
+                offered.append(self._run(candidates))
             else:
-                offered.append(self.run([began]) if self.is_small else began)
+                offered.append(began)
         if not self.is_small:
             emit(StageStarted("passes"))
             offered = [self.run(self._moved_or_not(offered) if self.settings.moves else offered)]
@@ -261,7 +266,9 @@ class Multistart:
             What each fit may begin from: the first pass tells which is the best.
         n_passes : int, optional
         """
-        candidates = [Candidate.of(each) for each in offered]
+        return self._run([Candidate.of(each) for each in offered], n_passes)
+
+    def _run(self, candidates: list[Candidate], n_passes: int | None = None) -> list[EM]:
         self.pool.run(candidates, n_passes=n_passes)
         return [each.state for each in candidates if each.state is not None]
 

@@ -109,7 +109,10 @@ class Entry:
         after = advance(self.state, self.found)
         if not after.history[-1].accepted:
             return replace(candidate, state=after)
-        return replace(candidate, state=after, evaluated=self.found.parameters, scores=scores)
+        # What a fit on its way was in a pass is asked for with scores only: it may be large.
+        is_asked_for = scores is not None or after.ending is not None
+        evaluated = self.found.parameters if is_asked_for else None
+        return replace(candidate, state=after, evaluated=evaluated, scores=scores)
 
 
 class Policy(Protocol):
@@ -167,15 +170,19 @@ class Pool:
         n_passes : int, optional
             Passes after which to stop.
         """
-        while n_passes is None or n_passes > 0:
-            entries = self._pass(candidates)
-            if not entries:
-                return
-            after = self.everyone(candidates, entries) if policy is None else policy(candidates, entries)
-            for index, entry in entries.items():
-                candidates[index] = after[index]
-                self._tell(entry.state, after[index].state)
+        while (n_passes is None or n_passes > 0) and self._run_once(candidates, policy):
             n_passes = None if n_passes is None else n_passes - 1
+
+    def _run_once(self, candidates: list[Candidate], policy: Policy | None) -> bool:
+        """Make one pass; False if none goes on. Nothing else is left of it: statistics may be large."""
+        entries = self._pass(candidates)
+        if not entries:
+            return False
+        after = self.everyone(candidates, entries) if policy is None else policy(candidates, entries)
+        for index, entry in entries.items():
+            candidates[index] = after[index]
+            self._tell(entry.state, after[index].state)
+        return True
 
     def everyone(
         self, candidates: Sequence[Candidate], entries: Mapping[int, Entry]

@@ -76,7 +76,10 @@ class Sample:
 
     @classmethod
     def joined(cls, parts: Sequence[Sample]) -> Sample:
-        """Join samples of different rows."""
+        """Join samples of different rows; there is one at least."""
+        parts = [part for part in parts if len(part.hashes)] or parts[:1]
+        if len(parts) == 1:  # spares a copy
+            return parts[0]
         weights = [part.weights for part in parts if part.weights is not None]
         beside = [part.beside for part in parts if part.beside is not None]
         return cls(
@@ -104,6 +107,8 @@ class Sample:
 
     def drawn(self, size: int) -> Sample:
         """Keep the rows with the ``size`` smallest hashes, in row order."""
+        if len(self.hashes) <= size and (self.numbers[1:] > self.numbers[:-1]).all():
+            return self
         kept = np.sort(np.argsort(self.hashes, kind="stable")[:size])
         return self.part(kept[np.argsort(self.numbers[kept], kind="stable")])
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.fingerprint import Fingerprint
+from dgmm.data.memory import own_rows
 from dgmm.data.source import DataError, DataWarning, Source, warn_of_rounding
 from dgmm.fitting.filling import Filling, correlations_of, filling_of
 from dgmm.fitting.sample import Sample, hash_numbers
@@ -36,14 +37,19 @@ class SurveyTuning:
         Least sum of row weights: an M-step adds 2e-15 to each component's.
     largest_squares : float
         Most that squares of distances from the mean may sum to: what is made of them needs some room.
-    piece_rows : int
-        Rows that are surveyed at once.
+    piece_rows, piece_bytes : int
+        Rows that are surveyed at once: with many features, as many as take so many bytes of float64.
     """
 
     spare_draws: float = 6.0
     smallest_weight: float = 1e-6
     largest_squares: float = float(np.finfo(np.float64).max) / 64.0
     piece_rows: int = 2**14
+    piece_bytes: int = 2**22
+
+    def rows_at_once(self, n_features: int) -> int:
+        """Give how many rows of so many features are surveyed at once."""
+        return max(1, min(self.piece_rows, self.piece_bytes // (8 * n_features)))
 
 
 SURVEY = SurveyTuning()
@@ -212,7 +218,7 @@ class SurveyWork:
             n_weighted += int(counting.sum())
             if self.left_out is not None:
                 n_left_out += int((counting & self.left_out(chunk.start, len(counting))).sum())
-            for piece in chunk.pieces(SURVEY.piece_rows):
+            for piece in chunk.pieces(SURVEY.rows_at_once(self.n_features)):
                 bad = NotFinite.of(piece, takes_nan=self.takes_nan)
                 not_finite += bad
                 if bad:
@@ -239,6 +245,8 @@ class SurveyWork:
         chosen = hashes <= np.uint64(self._largest_hash)
         if chunk.weights is not None and not self.takes_all:
             chosen &= chunk.weights > 0.0
+        if chosen.all():  # spares a copy
+            return Sample(hashes, numbers, chunk.values, chunk.weights, chunk.beside)
         mine = np.flatnonzero(chosen)
         weights, beside = (None if each is None else each[mine] for each in (chunk.weights, chunk.beside))
         return Sample(hashes[mine], numbers[mine], chunk.values[mine], weights, beside)
@@ -371,7 +379,7 @@ def survey(
     DataWarning
         Of rows that lack all values; of whole numbers that are rounded.
     """
-    takes_all = source.n_rows <= sample_size
+    takes_all, given = source.n_rows <= sample_size, source
     work = SurveyWork(
         source.n_rows,
         source.n_features,
@@ -410,7 +418,10 @@ def survey(
         sample = run_pass(source, work, "sample", weights).sample
     own = {each.name: getattr(found, each.name) for each in fields(Survey)}
     found = Surveyed(**own, seen=witnessed.seen, source=source)
-    found = replace(found, sample=sample.drawn(sample_size))
+    sample = sample.drawn(sample_size)
+    if takes_all and (values := own_rows(given, sample.values.dtype)) is not None:
+        sample = replace(sample, values=values)  # and not a copy of them
+    found = replace(found, sample=sample)
     if not found.lacking.n_rows:
         return found
     filling = filling_of(found.sample, everything, seed)

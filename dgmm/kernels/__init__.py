@@ -1,6 +1,6 @@
 """The work on blocks of rows: models of several families evaluated together, by the kernel that is at hand.
 
-Here is the one door: whoever evaluates rows asks `chosen_kernel`, or calls the functions that do. A kernel is
+Here is the one door: whoever evaluates rows asks `kernel_for`, or calls the functions that do. A kernel is
 a module with the functions of `dgmm.kernels.kernel.Kernel`, and a line in `KERNELS`. Rows that may lack
 values go through any of them by `incomplete`.
 """
@@ -19,7 +19,7 @@ from dgmm.kernels.kernel import Kernel, Parts
 from dgmm.kernels.stack import Stack
 from dgmm.model.statistics import Statistics
 
-__all__ = ["KERNELS", "Kernel", "assign", "chosen_kernel", "expect", "working_bytes"]
+__all__ = ["KERNELS", "Kernel", "assign", "chosen_kernel", "expect", "kernel_for", "working_bytes"]
 
 KERNELS: dict[str, Kernel] = {
     "compiled": compiled,
@@ -77,6 +77,17 @@ def chosen_kernel(work: float = np.inf) -> Kernel:
     return KERNELS[name]
 
 
+def kernel_for(stack: Stack) -> Kernel:
+    """Choose for a stack: `chosen_kernel`, but NumPy where BLAS is better than the compiled loop.
+
+    Only the number of features and the paths that components take decide, so that one kernel makes a pass;
+    and where the environment names a kernel, that is the one.
+    """
+    if stack.is_for_blas and not os.environ.get("DGMM_KERNEL"):
+        return blocks
+    return chosen_kernel(stack.work)
+
+
 def expect(
     stack: Stack,
     chunks: Parts,
@@ -85,11 +96,11 @@ def expect(
     """E-step by the chosen kernel: see `Kernel.expect`. Rows may lack values if the stack says so."""
     if stack.extent is not None:
         return incomplete.expect(chosen_kernel(stack.work), stack, chunks)
-    return chosen_kernel(stack.work).expect(stack, chunks, features)
+    return kernel_for(stack).expect(stack, chunks, features)
 
 
 def working_bytes(stack: Stack) -> int:
     """Forecast what the chosen kernel allocates: see `Kernel.working_bytes`."""
     if stack.extent is not None:
         return incomplete.working_bytes(chosen_kernel(stack.work), stack)
-    return chosen_kernel(stack.work).working_bytes(stack)
+    return kernel_for(stack).working_bytes(stack)

@@ -18,6 +18,7 @@ from dgmm.kernels.priors import no_counts
 from dgmm.kernels.rare import eliminate
 from dgmm.kernels.stack import Group, Stack
 from dgmm.kernels.sums import statistics_of
+from dgmm.kernels.whitened import WhitenedSums, own_bytes, row_bytes
 from dgmm.kernels.workspace import (
     BLOCKS,
     Workspace,
@@ -52,6 +53,8 @@ def gathered_per_row(stack: Stack, group: Group) -> float:
 
     On average over a block, zeros not counted; zero where it is never so, as every row has one of each model.
     """
+    if group.is_whitened:
+        return 0.0
     n_components = len(group.natural_parameters)
     most = stack.n_features * min(BLOCKS.gathered_share * n_components, BLOCKS.gathered_per_row)
     return most if group.family.has_all_features and most > len(group.models) else 0.0
@@ -72,9 +75,16 @@ class Accumulator:
         self.log_likelihoods = np.zeros(len(stack.rows))
         self.squares = np.zeros((len(stack.rows), stack.n_features))
         self.counts_by_group = no_counts(stack)
+        self.whitened = {
+            index: WhitenedSums(stack, group) for index, group in enumerate(stack.groups) if group.is_whitened
+        }
         nothing = np.zeros((stack.n_features, 0))
-        self.centred_sums: list[Array] = [np.zeros(stack.n_features) for _ in stack.centred]
-        self.centred_scatter = [entry.family.scatter(nothing, np.zeros(0)) for entry in stack.centred]
+        self.centred_sums: dict[int, Array] = {}
+        self.centred_scatter: dict[int, Array] = {}
+        for group in (each for each in stack.groups if not each.is_whitened):
+            for index in stack.centred_in(group):
+                self.centred_sums[index] = np.zeros(stack.n_features)
+                self.centred_scatter[index] = group.family.scatter(nothing, np.zeros(0))
 
     def add(
         self,
@@ -85,6 +95,9 @@ class Accumulator:
     ) -> None:
         """Add a block to a group, by its number: rows, features, (weighted) responsibilities (K, n_rows)."""
         group, totals = self.stack.groups[number], self.totals[number]
+        if group.is_whitened:
+            self.whitened[number].add(rows, responsibilities, totals[:, 0])
+            return
         if number not in self.gathered or not self._gather(number, table, responsibilities):
             add_products(totals, responsibilities, table[group.features], self.tile_rows)
         for index in self.stack.centred_in(group):
@@ -129,11 +142,14 @@ class Accumulator:
     def statistics(self) -> tuple[Statistics, ...]:
         """Give the statistics of each model, in the order of the models."""
         totals = [self._sums(index) for index in range(len(self.totals))]
-        centred = [*zip(self.centred_sums, self.centred_scatter, strict=True)]
+        for number, own in self.whitened.items():
+            for component, index in enumerate(self.stack.centred_in(self.stack.groups[number])):
+                scatter = own.scatter(component)
+                self.centred_sums[index], self.centred_scatter[index] = own.sums[component], scatter
         return statistics_of(
             self.stack,
             totals,
-            centred,
+            [(self.centred_sums[index], self.centred_scatter[index]) for index in sorted(self.centred_sums)],
             self.log_likelihoods,
             squares=self.squares,
             counts_by_group=self.counts_by_group,
@@ -150,13 +166,14 @@ def expect(
     workspace = Workspace(stack)
     # Zeros serve where sums are gathered alone. A row, as np.maximum takes twice as long with a scalar.
     floor = np.log(stack.precision.negligible)
-    floor = np.full(block_rows(stack), floor, stack.dtype) if accumulator.gathered else None
+    takes_own = accumulator.gathered or any(group.is_whitened for group in stack.groups)
+    floor = np.full(block_rows(stack), floor, stack.dtype) if takes_own else None
     for block in blocks_of(stack, chunks, features):
         table = workspace.features(block)
         if stack.adds_squares:
             accumulator.add_squares(table[stack.deviations], block.weights)
         for number, group in enumerate(stack.groups):
-            densities = workspace.log_joint(block.rows, table, group)
+            densities = workspace.log_joint(block.rows, table, group, are_final=block.priors is None)
             if block.priors is not None:
                 block.priors.add_to(densities, group)
             weigh(group, densities, block.weights, floor, accumulator.log_likelihoods)
@@ -169,8 +186,10 @@ def expect(
 pattern_sums = PatternSums
 
 
-def features_of(stack: Stack, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+def features_of(stack: Stack, rows: NDArray[np.floating]) -> NDArray[np.floating] | None:
     """Compute the features of rows, as far as the models of a stack use them: (n_table, n_rows)."""
+    if all(group.is_whitened for group in stack.groups):
+        return None
     table = np.empty((stack.n_table, len(rows)), stack.dtype)
     write_features(table, rows, stack)
     return table
@@ -184,22 +203,22 @@ def evaluate(
     negligible: float | None = None,
 ) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
     """Give responsibilities and log densities in one model, by NumPy: none of them are left out."""
-    for log_joint in _log_joint(stack, rows, features):
+    for log_joint in _log_joint(stack, rows, features, negligible):
         log_densities = normalize(log_joint, None)
         yield log_joint, log_densities
 
 
 def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
     """Give the most probable component of each row in one model, by NumPy."""
-    for log_joint in _log_joint(stack, rows, None):
+    for log_joint in _log_joint(stack, rows, None, None):
         yield log_joint.argmax(axis=0)
 
 
 def _log_joint(
-    stack: Stack, rows: NDArray[np.floating], features: NDArray[np.floating] | None
+    stack: Stack, rows: NDArray[np.floating], features: NDArray[np.floating] | None, negligible: float | None
 ) -> Iterator[NDArray[np.floating]]:
     """Compute the log joint densities (K, n) in one model, block by block."""
-    workspace = Workspace(stack)
+    workspace = Workspace(stack, negligible)
     for block in blocks_of(stack, [(rows, None)], features):
         yield workspace.log_joint(block.rows, workspace.features(block), stack.groups[0])
 
@@ -217,10 +236,12 @@ def working_bytes(stack: Stack) -> int:
     """Forecast the bytes that `expect` allocates beyond the rows, temporary arrays included."""
     # Densities of this block and the last; the rows' largest ones, totals and log densities.
     n_table = stack.n_table + 2 * stack.largest_group + 3
-    n_centred = 4 * stack.n_features if stack.centred else 0
+    has_centred = any(stack.centred_in(group) for group in stack.groups if not group.is_whitened)
+    n_centred = 4 * stack.n_features if has_centred else 0
     # Gathered rows, once as they are and once weighted, with their places.
     n_gathered = 2 * (stack.n_features + 2) * max(gathered_per_row(stack, group) for group in stack.groups)
-    return int((stack.dtype.itemsize * n_table + 8 * (n_centred + n_gathered)) * block_rows(stack))
+    row = stack.dtype.itemsize * n_table + 8 * (n_centred + n_gathered) + row_bytes(stack)
+    return int(row * block_rows(stack)) + own_bytes(stack)
 
 
 def assign(

@@ -423,7 +423,7 @@ def _centred_arrays(stack: Stack, centred: Sequence[Centred]) -> tuple[Array, Ar
 
 def gathers_rows(stack: Stack, group: Group) -> bool:
     """Tell whether rows may be gathered for all components of a group: full ones with many features."""
-    several = len(group.natural_parameters) > 2 * len(group.models)
+    several = len(group.natural_parameters) > 2 * len(group.models) and not group.is_whitened
     return group.family.has_all_features and stack.n_features >= _loop().TILES.gathers_from and several
 
 

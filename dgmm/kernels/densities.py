@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels import chosen_kernel
+from dgmm.kernels import chosen_kernel, kernel_for
 from dgmm.kernels.far import FAR, far_rows, log_joint_of_far, responsibilities_of_far
 from dgmm.kernels.patterns import patterns_of
 from dgmm.kernels.rare import expected_rows, row_seconds, shares_of
@@ -124,7 +124,7 @@ def _evaluated(
 ) -> Iterator[tuple[slice, NDArray[np.floating], NDArray[np.floating]]]:
     """Give responsibilities (K, n) and log densities (n,), and which rows they are of."""
     start = 0
-    for shares, densities in chosen_kernel(ready.work).evaluate(ready, rows, negligible=TINY):
+    for shares, densities in kernel_for(ready).evaluate(ready, rows, negligible=TINY):
         yield slice(start, start := start + len(densities)), shares, densities
 
 
@@ -183,7 +183,7 @@ def labels(model: Evaluable, rows: NDArray[np.floating]) -> NDArray[np.int64]:
     def of_near(result: NDArray[Any], some: NDArray[np.floating], centre: Array) -> None:
         start = 0
         ready = _ready(model, some, centre)
-        for found in chosen_kernel(ready.work).label(ready, some):
+        for found in kernel_for(ready).label(ready, some):
             result[start : (start := start + len(found))] = found
 
     def of_far(some: NDArray[np.floating]) -> NDArray[np.intp]:

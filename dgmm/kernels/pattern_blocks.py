@@ -92,6 +92,7 @@ class PatternSums:
     ) -> None:
         """Add a block of rows, with weights (n,) or (n_models, n) or None."""
         stack, length = self.stack, self.workspace.tile_rows
+        self.workspace.make_room(len(rows))
         table = self.workspace.table[:, : len(rows)]
         write_features(table, rows, stack, may_lack=True)
         self._add_scatters(table[stack.deviations], weights, segments)

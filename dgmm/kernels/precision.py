@@ -66,6 +66,16 @@ def rounding_errors(model: Evaluable, extent: Array, dtype: np.dtype) -> Array:
     return np.finfo(dtype).eps * model.family.scatter_bound(model.precisions_cholesky, extent)
 
 
+def largest_rounding_errors(model: Evaluable, extent: Array, dtype: np.dtype) -> Array:
+    """Estimate the most that rounding of one feature's squares adds to log densities: (K,), nats.
+
+    Of the components of a full model: less than `rounding_errors`, and found without precisions. ``extent``
+    is of shape (n_features,).
+    """
+    precisions = np.einsum("kij,kij->ki", model.precisions_cholesky, model.precisions_cholesky)
+    return np.finfo(dtype).eps * (precisions * extent**2).max(axis=1)
+
+
 def allows_single_precision(
     model: Evaluable, centre: Array, extent: Array, reach: Array | None = None
 ) -> bool:

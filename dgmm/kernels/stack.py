@@ -1,7 +1,9 @@
 """Models made ready for evaluation: stacked by family, and on which path each component goes.
 
 A component whose log densities from features would not be exact (`dgmm.kernels.precision`) takes the *centred
-path*: deviations from its own mean, which never cancel, at a few times the cost.
+path*: deviations from its own mean, which never cancel, at a few times the cost. Full components of many
+features all take it, as products of matrices are then as fast, and the table of all products of two features
+is spared: they are *whitened*.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dgmm.kernels.precision import (
     SINGLE,
     PrecisionTuning,
     allows_single_precision,
+    largest_rounding_errors,
     rounding_errors,
 )
 from dgmm.model.families import FAMILIES, Family
@@ -46,15 +49,30 @@ class StackTuning:
     eliminates_as : int
         Products of rows and natural parameters that take NumPy as long as a component takes to eliminate a
         feature, by the square of their number.
+    whitened_features : int
+        Features from which full components are whitened: from about there on BLAS takes no longer than the
+        compiled loop. Chosen by docs/notes/2026-11-26-wide.md.
+    blas_features : int
+        Features from which models of other families, too, are left to NumPy and BLAS: the compiled loop is
+        up to twice as fast, but takes as much memory as the rows.
+    narrow_blas_features : int
+        The same where components of families without products are on the centred path, for which the
+        compiled loop has a matrix of all features.
     """
 
     run_components: int = 16
     group_components: int = 64
     group_numbers: int = 1953
     eliminates_as: int = 8
+    whitened_features: int = 128
+    blas_features: int = 1024
+    narrow_blas_features: int = 32
 
 
 STACKING = StackTuning()
+
+JUST_ONE = slice(1, 2)
+"""The row of the feature table that is 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +91,8 @@ class Centred:
         reference.
     log_constant : float
         Log joint density at the mean.
+    is_narrow : bool
+        Whether its sums are about a point of its own; else the reference is the centre of the data.
     """
 
     row: int
@@ -82,6 +102,7 @@ class Centred:
     mean: Array
     reference: Array
     log_constant: float
+    is_narrow: bool = True
 
 
 class Run(NamedTuple):
@@ -112,6 +133,9 @@ class Group:
     features : slice
         Rows of the feature table.
     natural_parameters : ndarray of shape (n_components, n_features of the family)
+        Zero for components on the centred path.
+    is_whitened : bool
+        All components are on the centred path, and of the features there is 1 alone.
     """
 
     family: Family
@@ -119,6 +143,7 @@ class Group:
     rows: slice
     features: slice
     natural_parameters: Array
+    is_whitened: bool = False
 
     @property
     def models(self) -> list[int]:
@@ -140,8 +165,19 @@ def _runs(sizes: Iterable[tuple[int, int]]) -> tuple[Run, ...]:
     return tuple(runs)
 
 
+def is_whitened(family: Family, n_features: int) -> bool:
+    """Tell whether components are evaluated by products of matrices alone: full ones of many features."""
+    return family.has_all_features and n_features >= STACKING.whitened_features
+
+
 def groups_of(
-    family: Family, sizes: Sequence[tuple[int, int]], start: int, features: slice, theta: Array
+    family: Family,
+    sizes: Sequence[tuple[int, int]],
+    start: int,
+    features: slice,
+    theta: Array,
+    *,
+    whitened: bool = False,
 ) -> Iterator[Group]:
     """Cut the models of a family into groups.
 
@@ -156,6 +192,8 @@ def groups_of(
         Rows of the feature table.
     theta : ndarray of shape (n_components, n_features of the family)
         Natural parameters of all of them.
+    whitened : bool, default=False
+        See `Group`.
     """
     most = min(STACKING.group_components, STACKING.group_numbers // theta.shape[1])
     first, begin, end = 0, 0, 0
@@ -167,10 +205,12 @@ def groups_of(
                 slice(start + begin, start + end),
                 features,
                 theta[begin:end],
+                whitened,
             )
             first, begin = index, end
         end += size
-    yield Group(family, _runs(sizes[first:]), slice(start + begin, start + end), features, theta[begin:end])
+    rows = slice(start + begin, start + end)
+    yield Group(family, _runs(sizes[first:]), rows, features, theta[begin:end], whitened)
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,9 +328,29 @@ class Stack:
         return self.precision.variance_error / float(np.finfo(self.dtype).eps)
 
     @property
+    def n_narrow(self) -> int:
+        """Number of components whose sums are about points of their own."""
+        return sum(entry.is_narrow for entry in self.centred)
+
+    @property
     def is_exact(self) -> bool:
-        """Whether all components are on the centred path: their sums do not cancel."""
-        return len(self.centred) == self.n_components
+        """Whether the sums of all components are about points of their own: they do not cancel."""
+        return self.n_narrow == self.n_components
+
+    @property
+    def is_for_blas(self) -> bool:
+        """Whether NumPy and BLAS are the better way to evaluate it: see `StackTuning`."""
+        if self.extent is not None or self.has_flags:
+            return False
+        n_features = self.n_features
+        return (
+            any(group.is_whitened for group in self.groups)
+            or n_features >= STACKING.blas_features
+            or (
+                n_features >= STACKING.narrow_blas_features
+                and any(not entry.family.has_products for entry in self.centred)
+            )
+        )
 
     def is_complete(self, model: int) -> bool:
         """Tell whether log densities have their quadratic term.
@@ -354,7 +414,7 @@ def _batches(models: Sequence[Evaluable]) -> Iterator[_Batch]:
                 batch,
                 np.concatenate([model.log_constants for model in own]),
                 np.concatenate([model.means for model in own]),
-                factors[0] if family.is_shared else np.concatenate(factors),
+                factors[0] if len(own) == 1 else np.concatenate(factors),
             )
 
 
@@ -415,16 +475,23 @@ def stack_models(
     first = 0
     for family, own in groupby(batches, key=lambda batch: batch.family):
         start, thetas, members = first, [], []
+        whitened = is_whitened(family, len(centre)) and not may_lack
         for batch in own:
-            finite = np.maximum(batch.log_constants, LOG_OF_NOTHING)
-            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not used
-                theta = family.natural_parameters(finite, batch.means - centre, batch.precisions_cholesky)
             about = np.full(batch.means.shape, np.nan) if references is None else batch.joined(references)
             narrow = np.asarray(np.isfinite(about).all(axis=1))
             points = np.where(narrow[:, None], about, batch.means)
-            if not single:
-                narrow |= ~(rounding_errors(batch, extent, dtype) <= DOUBLE.density_error)
-                narrow |= ~np.isfinite(theta).all(axis=1)
+            if whitened:
+                theta = np.zeros((len(narrow), 1))
+                if not single:  # densities are exact, and sums where no feature's squares cancel
+                    narrow |= ~(largest_rounding_errors(batch, extent, dtype) <= DOUBLE.density_error)
+                points = np.where(narrow[:, None], points, centre)
+            else:
+                finite = np.maximum(batch.log_constants, LOG_OF_NOTHING)
+                with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not used
+                    theta = family.natural_parameters(finite, batch.means - centre, batch.precisions_cholesky)
+                if not single:
+                    narrow |= ~(rounding_errors(batch, extent, dtype) <= DOUBLE.density_error)
+                    narrow |= ~np.isfinite(theta).all(axis=1)
             if family.is_shared:  # with or without the quadratic term that they share, but all of them
                 narrow[:] = narrow.any()
             theta[narrow] = 0.0  # not used, and too large for products
@@ -439,14 +506,16 @@ def stack_models(
                     batch.means[k],
                     points[k],
                     float(batch.log_constants[k]),
+                    bool(narrow[k]),
                 )
-                for k in np.flatnonzero(narrow).tolist()
+                for k in np.flatnonzero(narrow | whitened).tolist()
             ]
             for index in batch.members:
                 rows[index] = slice(first, first := first + len(models[index].means))
         sizes = [(index, len(models[index].means)) for index in members]
-        features = family.feature_rows(len(centre))
-        groups += groups_of(family, sizes, start, features, np.concatenate(thetas).astype(dtype))
+        features = JUST_ONE if whitened else family.feature_rows(len(centre))
+        theta = np.concatenate(thetas).astype(dtype)
+        groups += groups_of(family, sizes, start, features, theta, whitened=whitened)
     in_order = tuple(rows[index] for index in range(len(models)))
     return Stack(
         centre,
@@ -493,9 +562,12 @@ def blank_stack(family: Family, n_components: int, centre: Array, references: Ar
     references : ndarray of shape (n_components, n_features), optional
         Take sums about these points, in the data's own coordinates, instead of about the centre.
     """
-    rows, features = slice(0, n_components), family.feature_rows(len(centre))
+    rows, whitened = slice(0, n_components), is_whitened(family, len(centre))
+    features = JUST_ONE if whitened else family.feature_rows(len(centre))
     blank = np.zeros((n_components, features.stop - features.start))
     points = [] if references is None else list(references)
     centred = tuple(Centred(k, 0, k, family, point, point, 0.0) for k, point in enumerate(points))
-    group = Group(family, _runs([(0, n_components)]), rows, features, blank)
+    if whitened and references is None:
+        centred = tuple(Centred(k, 0, k, family, centre, centre, 0.0, False) for k in range(n_components))
+    group = Group(family, _runs([(0, n_components)]), rows, features, blank, whitened)
     return Stack(centre, np.dtype(np.float64), (group,), (rows,), centred, ())

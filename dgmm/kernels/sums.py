@@ -53,12 +53,14 @@ def statistics_of(
                 )
                 continue
             counts, sums, scatter = group.family.split_sums(own, stack.n_features)
-            sums = sums.copy()
+            sums = np.zeros((*counts.shape, stack.n_features)) if group.is_whitened else sums.copy()
             narrow = [index for index, entry in enumerate(stack.centred) if entry.model == model]
             if narrow:  # components that share a covariance have scatter only then, and then all of them
                 whole = np.zeros((*counts.shape, centred[narrow[0]][1].shape[-1]))
                 whole[..., : scatter.shape[-1]] = scatter
                 scatter = whole
+            else:
+                scatter = scatter.copy()
             for index in narrow:
                 entry = stack.centred[index]
                 sums[..., entry.component, :], scatter[..., entry.component, :] = centred[index]
@@ -66,7 +68,7 @@ def statistics_of(
                 group.family,
                 counts.copy(),
                 sums,
-                scatter.copy(),
+                scatter,
                 stack.points_of(model),
                 float(log_likelihoods[model]),
             )

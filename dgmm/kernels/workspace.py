@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from dgmm.kernels.kernel import Part, Parts, pieces_of
 from dgmm.kernels.priors import RowPriors
-from dgmm.kernels.stack import Group, Stack
+from dgmm.kernels.stack import JUST_ONE, Group, Stack
+from dgmm.kernels.whitened import WhitenedDensities
 from dgmm.model.matrices import Array
 
 
@@ -42,7 +43,7 @@ class BlockTuning:
         Multiplications: OpenBLAS has a path without packing below, which is up to twice as fast, and packing
         wants longer rows.
     tile_bytes : int
-        The most bytes of a tile's features: of full models of hundreds of features, tiles have fewer rows.
+        The most bytes of a tile's features: of many features, tiles have fewer rows.
     gathered_share : float
         The sums of full models are taken component by component, each over its own rows, where no more
         responsibilities than this share, times the number of features, are not zero: that is faster then.
@@ -56,7 +57,7 @@ class BlockTuning:
     tile_rows: int = 512
     large_tile_rows: int = 1024
     small_product: int = 10**6
-    tile_bytes: int = 2**25
+    tile_bytes: int = 2**22
     gathered_share: float = 1 / 300
     gathered_per_row: float = 1 / 4
 
@@ -122,6 +123,8 @@ def write_features(
     """Write the features of rows (n_rows, n_features) to a table (n_table, n_rows), zero of what lacks."""
     n_features, n_table, n_factors = stack.n_features, len(table), stack.n_factors
     table[1] = 1.0
+    if n_table == JUST_ONE.stop:
+        return
     z = table[stack.deviations]
     np.subtract(rows.T, stack.centre[:, None], out=z, casting="same_kind")
     if stack.has_flags:
@@ -216,23 +219,35 @@ class Workspace:
     ----------
     stack : Stack
         Says which features and how many components there are.
+    negligible : float, optional
+        Responsibilities below may be zero; by default those that an E-step may leave out.
 
     Attributes
     ----------
-    table : ndarray of shape (n_table, block_rows)
-        Features.
-    densities : ndarray of shape (components of the largest group, block_rows)
+    table : ndarray of shape (n_table, rows)
+        Features. It and the others are as long as the longest block that there was.
+    densities : ndarray of shape (components of the largest group, rows)
         Log joint densities, then responsibilities.
+    whitened : dict
+        What evaluates groups that are, by their first rows of the stack.
     """
 
-    def __init__(self, stack: Stack):
-        n_rows = block_rows(stack)
+    def __init__(self, stack: Stack, negligible: float | None = None):
         self.stack, self.tile_rows = stack, tile_rows(stack)
-        self.table = np.empty((stack.n_table, n_rows), stack.dtype)
-        self.densities = np.empty((stack.largest_group, n_rows), stack.dtype)
+        self.negligible = stack.precision.negligible if negligible is None else negligible
+        self.table = np.empty((stack.n_table, 0), stack.dtype)
+        self.densities = np.empty((stack.largest_group, 0), stack.dtype)
+        self.whitened: dict[int, WhitenedDensities] = {}
+
+    def make_room(self, n_rows: int) -> None:
+        """Let arrays be as long as a block of so many rows: few rows take little memory."""
+        if n_rows > self.table.shape[1]:
+            self.table = np.empty((len(self.table), n_rows), self.table.dtype)
+            self.densities = np.empty((len(self.densities), n_rows), self.table.dtype)
 
     def features(self, block: Block) -> NDArray[np.floating]:
         """Give the features of a block's rows: (n_table, n_rows)."""
+        self.make_room(len(block.rows))
         if block.features is not None:
             return block.features
         table = self.table[:, : len(block.rows)]
@@ -240,14 +255,20 @@ class Workspace:
         return table
 
     def log_joint(
-        self, rows: NDArray[np.floating], table: NDArray[np.floating], group: Group
+        self, rows: NDArray[np.floating], table: NDArray[np.floating], group: Group, *, are_final: bool = True
     ) -> NDArray[np.floating]:
         """Compute a group's log joint densities of rows, from their features: (n_components, n_rows), nats.
 
         Those on the fast path of families whose components share a covariance lack ``−½ zᵀΛz``, which is the
-        same for all components.
+        same for all components. Unless they are final, as more is to be added to them, none is left out.
         """
+        self.make_room(len(rows))
         stack, densities = self.stack, self.densities[: len(group.natural_parameters), : len(rows)]
+        if group.is_whitened:
+            if group.rows.start not in self.whitened:
+                self.whitened[group.rows.start] = WhitenedDensities(stack, group, self.negligible)
+            self.whitened[group.rows.start].write(rows, densities, may_leave_out=are_final)
+            return densities
         multiply(group.natural_parameters, table[group.features], densities, self.tile_rows)
         for entry in (stack.centred[index] for index in stack.centred_in(group)):
             deviations = rows.T - entry.mean[:, None]

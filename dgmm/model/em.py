@@ -84,7 +84,9 @@ def promised_gain(before: Parameters, updated: Parameters, group_counts: Array |
         Of the E-step, where groups have weights of their own.
     """
     family, n_features = before.family, before.n_features
-    traces = family.traces(before.precisions, updated.covariances, before.n_components, n_features)
+    traces = family.traces_by_factors(
+        before.precisions_cholesky, updated.covariances, before.n_components, n_features
+    )
     distances = family.squared_distances(updated.means - before.means, before.precisions_cholesky)
     present = updated.weights > 0.0
     # The determinants, and the weights: each component's log density at its mean.

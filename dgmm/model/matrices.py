@@ -5,10 +5,13 @@ A matrix is *packed* as its diagonal, then the entries above the diagonal row by
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 from dgmm.model.jit import ready_module
 
@@ -21,8 +24,33 @@ NOISE = 2 * np.finfo(np.float64).eps
 SMALLEST_VARIANCE = 1.0 / np.finfo(np.float64).max
 """Of which the inverse does not overflow."""
 
-COMPILED_FEATURES = 32
-"""Features of the largest matrices whose factors are compiled: with more, LAPACK is as fast or faster."""
+
+@dataclass(frozen=True)
+class MatrixTuning:
+    """From how many features on matrices are worked on in another way; docs/notes/2026-11-26-wide.md.
+
+    Attributes
+    ----------
+    compiled_features : int
+        Of the largest matrices whose factors are compiled: with more, LAPACK is as fast or faster.
+    wide_features : int
+        Of the least whose triangles BLAS and LAPACK are told of, matrix by matrix: of smaller ones, calls
+        take longer than the half of the work that is spared.
+    indexed_features : int
+        Of the least for which no arrays of indices are kept, which take as much as a matrix: rows are copied
+        one by one.
+    most_powers, power_change : int, float
+        The most steps of the power method, and the relative change of an eigenvalue that ends them.
+    """
+
+    compiled_features: int = 32
+    wide_features: int = 128
+    indexed_features: int = 512
+    most_powers: int = 100
+    power_change: float = 1e-4
+
+
+MATRICES = MatrixTuning()
 
 
 class DegenerateCovarianceError(ValueError):
@@ -65,19 +93,37 @@ def packed_entries(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]
     return np.concatenate([diagonal, rows]), np.concatenate([diagonal, columns])
 
 
+def _rows_above(n_features: int) -> Iterator[tuple[int, slice]]:
+    """Give each row of a matrix, and where packed matrices have what it has right of the diagonal."""
+    start = n_features
+    for row in range(n_features - 1):
+        yield row, slice(start, start := start + n_features - 1 - row)
+
+
 def pack(symmetric: Array) -> Array:
     """Pack symmetric matrices (..., D, D) as (..., D (D + 1) / 2): diagonal, then above it."""
-    above = _above_diagonal(symmetric.shape[-1])
+    n_features = symmetric.shape[-1]
     diagonal = np.diagonal(symmetric, axis1=-2, axis2=-1)
-    return np.concatenate([diagonal, symmetric[..., above[0], above[1]]], axis=-1)
+    if n_features < MATRICES.indexed_features:
+        above = _above_diagonal(n_features)
+        return np.concatenate([diagonal, symmetric[..., above[0], above[1]]], axis=-1)
+    packed = np.empty((*symmetric.shape[:-2], n_features * (n_features + 1) // 2), symmetric.dtype)
+    packed[..., :n_features] = diagonal
+    for row, part in _rows_above(n_features):
+        packed[..., part] = symmetric[..., row, row + 1 :]
+    return packed
 
 
 def unpack(packed: Array, n_features: int) -> Array:
     """Undo `pack`: (..., D (D + 1) / 2) to symmetric matrices (..., D, D)."""
-    above = _above_diagonal(n_features)
     diagonal = np.arange(n_features)
     symmetric = np.empty((*packed.shape[:-1], n_features, n_features))
     symmetric[..., diagonal, diagonal] = packed[..., :n_features]
+    if n_features >= MATRICES.indexed_features:
+        for row, part in _rows_above(n_features):
+            symmetric[..., row, row + 1 :] = symmetric[..., row + 1 :, row] = packed[..., part]
+        return symmetric
+    above = _above_diagonal(n_features)
     symmetric[..., above[0], above[1]] = packed[..., n_features:]
     symmetric[..., above[1], above[0]] = packed[..., n_features:]
     return symmetric
@@ -93,16 +139,21 @@ def precision_factors(covariances: Array) -> Array:
     DegenerateCovarianceError
         Where a covariance is not positive definite, or its precision overflows: the first such component.
     """
-    if covariances.shape[-1] > COMPILED_FEATURES:
-        factors = _factors_by_substitution(covariances)
-    else:
+    n_features = covariances.shape[-1]
+    if n_features <= MATRICES.compiled_features:
         module = ready_module("dgmm.model.factors")
         factored = _factored if module is None else module.precision_factors
         bad, factors = factored(np.ascontiguousarray(covariances, np.float64))
         if bad >= 0:
             raise DegenerateCovarianceError(bad)
+    elif n_features < MATRICES.wide_features:
+        factors = _factors_by_substitution(covariances)
+    else:
+        factors = np.empty(covariances.shape)
+        for component, covariance in enumerate(covariances):
+            _factor_of_wide(covariance, component, factors[component])
     with np.errstate(over="ignore"):
-        is_bad = ~np.isfinite(np.square(factors).sum(axis=(1, 2)))
+        is_bad = ~np.isfinite(np.einsum("kij,kij->k", factors, factors))
     if is_bad.any():
         raise DegenerateCovarianceError(int(is_bad.argmax()))
     return factors
@@ -147,6 +198,75 @@ def _factors_by_substitution(covariances: Array) -> Array:
             done = lower[:, row, None, :row] @ inverse[:, :row, :row]
             inverse[:, row, :row] = -done[:, 0] / pivot
     return np.ascontiguousarray(np.swapaxes(inverse, 1, 2))
+
+
+def _factor_of_wide(covariance: Array, component: int, factor: Array) -> None:
+    """Write the factor of one covariance by LAPACK, in the memory that it is to have.
+
+    That is C-contiguous: LAPACK, which goes by columns, sees its transpose.
+    """
+    factor[:] = covariance
+    potrf, trtri = get_lapack_funcs(("potrf", "trtri"), (factor,))
+    lower, info = potrf(factor.T, lower=1, overwrite_a=1, clean=1)
+    known = np.diagonal(lower) ** 2 > NOISE * np.diagonal(covariance)
+    if info != 0 or not known.all():
+        raise DegenerateCovarianceError(component)
+    inverse, info = trtri(lower, lower=1, overwrite_c=1)
+    if info != 0:
+        raise DegenerateCovarianceError(component)
+    factor[:] = inverse.T  # what is there already, unless LAPACK was given a copy
+
+
+def times_factor(
+    factor: Array, columns: NDArray[np.floating], *, overwrite: bool = False
+) -> NDArray[np.floating]:
+    """Give ``Uᵀ d`` of an upper triangular factor (D, D) and vectors in columns (D, n).
+
+    It may take their memory with ``overwrite``.
+    """
+    if len(factor) < MATRICES.wide_features or 0 in columns.shape:
+        return factor.T @ columns
+    own = factor.astype(columns.dtype, copy=False)
+    (trmm,) = get_blas_funcs(("trmm",), (own, columns))
+    return trmm(1.0, own.T, columns, lower=1, overwrite_b=overwrite)
+
+
+def largest_eigenvalue(factor: Array) -> float:
+    """Give the largest eigenvalue of a precision ``U Uᵀ``, by the power method: to about a thousandth.
+
+    It is 1 over the variance along the shortest axis, found without an eigendecomposition.
+    """
+    vector, found = np.sqrt(np.einsum("ij,ij->i", factor, factor)), 0.0
+    for _ in range(MATRICES.most_powers):
+        vector /= np.sqrt(vector @ vector)
+        half = factor.T @ vector
+        before, found = found, float(half @ half)
+        if found - before <= MATRICES.power_change * found:
+            break
+        vector = factor @ half
+    return found
+
+
+def trace_by_factor(factor: Array, matrix: Array) -> float:
+    """Give the trace of ``U Uᵀ C`` of an upper triangular factor and a symmetric matrix, by some columns."""
+    total, step = 0.0, MATRICES.wide_features
+    for start in range(0, len(factor), step):
+        stop = min(start + step, len(factor))  # below that row these columns are zero
+        columns = factor[:stop, start:stop]
+        total += float((columns * (matrix[:stop, :stop] @ columns)).sum())
+    return total
+
+
+def add_products_of(total: Array, columns: NDArray[np.floating]) -> Array:
+    """Add ``Σ d dᵀ`` of vectors in columns (D, n) to the lower triangle of a matrix, in its memory if it can.
+
+    Both are in the order of Fortran; sums over the columns are in their dtype, the total is float64.
+    """
+    (syrk,) = get_blas_funcs(("syrk",), (columns,))
+    if columns.dtype == total.dtype:
+        return syrk(1.0, columns, beta=1.0, c=total, lower=1, overwrite_c=1)
+    total += syrk(1.0, columns, lower=1)
+    return total
 
 
 def _first_without_factor(covariances: Array) -> int | None:

@@ -31,9 +31,9 @@ assert len(set(labels[: rows // 2])) == len(set(labels[rows // 2:])) == 1
 @pytest.mark.parametrize(
     ("rows", "features", "kind", "most"),
     [
-        (400, 1000, "full", 300),
-        (200, 3000, "diag", 100),
-        (200, 6000, "spherical", 150),
+        (400, 1000, "full", 150),
+        (200, 3000, "diag", 60),
+        (200, 6000, "spherical", 100),
         (200, 1000, "tied", 200),
     ],
 )

@@ -1,9 +1,21 @@
 """Packed matrices and factors, against the naive ones and NumPy's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from dgmm.model.matrices import DegenerateCovarianceError, pack, precision_factors, unpack
+from dgmm.model import matrices
+from dgmm.model.matrices import (
+    DegenerateCovarianceError,
+    add_products_of,
+    largest_eigenvalue,
+    pack,
+    precision_factors,
+    times_factor,
+    trace_by_factor,
+    unpack,
+)
 from tests.model import naive
 
 
@@ -36,3 +48,36 @@ def test_factors_are_those_of_numpy(n_features, way, monkeypatch):
     with pytest.raises(DegenerateCovarianceError) as caught:
         precision_factors(covariances)
     assert caught.value.component == 2
+
+
+def test_many_features_take_the_same_ways(monkeypatch):
+    """Triangles by BLAS and LAPACK, and rows one by one, are the same matrices."""
+    generator = np.random.default_rng(5)
+    halves = generator.normal(size=(3, 9, 20))
+    covariances = halves @ halves.swapaxes(1, 2)
+    expected, packed = precision_factors(covariances), pack(covariances)
+    wide = replace(matrices.MATRICES, compiled_features=0, wide_features=2, indexed_features=2)
+    monkeypatch.setattr(matrices, "MATRICES", wide)
+    np.testing.assert_array_equal(pack(covariances), packed)
+    np.testing.assert_array_equal(unpack(packed, 9), covariances)
+    found = precision_factors(covariances)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(found, np.triu(found))
+    columns = generator.normal(size=(9, 30))
+    for given in (columns, np.asfortranarray(columns)):
+        np.testing.assert_allclose(
+            times_factor(found[0], given), found[0].T @ columns, rtol=1e-12, atol=1e-12
+        )
+    total = np.asfortranarray(np.eye(9))
+    total = add_products_of(total, np.asfortranarray(columns))
+    np.testing.assert_allclose(
+        np.tril(total), np.tril(np.eye(9) + columns @ columns.T), rtol=1e-12, atol=1e-12
+    )
+    trace = np.trace(np.linalg.solve(covariances[0], covariances[1]))
+    assert trace_by_factor(found[0], covariances[1]) == pytest.approx(trace, rel=1e-9)
+    shortest = np.linalg.eigvalsh(covariances[2])[0]
+    assert 1.0 / largest_eigenvalue(found[2]) == pytest.approx(shortest, rel=0.01)
+    covariances[1] = -covariances[1]
+    with pytest.raises(DegenerateCovarianceError) as caught:
+        precision_factors(covariances)
+    assert caught.value.component == 1

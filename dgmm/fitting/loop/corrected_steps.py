@@ -132,8 +132,8 @@ class Surroundings(Course[SampleStep]):
         What the pass said.
     references : ndarray of shape (K, D)
         The points that sums are about, in the data's own coordinates; NaN for the centre.
-    n_centred : int
-        Components on the centred path.
+    n_narrow : int
+        Components whose sums are about points of their own.
     known : ndarray of shape (K,), bool
         Components that the sample knows; the others keep what the pass said.
     calibrate : Calibration
@@ -146,7 +146,7 @@ class Surroundings(Course[SampleStep]):
     steps: CorrectedSteps
     evaluation: Evaluation
     references: Array
-    n_centred: int
+    n_narrow: int
     known: NDArray[np.bool_]
     calibrate: Calibration
     threads: Executor
@@ -169,7 +169,7 @@ class Surroundings(Course[SampleStep]):
         if calibrate is None:
             return None
         return cls(
-            steps, evaluation, references, len(ready.centred), known, calibrate, threads, CORRECTED.negligible
+            steps, evaluation, references, ready.n_narrow, known, calibrate, threads, CORRECTED.negligible
         )
 
     def steps_made(self, n_steps: int) -> tuple[Parameters, int]:
@@ -200,7 +200,7 @@ class Surroundings(Course[SampleStep]):
         """Make an E-step and an M-step; None where the sample cannot tell."""
         steps = self.steps
         ready = steps.stack(parameters, self.references)
-        if len(ready.centred) > self.n_centred:
+        if ready.n_narrow > self.n_narrow:
             return None  # its sums would be about other points than the calibration
         sample = steps.expect(ready, self.threads)
         if not (sample.counts[self.known] >= steps.smallest_count).all():

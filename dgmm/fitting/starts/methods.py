@@ -136,7 +136,8 @@ def _start_on_rows(
         chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random_state)[1]
         return _start_at(method, rows, weights, chosen)
     share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
-    moments = Moments.of(rows, weights, products=method.family.has_products)
+    family = method.family
+    moments = Moments.of(rows, weights, products=family.has_products and family.is_shared)
     return maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
 
 
@@ -185,7 +186,7 @@ class MomentsWork:
         """Take the moments of a span."""
         total = Moments.of(np.empty((0, self.n_features)), products=self.products)
         for chunk in chunks:
-            for piece in chunk.pieces(SURVEY.piece_rows):
+            for piece in chunk.pieces(SURVEY.rows_at_once(self.n_features)):
                 total += Moments.of(piece.values, piece.weights, products=self.products)
         return total
 

@@ -200,7 +200,7 @@ class _Parts:
     def _expect(self, models: dict[int, Parameters]) -> tuple[list[int], Stack, tuple[Statistics, ...]]:
         order = list(models)
         ready = self.data.stack([models[part] for part in order])
-        narrow = {entry.model for entry in ready.centred}
+        narrow = {entry.model for entry in ready.centred if entry.is_narrow}
         if narrow:
             order = [part for position, part in enumerate(order) if position not in narrow]
             ready = self.data.stack([models[part] for part in order])

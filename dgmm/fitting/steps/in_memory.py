@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.steps.expectation import NOT_MEASURED, AllStatistics, Data, completed
-from dgmm.kernels import Kernel, chosen_kernel, expect
+from dgmm.kernels import Kernel, expect, kernel_for
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model.matrices import Array
@@ -135,7 +135,7 @@ class InMemory(Data):
         ready = self.stack([parameters])
         result = np.empty((parameters.n_components, len(self.rows)), ready.dtype)
         start = 0
-        for shares, densities in chosen_kernel(ready.work).evaluate(ready, self.rows, self._features(ready)):
+        for shares, densities in kernel_for(ready).evaluate(ready, self.rows, self._features(ready)):
             result[:, start : (start := start + len(densities))] = shares
         return result
 
@@ -155,7 +155,7 @@ class InMemory(Data):
         """Give what the kernel keeps of the rows, found once; None where it is nothing, or too large."""
         if ready.n_table * len(self.rows) * ready.dtype.itemsize > IN_MEMORY.largest_table_bytes:
             return None
-        kernel = chosen_kernel(ready.work)
+        kernel = kernel_for(ready)
         kind = (kernel, ready.n_table, ready.has_norm, ready.dtype)
         if kind not in self.tables:
             self.tables[kind] = kernel.features_of(ready, self.rows)

@@ -232,6 +232,12 @@ class Family(ABC):
     def traces(self, precisions: Array, covariances: Array, n_components: int, n_features: int) -> Array:
         """Traces of the products of precisions and covariances: shape (K,)."""
 
+    def traces_by_factors(
+        self, precisions_cholesky: Array, covariances: Array, n_components: int, n_features: int
+    ) -> Array:
+        """Traces as `traces` gives them, from the factors of precisions: shape (K,)."""
+        return self.traces(self.precisions(precisions_cholesky), covariances, n_components, n_features)
+
     @abstractmethod
     def trace(self, precision: Array, covariance: Array, n_features: int) -> float:
         """Trace of the product of one precision and one covariance."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from dgmm.model.families.forms import Matrices, Shared
-from dgmm.model.matrices import DegenerateCovarianceError, precision_factors, unpack, upper_factor
+from dgmm.model.matrices import (
+    DegenerateCovarianceError,
+    precision_factors,
+    times_factor,
+    unpack,
+    upper_factor,
+)
 
 
 class Tied(Shared, Matrices):
@@ -29,7 +35,7 @@ class Tied(Shared, Matrices):
         return np.log(np.diagonal(precisions_cholesky)).sum()
 
     def standardize(self, deviations, precisions_cholesky, component):
-        return precisions_cholesky.T @ deviations
+        return times_factor(precisions_cholesky, deviations)
 
     def natural_parameters(self, log_constants, means, precisions_cholesky):
         standardized = means @ precisions_cholesky
