@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 import dgmm
+from dgmm.cli.models import open_rows
 from dgmm.data import DataError, DataWarning
 from dgmm.data.open import open_beside, open_text
 from dgmm.data.source import Source
@@ -71,10 +72,10 @@ def without(data: str, opening: Mapping[str, Any], *given: str | None) -> Source
     """
     aside = [each for each in given if each is not None and not is_path(each)]
     if not aside or opening["columns"] is not None:
-        return dgmm.open_dataset(data, **opening)
+        return open_rows(data, opening)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        names = dgmm.open_dataset(data, **opening).feature_names
+        names = open_rows(data, opening).feature_names
     for each in told:
         message = str(each.message)
         if not issubclass(each.category, DataWarning) or not any(repr(name) in message for name in aside):

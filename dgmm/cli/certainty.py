@@ -11,6 +11,7 @@ import numpy as np
 import dgmm
 from dgmm import report
 from dgmm.cli.commands import open_for, rows_fact
+from dgmm.cli.models import load_model
 from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, reading_rows
 from dgmm.cli.program import main
 from dgmm.estimators.certainty import KINDS, Intervals, StandardErrors
@@ -45,7 +46,7 @@ def standard_errors(
     The parameters themselves, ± their standard errors; with --json, confidence intervals and the covariance
     of all estimates too.
     """
-    mixture = dgmm.load(model, storage_options=opening["storage_options"])
+    mixture = load_model(model, opening["storage_options"], data)
     if not isinstance(mixture, dgmm.GaussianMixture):
         raise click.UsageError(
             f"{model} is a {type(mixture).__name__}: its posterior says how sure it is; standard errors are "
@@ -97,7 +98,7 @@ def misfit(
 
     Distances of a component's rows are held against those of a normal distribution.
     """
-    mixture = dgmm.load(model, storage_options=opening["storage_options"])
+    mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
     with cluster.joined(source):
         found = mixture.misfit(source)

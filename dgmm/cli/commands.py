@@ -16,6 +16,7 @@ import dgmm
 from dgmm import report
 from dgmm.cli.beside import groups_of_rows, groups_to_judge, labels_of_rows, opened_beside, without
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
+from dgmm.cli.models import load_model, open_rows
 from dgmm.cli.options import (
     Cluster,
     Number,
@@ -26,6 +27,7 @@ from dgmm.cli.options import (
     on_a_cluster,
     overwriting,
     reading_rows,
+    seeded,
 )
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
@@ -69,7 +71,7 @@ DRAWN_TOGETHER = 2**23
 @click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
 @click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
+@seeded
 @click.option(
     "--bayesian",
     is_flag=True,
@@ -95,7 +97,7 @@ def fit(
     out: str,
     overwrite: bool,
     init: str,
-    seed: int | None,
+    seed: int,
     bayesian: bool,
     concentration: float | None,
     allow_changed_data: bool,
@@ -172,7 +174,7 @@ def predict(
     if proba and scores:
         raise click.UsageError("give --proba or --scores, not both")
     check_output(out, TABLES, overwrite=overwrite, storage_options=opening["storage_options"])
-    mixture = dgmm.load(model, storage_options=opening["storage_options"])
+    mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
     quantity = "responsibilities" if proba else "log_densities" if scores else "labels"
     own = opened_beside(data, groups, opening["storage_options"])
@@ -210,7 +212,7 @@ def score(
 
     That is its log-likelihood; and BIC and AIC, but of a Bayesian model.
     """
-    mixture = dgmm.load(model, storage_options=opening["storage_options"])
+    mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
     own = opened_beside(data, groups, opening["storage_options"])
     with cluster.joined(source):
@@ -234,7 +236,7 @@ def score(
 @click.argument("model")
 @click.option("-n", "--rows", type=click.IntRange(1), required=True, help="Number of rows to draw.")
 @click.option("--out", required=True, metavar="X.zarr|.parquet", help="Where to write.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same rows every time.")
+@seeded
 @overwriting
 @at_urls
 @on_a_cluster()
@@ -244,13 +246,13 @@ def sample(
     model: str,
     rows: int,
     out: str,
-    seed: int | None,
+    seed: int,
     overwrite: bool,
     storage_option: dict[str, Any] | None,
 ) -> Sequence[Said]:
     """Draw random rows from a model and write them, chunk by chunk."""
     check_output(out, TABLES, overwrite=overwrite, storage_options=storage_option)
-    mixture = dgmm.load(model, storage_options=storage_option).set_params(random_state=seed)
+    mixture = load_model(model, storage_option).set_params(random_state=seed)
     drawn, _ = mixture.sample(rows, chunks=DRAWN_TOGETHER // (8 * mixture.n_features_in_) or 1)
     names = getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(mixture.n_features_in_)])
     source = dgmm.open_dataset(drawn)
@@ -276,7 +278,7 @@ def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, A
             with cluster.joined(source):
                 facts.append(report.fingerprint_fact(str(dgmm.fingerprint(source))))
         return facts
-    mixture = dgmm.load(path, storage_options=opening["storage_options"])
+    mixture = load_model(path, opening["storage_options"])
     return [
         fact("model", path, model=path),
         fact(
@@ -304,7 +306,7 @@ def convert(
     The numbers stay as they are, float32 or float64; others become float64.
     """
     check_output(out, (".zarr",), overwrite=overwrite, storage_options=opening["storage_options"])
-    source = dgmm.open_dataset(data, **opening)
+    source = open_rows(data, opening)
     with cluster.joined(source):
         write(
             source,

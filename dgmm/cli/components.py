@@ -9,9 +9,9 @@ from typing import Any
 import click
 import numpy as np
 
-import dgmm
 from dgmm import report
 from dgmm.cli.commands import open_for, rows_fact, written
+from dgmm.cli.models import load_model
 from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.program import main
@@ -26,7 +26,7 @@ PAIRS_SHOWN = 10
 @at_urls
 def components(*, model: str, storage_option: dict[str, Any] | None) -> Sequence[Said]:
     """Print the components of a model, what each stands out by, and which overlap."""
-    mixture = dgmm.load(model, storage_options=storage_option)
+    mixture = load_model(model, storage_option)
     coefficients = mixture.overlap()
     pairs = sorted(combinations(range(len(coefficients)), 2), key=lambda pair: -coefficients[pair])
     lines = [[f"{i} and {j}", f"{coefficients[i, j]:.4f}"] for i, j in pairs[:PAIRS_SHOWN]]
@@ -59,7 +59,7 @@ def merge(
     storage_options = opening["storage_options"]
     if out is not None:
         check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)
-    mixture = dgmm.load(model, storage_options=storage_options)
+    mixture = load_model(model, storage_options, data)
     n_components = len(mixture.weights_)
     if clusters is not None and clusters > n_components:
         raise click.UsageError(f"-k {clusters} is more than the {n_components} components of {model}")

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-import dgmm
 from dgmm import report
 from dgmm.cli.commands import columns_fact, features_fact, names_in, open_for, rows_fact, written
-from dgmm.cli.options import Cluster, at_urls, names_of, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.models import load_model
+from dgmm.cli.options import Cluster, at_urls, names_of, on_a_cluster, overwriting, reading_rows, seeded
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
 from dgmm.data.writing import creating
@@ -80,7 +80,7 @@ def marginal(
 ) -> Sequence[Said]:
     """Write the model of some features, whatever the others are."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
-    mixture = dgmm.load(model, storage_options=storage_option)
+    mixture = load_model(model, storage_option)
     return _save(mixture.marginal(_found(mixture, features)), out, storage_option, overwrite=overwrite)
 
 
@@ -100,7 +100,7 @@ def condition(
 ) -> Sequence[Said]:
     """Write the model of the other features, where the values of some are known."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
-    mixture = dgmm.load(model, storage_options=storage_option)
+    mixture = load_model(model, storage_option)
     values = dict(zip(_found(mixture, [*known]), known.values(), strict=True))
     return _save(mixture.condition(values), out, storage_option, overwrite=overwrite)
 
@@ -116,7 +116,7 @@ def condition(
     show_default=True,
     help="What a missing value becomes: the mean of what it may be, a draw, or the likeliest.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same draws every time.")
+@seeded
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -128,7 +128,7 @@ def impute(
     data: str,
     out: str,
     method: Any,
-    seed: int | None,
+    seed: int,
     overwrite: bool,
 ) -> Sequence[Said]:
     """Write the rows of DATA with missing values filled in, given what each row has.
@@ -138,7 +138,7 @@ def impute(
     """
     storage_options = opening["storage_options"]
     check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)
-    mixture = dgmm.load(model, storage_options=storage_options)
+    mixture = load_model(model, storage_options, data)
     source = open_for(mixture, data, opening)
     function = mixture._imputation(source, method, seed)
     names = tuple(source.feature_names or (f"x{i}" for i in range(source.n_features)))
@@ -181,7 +181,7 @@ def regress(
     """
     storage_options = opening["storage_options"]
     check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)
-    mixture = dgmm.load(model, storage_options=storage_options)
+    mixture = load_model(model, storage_options, data)
     given = None if known is None else _found(mixture, known)
     source, function, _ = mixture._regression(data, _found(mixture, targets), given, **opening)
     if source.n_rows == 0:

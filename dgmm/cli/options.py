@@ -306,6 +306,14 @@ changed_data = click.option(
     help="Go on where rows change during the fit; the model says which did.",
 )
 
+seeded = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Of all that is drawn at random: the same number, the same answer.",
+)
+
 overwriting = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 

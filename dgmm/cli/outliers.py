@@ -10,9 +10,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-import dgmm
 from dgmm import report
 from dgmm.cli.commands import open_for, rows_fact, written
+from dgmm.cli.models import load_model
 from dgmm.cli.options import Cluster, Number, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.program import main
@@ -139,7 +139,7 @@ def outliers(
     """
     storage_options = opening["storage_options"]
     check_output(out, (".parquet",), overwrite=overwrite, storage_options=storage_options)
-    mixture = dgmm.load(model, storage_options=storage_options)
+    mixture = load_model(model, storage_options, data)
     source = open_for(mixture, data, opening)
     scores = mixture._row_function("log_densities", source)
     with cluster.joined(source):

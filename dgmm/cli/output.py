@@ -137,7 +137,10 @@ def check_output(
         As `dgmm.data.writing.check_target`.
     """
     if not path.endswith(tuple(suffixes)):
-        raise ValueError(f"the output {path} must end in {' or '.join(suffixes)}")
+        stem = path.rstrip("/").rsplit("/", 1)[-1].split(".")[0] or "out"
+        raise ValueError(
+            f"the output {path} must end in {' or '.join(suffixes)}, as {stem}{suffixes[-1]} does"
+        )
     is_file = not path.endswith(TABLES)  # tables are folders
     check_target(path, overwrite=overwrite, is_file=is_file, storage_options=storage_options)
 

@@ -21,13 +21,17 @@ ROOMS = {
     },
     "certainty": {
         "misfit": "Print which components of a model are not Gaussian, by the rows of DATA.",
-        "standard-errors": "Print how sure the parameters of a model are, given DATA.",
+        "standard-errors": "Print how sure the parameters of a model are, given the rows of DATA that it was "
+        "fitted to.",
     },
     "checkpoints": {
         "resume": "Go on with a fit or sweep whose --checkpoint is DIR, and end as it would have ended.",
     },
     "cleaning": {
         "clean": "Remove what killed runs have left at PATH: a folder that holds outputs, or an output.",
+    },
+    "comparing": {
+        "compare": "Print what two models have in common, and which of them DATA like better.",
     },
     "components": {
         "components": "Print the components of a model, what each stands out by, and which overlap.",

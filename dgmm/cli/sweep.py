@@ -13,6 +13,7 @@ import numpy as np
 import dgmm
 from dgmm import report
 from dgmm.cli.checkpoints import checkpoint_at, keeping
+from dgmm.cli.models import open_rows
 from dgmm.cli.options import (
     Cluster,
     Number,
@@ -21,6 +22,7 @@ from dgmm.cli.options import (
     on_a_cluster,
     overwriting,
     reading_rows,
+    seeded,
 )
 from dgmm.cli.program import main
 from dgmm.cli.shell import code_of, say, say_notes
@@ -106,7 +108,7 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
 @click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For the same answer every time.")
+@seeded
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @missing_in_fits
 @changed_data
@@ -127,7 +129,7 @@ def sweep(
     no_prune: bool,
     init: str,
     tol: float | None,
-    seed: int | None,
+    seed: int,
     allow_changed_data: bool,
     checkpoint: str | None,
     sample_rows: int | None,
@@ -139,7 +141,7 @@ def sweep(
     """
     from dgmm import sweep_report  # noqa: PLC0415 - it needs an extra
 
-    source = dgmm.open_dataset(data, **opening)
+    source = open_rows(data, opening)
     found = dgmm.GaussianMixtureSweep(
         components,
         covariance_type=covariance,

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-import dgmm
 from dgmm import report
 from dgmm.cli.commands import open_for, rows_fact, written
+from dgmm.cli.models import load_model
 from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
@@ -48,7 +48,7 @@ def update(
     It is a step of EM, in which the rows that were there keep the responsibilities that they had.
     """
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
-    mixture = dgmm.load(model, storage_options=opening["storage_options"])
+    mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening)
     with cluster.joined(source):
         mixture.update(source, weights, name=name)
@@ -82,7 +82,7 @@ def forget(
     if (data is None) == (name is None):
         raise click.UsageError("give the rows to forget as DATA, or the --name that they were added by")
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
-    mixture = dgmm.load(model, storage_options=opening["storage_options"])
+    mixture = load_model(model, opening["storage_options"], data)
     if data is None:
         mixture.forget(name=name)
         return _saved(mixture, out, opening, overwrite=overwrite)

@@ -367,7 +367,8 @@ def _kind(filesystem: Any, root: str, name: str) -> Kind:
         )
     raise DataError(
         f"{name} is neither a Zarr array or group ({', '.join(ZARR_MARKERS)}) nor a Parquet or CSV "
-        "file, or a folder of them (*.parquet, *.csv)"
+        "file, or a folder of them (*.parquet, *.csv); of what Python reads otherwise, estimators take "
+        "arrays and frames"
     )
 
 

@@ -1,4 +1,4 @@
-"""How much normal distributions overlap, in closed form: as Bhattacharyya and as Hellinger measure it."""
+"""How near normal distributions are, in closed form: by Bhattacharyya, Hellinger, Kullback and Leibler."""
 
 from __future__ import annotations
 
@@ -25,6 +25,49 @@ def bhattacharyya_distances(parameters: Parameters) -> Array:
             distances = _of_matrices(gaps, matrices[i], matrices[i + 1 :])
         found[i, i + 1 :] = found[i + 1 :, i] = distances
     return found
+
+
+def distances_between(first: Parameters, second: Parameters) -> Array:
+    """Give Bhattacharyya's distances of each component of one mixture from each of another: (K, L), nats."""
+    others = second.covariance_matrices
+    return np.stack(
+        [
+            _of_matrices(second.means - mean, own, others)
+            for mean, own in zip(first.means, first.covariance_matrices, strict=True)
+        ]
+    )
+
+
+def divergences(first: Parameters, second: Parameters) -> Array:
+    """Give Kullback–Leibler divergences of each component of one mixture from each of another: (K, L), nats.
+
+    ``½ (tr(Σ_j⁻¹ Σ_i) + (μ_j − μ_i)ᵀ Σ_j⁻¹ (μ_j − μ_i) − D + log(|Σ_j| / |Σ_i|))``: what is lost on average
+    where rows of i are described by j.
+    """
+    own, others = (np.linalg.cholesky(each.covariance_matrices) for each in (first, second))
+    halves = [np.log(np.diagonal(each, axis1=1, axis2=2)).sum(axis=1) for each in (own, others)]
+    found = np.empty((len(own), len(others)))
+    for j, (lower, mean) in enumerate(zip(others, second.means, strict=True)):
+        traces = np.square(np.linalg.solve(lower, own)).sum(axis=(1, 2))
+        squares = np.square(np.linalg.solve(lower, (mean - first.means).T)).sum(axis=0)
+        found[:, j] = 0.5 * (traces + squares - first.n_features) + halves[1][j] - halves[0]
+    return np.maximum(found, 0.0)
+
+
+def mixture_divergence(first: Parameters, second: Parameters) -> float:
+    """Approximate the Kullback–Leibler divergence of a mixture from another, nats a row: zero if they agree.
+
+    The integral has no closed form. This is Hershey's and Olsen's variational approximation (2007,
+    *Approximating the Kullback Leibler divergence between Gaussian mixture models*): for each component of
+    the first, how much of the first is near it, against how much of the second.
+    """
+    with np.errstate(divide="ignore"):
+        logs = [np.log(each.weights) for each in (first, second)]
+    near = [
+        np.logaddexp.reduce(log - divergences(first, each), axis=1)
+        for log, each in zip(logs, (first, second), strict=True)
+    ]
+    return float(first.weights @ (near[0] - near[1]))
 
 
 def _of_matrices(gaps: Array, own: Array, others: Array) -> Array:

@@ -27,6 +27,7 @@ CASES: dict[str, tuple[str, set[str]]] = {
     "sample": ("{model} -n 10 --out {out}.zarr", {"n_rows", "feature_names", "out"}),
     "info": ("{model}", {"model", "n_components", "components"}),
     "convert": ("{rows} {out}.zarr", {"n_rows", "n_features", "out"}),
+    "compare": ("{model} {model} {rows}", {"pairs", "unmatched", "divergence", "vuong", "model", "other"}),
     "components": ("{model}", {"components", "overlap"}),
     "merge": ("{model} {rows} --out {out}.zarr", {"merges", "entropy", "n_clusters", "clusters", "out"}),
     "outliers": ("{model} {rows} --out {out}.parquet", {"n_outliers", "threshold", "unlikeliest", "out"}),

@@ -1,13 +1,24 @@
 # pyright: reportAttributeAccessIssue=false
 """Overlaps against integrals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
 from dgmm.model.families import FAMILIES
-from dgmm.model.overlap import bhattacharyya_distances, coefficients, contrasts, hellinger, normal_distances
+from dgmm.model.overlap import (
+    bhattacharyya_distances,
+    coefficients,
+    contrasts,
+    distances_between,
+    divergences,
+    hellinger,
+    mixture_divergence,
+    normal_distances,
+)
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
@@ -36,6 +47,41 @@ def test_one_feature_is_an_integral():
     distance = normal_distances(np.array(1.5), np.array(1.0), np.array(4.0))
     assert coefficients(distance) == pytest.approx(expected, rel=1e-10)
     assert hellinger(distance) == pytest.approx(np.sqrt(1.0 - expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_distances_from_itself_are_those_within(family):
+    parameters = naive.random_parameters(np.random.default_rng(3), family, 4, 3)
+    np.testing.assert_allclose(
+        distances_between(parameters, parameters), bhattacharyya_distances(parameters), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_divergences_are_means_of_log_ratios(family):
+    """Of rows of the first component, by their densities; from itself a component has none."""
+    first = naive.random_parameters(np.random.default_rng(4), family, 2, 3, spread=0.7)
+    second = naive.random_parameters(np.random.default_rng(5), family, 3, 3, spread=0.7)
+    found = divergences(first, second)
+    assert found.shape == (2, 3)
+    np.testing.assert_allclose(np.diagonal(divergences(first, first)), 0.0, atol=1e-12)
+    densities = [
+        [multivariate_normal(*each) for each in zip(own.means, own.covariance_matrices, strict=True)]
+        for own in (first, second)
+    ]
+    rows = densities[0][0].rvs(100_000, random_state=0)
+    ratios = densities[0][0].logpdf(rows) - densities[1][2].logpdf(rows)
+    assert found[0, 2] == pytest.approx(ratios.mean(), abs=5 * ratios.std() / np.sqrt(len(rows)))
+
+
+def test_the_divergence_of_mixtures_is_exact_for_single_components_and_near_for_separate_ones():
+    one, other = (naive.random_parameters(np.random.default_rng(seed), "full", 1, 2) for seed in (6, 7))
+    assert mixture_divergence(one, other) == pytest.approx(divergences(one, other)[0, 0], rel=1e-12)
+    # Far from each other, rows know their component: weights differ, and nothing else.
+    apart = naive.random_parameters(np.random.default_rng(8), "full", 3, 2, spread=1e3)
+    turned = replace(apart, weights=apart.weights[::-1])
+    expected = apart.weights @ np.log(apart.weights / apart.weights[::-1])
+    assert mixture_divergence(apart, turned) == pytest.approx(expected, rel=1e-9)
 
 
 def test_near_and_far_components_keep_their_digits():

@@ -1,0 +1,65 @@
+"""Model files and rows, as commands are given them: one in the place of the other is recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+import dgmm
+from dgmm.data.source import Source
+from dgmm.estimators.model_file import is_model_file
+
+Loaded = dgmm.GaussianMixture | dgmm.BayesianGaussianMixture
+
+ENDINGS_OF_ROWS = (".zarr", ".parquet", ".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst", ".tsv")
+
+
+def load_model(
+    model: str, storage_options: Mapping[str, object] | None = None, data: str | None = None
+) -> Loaded:
+    """Read the model that a command is given, beside the rows if it is given some.
+
+    Raises
+    ------
+    click.UsageError
+        If both are in each other's place, or rows are in that of the model.
+    ValueError, OSError
+        See `dgmm.load`.
+    """
+    if not is_model_file(model):
+        if data is not None and is_model_file(data):
+            raise click.UsageError(
+                f"{model} is not a dgmm model file, but {data} is: the model comes first, "
+                f"{_command()} {data} {model}"
+            )
+        if model.rstrip("/").lower().endswith(ENDINGS_OF_ROWS):
+            raise click.UsageError(
+                f"{model} is not a dgmm model file, as {_command()} needs: fit one to these rows by "
+                f"dgmm fit {model} -k K --out MODEL.npz"
+            )
+    return dgmm.load(model, storage_options=storage_options)
+
+
+def open_rows(data: str, opening: Mapping[str, Any]) -> Source:
+    """Open the rows that a command is given.
+
+    Raises
+    ------
+    click.UsageError
+        If it is a model file.
+    ValueError, OSError
+        See `dgmm.open_dataset`.
+    """
+    if is_model_file(data):
+        raise click.UsageError(
+            f"{data} is a model file, and {_command()} needs rows: dgmm info {data} says what is in it; "
+            "dgmm sample draws rows from it"
+        )
+    return dgmm.open_dataset(data, **opening)
+
+
+def _command() -> str:
+    """Name the command that runs."""
+    return click.get_current_context().command_path

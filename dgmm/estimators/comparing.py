@@ -1,0 +1,173 @@
+"""Two fitted mixtures side by side: which components are the same, and which model rows like better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from dgmm.data.source import DataError, Source
+from dgmm.estimators.base import FittedMixture
+from dgmm.estimators.rowwise import RowFunction
+from dgmm.model.matrices import Array
+from dgmm.model.overlap import distances_between, divergences, mixture_divergence
+from dgmm.passes.run import run_pass
+from dgmm.passes.task import ChunkRows
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What two mixtures have in common.
+
+    Attributes
+    ----------
+    pairs : ndarray of shape (n_pairs, 2), int
+        A component of the first and one of the second that stands for it: all pairs together have the
+        smallest Bhattacharyya distances. The nearest pair is first.
+    distances : ndarray of shape (n_pairs,)
+        Of these pairs, nats.
+    divergences : ndarray of shape (n_pairs, 2)
+        Kullback–Leibler divergences of the first from the second, and the other way round, nats.
+    unmatched : tuple of (list of int, list of int)
+        Components of each that are left over.
+    divergence : tuple of (float, float)
+        Of the mixtures, nats a row, approximately: see `dgmm.model.overlap.mixture_divergence`.
+    """
+
+    pairs: NDArray[np.intp]
+    distances: Array
+    divergences: Array
+    unmatched: tuple[list[int], list[int]]
+    divergence: tuple[float, float]
+
+
+def compare(first: FittedMixture, second: FittedMixture) -> Comparison:
+    """Compare the parameters of two mixtures of the same features.
+
+    Raises
+    ------
+    ValueError
+        If their features differ.
+    """
+    check_features(first, second)
+    one, other = first._parameters, second._parameters
+    between = distances_between(one, other)
+    rows, columns = linear_sum_assignment(between)
+    order = np.argsort(between[rows, columns], kind="stable")
+    rows, columns = rows[order], columns[order]
+    there, back = divergences(one, other), divergences(other, one)
+    left = [
+        np.setdiff1d(np.arange(each.n_components), own).tolist()
+        for each, own in ((one, rows), (other, columns))
+    ]
+    return Comparison(
+        np.stack([rows, columns], axis=1),
+        between[rows, columns],
+        np.stack([there[rows, columns], back[columns, rows]], axis=1),
+        (left[0], left[1]),
+        (mixture_divergence(one, other), mixture_divergence(other, one)),
+    )
+
+
+def check_features(first: FittedMixture, second: FittedMixture) -> None:
+    """Refuse mixtures of other features.
+
+    Raises
+    ------
+    ValueError
+        Saying which.
+    """
+    counts = [each._parameters.n_features for each in (first, second)]
+    names = [getattr(each, "feature_names_in_", None) for each in (first, second)]
+    if counts[0] != counts[1]:
+        raise ValueError(
+            f"the first model has {counts[0]} features, the second {counts[1]}: only models of the same "
+            "features can be compared; dgmm marginal gives the model of some features"
+        )
+    if names[0] is not None and names[1] is not None and [*names[0]] != [*names[1]]:
+        place = next(i for i, (a, b) in enumerate(zip(*names, strict=True)) if a != b)
+        raise ValueError(
+            f"feature {place} is {names[0][place]!r} in the first model and {names[1][place]!r} in the "
+            "second: only models of the same features, in the same order, can be compared; fit both with the "
+            "same columns"
+        )
+
+
+@dataclass(frozen=True)
+class PairSums:
+    """Sums over rows of two models' log densities: they add up."""
+
+    n_rows: int = 0
+    first: float = 0.0
+    second: float = 0.0
+    squares: float = 0.0
+
+    def __add__(self, other: PairSums) -> PairSums:
+        """Add those of other rows."""
+        return PairSums(
+            self.n_rows + other.n_rows,
+            self.first + other.first,
+            self.second + other.second,
+            self.squares + other.squares,
+        )
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Log-likelihoods, nats a row."""
+        return self.first / self.n_rows, self.second / self.n_rows
+
+    @property
+    def difference(self) -> float:
+        """By how much rows like the first better on average, nats."""
+        return (self.first - self.second) / self.n_rows
+
+    @property
+    def error(self) -> float:
+        """The standard error of that difference."""
+        return math.sqrt(max(self.squares / self.n_rows - self.difference**2, 0.0) / self.n_rows)
+
+    @property
+    def z(self) -> float:
+        """Vuong's statistic (1989): the difference in its standard errors; 0 where the models agree."""
+        return self.difference / self.error if self.error else 0.0
+
+    @property
+    def p_value(self) -> float:
+        """How often a difference as large would come of rows that like neither better."""
+        return math.erfc(abs(self.z) / math.sqrt(2.0))
+
+
+@dataclass(frozen=True, eq=False)
+class PairWork:
+    """The work of a pass that sums two models' log densities of the same rows."""
+
+    first: RowFunction
+    second: RowFunction
+
+    def __call__(self, chunks: Iterator[ChunkRows]) -> PairSums:
+        """Sum over a span."""
+        total = PairSums()
+        for chunk in chunks:
+            one, other = self.first.of(chunk), self.second.of(chunk)
+            gaps = one - other
+            if not np.isfinite(gaps).all():
+                row = chunk.start + int(np.flatnonzero(~np.isfinite(gaps))[0])
+                raise DataError(
+                    f"row {row} of {chunk.place} is so far from all components that its density is 0: the "
+                    "models cannot be compared on it; leave it out"
+                )
+            total += PairSums(len(one), float(one.sum()), float(other.sum()), float(gaps @ gaps))
+        return total
+
+
+def compare_on(first: FittedMixture, second: FittedMixture, source: Source) -> PairSums:
+    """Compare two mixtures on rows, in one pass."""
+    double = np.dtype(np.float64)  # differences of log densities are small beside them
+    functions = [
+        replace(each._row_function("log_densities", source), dtype=double) for each in (first, second)
+    ]
+    return run_pass(source, PairWork(*functions), "compare")
