@@ -8,8 +8,11 @@ Offer more components than are needed, and let the posterior leave those empty t
 # %%
 # Three clusters, and ten components to describe them:
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from dgmm import BayesianGaussianMixture
 from dgmm.plotting import plot_mixture
@@ -17,20 +20,24 @@ from dgmm.plotting import plot_mixture
 rng = np.random.default_rng(0)
 means = np.array([[0.0, 0.0], [4.0, 1.0], [1.5, 4.5]])
 widths = np.array([[1.0, 0.6], [0.7, 0.7], [1.3, 0.4]])
-component = rng.choice(3, size=6_000, p=[0.5, 0.3, 0.2])
-X = means[component] + widths[component] * rng.standard_normal((6_000, 2))
+component = rng.choice(3, size=20_000, p=[0.5, 0.3, 0.2])
+X = means[component] + widths[component] * rng.standard_normal((20_000, 2))
 
 # %%
-# The updates of variational Bayes alone hardly ever empty a component of many rows. With ``moves=True``
-# components are also merged and deleted, whenever that raises the bound of the evidence.
+# The updates of variational Bayes alone empty components slowly, and the slower the more rows there are:
+# three hundred are not enough here. With ``moves=True`` components are also merged and deleted, whenever
+# that raises the bound of the evidence.
 
 fits = {}
 for moves in (False, True):
-    fits[moves] = BayesianGaussianMixture(
-        n_components=10, weight_concentration_prior=0.01, moves=moves, max_iter=2000, random_state=0
-    ).fit(X)
-    found = fits[moves]
+    found = BayesianGaussianMixture(
+        n_components=10, weight_concentration_prior=0.01, moves=moves, max_iter=300, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fits[moves] = found.fit(X)
     print(f"moves={moves}: {found.effective_components_} components have rows, elbo {found.elbo_:.0f} nats")
+    print("  ", found.stop_reason_)
 
 # %%
 # The bound is higher where fewer components do the same work.

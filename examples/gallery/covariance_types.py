@@ -33,7 +33,7 @@ for ax, covariance_type in zip(axes.flat, types, strict=True):
     ax.scatter(*X.T, s=4, color="0.65", linewidths=0)
     plot_mixture(mixture, features=(0, 1), ax=ax, colors=["#0072B2", "#D55E00", "#009E73"])
     ax.set_title(f"{covariance_type}: BIC {best[covariance_type]:.0f}")
-    ax.set_aspect("equal")
+    ax.set(aspect="equal", xlabel="", ylabel="")
 for ax in axes[-1]:
     ax.set_xlabel("first feature")
 for ax in axes[:, 0]:

@@ -49,12 +49,20 @@ for name, mixture in fits.items():
     print(f"{name}: {mixture.n_passes_} passes, {mixture.score(path):.5f} nats a row. {mixture.stop_reason_}")
 
 # %%
-# How far each pass was from the best that was reached:
+# ``predict`` of a path is lazy: labels are computed when they are asked for, and only those that are.
 
-limit = max(max(mixture.history_["log_likelihood"]) for mixture in fits.values())
+mixture = fits["corrected EM"]
+labels = mixture.predict(path)
+print(labels)
+shares = np.bincount(np.asarray(labels), minlength=6) / rows.shape[0]
+
+# %%
+# How far each pass was from the best that was reached, and how many rows each component has:
+
+limit = max(max(fitted.history_["log_likelihood"]) for fitted in fits.values())
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-for (name, mixture), colour, marker in zip(fits.items(), ("#D55E00", "#0072B2"), "so", strict=True):
-    behind = limit - np.array(mixture.history_["log_likelihood"])
+for (name, fitted), colour, marker in zip(fits.items(), ("#D55E00", "#0072B2"), "so", strict=True):
+    behind = limit - np.array(fitted.history_["log_likelihood"])
     left.semilogy(
         1 + np.arange(len(behind)), np.maximum(behind, 1e-8), color=colour, marker=marker, label=name
     )
@@ -62,14 +70,6 @@ left.set(
     xlabel="pass", ylabel="below the best [nats a row]", title="log-likelihood of all rows", ylim=(5e-9, 1)
 )
 left.legend()
-
-# %%
-# ``predict`` of a path is lazy: labels are computed when they are asked for, and only those that are.
-
-mixture = fits["corrected EM"]
-labels = mixture.predict(path)
-print(labels)
-shares = np.bincount(np.asarray(labels), minlength=6) / rows.shape[0]
 right.bar(np.arange(6) - 0.2, shares, width=0.4, color="#56B4E9", label="of labels")
 right.bar(np.arange(6) + 0.2, mixture.weights_, width=0.4, color="#0072B2", label="weights")
 right.set(xlabel="component", ylabel="share of the rows", title="rows of each component", xticks=range(6))

@@ -39,7 +39,7 @@ for ax, (name, mixture) in zip(axes, fits.items(), strict=True):
     ax.scatter(*whole[np.isnan(X[:, 1])].T, s=4, color="0.85", linewidths=0, label="second value not known")
     ax.scatter(*X.T, s=4, color="0.45", linewidths=0, label="complete")
     plot_mixture(ill, features=(0, 1), ax=ax, colors=["#D55E00", "#0072B2"], labels=["ill", "well"])
-    ax.set(title=name, xlabel="quick test")
+    ax.set(title=name, xlabel="quick test", ylabel="")
 axes[0].set_ylabel("costly test")
 axes[0].legend(loc="lower right", fontsize=8)
 plt.show()

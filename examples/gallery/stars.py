@@ -19,7 +19,7 @@ from dgmm.plotting import plot_mixture
 
 stars = read_stars()
 X = np.column_stack([stars[:, 1] + stars[:, 2], stars[:, 0]])  # BP-RP and G, in magnitudes
-mixture = GaussianMixture(12, sample_rows=20_000, random_state=0).fit(X).sorted("mean")
+mixture = GaussianMixture(12, sample_rows=10_000, random_state=0).fit(X).sorted("mean")
 print(f"{len(X):,} stars, {mixture.n_components} components")
 
 # %%
