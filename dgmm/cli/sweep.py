@@ -88,6 +88,11 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     help="Folder for model.npz, results.csv and report.html.",
 )
 @click.option(
+    "--keep",
+    type=Numbers(),
+    help="Numbers of components whose models are written, too, such as 4:6: to model-K-COVARIANCE.npz.",
+)
+@click.option(
     "--held-out",
     type=Number(0, 1, max_open=True),
     help="Share of the rows to score only. [default: 0.1 for that criterion, else 0]",
@@ -124,6 +129,7 @@ def sweep(
     components: list[int],
     covariance: list[str],
     out: Path,
+    keep: list[int] | None,
     overwrite: bool,
     held_out: float | None,
     no_prune: bool,
@@ -141,6 +147,8 @@ def sweep(
     """
     from dgmm import sweep_report  # noqa: PLC0415 - it needs an extra
 
+    if missing := sorted(set(keep or ()) - set(components)):
+        raise click.UsageError(f"--keep {missing[0]} is none of the numbers of components that are tried, -k")
     source = open_rows(data, opening)
     found = dgmm.GaussianMixtureSweep(
         components,
@@ -154,7 +162,8 @@ def sweep(
         **settings,
     )
     ended, kept = None, checkpoint_at(checkpoint, opening["storage_options"])
-    with creating_in(out, sweep_report.FILES, overwrite=overwrite) as working:
+    names = [model_name(number, family) for number in keep or () for family in covariance]
+    with creating_in(out, (*sweep_report.FILES, *names), overwrite=overwrite) as working:
         try:
             with cluster.joined(source):
                 found.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept)
@@ -163,6 +172,7 @@ def sweep(
                 raise
             ended = error
         files = sweep_report.write_files(found, source, Path(working), out)
+        others = _write_models(found, names, Path(working))
     if ended is not None:
         say("interrupted", f"what was reached until then is in {', '.join(map(str, files))}")
         say_notes(ended)
@@ -174,8 +184,25 @@ def sweep(
         *comparisons(found),
         Exhibit("\n".join(f"- {sentence}" for sentence in found.advice_), {"advice": found.advice_}),
         *(fact(path.stem, path, **{path.stem: path}) for path in files),
+        *([fact("kept", ", ".join(others), kept=[out / name for name in others])] if others else []),
         Exhibit("", {"out": out}),
     ]
+
+
+def model_name(n_components: int, covariance_type: str) -> str:
+    """Name the file of a model that is kept beside the best."""
+    return f"model-{n_components}-{covariance_type}.npz"
+
+
+def _write_models(found: Any, names: Sequence[str], working: Path) -> list[str]:
+    """Write the models of these names, where they were fitted; give the names of those."""
+    written = []
+    for mixture in found.estimators_:
+        name = "" if mixture is None else model_name(mixture.n_components, mixture.covariance_type)
+        if name in names:
+            mixture.save(working / name)
+            written.append(name)
+    return written
 
 
 def sweep_facts(found: Any) -> list[Fact]:

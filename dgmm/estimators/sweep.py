@@ -119,6 +119,9 @@ class GaussianMixtureSweep(Predictor):
         Its ``n_components`` and ``covariance_type``.
     best_score_ : float
         Its criterion.
+    estimators_ : list of (GaussianMixture or None)
+        All models, as in ``results_``, each a mixture of its own; None where one failed. Those that left
+        early (``dropped``) are as they were then.
     best_estimator_ : GaussianMixture
         A mixture of its own: ``best_estimator_.impute(X)``, ``.condition(...)``, ``.merge(X)``.
     advice_ : list of str
@@ -399,6 +402,7 @@ class GaussianMixtureSweep(Predictor):
         self.n_passes_ = swept.n_passes
         self.results_ = _table(candidates)
         self.best_index_ = best_of(candidates, criterion)
+        self.estimators_ = [self._mixture(each, swept) for each in candidates]
         self.pass_seconds_ = swept.seconds_of_passes
         self.n_rows_dropped_ = swept.n_dropped
         if swept.fingerprint is not None:
@@ -411,7 +415,9 @@ class GaussianMixtureSweep(Predictor):
         assert best.scores is not None
         self.best_params_ = {"n_components": best.n_components, "covariance_type": best.family.name}
         self.best_score_ = criterion.value(best.scores)
-        self.best_estimator_ = self._mixture(best, swept)
+        best_estimator = self.estimators_[self.best_index_]
+        assert best_estimator is not None
+        self.best_estimator_ = best_estimator
         found = advise(candidates, self.best_index_, criterion, self.tolerance)
         self.at_edge_, self.smallest_index_, self.elbow_index_ = found.at_edge, found.smallest, found.elbow
         unfinished = "The sweep was interrupted: this is what was reached until then, and not all was tried."
@@ -423,26 +429,26 @@ class GaussianMixtureSweep(Predictor):
                 name: np.array([getattr(each, name) for each in swept.comparisons]) for name in names
             }
 
-    def _mixture(self, best: Candidate, swept: Swept) -> GaussianMixture:
-        """Give the best model as a mixture of its own."""
+    def _mixture(self, fitted: Candidate, swept: Swept) -> GaussianMixture | None:
+        """Give a model as a mixture of its own; None where it was not fitted."""
+        if fitted.failure or fitted.state is None or fitted.evaluated is None:
+            return None
         shared = ("tol", "reg_covar", "max_iter", "n_init", "init_params", "random_state", "algorithm")
         own = {name: getattr(self, name) for name in (*shared, "sample_rows", "missing")}
-        mixture = GaussianMixture(best.n_components, covariance_type=best.family.name, **own)
-        assert best.state is not None
-        assert best.evaluated is not None
-        state = replace(best.state, parameters=best.evaluated)
+        mixture = GaussianMixture(fitted.n_components, covariance_type=fitted.family.name, **own)
+        state = replace(fitted.state, parameters=fitted.evaluated)
         assert swept.fingerprint is not None
         assert swept.dtype is not None
-        fitted = Fit(
+        fit = Fit(
             state,
-            best.n_passes,
+            fitted.n_passes,
             Likelihood(self.reg_covar),
             swept.fingerprint,
             n_dropped=swept.n_dropped,
             changes=None if swept.changes is None else tuple(swept.changes),
         )
-        mixture._set_fitted(fitted, swept.dtype)
-        mixture.n_passes_ = best.n_passes
+        mixture._set_fitted(fit, swept.dtype)
+        mixture.n_passes_ = fitted.n_passes
         mixture.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):
             mixture.feature_names_in_ = self.feature_names_in_

@@ -37,6 +37,25 @@ def test_three_files(rows_zarr, tmp_path):
     assert str(out / "report.html") in found.stdout
 
 
+def test_models_that_a_person_prefers_are_kept(rows_zarr, tmp_path):
+    out = tmp_path / "report"
+    given = ("sweep", rows_zarr, "-k", "1:4", "--covariance", "full,diag", "--out", out, "--seed", 0)
+    assert "--keep 5 is none of the numbers" in run(*given, "--keep", "2,5").stderr
+    assert not out.exists()
+    found = run(*given, "--keep", "2,4")
+    assert found.exit_code == 0, found.stderr
+    names = {f"model-{number}-{family}.npz" for number in (2, 4) for family in ("full", "diag")}
+    assert {path.name for path in out.iterdir()} == {"model.npz", "results.csv", "report.html"} | names
+    rows = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
+    for row in rows:
+        path = out / f"model-{row['n_components']}-{row['covariance_type']}.npz"
+        if path.exists():
+            model = dgmm.load(path)
+            assert isinstance(model, dgmm.GaussianMixture)
+            assert model.bic(rows_zarr) == pytest.approx(float(row["bic"]), rel=1e-6)
+    assert "exists" in run(*given, "--keep", "2,4").stderr
+
+
 def test_every_option_reaches_the_sweep(rows_parquet, tmp_path):
     options = "--criterion held-out --held-out 0.2 --no-prune --init kmeans --tol 0.01 --max-iter 7"
     more = "--n-init 2 --reg-covar 1e-5 --seed 4 --sample-rows 500 --columns a,b -k 2,3:5:2"

@@ -74,9 +74,9 @@ class TestSmall:
             assert results["n_iter"][index] == alone.n_iter_
             assert results["converged"][index] == alone.converged_
             assert results["n_parameters"][index] == alone._n_parameters()
-            if index == found.best_index_:
-                for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
-                    np.testing.assert_array_equal(getattr(found.best_estimator_, name), getattr(alone, name))
+            for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
+                np.testing.assert_array_equal(getattr(found.estimators_[index], name), getattr(alone, name))
+        assert found.best_estimator_ is found.estimators_[found.best_index_]
 
     def test_it_chooses_as_a_loop_over_scikit_learn(self, rows):
         found = GaussianMixtureSweep(range(1, 6), random_state=0).fit(rows)
