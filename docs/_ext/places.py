@@ -13,10 +13,12 @@ import inspect
 import os
 import re
 from pathlib import Path
-
-from sphinx.application import Sphinx
+from typing import TYPE_CHECKING
 
 import dgmm
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 GROUPS = {
     "Mixtures": ["GaussianMixture", "BayesianGaussianMixture", "GaussianMixtureSweep", "load"],
