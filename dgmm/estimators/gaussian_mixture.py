@@ -385,6 +385,11 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         >>> errors.means.round(2).tolist()          # 1 / √900, and 2 / √300, about
         [[0.03], [0.11]]
         """
+        if hasattr(self, "group_weights_"):
+            raise ValueError(
+                "The mixture was fitted to groups, each of which has weights of its own: there are no "
+                "standard errors of these. Fit without groups, or each group by itself"
+            )
         source = self._open(X)
         return standard_errors(
             self._parameters,

@@ -44,6 +44,9 @@ class MisfitTuning:
         The same of `Misfit.skewness`, which is 0.8 where one of two features is exponential.
     chance : float
         Probability of what is no chance.
+    p_value : float
+        The same of Kolmogorov and Smirnov's p-value: as parameters were fitted to the rows, one of 0.005 has
+        a chance of 1e-4 (of 500 rows of 1, 2 and 5 features).
     fewest_rows : float
         With fewer, nothing is said.
     """
@@ -53,6 +56,7 @@ class MisfitTuning:
     kurtosis: float = 0.05
     skewness: float = 0.3
     chance: float = 1e-4
+    p_value: float = 5e-3
     fewest_rows: float = 50.0
 
 
@@ -243,7 +247,7 @@ def judge(parameters: Parameters, sums: MisfitSums, names: Sequence[str]) -> Mis
         # Of n rows of a normal distribution n‖v‖² / (2 (D + 2)) is less than χ², by a little.
         chances = chdtrc(n_features, n_effective * skewness**2 / (2.0 * (n_features + 2.0)))
         is_lopsided = (skewness > MISFIT.skewness) & (chances < MISFIT.chance)
-    is_far = (distances > MISFIT.distance) & (p_values < MISFIT.chance)
+    is_far = (distances > MISFIT.distance) & (p_values < MISFIT.p_value)
     verdicts = tuple(
         np.select(
             [

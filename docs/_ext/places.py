@@ -31,6 +31,7 @@ GROUPS = {
         "CheckpointWarning",
         "CheckpointError",
         "ClusterLostError",
+        "SingularInformationError",
     ],
 }
 PICTURES = "dgmm.plotting"

@@ -172,6 +172,12 @@ def test_what_is_refused(rows, monkeypatch):
     assert memory_bytes(layout, squared=True) == 2 * memory_bytes(layout)
 
 
+def test_a_mixture_of_groups_is_refused(rows):
+    mixture = GaussianMixture(2, random_state=0).fit(rows, groups=np.arange(len(rows)) % 2)
+    with pytest.raises(ValueError, match="fitted to groups"):
+        mixture.standard_errors(rows)
+
+
 def test_a_fit_that_has_not_converged_says_so(rows):
     early = fit(rows, tol=1e-2)
     early.means_ = early.means_ + 0.2
