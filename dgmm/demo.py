@@ -26,8 +26,8 @@ try:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
+    from dgmm.pages.sweep import write_report
     from dgmm.plotting import plot_mixture, project
-    from dgmm.sweep_report import write_report
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"The demonstration needs {error.name}: pip install 'dgmm[demo]'", name=error.name

@@ -284,7 +284,7 @@ def with_deviation(mean: float, deviation: float) -> str:
 
 def standard_deviations(model: Any) -> np.ndarray:
     """Give the standard deviation of each feature in each component: shape (n_components, n_features)."""
-    return np.sqrt(np.diagonal(parameters_of(model).covariance_matrices, axis1=1, axis2=2))
+    return np.sqrt(parameters_of(model).variances)
 
 
 def size(n_bytes: float) -> str:

@@ -19,7 +19,7 @@ from dgmm.facts import Fact, Said, fact
 from dgmm.fitting import checkpoint as checkpoints
 from dgmm.fitting.checkpoint import Checkpoint, CheckpointError, Head, extent_of, read_head
 
-PATHS = ("data", "out")
+PATHS = ("data", "out", "page")
 """Parameters of commands that are paths."""
 
 BESIDE = ("labels", "groups")
@@ -35,7 +35,8 @@ def checkpoint_at(place: str | None, storage_options: Mapping[str, Any] | None) 
     if place is None:
         return None
     context = click.get_current_context()
-    for name in PATHS:
+    given_paths = [name for name in PATHS if context.params.get(name) is not None]
+    for name in given_paths:
         if redacted(context.params[name]) != str(context.params[name]):
             raise ValueError(
                 f"{redacted(context.params[name])} has a secret, which the checkpoint would keep: give it by "
@@ -43,7 +44,7 @@ def checkpoint_at(place: str | None, storage_options: Mapping[str, Any] | None) 
             )
     of_one_run = {param.name for param in resume.params}  # some of them may be secret
     given = {name: value for name, value in context.params.items() if name not in of_one_run}
-    given |= {name: portable(os.fspath(given[name])) for name in PATHS}
+    given |= {name: portable(os.fspath(given[name])) for name in given_paths}
     given |= {name: portable(given[name]) for name in BESIDE if given.get(name) and is_path(given[name])}
     command = {
         "name": context.command.name,
@@ -87,7 +88,7 @@ def resume(
     for param in command.params:
         if param.name in BESIDE and given.get(param.name):
             given[param.name] = os.path.expanduser(given[param.name])
-        if param.name in PATHS:
+        if param.name in PATHS and given.get(param.name) is not None:
             path = os.path.expanduser(given[param.name])
             given[param.name] = Path(path) if getattr(param.type, "type", None) is Path else path
     return context.invoke(command, **given, **context.params)

@@ -81,6 +81,9 @@ DRAWN_TOGETHER = 2**23
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @labels_of_rows
 @groups_of_rows
+@click.option(
+    "--report", "page", metavar="REPORT.html", help="Write a page to read of the fit, with pictures."
+)
 @missing_in_fits
 @changed_data
 @keeping
@@ -106,12 +109,17 @@ def fit(
     tol: float | None,
     labels: str | None,
     groups: str | None,
+    page: str | None,
     **settings: Any,
 ) -> Sequence[Said]:
     """Fit a mixture to DATA and write it to a model file."""
+    from dgmm.cli.pictures import Page  # noqa: PLC0415 - that room uses this one
+
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
     if bayesian and (labels or groups):
         raise click.UsageError("--labels and --groups are of maximum likelihood: leave --bayesian out")
+    wanted = Page(page, overwrite, opening["storage_options"])
+    wanted.check()
     source = without(data, opening, labels, groups)
     beside = {
         name: found
@@ -135,11 +143,11 @@ def fit(
     at_urls = {"storage_options": opening["storage_options"]}
     kept = checkpoint_at(checkpoint, opening["storage_options"])
     with creating(out, overwrite=overwrite, is_file=True, **at_urls) as working:
-        with cluster.joined(source):
+        with cluster.joined(source), wanted.watching():
             model.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept, **beside)
         model.save(working, **at_urls)
     facts = [*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model)]
-    return [*facts, written("model", out)]
+    return [*facts, written("model", out), *wanted.written(model, source, out)]
 
 
 @main.command()

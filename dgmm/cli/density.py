@@ -24,7 +24,8 @@ to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The
 to_a_table = click.option("--out", required=True, metavar="ROWS.zarr|.parquet", help="Where to write.")
 
 
-def _features(name: str, text: str, *, is_required: bool = True) -> Any:
+def features_option(name: str, text: str, *, is_required: bool = True) -> Any:
+    """Make an option that names features, for `features_found`."""
     return click.option(
         name,
         multiple=True,
@@ -35,7 +36,7 @@ def _features(name: str, text: str, *, is_required: bool = True) -> Any:
     )
 
 
-def _found(mixture: Any, features: Sequence[str]) -> list[str | int]:
+def features_found(mixture: Any, features: Sequence[str]) -> list[str | int]:
     """Take for column numbers what is no name of a feature but a whole number."""
     names = {str(name) for name in getattr(mixture, "feature_names_in_", [])}
     return [
@@ -71,7 +72,7 @@ def _save(
 
 @main.command()
 @click.argument("model")
-@_features("--features", "Those to keep, in this order.")
+@features_option("--features", "Those to keep, in this order.")
 @to_a_model
 @overwriting
 @at_urls
@@ -81,7 +82,9 @@ def marginal(
     """Write the model of some features, whatever the others are."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
     mixture = load_model(model, storage_option)
-    return _save(mixture.marginal(_found(mixture, features)), out, storage_option, overwrite=overwrite)
+    return _save(
+        mixture.marginal(features_found(mixture, features)), out, storage_option, overwrite=overwrite
+    )
 
 
 @main.command()
@@ -101,7 +104,7 @@ def condition(
     """Write the model of the other features, where the values of some are known."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
     mixture = load_model(model, storage_option)
-    values = dict(zip(_found(mixture, [*known]), known.values(), strict=True))
+    values = dict(zip(features_found(mixture, [*known]), known.values(), strict=True))
     return _save(mixture.condition(values), out, storage_option, overwrite=overwrite)
 
 
@@ -157,8 +160,8 @@ def impute(
 @main.command()
 @click.argument("model")
 @click.argument("data")
-@_features("--targets", "Those that are wanted.")
-@_features("--known", "Those that DATA has.  [default: all others]", is_required=False)
+@features_option("--targets", "Those that are wanted.")
+@features_option("--known", "Those that DATA has.  [default: all others]", is_required=False)
 @to_a_table
 @overwriting
 @reading_rows
@@ -182,8 +185,8 @@ def regress(
     storage_options = opening["storage_options"]
     check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)
     mixture = load_model(model, storage_options, data)
-    given = None if known is None else _found(mixture, known)
-    source, function, _ = mixture._regression(data, _found(mixture, targets), given, **opening)
+    given = None if known is None else features_found(mixture, known)
+    source, function, _ = mixture._regression(data, features_found(mixture, targets), given, **opening)
     if source.n_rows == 0:
         raise ValueError(f"{data} has no rows")
     names = tuple(map(str, function.columns or ()))

@@ -46,6 +46,9 @@ ROOMS = {
     "outliers": {
         "outliers": "Write which rows of DATA are unlikely, and by which features.",
     },
+    "pictures": {
+        "plot": "Draw a picture of a model, over some of the rows of DATA.",
+    },
     "updating": {
         "update": "Add the rows of DATA to those that MODEL knows, without reading these again.",
         "forget": "Take the rows of DATA out of those that MODEL knows: all of an update, or of its fit.",

@@ -102,6 +102,11 @@ class Command(click.Command):
         ]
         super().__init__(*args, params=[*(params or []), *flags], **kwargs)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read arguments, and remember them as they were given: reports say what repeats them."""
+        ctx.meta["dgmm.arguments"] = [str(ctx.info_name), *args]
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> None:
         """Run the command, and print on standard output what it says."""
         from dgmm.data.text import redacted

@@ -145,7 +145,8 @@ def sweep(
 
     The report is one page of HTML with its pictures inside.
     """
-    from dgmm import sweep_report  # noqa: PLC0415 - it needs an extra
+    from dgmm.pages import sweep as pages  # noqa: PLC0415 - it needs an extra
+    from dgmm.pages.origin import command_line  # noqa: PLC0415
 
     if missing := sorted(set(keep or ()) - set(components)):
         raise click.UsageError(f"--keep {missing[0]} is none of the numbers of components that are tried, -k")
@@ -163,7 +164,7 @@ def sweep(
     )
     ended, kept = None, checkpoint_at(checkpoint, opening["storage_options"])
     names = [model_name(number, family) for number in keep or () for family in covariance]
-    with creating_in(out, (*sweep_report.FILES, *names), overwrite=overwrite) as working:
+    with creating_in(out, (*pages.FILES, *names), overwrite=overwrite) as working:
         try:
             with cluster.joined(source):
                 found.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept)
@@ -171,7 +172,8 @@ def sweep(
             if getattr(found, "best_index_", None) is None:
                 raise
             ended = error
-        files = sweep_report.write_files(found, source, Path(working), out)
+        command = command_line(click.get_current_context().meta["dgmm.arguments"])
+        files = pages.write_files(found, source, Path(working), out, command=command)
         others = _write_models(found, names, Path(working))
     if ended is not None:
         say("interrupted", f"what was reached until then is in {', '.join(map(str, files))}")

@@ -252,6 +252,30 @@ def creating_in(
             put_in_place(made_one.path, output, f"{root}/{name}", overwrite=overwrite)
 
 
+def write_file(
+    path: str | os.PathLike[str],
+    content: bytes,
+    *,
+    overwrite: bool = False,
+    storage_options: Mapping[str, object] | None = None,
+) -> None:
+    """Write a file, whole or not at all: see `creating`.
+
+    Parameters
+    ----------
+    path, overwrite, storage_options
+        As for `creating`.
+    content : bytes
+    """
+    with creating(path, overwrite=overwrite, is_file=True, storage_options=storage_options) as working:
+        filesystem, there = locate(working, storage_options)
+        with filesystem.open(there, "wb") as file:
+            file.write(content)
+            if is_local(filesystem):
+                file.flush()
+                os.fsync(file.fileno())
+
+
 def create_zarr(
     path: str | os.PathLike[str],
     shape: Sequence[int],

@@ -301,20 +301,24 @@ class ComponentMixture(ConditionalMixture):
         return found
 
 
-def outstanding_features(mixture: ComponentMixture, n_most: int = 3) -> list[list[int]]:
+def outstanding_features(
+    mixture: ComponentMixture, n_most: int = 3, components: Sequence[int] | None = None
+) -> list[list[int]]:
     """Give the features in which each component differs most from all others together: see `contrasts`.
 
     Parameters
     ----------
     mixture : ComponentMixture
     n_most : int, default=3
+    components : sequence of int, optional
+        Which are told of. Default: all.
 
     Returns
     -------
     list of list of int
         Column numbers, those that tell most first; the others tell half as much as the first at least.
     """
-    contrasts = overlap.contrasts(mixture._parameters)
+    contrasts = overlap.contrasts(mixture._parameters, components)
     order = np.argsort(-contrasts, axis=1, kind="stable")[:, :n_most]
     return [
         [int(i) for i in features if own[i] > TELLING * own.max()]

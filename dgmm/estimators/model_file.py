@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import DataError
-from dgmm.data.location import is_local, locate
+from dgmm.data.location import locate
 from dgmm.data.text import redacted
-from dgmm.data.writing import creating
+from dgmm.data.writing import write_file
 from dgmm.estimators.attributes import ARRAY_PARAMETERS, ATTRIBUTES, OF_GROUPS, PARTITION_ARRAYS
 
 FORMAT = "dgmm-model"
@@ -104,15 +104,8 @@ def write(
                 header[part][name] = value
     buffer = io.BytesIO()
     np.savez(buffer, header=np.array(json.dumps(header, default=_to_json)), **arrays)
-    filesystem, _ = _locate(path, storage_options)
-    with (
-        creating(path, overwrite=True, is_file=True, storage_options=storage_options) as working,
-        filesystem.open(locate(working, storage_options)[1], "wb") as file,
-    ):
-        file.write(buffer.getvalue())
-        if is_local(filesystem):
-            file.flush()
-            os.fsync(file.fileno())
+    _locate(path, storage_options)
+    write_file(path, buffer.getvalue(), overwrite=True, storage_options=storage_options)
 
 
 def _locate(path: str | os.PathLike[str], storage_options: Mapping[str, object] | None) -> tuple[Any, str]:

@@ -23,6 +23,7 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
+from dgmm.estimators.reporting import Reporting
 from dgmm.model.matrices import Array
 
 Quantity = Literal["labels", "responsibilities", "log_densities"]
@@ -35,7 +36,7 @@ Seed: TypeAlias = int | np.random.RandomState | None
 # pyright: reportOverlappingOverload=false
 
 
-class Predictor(DensityMixin, BaseEstimator):
+class Predictor(Reporting, DensityMixin, BaseEstimator):
     """Predictions for rows.
 
     ``X`` is everywhere what `dgmm.open_dataset` takes. A result for each row is a NumPy array for rows in

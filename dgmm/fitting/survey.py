@@ -20,6 +20,7 @@ from dgmm.fitting.filling import Filling, correlations_of, filling_of
 from dgmm.fitting.sample import Sample, hash_numbers
 from dgmm.model.observed import FeatureMoments
 from dgmm.model.statistics import Moments
+from dgmm.passes.events import RowsDrawn, emit
 from dgmm.passes.run import first_pass, run_pass
 from dgmm.passes.task import ChunkRows
 from dgmm.passes.watched import Seen
@@ -422,6 +423,7 @@ def survey(
     if takes_all and (values := own_rows(given, sample.values.dtype)) is not None:
         sample = replace(sample, values=values)  # and not a copy of them
     found = replace(found, sample=sample)
+    emit(RowsDrawn(found.sample.counting))
     if not found.lacking.n_rows:
         return found
     filling = filling_of(found.sample, everything, seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dgmm.model.matrices import Array
@@ -98,23 +100,33 @@ def hellinger(distances: Array) -> Array:
     return np.sqrt(-np.expm1(-distances))
 
 
-def contrasts(parameters: Parameters) -> Array:
+def contrasts(parameters: Parameters, components: Sequence[int] | None = None) -> Array:
     """Tell how far each component's feature is from that of all others together.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    components : sequence of int, optional
+        Which are told of. Default: all.
 
     Returns
     -------
-    ndarray of shape (K, D)
+    ndarray of shape (n_told, D)
         Hellinger's distance of the feature's distribution in the component from the normal distribution that
         has its mean and variance in the others; zeros for a single component.
     """
     weights, means, variances = parameters.weights, parameters.means, parameters.variances
+    told = range(len(weights)) if components is None else components
+    found = np.zeros((len(told), parameters.n_features))
     if len(weights) == 1:
-        return np.zeros_like(means)
-    others = np.tile(weights, (len(weights), 1))
-    np.fill_diagonal(others, 0.0)
-    totals = others.sum(axis=1, keepdims=True)
-    others = np.where(totals > 0.0, others, 1.0 - np.eye(len(weights)))  # all the weight is in one
-    others /= others.sum(axis=1, keepdims=True)
-    rest = others @ means
-    spread = others @ variances + np.einsum("kj,kjd->kd", others, np.square(means - rest[:, None, :]))
-    return hellinger(normal_distances(means - rest, variances, spread))
+        return found
+    for result, k in zip(found, told, strict=True):  # in turn: there may be thousands, of as many features
+        others = np.array(weights)
+        others[k] = 0.0
+        if others.sum() == 0.0:  # all the weight is in one
+            others[:] = np.arange(len(weights)) != k
+        others /= others.sum()
+        rest = others @ means
+        spread = others @ (variances + np.square(means - rest))
+        result[:] = hellinger(normal_distances(means[k] - rest, variances[k], spread))
+    return found

@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class StageStarted:
@@ -69,6 +72,13 @@ class DataChanged:
     """Rows are others than in an earlier pass, as they were allowed to be: a sentence that says which."""
 
     message: str
+
+
+@dataclass(frozen=True, eq=False)
+class RowsDrawn:
+    """Rows were drawn at random, of those that are fitted: shape (n_drawn, n_features), in row order."""
+
+    rows: NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -161,6 +171,7 @@ Event = (
     | SpansKept
     | PassFinished
     | DataChanged
+    | RowsDrawn
     | TasksStarted
     | TaskFinished
     | TasksFinished

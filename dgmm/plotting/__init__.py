@@ -13,7 +13,7 @@ except ModuleNotFoundError as error:
         f"Pictures need {error.name}: pip install 'dgmm[plot]'", name=error.name
     ) from error
 
-from dgmm.plotting.canvas import themed
+from dgmm.plotting.canvas import new_figure, themed
 from dgmm.plotting.components import plot_components
 from dgmm.plotting.criteria import plot_criteria
 from dgmm.plotting.densities import plot_density
@@ -23,6 +23,7 @@ from dgmm.plotting.mixtures import plot_mixture, plot_pairs, plot_responsibiliti
 
 __all__ = [
     "component_colors",
+    "new_figure",
     "plot_components",
     "plot_criteria",
     "plot_density",

@@ -11,6 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgba
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
@@ -52,6 +53,11 @@ def styled(ink: str, paper: str) -> AbstractContextManager[None]:
         "axes.grid": False,
     }
     return rc_context({**inked, **papered, **plain})
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """Give a figure that no window shows, which keeps room for labels; its size is in inches."""
+    return Figure(figsize=size, layout="constrained")
 
 
 def axes_or_current(ax: Axes | None) -> Axes:

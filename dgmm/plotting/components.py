@@ -12,7 +12,7 @@ from matplotlib.colors import TwoSlopeNorm
 from dgmm.data.types import RowsLike
 from dgmm.plotting.canvas import axes_or_current, label, note, tick_names
 from dgmm.plotting.layers import drawn_components
-from dgmm.plotting.palette import color_of, marker_of
+from dgmm.plotting.palette import ON_DARK, ON_LIGHT, color_of, marker_of
 from dgmm.plotting.subject import Feature, Subject
 
 MOST_FEATURES = 16
@@ -62,7 +62,7 @@ def plot_components(
     ax.imshow(cells, cmap="PuOr_r", norm=TwoSlopeNorm(0.0, -reach, reach), aspect="auto")
     if max(cells.shape) <= MOST_NUMBERS:
         for (i, j), value in np.ndenumerate(cells):
-            color = "white" if abs(value) > 0.65 * reach else "#1b2a41"
+            color = ON_DARK if abs(value) > 0.65 * reach else ON_LIGHT
             ax.text(j, i, f"{value:+.1f}", ha="center", va="center", fontsize=8, color=color)
     is_wordy = len(axes) > 3 or max(len(axis.label) for axis in axes) > 10
     how = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if is_wordy else {}

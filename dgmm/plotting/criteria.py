@@ -90,7 +90,7 @@ def plot_criteria(
     if closer:
         _come_closer(ax, sweep, shown, best)
     ax.set_xlabel("components")
-    ax.set_ylabel(shown.axis_label)
+    ax.set_ylabel(shown.axis_label.replace(": ", ":\n"))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.ticklabel_format(axis="y", useOffset=False)
     if legend:

@@ -192,11 +192,13 @@ def plot_history(model: Any, *, ax: Axes | None = None) -> Axes:
     """
     mixture = mixture_of(model) or model
     check_is_fitted(mixture)
-    history = getattr(mixture, "history_", None)
-    bounds = history["log_likelihood"] if history else getattr(mixture, "lower_bounds_", None)
+    bounds, history = getattr(mixture, "lower_bounds_", None), getattr(mixture, "history_", None)
     if not bounds:
         raise ValueError("this mixture has no history: no fit has made it, or one without iterations")
     accepted = np.array(history["accepted"] if history else [True] * len(bounds), bool)
+    what = (
+        "lower bound of the evidence (nats)" if hasattr(mixture, "elbo_") else "log-likelihood (nats a row)"
+    )
     values, numbers = np.asarray(bounds, float), np.arange(1, len(bounds) + 1)
     ax = axes_or_current(ax)
     ax.plot(numbers[accepted], values[accepted], color=COLORS[0], linewidth=1.4)
@@ -211,5 +213,5 @@ def plot_history(model: Any, *, ax: Axes | None = None) -> Axes:
             note(ax, "the first are far below")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.ticklabel_format(axis="y", useOffset=False)
-    label(ax, "iteration", "log-likelihood (nats a row)")
+    label(ax, "iteration", what)
     return ax

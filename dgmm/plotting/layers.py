@@ -90,13 +90,8 @@ def draw_curves(
         kept = means[chosen], deviations[chosen]
         low, high = float((kept[0] - 3.5 * kept[1]).min()), float((kept[0] + 3.5 * kept[1]).max())
     # Also where components are narrow: a grid alone would miss their peaks.
-    at = np.unique(
-        np.clip(
-            [*np.linspace(low, high, 400), *(means + np.outer([-2, -1, 0, 1, 2], deviations)).ravel()],
-            low,
-            high,
-        )
-    )
+    near = np.concatenate([means[chosen] + step * deviations[chosen] for step in (-2.0, -1.0, 0.0, 1.0, 2.0)])
+    at = np.unique(np.clip([*np.linspace(low, high, 400), *near], low, high))
     densities = weights * normal_density(at[:, None], means, deviations)
     for k in chosen:
         color = color_of(k) if colors is None else colors[k]

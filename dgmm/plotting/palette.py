@@ -16,6 +16,8 @@ GREY = "#7d8896"
 INK, PAPER = "#1b2a41", "#ffffff"
 DARK_INK, DARK = "#e6ebf2", "#14181f"
 """Text and what is behind it, in dark pictures and pages."""
+ON_LIGHT, ON_DARK = "#1a2940", "#fefefe"
+"""Text on what is light, and what is dark, in every picture."""
 
 
 def color_of(component: int) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
+from dgmm.data.source import Source
 from dgmm.data.text import printable
 from dgmm.data.types import RowsLike
 from dgmm.estimators.features import numbers_of
@@ -72,7 +73,7 @@ class Subject:
         As the user writes them.
     rows : ndarray of shape (n_drawn, n_features) or None
         Drawn at random. Values may be missing, NaN.
-    n_rows : int
+    source : Source or None
         Of which they were drawn.
     """
 
@@ -80,7 +81,7 @@ class Subject:
     names: tuple[str, ...]
     fitted_names: NDArray[np.object_] | None = None
     rows: NDArray[np.floating] | None = None
-    n_rows: int = 0
+    source: Source | None = None
 
     @classmethod
     def of(cls, model: Any, rows: RowsLike | None = None, n_most: int = ROWS_DRAWN) -> Subject:
@@ -111,17 +112,21 @@ class Subject:
             rows = getattr(model, "sample_", None)
         n_features, kind = parameters.n_features, type(mixture).__name__
         fitted_names = getattr(mixture, "feature_names_in_", None)
-        names, drawn, n_rows = fitted_names, None, 0
+        names, drawn, source = fitted_names, None, None
         if rows is not None:
             with warnings.catch_warnings():  # rows of a picture need no names, nor need the mixture
                 warnings.filterwarnings("ignore", "X (does not have valid|has) feature names", UserWarning)
                 source = open_to_predict(rows, kind, n_features, fitted_names)
                 drawn = draw(source, int(np.clip(VALUES_DRAWN // n_features, 100, n_most)))
             names = source.feature_names if names is None else names
-            n_rows = source.n_rows
         known = [f"feature {i}" for i in range(n_features)] if names is None else names
         as_given = None if names is None else np.array([*map(str, names), None], dtype=object)[:-1]
-        return cls(mixture, tuple(map(printable, known)), as_given, drawn, n_rows)
+        return cls(mixture, tuple(map(printable, known)), as_given, drawn, source)
+
+    @property
+    def n_rows(self) -> int:
+        """Of how many rows some are drawn."""
+        return 0 if self.source is None else self.source.n_rows
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -146,8 +151,12 @@ class Subject:
     @property
     def heaviest(self) -> list[int]:
         """Components that have rows, the heaviest first."""
-        order = np.argsort(-self.parameters.weights, kind="stable").tolist()
-        return [k for k in order if self.parameters.weights[k] >= SMALLEST_WEIGHT]
+        weights = self.parameters.weights
+        # Of a posterior it is known: of few rows, a prior alone has weights that are not so small.
+        rows = getattr(self.mixture, "_rows_of_components", np.inf)
+        has_rows = (weights >= SMALLEST_WEIGHT) & (np.asarray(rows) >= 1.0)
+        order = np.argsort(-weights, kind="stable").tolist()
+        return [k for k in order if has_rows[k]] or order[:1]
 
     @cached_property
     def responsibilities(self) -> Array:

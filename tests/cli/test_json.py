@@ -25,6 +25,7 @@ CASES: dict[str, tuple[str, set[str]]] = {
     "predict": ("{model} {rows} --out {out}.zarr", {"n_rows", "columns", "out"}),
     "score": ("{model} {rows}", {"n_rows", "log_likelihood", "bic", "aic"}),
     "sample": ("{model} -n 10 --out {out}.zarr", {"n_rows", "feature_names", "out"}),
+    "plot": ("{model} {rows} --out {out}.png", {"kind", "n_rows", "n_drawn", "out"}),
     "info": ("{model}", {"model", "n_components", "components"}),
     "convert": ("{rows} {out}.zarr", {"n_rows", "n_features", "out"}),
     "compare": ("{model} {model} {rows}", {"pairs", "unmatched", "divergence", "vuong", "model", "other"}),
@@ -75,7 +76,7 @@ def given(command: str, places: dict[str, Path]) -> list[str]:
 def test_every_command_says_one_object(
     command: str, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ):
-    if command in ("sweep", "demo"):
+    if command in ("sweep", "demo", "plot"):
         pytest.importorskip("matplotlib")
     if command == "demo":
         demo = pytest.importorskip("dgmm.demo")

@@ -1,0 +1,183 @@
+"""What commands draw: ``dgmm plot``, and the page that ``--report`` asks a fit for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+
+from dgmm.cli.commands import open_for
+from dgmm.cli.density import features_found, features_option
+from dgmm.cli.models import load_model
+from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.output import check_output
+from dgmm.cli.program import main
+from dgmm.data.writing import write_file
+from dgmm.facts import Said, fact
+
+SIZES = {
+    "mixture": (7.0, 5.5),
+    "pairs": (9.0, 8.5),
+    "density": (7.0, 5.5),
+    "uncertainty": (7.0, 5.5),
+    "fit": (12.0, 5.5),
+    "components": (8.0, 6.0),
+    "history": (7.0, 4.5),
+}
+"""Inches of each kind of picture; `dgmm.plotting` has a function for each."""
+OF_ROWS = ("uncertainty", "fit")
+"""Kinds that are nothing without rows."""
+WITHOUT_ROWS = ("history",)
+"""Kinds that rows have no part in."""
+FORMATS = (".png", ".svg", ".pdf")
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data", required=False)
+@click.option(
+    "--kind",
+    type=click.Choice(list(SIZES)),
+    default="pairs",
+    show_default=True,
+    help="mixture: ellipses in two features. pairs: in several. density: contours. uncertainty: rows that "
+    "are undecided. fit: rows beside the mixture. components: their means. history: of the fit.",
+)
+@features_option(
+    "--features", "What to draw.  [default: those that tell components apart best]", is_required=False
+)
+@click.option("--theme", type=click.Choice(("light", "dark")), default="light", show_default=True)
+@click.option("--out", required=True, metavar="PICTURE.png|.svg|.pdf", help="Where to write.")
+@overwriting
+@reading_rows
+@on_a_cluster()
+def plot(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str | None,
+    kind: str,
+    features: list[str] | None,
+    theme: Any,
+    out: str,
+    overwrite: bool,
+) -> Sequence[Said]:
+    """Draw a picture of a model, over some of the rows of DATA."""
+    from dgmm import plotting  # noqa: PLC0415 - it needs an extra
+    from dgmm.plotting.subject import Subject  # noqa: PLC0415
+
+    check_output(out, FORMATS, overwrite=overwrite, storage_options=opening["storage_options"])
+    if kind in OF_ROWS and data is None:
+        raise click.UsageError(f"--kind {kind} is of rows: give DATA too")
+    if kind in WITHOUT_ROWS and (data is not None or features):
+        raise click.UsageError(f"--kind {kind} is of the model alone: give neither DATA nor --features")
+    mixture = load_model(model, opening["storage_options"], data)
+    source = None if data is None else open_for(mixture, data, opening)
+    with cluster.joined(source):
+        subject = Subject.of(mixture, source)
+    with plotting.themed(theme):
+        figure = plotting.new_figure(SIZES[kind])
+        if kind == "history":
+            plotting.plot_history(mixture, ax=figure.subplots())
+        else:
+            wanted = features_found(mixture, features) if features else None
+            draw = getattr(plotting, f"plot_{kind}")
+            draw(subject, features=wanted, ax=figure.subplots())
+        content = io.BytesIO()
+        figure.savefig(content, format=PurePath(out).suffix[1:], dpi=150)
+    write_file(out, content.getvalue(), overwrite=overwrite, storage_options=opening["storage_options"])
+    drawn = []
+    if source is not None and subject.rows is not None:
+        n_drawn, n_rows = len(subject.rows), source.n_rows
+        said = f"{n_rows:,}" if n_drawn == n_rows else f"{n_drawn:,} of {n_rows:,}, drawn at random"
+        drawn = [fact("rows", said, n_drawn=n_drawn, n_rows=n_rows)]
+    return [*drawn, fact("picture", out, kind=kind, out=out)]
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """The report of a fit, if one is wanted.
+
+    Attributes
+    ----------
+    path : str or None
+    overwrite : bool
+    storage_options : mapping or None
+    drawn : list of ndarray
+        What the fit's survey has drawn: the page needs no rows read again.
+    """
+
+    path: str | None
+    overwrite: bool
+    storage_options: Mapping[str, Any] | None
+    drawn: list[NDArray[np.floating]] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Refuse, before any work, a page that cannot be written, and one that needs an extra.
+
+        Raises
+        ------
+        ImportError, ValueError, OSError
+        """
+        if self.path is not None:
+            import dgmm.pages  # noqa: F401, PLC0415 - it needs an extra
+
+            check_output(
+                self.path, (".html",), overwrite=self.overwrite, storage_options=self.storage_options
+            )
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Keep some of the rows that are drawn inside."""
+        if self.path is None:
+            yield
+            return
+        from dgmm.pages.fit import ROWS_SHOWN  # noqa: PLC0415
+        from dgmm.passes.events import Event, RowsDrawn, listening  # noqa: PLC0415
+
+        def keep(event: Event) -> None:
+            if isinstance(event, RowsDrawn):
+                step = max(1, -(-len(event.rows) // ROWS_SHOWN))
+                self.drawn[:] = [event.rows[::step].copy()]
+
+        with listening(keep):
+            yield
+
+    def written(self, mixture: Any, source: Any, model: str) -> list[Said]:
+        """Write the page.
+
+        Raises
+        ------
+        RuntimeError
+            If that fails, whatever it is: the model is there.
+        """
+        if self.path is None:
+            return []
+        from dgmm.pages.fit import write_report  # noqa: PLC0415
+        from dgmm.pages.origin import Origin, command_line  # noqa: PLC0415
+
+        command = command_line(click.get_current_context().meta.get("dgmm.arguments", ()))
+        try:
+            write_report(
+                mixture,
+                self.path,
+                self.drawn[0] if self.drawn else source,
+                origin=Origin(source, command or None),
+                overwrite=self.overwrite,
+                storage_options=self.storage_options,
+            )
+        except Exception as error:
+            raise RuntimeError(
+                f"the model is in {model}, but its report {self.path} could not be written: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return [fact("report", self.path, report=self.path)]

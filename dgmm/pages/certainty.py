@@ -1,0 +1,52 @@
+"""The part of a page that says how sure the parameters of a mixture are."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+
+from dgmm.data.memory import MemorySource
+from dgmm.estimators.certainty import standard_errors
+from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.pages.html import Section, component, paragraph, table, text
+from dgmm.plotting.subject import Subject
+from dgmm.report import error_lines
+
+MOST_PARAMETERS = 1500
+"""Parameters up to which their standard errors are shown: some seconds."""
+
+
+def how_sure(subject: Subject) -> list[Section]:
+    """Lay out parameters and their standard errors, which fall with the root of the number of rows.
+
+    Returns
+    -------
+    list of Section
+        None where there are none to be had: without rows, and of a posterior.
+    """
+    mixture, found = subject.mixture, subject.parameters
+    if subject.rows is None or not isinstance(mixture, GaussianMixture):
+        return []
+    key, title = "certainty", "How sure the parameters are"
+    rows = subject.rows[~np.isnan(subject.rows).any(axis=1)]
+    if found.n_parameters > MOST_PARAMETERS or not len(rows):
+        said = (
+            "There are standard errors of so many parameters, but they are not worked out for this page: see "
+        )
+        return [Section(key, title, paragraph(f"{said}dgmm standard-errors."))]
+    try:
+        with warnings.catch_warnings():  # these rows have another maximum than all have
+            warnings.simplefilter("ignore")
+            errors = standard_errors(found, MemorySource(rows), None, "information")
+    except ValueError as error:
+        return [Section(key, title, paragraph(f"There are no standard errors. {error}"))]
+    n_rows = max(len(rows), subject.n_rows - getattr(mixture, "n_rows_dropped_", 0))
+    share = (len(rows) / n_rows) ** 0.5
+    scaled = {name: share * getattr(errors, name) for name in ("weights", "means", "covariances")}
+    columns, lines, n_more = error_lines(mixture, replace(errors, **scaled), subject.names)
+    shown = [[component(k), *map(text, cells)] for k, (_, *cells) in lines]
+    more = paragraph(f"Not listed: {n_more:,} other features.", "note") if n_more else ""
+    caption = "Parameters, ± their standard errors by all rows"
+    return [Section(key, title, table(caption, columns, shown) + more)]

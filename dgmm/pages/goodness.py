@@ -1,0 +1,210 @@
+"""The part of a page that says whether a mixture fits its rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from dgmm.estimators.components import ComponentMixture
+from dgmm.pages.html import Section, bullets, component, figure, grid, paragraph, table, text
+from dgmm.plotting import plot_uncertainty
+from dgmm.plotting.fits import SURE, can_draw, draw_log_densities, draw_quantiles
+from dgmm.plotting.layers import draw_curves
+from dgmm.plotting.subject import Axis, Subject, percentage
+from dgmm.report import misfit_lines
+
+FEATURES_COMPARED = 20
+"""Features whose distributions are compared in a table: those that tell components apart best."""
+FEATURES_DRAWN = 3
+"""Features whose distributions are drawn: those that fit least."""
+UNSURE = 0.9
+"""Largest responsibility below which a row is called uncertain."""
+MOST_LISTED = 24
+"""Components of a table: the heaviest."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far the distribution of rows along an axis is from the mixture's (Kolmogorov's distance).
+
+    Attributes
+    ----------
+    axis : Axis
+    largest : float
+        Largest difference of the shares of rows below a value.
+    n_rows : int
+        That have a value.
+    """
+
+    axis: Axis
+    largest: float
+    n_rows: int
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether it is so small that chance explains it, in 95 of 100 cases."""
+        return self.largest * self.n_rows**0.5 <= SURE
+
+    @property
+    def verdict(self) -> str:
+        """What it means."""
+        if self.is_chance:
+            return "no more than chance explains"
+        return "small" if self.largest < 0.02 else "seen" if self.largest < 0.05 else "large"
+
+
+def is_it_good(subject: Subject, held_out: str = "") -> Section:
+    """Compare rows with the mixture.
+
+    Parameters
+    ----------
+    subject : Subject
+    held_out : str
+        A sentence on rows that no model was fitted to.
+    """
+    key, title = "goodness", "Is it a good fit"
+    if subject.rows is None:
+        said = "No rows were given for this report: give them, and it compares them with the mixture."
+        return Section(key, title, paragraph(said) + (paragraph(held_out) if held_out else ""))
+    distances = [
+        distance for axis in _compared(subject) if (distance := distance_along(subject, axis)).n_rows
+    ]
+    worst = sorted(distances, key=lambda each: -each.largest)[:FEATURES_DRAWN]
+    n_drawn, n_rows = len(subject.rows), subject.n_rows
+    of_all = (
+        f"of all {n_rows:,} rows"
+        if n_drawn == n_rows
+        else f"of {n_drawn:,} of the {n_rows:,} rows, drawn at random"
+    )
+    parts = [
+        paragraph(_verdict(distances)),
+        *([paragraph(held_out)] if held_out else []),
+        paragraph(f"Figures and pictures of this section are {of_all}.", "note"),
+        _distances_table(subject, distances),
+        grid(_pictures(subject, [each.axis for each in worst])),
+        "<h3>Rows that are undecided</h3>",
+        _uncertain(subject),
+        _misfit(subject),
+    ]
+    return Section(key, title, "\n".join(parts))
+
+
+def _compared(subject: Subject) -> list[Axis]:
+    return subject.axes(None, FEATURES_COMPARED)
+
+
+def distance_along(subject: Subject, axis: Axis) -> Distance:
+    """Compare the distribution of rows along an axis with the mixture's."""
+    values = subject.rows_along([axis])[:, 0]
+    if len(values) == 0:
+        return Distance(axis, 0.0, 0)
+    centres, covariances = subject.along([axis])
+    weights = subject.parameters.weights / subject.parameters.weights.sum()
+    # A value that many rows have stands for all those nearer to it than to others: it may be rounded.
+    distinct, counts = np.unique(values, return_counts=True)
+    between = 0.5 * (distinct[:-1] + distinct[1:])
+    observed = np.cumsum(counts)[:-1] / len(values)
+    expected = np.zeros(len(between))
+    for weight, mean, variance in zip(weights, centres[:, 0], covariances[:, 0, 0], strict=True):
+        expected += weight * ndtr((between - mean) / np.sqrt(variance))
+    return Distance(axis, float(np.abs(observed - expected).max(initial=0.0)), len(values))
+
+
+def _verdict(distances: Sequence[Distance]) -> str:
+    others = [each for each in distances if not each.is_chance]
+    if not others:
+        return "In no feature do the rows differ from the mixture by more than chance explains."
+    worst = max(others, key=lambda each: each.largest)
+    return (
+        f"In {len(others):,} of {len(distances):,} features the rows differ from the mixture by more than "
+        f"chance explains; most in {worst.axis.label}, where the shares of rows below a value differ by up "
+        f"to {percentage(worst.largest)}."
+    )
+
+
+def _distances_table(subject: Subject, distances: Sequence[Distance]) -> str:
+    rows = [
+        [text(each.axis.label), f"{each.n_rows:,}", percentage(each.largest), text(each.verdict)]
+        for each in sorted(distances, key=lambda each: -each.largest)
+    ]
+    left_out = subject.parameters.n_features - len(distances)
+    note = paragraph(f"{left_out:,} other features are not compared.", "note") if left_out else ""
+    caption = "How far the distribution of each feature is from the mixture's"
+    columns = ["feature", "rows with a value", "largest difference", "that is"]
+    return table(caption, columns, rows, left=[0, 3]) + note
+
+
+def _pictures(subject: Subject, axes: Sequence[Axis]) -> list[str]:
+    found = []
+    for axis in axes:
+        label = axis.label
+        found.append(
+            figure(
+                lambda ax, axis=axis: draw_curves(ax, subject, axis),
+                f"{label}: the rows as a histogram, the components, and the mixture as a line.",
+            )
+        )
+        found.append(
+            figure(
+                lambda ax, axis=axis: draw_quantiles(ax, subject, axis),
+                f"{label}: quantiles of the rows against the mixture's. On the line they agree; the band is "
+                "what chance explains.",
+            )
+        )
+    if can_draw(subject):
+        found.append(
+            figure(
+                lambda ax: draw_log_densities(None, ax, subject),
+                "All features together: log densities of the rows against those of rows that the mixture "
+                "draws, quantile by quantile.",
+            )
+        )
+    return found
+
+
+def _uncertain(subject: Subject) -> str:
+    shares = subject.responsibilities
+    own, unsure = shares.argmax(axis=1), shares.max(axis=1) < UNSURE
+    whole = paragraph(
+        f"{percentage(float(unsure.mean()))} of the rows are less than {percentage(UNSURE)} sure to be of "
+        "their most probable component."
+    )
+    if subject.parameters.n_components == 1:
+        return paragraph("There is one component: all rows are of it.")
+    rows = []
+    for k in subject.heaviest[:MOST_LISTED]:
+        mine = own == k
+        if mine.any():
+            sure = shares[mine, k].mean()
+            cells = [f"{mine.sum():,}", percentage(float(unsure[mine].mean())), percentage(float(sure))]
+            rows.append([component(k), *cells])
+    caption = f"Rows by their most probable component, and how many are less than {percentage(UNSURE)} sure"
+    laid_out = table(caption, ["component", "rows", "uncertain", "mean probability"], rows)
+    drawn = figure(
+        lambda ax: plot_uncertainty(subject, ax=ax),
+        "Rows in the colours of their components, the larger the less sure it is which these are.",
+    )
+    return whole + grid([f"<div>{laid_out}</div>", drawn])
+
+
+def _misfit(subject: Subject) -> str:
+    """Say which components are not Gaussian, where a mixture can say so."""
+    mixture, rows = subject.mixture, subject.drawn_rows
+    if not isinstance(mixture, ComponentMixture):
+        return ""
+    kept = rows if mixture._takes_nan else rows[np.isfinite(rows).all(axis=1)]
+    with warnings.catch_warnings():  # rows here need no names
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        found = mixture.misfit(kept)
+    listed = set(subject.heaviest[:MOST_LISTED])
+    columns, lines = misfit_lines(found)
+    columns[-1] = "that is"
+    shown = [[component(k), *map(text, cells)] for k, (_, *cells) in lines if k in listed]
+    caption = "How far each component's rows are from Gaussian"
+    return f"<h3>Components that are not Gaussian</h3>{bullets(found.sentences)}" + table(
+        caption, columns, shown, left=[len(columns) - 1]
+    )
