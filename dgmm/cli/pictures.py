@@ -13,7 +13,6 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-
 from dgmm.cli.commands import open_for
 from dgmm.cli.density import features_found, features_option
 from dgmm.cli.models import load_model

@@ -11,7 +11,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.estimators.certainty import standard_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.pages.html import Section, component, paragraph, table, text
-from dgmm.plotting.subject import Subject
+from dgmm.plotting.subject import Subject, shortened
 from dgmm.report import error_lines
 
 MOST_PARAMETERS = 1500
@@ -45,7 +45,8 @@ def how_sure(subject: Subject) -> list[Section]:
     n_rows = max(len(rows), subject.n_rows - getattr(mixture, "n_rows_dropped_", 0))
     share = (len(rows) / n_rows) ** 0.5
     scaled = {name: share * getattr(errors, name) for name in ("weights", "means", "covariances")}
-    columns, lines, n_more = error_lines(mixture, replace(errors, **scaled), subject.names)
+    names = [shortened(name) for name in subject.names]
+    columns, lines, n_more = error_lines(mixture, replace(errors, **scaled), names)
     shown = [[component(k), *map(text, cells)] for k, (_, *cells) in lines]
     more = paragraph(f"Not listed: {n_more:,} other features.", "note") if n_more else ""
     caption = "Parameters, ± their standard errors by all rows"
