@@ -578,7 +578,7 @@ def test_interrupted(cluster, number, tmp_path):
     """One line, exit code 130 or 143, no file and no process left behind."""
     with fitting(tmp_path, *cluster) as process:
         assert process.stderr is not None
-        while "iteration" not in (line := process.stderr.readline()):
+        while "log-likelihood" not in (line := process.stderr.readline()):
             assert line, "it ended before its first iteration"
         assert len(os.listdir(tmp_path)) == 2  # room for the model is made from the start
         if number == signal.SIGINT:
