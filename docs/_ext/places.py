@@ -65,7 +65,15 @@ def write_api(app: Sphinx, config: object) -> None:
     """Write the page of the API, if it is not there as it should be."""
     lines = ["API", "===", "", "Everything public.", ""]
     for group, names in public_names().items():
-        lines += [group, "-" * len(group), "", ".. autosummary::", "   :toctree: generated", ""]
+        lines += [
+            group,
+            "-" * len(group),
+            "",
+            ".. autosummary::",
+            "   :toctree: generated",
+            "   :nosignatures:",
+            "",
+        ]
         lines += [f"   {name}" for name in names] + [""]
     page, text = Path(app.srcdir, "reference", "api.rst"), "\n".join(lines)
     if not page.exists() or page.read_text() != text:
