@@ -15,7 +15,7 @@ from dgmm.data.revision import Revision, revision_of
 from dgmm.data.source import Chunk, Labels, LazyChunk, Source, Span
 
 OfRows = Callable[[NDArray[np.floating]], NDArray[np.floating]]
-"""Takes rows (n_rows, n_columns) to as many others, of the same dtype: picklable."""
+"""Takes rows (n_rows, n_columns) to as many others: picklable."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,15 @@ class MappedSource:
         Number of columns that it gives.
     feature_names : tuple of str or None
         Their names.
+    made_dtype : numpy.dtype, optional
+        Of what the function gives, if that is not the dtype of the rows.
     """
 
     source: Source
     function: OfRows
     n_features: int
     feature_names: tuple[str, ...] | None = None
+    made_dtype: np.dtype | None = None
 
     @property
     def name(self) -> str:
@@ -87,8 +90,8 @@ class MappedSource:
 
     @property
     def dtype(self) -> np.dtype:
-        """The dtype of the rows."""
-        return self.source.dtype
+        """The dtype of the rows that are made."""
+        return self.source.dtype if self.made_dtype is None else self.made_dtype
 
     @property
     def labels(self) -> Labels | None:

@@ -256,14 +256,14 @@ def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDA
     ----------
     source : Source
     minimum, maximum : ndarray of shape (n_features,)
-        Of its columns.
+        Of its columns, or the first of them.
 
     Warns
     -----
     DataWarning
         Naming the columns.
     """
-    is_whole = np.asarray(getattr(source, "holds_whole", False))
+    is_whole = np.broadcast_to(getattr(source, "holds_whole", False), source.n_features)[: len(minimum)]
     rounded = np.flatnonzero(is_whole & (np.maximum(np.abs(minimum), np.abs(maximum)) > LARGEST_WHOLE))
     if len(rounded):
         names = source.feature_names

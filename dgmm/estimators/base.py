@@ -19,12 +19,14 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.attributes import ATTRIBUTES, attributes_read
 from dgmm.estimators.empty_rows import JUDGED, telling_of_empty
+from dgmm.estimators.errors import ErrorsLike, MeasuredRows, refuse_both
 from dgmm.estimators.known import InGroups, with_groups
 from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
-from dgmm.estimators.validation import check_some_rows, no_rows, open_sample_weight, open_to_predict
+from dgmm.estimators.validation import check_some_rows, no_rows, open_measured, open_sample_weight
+from dgmm.fitting.errors import check_errors
 from dgmm.fitting.known import numbered
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.kernels import densities, group_densities
@@ -58,12 +60,14 @@ class LogLikelihood:
 class ScoreWork:
     """The work of a pass that sums the log-likelihood, of rows that may lack values where it takes NaN.
 
-    With the numbers of ``groups``, that of each row is beside its features.
+    With the numbers of ``groups``, that of each row is beside its features; or there are ``n_errors`` columns
+    of measurement errors.
     """
 
     model: Evaluable
     takes_nan: bool = False
     groups: Array | None = None
+    n_errors: int = 0
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> LogLikelihood:
         """Sum over a span."""
@@ -81,6 +85,10 @@ class ScoreWork:
 
     def _log_densities(self, chunk: ChunkRows) -> Array:
         """Give the log density of each row, in its group if it has one."""
+        if self.n_errors and chunk.beside is not None:
+            check_errors(chunk, self.n_errors)
+            joined = np.hstack([chunk.values, chunk.beside])
+            return densities.log_densities(self.model, joined, self.n_errors)
         if self.groups is None or chunk.beside is None:
             return densities.log_densities(self.model, chunk.values)
         of_group = numbered(chunk.beside[:, 0], self.groups)
@@ -168,15 +176,27 @@ class FittedMixture(Predictor):
         )
 
     def _open(self, X: RowsLike, **opening: Any) -> Source:
+        return self._open_measured(X, None, **opening).rows
+
+    def _open_measured(self, X: RowsLike, errors: ErrorsLike | None, **opening: Any) -> MeasuredRows:
+        """Open rows, and their measurement errors, if there are any."""
         self._refuse_unfitted()
         names = getattr(self, "feature_names_in_", None)
-        return open_to_predict(X, type(self).__name__, self._n_features, names, **opening)
+        return open_measured(X, type(self).__name__, self._n_features, names, errors=errors, **opening)
 
-    def _of_rows(self, X: RowsLike, quantity: Quantity, groups: GroupsLike | None = None) -> OfRows:
-        source = self._open(X)
+    def _of_rows(
+        self,
+        X: RowsLike,
+        quantity: Quantity,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
+    ) -> OfRows:
+        measured = self._open_measured(X, errors)
+        source, n_errors = measured.rows, measured.n_errors
         check_some_rows(source, type(self).__name__)
-        function = self._row_function(quantity, source)
-        rows, result = source, X
+        function = self._row_function(quantity, source, n_errors)
+        rows, result = measured.joined, None if n_errors else X
+        refuse_both(groups, errors)
         if groups is not None:
             (rows, function), result = self._in_groups(quantity, source, groups), None
         if self._takes_nan:
@@ -191,7 +211,7 @@ class FittedMixture(Predictor):
         compute = InGroups(quantity, self._parameters, numbers)
         return rows, replace(self._row_function(quantity, source), compute=compute)
 
-    def _row_function(self, quantity: Quantity, source: Source) -> RowFunction:
+    def _row_function(self, quantity: Quantity, source: Source, n_errors: int = 0) -> RowFunction:
         """Give a quantity as a function of rows; its floats are as wide as rows and parameters are."""
         model, dtype, columns = self._model, np.result_type(source.dtype, self._floats), None
         match quantity:
@@ -202,7 +222,9 @@ class FittedMixture(Predictor):
             case "responsibilities":
                 of, name, columns = densities.responsibilities, "probability", tuple(range(len(model.means)))
         names = source.feature_names
-        return RowFunction(partial(of, model), dtype, name, columns, names, takes_nan=self._takes_nan)
+        compute = partial(of, model, n_errors=n_errors) if n_errors else partial(of, model)
+        takes_nan = self._takes_nan
+        return RowFunction(compute, dtype, name, columns, names, takes_nan=takes_nan, n_errors=n_errors)
 
     @property
     def _takes_nan(self) -> bool:
@@ -216,14 +238,21 @@ class FittedMixture(Predictor):
         return tags
 
     def _log_likelihood(
-        self, source: Source, sample_weight: WeightsLike | None = None, groups: GroupsLike | None = None
+        self,
+        source: Source,
+        sample_weight: WeightsLike | None = None,
+        groups: GroupsLike | None = None,
+        measured: MeasuredRows | None = None,
     ) -> LogLikelihood:
         weights, numbers = open_sample_weight(sample_weight, source), None
-        rows = source
+        rows, n_errors = source, 0 if measured is None else measured.n_errors
+        if measured is not None and n_errors:
+            rows = FeaturesAlone.of(measured.joined, source.n_features)
         if groups is not None:
             stored, numbers = with_groups(self, source, groups)
             rows = FeaturesAlone.of(stored, source.n_features)
-        found = run_pass(rows, ScoreWork(self._model, self._takes_nan, numbers), "score", weights)
+        work = ScoreWork(self._model, self._takes_nan, numbers, n_errors)
+        found = run_pass(rows, work, "score", weights)
         if found.not_finite:
             raise found.not_finite.error(source.feature_names)
         if found.n_rows == 0:
@@ -237,6 +266,7 @@ class FittedMixture(Predictor):
         sample_weight: WeightsLike | None = None,
         *,
         groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
     ) -> float:
         """Compute the mean log-likelihood of the rows, in one pass.
 
@@ -248,6 +278,8 @@ class FittedMixture(Predictor):
             Weights of the rows.
         groups : array-like, Dask collection or path of shape (n_samples,), optional
             The group of each row, of a mixture that was fitted to groups.
+        errors : optional
+            Measurement errors of the rows, as for `GaussianMixture.fit`.
 
         Returns
         -------
@@ -255,15 +287,16 @@ class FittedMixture(Predictor):
             Nats a row. Of float32 rows in memory under float32 parameters it is a mean in float32, as
             scikit-learn's.
         """
-        source = self._open(X)
-        is_plain = sample_weight is None and groups is None
+        refuse_both(groups, errors)
+        measured = self._open_measured(X, errors)
+        source, is_plain = measured.rows, sample_weight is None and groups is None and errors is None
         if isinstance(source, MemorySource) and source.n_rows and is_plain:
             function = self._row_function("log_densities", source)
             if function.dtype == np.float32:  # scikit-learn's is the mean of `score_samples`, in its dtype
                 values = np.asarray(evaluate(function, X, source))
                 if np.isfinite(values).all():
                     return float(values.mean())
-        found = self._log_likelihood(source, sample_weight, groups)
+        found = self._log_likelihood(source, sample_weight, groups, measured)
         if found.weight == 0.0:
             raise ValueError("sample_weight is zero in every row: there is nothing to score")
         return found.total / found.weight

@@ -11,9 +11,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from dgmm.data.ambient import read_now
 from dgmm.data.fingerprint import HASHED_ROWS, Fingerprint
 from dgmm.data.location import portable
-from dgmm.data.memory import MemorySource, mapped_from
+from dgmm.data.memory import is_in_memory
 from dgmm.data.records import likeness_of
 from dgmm.data.revision import revision_of
 from dgmm.data.source import Source
@@ -26,7 +27,7 @@ WITHOUT_EFFECT = ("verbose", "verbose_interval")
 
 ROWS, WEIGHTS = "the rows'", "the row weights'"
 
-BESIDE = ("the labels'", "the groups'")
+BESIDE = ("the labels'", "the groups'", "the errors'")
 
 OF_CHANGED_ROWS = [
     f"{whose} {what}" for whose in (ROWS, WEIGHTS, *BESIDE) for what in ("place", "files", "values")
@@ -60,7 +61,7 @@ def head_of(
     draws: object,
     checkpoint: Checkpoint | None,
     *,
-    beside: Mapping[str, Source] | None = None,
+    beside: Mapping[str, Source | np.ndarray | tuple[str, ...]] | None = None,
     **more: object,
 ) -> Head:
     """Say what a fit is of.
@@ -75,7 +76,8 @@ def head_of(
     checkpoint : Checkpoint or None
         Without one, little is said: rows in memory are not looked at.
     beside : mapping of str to Source, optional
-        What is known of the rows beside their features, by what that is called.
+        What is known of the rows beside their features, by what that is called: of each row; or the same of
+        all, or in columns of the rows' own source.
     **more : object
         What else must be the same; in the place of parameters of the same names.
     """
@@ -88,7 +90,8 @@ def head_of(
     if weights is not None:
         facts |= {f"{WEIGHTS} {name}": each for name, each in facts_of(weights).items()}
     for what, own in (beside or {}).items():
-        facts |= {f"the {what}' {name}": each for name, each in facts_of(own).items()}
+        of_rows = {"values": fact(own)} if isinstance(own, (np.ndarray, tuple)) else facts_of(own)
+        facts |= {f"the {what}' {name}": each for name, each in of_rows.items()}
     command = None if checkpoint.command is None else dict(checkpoint.command)
     return Head(facts, draws, source.n_rows, " ".join(repr(estimator).split()), environment(), command)
 
@@ -117,18 +120,18 @@ def facts_of(source: Source) -> dict[str, tuple[str, str]]:
     }
     if names is not None:
         found["columns"] = (found["columns"][0], likeness_of(names).exact)
-    if isinstance(source, MemorySource) and mapped_from(source.values) is None:
-        found["values"] = fact(str(_fingerprint(source)))
-    elif revision := str(revision_of(source)):
+    if revision := str(revision_of(source)):
         found["files"] = ("as they were written", revision)
+    elif is_in_memory(source):
+        found["values"] = fact(str(_fingerprint(source)))
     return found
 
 
-def _fingerprint(source: MemorySource) -> Fingerprint:
+def _fingerprint(source: Source) -> Fingerprint:
     """Take the fingerprint of rows in memory; that is no pass, which others would be told of."""
     found, start = Fingerprint(source.n_features, str(source.dtype)), 0
     while start < source.n_rows:
-        rows = source.rows(start, min(start + HASHED_ROWS, source.n_rows)).read()
+        rows = read_now(source.rows(start, min(start + HASHED_ROWS, source.n_rows)))
         found, start = found.extended(start, rows), start + len(rows)
     return found
 

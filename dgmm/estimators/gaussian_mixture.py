@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RealNumbers, RowsLike, WeightsLike
 from dgmm.estimators.certainty import StandardErrors, standard_errors
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.updating import UpdatingMixture
@@ -235,6 +236,7 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         *,
         labels: LabelsLike | None = None,
         groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
         allow_changed_data: bool = False,
         checkpoint: Location | Checkpoint | None = None,
     ) -> Self:
@@ -253,6 +255,12 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         groups : array-like, Dask collection or path of shape (n_samples,), optional
             The group of each row: numbers, or text. Each group has weights of its own, ``group_weights_``;
             all share the components.
+        errors : array-like, Dask collection, path, or names of columns, optional
+            Measurement errors of the rows: then the mixture is that of the true values, which is extreme
+            deconvolution. Variances of shape (n_samples, n_features); or covariances of shape (n_samples,
+            n_features, n_features), or their upper triangles, row by row; or a number, or an array of shape
+            (n_features,) or (n_features, n_features), for all rows. They may be columns of ``X`` itself, by
+            their names. In squared units of the data. See ``docs/measurement-errors.md``.
         allow_changed_data : bool, default=False
             Go on with what is read where rows change during the fit, rather than refuse them:
             ``data_changes_`` then says which did.
@@ -278,7 +286,13 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
             Of groups of a single row.
         """
         return self._fit(
-            X, sample_weight, labels, groups, allow_changed_data=allow_changed_data, checkpoint=checkpoint
+            X,
+            sample_weight,
+            labels,
+            groups,
+            errors=errors,
+            allow_changed_data=allow_changed_data,
+            checkpoint=checkpoint,
         )
 
     def _given(self, n_features: int) -> Given:

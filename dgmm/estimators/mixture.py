@@ -18,6 +18,7 @@ from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsL
 from dgmm.estimators.attributes import OF_GROUPS
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, generator_from, head_of
 from dgmm.estimators.components import ComponentMixture
+from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.known import given_for
 from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
@@ -98,6 +99,7 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         y: object = None,
         sample_weight: WeightsLike | None = None,
         *,
+        errors: ErrorsLike | None = None,
         allow_changed_data: bool = False,
         checkpoint: Location | Checkpoint | None = None,
     ) -> Self:
@@ -109,6 +111,8 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         y : Ignored
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
             Weights of the rows; whole numbers count a row so many times.
+        errors : array-like, Dask collection, path, or names of columns, optional
+            As for `GaussianMixture.fit`.
         allow_changed_data : bool, default=False
             Go on with what is read where rows change during the fit, rather than refuse them:
             ``data_changes_`` then says which did.
@@ -143,7 +147,13 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
             says: repeated values of a feature or rows, few rows, or fewer dimensions) or has less than a
             row; if the log-likelihood fell.
         """
-        return self._fit(X, sample_weight, allow_changed_data=allow_changed_data, checkpoint=checkpoint)
+        return self._fit(
+            X,
+            sample_weight,
+            errors=errors,
+            allow_changed_data=allow_changed_data,
+            checkpoint=checkpoint,
+        )
 
     def _fit(
         self,
@@ -152,12 +162,16 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         labels: LabelsLike | None = None,
         groups: GroupsLike | None = None,
         *,
+        errors: ErrorsLike | None,
         allow_changed_data: bool,
         checkpoint: Location | Checkpoint | None,
     ) -> Self:
         """Fit the mixture: see `fit`."""
-        source = open_dataset(X)
-        settings = replace(self._settings(source.n_features), allow_changed_data=allow_changed_data)
+        measured = with_errors(open_dataset(X), errors)
+        source, n_errors = measured.rows, measured.n_errors
+        settings = replace(
+            self._settings(source.n_features), allow_changed_data=allow_changed_data, n_errors=n_errors
+        )
         check_enough_rows(source, type(self).__name__, self.n_components)
         weights = open_sample_weight(sample_weight, source)
         given = given_for(source, labels, groups, weights)
@@ -167,14 +181,17 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
             resumed = self._resumed()
         place, generator = checkpoint_at(checkpoint), check_random_state(self.random_state)
         before = _going_on_from(resumed)
-        head = head_of(self, source, weights, generator.get_state(), place, beside=given.sources, **before)
+        others = {**given.sources, **measured.beside}
+        head = head_of(self, source, weights, generator.get_state(), place, beside=others, **before)
         printer = VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))
         may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
         with listening(printer), one_cluster(), keeping(place, head, may_differ) as begun:
             if begun is not head:
                 generator = generator_from(self, begun.draws)
             known = given.beside.parts(self.n_components)
-            rows = given.beside.with_features(source)
+            if known is not None:
+                known = replace(known, n_before=n_errors)
+            rows = given.beside.with_features(measured.joined, source.n_features)
             fitted = fit(rows, weights, replace(settings, known=known), generator, resumed)
         if not fitted.best.converged and self.max_iter > 0:
             warnings.warn(

@@ -23,6 +23,7 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.reporting import Reporting
 from dgmm.model.matrices import Array
 
@@ -45,11 +46,24 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
     """
 
     @abstractmethod
-    def fit(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> Self:
+    def fit(
+        self,
+        X: RowsLike,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        errors: ErrorsLike | None = None,
+    ) -> Self:
         """Fit to rows."""
 
     @abstractmethod
-    def _of_rows(self, X: RowsLike, quantity: Quantity, groups: GroupsLike | None = None) -> OfRows:
+    def _of_rows(
+        self,
+        X: RowsLike,
+        quantity: Quantity,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
+    ) -> OfRows:
         """Compute a quantity of each row."""
 
     @abstractmethod
@@ -57,18 +71,28 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         """Draw random rows."""
 
     @overload
-    def predict(self, X: DaskDataFrame, *, groups: GroupsLike | None = None) -> DaskSeries: ...
-    @overload
-    def predict(self, X: Labelled, *, groups: GroupsLike | None = None) -> DataArray: ...
-    @overload
-    def predict(self, X: DaskArray | Stored, *, groups: GroupsLike | None = None) -> DaskArray: ...
+    def predict(
+        self, X: DaskDataFrame, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> DaskSeries: ...
     @overload
     def predict(
-        self, X: Source, *, groups: GroupsLike | None = None
+        self, X: Labelled, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> DataArray: ...
+    @overload
+    def predict(
+        self, X: DaskArray | Stored, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> DaskArray: ...
+    @overload
+    def predict(
+        self, X: Source, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
-    def predict(self, X: InMemory, *, groups: GroupsLike | None = None) -> NDArray[np.int64]: ...
-    def predict(self, X: RowsLike, *, groups: GroupsLike | None = None) -> OfRows:
+    def predict(
+        self, X: InMemory, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> NDArray[np.int64]: ...
+    def predict(
+        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> OfRows:
         """Give the most probable component of each row.
 
         Parameters
@@ -77,27 +101,39 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         groups : array-like, Dask collection or path of shape (n_samples,), optional
             The group of each row, of a mixture that was fitted to groups. By default rows are judged by the
             weights of all rows.
+        errors : optional
+            Measurement errors of the rows, as for `GaussianMixture.fit`.
 
         Returns
         -------
         labels : of shape (n_samples,), int64
             NumPy, a Dask series, a DataArray, or a lazy Dask array: see the class.
         """
-        return self._of_rows(X, "labels", groups)
+        return self._of_rows(X, "labels", groups, errors)
 
     @overload
-    def predict_proba(self, X: DaskDataFrame, *, groups: GroupsLike | None = None) -> DaskDataFrame: ...
-    @overload
-    def predict_proba(self, X: Labelled, *, groups: GroupsLike | None = None) -> DataArray: ...
-    @overload
-    def predict_proba(self, X: DaskArray | Stored, *, groups: GroupsLike | None = None) -> DaskArray: ...
+    def predict_proba(
+        self, X: DaskDataFrame, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> DaskDataFrame: ...
     @overload
     def predict_proba(
-        self, X: Source, *, groups: GroupsLike | None = None
+        self, X: Labelled, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> DataArray: ...
+    @overload
+    def predict_proba(
+        self, X: DaskArray | Stored, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> DaskArray: ...
+    @overload
+    def predict_proba(
+        self, X: Source, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> Array | DaskArray | DataArray: ...
     @overload
-    def predict_proba(self, X: InMemory, *, groups: GroupsLike | None = None) -> Array: ...
-    def predict_proba(self, X: RowsLike, *, groups: GroupsLike | None = None) -> OfRows:
+    def predict_proba(
+        self, X: InMemory, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> Array: ...
+    def predict_proba(
+        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> OfRows:
         """Give the probability of each component given each row: its responsibilities.
 
         Parameters
@@ -106,27 +142,39 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         groups : array-like, Dask collection or path of shape (n_samples,), optional
             The group of each row, of a mixture that was fitted to groups. By default rows are judged by the
             weights of all rows.
+        errors : optional
+            Measurement errors of the rows, as for `GaussianMixture.fit`.
 
         Returns
         -------
         responsibilities : of shape (n_samples, n_components)
             Rows sum to 1.
         """
-        return self._of_rows(X, "responsibilities", groups)
+        return self._of_rows(X, "responsibilities", groups, errors)
 
     @overload
-    def score_samples(self, X: DaskDataFrame, *, groups: GroupsLike | None = None) -> DaskSeries: ...
-    @overload
-    def score_samples(self, X: Labelled, *, groups: GroupsLike | None = None) -> DataArray: ...
-    @overload
-    def score_samples(self, X: DaskArray | Stored, *, groups: GroupsLike | None = None) -> DaskArray: ...
+    def score_samples(
+        self, X: DaskDataFrame, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> DaskSeries: ...
     @overload
     def score_samples(
-        self, X: Source, *, groups: GroupsLike | None = None
+        self, X: Labelled, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> DataArray: ...
+    @overload
+    def score_samples(
+        self, X: DaskArray | Stored, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> DaskArray: ...
+    @overload
+    def score_samples(
+        self, X: Source, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> Array | DaskArray | DataArray: ...
     @overload
-    def score_samples(self, X: InMemory, *, groups: GroupsLike | None = None) -> Array: ...
-    def score_samples(self, X: RowsLike, *, groups: GroupsLike | None = None) -> OfRows:
+    def score_samples(
+        self, X: InMemory, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> Array: ...
+    def score_samples(
+        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> OfRows:
         """Give the log density of each row under the mixture.
 
         Parameters
@@ -135,40 +183,74 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         groups : array-like, Dask collection or path of shape (n_samples,), optional
             The group of each row, of a mixture that was fitted to groups. By default rows are judged by the
             weights of all rows.
+        errors : optional
+            Measurement errors of the rows, as for `GaussianMixture.fit`.
 
         Returns
         -------
         log_densities : of shape (n_samples,)
             In nats; −∞ where it leaves the range of float64.
         """
-        return self._of_rows(X, "log_densities", groups)
+        return self._of_rows(X, "log_densities", groups, errors)
 
     @overload
     def fit_predict(
-        self, X: DaskDataFrame, y: object = None, sample_weight: WeightsLike | None = None
+        self,
+        X: DaskDataFrame,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        errors: ErrorsLike | None = None,
     ) -> DaskSeries: ...
     @overload
     def fit_predict(
-        self, X: Labelled, y: object = None, sample_weight: WeightsLike | None = None
+        self,
+        X: Labelled,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        errors: ErrorsLike | None = None,
     ) -> DataArray: ...
     @overload
     def fit_predict(
-        self, X: DaskArray | Stored, y: object = None, sample_weight: WeightsLike | None = None
+        self,
+        X: DaskArray | Stored,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        errors: ErrorsLike | None = None,
     ) -> DaskArray: ...
     @overload
     def fit_predict(
-        self, X: Source, y: object = None, sample_weight: WeightsLike | None = None
+        self,
+        X: Source,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        errors: ErrorsLike | None = None,
     ) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
     def fit_predict(
-        self, X: InMemory, y: object = None, sample_weight: WeightsLike | None = None
+        self,
+        X: InMemory,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        errors: ErrorsLike | None = None,
     ) -> NDArray[np.int64]: ...
-    def fit_predict(self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None) -> OfRows:
+    def fit_predict(
+        self,
+        X: RowsLike,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        errors: ErrorsLike | None = None,
+    ) -> OfRows:
         """Fit, and give the most probable component of each row.
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y, sample_weight, errors
             As for `fit`.
 
         Returns
@@ -176,7 +258,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         labels : of shape (n_samples,)
             As from `predict`.
         """
-        return self.fit(X, y, sample_weight)._of_rows(X, "labels")
+        return self.fit(X, y, sample_weight, errors=errors)._of_rows(X, "labels", errors=errors)
 
     @overload
     def sample(self, n_samples: int = 1, *, chunks: None = None) -> tuple[Array, NDArray[np.int64]]: ...

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from dgmm.data import Source, Span
 from dgmm.data.convert import to_array
 from dgmm.data.kinds import comes_from, is_table
-from dgmm.data.memory import Labels, MemorySource
+from dgmm.data.memory import Labels, is_in_memory
 from dgmm.data.source import cut_into_spans, rows_dtype
 from dgmm.data.types import OfRows, RowsLike
+from dgmm.fitting.errors import check_errors
 from dgmm.fitting.survey import NotFinite
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.task import ChunkRows, span_task
@@ -55,6 +56,8 @@ class RowFunction:
         counted for them, where Dask does not know how many there are.
     gives_rows : bool, default=False
         Results are rows as those that were given: of a table they are a table, of the same kind.
+    n_errors : int, default=0
+        Columns of measurement errors that follow the features of rows.
     """
 
     compute: Callable[..., NDArray[Any]]
@@ -65,6 +68,7 @@ class RowFunction:
     takes_nan: bool = False
     is_numbered: bool = False
     gives_rows: bool = False
+    n_errors: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -79,9 +83,13 @@ class RowFunction:
         DataError
             Where a value is not finite.
         """
-        bad = NotFinite.of(chunk, takes_nan=self.takes_nan)
+        features = chunk.values[:, : chunk.values.shape[1] - self.n_errors]
+        bad = NotFinite.of(chunk._replace(values=features), takes_nan=self.takes_nan)
         if bad:
             raise bad.error(self.feature_names)
+        if self.n_errors:
+            errors = chunk.values[:, features.shape[1] :]
+            check_errors(chunk._replace(values=features, beside=errors), self.n_errors)
         with single_threaded():
             found = self.compute(chunk.values, *([chunk.start] if self.is_numbered else []))
         with np.errstate(over="ignore"):  # a log density beyond the range of float32 is −∞
@@ -162,11 +170,11 @@ def evaluate(function: RowFunction, x: RowsLike | None, source: Source) -> OfRow
         Dask DataFrame; with the dimensions and coordinates of the rows, lazy or not, for what xarray has;
         else a lazy Dask array.
     """
-    if not isinstance(source, MemorySource):
+    if not is_in_memory(source):
         return _lazy(function, x, source)
-    values = _in_memory(function, source)
-    if source.labels is not None:
-        return _labelled(function, source.labels, values)
+    values, labels = _in_memory(function, source), getattr(source, "labels", None)
+    if labels is not None:
+        return _labelled(function, labels, values)
     if function.gives_rows and is_table(x):
         from dgmm.data.frames import table_like  # noqa: PLC0415
 
@@ -191,12 +199,13 @@ def _lazy(function: RowFunction, x: Any, source: Source) -> Any:
         return read.map_partitions(
             function.of_partition, source.picked, source.dtype, starts=starts, meta=meta
         )
-    if comes_from(x, "dask", "Array"):
+    if isinstance(source, DaskSource) and comes_from(x, "dask", "Array"):
         return _of_dask_array(function, x, starts)
-    return _of_spans(function, source)
+    values, labels = _of_spans(function, source), getattr(source, "labels", None)
+    return values if labels is None else _labelled(function, labels, values)
 
 
-def _in_memory(function: RowFunction, source: MemorySource) -> NDArray[Any]:
+def _in_memory(function: RowFunction, source: Source) -> NDArray[Any]:
     result = np.empty((source.n_rows, *function.shape), function.dtype)
 
     def fill(span: Any) -> None:

@@ -23,6 +23,7 @@ from dgmm.data import open_dataset
 from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
 from dgmm.estimators.conditioning import ConditionalMixture
+from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.mixture import MixtureWarning
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
@@ -30,6 +31,7 @@ from dgmm.estimators.validation import check_enough_rows, open_sample_weight, re
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.checkpoint import Checkpoint, keeping
 from dgmm.fitting.fit import Fit
+from dgmm.fitting.known import Beside
 from dgmm.fitting.multistart import Settings, default_sample_rows
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.starts.methods import Given, StartMethod
@@ -243,6 +245,7 @@ class GaussianMixtureSweep(Predictor):
         y: object = None,
         sample_weight: WeightsLike | None = None,
         *,
+        errors: ErrorsLike | None = None,
         allow_changed_data: bool = False,
         checkpoint: Location | Checkpoint | None = None,
     ) -> Self:
@@ -254,6 +257,8 @@ class GaussianMixtureSweep(Predictor):
         y : Ignored
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
             Weights of the rows; whole numbers count a row so many times.
+        errors : optional
+            Measurement errors of the rows, as for `GaussianMixture.fit`.
         allow_changed_data : bool, default=False
             As for `GaussianMixture.fit`; ``best_estimator_.data_changes_`` says what changed.
         checkpoint : str, path or dgmm.Checkpoint, optional
@@ -281,16 +286,28 @@ class GaussianMixtureSweep(Predictor):
         """
         self._forget()
         models = self._models()
-        source = open_dataset(X)
+        measured = with_errors(open_dataset(X), errors)
+        source = measured.rows
+        if self.n_bootstrap and errors is not None:
+            raise ValueError(
+                "n_bootstrap compares mixtures by drawing rows, which have no errors: give n_bootstrap=0 "
+                "with errors="
+            )
         check_enough_rows(source, type(self).__name__, 1)
         weights = open_sample_weight(sample_weight, source)
         settings = self._settings(
-            models, source.n_features, source.n_rows, allow_changed_data=allow_changed_data
+            models,
+            source.n_features,
+            source.n_rows,
+            n_errors=measured.n_errors,
+            allow_changed_data=allow_changed_data,
         )
         place, swept, started = checkpoint_at(checkpoint), begin(settings), perf_counter()
         may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
         tried = sorted({n_components for _, n_components in models})
-        head = head_of(self, source, weights, settings.seed, place, n_components=tried)
+        head = head_of(
+            self, source, weights, settings.seed, place, beside=measured.beside, n_components=tried
+        )
         remember_features(self, source)
         try:
             with (
@@ -299,7 +316,8 @@ class GaussianMixtureSweep(Predictor):
                 keeping(place, head, may_differ) as begun,
             ):
                 self.seed_ = begun.draws
-                sweep(source, weights, replace(settings, seed=begun.draws), swept)
+                rows = Beside().with_features(measured.joined, source.n_features)
+                sweep(rows, weights, replace(settings, seed=begun.draws), swept)
         except KeyboardInterrupt:
             self._set_fitted(swept, perf_counter() - started, partial=True)
             raise
@@ -342,8 +360,9 @@ class GaussianMixtureSweep(Predictor):
         ]
 
     def _settings(
-        self, models: list[tuple[str, int]], n_features: int, n_rows: int, *, allow_changed_data: bool
+        self, models: list[tuple[str, int]], n_features: int, n_rows: int, **of_rows: Any
     ) -> SweepSettings:
+        """Give the settings; ``of_rows`` are those that depend on the rows that are given."""
         largest = max(n_components for _, n_components in models)
         sample_rows = (
             max(default_sample_rows(n_features), largest)
@@ -384,7 +403,7 @@ class GaussianMixtureSweep(Predictor):
                     sample_rows,
                     objective,
                     missing=self.missing,
-                    allow_changed_data=allow_changed_data,
+                    **of_rows,
                 )
                 for family, n_components in models
             ),
@@ -465,8 +484,14 @@ class GaussianMixtureSweep(Predictor):
         tags.input_tags.allow_nan = self.missing != "error"
         return tags
 
-    def _of_rows(self, X: RowsLike, quantity: Quantity, groups: GroupsLike | None = None) -> OfRows:
-        return self._best._of_rows(X, quantity, groups)
+    def _of_rows(
+        self,
+        X: RowsLike,
+        quantity: Quantity,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
+    ) -> OfRows:
+        return self._best._of_rows(X, quantity, groups, errors)
 
     def _sample(
         self, n_samples: int, chunks: int | None
@@ -474,10 +499,15 @@ class GaussianMixtureSweep(Predictor):
         return self._best._sample(n_samples, chunks)
 
     def score(  # pyright: ignore[reportIncompatibleMethodOverride] - scikit-learn's stub returns None
-        self, X: RowsLike, y: object = None, sample_weight: WeightsLike | None = None
+        self,
+        X: RowsLike,
+        y: object = None,
+        sample_weight: WeightsLike | None = None,
+        *,
+        errors: ErrorsLike | None = None,
     ) -> float:
         """Compute the mean log-likelihood of rows, nats a row: see `GaussianMixture.score`."""
-        return self._best.score(X, y, sample_weight)
+        return self._best.score(X, y, sample_weight, errors=errors)
 
     def bic(self, X: RowsLike) -> float:
         """Compute the Bayesian information criterion of the best mixture on rows."""

@@ -27,8 +27,8 @@ from dgmm.passes.cluster import one_cluster
 
 NOT_KEPT = (
     "keeps no sums of the rows that it was fitted to, to which others could be added: it was made of another "
-    "mixture, set by hand, fitted to groups, or by a sweep, or loaded from a file of an earlier dgmm. Fit it "
-    "to its rows (warm_start=True goes on from where it is)"
+    "mixture, set by hand, fitted to groups or with errors, or by a sweep, or loaded from a file of an "
+    "earlier dgmm. Fit it to its rows (warm_start=True goes on from where it is)"
 )
 
 DECAY = 0.7

@@ -14,10 +14,11 @@ from sklearn.utils import check_array
 from dgmm.data import DataError, Source, open_dataset, open_weights
 from dgmm.data.ambient import read_now
 from dgmm.data.convert import refuse_kind
-from dgmm.data.memory import MemorySource
+from dgmm.data.memory import MemorySource, is_in_memory
 from dgmm.data.open import open_fitted
 from dgmm.data.text import printable
 from dgmm.data.types import RealNumbers, RowsLike, WeightsLike
+from dgmm.estimators.errors import ErrorsLike, MeasuredRows, columns_among, names_in, with_errors
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Belief
 from dgmm.model.families import Family
@@ -54,7 +55,7 @@ def check_some_rows(source: Source, estimator: str) -> None:
     ------
     ValueError
     """
-    if isinstance(source, MemorySource) and source.n_rows == 0:
+    if is_in_memory(source) and source.n_rows == 0:
         raise no_rows(source.n_features, estimator)
 
 
@@ -78,24 +79,53 @@ def remember_features(estimator: Any, source: Source) -> None:
 def open_to_predict(
     x: RowsLike, estimator: str, n_features: int, feature_names: NDArray[np.object_] | None, **opening: Any
 ) -> Source:
+    """Open rows for a fitted mixture: see `open_measured`, without errors."""
+    return open_measured(x, estimator, n_features, feature_names, **opening).rows
+
+
+def open_measured(
+    x: RowsLike,
+    estimator: str,
+    n_features: int,
+    feature_names: NDArray[np.object_] | None,
+    *,
+    errors: ErrorsLike | None = None,
+    **opening: Any,
+) -> MeasuredRows:
     """Open rows for a fitted mixture: by the names of its features, where both have names.
 
     What is open already, and columns that are named in ``opening`` (which goes to `open_dataset`), are
-    taken as they are.
+    taken as they are. Of ``errors`` see `dgmm.estimators.errors`.
 
     Raises
     ------
     ValueError
         Where the number or the names of the features are not those of the fit.
     """
-    source = open_dataset(x, **opening) if feature_names is None else open_fitted(x, feature_names, **opening)
+    if feature_names is None:
+        found = with_errors(open_dataset(x, **opening), errors)
+    else:
+        found = with_errors(_open_fitted(x, feature_names, errors, **opening), errors)
+    source = found.rows
     check_feature_names(source.feature_names, feature_names, estimator)
     if source.n_features != n_features:
         raise DataError(
             f"X has {source.n_features} features, but {estimator} is expecting {n_features} features "
             "as input."
         )
-    return source
+    return found
+
+
+def _open_fitted(
+    x: RowsLike, features: NDArray[np.object_], errors: ErrorsLike | None, **opening: Any
+) -> Source:
+    """Open rows by the names of features, with columns of errors, if these may be such."""
+    named = names_in(errors)
+    if named:
+        source = open_fitted(x, [*features, *named], **opening)
+        if columns_among(errors, source) is not None:
+            return source
+    return open_fitted(x, features, **opening)
 
 
 def check_feature_names(
@@ -147,7 +177,7 @@ def open_sample_weight(sample_weight: WeightsLike | None, source: Source) -> Sou
     weights = open_weights(sample_weight)
     if weights.n_rows != n_rows:
         raise DataError(f"sample_weight.shape == ({weights.n_rows},), expected ({n_rows},)!")
-    if isinstance(source, MemorySource) and not isinstance(weights, MemorySource):
+    if is_in_memory(source) and not is_in_memory(weights):
         # Rows in memory are worked on by threads here, which cannot ask a cluster for their weights.
         return MemorySource(read_now(weights.rows(0, n_rows)))
     return weights

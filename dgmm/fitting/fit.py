@@ -84,7 +84,7 @@ def fit(
     Parameters
     ----------
     source : Source
-        What is known of the rows' components is beside the features, if anything is.
+        Measurement errors, and what is known of the rows' components, are beside the features.
     weights : Source or None
         Row weights.
     settings : Settings
@@ -121,6 +121,7 @@ def fit(
             weights,
             products=_needs_products(settings),
             takes_nan=takes_nan,
+            n_errors=settings.n_errors,
             allow_changed_data=settings.allow_changed_data,
         )
         n_survey_passes = _count(passes)
@@ -140,7 +141,14 @@ def fit(
         observed = in_patterns(nearer.sample, nearer.filling)
         if is_small:  # all rows are in the sample
             source, weights = in_memory(observed, source)
-        data = Data(source, weights, nearer.moments, filling=nearer.filling, known=settings.known)
+        data = Data(
+            source,
+            weights,
+            nearer.moments,
+            filling=nearer.filling,
+            known=settings.known,
+            n_errors=settings.n_errors,
+        )
         fits = Multistart(settings, data, observed, filled(nearer.sample, nearer.filling))
         if stages == ("passes",):
             emit(StageStarted("passes"))

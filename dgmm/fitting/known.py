@@ -51,16 +51,19 @@ class KnownParts:
     Attributes
     ----------
     groups : ndarray of shape (n_groups,), or None
-        The numbers of all groups, ascending: the first column has that of each row. None without groups.
+        The numbers of all groups, ascending: their first column has that of each row. None without groups.
     n_labels : int
         Labels are below it, or `UNKNOWN`: one column. 0 without labels.
     n_weights : int
         Columns with a weight for each component, where rows have these in the place of labels; else 0.
+    n_before : int
+        Columns before these that tell of something else.
     """
 
     groups: Array | None = None
     n_labels: int = 0
     n_weights: int = 0
+    n_before: int = 0
 
     @property
     def n_groups(self) -> int:
@@ -82,7 +85,7 @@ class KnownParts:
         """
         if self.groups is None:
             return np.zeros(len(columns), np.int64)
-        return numbered(columns[:, 0], self.groups)
+        return numbered(columns[:, self.n_before], self.groups)
 
     def labels_of(self, columns: Array) -> NDArray[np.int64]:
         """Give the label of each row, or `UNKNOWN`."""
@@ -260,10 +263,12 @@ class Beside:
         is_one = self.labels.n_features == 1
         return KnownParts(groups, n_components if is_one else 0, 0 if is_one else n_components)
 
-    def with_features(self, source: Source) -> Source:
-        """Put it beside the features of the rows."""
+    def with_features(self, source: Source, n_features: int) -> Source:
+        """Put it beside the features of rows; a source may have other columns behind these."""
         columns = [each for each in (self.groups, self.labels) if each is not None]
-        return FeaturesAlone.of(beside(source, *columns), source.n_features) if columns else source
+        if not columns and source.n_features == n_features:
+            return source
+        return FeaturesAlone.of(beside(source, *columns), n_features)
 
 
 def find_weights_fault(chunks: Iterator[ChunkRows]) -> list[Fault]:

@@ -69,7 +69,8 @@ class Settings:
         The mixture's covariance type and number of components, and how a start is found.
     given : Given
     algorithm : str
-        ``em``, ``corrected`` (EM), or ``auto``: corrected with more than ``sample_rows`` rows.
+        ``em``, ``corrected`` (EM), or ``auto``: corrected with more than ``sample_rows`` rows, and where they
+        are measured with errors, as EM is slow then.
     tol : float or None
         See `dgmm.fitting.loop.stopping` and `Goal.tolerance`; None for the default.
     max_iter : int
@@ -86,6 +87,8 @@ class Settings:
         Tell of rows that change between passes, rather than refuse them.
     known : KnownParts or None
         What is known of the components of rows.
+    n_errors : int
+        Columns of measurement errors beside the features, before what is known: see `dgmm.kernels.measured`.
     moves : bool
         Whether components are moved too, as `dgmm.fitting.starts.bayesian_moves` does; of variational Bayes
         only.
@@ -103,6 +106,7 @@ class Settings:
     missing: str = "error"
     allow_changed_data: bool = False
     known: KnownParts | None = None
+    n_errors: int = 0
 
     def method_for(self, n_rows: int) -> StartMethod:
         """Give the start method: ``auto`` searches where there are more rows than the sample."""
@@ -142,7 +146,8 @@ class Multistart:
     def algorithm(self) -> str:
         """``em`` or ``corrected``."""
         algorithm = self.settings.algorithm
-        return algorithm if algorithm != "auto" else "em" if self.is_small else "corrected"
+        is_as_in_scikit_learn = self.is_small and not self.settings.n_errors
+        return algorithm if algorithm != "auto" else "em" if is_as_in_scikit_learn else "corrected"
 
     @cached_property
     def stopping(self) -> Stopping:

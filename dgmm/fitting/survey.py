@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.memory import own_rows
 from dgmm.data.source import DataError, DataWarning, Source, warn_of_rounding
+from dgmm.fitting.errors import check_errors
 from dgmm.fitting.filling import Filling, correlations_of, filling_of
 from dgmm.fitting.sample import Sample, hash_numbers
 from dgmm.model.observed import FeatureMoments
@@ -188,8 +189,8 @@ class SurveyWork:
         See `survey`.
     products, takes_nan : bool
         See `survey`.
-    n_beside : int
-        Columns beside the features.
+    n_beside, n_errors : int
+        Columns beside the features, and how many of them, the first, are measurement errors.
     """
 
     n_drawn_from: int
@@ -203,6 +204,7 @@ class SurveyWork:
     products: bool = True
     takes_nan: bool = False
     n_beside: int = 0
+    n_errors: int = 0
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> Survey:
         """Survey the rows of a span."""
@@ -224,6 +226,8 @@ class SurveyWork:
                 not_finite += bad
                 if bad:
                     continue
+                if self.n_errors:
+                    check_errors(piece, self.n_errors)
                 rows, own = piece.values, self._weights_of(piece)
                 drawn.append(self._draw(piece))
                 if self.takes_nan and (lacks := np.isnan(rows).any(axis=1)).any():
@@ -339,6 +343,7 @@ def survey(
     *,
     products: bool = True,
     takes_nan: bool = False,
+    n_errors: int = 0,
     allow_changed_data: bool = False,
 ) -> Surveyed:
     """Make pass 0; and one more to draw the sample, where most rows have no weight.
@@ -362,6 +367,8 @@ def survey(
     takes_nan : bool, default=False
         Rows may lack values, NaN. Then moments have the means and variances of what is observed of each
         feature, and the correlations of a normal distribution fitted to the sample.
+    n_errors : int, default=0
+        Columns of measurement errors beside the features: they are checked.
     allow_changed_data : bool, default=False
         Tell of rows that change, rather than refuse them.
 
@@ -373,7 +380,8 @@ def survey(
     ------
     DataError
         For NaN and infinite values, and those whose squares overflow, with a row and column; for a column
-        without values; for weights that are negative, not finite, or all zero; for rows that change.
+        without values; for weights that are negative, not finite, or all zero; for errors that are none; for
+        rows that change.
 
     Warns
     -----
@@ -393,6 +401,7 @@ def survey(
         products,
         takes_nan,
         getattr(source, "n_beside", 0),
+        n_errors,
     )
     witnessed, source = first_pass(
         source, work, "survey", weights, allow_changed_data=allow_changed_data, takes_nan=takes_nan

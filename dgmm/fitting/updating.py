@@ -122,7 +122,9 @@ def _have_cancelled(statistics: Statistics, parameters: Parameters, ready: Stack
 
 
 def kept_of(best: EM, data: Data, seen: Seen, *, is_small: bool) -> Kept | None:
-    """Give what a fitted mixture keeps of the rows of its fit; None where no pass was made, and of groups.
+    """Give what a fitted mixture keeps of the rows of its fit; None where that cannot be known.
+
+    It is None where no pass was made, of groups, and of rows with errors.
 
     Of rows in memory the sums are taken once more, at the fitted parameters. Of others they are those of the
     pass that the parameters come from: corrected EM's are at the fitted ones, plain EM's at those before the
@@ -138,7 +140,7 @@ def kept_of(best: EM, data: Data, seen: Seen, *, is_small: bool) -> Kept | None:
     is_small : bool
         Whether they are in memory.
     """
-    if data.n_groups:
+    if data.n_groups or data.n_errors:
         return None
     last, moments = best.best, data.moments
     evaluated, statistics = (None, None) if last is None else (last.parameters, last.statistics)

@@ -2,7 +2,8 @@
 
 Here is the one door: whoever evaluates rows asks `kernel_for`, or calls the functions that do. A kernel is
 a module with the functions of `dgmm.kernels.kernel.Kernel`, and a line in `KERNELS`. Rows that may lack
-values go through any of them by `incomplete`.
+values go through any of them by `incomplete`; those that are measured with errors take a way of their own,
+`measured`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels import blocks, compiled, incomplete, reference
+from dgmm.kernels import blocks, compiled, incomplete, measured, reference
 from dgmm.kernels.blocks import assign
 from dgmm.kernels.kernel import Kernel, Parts
 from dgmm.kernels.stack import Stack
@@ -93,7 +94,12 @@ def expect(
     chunks: Parts,
     features: NDArray[np.floating] | None = None,
 ) -> tuple[Statistics, ...]:
-    """E-step by the chosen kernel: see `Kernel.expect`. Rows may lack values if the stack says so."""
+    """E-step by the chosen kernel: see `Kernel.expect`.
+
+    Rows may lack values, or be measured with errors, if the stack says so.
+    """
+    if stack.n_errors:
+        return measured.expect(stack, chunks)
     if stack.extent is not None:
         return incomplete.expect(chosen_kernel(stack.work), stack, chunks)
     return kernel_for(stack).expect(stack, chunks, features)
@@ -101,6 +107,8 @@ def expect(
 
 def working_bytes(stack: Stack) -> int:
     """Forecast what the chosen kernel allocates: see `Kernel.working_bytes`."""
+    if stack.n_errors:
+        return measured.working_bytes(stack)
     if stack.extent is not None:
         return incomplete.working_bytes(chosen_kernel(stack.work), stack)
     return kernel_for(stack).working_bytes(stack)

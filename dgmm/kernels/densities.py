@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dgmm.kernels import chosen_kernel, kernel_for
 from dgmm.kernels.far import FAR, far_rows, log_joint_of_far, responsibilities_of_far
+from dgmm.kernels.measured import log_joint
 from dgmm.kernels.patterns import patterns_of
 from dgmm.kernels.rare import expected_rows, row_seconds, shares_of
 from dgmm.kernels.stack import Stack, elimination_work, stack_models
@@ -132,11 +133,13 @@ def _totals(log_joint: Array) -> Array:
     return np.logaddexp.reduce(log_joint, axis=1)
 
 
-def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
-    """Log density of each row under the mixture: (n_rows, n_features) to (n_rows,), nats.
+def log_densities(model: Evaluable, rows: NDArray[np.floating], n_errors: int = 0) -> Array:
+    """Log density of each row under the mixture: (n_rows, n_features + n_errors) to (n_rows,), nats.
 
-    −∞ where it leaves the range of float64.
+    −∞ where it leaves the range of float64. Of columns of measurement errors see `dgmm.kernels.measured`.
     """
+    if n_errors:
+        return _totals(log_joint(model, rows))
     if np.isnan(rows).any():
         return _of_incomplete(np.empty(len(rows)), model, rows, log_densities, _totals)
 
@@ -160,8 +163,10 @@ def log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
     return _of_all(np.empty(len(rows)), model, rows, of_near, of_far)
 
 
-def responsibilities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
-    """Probability of each component given each row: (n_rows, n_features) to (n_rows, n_components)."""
+def responsibilities(model: Evaluable, rows: NDArray[np.floating], n_errors: int = 0) -> Array:
+    """Probability of each component given each row: (n_rows, n_features + n_errors) to (n_rows, K)."""
+    if n_errors:
+        return shares_of(log_joint(model, rows))[0]
     if np.isnan(rows).any():
         result = np.empty((len(rows), len(model.means)))
         return _of_incomplete(result, model, rows, responsibilities, lambda joint: shares_of(joint)[0])
@@ -174,8 +179,10 @@ def responsibilities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
     return _of_all(result, model, rows, of_near, lambda some: responsibilities_of_far(model, some))
 
 
-def labels(model: Evaluable, rows: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Most probable component of each row: (n_rows, n_features) to (n_rows,)."""
+def labels(model: Evaluable, rows: NDArray[np.floating], n_errors: int = 0) -> NDArray[np.int64]:
+    """Most probable component of each row: (n_rows, n_features + n_errors) to (n_rows,)."""
+    if n_errors:
+        return log_joint(model, rows).argmax(axis=1)
     if np.isnan(rows).any():
         result = np.empty(len(rows), np.int64)
         return _of_incomplete(result, model, rows, labels, lambda joint: joint.argmax(axis=1))

@@ -130,7 +130,7 @@ def expect(kernel: Kernel, stack: Stack, chunks: Parts) -> tuple[Statistics, ...
 
 def _of_models(part: Part, models: Sequence[int]) -> Part:
     """Give rows with the weights and priors that they have for some models."""
-    rows, weights, priors = part
+    rows, weights, priors, _ = part
     own = weights if weights is None or weights.ndim == 1 else weights[models]
     return Part(rows, own, None if priors is None else priors.of_models(models))
 
@@ -172,7 +172,7 @@ class _Work:
 
     def add(self, part: Part) -> None:
         """Add rows, with weights (n,) or (n_models, n) or None, and priors."""
-        rows, weights, priors = part
+        rows, weights, priors, _ = part
         if rows.nbytes > len(self.memory):
             self.memory = np.empty(rows.nbytes, np.uint8)
         found = grouped(rows, weights, self.memory, priors)

@@ -26,11 +26,14 @@ class Part(NamedTuple):
     weights : ndarray of shape (n_rows,), or (n_models, n_rows) with those of each model, or None
     priors : RowPriors or None
         What is known of their components.
+    errors : ndarray of shape (n_rows, n_errors), or None
+        Their measurement errors: see `dgmm.kernels.measured`.
     """
 
     rows: NDArray[np.floating]
     weights: Array | None = None
     priors: RowPriors | None = None
+    errors: NDArray[np.floating] | None = None
 
     @classmethod
     def of(cls, chunk: tuple[NDArray[np.floating], Array | None] | Part) -> Part:
@@ -40,7 +43,8 @@ class Part(NamedTuple):
     def of_rows(self, which: slice) -> Part:
         """Give some of the rows."""
         weights = None if self.weights is None else self.weights[..., which]
-        return Part(self.rows[which], weights, None if self.priors is None else self.priors.of_rows(which))
+        priors = None if self.priors is None else self.priors.of_rows(which)
+        return Part(self.rows[which], weights, priors, None if self.errors is None else self.errors[which])
 
 
 Parts: TypeAlias = Iterable[tuple[NDArray[np.floating], Array | None] | Part]

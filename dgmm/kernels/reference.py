@@ -134,7 +134,7 @@ def expect(
     nothing = np.zeros((0, stack.n_features))
     totals = [expect_one(stack, model, nothing, np.zeros(0)) for model in range(len(stack.models))]
     pieces = chain.from_iterable(pieces_of(Part.of(chunk), EVALUATED_ROWS) for chunk in chunks)
-    for rows, weights, priors in pieces:
+    for rows, weights, priors, _ in pieces:
         own = np.broadcast_to(1.0 if weights is None else weights, (len(totals), len(rows)))
         for model, total in enumerate(totals):
             totals[model] = total + expect_one(stack, model, rows, own[model], priors)
@@ -143,7 +143,7 @@ def expect(
 
 def expect_pattern(stack: Stack, model: int, lifts: Lifts, pattern: int, part: Part) -> Statistics:
     """Sum the statistics of one model over rows of one pattern, and weights: see `PatternSums` of kernels."""
-    rows, weights, priors = part
+    rows, weights, priors, _ = part
     assert weights is not None
     own, known, points = stack.models[model], lifts.known[pattern], stack.points_of(model)
 

@@ -239,6 +239,8 @@ class Stack:
         Rows that an E-step is of, all tasks together; None where they are many, or part of larger work.
     n_groups : int
         Groups of rows by which responsibilities are counted (see `dgmm.kernels.priors`).
+    n_errors : int
+        Columns of measurement errors that rows have (see `dgmm.kernels.measured`).
     ready : dict
         What is made of the models where rows may lack values, once for all tasks of a process.
     """
@@ -254,6 +256,7 @@ class Stack:
     has_flags: bool = False
     n_rows: int | None = None
     n_groups: int = 0
+    n_errors: int = 0
     ready: dict[bytes, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -429,6 +432,7 @@ def stack_models(
     may_lack: bool = False,
     n_rows: int | None = None,
     n_groups: int = 0,
+    n_errors: int = 0,
 ) -> Stack:
     """Make models ready for evaluation.
 
@@ -456,6 +460,8 @@ def stack_models(
         See `Stack`.
     n_groups : int, default=0
         Groups of rows by which responsibilities are counted.
+    n_errors : int, default=0
+        Columns of measurement errors that rows have. Sums are those of float64 then.
     """
     if any(len(model.means) == 0 for model in models):
         raise ValueError("a mixture of no components has no densities")
@@ -463,6 +469,7 @@ def stack_models(
     single = (
         references is None
         and np.dtype(rows_dtype) == np.float32
+        and not n_errors
         and all(
             allows_single_precision(batch, centre, extent, None if reaches is None else batch.joined(reaches))
             for batch in batches
@@ -528,6 +535,7 @@ def stack_models(
         extent=extent if may_lack else None,
         n_rows=n_rows,
         n_groups=n_groups,
+        n_errors=n_errors,
     )
 
 

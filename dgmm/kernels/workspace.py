@@ -110,7 +110,7 @@ def blocks_of(
     offset, n_rows = 0, block_rows(stack)
     for chunk in chunks:
         start = offset
-        for rows, weights, priors in pieces_of(Part.of(chunk), n_rows):
+        for rows, weights, priors, _ in pieces_of(Part.of(chunk), n_rows):
             known = None if features is None else features[:, start : start + n_rows]
             yield Block(rows, weights, start, known, priors)
             start += n_rows

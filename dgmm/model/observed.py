@@ -274,16 +274,32 @@ class ExpectedSums:
         """
         gaps = deviations + (self.parameters.means - self.points)
         weighted = shares[:, :, None] * gaps
-        self.counts += shares.sum(axis=0)
-        self.sums += weighted.sum(axis=0)
         if self.parameters.family.has_products:
             found = np.einsum("nki,nkj->kij", weighted, gaps, optimize=True)
             found += np.einsum("nk,nkij->kij", shares, within, optimize=True)
         else:
             found = (weighted * gaps).sum(axis=0) + (shares[:, :, None] * within).sum(axis=0)
-        self._add(found)
-        self.log_likelihood += float(log_densities.sum())
-        self.entropy += float((shares * entropies).sum())
+        entropy = float((shares * entropies).sum())
+        self.add_sums(shares.sum(axis=0), weighted.sum(axis=0), found, float(log_densities.sum()), entropy)
+
+    def add_sums(
+        self, counts: Array, sums: Array, scatter: Array, log_likelihood: float, entropy: float
+    ) -> None:
+        """Add expected sums of complete rows, however they were found.
+
+        Parameters
+        ----------
+        counts, sums, log_likelihood
+            As in `Statistics`.
+        scatter : ndarray of shape (K, D, D), or (K, D) of families without products
+        entropy : float
+            As ``entropy_of_missing`` in `Statistics`.
+        """
+        self.counts += counts
+        self.sums += sums
+        self._add(scatter)
+        self.log_likelihood += log_likelihood
+        self.entropy += entropy
 
     def _add(self, scatter: Array) -> None:
         self.scatter += scatter.sum(axis=0, keepdims=True) if self.is_pooled else scatter

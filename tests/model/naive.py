@@ -360,3 +360,53 @@ def on_the_simplex(matrix, n_components):
     constraint[:n_components] = 1.0
     free = np.linalg.qr(constraint, mode="complete")[0][:, 1:]
     return free @ np.linalg.inv(free.T @ matrix @ free) @ free.T
+
+
+def expect_measured(parameters, rows, errors, weights, points):
+    """Statistics of true values about points (K, D), of rows with errors of covariances (n, D, D).
+
+    Row by row, by the formulas of Bovy, Hogg and Roweis (2011). What is NaN is missing.
+    """
+    (n_components, n_features), matrices = parameters.means.shape, matrices_of(parameters)
+    weights = np.ones(len(rows)) if weights is None else weights
+    counts, sums = np.zeros(n_components), np.zeros((n_components, n_features))
+    products = np.zeros((n_components, n_features, n_features))
+    total, entropy, shares, densities = 0.0, 0.0, [], []
+    for row, error, weight in zip(rows.astype(float), errors, weights, strict=True):
+        o = np.flatnonzero(~np.isnan(row))
+        joint, expected, within = np.log(parameters.weights), [], []
+        for k, (mean, matrix) in enumerate(zip(parameters.means, matrices, strict=True)):
+            whole = matrix[np.ix_(o, o)] + error[np.ix_(o, o)]
+            gain = np.linalg.solve(whole, matrix[o]).T
+            if len(o):
+                joint[k] += multivariate_normal(mean[o], whole).logpdf(row[o])
+            expected.append(mean + gain @ (row - mean)[o])
+            within.append(matrix - gain @ matrix[o])
+        density = np.logaddexp.reduce(joint)
+        share = np.exp(joint - density)
+        shares.append(share)
+        densities.append(density)
+        total += weight * density
+        for k, point in enumerate(points):
+            own, gap = weight * share[k], expected[k] - point
+            counts[k] += own
+            sums[k] += own * gap
+            products[k] += own * (np.outer(gap, gap) + within[k])
+            # log p(x, k) is E log p(v, k) and this, whatever the errors.
+            centred = expected[k] - parameters.means[k]
+            squares = np.trace(np.linalg.solve(matrices[k], np.outer(centred, centred) + within[k]))
+            half = 0.5 * np.linalg.slogdet(2.0 * np.pi * matrices[k])[1]
+            entropy += own * (joint[k] - np.log(parameters.weights[k]) + half + 0.5 * squares)
+    return ExpectedSums(counts, sums, products, total, entropy, np.array(shares), np.array(densities))
+
+
+def random_errors(generator, n_rows, n_features, form="matrices", *, scale=1.0):
+    """Measurement errors: columns as users give them, and the covariances (n, D, D) that they stand for."""
+    if form == "variances":
+        variances = scale * generator.gamma(1.0, size=(n_rows, n_features))
+        return variances, variances[:, :, None] * np.eye(n_features)
+    factors = generator.normal(size=(n_rows, n_features, n_features))
+    matrices = scale * factors @ factors.swapaxes(1, 2) / n_features
+    matrices = 0.5 * (matrices + matrices.swapaxes(1, 2))
+    rows, columns = np.triu_indices(n_features)
+    return (matrices[:, rows, columns] if form == "triangles" else matrices.reshape(n_rows, -1)), matrices

@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.few_rows import rows_of_a_covariance
-from dgmm.fitting.known import priors_of
 from dgmm.fitting.loop.corrected import CORRECTED
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
-from dgmm.fitting.steps.expectation import Data, Evaluation
+from dgmm.fitting.steps.expectation import Data, Evaluation, part_of
 from dgmm.fitting.steps.in_memory import expect_rows
 from dgmm.fitting.steps.objective import Objective
-from dgmm.kernels.kernel import Part
 from dgmm.kernels.stack import Stack, stack_models
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
@@ -93,13 +91,12 @@ class CorrectedSteps:
             may_lack=self.data.may_lack,
             n_rows=self.data.source.n_rows,
             n_groups=self.data.n_groups,
+            n_errors=self.data.n_errors,
         )
 
     def expect(self, ready: Stack, threads: Executor) -> Statistics:
         """Make an E-step of a model on the sample."""
-        sample = self.sample
-        priors = priors_of(self.data.known, ready, sample.beside)
-        (found,) = expect_rows(ready, Part(sample.values, sample.weights, priors), threads)
+        (found,) = expect_rows(ready, part_of(self.sample, ready, self.data.known), threads)
         return found
 
 

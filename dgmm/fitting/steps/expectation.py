@@ -11,6 +11,7 @@ import numpy as np
 from dgmm.data.source import Source
 from dgmm.fitting.filling import Filling
 from dgmm.fitting.known import KnownParts, priors_of
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.objective import ROUNDS, EMStep, Objective
 from dgmm.kernels import expect
 from dgmm.kernels.kernel import Part
@@ -42,11 +43,14 @@ class ExpectationWork:
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> AllStatistics:
         """Sum the statistics of a span."""
-        return AllStatistics(expect(self.stack, (self._part(chunk) for chunk in chunks)))
+        return AllStatistics(expect(self.stack, (part_of(chunk, self.stack, self.known) for chunk in chunks)))
 
-    def _part(self, chunk: ChunkRows) -> Part:
-        """Give rows with their weights and priors."""
-        return Part(chunk.values, chunk.weights, priors_of(self.known, self.stack, chunk.beside))
+
+def part_of(rows: ChunkRows | Sample, stack: Stack, known: KnownParts | None = None) -> Part:
+    """Give rows with their weights and what is beside them: errors, then what is known of components."""
+    priors = priors_of(known, stack, rows.beside)
+    errors = None if rows.beside is None or not stack.n_errors else rows.beside[:, : stack.n_errors]
+    return Part(rows.values, rows.weights, priors, errors)
 
 
 def completed(
@@ -129,6 +133,8 @@ class Data:
         are.
     known : KnownParts or None
         What is known of their components: it is beside the features.
+    n_errors : int
+        Columns of measurement errors beside the features.
     """
 
     source: Source
@@ -136,6 +142,7 @@ class Data:
     moments: Moments
     filling: Filling | None = field(default=None, kw_only=True)
     known: KnownParts | None = field(default=None, kw_only=True)
+    n_errors: int = field(default=0, kw_only=True)
 
     @property
     def may_lack(self) -> bool:
@@ -216,6 +223,7 @@ class Data:
             may_lack=self.may_lack,
             n_rows=self.source.n_rows,
             n_groups=self.n_groups,
+            n_errors=self.n_errors,
         )
         timed = run_timed_pass(self.source, self._work(ready), "EM", self.weights)
         return completed(timed.result.models, models, [moments] * len(models)), ready, timed.effort

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.sample import hash_numbers
-from dgmm.fitting.steps.expectation import AllStatistics, Data
+from dgmm.fitting.steps.expectation import AllStatistics, Data, part_of
 from dgmm.kernels import expect
 from dgmm.kernels.densities import log_densities
+from dgmm.kernels.kernel import Part
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable
@@ -114,18 +115,16 @@ class SplitWork:
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> AllStatistics:
         """Sum the statistics and the scores of a span."""
-        scores = [score(model, np.empty((0, len(self.stack.centre))), None) for model in self.stack.models]
+        stack, nothing = self.stack, Scored(Moments.of(np.empty((0, 1))), 0.0)
+        scores = [nothing] * len(stack.models)
 
-        def fitted() -> Iterator[tuple[NDArray[np.floating], Array | None]]:
+        def fitted() -> Iterator[Part]:
             for chunk in chunks:
                 held = self.held_out(chunk.start, len(chunk.values))
-                weights = (
-                    (None, None) if chunk.weights is None else (chunk.weights[held], chunk.weights[~held])
-                )
-                rows = chunk.values[held]
-                for index, model in enumerate(self.stack.models):
-                    scores[index] += score(model, rows, weights[0])
-                yield chunk.values[~held], weights[1]
+                rows, weights, _, errors = part_of(_some(chunk, held), stack)
+                for index, model in enumerate(stack.models):
+                    scores[index] += score(model, rows, weights, errors)
+                yield part_of(_some(chunk, ~held), stack)
 
         statistics = expect(self.stack, fitted())
         return AllStatistics(tuple(map(ScoredStatistics.joined, statistics, scores)))
@@ -146,7 +145,18 @@ class SplitData(Data):
         return SplitWork(ready, self.held_out) if self.held_out.share else super()._work(ready)
 
 
-def score(model: Evaluable, rows: NDArray[np.floating], weights: Array | None) -> Scored:
+def _some(chunk: ChunkRows, which: NDArray[np.bool_]) -> ChunkRows:
+    """Give some of the rows of a chunk."""
+    weights, beside = (None if each is None else each[which] for each in (chunk.weights, chunk.beside))
+    return chunk._replace(values=chunk.values[which], weights=weights, beside=beside)
+
+
+def score(
+    model: Evaluable,
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    errors: NDArray[np.floating] | None = None,
+) -> Scored:
     """Sum rows' log densities under a model.
 
     Parameters
@@ -154,6 +164,10 @@ def score(model: Evaluable, rows: NDArray[np.floating], weights: Array | None) -
     model : Evaluable
     rows : ndarray of shape (n_rows, n_features)
     weights : ndarray of shape (n_rows,) or None
+    errors : ndarray of shape (n_rows, n_errors), optional
+        See `dgmm.kernels.measured`.
     """
     squares = float(len(rows)) if weights is None else float(weights @ weights)
-    return Scored(Moments.of(log_densities(model, rows)[:, None], weights), squares)
+    n_errors = 0 if errors is None else errors.shape[1]
+    joined = rows if errors is None else np.hstack([rows, errors])
+    return Scored(Moments.of(log_densities(model, joined, n_errors)[:, None], weights), squares)

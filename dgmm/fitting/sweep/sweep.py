@@ -19,6 +19,7 @@ from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
+from dgmm.fitting.fit import in_memory
 from dgmm.fitting.multistart import Multistart, Settings
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
@@ -153,7 +154,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
         elif isinstance(event, DataChanged) and swept.changes is not None:
             swept.changes = [*dict.fromkeys([*swept.changes, event.message])]
 
-    allow_changed_data = settings.common.allow_changed_data
+    allow_changed_data, n_errors = settings.common.allow_changed_data, settings.common.n_errors
     is_small = source.n_rows <= settings.common.sample_rows
     stages = ("passes",) if is_small else ("search", "passes")
     if settings.common.missing == "drop":
@@ -179,6 +180,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
             weights,
             held_out if settings.held_out else None,
             takes_nan=settings.common.missing == "marginalize",
+            n_errors=n_errors,
             allow_changed_data=allow_changed_data,
         )
     source = found.source
@@ -204,12 +206,14 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     if is_small:
         emit(StageStarted("passes"))
         own = None if observed.weights is None else MemorySource(observed.weights[:, None])
-        rows = MemorySource(observed.values, source.feature_names, source.name)
-        data = Data(rows, own, found.moments, filling=found.filling)
+        rows, _ = in_memory(observed, source)
+        data = Data(rows, own, found.moments, filling=found.filling, n_errors=n_errors)
         _fit_each(data, observed, whole, settings, swept, left_out=found.sample.part(held))
     else:
         with listening(count):
-            data = SplitData(source, weights, found.moments, held_out, filling=found.filling)
+            data = SplitData(
+                source, weights, found.moments, held_out, filling=found.filling, n_errors=n_errors
+            )
             _fit_together(data, observed, whole, settings, swept)
 
 
@@ -356,7 +360,8 @@ def _score_ended(data: Data, candidates: list[Candidate], held_out: Sample | Non
     scores = score_models(data, [parameters for _, parameters in ended])
     for (index, parameters), own in zip(ended, scores, strict=True):
         if held_out is not None and len(held_out.values):
-            mean, error = score(parameters, held_out.values, held_out.weights).mean_and_error
+            errors = None if held_out.beside is None else held_out.beside[:, : data.n_errors]
+            mean, error = score(parameters, held_out.values, held_out.weights, errors).mean_and_error
             own = replace(own, held_out=mean, held_out_error=error)  # noqa: PLW2901
         n_passes = candidates[index].n_passes + 1
         candidates[index] = replace(candidates[index], evaluated=parameters, scores=own, n_passes=n_passes)

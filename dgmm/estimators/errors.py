@@ -1,0 +1,204 @@
+"""Measurement errors as users give them: opened, and put beside the rows that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.data import DataError, Source, open_dataset
+from dgmm.data.beside import beside
+from dgmm.data.convert import refuse_kind, to_array
+from dgmm.data.kinds import comes_from
+from dgmm.data.mapped import MappedSource
+from dgmm.data.types import RowsLike
+from dgmm.kernels.measured import widths_of
+
+ErrorsLike: TypeAlias = RowsLike | Sequence[str] | float
+"""Variances or covariances of measurement errors: of each row, or of all; or the columns that hold them."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredRows:
+    """Rows, and their measurement errors.
+
+    Attributes
+    ----------
+    rows : Source
+        Features alone.
+    joined : Source
+        Features, followed by columns of errors: see `dgmm.kernels.measured`.
+    n_errors : int
+        How many columns these are.
+    given : Source, ndarray, tuple of str, or None
+        Of each row, of all rows, or the columns that they are.
+    """
+
+    rows: Source
+    joined: Source
+    n_errors: int = 0
+    given: Source | NDArray[np.float64] | tuple[str, ...] | None = None
+
+    @property
+    def beside(self) -> dict[str, Source | NDArray[np.float64] | tuple[str, ...]]:
+        """What the errors are, by that name; empty where there are none."""
+        return {} if self.given is None else {"errors": self.given}
+
+
+def with_errors(source: Source, errors: ErrorsLike | None) -> MeasuredRows:
+    """Open the errors of rows, and put them beside these.
+
+    Parameters
+    ----------
+    source : Source
+        Where ``errors`` names columns, these are among its own, and no features then.
+    errors : see `ErrorsLike`, or None
+
+    Raises
+    ------
+    DataError
+        Where there are errors of another number of rows or features.
+    """
+    if errors is None:
+        return MeasuredRows(source, source)
+    named = columns_among(errors, source)
+    if named is not None:
+        return _of_columns(source, named)
+    same = _of_all_rows(errors, source)
+    if same is not None:
+        width = source.n_features + len(same)
+        both = MappedSource(source, partial(_followed_by, same), width, made_dtype=np.dtype(np.float64))
+        return MeasuredRows(source, both, len(same), same)
+    found = _opened(errors, source)
+    _check_width(found.n_features, source)
+    return MeasuredRows(source, beside(source, found), found.n_features, found)
+
+
+def refuse_both(groups: object, errors: object) -> None:
+    """Refuse groups and errors of the same rows, where a mixture is asked of rows.
+
+    Raises
+    ------
+    DataError
+    """
+    if groups is not None and errors is not None:
+        raise DataError(
+            "give groups= or errors=, not both: rows with errors are judged by weights of all rows"
+        )
+
+
+def names_in(errors: object) -> tuple[str, ...]:
+    """Give the names of columns that errors may be; empty where they are something else."""
+    if isinstance(errors, str):
+        return (errors,)
+    is_list = isinstance(errors, (list, tuple)) and bool(errors)
+    return tuple(errors) if is_list and all(isinstance(each, str) for each in errors) else ()
+
+
+def columns_among(errors: object, source: Source) -> list[int] | None:
+    """Give the numbers of the columns of a source that errors name; None where they do not.
+
+    Raises
+    ------
+    DataError
+        Where some of them are columns, and others are not.
+    """
+    wanted, names = names_in(errors), list(source.feature_names or ())
+    missing = [name for name in wanted if name not in names]
+    if not wanted or len(missing) == len(wanted):
+        return None
+    if missing:
+        raise DataError(
+            f"errors names {', '.join(map(repr, missing))}, which {source.name} lacks as columns of numbers; "
+            f"it has {', '.join(map(repr, names))}"
+        )
+    return [names.index(name) for name in wanted]
+
+
+def _of_columns(source: Source, errors: list[int]) -> MeasuredRows:
+    """Take some of a source's own columns as the errors of the others."""
+    names = source.feature_names
+    assert names is not None
+    features = [column for column in range(len(names)) if column not in errors]
+    named = tuple(names[column] for column in features)
+    rows = MappedSource(source, partial(_columns, features), len(features), named)
+    if not features:
+        raise DataError(f"errors names all columns of {source.name}: there are no features left")
+    _check_width(len(errors), rows)
+    both = [*features, *errors]
+    joined = MappedSource(source, partial(_columns, both), len(both), tuple(names[each] for each in both))
+    return MeasuredRows(rows, joined, len(errors), tuple(names[each] for each in errors))
+
+
+def _of_all_rows(errors: object, source: Source) -> NDArray[np.float64] | None:
+    """Give the errors that all rows have: a number, one for each feature, or a matrix; None if they differ.
+
+    An array with a row for each row of data is taken to be that.
+    """
+    is_plain = isinstance(errors, (int, float, np.number, np.ndarray, list, tuple)) and not names_in(errors)
+    if not is_plain or isinstance(errors, bool):
+        return None
+    refuse_kind(errors, "errors")
+    values, n_features = to_array(errors, "errors"), source.n_features
+    if values.ndim == 0:
+        return np.full(n_features, float(values))
+    shape = values.shape
+    if shape not in {(n_features,), (n_features, n_features)} or shape[0] == source.n_rows:
+        return None
+    return values.astype(np.float64).ravel()
+
+
+def _opened(errors: Any, source: Source) -> Source:
+    """Open errors that each row has of its own: where they have names, by those of the features."""
+    is_lazy = comes_from(errors, "dask", "Array")
+    if is_lazy or (isinstance(errors, (np.ndarray, list, tuple)) and not names_in(errors)):
+        errors = _flat(errors if is_lazy else to_array(errors, "errors"), source.n_features)
+    try:
+        found = open_dataset(errors)
+    except FileNotFoundError as error:
+        if source.feature_names is None or not names_in(errors):
+            raise
+        raise DataError(
+            f"errors={errors!r} names no columns of {source.name}, which has "
+            f"{', '.join(map(repr, source.feature_names))}; and as a path: {error}"
+        ) from error
+    features, names = source.feature_names, found.feature_names
+    if features is not None and names is not None and sorted(names) == sorted(features):
+        order = [names.index(name) for name in features]
+        return MappedSource(found, partial(_columns, order), len(order), features)
+    return found
+
+
+def _flat(values: Any, n_features: int) -> Any:
+    """Give errors with a row of numbers for each row: whole matrices row by row."""
+    if values.ndim == 1 and n_features == 1:
+        return values[:, None]
+    if values.ndim != 3:
+        return values
+    if values.shape[1:] != (n_features, n_features):
+        raise DataError(
+            f"errors has the shape {values.shape}: covariances of {n_features} features are of shape "
+            f"(n_rows, {n_features}, {n_features})"
+        )
+    return values.reshape(values.shape[0], n_features**2)
+
+
+def _check_width(n_errors: int, rows: Source) -> None:
+    variances, triangle, whole = widths_of(rows.n_features)
+    if n_errors not in {variances, triangle, whole}:
+        raise DataError(
+            f"errors has {n_errors} columns for {rows.n_features} features: give {variances} variances, "
+            f"{triangle} for the upper triangles of covariances, row by row, or {whole} for whole ones"
+        )
+
+
+def _columns(which: list[int], rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    return rows[:, which]
+
+
+def _followed_by(values: NDArray[np.float64], rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.hstack([rows, np.broadcast_to(values, (len(rows), len(values)))])

@@ -1,0 +1,355 @@
+"""The E-step of rows that are measured with errors, and what a mixture says of such rows.
+
+Columns of errors follow the features of each row: as many as features, the variances of independent errors;
+or the upper triangles of their covariances, row by row; or these as whole matrices. Values that are NaN are
+missing, and so is what is said of their errors. The formulas are those of `dgmm.model.measured`; a loop of
+`dgmm.kernels.measured_tiles` has them compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.kernels.kernel import Part, Parts, pieces_of
+from dgmm.kernels.priors import RowPriors
+from dgmm.kernels.rare import shares_of
+from dgmm.kernels.stack import Stack
+from dgmm.model.conditional import plain
+from dgmm.model.jit import compiled_module, in_one_form
+from dgmm.model.matrices import Array, DegenerateCovarianceError
+from dgmm.model.measured import Gradients
+from dgmm.model.observed import ExpectedSums
+from dgmm.model.parameters import LOG_2_PI, LOG_OF_NOTHING, Evaluable, Parameters
+from dgmm.model.statistics import Statistics
+
+PIECE_ROWS = 2**13
+"""Rows whose sums are taken at a time, as float64."""
+
+BATCH_ENTRIES = 2**18
+"""Entries of covariances that NumPy works on at a time: they stay in a cache."""
+
+LEAST_WORK = 2**11
+"""Rows and components of an E-step from which on the loop is worth a compiler: NumPy takes 5 µs for each."""
+
+COMPILED, LANES = "dgmm.kernels.measured_tiles", 16
+"""The module of the compiled loop, and rows that it works on together."""
+
+NEGLIGIBLE = 2.0**-60
+"""Responsibilities that are zero: what they would add is below rounding."""
+
+
+def widths_of(n_features: int) -> tuple[int, int, int]:
+    """Give how many columns errors may have: variances, triangles of covariances, and whole matrices."""
+    return n_features, n_features * (n_features + 1) // 2, n_features**2
+
+
+def error_matrices(errors: Array, n_features: int) -> Array:
+    """Give the covariances of errors that are not independent: (n, n_errors) to (n, D, D)."""
+    if errors.shape[1] == n_features**2:
+        return errors.reshape(-1, n_features, n_features)
+    matrices = np.empty((len(errors), n_features, n_features))
+    rows, columns = np.triu_indices(n_features)
+    matrices[:, rows, columns] = matrices[:, columns, rows] = errors
+    return matrices
+
+
+class Measured(NamedTuple):
+    """What a mixture says of some rows that are measured with errors.
+
+    Attributes
+    ----------
+    rows : slice
+        Which rows.
+    log_joint : ndarray of shape (n, K)
+        Log joint densities of a row and a component.
+    slopes : ndarray of shape (n, K, D)
+        u of `dgmm.model.measured`.
+    inverses : ndarray of shape (n, K, D, D), or (n, K, D) where features and errors are independent
+        T⁻¹: zero for features that a row lacks.
+    entropies : ndarray of shape (n, K)
+        See `Gradients.entropy`.
+    """
+
+    rows: slice
+    log_joint: Array
+    slopes: Array
+    inverses: Array
+    entropies: Array
+
+
+def measured_rows(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[Measured]:
+    """Evaluate a mixture on rows, by NumPy.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        A plain mixture: see `dgmm.model.conditional.plain`.
+    rows : ndarray of shape (n_rows, n_features + n_errors)
+    """
+    n_components, n_features = parameters.means.shape
+    is_diagonal = _is_diagonal(parameters, rows)
+    step = max(1, BATCH_ENTRIES // (n_components * n_features * (1 if is_diagonal else n_features)))
+    constants, halves = (
+        _constants(parameters),
+        parameters.family.half_log_determinants(parameters.precisions_cholesky, n_features),
+    )
+    for start in range(0, len(rows), step):
+        own = rows[start : start + step].astype(np.float64)
+        values, errors = own[:, :n_features], own[:, n_features:]
+        known = ~np.isnan(values)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite, and found by that
+            gaps = np.where(known[:, None, :], values[:, None, :] - parameters.means, 0.0)
+            evaluate = _independent if is_diagonal else _dependent
+            slopes, inverses, own_halves, traces = evaluate(parameters, errors, known, gaps)
+            n_missing = (~known).sum(axis=1)[:, None]
+            squares = (gaps * slopes).sum(axis=2)
+            log_joint = constants - own_halves - 0.5 * (squares - n_missing * LOG_2_PI)
+        entropies = 0.5 * n_missing * (1.0 + LOG_2_PI) - halves - own_halves + traces
+        yield Measured(slice(start, start + len(own)), log_joint, slopes, inverses, entropies)
+
+
+def _independent(
+    parameters: Parameters, errors: Array, known: NDArray[np.bool_], gaps: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Evaluate where neither features nor errors have covariances: as `_dependent`."""
+    errors = np.where(known, errors, 0.0)[:, None, :]
+    totals = np.where(known[:, None, :], parameters.variances + errors, 1.0)
+    inverses = known[:, None, :] / totals
+    slopes = gaps * inverses
+    traces = 0.5 * (errors * (inverses - slopes**2)).sum(axis=2)
+    return slopes, inverses, 0.5 * np.log(totals).sum(axis=2), traces
+
+
+def _dependent(
+    parameters: Parameters, errors: Array, known: NDArray[np.bool_], gaps: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Evaluate T of each row and component.
+
+    Returns
+    -------
+    slopes : ndarray of shape (n, K, D)
+    inverses : ndarray of shape (n, K, D, D)
+    halves : ndarray of shape (n, K)
+        Half the log determinants of T.
+    traces : ndarray of shape (n, K)
+        ``½ tr(S (T⁻¹ − u uᵀ))``.
+    """
+    n_features = known.shape[1]
+    both = known[:, :, None] & known[:, None, :]
+    independent = errors.shape[1] == n_features
+    matrices = errors[:, :, None] * np.eye(n_features) if independent else error_matrices(errors, n_features)
+    matrices = np.where(both, matrices, 0.0)
+    totals = np.where(both[:, None], parameters.covariance_matrices + matrices[:, None], 0.0)
+    diagonal = np.arange(n_features)
+    totals[..., diagonal, diagonal] += ~known[:, None, :]
+    try:
+        lower = np.linalg.cholesky(totals)
+    except np.linalg.LinAlgError:
+        raise DegenerateCovarianceError(None) from None
+    inverses = np.where(both[:, None], np.linalg.inv(totals), 0.0)
+    slopes = (inverses @ gaps[..., None])[..., 0]
+    traces = np.einsum("nij,nkij->nk", matrices, inverses) - np.einsum(
+        "nki,nij,nkj->nk", slopes, matrices, slopes, optimize=True
+    )
+    halves = np.log(np.diagonal(lower, axis1=2, axis2=3)).sum(axis=2)
+    return slopes, inverses, halves, 0.5 * traces
+
+
+def _is_diagonal(parameters: Parameters, rows: NDArray[np.floating]) -> bool:
+    """Tell whether neither features nor errors have covariances."""
+    n_features = parameters.n_features
+    return not parameters.family.has_products and rows.shape[1] == 2 * n_features
+
+
+def _constants(parameters: Parameters) -> Array:
+    """Give what log joint densities of complete rows have whatever the row: finite; (K,)."""
+    with np.errstate(divide="ignore"):
+        logs = np.maximum(np.log(parameters.weights), LOG_OF_NOTHING)
+    return logs - 0.5 * parameters.n_features * LOG_2_PI
+
+
+def _halves(parameters: Parameters) -> Array:
+    """Give half the log determinants of precisions: (K,)."""
+    halves = parameters.family.half_log_determinants(parameters.precisions_cholesky, parameters.n_features)
+    return np.broadcast_to(halves, (parameters.n_components,))
+
+
+def expect(stack: Stack, chunks: Parts) -> tuple[Statistics, ...]:
+    """E-step of rows with errors: see `dgmm.kernels.kernel.Kernel.expect`.
+
+    The statistics are complete, and about what the stack says.
+
+    Parameters
+    ----------
+    stack : Stack
+        Made for such rows.
+    chunks : iterable of Part
+        With errors.
+    """
+    models = [plain(cast(Parameters, model)) for model in stack.models]
+    found = [
+        ExpectedSums(
+            model, stack.points_of(index), is_pooled=not stack.is_complete(index), n_groups=stack.n_groups
+        )
+        for index, model in enumerate(models)
+    ]
+    module = None if _is_little(stack) else compiled_module(COMPILED)
+    for chunk in chunks:
+        for piece in pieces_of(Part.of(chunk), PIECE_ROWS):
+            assert piece.errors is not None
+            joined = np.concatenate([piece.rows, piece.errors], axis=1, dtype=np.float64)
+            for index, (model, sums) in enumerate(zip(models, found, strict=True)):
+                weights = piece.weights
+                own = weights[index] if weights is not None and weights.ndim == 2 else weights
+                if module is None or piece.priors is not None:
+                    summed = gradients(model, joined, own, _priors_of(piece, index), sums.group_counts)
+                else:
+                    summed = compiled_gradients(module, model, joined, own)
+                about = summed.about(model, sums.points)
+                sums.add_sums(summed.counts, *about, summed.log_likelihood, summed.entropy)
+    return tuple(sums.statistics() for sums in found)
+
+
+def _is_little(stack: Stack) -> bool:
+    """Tell whether an E-step is not worth a compiler; by its size alone, so that bits depend on no other."""
+    return stack.n_rows is not None and stack.n_rows * stack.n_components < LEAST_WORK
+
+
+def _priors_of(part: Part, model: int) -> tuple[RowPriors, Array] | None:
+    """Give what is known of the components of rows in one model."""
+    return None if part.priors is None else (part.priors, part.priors.of_model(model).T)
+
+
+def compiled_gradients(
+    module: Any, parameters: Parameters, rows: NDArray[np.floating], weights: Array | None
+) -> Gradients:
+    """Sum gradients over rows as `gradients` does, by the compiled loop."""
+    loop = Loop.of(module, parameters, rows)
+    own = in_one_form(np.empty(0) if weights is None else weights, np.float64)
+    loop.run(rows, own, np.empty((0, parameters.n_components)))
+    counts, means, covariances, totals = loop.sums
+    if covariances.ndim == 3:
+        covariances += np.swapaxes(np.tril(covariances, -1), 1, 2)
+    return _in_form(Gradients(counts, means, covariances, *totals.tolist()), parameters)
+
+
+def gradients(
+    parameters: Parameters,
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    known: tuple[RowPriors, Array] | None = None,
+    group_counts: Array | None = None,
+) -> Gradients:
+    """Sum gradients over rows, by NumPy.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        A plain mixture.
+    rows : ndarray of shape (n_rows, n_features + n_errors)
+    weights : ndarray of shape (n_rows,) or None
+    known : tuple of (RowPriors, ndarray of shape (n_rows, K)), optional
+        What is known of the rows' components; and as log priors.
+    group_counts : ndarray of shape (n_groups, K), optional
+        Responsibilities by group are added to it.
+    """
+    n_components, n_features = parameters.means.shape
+    is_diagonal = _is_diagonal(parameters, rows)
+    counts, means = np.zeros(n_components), np.zeros((n_components, n_features))
+    covariances = np.zeros(means.shape if is_diagonal else (*means.shape, n_features))
+    log_likelihood = entropy = 0.0
+    for each in measured_rows(parameters, rows):
+        shares, densities = shares_of(each.log_joint + (0.0 if known is None else known[1][each.rows]))
+        if weights is not None:
+            shares, densities = shares * weights[each.rows, None], densities * weights[each.rows]
+        if known is not None and group_counts is not None:
+            known[0].of_rows(each.rows).add_counts(shares.T, group_counts.T)
+        counts += shares.sum(axis=0)
+        means += np.einsum("nk,nki->ki", shares, each.slopes)
+        if is_diagonal:
+            covariances += np.einsum("nk,nki->ki", shares, each.slopes**2 - each.inverses)
+        else:
+            weighted = shares[:, :, None] * each.slopes
+            covariances += np.einsum("nki,nkj->kij", weighted, each.slopes, optimize=True)
+            covariances -= np.einsum("nk,nkij->kij", shares, each.inverses, optimize=True)
+        log_likelihood += float(densities.sum())
+        entropy += float((shares * each.entropies).sum())
+    return _in_form(Gradients(counts, means, covariances, log_likelihood, entropy), parameters)
+
+
+def _in_form(found: Gradients, parameters: Parameters) -> Gradients:
+    """Give what a family needs of gradients with respect to matrices."""
+    if parameters.family.has_products or found.covariances.ndim == 2:
+        return found
+    return found._replace(covariances=np.diagonal(found.covariances, axis1=1, axis2=2))
+
+
+def log_joint(model: Evaluable, rows: NDArray[np.floating]) -> Array:
+    """Log joint density of each row and component: (n_rows, n_features + n_errors) to (n_rows, K), nats."""
+    parameters = plain(cast(Parameters, model))
+    found = np.empty((len(rows), parameters.n_components))
+    module = compiled_module(COMPILED) if found.size >= LEAST_WORK else None
+    if module is not None:
+        Loop.of(module, parameters, rows).run(rows, np.empty(0), found)
+        return found
+    for each in measured_rows(parameters, rows):
+        found[each.rows] = each.log_joint
+    return found
+
+
+class Loop(NamedTuple):
+    """The compiled loop, with what it takes: see `dgmm.kernels.measured_tiles`."""
+
+    function: Any
+    model: tuple[Array, ...]
+    work: tuple[Array, ...]
+    sums: tuple[Array, ...]
+
+    @classmethod
+    def of(cls, module: Any, parameters: Parameters, rows: NDArray[np.floating]) -> Loop:
+        """Prepare for rows such as these, with sums of none."""
+        (n_components, n_features), lanes = parameters.means.shape, module.LANES
+        is_diagonal = _is_diagonal(parameters, rows)
+        shape = (n_features,) if is_diagonal else (n_features, n_features)
+        own = parameters.variances if is_diagonal else parameters.covariance_matrices
+        own = own[:1] if parameters.family.is_shared else own
+        fixed = _constants(parameters), parameters.means, own, _halves(parameters)
+        sums = (np.zeros(n_components), np.zeros((n_components, n_features)))
+        values, known, errors = np.empty((3, n_features, lanes))
+        rest = (
+            np.empty((n_components, n_features, lanes)),
+            np.empty((n_components, lanes)),
+            np.empty((len(own), lanes)),
+            np.empty((4, lanes)),
+        )
+        inverse = np.empty((len(own), *shape, lanes))
+        work = (values, known, errors, inverse, *rest)
+        if not is_diagonal:
+            errors, scratch = np.empty((2, *shape, lanes))
+            kept = np.empty((n_features + 1, n_features))
+            work = (values, known, errors, np.empty_like(inverse), inverse, scratch, *rest, kept)
+        return cls(
+            module.independent if is_diagonal else module.dependent,
+            tuple(in_one_form(each, np.float64) for each in fixed),
+            work,
+            (*sums, np.zeros((n_components, *shape)), np.zeros(2)),
+        )
+
+    def run(self, rows: NDArray[np.floating], weights: Array, joint: Array) -> None:
+        """Run it: of weights and log joint densities there are those of all rows, or none."""
+        own = in_one_form(rows, np.float64)
+        self.function(own, weights, self.model, self.work, self.sums, joint, NEGLIGIBLE)
+
+
+def working_bytes(stack: Stack) -> int:
+    """Forecast the bytes that `expect` allocates beyond the rows."""
+    entries = 0
+    for model in stack.models:
+        n_components, n_features = model.means.shape
+        lanes = 3 * n_components * n_features**2 * LANES
+        entries = max(entries, lanes + 4 * BATCH_ENTRIES + PIECE_ROWS * (n_features + stack.n_errors))
+    return 8 * entries
