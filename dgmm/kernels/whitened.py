@@ -157,7 +157,7 @@ class WhitenedSums(Whitened):
         super().__init__(stack, group)
         n_features = stack.n_features
         self.sums = np.zeros((len(self.entries), n_features))
-        self.products = [np.zeros((n_features, n_features), order="F") for _ in self.entries]
+        self.products: list[Array] = [np.zeros((n_features, n_features), order="F") for _ in self.entries]
 
     def add(self, rows: Rows, responsibilities: NDArray[np.floating], counts: Array) -> None:
         """Add rows (n, D), with (weighted) responsibilities (K, n); their sums are added to counts (K,)."""

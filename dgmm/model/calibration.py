@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from dgmm.model.matrices import Array, DegenerateCovarianceError
+from dgmm.model.matrices import MATRICES, Array, DegenerateCovarianceError
 from dgmm.model.statistics import Statistics
 
 
@@ -32,10 +32,10 @@ class Calibration:
         Of all rows.
     means, sample_means : ndarray of shape (K, D)
         Of the components, in all rows and in the sample.
-    maps : ndarray of shape (K, D, D), or None
-        Linear parts of the affine maps; None where components share a covariance: it is found from the
-        scatter of all rows. Of rows that lack values this depends on the parameters, and has a map too:
-        (1, D, D).
+    maps : ndarray of shape (K, D, D) or (K, D), or None
+        Linear parts of the affine maps; diagonals of them, of many features without products. None where
+        components share a covariance: it is found from the scatter of all rows. Of rows that lack values
+        this depends on the parameters, and has a map too: (1, D, D) or (1, D).
     floor : float
         Added to variances, in both.
     shared : ndarray or None
@@ -79,11 +79,11 @@ class Calibration:
         if sample.family.is_shared:
             if sample.scatter.shape[1]:
                 return None
-            of = _scatter
+            of = _shared_spread
         else:
 
             def of(statistics: Statistics) -> Array:
-                return statistics.covariances(floor)
+                return statistics.spread(floor)
 
         if not sample.family.is_shared or sample.shared is not None:
             try:
@@ -123,28 +123,43 @@ class Calibration:
             moved = sample.with_moments(counts, self.means + shifts, None)
             if self.maps is None:
                 return replace(moved, shared=self.shared)
-            (scatter,) = self.maps @ _scatter(sample) @ self.maps.swapaxes(1, 2)
+            (scatter,) = self._mapped(_shared_spread(sample))
             return replace(moved, shared=sample.family.of_scatter(scatter))
         assert self.maps is not None
+        mapped = self._mapped(sample.spread(self.floor))
+        if self.maps.ndim == 2:
+            return sample.with_moments(counts, self.means + self.maps * shifts, mapped - self.floor)
         means = self.means + np.einsum("kij,kj->ki", self.maps, shifts)
-        covariances = sample.covariances(self.floor)
-        mapped = self.maps @ covariances @ self.maps.swapaxes(1, 2) - self.floor * np.eye(means.shape[1])
-        return sample.with_moments(counts, means, mapped)
+        return sample.with_moments(counts, means, mapped - self.floor * np.eye(means.shape[1]))
+
+    def _mapped(self, spread: Array) -> Array:
+        """Give the covariances, or variances, of rows that are mapped."""
+        assert self.maps is not None
+        if self.maps.ndim == 2:
+            return self.maps * spread * self.maps
+        return self.maps @ spread @ self.maps.swapaxes(1, 2)
 
 
-def _scatter(statistics: Statistics) -> Array:
-    """Give the scatter of all rows, where components share a covariance: (1, D, D)."""
+def _shared_spread(statistics: Statistics) -> Array:
+    """Give the scatter of all rows, where components share a covariance: (1, D, D), or diagonal, (1, D)."""
     assert statistics.shared is not None
-    return statistics.family.to_matrices(statistics.shared, 1, statistics.sums.shape[1])
+    family, n_features = statistics.family, statistics.sums.shape[1]
+    is_small = family.has_products or n_features < MATRICES.wide_features
+    form = family.to_matrices if is_small else family.variances
+    return form(statistics.shared, 1, n_features)
 
 
 def _maps(sample: Array, all_rows: Array, *, has_products: bool) -> Array:
-    """Give matrices A with ``A C Aᵀ`` the covariance in all rows where C is that in the sample."""
+    """Give matrices A, or diagonals: ``A C Aᵀ`` is the covariance in all rows, C that in the sample."""
     if not has_products:
-        variances, wanted = (np.diagonal(each, axis1=1, axis2=2) for each in (sample, all_rows))
+        is_small = sample.ndim == 3
+        variances, wanted = (
+            np.diagonal(each, axis1=1, axis2=2) if is_small else each for each in (sample, all_rows)
+        )
         if not ((variances > 0.0) & (wanted > 0.0)).all():
             raise DegenerateCovarianceError(None)
-        return np.sqrt(wanted / variances)[:, :, None] * np.eye(sample.shape[1])
+        widths = np.sqrt(wanted / variances)
+        return widths[:, :, None] * np.eye(widths.shape[1]) if is_small else widths
     found = []
     for component, (own, wanted) in enumerate(zip(sample, all_rows, strict=True)):
         try:

@@ -57,8 +57,9 @@ class Coordinates:
     counts : ndarray of shape (K,)
     means : ndarray of shape (K, D)
         Less the reference points.
-    factors : ndarray of shape (K, D, D)
-        Lower Cholesky factors of the covariances.
+    factors : ndarray of shape (K, D, D) or (K, D)
+        Lower Cholesky factors of the covariances; of families without products standard deviations,
+        where there are many features.
     """
 
     floor: float
@@ -75,7 +76,7 @@ class Coordinates:
         DegenerateCovarianceError
             Where a covariance is not positive definite.
         """
-        factors = _lower(statistics.covariances(floor))
+        factors = _lower(statistics.spread(floor))
         return cls(floor, statistics.counts, statistics.means, factors)
 
     @property
@@ -92,7 +93,14 @@ class Coordinates:
             Where a covariance is not positive definite.
         """
         counts = 2.0 * np.sqrt(statistics.counts / self.counts.sum())[:, None]
-        shifts = np.linalg.solve(self.factors, (statistics.means - self.means)[:, :, None])[:, :, 0]
+        shifts = statistics.means - self.means
+        if self.factors.ndim == 2:
+            parts = [counts, self._scales * (shifts / self.factors)]
+            if not statistics.family.is_shared:
+                widths = np.log(_lower(statistics.spread(self.floor)) / self.factors)
+                parts.append(self._scales * (np.sqrt(2.0) * widths))
+            return np.concatenate(parts, axis=1)
+        shifts = np.linalg.solve(self.factors, shifts[:, :, None])[:, :, 0]
         parts = [counts, self._scales * shifts]
         if not statistics.family.is_shared:
             lower = _lower(statistics.covariances(self.floor))
@@ -108,6 +116,12 @@ class Coordinates:
         counts = coordinates[:, 0] ** 2
         counts *= self.counts.sum() / counts.sum()
         standardized = coordinates[:, 1:] / self._scales
+        if self.factors.ndim == 2:
+            means, variances = self.means + self.factors * standardized[:, :n_features], None
+            if not like.family.is_shared:
+                widths = self.factors * np.exp(standardized[:, n_features:] / np.sqrt(2.0))
+                variances = widths**2 - self.floor
+            return like.with_moments(counts, means, variances)
         shifts = self.factors @ standardized[:, :n_features, None]
         covariances = None
         if not like.family.is_shared:
@@ -165,7 +179,11 @@ def next_longest(longest: float, length: float, *, is_good: bool) -> float:
 
 
 def _lower(matrices: Array) -> Array:
-    """Give the Cholesky factors of matrices (K, D, D)."""
+    """Give the Cholesky factors of matrices (K, D, D), or the roots of variances (K, D)."""
+    if matrices.ndim == 2:
+        if not (matrices > 0.0).all():
+            raise DegenerateCovarianceError(None)
+        return np.sqrt(matrices)
     try:
         return np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:

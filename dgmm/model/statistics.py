@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.model.families import Deviations, Family
-from dgmm.model.matrices import Array
+from dgmm.model.families.forms import Variances
+from dgmm.model.matrices import MATRICES, Array
 
 SMALLEST_COUNT = 10 * np.finfo(np.float64).eps
 """Added to every count in an M-step, as in scikit-learn."""
@@ -200,6 +202,13 @@ class Statistics:
         own = self.family.covariances(self.deviations(), floor)
         return self.family.to_matrices(own, n_components, n_features)
 
+    def spread(self, floor: float = 0.0) -> Array:
+        """Give what `covariances` gives; of many features without products the variances alone, (K, D)."""
+        if self.family.has_products or self.sums.shape[1] < MATRICES.wide_features:
+            return self.covariances(floor)
+        own = self.family.covariances(self.deviations(), floor)
+        return self.family.variances(own, *self.sums.shape)
+
     def with_moments(self, counts: Array, means: Array, covariances: Array | None) -> Statistics:
         """Give the statistics of components with these moments, about the same reference points.
 
@@ -210,14 +219,17 @@ class Statistics:
             As `means`.
         covariances : ndarray of shape (n_components, n_features, n_features), or None
             As `covariances`, without a floor; None where components share one, which is that of all rows.
+            Of families without products variances will do, (n_components, n_features).
         """
         sums, by_group = counts[:, None] * means, self.group_counts
         if by_group is not None:  # in the shares of groups that they have
             by_group = by_group * (counts / np.maximum(self.counts, SMALLEST_COUNT))
         if covariances is None:
             return replace(self, counts=counts, sums=sums, group_counts=by_group)
-        squares = covariances + means[:, :, None] * means[:, None, :]
-        packed = self.family.pack_scatter(squares)
+        if covariances.ndim == 2:
+            packed = cast(Variances, self.family).pack_squares(covariances + means**2)
+        else:
+            packed = self.family.pack_scatter(covariances + means[:, :, None] * means[:, None, :])
         scatter = counts[:, None] * packed
         return replace(self, counts=counts, sums=sums, scatter=scatter, group_counts=by_group)
 

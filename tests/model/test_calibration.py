@@ -1,12 +1,15 @@
 """A sample's statistics carried over to all rows: exact where measured, and as an affine map says nearby."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dgmm.kernels import expect
 from dgmm.kernels.stack import stack_models
-from dgmm.model import em
+from dgmm.model import calibration, em, matrices, statistics
 from dgmm.model.calibration import Calibration
+from dgmm.model.extrapolation import extrapolated
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import pack
 from dgmm.model.statistics import Statistics
@@ -106,3 +109,30 @@ def test_a_sample_without_width_cannot_be_measured(covariance_type):
     rows = naive.random_rows(generator, parameters, 100)
     same = statistics_of(parameters, np.zeros((10, 2)))
     assert Calibration.measured(same, statistics_of(parameters, rows), 0.0) is None
+
+
+@pytest.mark.parametrize("covariance_type", ["diag", "spherical"])
+def test_many_features_without_products_need_no_matrix(covariance_type, monkeypatch):
+    """Variances go the same way as matrices of them: through calibrations and extrapolations."""
+    generator = np.random.default_rng(12)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 4)
+    rows = naive.random_rows(generator, parameters, 900)
+    path = []
+    for _ in range(3):
+        path.append([statistics_of(parameters, part) for part in (rows[:500], rows)])
+        parameters = em.update(path[-1][1], 0.01)
+    found = []
+    for wide_features in (128, 2):
+        monkeypatch.setattr(matrices, "MATRICES", replace(matrices.MATRICES, wide_features=wide_features))
+        for module in (statistics, calibration):
+            monkeypatch.setattr(module, "MATRICES", matrices.MATRICES)
+        own = Calibration.measured(*path[0], 0.01)
+        assert own is not None
+        assert own.maps is not None
+        assert own.maps.shape == ((3, 4, 4) if wide_features == 128 else (3, 4))
+        far = extrapolated([whole for _, whole in path], 0.01, 10.0)
+        assert far is not None
+        found.append([own(path[1][0]), far[0]])
+    for one, other in zip(*found, strict=True):
+        for name in ("counts", "sums", "scatter"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-10)

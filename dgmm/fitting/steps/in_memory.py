@@ -80,11 +80,19 @@ class InMemory(Data):
 
     @classmethod
     def of(
-        cls, rows: NDArray[np.floating], weights: Array | None = None, n_rows_in_all: int | None = None
+        cls,
+        rows: NDArray[np.floating],
+        weights: Array | None = None,
+        n_rows_in_all: int | None = None,
+        *,
+        products: bool = True,
     ) -> InMemory:
-        """Take rows of shape (n_rows, n_features) with their weights of shape (n_rows,)."""
+        """Take rows of shape (n_rows, n_features) with their weights of shape (n_rows,).
+
+        Without ``products``, moments have no covariances: rows are evaluated, and no starts found on them.
+        """
         source = None if weights is None else MemorySource(weights[:, None])
-        moments = Moments.of(rows, weights)
+        moments = Moments.of(rows, weights, products=products)
         return cls(MemorySource(rows), source, moments, n_rows_in_all=n_rows_in_all)
 
     @property
