@@ -17,6 +17,7 @@ from dgmm.fitting.loop.corrected_steps import CorrectedSteps
 from dgmm.fitting.loop.plain import EM, Advance
 from dgmm.fitting.loop.reseeding import Reseeding
 from dgmm.fitting.loop.stopping import Stopping, rules_of
+from dgmm.fitting.loop.surplus import Plateaus
 from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, improve, rows_to_move_on
@@ -26,6 +27,7 @@ from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
 from dgmm.fitting.starts.search import search
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
+from dgmm.fitting.surplus import MergedOnSample
 from dgmm.model.matrices import DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationStarted, StageStarted, emit
@@ -45,10 +47,14 @@ class SampleLimits:
     n_rows : int
     n_bytes : int
         As float64: with many features, fewer rows.
+    split_features : int
+        With more, components without covariances between features are not split, and no starts are searched
+        for: matrices of all features would take more memory than all else.
     """
 
     n_rows: int = 250_000
     n_bytes: int = 2**28
+    split_features: int = 2048
 
 
 SAMPLE = SampleLimits()
@@ -108,11 +114,15 @@ class Settings:
     known: KnownParts | None = None
     n_errors: int = 0
 
-    def method_for(self, n_rows: int) -> StartMethod:
+    def splits(self, n_features: int) -> bool:
+        """Tell whether components may be split: that takes matrices of all features, which may be large."""
+        return self.method.family.has_products or n_features <= SAMPLE.split_features
+
+    def method_for(self, n_rows: int, n_features: int = 1) -> StartMethod:
         """Give the start method: ``auto`` searches where there are more rows than the sample."""
         if self.method.init_params != "auto":
             return self.method
-        searches = n_rows > self.sample_rows and not self.given
+        searches = n_rows > self.sample_rows and not self.given and self.splits(n_features)
         return replace(self.method, init_params="search" if searches else "kmeans")
 
 
@@ -171,14 +181,30 @@ class Multistart:
         advance: Advance = partial(plain.advance, stopping=self.stopping)
         if self.algorithm == "corrected":
             refine = CorrectedSteps(self.data, self.sample, self.objective)
-            advance = cast(Advance, partial(corrected.advance, stopping=self.stopping, refine=refine))
+            own = {"stopping": self.stopping, "refine": refine, "plateaus": self._plateaus}
+            advance = cast(Advance, partial(corrected.advance, **own))
         elif self.is_small:
             return advance
-        if not isinstance(self.objective, Likelihood):
+        if not isinstance(self.objective, Likelihood) or not self.settings.splits(
+            self.data.source.n_features
+        ):
             return advance
         reseed = partial(reseeded, sample=self.filled, objective=self.objective)
         smallest_weight = LIMITS.empty * self.sample.row_weight / self.data.moments.weight
         return Reseeding(advance, reseed, smallest_weight, self.settings.max_iter)
+
+    @property
+    def _plateaus(self) -> Plateaus | None:
+        """What ends fits with surplus components; None where the user says what gains matter.
+
+        And where the likelihood of rows in memory is another one: of what is observed, or known.
+        """
+        data, may_end = self.data, self.settings.tol is None and isinstance(self.objective, Likelihood)
+        if not may_end or data.may_lack or data.known is not None:
+            return None
+        products = self.settings.method.family.has_products
+        are_surplus = MergedOnSample(self.filled, self.objective, data.source.n_rows, products)
+        return Plateaus(are_surplus, max(float(data.moments.n_rows), data.moments.weight))
 
     @cached_property
     def hurried(self) -> Advance:
@@ -280,7 +306,9 @@ class Multistart:
     def _starts(self, random_state: np.random.RandomState) -> list[Parameters]:
         """Find what a fit may begin from: one start, or the candidates of a search."""
         settings, data = self.settings, self.data
-        method = replace(settings.method_for(data.source.n_rows), objective=self.objective)
+        method = replace(
+            settings.method_for(data.source.n_rows, data.source.n_features), objective=self.objective
+        )
         if data.known is not None and data.known.has_labels and not settings.given.is_whole:
             told = start_from_labels(method, data.known, self.filled, data, random_state)
             if told is not None:

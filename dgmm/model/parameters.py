@@ -139,6 +139,12 @@ class Parameters:
             return np.log(self.weights) - 0.5 * self.n_features * LOG_2_PI + half_log_determinants
 
     @property
+    def n_parameters_of_one(self) -> int:
+        """Number of free parameters that a component has of its own: weight, mean, and maybe a covariance."""
+        own = 0 if self.family.is_shared else self.family.n_parameters_of_one(self.n_features)
+        return 1 + self.n_features + own
+
+    @property
     def n_parameters(self) -> int:
         """Number of free parameters: covariances, means and K − 1 weights, or as many in each group."""
         n_covariance = self.family.n_covariance_parameters(self.n_components, self.n_features)

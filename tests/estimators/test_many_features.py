@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+import tracemalloc
 
+import numpy as np
 import pytest
+
+from dgmm import GaussianMixture
 
 SCRIPT = """
 import resource, sys, warnings
@@ -55,3 +59,21 @@ def measure(rows: int, features: int, kind: str, name: str) -> float:
     ran = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
     return float(ran.stdout)
+
+
+@pytest.mark.parametrize("kind", ["diag", "spherical"])
+@pytest.mark.parametrize("sample_rows", [60, 30])
+def test_no_matrix_of_all_features_where_a_family_needs_none(kind, sample_rows):
+    """On rows in memory, and by passes with a sample: a matrix of 20,000 x 20,000 numbers takes 3 GiB."""
+    draw = np.random.default_rng(0)
+    rows = draw.normal(size=(60, 20_000))
+    rows[::2] += 1.0
+    own = {"covariance_type": kind, "random_state": 0, "reg_covar": 1e-2, "sample_rows": sample_rows}
+    tracemalloc.start()
+    try:
+        mixture = GaussianMixture(2, **own).fit(rows)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(mixture.weights_, 0.5)
+    assert peak <= 6 * rows.nbytes

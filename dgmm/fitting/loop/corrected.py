@@ -15,6 +15,7 @@ from typing import Protocol, Self
 from dgmm.fitting.loop.history import record, since_start
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.loop.stopping import Stopping
+from dgmm.fitting.loop.surplus import Plateaus
 from dgmm.fitting.steps.expectation import Evaluation
 from dgmm.model.parameters import Parameters
 
@@ -89,13 +90,16 @@ class CorrectedEM(EM):
         The pass with the highest log-likelihood; None before the first.
     inner_steps : int
         M-steps that led from the best parameters to ``parameters``.
+    n_needed : int or None
+        Whether fewer components are surplus may be asked: see `dgmm.fitting.loop.surplus`.
     """
 
     inner_steps: int = 0
+    n_needed: int | None = None
 
     def restarted(self) -> Self:
         """Take its parameters as a start."""
-        return replace(super().restarted(), best=None, inner_steps=0)
+        return replace(super().restarted(), best=None, inner_steps=0, n_needed=None)
 
 
 def begin(state: EM) -> CorrectedEM:
@@ -103,8 +107,14 @@ def begin(state: EM) -> CorrectedEM:
     return CorrectedEM(state.initialization, state.parameters, ending=state.ending)
 
 
-def advance(state: CorrectedEM, evaluation: Evaluation, stopping: Stopping, refine: Refine) -> CorrectedEM:
-    """Take in a pass with the state's parameters."""
+def advance(
+    state: CorrectedEM,
+    evaluation: Evaluation,
+    stopping: Stopping,
+    refine: Refine,
+    plateaus: Plateaus | None = None,
+) -> CorrectedEM:
+    """Take in a pass with the state's parameters; on a plateau the fit ends, where those are looked for."""
     best, gain = state.best, evaluation.lower_bound - state.lower_bound
     accepted = best is None or gain >= 0.0
     # A pass that gained less than one EM step would have gained made too many steps, as one that lost did.
@@ -114,6 +124,10 @@ def advance(state: CorrectedEM, evaluation: Evaluation, stopping: Stopping, refi
     history = (*state.history, record(state.history, evaluation, state.inner_steps, accepted=accepted))
     advanced = replace(state, best=best, lower_bound=best.lower_bound, history=history)
     ending = stopping.ending(history, gain)
+    if ending is None and plateaus is not None:
+        n_needed = best.parameters.n_components if state.n_needed is None else state.n_needed
+        ending, n_needed = plateaus.ending(history, best.parameters, n_needed)
+        advanced = replace(advanced, n_needed=n_needed)
     if ending is not None:
         return replace(advanced, parameters=best.parameters, ending=ending)
     parameters, made = refine(best, _next_steps(advanced, is_good=is_good))

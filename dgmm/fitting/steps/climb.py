@@ -122,6 +122,41 @@ def climb(
     return Climb.of(steps)
 
 
+def climb_to(
+    data: InMemory, parameters: Parameters, *, objective: Objective, n_steps: int, goal: float
+) -> Climb:
+    """Make EM steps until a lower bound is reached, or as much as the last gained would not reach it.
+
+    Parameters
+    ----------
+    data : InMemory
+    parameters : Parameters
+    objective : Objective
+    n_steps : int
+        At the most.
+    goal : float
+        Nats a row; infinite to make all steps.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite.
+    """
+    course = Upwards(data, objective, 0.0)
+    (evaluation,) = data.evaluate([parameters], objective)
+    steps = Steps(evaluation, n_steps, (evaluation.statistics,))
+    while steps.reached.lower_bound < goal and not steps.has_ended:
+        if goal < np.inf and _hope(steps) < goal:
+            break
+        (found,) = data.evaluate_each([steps.to_evaluate], objective)
+        if isinstance(found, Exception):
+            if steps.trial is None:
+                raise found
+            found = None
+        steps = steps.after(found, course)
+    return Climb.of(steps)
+
+
 def short_climb(data: InMemory, parameters: Parameters, objective: Objective) -> Climb:
     """Climb as far as tells how good a start is: see `ClimbTuning`; raises as `climb` does."""
     return climb(data, parameters, objective, CLIMBS.short_steps, CLIMBS.same)
