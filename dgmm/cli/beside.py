@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 import dgmm
 from dgmm.cli.models import open_rows
+from dgmm.cli.options import names_of
 from dgmm.data import DataError, DataWarning
+from dgmm.data.mapped import MappedSource
 from dgmm.data.open import open_beside, open_text
 from dgmm.data.source import Source
+from dgmm.estimators.errors import MeasuredRows, with_errors
+from dgmm.facts import Fact, fact
 
 labels_of_rows = click.option(
     "--labels",
@@ -31,6 +37,23 @@ groups_to_judge = click.option(
     "--groups",
     metavar="COLUMN|PATH",
     help="The group of each row, for its weights: a column of DATA, or a path.  [default: those of all rows]",
+)
+
+
+errors_of_rows = click.option(
+    "--errors",
+    multiple=True,
+    metavar="COLUMN,COLUMN|PATH",
+    callback=names_of,
+    help="Measurement errors of the features: columns of DATA, in the features' order, or a path.",
+)
+
+kind_of_errors = click.option(
+    "--errors-are",
+    type=click.Choice(("std", "variance")),
+    default="std",
+    show_default=True,
+    help="What --errors holds: standard deviations; or variances, or covariances.",
 )
 
 
@@ -60,6 +83,43 @@ def opened_beside(
             return open_text(data, given, storage_options)
         except DataError:  # no table, or no such column
             raise error from None
+
+
+def with_errors_of(
+    data: str, source: Source, errors: Sequence[str] | None, are: str, storage_options: Any
+) -> MeasuredRows:
+    """Open the errors of rows, given as columns or a path, and put them beside these.
+
+    Raises
+    ------
+    click.UsageError
+        Where standard deviations are not one for each feature.
+    """
+    if errors is None:
+        return with_errors(source, None)
+    where, columns = (errors[0], None) if len(errors) == 1 and is_path(errors[0]) else (data, errors)
+    found = dgmm.open_dataset(where, columns=columns, storage_options=storage_options)
+    if are == "std":
+        if found.n_features != source.n_features:
+            raise click.UsageError(
+                f"--errors has {found.n_features} columns for {source.n_features} features: give a standard "
+                "deviation for each, or covariances with --errors-are variance"
+            )
+        found = MappedSource(found, squared, found.n_features, found.feature_names)
+    return with_errors(source, found)
+
+
+def squared(deviations: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Give variances; what is negative stays so, and is refused as such."""
+    return deviations * np.abs(deviations)
+
+
+def errors_fact(errors: Sequence[str] | None, are: str) -> list[Fact]:
+    """Say what errors were taken for; nothing where there are none."""
+    if errors is None:
+        return []
+    taken = "standard deviations" if are == "std" else "variances"
+    return [fact("errors", f"{', '.join(errors)}, as {taken}", errors=list(errors), errors_are=are)]
 
 
 def without(data: str, opening: Mapping[str, Any], *given: str | None) -> Source:

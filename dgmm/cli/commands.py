@@ -14,7 +14,17 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.beside import groups_of_rows, groups_to_judge, labels_of_rows, opened_beside, without
+from dgmm.cli.beside import (
+    errors_fact,
+    errors_of_rows,
+    groups_of_rows,
+    groups_to_judge,
+    kind_of_errors,
+    labels_of_rows,
+    opened_beside,
+    with_errors_of,
+    without,
+)
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
 from dgmm.cli.models import load_model, open_rows
 from dgmm.cli.options import (
@@ -35,6 +45,7 @@ from dgmm.data.source import Source
 from dgmm.data.writing import creating
 from dgmm.estimators.base import Quantity
 from dgmm.estimators.empty_rows import JUDGED, warn_without_values
+from dgmm.estimators.errors import refuse_both
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
 from dgmm.estimators.rowwise import RowFunction
@@ -81,6 +92,8 @@ DRAWN_TOGETHER = 2**23
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
 @labels_of_rows
 @groups_of_rows
+@errors_of_rows
+@kind_of_errors
 @click.option(
     "--report", "page", metavar="REPORT.html", help="Write a page to read of the fit, with pictures."
 )
@@ -109,6 +122,8 @@ def fit(
     tol: float | None,
     labels: str | None,
     groups: str | None,
+    errors: list[str] | None,
+    errors_are: str,
     page: str | None,
     **settings: Any,
 ) -> Sequence[Said]:
@@ -120,12 +135,15 @@ def fit(
         raise click.UsageError("--labels and --groups are of maximum likelihood: leave --bayesian out")
     wanted = Page(page, overwrite, opening["storage_options"])
     wanted.check()
-    source = without(data, opening, labels, groups)
-    beside = {
+    source = without(data, opening, labels, groups, *(errors or ()))
+    beside: dict[str, Any] = {
         name: found
         for name, given in (("labels", labels), ("groups", groups))
         if (found := opened_beside(data, given, opening["storage_options"])) is not None
     }
+    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
+    if errors is not None:
+        beside["errors"] = measured.given
     if concentration is not None and not bayesian:
         raise click.UsageError("--concentration is of a prior: give --bayesian too")
     kind: Any = dgmm.GaussianMixture
@@ -146,7 +164,12 @@ def fit(
         with cluster.joined(source), wanted.watching():
             model.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept, **beside)
         model.save(working, **at_urls)
-    facts = [*report.source_facts(source), *report.model_facts(model), *report.speed_facts(model)]
+    facts = [
+        *report.source_facts(source),
+        *errors_fact(errors, errors_are),
+        *report.model_facts(model),
+        *report.speed_facts(model),
+    ]
     return [*facts, written("model", out), *wanted.written(model, source, out)]
 
 
@@ -157,6 +180,8 @@ def fit(
 @click.option("--proba", is_flag=True, help="Probabilities of the components instead of labels.")
 @click.option("--scores", is_flag=True, help="Log densities, in nats, instead of labels.")
 @groups_to_judge
+@errors_of_rows
+@kind_of_errors
 @missing_in_rows
 @overwriting
 @reading_rows
@@ -171,6 +196,8 @@ def predict(
     proba: bool,
     scores: bool,
     groups: str | None,
+    errors: list[str] | None,
+    errors_are: str,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -186,7 +213,11 @@ def predict(
     source = open_for(mixture, data, opening, missing)
     quantity = "responsibilities" if proba else "log_densities" if scores else "labels"
     own = opened_beside(data, groups, opening["storage_options"])
-    rows, function = (source, None) if own is None else mixture._in_groups(quantity, source, own)
+    refuse_both(groups, errors)
+    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
+    rows, function = measured.joined, mixture._row_function(quantity, source, measured.n_errors)
+    if own is not None:
+        rows, function = mixture._in_groups(quantity, source, own)
     result = replace(quantity_of(quantity, mixture, source, function), said=n_without_values)
     with cluster.joined(source):
         n_empty = write(
@@ -195,6 +226,7 @@ def predict(
     warn_without_values(n_empty, source.n_rows, JUDGED)
     return [
         rows_fact(source),
+        *errors_fact(errors, errors_are),
         columns_fact(result.columns, out),
         Exhibit("", {"n_rows_without_values": n_empty}),
     ]
@@ -204,6 +236,8 @@ def predict(
 @click.argument("model")
 @click.argument("data")
 @groups_to_judge
+@errors_of_rows
+@kind_of_errors
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
@@ -214,6 +248,8 @@ def score(
     model: str,
     data: str,
     groups: str | None,
+    errors: list[str] | None,
+    errors_are: str,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print how well a model describes DATA.
@@ -223,10 +259,12 @@ def score(
     mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
     own = opened_beside(data, groups, opening["storage_options"])
+    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     with cluster.joined(source):
-        mean = mixture.score(source, groups=own)
+        mean = mixture.score(source, groups=own, errors=cast(Source | None, measured.given))
     found: list[Said] = [
         rows_fact(source),
+        *errors_fact(errors, errors_are),
         fact("log-likelihood", f"{mean:.6f} nats a row", log_likelihood=mean),
     ]
     if hasattr(mixture, "bic"):

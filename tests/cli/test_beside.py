@@ -1,4 +1,4 @@
-"""Labels and groups of rows, on the command line."""
+"""Labels, groups and measurement errors of rows, on the command line."""
 
 import numpy as np
 import pandas as pd
@@ -82,3 +82,42 @@ def test_what_is_refused(cells, tmp_path):
     cells.to_parquet(path)
     line = fail("fit", path, "-k", 2, "--out", model, "--columns", "a,b", "--groups", "patient")
     assert "a column of text lacks values" in line
+
+
+@pytest.mark.parametrize("are", ["std", "variance"])
+def test_errors_in_columns_of_a_table(three_clusters, tmp_path, are):
+    rows = np.asarray(three_clusters, float)
+    errors = np.random.default_rng(0).uniform(0.1, 0.5, size=rows.shape)
+    frame = pd.DataFrame(np.hstack([rows, errors]), columns=["a", "b", "e_a", "e_b"])
+    path, model, out = tmp_path / "rows.parquet", tmp_path / "model.npz", tmp_path / "scores.zarr"
+    frame.to_parquet(path, row_group_size=100)
+    own = ("--errors", "e_a,e_b") + (() if are == "std" else ("--errors-are", are))
+    said = succeed("fit", path, "-k", 3, "--out", model, "--seed", 0, *own)
+    assert f"e_a, e_b, as {'standard deviations' if are == 'std' else 'variances'}" in said
+    variances = errors**2 if are == "std" else errors
+    same = dgmm.GaussianMixture(3, random_state=0).fit(frame[["a", "b"]], errors=variances)
+    found = dgmm.load(model)
+    assert found.feature_names_in_.tolist() == ["a", "b"]
+    np.testing.assert_allclose(found.covariances_, same.covariances_, rtol=1e-9)
+    mean = same.score(frame[["a", "b"]], errors=variances)
+    assert f"{mean:.6f} nats a row" in succeed("score", model, path, *own)
+    succeed("predict", model, path, "--scores", "--out", out, *own)
+    expected = same.score_samples(frame[["a", "b"]], errors=variances)
+    np.testing.assert_allclose(zarr.open_array(out, mode="r")[:], expected, rtol=1e-9)
+
+
+def test_errors_of_their_own_and_what_is_refused(three_clusters, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = np.asarray(three_clusters, float)
+    zarr.create_array("rows.zarr", data=rows, chunks=(100, 2))
+    covariances = np.tile([0.3, 0.1, 0.2], (len(rows), 1))
+    zarr.create_array("errors.zarr", data=covariances, chunks=(70, 3))
+    given = ("--errors", "errors.zarr")
+    assert "give a standard deviation for each" in fail("fit", "rows.zarr", "-k", 2, "--out", "m.npz", *given)
+    succeed("fit", "rows.zarr", "-k", 2, "--out", "m.npz", "--seed", 0, *given, "--errors-are", "variance")
+    same = dgmm.GaussianMixture(2, random_state=0).fit(rows, errors=covariances)
+    np.testing.assert_allclose(dgmm.load("m.npz").means_, same.means_, rtol=1e-9)
+    zarr.create_array("bad.zarr", data=np.where(rows == rows[5], -0.5, 0.5), chunks=(70, 2))
+    message = fail("fit", "rows.zarr", "-k", 2, "--out", "n.npz", "--errors", "bad.zarr")
+    assert "In row 5" in message
+    assert "variance of -0.25" in message
