@@ -200,7 +200,9 @@ def _write_models(found: Any, names: Sequence[str], working: Path) -> list[str]:
     """Write the models of these names, where they were fitted; give the names of those."""
     written = []
     for mixture in found.estimators_:
-        name = "" if mixture is None else model_name(mixture.n_components, mixture.covariance_type)
+        if mixture is None:
+            continue
+        name = model_name(mixture.n_components, mixture.covariance_type)
         if name in names:
             mixture.save(working / name)
             written.append(name)

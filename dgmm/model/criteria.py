@@ -130,6 +130,10 @@ class Criterion(ABC):
         """Give the standard errors of the figures of all models of ``results_``, if they have any."""
         return None
 
+    def gap(self, difference: float) -> str:
+        """Write a difference of figures in a sentence."""
+        return f"{difference:,.1f}"
+
     def written(self, results: Mapping[str, Any], index: int) -> str:
         """Write the figure of a model of ``results_`` for a table."""
         return f"{results[self.column][index]:,.1f}"
@@ -203,6 +207,10 @@ class HeldOutDensity(Criterion):
     def errors(self, results: Mapping[str, Array]) -> Array:
         """Give the standard errors of all models of ``results_``."""
         return results["held_out_error"]
+
+    def gap(self, difference: float) -> str:
+        """Write a difference of mean log densities."""
+        return f"{difference:.5f} nats a row"
 
     def written(self, results: Mapping[str, Any], index: int) -> str:
         """Write the figure of a model of ``results_``, with its error."""

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from dgmm.estimators.components import ComponentMixture
-from dgmm.pages.html import Section, bullets, component, figure, grid, paragraph, table, text
+from dgmm.pages.html import Section, beside, bullets, component, figure, paragraph, table, text
 from dgmm.plotting import plot_uncertainty
 from dgmm.plotting.fits import SURE, can_draw, draw_log_densities, draw_quantiles
 from dgmm.plotting.layers import draw_curves
@@ -85,7 +85,7 @@ def is_it_good(subject: Subject, held_out: str = "") -> Section:
         *([paragraph(held_out)] if held_out else []),
         paragraph(f"Figures and pictures of this section are {of_all}.", "note"),
         _distances_table(subject, distances),
-        grid(_pictures(subject, [each.axis for each in worst])),
+        *_pictures(subject, [each.axis for each in worst]),
         "<h3>Rows that are undecided</h3>",
         _uncertain(subject),
         _misfit(subject),
@@ -143,16 +143,16 @@ def _pictures(subject: Subject, axes: Sequence[Axis]) -> list[str]:
     for axis in axes:
         label = axis.label
         found.append(
-            figure(
-                lambda ax, axis=axis: draw_curves(ax, subject, axis),
-                f"{label}: the rows as a histogram, the components, and the mixture as a line.",
-            )
-        )
-        found.append(
-            figure(
-                lambda ax, axis=axis: draw_quantiles(ax, subject, axis),
-                f"{label}: quantiles of the rows against the mixture's. On the line they agree; the band is "
-                "what chance explains.",
+            beside(
+                figure(
+                    lambda ax, axis=axis: draw_curves(ax, subject, axis),
+                    f"{label}: the rows as a histogram, the components, and the mixture as a line.",
+                ),
+                figure(
+                    lambda ax, axis=axis: draw_quantiles(ax, subject, axis),
+                    f"{label}: quantiles of the rows against the mixture's. On the line they agree; the band "
+                    "is what chance explains.",
+                ),
             )
         )
     if can_draw(subject):
@@ -188,7 +188,7 @@ def _uncertain(subject: Subject) -> str:
         lambda ax: plot_uncertainty(subject, ax=ax),
         "Rows in the colours of their components, the larger the less sure it is which these are.",
     )
-    return whole + grid([f"<div>{laid_out}</div>", drawn])
+    return whole + laid_out + drawn
 
 
 def _misfit(subject: Subject) -> str:

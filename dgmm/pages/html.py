@@ -74,6 +74,8 @@ nav ul { display: flex; flex-wrap: wrap; gap: 4px 20px; list-style: none; paddin
 .answer ul { padding-left: 18px; margin: 6px 0; } .answer li { margin: 4px 0; }
 .grid { display: grid; gap: 8px 24px;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); }
+.two { display: grid; gap: 8px 24px; max-width: 960px;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); }
 figure { margin: 12px 0; min-width: 0; }
 figure svg { display: block; width: 100%; height: auto; max-width: 560px; }
 .wide svg { max-width: 820px; }
@@ -260,6 +262,11 @@ def figure(
 def grid(figures: Iterable[str]) -> str:
     """Lay out figures side by side, as many as there is room for."""
     return f'<div class="grid">{"".join(figures)}</div>'
+
+
+def beside(*figures: str) -> str:
+    """Lay out two figures that belong together: beside each other, where there is room."""
+    return f'<div class="two">{"".join(figures)}</div>'
 
 
 def svg_of(drawn: Figure, title: str, description: str = "") -> str:

@@ -21,7 +21,7 @@ from dgmm.model.criteria import CRITERIA
 from dgmm.pages.certainty import how_sure
 from dgmm.pages.components import which_is_what
 from dgmm.pages.goodness import is_it_good
-from dgmm.pages.html import Section, bullets, figure, grid, page, paragraph, table, text
+from dgmm.pages.html import Section, beside, bullets, figure, page, paragraph, table, text
 from dgmm.pages.origin import Origin, how_computed, how_it_ended
 from dgmm.plotting import plot_criteria
 from dgmm.plotting.subject import Subject
@@ -219,17 +219,16 @@ def _how_many(sweep: Any) -> Section:
         "Filled markers have converged, hollow ones left early or did not converge; the star is the best, "
         "the ring the smallest mixture of its kind within the tolerance, and the grey range is between them."
     )
-    size, about = (5.2, 3.8), f"{criterion.label} of the best models: {described}"
+    about = f"{criterion.label} of the best models: {described}"
     figures = [
-        figure(lambda ax: plot_criteria(sweep, ax=ax), f"All models. {caption}", about, size=size),
+        figure(lambda ax: plot_criteria(sweep, ax=ax), f"All models. {caption}", about),
         figure(
             lambda ax: plot_criteria(sweep, ax=ax, legend=False, closer=True),
             "Closer: the models near the best.",
             about,
-            size=size,
         ),
     ]
-    return Section("number", "How many components", said + grid(figures) + _comparisons(sweep))
+    return Section("number", "How many components", said + beside(*figures) + _comparisons(sweep))
 
 
 def _comparisons(sweep: Any) -> str:

@@ -52,6 +52,8 @@ def test_what_is_said_of_criteria():
     results = {"held_out": np.array([-2.5, np.nan]), "held_out_error": np.array([0.125, np.nan])}
     np.testing.assert_array_equal(held_out.errors(results), [0.125, np.nan])
     assert held_out.written(results, 0) == "-2.50000 ± 0.12500"
+    assert held_out.gap(0.0123456) == "0.01235 nats a row"
+    assert CRITERIA["bic"].gap(1.03963e6) == "1,039,630.0"
     for name, criterion in CRITERIA.items():
         if name != "held-out":
             assert criterion.loss(own) == criterion.value(own)

@@ -6,6 +6,7 @@ name it in `rules_of`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -113,6 +114,8 @@ class SmallPredictions:
     def missing(self, history: Passes, gain: float) -> str:
         """Say what is still predicted."""
         left = since_start(history)[-1].predicted_gain
+        if math.isinf(left):
+            return "passes it is not known yet what further iterations gain"
         return f"passes further iterations are predicted to gain {_against(left, self.tol, 'not less')}"
 
     def passes_left(self, history: Passes) -> float:

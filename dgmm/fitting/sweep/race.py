@@ -132,8 +132,8 @@ def _dropped(candidate: Candidate, criterion: Criterion, best: float) -> Candida
     behind = criterion.loss(candidate.scores) - best
     return replace(
         candidate,
-        dropped=f"Left after {candidate.n_passes} passes: by {criterion.title} it is {behind:.6g} behind the "
-        f"best, and would be behind with {gain:.2g} nats a row more.",
+        dropped=f"Left after {candidate.n_passes} passes: by {criterion.title} it is {criterion.gap(behind)} "
+        f"behind the best, and would be behind with {gain:.2g} nats a row more.",
     )
 
 

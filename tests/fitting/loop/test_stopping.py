@@ -53,6 +53,12 @@ def test_two_small_predictions_end_a_fit(last, gain, is_over):
     assert rule.reached((last,), gain) is None
 
 
+def test_a_gain_that_is_not_known_is_said_in_words():
+    rule = SmallPredictions(1e-6)
+    assert rule.missing((START,), np.inf) == "passes it is not known yet what further iterations gain"
+    assert "0.5 nats a row" in rule.missing((START, passed(0.5)), 0.1)
+
+
 def test_a_single_step_that_lost_ends_a_fit():
     rule = NothingGained()
     assert rule.reached((START, passed(1.0, accepted=False, inner_steps=1)), -1.0)
