@@ -25,6 +25,7 @@ from dgmm.cli.beside import (
     with_errors_of,
     without,
 )
+from dgmm.cli.carried import Together, write_beside
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
 from dgmm.cli.models import load_model, open_rows
 from dgmm.cli.options import (
@@ -34,6 +35,7 @@ from dgmm.cli.options import (
     changed_data,
     missing_in_fits,
     missing_in_rows,
+    names_of,
     on_a_cluster,
     overwriting,
     reading_rows,
@@ -42,7 +44,7 @@ from dgmm.cli.options import (
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
 from dgmm.data.source import Source
-from dgmm.data.writing import creating
+from dgmm.data.writing import check_target, creating
 from dgmm.estimators.base import Quantity
 from dgmm.estimators.empty_rows import JUDGED, warn_without_values
 from dgmm.estimators.errors import refuse_both
@@ -179,6 +181,14 @@ def fit(
 @click.option("--out", required=True, metavar="LABELS.zarr|.parquet", help="Where to write.")
 @click.option("--proba", is_flag=True, help="Probabilities of the components instead of labels.")
 @click.option("--scores", is_flag=True, help="Log densities, in nats, instead of labels.")
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="A,B",
+    callback=names_of,
+    help="Columns of Parquet files to write beside: then labels, log densities and probabilities go to the "
+    "folder --out, in files as those of DATA.",
+)
 @groups_to_judge
 @errors_of_rows
 @kind_of_errors
@@ -195,6 +205,7 @@ def predict(
     out: str,
     proba: bool,
     scores: bool,
+    keep: list[str] | None,
     groups: str | None,
     errors: list[str] | None,
     errors_are: str,
@@ -208,26 +219,43 @@ def predict(
     """
     if proba and scores:
         raise click.UsageError("give --proba or --scores, not both")
-    check_output(out, TABLES, overwrite=overwrite, storage_options=opening["storage_options"])
+    at_urls = {"overwrite": overwrite, "storage_options": opening["storage_options"]}
+    if keep is None:
+        check_output(out, TABLES, **at_urls)
+    elif out.rstrip("/").endswith((".zarr", ".npz")):
+        raise click.UsageError(
+            f"with --keep a folder of Parquet files is written: --out {out} is named otherwise"
+        )
+    else:
+        check_target(out.rstrip("/"), **at_urls)
     mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
-    quantity = "responsibilities" if proba else "log_densities" if scores else "labels"
+    wanted: tuple[Quantity, ...] = (
+        ("labels",) if keep is None else ("labels", "log_densities", "responsibilities")
+    )
+    if proba or scores:
+        wanted = ("responsibilities",) if proba else ("log_densities",)
     own = opened_beside(data, groups, opening["storage_options"])
     refuse_both(groups, errors)
     measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
-    rows, function = measured.joined, mixture._row_function(quantity, source, measured.n_errors)
-    if own is not None:
-        rows, function = mixture._in_groups(quantity, source, own)
-    result = replace(quantity_of(quantity, mixture, source, function), said=n_without_values)
+    rows, results = measured.joined, []
+    for quantity in wanted:
+        function = mixture._row_function(quantity, source, measured.n_errors)
+        if own is not None:
+            rows, function = mixture._in_groups(quantity, source, own)
+        found = quantity_of(quantity, mixture, source, function)
+        results.append(replace(found, said=n_without_values))
+    result = results[0] if len(results) == 1 else Together.of(results)
     with cluster.joined(source):
-        n_empty = write(
-            rows, result, out, "predict", overwrite=overwrite, storage_options=opening["storage_options"]
-        )
+        if keep is None:
+            n_empty = write(rows, result, out, "predict", **at_urls)
+        else:
+            n_empty = write_beside(source, rows, result, keep, out.rstrip("/"), **at_urls)
     warn_without_values(n_empty, source.n_rows, JUDGED)
     return [
         rows_fact(source),
         *errors_fact(errors, errors_are),
-        columns_fact(result.columns, out),
+        columns_fact((*(keep or ()), *result.columns), out),
         Exhibit("", {"n_rows_without_values": n_empty}),
     ]
 

@@ -189,6 +189,14 @@ class ParquetSource(OfColumns):
         """The first row of each row group, and the end of the last."""
         return np.cumsum([0, *(n_rows for _, _, n_rows in self.row_groups)])
 
+    @property
+    def files(self) -> dict[str, int]:
+        """The files that have rows, in the order of these, and how many."""
+        found: dict[str, int] = {}
+        for path, _, n_rows in self.row_groups:
+            found[path] = found.get(path, 0) + n_rows
+        return found
+
     def spans(self) -> tuple[Span, ...]:
         """Cut the rows into spans of whole row groups, these into chunks of row groups of about 16 MiB."""
         row_bytes = self.n_features * self.dtype.itemsize

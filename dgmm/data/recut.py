@@ -1,13 +1,14 @@
-"""The rows of another source in spans of one length: those of what is written."""
+"""The rows of another source in other spans: those of what is written."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from dgmm.data.source import Chunk, LazyChunk, SameColumns, Span
+from dgmm.data.source import Chunk, LazyChunk, SameColumns, Source, Span
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +33,40 @@ class Recut(SameColumns):
 
     def spans(self) -> tuple[Span, ...]:
         """Cut the rows into spans."""
-        n_rows, step = self.source.n_rows, self.span_rows
-        sizes = [chunk.n_rows for span in self.source.spans() for chunk in span.chunks]
-        edges = np.union1d(np.cumsum([0, *sizes]), np.append(np.arange(0, n_rows, step), n_rows))
-        pieces = [(int(start), int(stop)) for start, stop in pairwise(edges)]
-        spans: list[list[Chunk | LazyChunk]] = [[] for _ in range(0, n_rows, step)]
-        for start, stop in pieces:
-            spans[start // step].append(self.source.rows(start, stop))
-        return tuple(Span(index, index * step, tuple(chunks)) for index, chunks in enumerate(spans))
+        return spans_between(self.source, [*range(0, self.n_rows, self.span_rows), self.n_rows])
+
+
+@dataclass(frozen=True, eq=False)
+class RecutAt(SameColumns):
+    """A source whose spans begin and end at given rows; see `Recut`.
+
+    Attributes
+    ----------
+    source : Source
+    edges : tuple of int
+        Numbers of rows, ascending: from 0 to the number of all.
+    """
+
+    edges: tuple[int, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.source.n_rows
+
+    def spans(self) -> tuple[Span, ...]:
+        """Cut the rows into spans."""
+        return spans_between(self.source, self.edges)
+
+
+def spans_between(source: Source, edges: Sequence[int]) -> tuple[Span, ...]:
+    """Cut the rows of a source into spans between given rows, each read as the source cuts them."""
+    sizes = [chunk.n_rows for span in source.spans() for chunk in span.chunks]
+    spans: list[list[Chunk | LazyChunk]] = [[] for _ in edges[1:]]
+    for start, stop in pairwise(np.union1d(np.cumsum([0, *sizes]), edges).astype(int).tolist()):
+        spans[int(np.searchsorted(edges, start, side="right")) - 1].append(source.rows(start, stop))
+    starts = edges[:-1]
+    return tuple(
+        Span(index, start, tuple(chunks))
+        for index, (start, chunks) in enumerate(zip(starts, spans, strict=True))
+    )
