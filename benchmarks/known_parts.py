@@ -99,7 +99,7 @@ def passes(n_rows: int, repeats: int) -> None:
         for kind, seconds in taken.items():
             ratio = seconds / taken["plain"]
             found.append((family, n_features, n_components, kind, f"{seconds:.3f}", f"{ratio:.2f}x"))
-    print_table(("covariance", "D", "K", "known", "s", "of plain"), found)
+    print_table("passes", ("covariance", "D", "K", "known", "s", "of plain"), found)
 
 
 def exact() -> None:
@@ -115,7 +115,7 @@ def exact() -> None:
         error = float(np.abs(mixture.means_ / means - 1.0).max())
         covariances = "" if family != "full" else _covariance_error(mixture, rows, classes)
         found.append((family, f"{error:.1e}", covariances))
-    print_table(("covariance", "means, relative error", "covariances"), found)
+    print_table("labels of all rows", ("covariance", "means, relative error", "covariances"), found)
     groups = rng.integers(5, size=len(rows))
     start = GaussianMixture(3, random_state=0, max_iter=2, tol=0.0)
     settings = {"algorithm": "em", "tol": 0.0, "reg_covar": 0.0, "max_iter": 30}
@@ -178,7 +178,7 @@ def few(repeats: int) -> None:
             found.append(
                 (name, family, n_labels, f"{100 * np.mean(right):.1f}%", f"{100 * np.min(right):.1f}%")
             )
-    print_table(("rows", "covariance", "labels a class", "right, mean", "least"), found)
+    print_table("few labels", ("rows", "covariance", "labels a class", "right, mean", "least"), found)
 
 
 def main() -> None:

@@ -192,6 +192,9 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
             if known is not None:
                 known = replace(known, n_before=n_errors)
             rows = given.beside.with_features(measured.joined, source.n_features)
+            groups_found = None if known is None else given.groups(known)
+            if resumed is not None and not np.array_equal(groups_found, getattr(self, "groups_", None)):
+                resumed = replace(resumed, parameters=replace(resumed.parameters, group_weights=None))
             fitted = fit(rows, weights, replace(settings, known=known), generator, resumed)
         if not fitted.best.converged and self.max_iter > 0:
             warnings.warn(
@@ -204,7 +207,7 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         for concern in fitted.concerns:
             warnings.warn(concern, MixtureWarning, stacklevel=4)
         self._set_fitted(fitted, source.dtype)
-        self._set_groups(fitted.best.parameters, None if known is None else given.groups(known))
+        self._set_groups(fitted.best.parameters, groups_found)
         self.n_passes_ = fitted.n_passes
         remember_features(self, source)
         return self

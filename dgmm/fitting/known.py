@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.beside import beside
-from dgmm.data.source import DataError, DataWarning, Source
+from dgmm.data.source import LARGEST_WHOLE, DataError, DataWarning, Source
 from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
@@ -157,7 +157,11 @@ def numbered(values: Array, groups: Array) -> NDArray[np.int64]:
     DataError
         For one that is not among them.
     """
-    found = np.minimum(np.searchsorted(groups, values), len(groups) - 1)
+    if groups[-1] - groups[0] == len(groups) - 1 and (groups == np.floor(groups)).all():
+        places = np.nan_to_num(values - groups[0], nan=-1.0)  # as text has them
+        found = np.clip(places, 0, len(groups) - 1).astype(np.int64)
+    else:
+        found = np.minimum(np.searchsorted(groups, values), len(groups) - 1)
     other = groups[found] != values
     if other.any():
         row = int(np.flatnonzero(other)[0])
@@ -317,6 +321,12 @@ def groups_in(groups: Source, weights: Source | None) -> Array:
             "of unknown groups a group of their own, or leave them out"
         )
     n_groups = len(found.values)
+    largest = np.abs(found.values).max(initial=0.0)
+    if np.any(getattr(groups, "holds_whole", False)) and largest >= LARGEST_WHOLE:
+        raise DataError(
+            "groups holds whole numbers beyond 2^53, which float64 rounds, so that groups would fall "
+            "together: give them as text, or number the groups"
+        )
     if n_groups > KNOWN.most_groups:
         raise DataError(
             f"groups holds more than {KNOWN.most_groups:,} different values in {groups.n_rows:,} rows: each "

@@ -526,22 +526,54 @@ def _write_log_joint(tile, known, theta, factors, log_constants, model, work):
         )
 
 
+@compiled(IN_ORDER)
+def _are_same(numbers):
+    """Tell whether all of some numbers, at least one, are the same: rows of a group are often together."""
+    n_others = 0
+    for row in range(1, len(numbers)):
+        n_others += numbers[row] != numbers[0]
+    return n_others == 0
+
+
 @compiled(REORDERED)
 def _add_log_priors(log_priors, places, densities):
     """Add what is known of rows to their log joint densities: in one column of log priors for each row."""
+    if len(log_priors) == 0:
+        return
+    is_one = _are_same(places)
     for k in range(len(log_priors)):
         own, known = densities[k], log_priors[k]
-        for row in range(len(places)):
-            own[row] += known[places[row]]
+        if is_one:
+            added = known[places[0]]
+            for row in range(len(places)):
+                own[row] += added
+        else:
+            for row in range(len(places)):
+                own[row] += known[places[row]]
 
 
 @compiled(IN_ORDER)
 def _count(densities, groups, counts):
     """Add (weighted) responsibilities to the counts of rows' groups."""
+    if len(groups) == 0:
+        return
+    is_one = _are_same(groups)
     for k in range(len(counts)):
         own, total = densities[k], counts[k]
-        for row in range(len(groups)):
-            total[groups[row]] += own[row]
+        if is_one:
+            total[groups[0]] += _sum(own, len(groups))
+        else:
+            for row in range(len(groups)):
+                total[groups[row]] += own[row]
+
+
+@compiled(REORDERED)
+def _sum(values, n_rows):
+    """Add up the first of some values, in float64."""
+    total = 0.0
+    for row in range(n_rows):
+        total += values[row]
+    return total
 
 
 @compiled(INLINE)

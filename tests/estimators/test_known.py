@@ -295,6 +295,27 @@ def test_groups_that_are_none():
         mixture.predict(X[:2], groups=["a", "b"])
 
 
+def test_numbers_of_groups_that_would_be_rounded():
+    groups = 2**53 + np.arange(len(X)) % 2
+    with pytest.raises(DataError, match=r"groups holds whole numbers beyond 2\^53"):
+        GaussianMixture(3, random_state=0).fit(X, groups=groups)
+    mixture = GaussianMixture(3, random_state=0).fit(X, groups=groups.astype(str))
+    assert mixture.group_weights_.shape == (2, 3)
+
+
+@pytest.mark.filterwarnings("ignore:Best performing")
+def test_a_fit_goes_on_with_the_same_groups_or_others():
+    """Where they are others, from the weights of all rows."""
+    settings = {"random_state": 0, "tol": 0.0, "algorithm": "em"}
+    whole = GaussianMixture(3, max_iter=8, **settings).fit(X, groups=GROUPS)
+    mixture = GaussianMixture(3, max_iter=4, warm_start=True, **settings).fit(X, groups=GROUPS)
+    np.testing.assert_allclose(mixture.fit(X, groups=GROUPS).group_weights_, whole.group_weights_, rtol=1e-9)
+    others = np.arange(len(X)) % 5
+    mixture.fit(X, groups=others)
+    assert mixture.groups_.tolist() == [0, 1, 2, 3, 4]
+    assert not hasattr(mixture.fit(X), "groups_")
+
+
 def test_groups_of_one_row_are_told_of():
     groups = GROUPS.copy()
     groups[:2] = [100, 101]

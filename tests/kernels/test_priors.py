@@ -148,3 +148,26 @@ def test_rows_without_priors_are_as_they_were():
     assert found.group_counts is None
     np.testing.assert_array_equal(found.counts, plain.counts)
     assert found.log_likelihood == plain.log_likelihood
+
+
+def test_components_of_many_features():
+    """Where products of matrices leave out rows that are far away: labels may name just these components."""
+    generator = np.random.default_rng(2)
+    n_features, n_rows = 130, 60
+    means = 9.0 * generator.normal(size=(K, n_features))
+    covariances = np.stack([(k + 1.0) * np.eye(n_features) for k in range(K)])
+    parameters = Parameters.from_covariances(FAMILIES["full"], np.full(K, 1.0 / K), means, covariances)
+    rows = means[generator.integers(K, size=n_rows)] + generator.normal(size=(n_rows, n_features))
+    moments = Moments.of(rows)
+    table = np.full((K, K + 1), LOG_OF_NOTHING)
+    table[np.arange(K), np.arange(K)] = table[:, K] = 0.0
+    priors = RowPriors((table,), generator.integers(K + 1, size=n_rows), generator.integers(G, size=n_rows))
+    ready = stack_models([parameters], moments.mean, moments.extent, np.float64, n_groups=G)
+    (exact,) = KERNELS["reference"].expect(ready, [Part(rows, None, priors)])
+    (found,) = kernels.expect(ready, [Part(rows, None, priors)])
+    np.testing.assert_allclose(found.counts, exact.counts, rtol=1e-9)
+    assert exact.group_counts is not None
+    assert found.group_counts is not None
+    np.testing.assert_allclose(found.group_counts, exact.group_counts, rtol=1e-9, atol=1e-12)
+    assert found.log_likelihood == pytest.approx(exact.log_likelihood, rel=1e-9)
+    np.testing.assert_allclose(found.references + found.means, exact.references + exact.means, rtol=1e-7)

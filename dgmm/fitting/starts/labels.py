@@ -1,8 +1,9 @@
 """Where EM starts if components of rows are known: at the means of these rows.
 
-A pass sums the rows of which something is known. Components that nothing is known of begin at centres of
-k-means on what is left of the sample, far from the others. Another pass gives each row to the nearest centre
-among those that it may belong to, and an M-step makes the start of that.
+A pass sums the rows of which something is known. k-means on the sample goes on from their means, with
+labelled rows where they are; components that nothing is known of begin in rows far from the others. Another
+pass gives each row to the nearest centre among those that it may belong to, and an M-step makes the start of
+that.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.cluster import kmeans_plusplus
 
 from dgmm.data.source import DataError
 from dgmm.fitting.known import KnownParts
@@ -29,6 +31,21 @@ from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
+
+
+@dataclass(frozen=True)
+class LabelledStartTuning:
+    """How long k-means goes on. Half and double: not measured.
+
+    Attributes
+    ----------
+    most_rounds : int
+    """
+
+    most_rounds: int = 100
+
+
+STARTS = LabelledStartTuning()
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +152,17 @@ def start_from_labels(
     is_told = found.counts > 0.0
     if not is_told.any():
         return None
-    centres = np.zeros(found.sums.shape)
-    centres[is_told] = origin + found.sums[is_told] / found.counts[is_told, None]
-    if not is_told.all():
-        centres[~is_told] = _other_centres(known, centres, is_told, sample, random_state)
+    rows = _Unlabelled.of(known, sample, n_components)
+    if len(rows.values) < np.count_nonzero(~is_told):
+        raise DataError(
+            f"labels leave {len(rows.values)} rows of the sample for {np.count_nonzero(~is_told)} components "
+            f"without a label (the first is {np.flatnonzero(~is_told)[0]}): lower n_components to "
+            f"{np.count_nonzero(is_told)}, or give fewer labels"
+        )
+    told = ToldSums(found.counts, found.sums + found.counts[:, None] * origin)
+    left = data.moments.weight - float(found.counts.sum())
+    share = float(rows.weights.sum()) / left if len(rows.values) and left > 0.0 else 1.0
+    centres = _centres(ToldSums(share * told.counts, share * told.sums), rows, random_state)
 
     def run(stack: Stack) -> Statistics:
         return run_pass(data.source, NearestWork(known, centres - origin, stack), "labels", data.weights)
@@ -146,34 +170,50 @@ def start_from_labels(
     return maximize(method, data.moments, run)
 
 
-def _other_centres(
-    known: KnownParts,
-    centres: Array,
-    is_told: NDArray[np.bool_],
-    sample: Sample,
-    random_state: np.random.RandomState,
-) -> Array:
-    """Find centres of components of which nothing is known: k-means on rows that tell nothing.
+class _Unlabelled(NamedTuple):
+    """Rows of a sample that tell nothing of their component, (n_rows, n_features), and their weights."""
 
-    It begins with those of the others, and in rows far from these.
+    values: Array
+    weights: Array
+
+    @classmethod
+    def of(cls, known: KnownParts, sample: Sample, n_components: int) -> _Unlabelled:
+        """Find them, and where none has a weight none."""
+        assert sample.beside is not None
+        own = np.ones(len(sample.values)) if sample.weights is None else sample.weights.astype(np.float64)
+        left = (known.told(sample.beside, n_components).sum(axis=1) == 0.0) & (own > 0.0)
+        return cls(sample.values[left].astype(np.float64), own[left])
+
+
+def _centres(told: ToldSums, rows: _Unlabelled, random_state: np.random.RandomState) -> Array:
+    """Find centres: k-means on rows that tell nothing, beside labelled ones that stay where they are.
+
+    It begins with the means of labelled rows, and in rows far from these (Basu, Banerjee and Mooney, 2002).
+
+    Parameters
+    ----------
+    told : ToldSums
+        Of labelled rows, about zero: as many as there are beside the others.
+    rows : _Unlabelled
+    random_state : RandomState
     """
-    assert sample.beside is not None
-    others = np.flatnonzero(~is_told)
-    left = known.told(sample.beside, len(centres)).sum(axis=1) == 0.0
-    if sample.weights is not None:
-        left &= sample.weights > 0.0
-    rows = sample.values[left].astype(np.float64)
-    if len(rows) < len(others):
-        raise DataError(
-            f"labels leave {len(rows)} rows of the sample for {len(others)} components without a label "
-            f"(the first is {others[0]}): lower n_components to {int(is_told.sum())}, or give fewer labels"
+    is_told = told.counts > 0.0
+    centres = np.zeros(told.sums.shape)
+    centres[is_told] = told.sums[is_told] / told.counts[is_told, None]
+    values, weights = rows
+    n_others = np.count_nonzero(~is_told)
+    if n_others:
+        chances = weights * squared_distances(values, centres[is_told]).min(axis=0)
+        chances = chances if chances.any() else weights
+        centres[~is_told], _ = kmeans_plusplus(
+            values, n_others, sample_weight=chances, random_state=random_state
         )
-    weights = np.ones(len(rows)) if sample.weights is None else sample.weights[left] / sample.row_weight
-    chances = weights * squared_distances(rows, centres[is_told]).min(axis=0)
-    chances = chances if chances.any() else weights
-    seeds, _ = kmeans_plusplus(rows, len(others), sample_weight=chances, random_state=random_state)
-    if len(rows) < len(centres):
-        return seeds
-    begun = np.concatenate([centres[is_told], seeds])
-    clusters = KMeans(len(centres), init=begun, n_init=1, random_state=random_state)  # pyright: ignore[reportArgumentType]
-    return clusters.fit(rows, sample_weight=weights).cluster_centers_[-len(others) :]
+    nearest = np.full(len(values), -1)
+    for _ in range(STARTS.most_rounds):
+        before, nearest = nearest, squared_distances(values, centres).argmin(axis=0)
+        if np.array_equal(before, nearest):
+            break
+        shares = (nearest == np.arange(len(centres))[:, None]) * weights
+        counts, sums = told.counts + shares.sum(axis=1), told.sums + shares @ values
+        centres = np.where(counts[:, None] > 0.0, sums / np.maximum(counts, 1e-300)[:, None], centres)
+    return centres
