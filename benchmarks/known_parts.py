@@ -104,7 +104,8 @@ def passes(n_rows: int, repeats: int) -> None:
 
 def exact() -> None:
     """Compare with the closed form, and with EM written out."""
-    rows, classes = load_iris(return_X_y=True)
+    loaded: Any = load_iris(return_X_y=True)
+    rows, classes = loaded
     rng = np.random.default_rng(0)
     rows = rows + 0.01 * rng.normal(size=rows.shape)
     found = []
@@ -148,8 +149,8 @@ def _covariance_error(mixture: GaussianMixture, rows: np.ndarray, classes: np.nd
 def few(repeats: int) -> None:
     """Say what few labels are worth."""
     found = []
-    digits, digit_classes = load_digits(return_X_y=True)
-    iris, iris_classes = load_iris(return_X_y=True)
+    loaded: Any = load_digits(return_X_y=True), load_iris(return_X_y=True)
+    (digits, digit_classes), (iris, iris_classes) = loaded
     digits = PCA(20, random_state=0).fit_transform(digits)
     for name, rows, classes, family in (
         ("iris", iris, iris_classes, "full"),

@@ -72,6 +72,6 @@ def test_labels_are_checked_in_a_pass():
 def test_nothing_is_beside_rows():
     source = MemorySource(np.eye(3))
     assert Beside().parts(3) is None
-    assert Beside().with_features(source) is source
-    rows = Beside(groups=open_weights([1.0, 1.0, 2.0])).with_features(source)
+    assert Beside().with_features(source, 3) is source
+    rows = Beside(groups=open_weights([1.0, 1.0, 2.0])).with_features(source, 3)
     assert (rows.n_features, rows.n_rows, read_now(rows.rows(0, 3)).shape) == (3, 3, (3, 4))

@@ -20,7 +20,9 @@ def started(rows, labels, n_components, weights=None, seed=0):
     known = KnownParts(None, n_components)
     beside = Beside(labels=MemorySource(labels[:, None]))
     own = None if weights is None else MemorySource(weights[:, None])
-    data = Data(beside.with_features(MemorySource(rows)), own, Moments.of(rows, weights), known=known)
+    data = Data(
+        beside.with_features(MemorySource(rows), rows.shape[1]), own, Moments.of(rows, weights), known=known
+    )
     numbers = np.arange(len(rows))
     sample = Sample(numbers.astype(np.uint64), numbers, rows, weights, labels[:, None].astype(float))
     method = StartMethod("kmeans", FAMILIES["full"], n_components, Likelihood(0.0))
