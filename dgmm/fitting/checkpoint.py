@@ -27,6 +27,7 @@ from dgmm.fitting.steps.climb import Climb
 from dgmm.fitting.steps.expectation import AllStatistics
 from dgmm.fitting.survey import NotFinite, Survey
 from dgmm.fitting.sweep.held_out import Scored, ScoredStatistics
+from dgmm.fitting.sweep.neighbours import DifferenceSums
 from dgmm.kernels import KERNELS, chosen_kernel
 from dgmm.model.families import FAMILIES
 from dgmm.model.jit import compiler
@@ -128,7 +129,7 @@ KINDS = Kinds(
         *(Head, Timed, Effort, Witnessed, Seen),
         *(Survey, Moments, NotFinite, Fingerprint, Sample, FeatureMoments, Counted, Drawn),
         *(Tally, Fault, ToldSums),
-        *(AllStatistics, Statistics, ScoredStatistics, Scored, Climb, Parameters, Posterior),
+        *(AllStatistics, Statistics, ScoredStatistics, Scored, DifferenceSums, Climb, Parameters, Posterior),
     ),
     FAMILIES,
 )

@@ -57,6 +57,7 @@ def bits(fitted: Any) -> str:
     ]
     if best is not fitted:
         parts += [fitted.results_[name] for name in ("bic", "log_likelihood", "passes", "message")]
+        parts += getattr(fitted, "comparisons_", {}).values()
     return hashlib.sha256(b"".join(np.asarray(each).tobytes() for each in parts)).hexdigest()
 
 
@@ -100,6 +101,10 @@ FITS: dict[str, tuple[Callable[[], Any], bool]] = {
     "sweep": (sweep, False),
     "sweep by held-out rows": (lambda: sweep(criterion="held-out"), False),
     "sweep in memory": (lambda: sweep(sample_rows=5000), False),
+    "sweep that compares": (
+        lambda: sweep(covariance_type="spherical", n_bootstrap=2, prune=False),
+        False,
+    ),
 }
 
 
