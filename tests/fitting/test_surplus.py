@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Whether rows need all components of a mixture."""
 
 import numpy as np
