@@ -23,19 +23,19 @@ def load_model(
 
     Raises
     ------
-    click.UsageError
+    ValueError
         If both are in each other's place, or rows are in that of the model.
     ValueError, OSError
         See `dgmm.load`.
     """
     if not is_model_file(model):
         if data is not None and is_model_file(data):
-            raise click.UsageError(
+            raise ValueError(
                 f"{model} is not a dgmm model file, but {data} is: the model comes first, "
                 f"{_command()} {data} {model}"
             )
         if model.rstrip("/").lower().endswith(ENDINGS_OF_ROWS):
-            raise click.UsageError(
+            raise ValueError(
                 f"{model} is not a dgmm model file, as {_command()} needs: fit one to these rows by "
                 f"dgmm fit {model} -k K --out MODEL.npz"
             )
@@ -47,13 +47,13 @@ def open_rows(data: str, opening: Mapping[str, Any]) -> Source:
 
     Raises
     ------
-    click.UsageError
+    ValueError
         If it is a model file.
     ValueError, OSError
         See `dgmm.open_dataset`.
     """
     if is_model_file(data):
-        raise click.UsageError(
+        raise ValueError(
             f"{data} is a model file, and {_command()} needs rows: dgmm info {data} says what is in it; "
             "dgmm sample draws rows from it"
         )

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from dgmm.data import open_dataset
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
 from dgmm.estimators.attributes import OF_GROUPS
+from dgmm.estimators.callbacks import Callbacks
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, generator_from, head_of
 from dgmm.estimators.components import ComponentMixture
 from dgmm.estimators.errors import ErrorsLike, with_errors
+from dgmm.estimators.html import components_table
 from dgmm.estimators.known import given_for
 from dgmm.estimators.parameters import attributes_of
+from dgmm.estimators.predictor import OfRows
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.checkpoint import Checkpoint, keeping
@@ -61,12 +66,26 @@ Sklearn = TypeVar("Sklearn", bound=BaseEstimator)
 """Scikit-learn's class of the same name."""
 
 
+def fitted_attributes(mixture: Mixture[Any]) -> dict[str, Any]:
+    """Give the attributes that a fit has set."""
+    return {name: value for name, value in vars(mixture).items() if name.endswith("_") and name[0] != "_"}
+
+
 class MixtureWarning(UserWarning):
     """Something is wrong with a fitted mixture, or with the scale of its data: the message says what."""
 
 
-class Mixture(ComponentMixture, Generic[Sklearn]):
+class Mixture(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    CallbackSupportMixin,
+    ComponentMixture,
+    Generic[Sklearn],
+):
     """A mixture that can be fitted, with scikit-learn's parameters.
+
+    In the middle of a pipeline it gives responsibilities as features. Callbacks of scikit-learn
+    (``set_callbacks``) are told of each iteration; what they return does not end a fit.
 
     Attributes
     ----------
@@ -155,6 +174,42 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
             checkpoint=checkpoint,
         )
 
+    def transform(self, X: RowsLike) -> OfRows:
+        """Give the responsibilities of the components for each row as features: see `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+
+        Returns
+        -------
+        responsibilities : of shape (n_samples, n_components)
+            As `set_output` says; their names are those of `get_feature_names_out`.
+        """
+        return self.predict_proba(X)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Responsibilities of a row."""
+        return len(self.weights_)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        """Give what notebooks show: scikit-learn's diagram, and the components once there are some."""
+        shown = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in shown:
+            shown["text/html"] += self._components_html()
+        return shown
+
+    @property
+    def _repr_html_(self) -> Callable[[], str]:
+        """Give the same as HTML alone, for those that do not ask for more."""
+        diagram = super()._repr_html_
+        return lambda: diagram() + self._components_html()
+
+    def _components_html(self) -> str:
+        return components_table(self) if hasattr(self, "weights_") else ""
+
+    @with_callbacks
     def _fit(
         self,
         X: RowsLike,
@@ -183,9 +238,15 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
         before = _going_on_from(resumed)
         others = {**given.sources, **measured.beside}
         head = head_of(self, source, weights, generator.get_state(), place, beside=others, **before)
+        most, metadata = self._most_iterations, {}
+        context = self._init_callback_context(max_subtasks=most)  # pyright: ignore[reportArgumentType]
+        if sample_weight is not None:
+            metadata["sample_weight"] = sample_weight
+        context.call_on_fit_task_begin(estimator=self, X=X, metadata=metadata)
         printer = VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))
         may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
-        with listening(printer), one_cluster(), keeping(place, head, may_differ) as begun:
+        told = listening(Callbacks(self, context, most))
+        with listening(printer), told, one_cluster(), keeping(place, head, may_differ) as begun:
             if begun is not head:
                 generator = generator_from(self, begun.draws)
             known = given.beside.parts(self.n_components)
@@ -202,15 +263,23 @@ class Mixture(ComponentMixture, Generic[Sklearn]):
                 "Try different init parameters, or increase max_iter, "
                 "tol, or check for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         for concern in fitted.concerns:
-            warnings.warn(concern, MixtureWarning, stacklevel=4)
+            warnings.warn(concern, MixtureWarning, stacklevel=5)
         self._set_fitted(fitted, source.dtype)
         self._set_groups(fitted.best.parameters, groups_found)
         self.n_passes_ = fitted.n_passes
         remember_features(self, source)
+        context.call_on_fit_task_end(
+            estimator=self, X=X, metadata=metadata, reconstruction_attributes=lambda: fitted_attributes(self)
+        )
         return self
+
+    @property
+    def _most_iterations(self) -> int | None:
+        """The iterations of all starts at the most; None where moves may add some."""
+        return None if getattr(self, "moves", False) else self.n_init * self.max_iter
 
     def _settings(self, n_features: int) -> Settings:
         given, goal = self._given(n_features), self._goal(n_features)

@@ -7,13 +7,15 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.datasets import load_iris
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dgmm import GaussianMixture
@@ -110,3 +112,44 @@ class TestFeatures:
         for pair in ((frame, ROWS), (ROWS, frame)):
             expected, found = self.messages(*pair, warns=True)
             assert found == expected
+
+
+class TestConventions:
+    """What scikit-learn's own estimators do as steps of others."""
+
+    def test_responsibilities_are_features_with_names(self):
+        mixture = GaussianMixture(3, random_state=0).fit(ROWS)
+        names = ["gaussianmixture0", "gaussianmixture1", "gaussianmixture2"]
+        np.testing.assert_array_equal(mixture.get_feature_names_out(), names)
+        expected = mixture.predict_proba(ROWS)
+        np.testing.assert_array_equal(mixture.transform(ROWS), expected)
+        frame = mixture.set_output(transform="pandas").transform(ROWS)
+        assert isinstance(frame, pd.DataFrame)
+        assert [*frame.columns] == names
+        np.testing.assert_array_equal(frame, expected)
+        again = GaussianMixture(3, random_state=0).fit_transform(ROWS)
+        np.testing.assert_array_equal(again, expected)
+
+    def test_responsibilities_go_on_in_a_pipeline(self):
+        mixture = GaussianMixture(3, random_state=0)
+        wanted = mixture.fit(ROWS).predict(ROWS)
+        steps = make_pipeline(StandardScaler(), GaussianMixture(3, random_state=0), LogisticRegression())
+        assert steps.fit(ROWS, wanted).score(ROWS, wanted) > 0.99
+        np.testing.assert_array_equal(steps[:-1].get_feature_names_out(), mixture.get_feature_names_out())
+
+    def test_weights_are_routed_to_where_they_are_asked_for(self):
+        weights = np.random.default_rng(0).integers(0, 4, len(ROWS)).astype(float)
+        with sklearn.config_context(enable_metadata_routing=True):
+            asked = GaussianMixture(3, random_state=0).set_fit_request(sample_weight=True)
+            asked.set_score_request(sample_weight=True)
+            steps = make_pipeline(FunctionTransformer(), asked).fit(ROWS, sample_weight=weights)
+            alone = GaussianMixture(3, random_state=0).fit(ROWS, sample_weight=weights)
+            np.testing.assert_array_equal(steps[-1].means_, alone.means_)
+            found = steps.score(ROWS, sample_weight=weights)
+            assert found == alone.score(ROWS, sample_weight=weights)
+            search = GridSearchCV(asked, {"n_components": [3]}, cv=2)
+            search.fit(ROWS, sample_weight=weights)
+            assert search.best_estimator_.means_.tolist() == alone.means_.tolist()
+            refusing = make_pipeline(FunctionTransformer(), GaussianMixture(3, random_state=0))
+            with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+                refusing.fit(ROWS, sample_weight=weights)
