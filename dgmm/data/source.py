@@ -38,13 +38,17 @@ class SpanTuning:
         Of the rows of a span: each costs a task, and its first chunk is read while no work goes on.
     largest_bytes : int
         More spans than are wanted, rather than larger ones: what a worker that dies had done is done again.
+    most : int
+        Spans, however large they are then: making, sending and following a task takes the driver and the
+        scheduler some milliseconds, which no number of workers shortens: docs/notes/2026-11-26-schedule.md.
     largest_lazy_bytes : int
-        The same of Dask collections: all chunks of a task are in memory at once.
+        The same as ``largest_bytes`` of Dask collections: all chunks of a task are in memory at once.
     """
 
     wanted: int = 64
     smallest_bytes: int = 16 * MEBIBYTE
     largest_bytes: int = 256 * MEBIBYTE
+    most: int = 8192
     largest_lazy_bytes: int = 32 * MEBIBYTE
 
 
@@ -375,8 +379,12 @@ def cut_into_spans(
 
 
 def span_bytes_for(total_bytes: int) -> int:
-    """Choose the bytes of a span from the bytes of all rows: about 64 spans, 16 to 256 MiB each."""
-    return int(np.clip(total_bytes // SPANS.wanted, SPANS.smallest_bytes, SPANS.largest_bytes))
+    """Choose the bytes of a span from the bytes of all rows: about 64 spans, 16 to 256 MiB each.
+
+    They are larger only where there would be too many of them.
+    """
+    own = int(np.clip(total_bytes // SPANS.wanted, SPANS.smallest_bytes, SPANS.largest_bytes))
+    return max(own, -(-total_bytes // SPANS.most))
 
 
 def check_no_two(names: Iterable[Hashable], wanted: Iterable[Hashable], where: str) -> None:

@@ -88,8 +88,8 @@ class Share:
     tell: Callable[[Callable[[], Any]], None]
 
 
-Graph = Callable[[tuple[str, ...], int], tuple[list[Any], list[Any]]]
-"""Makes Dask collections, of the names of shares and the number of the run: results wanted, and shares."""
+Submit = Callable[[tuple[str, ...], int], tuple[list[Any], list[Any]]]
+"""Begins a run, of the names of shares and its number: gives the futures of results, and of shares."""
 
 
 _joined: ContextVar[list[Any] | None] = ContextVar("joined", default=None)
@@ -127,9 +127,7 @@ def client_of(get: Get) -> Any | None:
     return owner
 
 
-def compute_on_cluster(
-    client: Any, graph: Graph, shares: Sequence[Share], purpose: str, **options: Any
-) -> list[Any]:
+def compute_on_cluster(client: Any, submit: Submit, shares: Sequence[Share], purpose: str) -> list[Any]:
     """Compute on a cluster; what is lost as workers die is run again.
 
     Whatever happens, no tasks stay behind on a cluster that is not ours.
@@ -137,13 +135,11 @@ def compute_on_cluster(
     Parameters
     ----------
     client : distributed.Client
-    graph : callable
-        Makes the Dask collections of a run. A share that is named as before is not computed again.
+    submit : callable
+        Begins a run. A share that is named as before is not computed again.
     shares : sequence of Share
     purpose : str
         A word or two, for messages.
-    **options : object
-        For ``client.compute``.
 
     Returns
     -------
@@ -168,10 +164,9 @@ def compute_on_cluster(
     try:
         for run in range(settings.reruns + 1):
             watch.check()
-            wanted, watched = graph(names, run)
-            before, held = held, client.compute([*wanted, *watched], **options)
+            before, (results, own) = held, submit(names, run)
+            held = [*results, *own]
             _release(before)
-            results, own = held[: len(wanted)], held[len(wanted) :]
             told.watch(own, shares)
             try:
                 found = watch.gathered(results)
@@ -201,8 +196,9 @@ def compute_on_cluster(
                 watch.until_connected()
             except (NoWorkerError, NoValidWorkerError) as error:
                 raise ClusterLostError(f"{purpose}: {error}; {watch.advice()}") from error
-            _release([future for future, keep in zip(own, kept, strict=True) if not keep] + results)
             held = [future for future, keep in zip(own, kept, strict=True) if keep]
+            still = {id(future) for future in held}  # a result may be a share, too
+            _release([future for future in (*own, *results) if id(future) not in still])
             names = tuple(
                 name if keep else f"{share.name}-again{run + 1}"
                 for name, share, keep in zip(names, shares, kept, strict=True)

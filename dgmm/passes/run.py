@@ -62,13 +62,14 @@ class PassTuning:
     ----------
     fan_in : int
         Results that one task of the tree adds up: sums have the same bits for the same number alone.
-    largest_work : int
-        Bytes of parameters that travel in every task; larger ones are a task of their own, sent once a
-        worker.
+    largest_work, largest_works : int
+        Bytes of parameters that travel in every task, and of those in all tasks of a pass; larger ones are a
+        task of their own, sent once a worker.
     """
 
     fan_in: int = 8
     largest_work: int = 2**18
+    largest_works: int = 2**24
 
 
 PASSES = PassTuning()
@@ -233,7 +234,7 @@ def _run_on_dask(
     source: Source, planned: Plan, work: Work[Result], purpose: str, weights: Source | None, *, parts: Parts
 ) -> Timed[Result]:
     name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
-    is_large = len(pickle.dumps(work, protocol=5)) > PASSES.largest_work
+    is_large = travels_alone(work, len(planned.spans))
     shared = [delayed(work, name=f"parameters-{name}", traverse=False)] if is_large else []
     tree = Tree(len(planned.spans), PASSES.fan_in)
     known = parts.begin(tree, _sum)
@@ -251,14 +252,13 @@ def _run_on_dask(
         return call(*shared, *arguments, dask_key_name=name)
 
     @lru_cache(maxsize=1)  # the scheduler is chosen by what the first run computes
-    def graph(names: tuple[str, ...], run: int) -> tuple[list[Delayed], list[Delayed]]:
+    def graph(names: tuple[str, ...], run: int) -> list[Delayed]:
         """Name the leaves as told; sums have new names in each run."""
         leaves = {span.index: leaf(span, key) for span, key in zip(spans, names, strict=True)}
-        roots = _fused([_summed(tree, node, leaves, f"{name}-{run}") for node in missing])
-        return roots, [Delayed(key, roots[0].dask) for key in names]
+        return _fused([_summed(tree, node, leaves, f"{name}-{run}") for node in missing])
 
     names, to = tuple(f"{name}-{span.index}" for span in spans), listeners()
-    roots, _ = graph(names, 0)
+    roots = graph(names, 0)
     get = scheduler_here() if is_in_memory(source) else scheduler_for(*roots)
     client = None if is_in_memory(source) else client_of(get)
 
@@ -274,8 +274,22 @@ def _run_on_dask(
             Share(name, partial(_place, source, span), tell[name])
             for name, span in zip(names, spans, strict=True)
         ]
-        found = compute_on_cluster(client, graph, shares, purpose)
+
+        def submit(names: tuple[str, ...], run: int) -> tuple[list[Any], list[Any]]:
+            # One graph for all keys: as Dask's collections, each task would bring the whole graph along.
+            roots = graph(names, run)
+            keys = [root.key for root in roots]
+            futures = client.get(ensure_dict(roots[0].dask), [*keys, *names], sync=False)
+            return futures[: len(keys)], futures[len(keys) :]
+
+        found = compute_on_cluster(client, submit, shares, purpose)
     return tree.value(tree.roots[0], {**known, **dict(zip(missing, found, strict=True))}, _sum)
+
+
+def travels_alone(work: Work[Any], n_tasks: int) -> bool:
+    """Tell whether work is a task of its own, and not in each of the tasks."""
+    n_bytes = len(pickle.dumps(work, protocol=5))
+    return n_bytes > PASSES.largest_work or n_bytes * n_tasks > PASSES.largest_works
 
 
 def _place(source: Source, span: Span) -> str:

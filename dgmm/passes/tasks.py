@@ -79,7 +79,7 @@ def _run(
     # last. There `shared` is no task that all need: they would begin in any order after it.
     names = tuple(f"{name}-{len(items) - index:06d}" for index in missing)
 
-    def graph(names: tuple[str, ...], _: int) -> tuple[list[Any], list[Any]]:
+    def graph(names: tuple[str, ...]) -> list[Any]:
         calls = []
         for index, name in zip(missing, names, strict=True):
             task = partial(_single_threaded, function, items[index])
@@ -87,7 +87,7 @@ def _run(
             call: Any = delayed(task, name=f"task-{name}", traverse=False)
             with dask.annotate(priority=len(items) - index):  # pyright: ignore[reportPrivateImportUsage]
                 calls.append(call(*(() if client is None else (common,)), dask_key_name=name))
-        return calls, calls
+        return calls
 
     to = listeners()
 
@@ -100,13 +100,18 @@ def _run(
     # Around all tasks of this process: OpenBLAS does not reliably heed a thread other than the first.
     with single_threaded():
         if client is None:
-            found = compute_here(get, *graph(names, 0)[0], tell=tell, optimize_graph=False)
+            found = compute_here(get, *graph(names), tell=tell, optimize_graph=False)
         else:
             shares = [
                 Share(name, partial("{} {} of {}".format, purpose, index + 1, len(items)), tell[name])
                 for index, name in zip(missing, names, strict=True)
             ]
-            found = compute_on_cluster(client, graph, shares, purpose, optimize_graph=False)
+
+            def submit(names: tuple[str, ...], _: int) -> tuple[list[Any], list[Any]]:
+                futures = client.compute(graph(names), optimize_graph=False)
+                return futures, futures
+
+            found = compute_on_cluster(client, submit, shares, purpose)
     everything = {**known, **{(0, index): each for index, each in zip(missing, found, strict=True)}}
     return [everything[node] for node in tree.roots]
 

@@ -62,9 +62,12 @@ def test_the_size_may_be_another():
 
 @pytest.mark.parametrize(
     ("mebibytes", "expected"),
-    [(0, 16), (1, 16), (64 * 16, 16), (64 * 100, 100), (64 * 256, 256), (10**6, 256)],
+    [
+        *((0, 16), (1, 16), (64 * 16, 16), (64 * 100, 100), (64 * 256, 256), (10**6, 256)),
+        *((8192 * 256, 256), (8192 * 1000, 1000)),
+    ],
 )
-def test_about_64_spans_that_are_neither_small_nor_large(mebibytes, expected):
+def test_about_64_spans_that_are_neither_small_nor_large_nor_too_many(mebibytes, expected):
     assert span_bytes_for(mebibytes * MEBIBYTE) == expected * MEBIBYTE
 
 

@@ -1,5 +1,6 @@
 # pyright: reportArgumentType=false, reportCallIssue=false
 # pyright: reportPrivateImportUsage=false, reportAttributeAccessIssue=false
+import dataclasses
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from distributed import SchedulerPlugin
 
+import dgmm.data.source
 from dgmm.data import open_dataset, open_weights
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, listening
 from dgmm.passes.run import run_pass, run_timed_pass
@@ -109,6 +111,18 @@ def test_large_parameters_are_a_task_of_their_own(stored):
     work = LargeWork(np.zeros(2**17))
     found = run_pass(sources(stored)["zarr"], work, "visit")
     assert found.total == pytest.approx(ROWS.sum())
+
+
+@pytest.mark.usefixtures("client")
+def test_a_graph_has_what_its_tasks_have_and_no_more(stored, monkeypatch):
+    """Of 600 tasks about 2 kB each; Dask's warning would be an error here."""
+    spans = dataclasses.replace(dgmm.data.source.SPANS, smallest_bytes=320, largest_bytes=320)
+    monkeypatch.setattr(dgmm.data.source, "SPANS", spans)
+    source = open_dataset(stored(ROWS[:6000], 10))
+    assert len(source.spans()) == 600
+    limit, work = "distributed.admin.large-graph-warning-threshold", LargeWork(np.zeros(2**12))  # 32 kB
+    with dask.config.set({limit: "3 MiB"}):
+        assert run_pass(source, work, "visit").total == pytest.approx(ROWS[:6000].sum())
 
 
 @pytest.mark.usefixtures("small_spans", "scheduler")
