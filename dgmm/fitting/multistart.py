@@ -301,7 +301,10 @@ class Multistart:
 
     def _run(self, candidates: list[Candidate], n_passes: int | None = None) -> list[EM]:
         self.pool.run(candidates, n_passes=n_passes)
-        return [each.state for each in candidates if each.state is not None]
+        states = [each.state for each in candidates if each.state is not None]
+        if self.is_small and self.algorithm == "em":  # the sums of these rows are taken anew
+            return [replace(each, best=None) for each in states]
+        return states
 
     def _starts(self, random_state: np.random.RandomState) -> list[Parameters]:
         """Find what a fit may begin from: one start, or the candidates of a search."""

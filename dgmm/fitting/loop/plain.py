@@ -89,13 +89,14 @@ def advance(state: EM, evaluation: Evaluation, stopping: Stopping) -> EM:
     gain = evaluation.lower_bound - state.lower_bound
     is_start = state.n_iter == 0 or state.lower_bound == -np.inf
     history = (*state.history, record(state.history, evaluation, 0 if is_start else 1, accepted=True))
+    ending = stopping.ending(history, gain)
     return replace(
         state,
         parameters=evaluation.updated,
         lower_bound=evaluation.lower_bound,
         history=history,
-        ending=stopping.ending(history, gain),
-        best=evaluation,
+        ending=ending,
+        best=None if ending is None else evaluation,  # nothing asks before, and it may be large
     )
 
 
