@@ -53,6 +53,13 @@ def check_refusals() -> None:
     assert failed.returncode == 2
     assert "pip install 'dgmm[plot]'" in failed.stderr
     assert not Path("sweep").exists()
+    failed = command("fit", "rows.zarr", "-k", "2", "--out", "page.npz", "--report", "page.html")
+    assert failed.returncode == 2
+    assert "pip install 'dgmm[plot]'" in failed.stderr
+    assert not Path("page.npz").exists()  # it is known before the fit
+    failed = command("plot", "fitted.npz", "--out", "picture.png")
+    assert failed.returncode == 2
+    assert "pip install 'dgmm[plot]'" in failed.stderr
     failed = command("demo")
     assert failed.returncode == 2
     assert "pip install 'dgmm[demo]'" in failed.stderr

@@ -87,7 +87,7 @@ def _of_matrices(gaps: Array, own: Array, others: Array) -> Array:
 def normal_distances(gaps: Array, first: Array, second: Array) -> Array:
     """Give the same of normal distributions of one feature, from gaps of means and from variances."""
     mean = 0.5 * (first + second)
-    return np.maximum(0.125 * gaps**2 / mean + 0.5 * np.log(mean / np.sqrt(first * second)), 0.0)
+    return np.maximum(0.125 * gaps**2 / mean + 0.5 * np.log(mean / (np.sqrt(first) * np.sqrt(second))), 0.0)
 
 
 def coefficients(distances: Array) -> Array:

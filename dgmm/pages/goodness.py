@@ -197,6 +197,8 @@ def _misfit(subject: Subject) -> str:
     if not isinstance(mixture, ComponentMixture):
         return ""
     kept = rows if mixture._takes_nan else rows[np.isfinite(rows).all(axis=1)]
+    if len(kept) == 0:  # none is complete, of a mixture that takes no others
+        return ""
     with warnings.catch_warnings():  # rows here need no names
         warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
         found = mixture.misfit(kept)

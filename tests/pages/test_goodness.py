@@ -62,5 +62,11 @@ def test_rows_that_lack_values(missing):
     assert f">feature 0</th><td>{n_known}</td>" in body
 
 
+def test_a_feature_that_no_row_has_is_not_compared():
+    rows = np.c_[np.random.default_rng(0).normal(size=40), np.full(40, np.nan)]
+    mixture = dgmm.GaussianMixture(1).fit(np.random.default_rng(1).normal(size=(40, 2)))
+    assert "1 other features are not compared" in of(Subject.of(mixture, rows))
+
+
 def test_without_rows_it_says_so(three_clusters):
     assert "No rows were given" in of(Subject.of(dgmm.GaussianMixture(1).fit(three_clusters)))
