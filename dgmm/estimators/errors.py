@@ -95,8 +95,8 @@ def names_in(errors: object) -> tuple[str, ...]:
     """Give the names of columns that errors may be; empty where they are something else."""
     if isinstance(errors, str):
         return (errors,)
-    is_list = isinstance(errors, (list, tuple)) and bool(errors)
-    return tuple(errors) if is_list and all(isinstance(each, str) for each in errors) else ()
+    listed = list(errors) if isinstance(errors, (list, tuple)) else []
+    return tuple(listed) if all(isinstance(each, str) for each in listed) else ()
 
 
 def columns_among(errors: object, source: Source) -> list[int] | None:

@@ -68,7 +68,7 @@ def _no_covariances(matrices: Array) -> NDArray[np.bool_]:
     variances = np.diagonal(matrices, axis1=1, axis2=2)
     scales = np.sqrt(np.where(variances > 0.0, variances, 1.0))
     correlations = matrices / (scales[:, :, None] * scales[:, None, :])
-    bad = (variances < 0.0).any(axis=1)
+    bad: NDArray[np.bool_] = np.asarray((variances < 0.0).any(axis=1))
     bad |= (np.abs(correlations - correlations.swapaxes(1, 2)) > ROUNDING).any(axis=(1, 2))
     # What has no variance has no covariance either.
     is_zero = variances <= 0.0

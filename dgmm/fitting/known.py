@@ -267,8 +267,9 @@ class Beside:
         is_one = self.labels.n_features == 1
         return KnownParts(groups, n_components if is_one else 0, 0 if is_one else n_components)
 
-    def with_features(self, source: Source, n_features: int) -> Source:
+    def with_features(self, source: Source, n_features: int | None = None) -> Source:
         """Put it beside the features of rows; a source may have other columns behind these."""
+        n_features = source.n_features if n_features is None else n_features
         columns = [each for each in (self.groups, self.labels) if each is not None]
         if not columns and source.n_features == n_features:
             return source
