@@ -27,7 +27,7 @@ from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
 from dgmm.fitting.starts.search import search
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
-from dgmm.fitting.surplus import MergedOnSample
+from dgmm.fitting.surplus import NEED, MergedOnSample
 from dgmm.model.matrices import DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import InitializationStarted, StageStarted, emit
@@ -197,13 +197,14 @@ class Multistart:
     def _plateaus(self) -> Plateaus | None:
         """What ends fits with surplus components; None where the user says what gains matter.
 
-        And where the likelihood of rows in memory is another one: of what is observed, or known.
+        And where the sample has few rows, or all; or the likelihood of rows in memory is another one: of what
+        is observed, or known.
         """
         data, may_end = self.data, self.settings.tol is None and isinstance(self.objective, Likelihood)
-        if not may_end or data.may_lack or data.known is not None:
+        few = self.is_small or len(self.filled.values) < NEED.fewest_rows
+        if not may_end or few or data.may_lack or data.known is not None:
             return None
-        products = self.settings.method.family.has_products
-        are_surplus = MergedOnSample(self.filled, self.objective, data.source.n_rows, products)
+        are_surplus = MergedOnSample(self.filled, self.objective, data.source.n_rows)
         return Plateaus(are_surplus, max(float(data.moments.n_rows), data.moments.weight))
 
     @cached_property

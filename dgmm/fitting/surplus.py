@@ -30,13 +30,15 @@ class NeedTuning:
 
     Attributes
     ----------
-    n_rows : int
-        Of the sample, at the most.
+    n_rows, fewest_rows : int
+        Of the sample, at the most; and at the least, as with few rows BIC does without components that more
+        rows would need.
     n_steps : int
         EM steps of the mixture with fewer components, and of the one with all, on these rows.
     """
 
     n_rows: int = 2**17
+    fewest_rows: int = 2**14
     n_steps: int = 30
 
 
@@ -53,20 +55,25 @@ class MergedOnSample:
         Complete rows.
     objective : Objective
     n_rows_in_all : int
-    products : bool
-        Whether the family needs covariances of all rows.
     """
 
     sample: Sample
     objective: Objective
     n_rows_in_all: int
-    products: bool = True
 
     @cached_property
     def rows(self) -> InMemory:
-        """The rows of the sample that are asked: with many features fewer."""
+        """The rows of the sample that are asked."""
+        return self._rows(products=False)
+
+    @cached_property
+    def rows_with_products(self) -> InMemory:
+        """The same, for components that share a covariance: it comes from that of all rows."""
+        return self._rows(products=True)
+
+    def _rows(self, *, products: bool) -> InMemory:
         some = self.sample.drawn(NEED.n_rows)
-        return InMemory.of(some.values, some.weights, self.n_rows_in_all, products=self.products)
+        return InMemory.of(some.values, some.weights, self.n_rows_in_all, products=products)
 
     def __call__(self, parameters: Parameters, n_components: int) -> bool:
         """Tell whether with so many components fewer the rows are described as well."""
@@ -81,7 +88,8 @@ class MergedOnSample:
         )
 
     def _are_surplus(self, parameters: Parameters, n_components: int) -> bool:
-        data, own = self.rows, parameters.n_parameters_of_one
+        family, own = parameters.family, parameters.n_parameters_of_one
+        data = self.rows_with_products if family.is_shared and family.has_products else self.rows
         worth = 0.5 * np.log(len(data.rows)) * n_components * own / len(data.rows)
         climb = partial(climb_to, data, objective=self.objective, n_steps=NEED.n_steps)
         fewer = reduce(lambda found, _: _merged(found), range(n_components), parameters)
