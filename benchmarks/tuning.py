@@ -74,9 +74,9 @@ class Counter:
 
         def counted_expect(stack: Any, chunks: Iterable[Any], features: Any = None) -> Any:
             def counted() -> Iterator[Any]:
-                for rows, weights in chunks:
-                    self.work += len(rows) * size(stack)
-                    yield rows, weights
+                for chunk in chunks:
+                    self.work += len(chunk[0]) * size(stack)
+                    yield chunk
 
             return expect(stack, counted(), features)
 
