@@ -47,7 +47,7 @@ def naive_em(start, rows, errors, weights, n_steps=5):
     return found, bounds
 
 
-def started_at(start, x, errors, weights=None, **own):
+def started_at(start, x, errors, weights=None, *, known=None, **own):
     parameters = {
         "covariance_type": start.family.name,
         "weights_init": start.weights,
@@ -58,7 +58,7 @@ def started_at(start, x, errors, weights=None, **own):
         "algorithm": "em",
     }
     return GaussianMixture(len(start.weights), **parameters | own).fit(
-        x, sample_weight=weights, errors=errors
+        x, sample_weight=weights, errors=errors, **(known or {})
     )
 
 
@@ -161,6 +161,68 @@ def clusters(n_rows, generator):
     truth = truth + np.where(labels[:, None], 0.5, 1.0) * generator.normal(size=(n_rows, 2))
     errors = generator.uniform(0.2, 2.0, size=(n_rows, 2))
     return truth, truth + np.sqrt(errors) * generator.normal(size=(n_rows, 2)), errors
+
+
+def naive_known(start, rows, errors, *, weights, labels, groups, n_steps=5):
+    """The same with labels, or -1, and a weight vector in each group: these vectors too."""
+    n_components, n_groups = len(start.weights), groups.max() + 1
+    allowed = (labels[:, None] == np.arange(n_components)) | (labels[:, None] < 0)
+    found, bounds, of_groups = start, [], np.tile(start.weights, (n_groups, 1))
+    for _ in range(n_steps):
+        log_priors = np.where(allowed, np.log(of_groups)[groups], -np.inf)
+        sums = naive.expect_measured(
+            found, rows, errors, weights, np.zeros(found.means.shape), log_priors=log_priors
+        )
+        bounds.append(sums.log_likelihood / weights.sum())
+        found = naive_update(found.family, sums, 1e-6)
+        shares = weights[:, None] * sums.responsibilities
+        of_groups = np.stack([shares[groups == group].sum(axis=0) for group in range(n_groups)])
+        of_groups /= of_groups.sum(axis=1, keepdims=True)
+    return found, of_groups, bounds
+
+
+class TestLabelsAndGroups:
+    @pytest.mark.parametrize("covariance_type", ["full", "diag"])
+    @pytest.mark.parametrize("known", ["labels", "groups", "both"])
+    @pytest.mark.parametrize("form", ["variances", "matrices"])
+    def test_they_are_em_by_the_formulas_row_by_row(self, covariance_type, known, form, stored):
+        rows, columns, errors, start = measured(covariance_type=covariance_type, form=form)
+        start = type(start).from_covariances(
+            start.family, np.array([0.6, 0.4]), start.means[:2], start.covariances[:2]
+        )
+        generator = np.random.default_rng(1)
+        weights = generator.gamma(1.0, size=len(rows))
+        nearest = ((rows[:, None] - start.means) ** 2).sum(axis=2).argmin(axis=1)
+        labels = np.where(generator.random(len(rows)) < 0.2, nearest, -1)
+        groups = generator.integers(3, size=len(rows))
+        own = {"labels": labels, "groups": groups}
+        if known != "both":
+            own = {known: own[known]}
+        told = {"labels": 0 * labels - 1, "groups": 0 * groups} | own
+        wanted, of_groups, bounds = naive_known(start, rows, errors, weights=weights, **told)
+        for x, more in ((rows, {}), (stored(rows), {"sample_rows": 100})):
+            found = started_at(start, x, columns, weights, known=own, **more)
+            close(found, wanted, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(found.lower_bounds_, bounds, rtol=1e-9)
+            if "groups" in own:
+                np.testing.assert_allclose(found.group_weights_, of_groups, rtol=1e-9)
+
+    @pytest.mark.parametrize("algorithm", ["em", "corrected"])
+    def test_fits_from_their_own_starts(self, algorithm, stored):
+        """True widths, and the weights that groups have in truth."""
+        truth, rows, errors = clusters(3000, np.random.default_rng(0))
+        generator = np.random.default_rng(1)
+        far = (truth[:, 0] > 2.0).astype(int)
+        groups = np.where(generator.random(3000) < np.array([0.8, 0.3])[far], 4, 9)
+        labels = np.where(generator.random(3000) < 0.02, far, -1)
+        own = {"covariance_type": "spherical", "random_state": 0, "sample_rows": 800, "tol": 1e-6}
+        found = GaussianMixture(2, algorithm=algorithm, max_iter=300, **own).fit(
+            stored(rows), errors=errors, labels=labels, groups=groups
+        )
+        assert found.converged_
+        np.testing.assert_allclose(np.sqrt(found.covariances_), [0.5, 1.0], rtol=0.1)
+        exact = [[1.0 - far[groups == group].mean(), far[groups == group].mean()] for group in (4, 9)]
+        np.testing.assert_allclose(found.group_weights_, exact, atol=0.03)
 
 
 class TestFits:

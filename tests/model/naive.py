@@ -362,26 +362,30 @@ def on_the_simplex(matrix, n_components):
     return free @ np.linalg.inv(free.T @ matrix @ free) @ free.T
 
 
-def expect_measured(parameters, rows, errors, weights, points):
+def expect_measured(parameters, rows, errors, weights, points, *, log_priors=None):
     """Statistics of true values about points (K, D), of rows with errors of covariances (n, D, D).
 
-    Row by row, by the formulas of Bovy, Hogg and Roweis (2011). What is NaN is missing.
+    Row by row, by the formulas of Bovy, Hogg and Roweis (2011). What is NaN is missing. Log priors of each
+    row over the components, (n, K), are by default those of the mixture's weights.
     """
     (n_components, n_features), matrices = parameters.means.shape, matrices_of(parameters)
     weights = np.ones(len(rows)) if weights is None else weights
     counts, sums = np.zeros(n_components), np.zeros((n_components, n_features))
     products = np.zeros((n_components, n_features, n_features))
     total, entropy, shares, densities = 0.0, 0.0, [], []
-    for row, error, weight in zip(rows.astype(float), errors, weights, strict=True):
+    if log_priors is None:
+        log_priors = np.tile(np.log(parameters.weights), (len(rows), 1))
+    for row, error, weight, priors in zip(rows.astype(float), errors, weights, log_priors, strict=True):
         o = np.flatnonzero(~np.isnan(row))
-        joint, expected, within = np.log(parameters.weights), [], []
+        own_logs, expected, within = np.zeros(n_components), [], []
         for k, (mean, matrix) in enumerate(zip(parameters.means, matrices, strict=True)):
             whole = matrix[np.ix_(o, o)] + error[np.ix_(o, o)]
             gain = np.linalg.solve(whole, matrix[o]).T
             if len(o):
-                joint[k] += multivariate_normal(mean[o], whole).logpdf(row[o])
+                own_logs[k] = multivariate_normal(mean[o], whole).logpdf(row[o])
             expected.append(mean + gain @ (row - mean)[o])
             within.append(matrix - gain @ matrix[o])
+        joint = priors + own_logs
         density = np.logaddexp.reduce(joint)
         share = np.exp(joint - density)
         shares.append(share)
@@ -396,7 +400,7 @@ def expect_measured(parameters, rows, errors, weights, points):
             centred = expected[k] - parameters.means[k]
             squares = np.trace(np.linalg.solve(matrices[k], np.outer(centred, centred) + within[k]))
             half = 0.5 * np.linalg.slogdet(2.0 * np.pi * matrices[k])[1]
-            entropy += own * (joint[k] - np.log(parameters.weights[k]) + half + 0.5 * squares)
+            entropy += own * (own_logs[k] + half + 0.5 * squares)
     return ExpectedSums(counts, sums, products, total, entropy, np.array(shares), np.array(densities))
 
 
