@@ -45,7 +45,7 @@ def fitted(name: str, rows: np.ndarray, n_components: int, **own: Any) -> tuple[
 
 def main() -> None:
     """Fit each case by both, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", nargs="+", default=[*CASES], choices=[*CASES])
     parser.add_argument("--shrink", type=int, default=1)
     parser.add_argument("--max-iter", type=int, default=150)

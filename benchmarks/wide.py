@@ -77,7 +77,7 @@ def measured(library: str, case: str, narrow: float, way: str) -> tuple[float, f
 
 def main() -> None:
     """Measure all cases, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", nargs="+", default=CASES)
     parser.add_argument("--narrow", type=float, default=1.0)
     parser.add_argument("--repeats", type=int, default=3, help="the least time of so many processes")

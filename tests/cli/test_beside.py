@@ -103,7 +103,7 @@ def test_errors_in_columns_of_a_table(three_clusters, tmp_path, are):
     assert f"{mean:.6f} nats a row" in succeed("score", model, path, *own)
     succeed("predict", model, path, "--scores", "--out", out, *own)
     expected = same.score_samples(frame[["a", "b"]], errors=variances)
-    np.testing.assert_allclose(zarr.open_array(out, mode="r")[:], expected, rtol=1e-9)
+    np.testing.assert_allclose(np.asarray(zarr.open_array(out, mode="r")[:]), expected, rtol=1e-9)
 
 
 def test_errors_of_their_own_and_what_is_refused(three_clusters, tmp_path, monkeypatch):

@@ -143,7 +143,7 @@ class TestErrors:
         whole = compress(frame.to_csv(index=False).encode())
         path.write_bytes(whole)
         source = open_dataset(path)
-        assert source.finds_damage == (end != "zst")
+        assert getattr(source, "finds_damage", None) == (end != "zst")
         chunk = source.rows(0, source.n_rows)
         middle = len(whole) // 2
         path.write_bytes(whole[:middle] + bytes(100) + whole[middle + 100 :])

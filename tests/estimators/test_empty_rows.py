@@ -1,6 +1,7 @@
 """Rows that have no value at all: told of by whatever is said of them."""
 
 import warnings
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -24,7 +25,8 @@ def test_they_get_the_prior_and_a_warning(mixture, method):
         found = getattr(mixture, method)(rows)
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    lazy = getattr(mixture, method)(da.from_array(rows, chunks=(4, 2)))
+    chunked: Any = da.from_array(rows, chunks=(4, 2))  # pyright: ignore[reportArgumentType] - Dask says str
+    lazy = getattr(mixture, method)(chunked)
     with pytest.warns(DataWarning, match="^Some rows have no value at all.* not counted"):
         assert_array_equal(lazy.compute(scheduler="sync"), found)
     prior = {

@@ -24,7 +24,9 @@ def log_joint(parameters, rows, rows_dtype, extent):
     """Log joint densities (n_rows, K) about the origin, without a shared quadratic term if fast."""
     ready = stack_models([parameters], np.zeros(rows.shape[1]), extent, rows_dtype)
     workspace = Workspace(ready)
-    values = workspace.log_joint(rows, numpy_kernel.features_of(ready, rows), ready.groups[0])
+    table = numpy_kernel.features_of(ready, rows)
+    assert table is not None
+    values = workspace.log_joint(rows, table, ready.groups[0])
     return values.T, ready
 
 

@@ -126,7 +126,8 @@ def test_many_features_without_products_need_no_matrix(covariance_type, monkeypa
         monkeypatch.setattr(matrices, "MATRICES", replace(matrices.MATRICES, wide_features=wide_features))
         for module in (statistics, calibration):
             monkeypatch.setattr(module, "MATRICES", matrices.MATRICES)
-        own = Calibration.measured(*path[0], 0.01)
+        part, whole = path[0]
+        own = Calibration.measured(part, whole, 0.01)
         assert own is not None
         assert own.maps is not None
         assert own.maps.shape == ((3, 4, 4) if wide_features == 128 else (3, 4))
