@@ -12,8 +12,8 @@ import numpy as np
 
 import dgmm
 from dgmm import report
+from dgmm.cli.beside import errors_fact, errors_of_rows, kind_of_errors, with_errors_of, without
 from dgmm.cli.checkpoints import checkpoint_at, keeping
-from dgmm.cli.models import open_rows
 from dgmm.cli.options import (
     Cluster,
     Number,
@@ -115,6 +115,8 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True)
 @seeded
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@errors_of_rows
+@kind_of_errors
 @missing_in_fits
 @changed_data
 @keeping
@@ -139,6 +141,8 @@ def sweep(
     allow_changed_data: bool,
     checkpoint: str | None,
     sample_rows: int | None,
+    errors: list[str] | None,
+    errors_are: str,
     **settings: Any,
 ) -> Sequence[Said]:
     """Fit mixtures of many sizes to DATA in the same passes, choose the best, and report.
@@ -150,7 +154,8 @@ def sweep(
 
     if missing := sorted(set(keep or ()) - set(components)):
         raise click.UsageError(f"--keep {missing[0]} is none of the numbers of components that are tried, -k")
-    source = open_rows(data, opening)
+    source = without(data, opening, *(errors or ()))
+    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     found = dgmm.GaussianMixtureSweep(
         components,
         covariance_type=covariance,
@@ -167,7 +172,12 @@ def sweep(
     with creating_in(out, (*pages.FILES, *names), overwrite=overwrite) as working:
         try:
             with cluster.joined(source):
-                found.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept)
+                found.fit(
+                    source,
+                    errors=measured.given,  # pyright: ignore[reportArgumentType]
+                    allow_changed_data=allow_changed_data,
+                    checkpoint=kept,
+                )
         except KeyboardInterrupt as error:
             if getattr(found, "best_index_", None) is None:
                 raise
@@ -181,6 +191,7 @@ def sweep(
         sys.exit(code_of(ended))
     return [
         *report.source_facts(source),
+        *errors_fact(errors, errors_are),
         *sweep_facts(found),
         models(found),
         *comparisons(found),

@@ -121,3 +121,31 @@ def test_errors_of_their_own_and_what_is_refused(three_clusters, tmp_path, monke
     message = fail("fit", "rows.zarr", "-k", 2, "--out", "n.npz", "--errors", "bad.zarr")
     assert "In row 5" in message
     assert "variance of -0.25" in message
+
+
+def test_a_sweep_takes_errors_as_a_fit_does(three_clusters, tmp_path):
+    """Columns of standard deviations, or a path of variances: the models of the same sweep in Python."""
+    pytest.importorskip("matplotlib")
+    rows = np.asarray(three_clusters, float)[:400]
+    errors = np.random.default_rng(0).uniform(0.1, 0.5, size=rows.shape)
+    frame = pd.DataFrame(np.hstack([rows, errors]), columns=["a", "b", "e_a", "e_b"])
+    path, out = tmp_path / "rows.parquet", tmp_path / "out"
+    frame.to_parquet(path, row_group_size=100)
+    own = ("-k", "2:3", "--covariance", "diag", "--seed", 0, "--no-prune")
+    said = succeed("sweep", path, *own, "--errors", "e_a,e_b", "--out", out)
+    assert "e_a, e_b, as standard deviations" in said
+    same = dgmm.GaussianMixtureSweep([2, 3], covariance_type="diag", random_state=0, prune=False)
+    same.fit(frame[["a", "b"]], errors=errors**2)
+    found = dgmm.load(out / "model.npz")
+    assert found.feature_names_in_.tolist() == ["a", "b"]
+    np.testing.assert_allclose(found.covariances_, same.best_estimator_.covariances_, rtol=1e-9)
+    zarr.create_array(str(tmp_path / "errors.zarr"), data=errors**2)
+    given = ("--columns", "a,b", "--errors", tmp_path / "errors.zarr", "--errors-are", "variance")
+    succeed("sweep", path, *own, *given, "--out", tmp_path / "other")
+    other = dgmm.load(tmp_path / "other" / "model.npz")
+    np.testing.assert_allclose(other.covariances_, found.covariances_, rtol=1e-9)
+    line = fail("sweep", path, *own, "--errors", "e_a", "--columns", "a,b", "--out", tmp_path / "no")
+    assert "give a standard deviation for each" in line
+    line = fail("sweep", path, *own, "--errors", "e_a,e_b", "--bootstrap", 9, "--out", tmp_path / "no")
+    assert "n_bootstrap compares mixtures by drawing rows, which have no errors" in line
+    assert not (tmp_path / "no").exists()
