@@ -1,13 +1,15 @@
 """What is said of rows is of the type that a type checker sees: ``assert_type`` is for pyright."""
 
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import dask.array as da
 import numpy as np
+import onnxruntime
 import pandas as pd
 import polars as pl
 import pytest
+import skl2onnx
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from dgmm.data import Source
 from dgmm.data.fingerprint import Fingerprint
 from dgmm.estimators.predictor import Predictor
 from dgmm.model.matrices import Array
+from tests.model import naive
 
 dd = pytest.importorskip("dask.dataframe")
 
@@ -175,6 +178,37 @@ def test_both_ways_between_libraries_and_files(expected, tmp_path):
     assert isinstance(loaded, BayesianGaussianMixture)
     np.testing.assert_array_equal(loaded.means_, bayes.means_)
     assert str(assert_type(dgmm.fingerprint(ROWS), Fingerprint)) == bayes.data_fingerprint_
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "tied_diag"])
+def test_onnx_says_the_same(covariance_type: Any):
+    """Rounding of whitened rows y = x P − μ P in float32 moves log joint densities by at most `moved`.
+
+    A log density is a sum of squares of y, each of which (|x| + |μ|) |P| bounds; and a probability
+    moves by less than log densities do. Labels may differ only where two probabilities are as near.
+    """
+    rng = np.random.default_rng(0)
+    single = np.concatenate([rng.normal(0, 1, (300, 3)), rng.normal(3, 2, (200, 3))]).astype(np.float32)
+    rows = single.astype(np.float64)  # the same numbers
+    mixture = GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(rows)
+    other: Any = mixture.to_sklearn()
+    converted: Any = skl2onnx.to_onnx(other, single[:1])
+    session = onnxruntime.InferenceSession(converted.SerializeToString(), providers=["CPUExecutionProvider"])
+    found: Any = session.run(None, {session.get_inputs()[0].name: single})
+    labels, probabilities = np.ravel(found[0]), found[1]
+
+    roots = np.abs(
+        np.linalg.inv(np.linalg.cholesky(naive.matrices_of(mixture._parameters)))
+    )  # of P, transposed
+    sizes = np.einsum("nkj,kij->nki", np.abs(rows)[:, None] + np.abs(mixture.means_), roots)
+    log_densities = np.abs(other._estimate_log_prob(rows)).max()
+    moved = (rows.shape[1] + 4) * np.finfo(np.float32).eps * ((sizes**2).sum(axis=2).max() + log_densities)
+    expected = mixture.predict_proba(rows)
+    assert moved < 1e-3
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=moved)
+    sure = np.abs(expected[:, 0] - expected[:, 1]) > 2 * moved
+    assert np.count_nonzero(sure) > 490
+    np.testing.assert_array_equal(labels[sure], mixture.predict(rows)[sure])
 
 
 def test_projections(tmp_path: Path):
