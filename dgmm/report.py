@@ -139,18 +139,23 @@ def speed_facts(model: Any) -> list[Fact]:
         return []
     reading, computing = sum(history["reading_seconds"]), sum(history["computing_seconds"])
     speed = sum(map(mul, history["rows_per_second"], history["seconds"])) / seconds
-    read = "reading in Dask's own tasks" if np.isnan(reading) else f"{reading:.1f} s reading"
-    threads = f"threads: {computing:.1f} s computing, {read}"
+    read = "Dask reads" if np.isnan(reading) else f"read {_seconds(reading)}"
+    threads = f"threads compute {_seconds(computing)}, {read}"
     return [
         fact(
             "passes",
-            f"{seconds:.1f} s, {speed:,.0f} rows/s ({threads})",
+            f"{_seconds(seconds)}, {speed:,.0f} rows/s ({threads})",
             pass_seconds=seconds,
             rows_per_second=speed,
             computing_seconds=computing,
             reading_seconds=reading,
         )
     ]
+
+
+def _seconds(seconds: float) -> str:
+    """Write seconds in six columns, up to hours of them."""
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:.0f} s"
 
 
 def components(model: Any) -> Exhibit:

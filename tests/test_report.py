@@ -6,6 +6,7 @@ from rich.table import Table
 
 import dgmm
 from dgmm import report
+from dgmm.facts import fact, laid_out
 from dgmm.model.families import FAMILIES
 
 
@@ -54,7 +55,7 @@ def test_speed():
     }
     mixture = dgmm.GaussianMixture()
     mixture.history_ = history
-    said = "4.0 s, 1,500 rows/s (threads: 5.5 s computing, 1.0 s reading)"
+    said = "4.0 s, 1,500 rows/s (threads compute 5.5 s, read 1.0 s)"
     (found,) = report.speed_facts(mixture)
     assert (found.name, found.text) == ("passes", said)
     assert found.values == {
@@ -65,6 +66,11 @@ def test_speed():
     }
     mixture.history_ = history | {"reading_seconds": [np.nan, np.nan]}
     (found,) = report.speed_facts(mixture)
-    assert found.text.endswith("(threads: 5.5 s computing, reading in Dask's own tasks)")
+    assert found.text.endswith("(threads compute 5.5 s, Dask reads)")
     mixture.history_ = {name: [] for name in history}
     assert report.speed_facts(mixture) == []
+    for reading in (9000.0, np.nan):  # hours of rows in memory, on a terminal of 80 columns
+        long = {"seconds": [9000.0], "rows_per_second": [98_765_432.0], "computing_seconds": [9000.0]}
+        mixture.history_ = long | {"reading_seconds": [reading]}
+        facts = [*report.speed_facts(mixture), fact("log-likelihood", "")]
+        assert max(map(len, laid_out(facts).splitlines())) <= 80
