@@ -47,7 +47,7 @@ def public_names() -> dict[str, list[str]]:
     placed = {name for names in groups.values() for name in names} | {"__version__"}
     groups["More"] = [name for name in dgmm.__all__ if name not in placed]
     found = {group: [f"dgmm.{name}" for name in names] for group, names in groups.items() if names}
-    return found | {"Pictures": functions_of(PICTURES)}
+    return found | {"Within xarray": ["dgmm.xarray.Accessor"], "Pictures": functions_of(PICTURES)}
 
 
 def functions_of(module: str) -> list[str]:
