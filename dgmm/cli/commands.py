@@ -27,7 +27,7 @@ from dgmm.cli.beside import (
 )
 from dgmm.cli.carried import Together, write_beside
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
-from dgmm.cli.models import load_model, open_rows
+from dgmm.cli.models import following_advice, load_model, open_rows
 from dgmm.cli.options import (
     Cluster,
     Number,
@@ -380,7 +380,8 @@ def convert(
     The numbers stay as they are, float32 or float64; others become float64.
     """
     check_output(out, (".zarr",), overwrite=overwrite, storage_options=opening["storage_options"])
-    source = open_rows(data, opening)
+    with following_advice():
+        source = open_rows(data, opening)
     with cluster.joined(source):
         write(
             source,

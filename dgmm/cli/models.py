@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -58,6 +60,18 @@ def open_rows(data: str, opening: Mapping[str, Any]) -> Source:
             "dgmm sample draws rows from it"
         )
     return dgmm.open_dataset(data, **opening)
+
+
+@contextmanager
+def following_advice() -> Iterator[None]:
+    """Say no more that CSV should be converted, where that is what is done."""
+    adviser = logging.getLogger("dgmm.data.csv")
+    before = adviser.level
+    adviser.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        adviser.setLevel(before)
 
 
 def _command() -> str:

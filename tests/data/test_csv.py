@@ -123,13 +123,16 @@ def test_a_fit_and_its_labels(frame, tmp_path, caplog):
     np.testing.assert_allclose(scores, GaussianMixture(1).fit(frame).score_samples(frame), rtol=1e-9)
 
 
-def test_convert(frame, tmp_path):
+def test_convert(frame, tmp_path, caplog):
     for part in (0, 1):
         frame[part * 25 : part * 25 + 25].to_csv(tmp_path / f"part-{part}.csv.gz", index=False)
     with pytest.raises(SystemExit) as ended:
         main(["convert", str(tmp_path / "part-*.csv.gz"), str(tmp_path / "x.zarr")])
     assert ended.value.code == 0
+    assert "dgmm convert" not in caplog.text  # it is what was done
     check_source(open_dataset(tmp_path / "x.zarr"), frame.to_numpy(float))
+    open_dataset(str(tmp_path / "part-*.csv.gz"))
+    assert "dgmm convert" in caplog.text
 
 
 class TestErrors:
