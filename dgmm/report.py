@@ -24,6 +24,8 @@ from dgmm.passes.watched import without_checksums
 
 FEATURES_SHOWN = 6
 PARTITIONS_SHOWN = 8
+GROUPS_SHOWN = 20
+COMPONENTS_OF_GROUPS = 10
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -92,6 +94,10 @@ def model_facts(model: Any) -> list[Fact]:
     if hasattr(model, "groups_"):
         n_groups = len(model.groups_)
         found.append(fact("groups", f"{n_groups:,}, with weights of their own", n_groups=n_groups))
+    if hasattr(model, "measurement_errors_"):
+        kind = model.measurement_errors_
+        text = f"with errors, given as {kind}: the mixture is that of the true values"
+        found.append(fact("measured", text, measurement_errors=kind))
     n_dropped = getattr(model, "n_rows_dropped_", 0)
     if n_dropped:
         text = f"{_count(n_dropped, 'row', 'rows')} that lack values"
@@ -209,6 +215,44 @@ def component_lines(
         lines.append((k, [str(k), f"{model.weights_[k]:.4f}", *values, stands_out]))
     columns = ["component", "weight", *(names[i] for i in shown), "stands out by"]
     return columns, lines, n_features - len(shown)
+
+
+def groups(model: Any) -> list[Exhibit]:
+    """Lay out the weights of groups: see `group_lines`; nothing of a mixture without groups."""
+    if not hasattr(model, "groups_"):
+        return []
+    columns, lines, left_out = group_lines(model)
+    found = table(columns, lines)
+    found.caption = left_out or None
+    names, weights = np.asarray(model.groups_).tolist(), np.asarray(model.group_weights_)
+    each = [{"group": name, "weights": own} for name, own in zip(names, weights, strict=True)]
+    return [Exhibit(found, {"groups": each})]
+
+
+def group_lines(model: Any) -> tuple[list[str], list[list[str]], str]:
+    """Describe the weights of components in each group, in text: those of the first groups, in their order.
+
+    Returns
+    -------
+    columns : list of str
+        The group, and the heaviest components.
+    lines : list of list of str
+    left_out : str
+        How many groups and components are not shown; empty if none.
+    """
+    names, weights = np.asarray(model.groups_).tolist(), np.asarray(model.group_weights_)
+    shown = np.argsort(-np.asarray(model.weights_), kind="stable")[:COMPONENTS_OF_GROUPS].tolist()
+    lines = [
+        [str(name), *(f"{own[k]:.4f}" for k in shown)]
+        for name, own in zip(names[:GROUPS_SHOWN], weights[:GROUPS_SHOWN], strict=True)
+    ]
+    more = {"groups": len(names) - len(lines), "lighter components": weights.shape[1] - len(shown)}
+    left_out = [f"{number:,} more {what}" for what, number in more.items() if number]
+    return (
+        ["group", *(f"component {k}" for k in shown)],
+        lines,
+        f"and {' and '.join(left_out)}" if left_out else "",
+    )
 
 
 def error_lines(

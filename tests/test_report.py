@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from rich.table import Table
+from sklearn.exceptions import ConvergenceWarning
 
 import dgmm
 from dgmm import report
@@ -44,6 +45,25 @@ def test_components_of_every_family(covariance_type):
     deviations = report.standard_deviations(model)
     for k in range(2):
         np.testing.assert_allclose(deviations[k], drawn[component == k].std(axis=0), rtol=0.1)
+
+
+def test_weights_of_groups():
+    """Those of the first groups, by the heaviest components; all of them in JSON."""
+    rows = np.random.default_rng(0).standard_normal((240, 2))
+    model = dgmm.GaussianMixture(12, covariance_type="spherical", max_iter=2, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(rows, groups=np.arange(240) % 24)
+    (found,) = report.groups(model)
+    assert isinstance(found.shown, Table)
+    assert found.shown.row_count == 20
+    assert str(found.shown.caption) == "and 4 more groups and 2 more lighter components"
+    heaviest = int(np.argmax(model.weights_))
+    columns, lines, _ = report.group_lines(model)
+    assert columns[:2] == ["group", f"component {heaviest}"]
+    assert lines[3][:2] == ["3", f"{model.group_weights_[3, heaviest]:.4f}"]
+    assert [each["group"] for each in found.values["groups"]] == [*range(24)]
+    np.testing.assert_array_equal([each["weights"] for each in found.values["groups"]], model.group_weights_)
+    assert report.groups(dgmm.GaussianMixture(1).fit(rows)) == []
 
 
 def test_speed():

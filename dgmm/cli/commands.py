@@ -363,6 +363,7 @@ def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, A
         ),
         *report.model_facts(mixture),
         report.components(mixture),
+        *report.groups(mixture),
     ]
 
 

@@ -148,6 +148,7 @@ ATTRIBUTES: dict[str, Read] = {
     "feature_names_in_": _names,
     "groups_": _groups,
     "group_weights_": numbers,
+    "measurement_errors_": _text,
     "partitions_": _records,
     "fitted_bound_": _number,
     **dict.fromkeys((*PARTITION_ARRAYS, *FITTED_ARRAYS), numbers),

@@ -139,6 +139,8 @@ default='dirichlet_process'
         Full passes over the data.
     stop_reason_ : str
         A sentence that says why the fit ended; with nats a row.
+    measurement_errors_ : str
+        Where ``fit`` was given errors: ``'variances'`` or ``'covariances'``.
     data_fingerprint_ : str
         As in `GaussianMixture`.
     n_rows_dropped_ : int

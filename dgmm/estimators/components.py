@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dgmm.data import DataError, Source
 from dgmm.data.types import RowsLike, WeightsLike
 from dgmm.estimators.conditioning import ConditionalMixture
+from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.merging import ComponentMerges, SetSums, SetSumsWork
 from dgmm.estimators.misfit import misfit
 from dgmm.estimators.validation import no_rows, open_sample_weight
@@ -190,6 +191,11 @@ class ComponentMixture(ConditionalMixture):
             A histogram, distances, tails, kurtosis and skewness for each component, ``verdicts``, and
             ``sentences``. Rows that lack values, where the mixture takes them, are judged by what they have.
 
+        Raises
+        ------
+        ValueError
+            Of a mixture that was fitted with measurement errors.
+
         Examples
         --------
         >>> import numpy as np
@@ -202,6 +208,7 @@ class ComponentMixture(ConditionalMixture):
         >>> bool(found.beyond_999[1] > 0.005)              # 0.001 is what is expected
         True
         """
+        refuse_measured(self, "misfit")
         source = self._open(X)
         return misfit(
             self._parameters,

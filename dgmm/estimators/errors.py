@@ -44,6 +44,13 @@ class MeasuredRows:
     given: Source | NDArray[np.float64] | tuple[str, ...] | None = None
 
     @property
+    def kind(self) -> str:
+        """What errors are given as: variances, or covariances; empty where there are none."""
+        if not self.n_errors:
+            return ""
+        return "variances" if self.n_errors == self.rows.n_features else "covariances"
+
+    @property
     def beside(self) -> dict[str, Source | NDArray[np.float64] | tuple[str, ...]]:
         """What the errors are, by that name; empty where there are none."""
         return {} if self.given is None else {"errors": self.given}
@@ -88,6 +95,26 @@ def refuse_both(groups: object, errors: object) -> None:
     if groups is not None and errors is not None:
         raise DataError(
             "give groups= or errors=, not both: rows with errors are judged by weights of all rows"
+        )
+
+
+def refuse_measured(mixture: object, what: str) -> None:
+    """Refuse what takes rows to be exact, of a mixture that was fitted with errors.
+
+    Parameters
+    ----------
+    mixture : FittedMixture
+    what : str
+        That is asked for.
+
+    Raises
+    ------
+    ValueError
+    """
+    if hasattr(mixture, "measurement_errors_"):
+        raise ValueError(
+            f"The mixture was fitted with measurement errors, which {what} would not take into account: it "
+            "is that of the true values, and its rows are wider. score and score_samples take errors="
         )
 
 

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RealNumbers, RowsLike, WeightsLike
 from dgmm.estimators.certainty import StandardErrors, standard_errors
-from dgmm.estimators.errors import ErrorsLike
+from dgmm.estimators.errors import ErrorsLike, refuse_measured
 from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.updating import UpdatingMixture
@@ -140,6 +140,8 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         Where ``fit`` was given groups: which there are, in order.
     group_weights_ : ndarray of shape (n_groups, n_components)
         The weights in each of them; ``weights_`` are those of all rows.
+    measurement_errors_ : str
+        Where ``fit`` was given errors: ``'variances'`` or ``'covariances'``.
     data_fingerprint_ : str
         Rows × features, dtype and a checksum of the rows, in their order: the same wherever they are kept
         and however they are cut. `dgmm.fingerprint` gives that of other rows, to compare.
@@ -382,7 +384,8 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         SingularInformationError
             A ValueError: where the rows do not tell all parameters; it names the components.
         ValueError
-            For values that are not finite, and more parameters than there is memory for.
+            For values that are not finite, and more parameters than there is memory for; of mixtures that
+            were fitted to groups, or with measurement errors.
 
         Warns
         -----
@@ -400,11 +403,7 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         >>> errors.means.round(2).tolist()          # 1 / √900, and 2 / √300, about
         [[0.03], [0.11]]
         """
-        if hasattr(self, "group_weights_"):
-            raise ValueError(
-                "The mixture was fitted to groups, each of which has weights of its own: there are no "
-                "standard errors of these. Fit without groups, or each group by itself"
-            )
+        self._check_certain()
         source = self._open(X)
         return standard_errors(
             self._parameters,
@@ -414,6 +413,20 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
             drops=self.missing == "drop",
             estimator=type(self).__name__,
         )
+
+    def _check_certain(self) -> None:
+        """Refuse standard errors of what they do not take into account.
+
+        Raises
+        ------
+        ValueError
+        """
+        if hasattr(self, "group_weights_"):
+            raise ValueError(
+                "The mixture was fitted to groups, each of which has weights of its own: there are no "
+                "standard errors of these. Fit without groups, or each group by itself"
+            )
+        refuse_measured(self, "standard errors")
 
     def _n_parameters(self, groups: GroupsLike | None = None) -> int:
         """Give the number of free parameters, with the weights of groups or of all rows."""

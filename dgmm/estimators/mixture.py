@@ -275,6 +275,7 @@ class Mixture(
             warnings.warn(concern, MixtureWarning, stacklevel=5)
         self._set_fitted(fitted, source.dtype)
         self._set_groups(fitted.best.parameters, groups_found)
+        self._set_measured(measured.kind)
         self.n_passes_ = fitted.n_passes
         remember_features(self, source)
         context.call_on_fit_task_end(
@@ -378,6 +379,12 @@ class Mixture(
             vars(self).pop(name, None)
         if groups is not None:
             self.groups_, self.group_weights_ = groups, parameters.weights_in(len(groups))
+
+    def _set_measured(self, kind: str) -> None:
+        """Set what errors rows were fitted with, or take away what was: see `MeasuredRows.kind`."""
+        vars(self).pop("measurement_errors_", None)
+        if kind:
+            self.measurement_errors_ = kind
 
     def _set_model(
         self, parameters: Parameters, lower_bound: float, objective: Objective, dtype: np.dtype

@@ -288,6 +288,7 @@ class GaussianMixtureSweep(Predictor):
         models = self._models()
         measured = with_errors(open_dataset(X), errors)
         source = measured.rows
+        self._measured = measured.kind
         if self.n_bootstrap and errors is not None:
             raise ValueError(
                 "n_bootstrap compares mixtures by drawing rows, which have no errors: give n_bootstrap=0 "
@@ -467,6 +468,7 @@ class GaussianMixtureSweep(Predictor):
             changes=None if swept.changes is None else tuple(swept.changes),
         )
         mixture._set_fitted(fit, swept.dtype)
+        mixture._set_measured(self._measured)
         mixture.n_passes_ = fitted.n_passes
         mixture.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):

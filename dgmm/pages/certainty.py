@@ -30,6 +30,10 @@ def how_sure(subject: Subject) -> list[Section]:
     if subject.rows is None or not isinstance(mixture, GaussianMixture):
         return []
     key, title = "certainty", "How sure the parameters are"
+    try:
+        mixture._check_certain()
+    except ValueError as error:
+        return [Section(key, title, paragraph(f"{error}."))]
     rows = subject.rows[~np.isnan(subject.rows).any(axis=1)]
     if found.n_parameters > MOST_PARAMETERS or not len(rows):
         said = (

@@ -37,7 +37,7 @@ def which_is_what(subject: Subject) -> Section:
             figures.append(
                 figure(lambda ax: plot_components(subject, ax=ax), caption, size=(PANEL[0], height))
             )
-        if subject.rows is not None and 1 < len(subject.heaviest) <= MOST_OVERLAPS:
+        if _is_judged(subject) and 1 < len(subject.heaviest) <= MOST_OVERLAPS:
             figures.append(_overlap_figure(overlaps(subject), sorted(subject.heaviest)))
     return Section("components", "Which component is what", f"{_table(subject)}\n{grid(figures)}")
 
@@ -72,7 +72,7 @@ def _table(subject: Subject) -> str:
     features, heaviest = sorted(subject.telling_features(FEATURES_LISTED)), subject.heaviest
     listed = heaviest[:MOST_LISTED]
     names = named(subject, listed) if found.n_components > 1 else ["the whole"]
-    overlap = overlaps(subject) if subject.rows is not None and found.n_components > 1 else None
+    overlap = overlaps(subject) if _is_judged(subject) and found.n_components > 1 else None
     columns = ["component", "weight", "stands out by", *(shortened(subject.names[i], 40) for i in features)]
     rows = []
     for k, name in zip(listed, names, strict=True):
@@ -128,6 +128,11 @@ def _pairs(subject: Subject) -> list[str]:
         )
     )
     return found
+
+
+def _is_judged(subject: Subject) -> bool:
+    """Tell whether there are rows whose components the mixture can tell without their errors."""
+    return subject.rows is not None and not subject.is_measured
 
 
 def overlaps(subject: Subject) -> Array:

@@ -70,6 +70,12 @@ def is_it_good(subject: Subject, held_out: str = "") -> Section:
     if subject.rows is None:
         said = "No rows were given for this report: give them, and it compares them with the mixture."
         return Section(key, title, paragraph(said) + (paragraph(held_out) if held_out else ""))
+    if subject.is_measured:
+        said = (
+            "The mixture is that of true values, and the rows, measured with errors, are wider: this page, "
+            "which does not have their errors, does not compare them. score and score_samples take errors=."
+        )
+        return Section(key, title, paragraph(said) + (paragraph(held_out) if held_out else ""))
     distances = [
         distance for axis in _compared(subject) if (distance := distance_along(subject, axis)).n_rows
     ]

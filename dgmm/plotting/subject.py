@@ -134,6 +134,11 @@ class Subject:
         return parameters_of(self.mixture)
 
     @property
+    def is_measured(self) -> bool:
+        """Whether the mixture is of true values, of which rows are measurements with errors."""
+        return hasattr(self.mixture, "measurement_errors_")
+
+    @property
     def drawn_rows(self) -> NDArray[np.floating]:
         """The rows.
 

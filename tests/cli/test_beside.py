@@ -1,5 +1,7 @@
 """Labels, groups and measurement errors of rows, on the command line."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import zarr
 
 import dgmm
 from tests.cli.test_commands import fail, succeed
+from tests.pages.reading import text_of
 
 
 @pytest.fixture
@@ -149,3 +152,28 @@ def test_a_sweep_takes_errors_as_a_fit_does(three_clusters, tmp_path):
     line = fail("sweep", path, *own, "--errors", "e_a,e_b", "--bootstrap", 9, "--out", tmp_path / "no")
     assert "n_bootstrap compares mixtures by drawing rows, which have no errors" in line
     assert not (tmp_path / "no").exists()
+
+
+def test_pages_and_what_is_in_a_model(cells, tmp_path):
+    """With groups and errors: the report is written, and info says what the fit was told."""
+    pytest.importorskip("matplotlib")
+    cells["e_a"] = cells["e_b"] = 0.3
+    path, model, page = tmp_path / "cells.parquet", tmp_path / "model.npz", tmp_path / "report.html"
+    cells.drop(columns=["label", "number"])[:600].to_parquet(path, row_group_size=100)
+    with_groups, with_errors = ("--groups", "patient"), ("--errors", "e_a,e_b")
+    for given in ((*with_groups, *with_errors), with_errors, (*with_groups, "--columns", "a,b")):
+        succeed("fit", path, "-k", 2, "--out", model, "--seed", 0, *given, "--report", page, "--overwrite")
+        mixture, told = dgmm.load(model), succeed("info", model)
+        told_in_page = text_of(page.read_text(encoding="utf-8"))
+        for said in (told, told_in_page):
+            assert ("with errors, given as variances" in said) == (with_errors[0] in given)
+            assert ("3, with weights of their own" in said) == (with_groups[0] in given)
+        if with_groups[0] in given:
+            for name, weights in zip("xyz", mixture.group_weights_, strict=True):
+                shown = [name, *(f"{own:.4f}" for own in weights[np.argsort(-mixture.weights_)])]
+                assert shown in [line.split() for line in told.splitlines()]
+                assert "".join(shown) in told_in_page.replace(" ", "")
+            each = json.loads(succeed("info", model, "--json"))["groups"]
+            np.testing.assert_array_equal([one["weights"] for one in each], mixture.group_weights_)
+        for command in ("misfit", "standard-errors") if with_errors[0] in given else ():
+            assert "fitted" in fail(command, model, path)

@@ -99,6 +99,50 @@ def test_a_loaded_mixture_has_the_same_report(three_clusters, tmp_path):
     assert text_of(own).split(before)[:2] == text_of(loaded).split(before)[:2]
 
 
+NO_COMPARISON = "rows, measured with errors, are wider"
+
+
+@pytest.mark.parametrize("groups", [None, 3, 25])
+@pytest.mark.parametrize("errors", [None, 0.2])
+def test_groups_and_measurement_errors(three_clusters, tmp_path, groups, errors):
+    """Groups have their weights, some of many; what would take rows to be exact is left out."""
+    rows = np.asarray(three_clusters, float)[:300]
+    of_rows = None if groups is None else [f"patient {100 + i % groups}" for i in range(300)]
+    mixture = dgmm.GaussianMixture(2, covariance_type="diag", random_state=0)
+    mixture.fit(rows, groups=of_rows, errors=errors)
+    for given in (rows, None):
+        page = report_of(mixture, tmp_path, given)
+        check_page(page)
+        said = text_of(page)
+        assert ("the mixture is that of the true values" in said) == (errors is not None)
+        if groups is None:
+            assert "Weights in each group" not in said
+        else:
+            for name, own in list(zip(mixture.groups_, mixture.group_weights_, strict=True))[:20]:
+                heaviest_first = own[np.argsort(-mixture.weights_)]
+                assert f"{name}{heaviest_first[0]:.4f}{heaviest_first[1]:.4f}" in said.replace(" 0.", "0.")
+            assert ("Not listed: 5 more groups" in said) == (groups == 25)
+    said = text_of(report_of(mixture, tmp_path, rows))
+    assert (NO_COMPARISON in said) == (errors is not None)
+    assert ("are less than 90 % sure" in said) == (errors is None)
+    assert ("± their standard errors by all rows" in said) == (errors is None and groups is None)
+    refused = "standard errors would not take" if groups is None else "there are no standard errors of these"
+    assert (refused in said) == (errors is not None or groups is not None)
+
+
+def test_measurement_errors_of_other_models(three_clusters, tmp_path):
+    """And of a mixture that is fitted again, without."""
+    rows = np.asarray(three_clusters, float)[:300]
+    sweep = dgmm.GaussianMixtureSweep([1, 2], covariance_type="full", random_state=0).fit(rows, errors=0.2)
+    bayesian = dgmm.BayesianGaussianMixture(n_components=2, random_state=0).fit(rows, errors=np.eye(2))
+    for model in (sweep, bayesian, dgmm.GaussianMixture(1).fit(rows, errors=0.1)):
+        page = report_of(model, tmp_path, rows)
+        check_page(page)
+        assert NO_COMPARISON in text_of(page)
+    assert bayesian.measurement_errors_ == "covariances"
+    assert NO_COMPARISON not in text_of(report_of(bayesian.fit(rows), tmp_path, rows))
+
+
 def test_what_has_no_report_is_refused_and_nothing_is_written(three_clusters, tmp_path):
     for unfitted in (dgmm.GaussianMixture(2), dgmm.GaussianMixtureSweep()):
         with pytest.raises(NotFittedError):
