@@ -5,6 +5,11 @@ What takes long to import is imported by those who run: not for help.
 
 from __future__ import annotations
 
+import ast
+import csv
+import io
+import re
+import shlex
 import signal
 import sys
 import threading
@@ -33,6 +38,8 @@ OPTIONS = {
     "ask to overwrite it": "give --overwrite",
 }
 """What messages of the library call a parameter, and what it is called here."""
+NAMES = re.compile(r"columns=(\[(?:'[^'\\]*'|\"[^\"\\]*\"|, )+\])")
+"""A list of names in a message of the library, of names without backslashes."""
 SPEAKING = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
 """Errors whose message is meant for the user."""
 
@@ -191,11 +198,18 @@ def console(*, stderr: bool = False) -> Console:
     return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_OF_FILES)
 
 
+def _as_typed(found: re.Match[str]) -> str:
+    """Give names as ``--columns`` takes them: a line of CSV, which a shell takes for one word."""
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="").writerow(ast.literal_eval(found[1]))
+    return f"--columns {shlex.quote(line.getvalue())}"
+
+
 def say(kind: str, message: object) -> None:
     """Say something in one line on standard error."""
     from dgmm.data.text import printable, redacted
 
-    line = " ".join(str(message).split())
+    line = NAMES.sub(_as_typed, " ".join(str(message).split()))
     for there, here in OPTIONS.items():
         line = line.replace(there, here)
     print(f"{kind}: {printable(redacted(line))}", file=sys.stderr)  # as it is now: above a live display

@@ -1,6 +1,7 @@
 """How commands end: an exit code, and one line that says what is wrong."""
 
 import os
+import shlex
 import signal
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,8 @@ from click.testing import CliRunner, Result
 from distributed import KilledWorker
 from sklearn.exceptions import ConvergenceWarning
 
-from dgmm.cli.shell import FAILED, Commands, Ended, code_of, describe, warn_once
+from dgmm.cli.options import names_of
+from dgmm.cli.shell import FAILED, Commands, Ended, code_of, describe, say, warn_once
 
 
 @click.group(cls=Commands)
@@ -139,3 +141,19 @@ def test_warnings_that_differ_are_all_said(capsys):
 def test_workers_that_died_are_no_riddle():
     assert describe(KilledWorker("task-1", None, 3)).startswith("workers died at work")  # type: ignore[arg-type]
     assert describe(click.ClickException("so it is")) == "so it is"
+
+
+@pytest.mark.parametrize(
+    ("names", "typed"),
+    [
+        (["a"], "--columns a"),
+        (["a", "b"], "--columns a,b"),
+        (["petal length (cm)", "b"], "--columns 'petal length (cm),b'"),
+        (["a, b", "c"], """--columns '"a, b",c'"""),
+        (["it's"], """--columns 'it'"'"'s'"""),
+    ],
+)
+def test_names_are_said_as_they_are_typed(names, typed, capsys):
+    say("warning", f"leave it out with columns={names}; else")
+    assert names_of(click.Context(program), click.Option(["--columns"]), (shlex.split(typed)[1],)) == names
+    assert capsys.readouterr().err == f"warning: leave it out with {typed}; else\n"
