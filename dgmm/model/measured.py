@@ -66,4 +66,6 @@ class Gradients(NamedTuple):
         moved = (matrices @ self.means[:, :, None])[..., 0]
         cross = gaps[:, :, None] * (moved + 0.5 * counts * gaps)[:, None, :]
         scatter = counts[:, :, None] * matrices + matrices @ self.covariances @ matrices
+        # What rounding makes of its two halves would grow from step to step of a covariance that all share.
+        scatter = 0.5 * (scatter + scatter.swapaxes(1, 2))
         return moved + counts * gaps, scatter + cross + cross.swapaxes(1, 2)

@@ -251,6 +251,13 @@ class TestFits:
         assert found.lower_bound_ >= wanted.score(rows, errors=columns) - 1e-5
         assert max(found.history_["inner_steps"]) > 1
 
+    @pytest.mark.parametrize("covariance_type", ["full", "tied"])
+    def test_covariances_stay_symmetric_however_many_steps(self, covariance_type):
+        """By NumPy, which has so few rows."""
+        rows, columns, _, start = measured(300, covariance_type=covariance_type, spread=4.0)
+        found = started_at(start, rows, columns, max_iter=150, tol=0.0).covariances_
+        np.testing.assert_allclose(found, np.swapaxes(found, -1, -2), rtol=1e-12, atol=1e-12)
+
     def test_starts_in_passes_are_of_features_alone(self, stored):
         _, rows, errors = clusters(3000, np.random.default_rng(1))
         own = {"init_params": "k-means||", "sample_rows": 500, "random_state": 0}
