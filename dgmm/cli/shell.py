@@ -212,7 +212,8 @@ def say(kind: str, message: object) -> None:
     line = NAMES.sub(_as_typed, " ".join(str(message).split()))
     for there, here in OPTIONS.items():
         line = line.replace(there, here)
-    print(f"{kind}: {printable(redacted(line))}", file=sys.stderr)  # as it is now: above a live display
+    # The stream as it is now: above a live display.
+    print(f"{kind}: {printable(redacted(line))}", file=sys.stderr, flush=True)
 
 
 def say_notes(error: BaseException | None) -> None:
