@@ -15,7 +15,7 @@ import numpy as np
 
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.moves import cheapest_merges, merge, merge_costs
-from dgmm.fitting.steps.climb import climb_to, log_likelihood
+from dgmm.fitting.steps.climb import climb, log_likelihood
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Objective
 from dgmm.model.matrices import DegenerateCovarianceError
@@ -91,15 +91,15 @@ class MergedOnSample:
         family, own = parameters.family, parameters.n_parameters_of_one
         data = self.rows_with_products if family.is_shared and family.has_products else self.rows
         worth = 0.5 * np.log(len(data.rows)) * n_components * own / len(data.rows)
-        climb = partial(climb_to, data, objective=self.objective, n_steps=NEED.n_steps)
+        climbed = partial(climb, data, objective=self.objective, n_steps=NEED.n_steps)
         fewer = reduce(lambda found, _: _merged(found), range(n_components), parameters)
         goal = log_likelihood(data, parameters) - worth
-        reached = climb(fewer, goal=goal)
+        reached = climbed(fewer, goal=goal)
         if reached.lower_bound < goal:
             return False
         # With all components, too, these rows can be fitted better than all rows are.
-        goal = climb(parameters, goal=float("inf")).lower_bound - worth
-        return reached.lower_bound >= goal or climb(reached.parameters, goal=goal).lower_bound >= goal
+        goal = climbed(parameters).lower_bound - worth
+        return reached.lower_bound >= goal or climbed(reached.parameters, goal=goal).lower_bound >= goal
 
 
 def _merged(parameters: Parameters) -> Parameters:

@@ -100,9 +100,18 @@ class Upwards(Course[Evaluation]):
 
 
 def climb(
-    data: InMemory, parameters: Parameters, objective: Objective, n_steps: int, tol: float = 0.0
+    data: InMemory,
+    parameters: Parameters,
+    objective: Objective,
+    n_steps: int,
+    tol: float = 0.0,
+    *,
+    goal: float = np.inf,
 ) -> Climb:
     """Make EM steps until one gains less than ``tol`` nats a row, or ``n_steps`` are made.
+
+    With a goal, nats a row, they also end where the lower bound has reached it, or where as much as the last
+    gain in all the steps that are left would not reach it.
 
     Raises
     ------
@@ -110,39 +119,6 @@ def climb(
         Where a covariance is not positive definite.
     """
     course = Upwards(data, objective, tol)
-    (evaluation,) = data.evaluate([parameters], objective)
-    steps = Steps(evaluation, n_steps, (evaluation.statistics,))
-    while not steps.has_ended:
-        (found,) = data.evaluate_each([steps.to_evaluate], objective)
-        if isinstance(found, Exception):
-            if steps.trial is None:
-                raise found
-            found = None
-        steps = steps.after(found, course)
-    return Climb.of(steps)
-
-
-def climb_to(
-    data: InMemory, parameters: Parameters, *, objective: Objective, n_steps: int, goal: float
-) -> Climb:
-    """Make EM steps until a lower bound is reached, or as much as the last gained would not reach it.
-
-    Parameters
-    ----------
-    data : InMemory
-    parameters : Parameters
-    objective : Objective
-    n_steps : int
-        At the most.
-    goal : float
-        Nats a row; infinite to make all steps.
-
-    Raises
-    ------
-    DegenerateCovarianceError
-        Where a covariance is not positive definite.
-    """
-    course = Upwards(data, objective, 0.0)
     (evaluation,) = data.evaluate([parameters], objective)
     steps = Steps(evaluation, n_steps, (evaluation.statistics,))
     while steps.reached.lower_bound < goal and not steps.has_ended:
