@@ -100,13 +100,9 @@ class WithoutIncomplete:
         number = None
         for chunk in chunks:
             number = self.starts[chunk.start] if number is None else number
-            kept = is_complete(chunk.values)
-            weights = None if chunk.weights is None else chunk.weights[kept]
-            values = chunk.values[kept]
-            beside = None if chunk.beside is None else chunk.beside[kept]
-            place = f"{chunk.place} (complete rows alone are counted)"
-            yield ChunkRows(number, values, weights, place, beside)
-            number += len(values)
+            kept = chunk.of_rows(is_complete(chunk.values))
+            yield kept._replace(start=number, place=f"{chunk.place} (complete rows alone are counted)")
+            number += len(kept.values)
 
 
 def is_complete(rows: NDArray[np.floating]) -> NDArray[np.bool_]:

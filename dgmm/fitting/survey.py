@@ -253,8 +253,8 @@ class SurveyWork:
         if chosen.all():  # spares a copy
             return Sample(hashes, numbers, chunk.values, chunk.weights, chunk.beside)
         mine = np.flatnonzero(chosen)
-        weights, beside = (None if each is None else each[mine] for each in (chunk.weights, chunk.beside))
-        return Sample(hashes[mine], numbers[mine], chunk.values[mine], weights, beside)
+        some = chunk.of_rows(mine)
+        return Sample(hashes[mine], numbers[mine], some.values, some.weights, some.beside)
 
     @property
     def _largest_hash(self) -> int:

@@ -116,12 +116,15 @@ class ChunkRows(NamedTuple):
     place: str
     beside: NDArray[np.floating] | None = None
 
+    def of_rows(self, which: slice | NDArray[np.bool_] | NDArray[np.intp]) -> ChunkRows:
+        """Give some of the rows, with all that they carry; ``start`` stays as it is."""
+        weights, beside = (None if each is None else each[which] for each in (self.weights, self.beside))
+        return ChunkRows(self.start, self.values[which], weights, self.place, beside)
+
     def pieces(self, n_rows: int) -> Iterator[ChunkRows]:
         """Cut into pieces of at most ``n_rows`` rows: work in passing then needs little memory."""
         for first in range(0, len(self.values), n_rows):
-            part = slice(first, first + n_rows)
-            weights, beside = (None if each is None else each[part] for each in (self.weights, self.beside))
-            yield ChunkRows(self.start + first, self.values[part], weights, self.place, beside)
+            yield self.of_rows(slice(first, first + n_rows))._replace(start=self.start + first)
 
 
 class Work(Protocol[Result_co]):

@@ -121,10 +121,10 @@ class SplitWork:
         def fitted() -> Iterator[Part]:
             for chunk in chunks:
                 held = self.held_out(chunk.start, len(chunk.values))
-                rows, weights, _, errors = part_of(_some(chunk, held), stack)
+                rows, weights, _, errors = part_of(chunk.of_rows(held), stack)
                 for index, model in enumerate(stack.models):
                     scores[index] += score(model, rows, weights, errors)
-                yield part_of(_some(chunk, ~held), stack)
+                yield part_of(chunk.of_rows(~held), stack)
 
         statistics = expect(self.stack, fitted())
         return AllStatistics(tuple(map(ScoredStatistics.joined, statistics, scores)))
@@ -143,12 +143,6 @@ class SplitData(Data):
 
     def _work(self, ready: Stack) -> Work[AllStatistics]:
         return SplitWork(ready, self.held_out) if self.held_out.share else super()._work(ready)
-
-
-def _some(chunk: ChunkRows, which: NDArray[np.bool_]) -> ChunkRows:
-    """Give some of the rows of a chunk."""
-    weights, beside = (None if each is None else each[which] for each in (chunk.weights, chunk.beside))
-    return chunk._replace(values=chunk.values[which], weights=weights, beside=beside)
 
 
 def score(
