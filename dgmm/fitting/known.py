@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.beside import beside
 from dgmm.data.source import LARGEST_WHOLE, DataError, DataWarning, Source
+from dgmm.fitting.survey import first_with
 from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
@@ -372,7 +373,7 @@ def check_labels(labels: Source, weights: Source | None, n_components: int) -> N
     wrong = (values != np.floor(values)) | (values < UNKNOWN) | (values >= n_components)
     if wrong.any():
         value = float(values[wrong][0])
-        row = first_with(labels, value)
+        row, _ = first_with(labels, 0, value, "labels")
         what = "which is no whole number" if value != np.floor(value) else f"but n_components={n_components}"
         raise DataError(f"labels holds {value:g} in row {row}, {what}: {wanted}")
     empty = (values >= 0.0) & (found.weights == 0.0)
@@ -382,27 +383,6 @@ def check_labels(labels: Source, weights: Source | None, n_components: int) -> N
             "sample_weight of 0: a component that is known has rows that count; "
             f"make them {UNKNOWN}, or give them weight"
         )
-
-
-def first_with(labels: Source, value: float) -> int:
-    """Find the number of the first row with a value, in a pass."""
-    return min(run_pass(labels, FirstWith(value), "labels"))
-
-
-@dataclass(frozen=True)
-class FirstWith:
-    """Finds the first row of a span that has a value."""
-
-    value: float
-
-    def __call__(self, chunks: Iterator[ChunkRows]) -> list[int]:
-        """Give its number, if there is one."""
-        found: list[int] = []
-        for chunk in chunks:
-            there = np.flatnonzero(chunk.values[:, 0] == self.value)
-            if len(there) and not found:
-                found = [chunk.start + int(there[0])]
-        return found
 
 
 def _check_weights(labels: Source, n_components: int) -> None:

@@ -275,6 +275,11 @@ def _first_with(column: int, value: float, chunks: Iterator[ChunkRows]) -> list[
     return found
 
 
+def first_with(source: Source, column: int, value: float, purpose: str) -> tuple[int, str]:
+    """Find the first row that has a value in a column, where there is one: its number, and its place."""
+    return run_pass(source, partial(_first_with, column, value), purpose)[0]
+
+
 def _refuse_overflow(source: Source, moments: Moments) -> None:
     """Refuse rows whose squares leave the range of float64, naming the first row and column; and weights.
 
@@ -293,7 +298,7 @@ def _refuse_overflow(source: Source, moments: Moments) -> None:
             )
     column = int(np.where(np.isfinite(squares), squares, np.inf).argmax())
     value = float(max(moments.minimum[column], moments.maximum[column], key=abs))
-    row, place = run_pass(source, partial(_first_with, column, value), "overflow")[0]
+    row, place = first_with(source, column, value, "overflow")
     raise DataError(
         f"Input X contains a value too large for a mixture: row {row}, {_named(column, source)}, of "
         f"{place}, holds {value:g}, and squares of distances from the mean overflow float64. Leave "
