@@ -13,7 +13,6 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import ndtr
 
-from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
@@ -156,8 +155,7 @@ class RowsCompared:
         """Take rows in memory: those held out, where there are some, and else those that are fitted."""
         if not len(held.values):
             return cls(source, weights, None, is_held_out=False)
-        own = None if held.weights is None else MemorySource(held.weights[:, None])
-        return cls(MemorySource(held.values), own, None, is_held_out=True)
+        return cls(*held.sources(source.name), None, is_held_out=True)
 
     @classmethod
     def of_passes(cls, source: Source, weights: Source | None, held_out: HeldOut) -> RowsCompared:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dgmm.data.fingerprint import Fingerprint
-from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns
 from dgmm.fitting.dropping import complete_cases
@@ -205,8 +204,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     _refuse_too_many_components(swept, whole, is_small=is_small)
     if is_small:
         emit(StageStarted("passes"))
-        own = None if observed.weights is None else MemorySource(observed.weights[:, None])
-        rows, _ = in_memory(observed, source)
+        rows, own = in_memory(observed, source)
         data = Data(rows, own, found.moments, filling=found.filling, n_errors=n_errors)
         _fit_each(data, observed, whole, settings, swept, left_out=found.sample.part(held))
     else:
