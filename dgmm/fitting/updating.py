@@ -143,11 +143,11 @@ def kept_of(best: EM, data: Data, seen: Seen, *, is_small: bool) -> Kept | None:
     if data.n_groups or data.n_errors:
         return None
     last, moments = best.best, data.moments
-    evaluated, statistics = (None, None) if last is None else (last.parameters, last.statistics)
+    evaluated, statistics = (None, None) if last is None else (last.parameters, about_means(last.statistics))
     if is_small and evaluated is not best.parameters:
         with suppress(OverflowedError, DegenerateCovarianceError):
             statistics, evaluated = sums_of(data, best.parameters), best.parameters
     if statistics is None or evaluated is None:
         return None
-    found = Found(evaluated, about_means(statistics), moments.n_rows, moments.weight)
+    found = Found(evaluated, statistics, moments.n_rows, moments.weight)
     return Kept((Partition.of(OF_THE_FIT, found, seen),), best.parameters, best.lower_bound)
