@@ -141,15 +141,17 @@ class Work(Protocol[Result_co]):
 def read_ahead(
     chunks: Iterable[Chunk], clock: Clock | None = None
 ) -> Generator[NDArray[np.floating], None, None]:
-    """Read chunks one by one; while one is worked on, a thread reads the next.
+    """Read chunks one by one; while one is worked on, a thread reads the next, if there are several.
 
     Who does not take all of them is to close it. Left to the garbage collector it may wait for its thread
     inside whatever is at work by then: the start of another thread, which holds a lock that this needs.
     """
     clock = clock or Clock()
-    waiting = iter(chunks)
-    first = next(waiting, None)
+    first, *waiting = [*chunks] or [None]
     if first is None:
+        return
+    if not waiting:  # there is nothing to read ahead, and small data should cost no thread
+        yield clock.read(first)
         return
     with ThreadPoolExecutor(1, thread_name_prefix="dgmm-read-ahead") as reader:
         ahead = reader.submit(clock.read, first)

@@ -58,15 +58,28 @@ def test_an_error_comes_where_its_chunk_is(bad):
         list(rows)
 
 
-def test_a_reader_that_is_left_ends_its_thread():
-    readers = []
+def watched(readers: list[threading.Thread]) -> type[Slow]:
+    """Give a class of chunks that note which thread reads them."""
 
     class Watched(Slow):
         def read(self):
             readers.append(threading.current_thread())
             return super().read()
 
-    rows = read_ahead([Watched(number, []) for number in range(4)])
+    return Watched
+
+
+def test_a_chunk_alone_is_read_without_another_thread():
+    readers = []
+    (rows,) = read_ahead([watched(readers)(7, [])])
+    assert rows[0, 0] == 7
+    assert readers == [threading.current_thread()]
+
+
+def test_a_reader_that_is_left_ends_its_thread():
+    readers = []
+    chunk = watched(readers)
+    rows = read_ahead([chunk(number, []) for number in range(4)])
     next(rows)
     # Only this reader's thread: other tests' Dask threads may still be at their last task.
     assert [reader for reader in readers if reader.is_alive()]
