@@ -19,7 +19,7 @@ from dgmm.fitting.survey import first_with
 from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import LOG_OF_NOTHING, Parameters
+from dgmm.model.parameters import LOG_OF_NOTHING, Parameters, finite_logs
 from dgmm.passes.adapted import FeaturesAlone
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
@@ -122,8 +122,7 @@ class KnownParts:
             stack.ready[key] = tuple(self._log_priors(model) for model in stack.models)
         tables: tuple[Array, ...] = stack.ready[key]
         if self.n_weights:
-            with np.errstate(divide="ignore"):
-                own = np.maximum(np.log(columns[:, -self.n_weights :]), LOG_OF_NOTHING).T
+            own = finite_logs(columns[:, -self.n_weights :]).T
             return RowPriors(tuple(table[:, groups] + own for table in tables), np.arange(len(own.T)), groups)
         labels = self.labels_of(columns)
         places = groups * (self.n_labels + 1) + np.where(labels == UNKNOWN, self.n_labels, labels)
@@ -132,12 +131,8 @@ class KnownParts:
     def _log_priors(self, model: object) -> Array:
         """Give the log priors of a model's components in each group, with each label there: (K, classes)."""
         assert isinstance(model, Parameters)
-        with np.errstate(divide="ignore"):  # a weight of zero stays one, whatever it is in groups
-            of_groups, of_all = (
-                np.maximum(np.log(weights), LOG_OF_NOTHING)
-                for weights in (model.weights_in(max(self.n_groups, 1)), model.weights)
-            )
-        offsets = (of_groups - of_all).T
+        of_groups, of_all = finite_logs(model.weights_in(max(self.n_groups, 1))), finite_logs(model.weights)
+        offsets = (of_groups - of_all).T  # a weight of zero stays one, whatever it is in groups
         labels = np.arange(self.n_labels + 1)
         components = np.arange(model.n_components)[:, None]
         allowed = (labels == components) | (labels == self.n_labels)

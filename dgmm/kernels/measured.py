@@ -23,7 +23,7 @@ from dgmm.model.jit import compiled_module, in_one_form
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.measured import Gradients
 from dgmm.model.observed import ExpectedSums
-from dgmm.model.parameters import LOG_2_PI, LOG_OF_NOTHING, Evaluable, Parameters
+from dgmm.model.parameters import LOG_2_PI, Evaluable, Parameters, finite_logs
 from dgmm.model.statistics import Statistics
 
 PIECE_ROWS = 2**13
@@ -167,9 +167,7 @@ def _is_diagonal(parameters: Parameters, rows: NDArray[np.floating]) -> bool:
 
 def _constants(parameters: Parameters) -> Array:
     """Give what log joint densities of complete rows have whatever the row: finite; (K,)."""
-    with np.errstate(divide="ignore"):
-        logs = np.maximum(np.log(parameters.weights), LOG_OF_NOTHING)
-    return logs - 0.5 * parameters.n_features * LOG_2_PI
+    return finite_logs(parameters.weights) - 0.5 * parameters.n_features * LOG_2_PI
 
 
 def _halves(parameters: Parameters) -> Array:

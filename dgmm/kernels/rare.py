@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import LOG_2_PI, LOG_OF_NOTHING, Parameters
+from dgmm.model.parameters import LOG_2_PI, Parameters, finite_logs
 
 BATCH_ENTRIES = 2**18
 """Entries of covariances that are worked on at a time: they stay in a cache."""
@@ -91,8 +91,7 @@ def expected_rows(
         What eliminates observed features; by default NumPy.
     """
     n_components, n_features = parameters.means.shape
-    with np.errstate(divide="ignore"):
-        constants = np.maximum(np.log(parameters.weights), LOG_OF_NOTHING)
+    constants = finite_logs(parameters.weights)
     has_products = parameters.family.has_products
     entries = n_components * n_features * (n_features if has_products else 1)
     step = max(1, BATCH_ENTRIES // entries)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from dgmm.model.families.forms import Variances
 from dgmm.model.matrices import Array, DegenerateCovarianceError, precision_factors, unpack
-from dgmm.model.parameters import LOG_2_PI, LOG_OF_NOTHING, Parameters
+from dgmm.model.parameters import LOG_2_PI, Parameters, finite_logs
 from dgmm.model.statistics import Moments, Statistics
 
 
@@ -100,10 +100,8 @@ class Lifts:
             within = constants**2 + np.where(known[:, None, :], 0.0, variances)
             if parameters.family.is_shared:
                 factors = factors[:, :1]
-        with np.errstate(divide="ignore"):
-            logs = np.maximum(np.log(parameters.weights), LOG_OF_NOTHING)
         n_missing = known.shape[1] - n_known
-        log_constants = logs - 0.5 * n_known * LOG_2_PI + halves
+        log_constants = finite_logs(parameters.weights) - 0.5 * n_known * LOG_2_PI + halves
         entropies = np.broadcast_to(0.5 * n_missing * (1.0 + LOG_2_PI) - rest, log_constants.shape)
         return cls(known, log_constants, factors, constants, matrices, within, entropies)
 

@@ -18,6 +18,12 @@ LOG_OF_NOTHING = -1e30
 """Stands for −inf in natural parameters, where BLAS would multiply it with the zeros of its padding."""
 
 
+def finite_logs(weights: Array) -> Array:
+    """Give the logarithms of weights, `LOG_OF_NOTHING` where these are zero."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(weights), LOG_OF_NOTHING)
+
+
 class Evaluable(Protocol):
     """What the kernels know of a model: ``log p(x, k) = log_constants_k − ½‖U_kᵀ(x − μ_k)‖²``."""
 
