@@ -15,18 +15,17 @@ from itertools import chain, islice
 from typing import NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dgmm.kernels.flags import flagged, with_flags
 from dgmm.kernels.kernel import Kernel, Part, Parts, PatternSums, pieces_of
 from dgmm.kernels.marginals import Marginals, bytes_of_a_pattern
 from dgmm.kernels.patterns import Grouped, grouped
-from dgmm.kernels.priors import RowPriors
-from dgmm.kernels.rare import expected_rows, row_seconds, shares_of
+from dgmm.kernels.priors import weighted_shares
+from dgmm.kernels.rare import expected_rows, row_seconds
 from dgmm.kernels.stack import Stack, some_of
+from dgmm.kernels.sums import expected_sums
 from dgmm.model.conditional import plain
-from dgmm.model.matrices import Array, DegenerateCovarianceError
-from dgmm.model.observed import ExpectedSums
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
@@ -111,7 +110,7 @@ def expect(kernel: Kernel, stack: Stack, chunks: Parts) -> tuple[Statistics, ...
     def chunks_with_flags() -> Iterator[Part]:
         for chunk in chunks:
             own, others = (
-                _of_models(Part.of(chunk), models) for models in (ways.flagged_models, ways.other_models)
+                Part.of(chunk).of_models(models) for models in (ways.flagged_models, ways.other_models)
             )
             n_rows = max(1, GROUPED_BYTES // (own.rows.itemsize * own.rows.shape[1]))
             for piece in pieces_of(others, n_rows):
@@ -126,13 +125,6 @@ def expect(kernel: Kernel, stack: Stack, chunks: Parts) -> tuple[Statistics, ...
         found.update(zip(ways.flagged_models, statistics, strict=True))
     found.update(zip(ways.other_models, work.statistics(), strict=True))
     return tuple(found[index] for index in range(len(stack.models)))
-
-
-def _of_models(part: Part, models: Sequence[int]) -> Part:
-    """Give rows with the weights and priors that they have for some models."""
-    rows, weights, priors, _ = part
-    own = weights if weights is None or weights.ndim == 1 else weights[models]
-    return Part(rows, own, None if priors is None else priors.of_models(models))
 
 
 def working_bytes(kernel: Kernel, stack: Stack) -> int:
@@ -150,16 +142,8 @@ class _Work:
 
     def __init__(self, kernel: Kernel, stack: Stack):
         self.kernel, self.stack = kernel, stack
-        self.models = [plain(cast(Parameters, model)) for model in stack.models]
-        self.sums = [
-            ExpectedSums(
-                model,
-                stack.points_of(index),
-                is_pooled=not stack.is_complete(index),
-                n_groups=stack.n_groups,
-            )
-            for index, model in enumerate(self.models)
-        ]
+        self.sums = expected_sums(stack)
+        self.models = [sums.parameters for sums in self.sums]
         self.fewest = fewest_rows(self.models)
         self.most_ready = max(1, READY_BYTES // bytes_of_a_pattern(self.models))
         self.waiting: list[Grouped] = []
@@ -208,7 +192,7 @@ class _Work:
             self._make_ready(frequent[start : start + self.most_ready])
             waiting = self._added(waiting)
         for part in waiting:
-            self._add_rare(part.rows, part.weights, part.priors)
+            self._add_rare(Part(part.rows, part.weights, part.priors))
         self.waiting, self.n_waiting, self.n_bytes = [], {}, 0
 
     def _added(self, parts: Sequence[Grouped]) -> list[Grouped]:
@@ -267,18 +251,13 @@ class _Work:
         else:
             yield from ((key, (marginals, number)) for number, key in enumerate(keys))
 
-    def _add_rare(self, rows: NDArray[np.floating], weights: Array | None, priors: RowPriors | None) -> None:
-        for index, (model, sums) in enumerate(zip(self.models, self.sums, strict=True)):
-            own = np.broadcast_to(1.0 if weights is None else weights, (len(self.models), len(rows)))[index]
-            for expected in expected_rows(model, rows, self.kernel.eliminate):
-                some = None if priors is None else priors.of_rows(expected.rows)
-                log_joint = expected.log_joint + (0.0 if some is None else some.of_model(index).T)
-                shares, densities = shares_of(log_joint)
-                shares *= own[expected.rows, None]
-                densities *= own[expected.rows]
+    def _add_rare(self, part: Part) -> None:
+        for index, sums in enumerate(self.sums):
+            own = part.of_model(index)
+            for expected in expected_rows(sums.parameters, own.rows, self.kernel.eliminate):
+                _, weights, priors, _ = own.of_rows(expected.rows)
+                shares, densities = weighted_shares(expected.log_joint, weights, priors, sums.group_counts)
                 sums.add_rows(shares, expected.deviations, expected.within, densities, expected.entropies)
-                if some is not None and sums.group_counts is not None:
-                    some.add_counts(shares.T, sums.group_counts.T)
 
 
 def fewest_rows(models: Sequence[Parameters]) -> float:

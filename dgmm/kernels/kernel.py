@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -45,6 +45,18 @@ class Part(NamedTuple):
         weights = None if self.weights is None else self.weights[..., which]
         priors = None if self.priors is None else self.priors.of_rows(which)
         return Part(self.rows[which], weights, priors, None if self.errors is None else self.errors[which])
+
+    def of_models(self, models: Sequence[int]) -> Part:
+        """Give the rows with the weights and priors that they have for some models."""
+        weights = self.weights if self.weights is None or self.weights.ndim == 1 else self.weights[models]
+        return self._replace(
+            weights=weights, priors=None if self.priors is None else self.priors.of_models(models)
+        )
+
+    def of_model(self, model: int) -> Part:
+        """Give the rows with those that they have for one model: weights (n_rows,) or None."""
+        part = self.of_models([model])
+        return part if part.weights is None else part._replace(weights=part.weights.reshape(-1))
 
 
 Parts: TypeAlias = Iterable[tuple[NDArray[np.floating], Array | None] | Part]

@@ -15,22 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.kernel import Part, Parts, pieces_of
-from dgmm.kernels.priors import RowPriors
-from dgmm.kernels.rare import shares_of
+from dgmm.kernels.priors import RowPriors, weighted_shares
+from dgmm.kernels.rare import BATCH_ENTRIES
 from dgmm.kernels.stack import Stack
+from dgmm.kernels.sums import expected_sums
 from dgmm.model.conditional import plain
 from dgmm.model.jit import compiled_module, in_one_form
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.measured import Gradients
-from dgmm.model.observed import ExpectedSums
 from dgmm.model.parameters import LOG_2_PI, Evaluable, Parameters, finite_logs
 from dgmm.model.statistics import Statistics
 
 PIECE_ROWS = 2**13
 """Rows whose sums are taken at a time, as float64."""
-
-BATCH_ENTRIES = 2**18
-"""Entries of covariances that NumPy works on at a time: they stay in a cache."""
 
 LEAST_WORK = 2**11
 """Rows and components of an E-step from which on the loop is worth a compiler: NumPy takes 5 µs for each."""
@@ -93,10 +90,7 @@ def measured_rows(parameters: Parameters, rows: NDArray[np.floating]) -> Iterato
     n_components, n_features = parameters.means.shape
     is_diagonal = _is_diagonal(parameters, rows)
     step = max(1, BATCH_ENTRIES // (n_components * n_features * (1 if is_diagonal else n_features)))
-    constants, halves = (
-        _constants(parameters),
-        parameters.family.half_log_determinants(parameters.precisions_cholesky, n_features),
-    )
+    constants, halves = _constants(parameters), _halves(parameters)
     for start in range(0, len(rows), step):
         own = rows[start : start + step].astype(np.float64)
         values, errors = own[:, :n_features], own[:, n_features:]
@@ -188,25 +182,18 @@ def expect(stack: Stack, chunks: Parts) -> tuple[Statistics, ...]:
     chunks : iterable of Part
         With errors.
     """
-    models = [plain(cast(Parameters, model)) for model in stack.models]
-    found = [
-        ExpectedSums(
-            model, stack.points_of(index), is_pooled=not stack.is_complete(index), n_groups=stack.n_groups
-        )
-        for index, model in enumerate(models)
-    ]
+    found = expected_sums(stack)
     module = None if _is_little(stack) else compiled_module(COMPILED)
     for chunk in chunks:
         for piece in pieces_of(Part.of(chunk), PIECE_ROWS):
             assert piece.errors is not None
             joined = np.concatenate([piece.rows, piece.errors], axis=1, dtype=np.float64)
-            for index, (model, sums) in enumerate(zip(models, found, strict=True)):
-                weights = piece.weights
-                own = weights[index] if weights is not None and weights.ndim == 2 else weights
-                if module is None or piece.priors is not None:
-                    summed = gradients(model, joined, own, _priors_of(piece, index), sums.group_counts)
+            for index, sums in enumerate(found):
+                model, (_, weights, priors, _) = sums.parameters, piece.of_model(index)
+                if module is None or priors is not None:
+                    summed = gradients(model, joined, weights, priors, sums.group_counts)
                 else:
-                    summed = compiled_gradients(module, model, joined, own)
+                    summed = compiled_gradients(module, model, joined, weights)
                 about = summed.about(model, sums.points)
                 sums.add_sums(summed.counts, *about, summed.log_likelihood, summed.entropy)
     return tuple(sums.statistics() for sums in found)
@@ -215,11 +202,6 @@ def expect(stack: Stack, chunks: Parts) -> tuple[Statistics, ...]:
 def _is_little(stack: Stack) -> bool:
     """Tell whether an E-step is not worth a compiler; by its size alone, so that bits depend on no other."""
     return stack.n_rows is not None and stack.n_rows * stack.n_components < LEAST_WORK
-
-
-def _priors_of(part: Part, model: int) -> tuple[RowPriors, Array] | None:
-    """Give what is known of the components of rows in one model."""
-    return None if part.priors is None else (part.priors, part.priors.of_model(model).T)
 
 
 def compiled_gradients(
@@ -239,7 +221,7 @@ def gradients(
     parameters: Parameters,
     rows: NDArray[np.floating],
     weights: Array | None,
-    known: tuple[RowPriors, Array] | None = None,
+    priors: RowPriors | None = None,
     group_counts: Array | None = None,
 ) -> Gradients:
     """Sum gradients over rows, by NumPy.
@@ -250,8 +232,8 @@ def gradients(
         A plain mixture.
     rows : ndarray of shape (n_rows, n_features + n_errors)
     weights : ndarray of shape (n_rows,) or None
-    known : tuple of (RowPriors, ndarray of shape (n_rows, K)), optional
-        What is known of the rows' components; and as log priors.
+    priors : RowPriors, optional
+        Of the rows, for this mixture alone.
     group_counts : ndarray of shape (n_groups, K), optional
         Responsibilities by group are added to it.
     """
@@ -261,11 +243,9 @@ def gradients(
     covariances = np.zeros(means.shape if is_diagonal else (*means.shape, n_features))
     log_likelihood = entropy = 0.0
     for each in measured_rows(parameters, rows):
-        shares, densities = shares_of(each.log_joint + (0.0 if known is None else known[1][each.rows]))
-        if weights is not None:
-            shares, densities = shares * weights[each.rows, None], densities * weights[each.rows]
-        if known is not None and group_counts is not None:
-            known[0].of_rows(each.rows).add_counts(shares.T, group_counts.T)
+        own = None if weights is None else weights[each.rows]
+        some = None if priors is None else priors.of_rows(each.rows)
+        shares, densities = weighted_shares(each.log_joint, own, some, group_counts)
         counts += shares.sum(axis=0)
         means += np.einsum("nk,nki->ki", shares, each.slopes)
         if is_diagonal:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from dgmm.model.jit import REORDERED, compiled
+from dgmm.model.parameters import LOG_2_PI
 
 LANES = 16
 """Rows of a tile: two vectors of the longest kind, so that the next can begin before one has ended."""
-
-LOG_2_PI = float(np.log(2.0 * np.pi))
 
 LEAST, MOST = 1e-150, 1e150
 """Between these products of variances are kept: their logarithm is taken once, and not of each."""

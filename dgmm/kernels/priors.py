@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.kernels.rare import shares_of
 from dgmm.kernels.stack import Group, Stack
 from dgmm.model.matrices import Array
 
@@ -70,6 +71,36 @@ class RowPriors(NamedTuple):
         if n_groups:
             for k in range(n_components):
                 counts[k] += np.bincount(self.groups, responsibilities[k], n_groups)
+
+
+def weighted_shares(
+    log_joint: Array, weights: Array | None, priors: RowPriors | None, group_counts: Array | None
+) -> tuple[Array, Array]:
+    """Turn log joint densities in one model into responsibilities and log densities, both times weights.
+
+    Parameters
+    ----------
+    log_joint : ndarray of shape (n_rows, K)
+    weights : ndarray of shape (n_rows,), or None
+    priors : RowPriors or None
+        Of these rows, for this model alone.
+    group_counts : ndarray of shape (n_groups, K), or None
+        Responsibilities are added to the groups of rows with priors.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_rows, K)
+    log_densities : ndarray of shape (n_rows,)
+    """
+    if priors is not None:
+        log_joint = log_joint + priors.of_model(0).T
+    shares, log_densities = shares_of(log_joint)
+    if weights is not None:
+        shares *= weights[:, None]
+        log_densities *= weights
+    if priors is not None and group_counts is not None:
+        priors.add_counts(shares.T, group_counts.T)
+    return shares, log_densities
 
 
 def counted(stack: Stack, responsibilities: Array, priors: RowPriors | None) -> Array | None:

@@ -9,10 +9,25 @@ from typing import cast
 import numpy as np
 
 from dgmm.kernels.stack import Stack
+from dgmm.model.conditional import plain
 from dgmm.model.flags import expected_statistics
 from dgmm.model.matrices import Array
+from dgmm.model.observed import ExpectedSums
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
+
+
+def expected_sums(stack: Stack) -> tuple[ExpectedSums, ...]:
+    """Begin expected statistics of complete rows, for each model, about what the stack says."""
+    return tuple(
+        ExpectedSums(
+            plain(cast(Parameters, model)),
+            stack.points_of(index),
+            is_pooled=not stack.is_complete(index),
+            n_groups=stack.n_groups,
+        )
+        for index, model in enumerate(stack.models)
+    )
 
 
 def statistics_of(
