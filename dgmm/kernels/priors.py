@@ -9,6 +9,7 @@ responsibilities by group: of these an M-step makes the groups' weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -61,9 +62,9 @@ class RowPriors(NamedTuple):
 
     def add_to(self, densities: NDArray[np.floating], group: Group) -> None:
         """Add them to the log joint densities (n_components, n_rows) of a group of models."""
-        log_priors = self.of_group(group)
-        for k in range(len(log_priors)):
-            densities[k] += log_priors[k, self.places]
+        log_priors = chain.from_iterable(self.log_priors[model] for model in group.models)
+        for k, known in enumerate(log_priors):
+            densities[k] += known[self.places]
 
     def add_counts(self, responsibilities: NDArray[np.floating], counts: Array) -> None:
         """Add (weighted) responsibilities (n_components, n_rows) to counts (n_components, n_groups)."""
