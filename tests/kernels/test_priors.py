@@ -11,7 +11,7 @@ from dgmm.kernels.stack import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import LOG_OF_NOTHING, Parameters
 from dgmm.model.statistics import Moments
-from tests.model.naive import random_parameters
+from tests.model.naive import expect_measured, random_parameters
 
 N_ROWS, D, K, G = 150, 3, 4, 5
 
@@ -20,34 +20,11 @@ AVAILABLE = [name for name, kernel in KERNELS.items() if kernel.missing() is Non
 
 def naive(parameters: Parameters, rows, weights, log_priors, groups):
     """Row by row: counts, means of components' rows, scatter, counts by group and log-likelihood."""
-    covariances = parameters.covariance_matrices
-    counts, sums = np.zeros(K), np.zeros((K, D))
-    scatter, by_group, total = np.zeros((K, D, D)), np.zeros((G, K)), 0.0
-    for row, weight, log_prior, group in zip(rows, weights, log_priors, groups, strict=True):
-        known = np.flatnonzero(~np.isnan(row))
-        joint, expected, within = np.empty(K), np.tile(row, (K, 1)), np.zeros((K, D, D))
-        for k in range(K):
-            mean, covariance = parameters.means[k], covariances[k]
-            lacks = np.setdiff1d(np.arange(D), known)
-            joint[k] = np.log(parameters.weights[k]) + log_prior[k]
-            if len(known):
-                own = covariance[np.ix_(known, known)]
-                gap = row[known] - mean[known]
-                joint[k] -= 0.5 * (gap @ np.linalg.solve(own, gap) + np.linalg.slogdet(2.0 * np.pi * own)[1])
-                slopes = covariance[np.ix_(lacks, known)] @ np.linalg.inv(own)
-                expected[k, lacks] = mean[lacks] + slopes @ gap
-                rest = covariance[np.ix_(lacks, lacks)] - slopes @ covariance[np.ix_(known, lacks)]
-                within[k][np.ix_(lacks, lacks)] = rest
-            else:
-                expected[k], within[k] = mean, covariance
-        log_density = np.logaddexp.reduce(joint)
-        share = weight * np.exp(joint - log_density)
-        total += weight * log_density
-        counts += share
-        by_group[group] += share
-        sums += share[:, None] * expected
-        scatter += share[:, None, None] * (expected[:, :, None] * expected[:, None, :] + within)
-    return counts, sums, scatter, by_group, total
+    joint, no_errors = np.log(parameters.weights) + log_priors, np.zeros((len(rows), D, D))
+    found = expect_measured(parameters, rows, no_errors, weights, np.zeros((K, D)), log_priors=joint)
+    by_group = np.zeros((G, K))
+    np.add.at(by_group, groups, weights[:, None] * found.responsibilities)
+    return found.counts, found.sums, found.products, by_group, found.log_likelihood
 
 
 def known_of(kind: str, generator: np.random.Generator):
