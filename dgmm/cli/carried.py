@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dgmm.cli.output import Result
 from dgmm.data.location import locate
-from dgmm.data.recut import RecutAt
+from dgmm.data.recut import Recut
 from dgmm.data.source import DataError, Source
 from dgmm.data.text import listed, redacted
 from dgmm.data.writing import OUTPUT, create_parquet, creating
@@ -231,7 +231,7 @@ def write_beside(
         writer = FileWriter(
             source.filesystem, files, tuple(dict.fromkeys(carried)), result, working, storage_options
         )
-        return run_pass(RecutAt(rows, edges), writer, "predict")
+        return run_pass(Recut(rows, edges), writer, "predict")
 
 
 def _names_of(paths: Sequence[str]) -> list[str]:

@@ -179,7 +179,7 @@ def write(
             array = create_zarr(working, shape, result.dtype, storage_options=storage_options)
             if source.n_rows == 0:
                 return None
-            found = run_pass(Recut(source, array.chunks[0]), ZarrWriter(array, result), purpose)
+            found = run_pass(Recut.every(source, array.chunks[0]), ZarrWriter(array, result), purpose)
             if result.dtype in (np.float32, np.float64):  # others are read as float64, with other checksums
                 keep_checksums(array, found.seen.rows)
             return found.result
@@ -189,4 +189,4 @@ def write(
         if source.n_rows == 0:
             writer.write(0, np.empty((0, *result.shape), result.dtype))
             return None
-        return run_pass(Recut(source, span_rows), writer, purpose)
+        return run_pass(Recut.every(source, span_rows), writer, purpose)

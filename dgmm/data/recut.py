@@ -13,7 +13,7 @@ from dgmm.data.source import Chunk, LazyChunk, SameColumns, Source, Span
 
 @dataclass(frozen=True, eq=False)
 class Recut(SameColumns):
-    """A source whose spans are of ``span_rows`` rows each, but for the last.
+    """A source whose spans begin and end at given rows.
 
     Inside a span the rows are read as the source cuts them, so that a stored chunk is read once, or twice
     where it lies across the border of two spans.
@@ -21,33 +21,16 @@ class Recut(SameColumns):
     Attributes
     ----------
     source : Source
-    span_rows : int
-    """
-
-    span_rows: int
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return self.source.n_rows
-
-    def spans(self) -> tuple[Span, ...]:
-        """Cut the rows into spans."""
-        return spans_between(self.source, [*range(0, self.n_rows, self.span_rows), self.n_rows])
-
-
-@dataclass(frozen=True, eq=False)
-class RecutAt(SameColumns):
-    """A source whose spans begin and end at given rows; see `Recut`.
-
-    Attributes
-    ----------
-    source : Source
-    edges : tuple of int
+    edges : sequence of int
         Numbers of rows, ascending: from 0 to the number of all.
     """
 
-    edges: tuple[int, ...]
+    edges: Sequence[int]
+
+    @classmethod
+    def every(cls, source: Source, span_rows: int) -> Recut:
+        """Cut a source into spans of ``span_rows`` rows each, but for the last."""
+        return cls(source, (*range(0, source.n_rows, span_rows), source.n_rows))
 
     @property
     def n_rows(self) -> int:
@@ -56,17 +39,12 @@ class RecutAt(SameColumns):
 
     def spans(self) -> tuple[Span, ...]:
         """Cut the rows into spans."""
-        return spans_between(self.source, self.edges)
-
-
-def spans_between(source: Source, edges: Sequence[int]) -> tuple[Span, ...]:
-    """Cut the rows of a source into spans between given rows, each read as the source cuts them."""
-    sizes = [chunk.n_rows for span in source.spans() for chunk in span.chunks]
-    spans: list[list[Chunk | LazyChunk]] = [[] for _ in edges[1:]]
-    for start, stop in pairwise(np.union1d(np.cumsum([0, *sizes]), edges).astype(int).tolist()):
-        spans[int(np.searchsorted(edges, start, side="right")) - 1].append(source.rows(start, stop))
-    starts = edges[:-1]
-    return tuple(
-        Span(index, start, tuple(chunks))
-        for index, (start, chunks) in enumerate(zip(starts, spans, strict=True))
-    )
+        source, edges = self.source, self.edges
+        sizes = [chunk.n_rows for span in source.spans() for chunk in span.chunks]
+        spans: list[list[Chunk | LazyChunk]] = [[] for _ in edges[1:]]
+        for start, stop in pairwise(np.union1d(np.cumsum([0, *sizes]), edges).astype(int).tolist()):
+            spans[int(np.searchsorted(edges, start, side="right")) - 1].append(source.rows(start, stop))
+        return tuple(
+            Span(index, start, tuple(chunks))
+            for index, (start, chunks) in enumerate(zip(edges[:-1], spans, strict=True))
+        )

@@ -97,7 +97,7 @@ class TestLocal:
             write_zarr(tmp_path / f"{name}.zarr")
         source = open_dataset([tmp_path / "a.zarr", tmp_path / "b.zarr"])
         before = source.revision()
-        assert Recut(source, 5).revision() == before
+        assert Recut.every(source, 5).revision() == before
         later(tmp_path / "b.zarr/c/0/0")
         assert before.differences(source.revision()) == (f"{tmp_path}/b.zarr/c/0/0",)
 
