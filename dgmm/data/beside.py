@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from dgmm.data.ambient import read_now
 from dgmm.data.memory import MemorySource, is_in_memory
 from dgmm.data.retrying import persistently
 from dgmm.data.revision import Revision, revision_of
-from dgmm.data.source import Chunk, DataError, Labels, LazyChunk, Source, Span
+from dgmm.data.source import Chunk, DataError, Labels, LazyChunk, Source, Span, whole_columns
 
 
 @dataclass(frozen=True)
@@ -112,11 +111,7 @@ class BesideSource:
     @property
     def holds_whole(self) -> tuple[bool, ...]:
         """Which columns are whole numbers."""
-        each = [
-            np.broadcast_to(getattr(source, "holds_whole", False), source.n_features).tolist()
-            for source in self.sources
-        ]
-        return tuple(chain.from_iterable(each))
+        return tuple(np.concatenate([*map(whole_columns, self.sources)]).tolist())
 
     @property
     def labels(self) -> Labels | None:

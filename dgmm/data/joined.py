@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.choice import Choice
 from dgmm.data.revision import Revision, revision_of
-from dgmm.data.source import Chunk, DataError, Source, Span
+from dgmm.data.source import Chunk, DataError, Source, Span, whole_columns
 
 Place = TypeVar("Place")
 
@@ -97,8 +97,7 @@ class JoinedSource:
     @property
     def holds_whole(self) -> NDArray[np.bool_]:
         """Which features are whole numbers in all sources."""
-        each = [np.asarray(getattr(source, "holds_whole", False)) for source in self.sources]
-        return np.logical_and.reduce(np.broadcast_arrays(*each))
+        return np.logical_and.reduce([*map(whole_columns, self.sources)])
 
     @cached_property
     def _starts(self) -> NDArray[np.intp]:

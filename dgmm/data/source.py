@@ -250,6 +250,11 @@ LARGEST_WHOLE = 2**53
 """Whole numbers up to this are float64 as they are; larger ones are rounded."""
 
 
+def whole_columns(source: Source) -> NDArray[np.bool_]:
+    """Tell which columns are whole numbers, as a source says by ``holds_whole``: (n_features,)."""
+    return np.broadcast_to(getattr(source, "holds_whole", False), source.n_features)
+
+
 def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDArray[np.floating]) -> None:
     """Warn of whole numbers that float64 rounds: of sources that say by ``holds_whole`` that they have such.
 
@@ -267,7 +272,7 @@ def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDA
     DataWarning
         Naming the columns.
     """
-    is_whole = np.broadcast_to(getattr(source, "holds_whole", False), source.n_features)[: len(minimum)]
+    is_whole = whole_columns(source)[: len(minimum)]
     rounded = np.flatnonzero(is_whole & (np.maximum(np.abs(minimum), np.abs(maximum)) > LARGEST_WHOLE))
     if len(rounded):
         names = source.feature_names

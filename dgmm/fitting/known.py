@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.beside import beside
-from dgmm.data.source import LARGEST_WHOLE, DataError, DataWarning, Source
+from dgmm.data.source import LARGEST_WHOLE, DataError, DataWarning, Source, whole_columns
 from dgmm.fitting.survey import first_with
 from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stack import Stack
@@ -319,7 +319,7 @@ def groups_in(groups: Source, weights: Source | None) -> Array:
         )
     n_groups = len(found.values)
     largest = np.abs(found.values).max(initial=0.0)
-    if np.any(getattr(groups, "holds_whole", False)) and largest >= LARGEST_WHOLE:
+    if whole_columns(groups).any() and largest >= LARGEST_WHOLE:
         raise DataError(
             "groups holds whole numbers beyond 2^53, which float64 rounds, so that groups would fall "
             "together: give them as text, or number the groups"

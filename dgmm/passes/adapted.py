@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, cast
 
-import numpy as np
-
-from dgmm.data.source import SameColumns, Source, Span
+from dgmm.data.source import SameColumns, Source, Span, whole_columns
 from dgmm.passes.task import ChunkRows, Result, Work
 
 Adapt = Callable[[Iterator[ChunkRows]], Iterator[ChunkRows]]
@@ -97,5 +95,4 @@ class FeaturesAlone(AdaptedSource):
     @property
     def holds_whole(self) -> object:
         """Which features are whole numbers."""
-        whole = np.broadcast_to(getattr(self.source, "holds_whole", False), self.source.n_features)
-        return tuple(whole[: self.n_features].tolist())
+        return tuple(whole_columns(self.source)[: self.n_features].tolist())
