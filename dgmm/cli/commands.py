@@ -40,6 +40,7 @@ from dgmm.cli.options import (
     overwriting,
     reading_rows,
     seeded,
+    to_a_model,
 )
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
@@ -64,7 +65,7 @@ DRAWN_TOGETHER = 2**23
 @click.argument("data")
 @click.option("-k", "--components", type=click.IntRange(1), required=True, help="Number of components.")
 @click.option("--covariance", type=click.Choice(list(FAMILIES)), default="full", show_default=True)
-@click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
+@to_a_model
 @click.option(
     "--init", type=click.Choice(INIT_PARAMS), default="auto", show_default=True, help="How to start."
 )

@@ -10,17 +10,24 @@ import click
 
 from dgmm import report
 from dgmm.cli.commands import columns_fact, features_fact, names_in, open_for, rows_fact, written
-from dgmm.cli.models import load_model
-from dgmm.cli.options import Cluster, at_urls, names_of, on_a_cluster, overwriting, reading_rows, seeded
+from dgmm.cli.models import load_model, save_model
+from dgmm.cli.options import (
+    Cluster,
+    at_urls,
+    names_of,
+    on_a_cluster,
+    overwriting,
+    reading_rows,
+    seeded,
+    to_a_model,
+)
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
-from dgmm.data.writing import creating
 from dgmm.estimators.empty_rows import FILLED, warn_without_values
 from dgmm.estimators.imputing import METHODS
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.facts import Exhibit, Said
 
-to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
 to_a_table = click.option("--out", required=True, metavar="ROWS.zarr|.parquet", help="Where to write.")
 
 
@@ -63,9 +70,7 @@ def _values(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
 def _save(
     mixture: Any, out: str, storage_options: dict[str, Any] | None, *, overwrite: bool
 ) -> Sequence[Said]:
-    at_urls = {"storage_options": storage_options}
-    with creating(out, overwrite=overwrite, is_file=True, **at_urls) as working:
-        mixture.save(working, **at_urls)
+    save_model(mixture, out, storage_options, overwrite=overwrite)
     names = names_in(mixture) or [str(number) for number in range(mixture.n_features_in_)]
     return [features_fact(names), written("model", out), report.components(mixture)]
 

@@ -11,6 +11,7 @@ import click
 
 import dgmm
 from dgmm.data.source import Source
+from dgmm.data.writing import creating
 from dgmm.estimators.model_file import is_model_file
 
 Loaded = dgmm.GaussianMixture | dgmm.BayesianGaussianMixture
@@ -60,6 +61,20 @@ def open_rows(data: str, opening: Mapping[str, Any]) -> Source:
             "dgmm sample draws rows from it"
         )
     return dgmm.open_dataset(data, **opening)
+
+
+def save_model(
+    mixture: Loaded, out: str, storage_options: Mapping[str, object] | None = None, *, overwrite: bool = False
+) -> None:
+    """Write a model file that is there whole or not at all.
+
+    Raises
+    ------
+    ValueError, OSError
+        See `GaussianMixture.save` and `dgmm.data.writing.creating`.
+    """
+    with creating(out, overwrite=overwrite, is_file=True, storage_options=storage_options) as working:
+        mixture.save(working, storage_options=storage_options)
 
 
 @contextmanager

@@ -316,6 +316,8 @@ seeded = click.option(
 
 overwriting = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
+to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
+
 
 def _options(*options: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Stack options, which ``--help`` lists in this order."""

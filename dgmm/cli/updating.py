@@ -9,14 +9,11 @@ import click
 
 from dgmm import report
 from dgmm.cli.commands import open_for, rows_fact, written
-from dgmm.cli.models import load_model
-from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.models import load_model, save_model
+from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows, to_a_model
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
-from dgmm.data.writing import creating
 from dgmm.facts import Said
-
-to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
 
 
 def _weights(what: str) -> Any:
@@ -93,7 +90,5 @@ def forget(
 
 
 def _saved(mixture: Any, out: str, opening: dict[str, Any], *, overwrite: bool) -> list[Said]:
-    at_urls = {"storage_options": opening["storage_options"]}
-    with creating(out, overwrite=overwrite, is_file=True, **at_urls) as working:
-        mixture.save(working, **at_urls)
+    save_model(mixture, out, opening["storage_options"], overwrite=overwrite)
     return [report.partitions_fact(mixture), report.bound_fact(mixture), written("model", out)]
