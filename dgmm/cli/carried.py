@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.cli.output import Result
+from dgmm.cli.output import Result, columns_of
 from dgmm.data.location import locate
 from dgmm.data.recut import Recut
 from dgmm.data.source import DataError, Source
@@ -60,12 +60,6 @@ class Together:
             for name, column in zip(each.columns, columns_of(each.of(chunk)), strict=True):
                 found[name] = column
         return found
-
-
-def columns_of(values: NDArray[Any]) -> list[NDArray[Any]]:
-    """Give the columns of results: of one for each row, of several, or of fields."""
-    fields = values.dtype.names
-    return [values[name] for name in fields] if fields else list(np.atleast_2d(values.T))
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,12 @@ class Result:
         return start, np.concatenate(parts), said
 
 
+def columns_of(values: NDArray[Any]) -> list[NDArray[Any]]:
+    """Give the columns of results: of one for each row, of several, or of fields."""
+    fields = values.dtype.names
+    return [values[name] for name in fields] if fields else list(np.atleast_2d(values.T))
+
+
 @dataclass(frozen=True)
 class ZarrWriter:
     """The work of a pass that writes chunks of a Zarr array."""
@@ -118,9 +124,7 @@ class ParquetWriter:
 
     def write(self, index: int, values: NDArray[Any]) -> None:
         """Write the file of some number."""
-        fields = values.dtype.names
-        each = [values[name] for name in fields] if fields else np.atleast_2d(values.T)
-        columns = dict(zip(self.result.columns, each, strict=True))
+        columns = dict(zip(self.result.columns, columns_of(values), strict=True))
         write_parquet_part(self.folder, index, columns, storage_options=self.storage_options)
 
 
