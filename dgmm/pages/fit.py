@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from dgmm.data.text import printable
@@ -21,7 +20,7 @@ from dgmm.pages.origin import Origin, how_computed, how_it_ended, passes_of
 from dgmm.pages.sweep import sweep_page
 from dgmm.plotting.canvas import label
 from dgmm.plotting.palette import GREY, color_of
-from dgmm.plotting.subject import Subject, percentage
+from dgmm.plotting.subject import UNSURE, Subject, percentage
 from dgmm.report import group_lines
 
 ROWS_SHOWN = 20_000
@@ -118,8 +117,11 @@ def _sentences(subject: Subject) -> list[str]:
     if subject.is_measured:
         said.append("The rows were measured with errors: the mixture is that of their true values.")
     elif subject.rows is not None and len(subject.heaviest) > 1:
-        unsure = float(np.mean(subject.responsibilities.max(axis=1) < 0.9))
-        said.append(f"{percentage(unsure)} of the rows are less than 90 % sure to be of their component.")
+        unsure = float(subject.unsure.mean())
+        said.append(
+            f"{percentage(unsure)} of the rows are less than {percentage(UNSURE)} sure to be of their "
+            "component."
+        )
     n_dropped = getattr(mixture, "n_rows_dropped_", 0)
     if n_dropped:
         said.append(f"{n_dropped:,} rows that lack values were left out.")

@@ -14,15 +14,13 @@ from dgmm.pages.html import Section, beside, bullets, component, figure, paragra
 from dgmm.plotting import plot_uncertainty
 from dgmm.plotting.fits import SURE, can_draw, draw_log_densities, draw_quantiles
 from dgmm.plotting.layers import draw_curves
-from dgmm.plotting.subject import Axis, Subject, percentage
+from dgmm.plotting.subject import UNSURE, Axis, Subject, percentage
 from dgmm.report import misfit_lines
 
 FEATURES_COMPARED = 20
 """Features whose distributions are compared in a table: those that tell components apart best."""
 FEATURES_DRAWN = 3
 """Features whose distributions are drawn: those that fit least."""
-UNSURE = 0.9
-"""Largest responsibility below which a row is called uncertain."""
 MOST_LISTED = 24
 """Components of a table: the heaviest."""
 
@@ -174,7 +172,7 @@ def _pictures(subject: Subject, axes: Sequence[Axis]) -> list[str]:
 
 def _uncertain(subject: Subject) -> str:
     shares = subject.responsibilities
-    own, unsure = shares.argmax(axis=1), shares.max(axis=1) < UNSURE
+    own, unsure = shares.argmax(axis=1), subject.unsure
     whole = paragraph(
         f"{percentage(float(unsure.mean()))} of the rows are less than {percentage(UNSURE)} sure to be of "
         "their most probable component."

@@ -14,7 +14,7 @@ from dgmm.data.types import RowsLike
 from dgmm.plotting.canvas import axes_or_current, divided, label, note
 from dgmm.plotting.layers import component_colors, draw_curves, draw_ellipses, draw_members, draw_rows
 from dgmm.plotting.palette import color_of, marker_of
-from dgmm.plotting.subject import Feature, Subject, check_two, percentage
+from dgmm.plotting.subject import UNSURE, Feature, Subject, check_two, percentage
 
 PAIRED_FEATURES = 4
 """Features of a grid of pairs, by default."""
@@ -170,8 +170,8 @@ def plot_uncertainty(
         draw_members(ax, subject, axes, by_doubt=True)
         draw_ellipses(ax, subject, axes)
         label(ax, axes[0].label, axes[1].label)
-    share = float(np.mean(doubt > 0.1))
-    label(ax, title=f"{percentage(share)} of the rows are less than 90 % sure")
+    share = float(subject.unsure.mean())
+    label(ax, title=f"{percentage(share)} of the rows are less than {percentage(UNSURE)} sure")
     return ax
 
 

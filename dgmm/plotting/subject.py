@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -31,6 +31,8 @@ VALUES_DRAWN = 2**22
 """The most numbers of these, where there are many features."""
 SMALLEST_WEIGHT = 1e-5
 """Of components that are drawn: variational Bayes leaves others as the prior has them."""
+UNSURE = 0.9
+"""Largest responsibility below which a row is called uncertain."""
 LONGEST_NAME = 28
 """Signs of a feature's name that a picture shows."""
 
@@ -169,6 +171,11 @@ class Subject:
         model = getattr(self.mixture, "_model", self.parameters)
         return densities.responsibilities(model, self.drawn_rows)
 
+    @property
+    def unsure(self) -> NDArray[np.bool_]:
+        """Which of the rows drawn are uncertain: shape (n_drawn,)."""
+        return self.responsibilities.max(axis=1) < UNSURE
+
     def telling_features(self, n_most: int) -> list[int]:
         """Give the features in which components differ most, beside how wide they are, most first."""
         found = self.parameters
@@ -278,8 +285,3 @@ def percentage(share: float) -> str:
         return "< 0.01 %"
     places = 0 if share >= 0.1 or share == 0.0 else 1 if share >= 0.01 else 2
     return f"{100.0 * share:.{places}f} %"
-
-
-def listed_axes(axes: Iterable[Axis]) -> str:
-    """Name axes in a sentence."""
-    return " and ".join(axis.label for axis in axes)
