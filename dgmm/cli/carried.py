@@ -20,7 +20,7 @@ from dgmm.data.location import locate
 from dgmm.data.recut import Recut
 from dgmm.data.source import DataError, Source
 from dgmm.data.text import listed, redacted
-from dgmm.data.writing import OUTPUT, create_parquet, creating
+from dgmm.data.writing import OUTPUT, PARQUET, create_parquet, creating
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
 
@@ -103,8 +103,7 @@ class FileWriter:
             batches = stored.iter_batches(BATCH_ROWS, columns=list(self.carried), use_threads=False)
             beside = _Beside(batches, path)
             table, said = self._table(chunk, beside)
-            options: Any = {"compression": "zstd", "write_page_checksum": True}
-            with pq.ParquetWriter(file, table.schema, **options) as writer:
+            with pq.ParquetWriter(file, table.schema, **PARQUET) as writer:
                 writer.write_table(table, OUTPUT.group_rows)
                 for chunk in chunks:
                     table, own = self._table(chunk, beside)
@@ -139,6 +138,8 @@ class _Beside:
         """Give the next rows."""
         import pyarrow as pa  # noqa: PLC0415 - slow to import
 
+        from dgmm.data.footers import PART_KEY  # noqa: PLC0415
+
         while sum(map(len, self._left)) < n_rows:
             batch = next(self._batches, None)
             if batch is None:
@@ -146,7 +147,7 @@ class _Beside:
                     f"{redacted(self._path)} has fewer rows than when it was opened; open it again"
                 )
             self._left.append(batch)
-        table = pa.Table.from_batches(self._left).replace_schema_metadata(None)
+        table = pa.Table.from_batches(self._left).replace_schema_metadata({PART_KEY: ""})
         self._left = table.slice(n_rows).to_batches()
         return table.slice(0, n_rows)
 

@@ -97,13 +97,21 @@ def _footer(filesystem: Any, path: str, keys: Mapping[str, str | None] | None) -
 
 
 PART_KEY = b"dgmm_part"
-"""Metadata of a file that dgmm wrote, with checksums of its pages: its number among those of a folder."""
+"""Metadata of a file that dgmm wrote, with checksums of its pages: its number among those of a folder.
+
+Empty where files have the names of others, which say in which order they are.
+"""
 
 PART_NAME = re.compile(r"(?s)(?:.*/)?part-(\d+)\.parquet")
 
 
+def finds_damage(footer: Footer) -> bool:
+    """Tell whether a file has checksums of its pages: Parquet does not say so, but dgmm of its own."""
+    return PART_KEY in (footer.schema.metadata or {})
+
+
 def written_part(footer: Footer) -> int | None:
-    """Give the number of a file among those that dgmm wrote; None for one of another writer."""
+    """Give the number of a file among those that dgmm wrote; None for one without."""
     told = (footer.schema.metadata or {}).get(PART_KEY, b"")
     return int(told) if told.isdigit() else None
 

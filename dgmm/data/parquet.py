@@ -18,10 +18,10 @@ from dgmm.data.footers import (
     Footer,
     check_parts,
     columns_of,
+    finds_damage,
     key_value,
     opened,
     read_footer,
-    written_part,
 )
 from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
@@ -282,7 +282,7 @@ def parquet_source(
             footer.path: tuple((key, key_value(value)) for key, value in footer.keys.items() if key in names)
             for footer in footers
         },
-        all(written_part(footer) is not None for footer in footers),
+        all(finds_damage(footer) for footer in footers),
     )
 
 

@@ -376,6 +376,10 @@ def keep_checksums(array: zarr.Array[Any], written: Fingerprint) -> None:
     array.update_attributes({KEPT_AS: written.kept()})
 
 
+PARQUET: Any = {"compression": "zstd", "write_page_checksum": True}
+"""How pyarrow writes what is then marked by `dgmm.data.footers.PART_KEY`."""
+
+
 def create_parquet(
     path: str | os.PathLike[str], *, storage_options: Mapping[str, object] | None = None
 ) -> None:
@@ -434,6 +438,5 @@ def write_parquet_part(
             pa.table(dict(columns)).replace_schema_metadata({PART_KEY: str(index)}),
             file,
             row_group_size=OUTPUT.group_rows,
-            compression="zstd",
-            write_page_checksum=True,
+            **PARQUET,
         )

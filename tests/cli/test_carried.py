@@ -56,6 +56,7 @@ def test_columns_go_through_beside_all_results(tmp_path: Path, named_model: Path
         np.testing.assert_allclose(shares, mixture.predict_proba(features), rtol=1e-5, atol=1e-7)
     back = dgmm.open_dataset(out, columns=["year", "proba_0"])  # what folders name is there, too
     assert np.unique(np.asarray(back.rows(0, back.n_rows).read())[:, 0]).tolist() == [2024, 2025, 2026]
+    assert "damage    found: all is checksummed" in succeed("info", out, "--columns", "year,proba_0")
 
 
 @pytest.mark.parametrize(
