@@ -254,7 +254,7 @@ class UpdatingMixture(Mixture[Sklearn]):
             Of the same class, with the figures of the fit, and with what it keeps of its rows.
         """
         found, parameters = super().sorted(by), self._parameters
-        if self._kept is not None:
+        if self._kept is not None and self._is_of(self._kept):  # not of others that were set since
             order = self._order(by, parameters.weights, parameters.means)
             found._keep(self._kept.reordered(order.tolist()))
         return found

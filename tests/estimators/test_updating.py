@@ -215,6 +215,8 @@ def test_mixtures_that_keep_no_sums_say_what_to_do(days):
         mixture.update(days[1])
     with pytest.raises(DataError, match="were set since"):
         mixture.partial_fit(days[1])
+    with pytest.raises(DataError, match="were set since"):  # another order makes no other sums of them
+        mixture.sorted("mean").update(days[1])
     assert not hasattr(clone(mixture), "partitions_")
     again = mixture.fit(days[0]).update(days[1])
     assert len(again.partitions_) == 2
