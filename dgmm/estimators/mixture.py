@@ -254,12 +254,7 @@ class Mixture(
                 known = replace(known, n_before=n_errors)
             rows = given.beside.with_features(measured.joined, source.n_features)
             groups_found = None if known is None else given.groups(known)
-            groups_before = getattr(self, "groups_", None)
-            is_same = (
-                groups_before is not None
-                and groups_found is not None
-                and np.array_equal(groups_before, groups_found)
-            )
+            is_same = groups_found is not None and np.array_equal(getattr(self, "groups_", ()), groups_found)
             if resumed is not None and not is_same:
                 resumed = replace(resumed, parameters=replace(resumed.parameters, group_weights=None))
             fitted = fit(rows, weights, replace(settings, known=known), generator, resumed)
