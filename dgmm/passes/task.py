@@ -147,9 +147,10 @@ def read_ahead(
     inside whatever is at work by then: the start of another thread, which holds a lock that this needs.
     """
     clock = clock or Clock()
-    first, *waiting = [*chunks] or [None]
-    if first is None:
+    listed = [*chunks]
+    if not listed:
         return
+    first, *waiting = listed
     if not waiting:  # there is nothing to read ahead, and small data should cost no thread
         yield clock.read(first)
         return
