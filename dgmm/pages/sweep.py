@@ -46,8 +46,6 @@ def write_report(
     source: Source,
     folder: Path,
     feature_names: Sequence[str] | None = None,
-    *,
-    command: str | None = None,
 ) -> list[Path]:
     """Write what a sweep has found: its best model, the table of all, and a page to read.
 
@@ -62,8 +60,6 @@ def write_report(
         each by a whole one, when all are written.
     feature_names : sequence of str, optional
         What the page calls the features. Default: as the rows name them.
-    command : str, optional
-        Repeats the sweep.
 
     Returns
     -------
@@ -76,7 +72,7 @@ def write_report(
         If the page could not be made: the other files are there.
     """
     with creating_in(folder, FILES, overwrite=True) as working:
-        return write_files(sweep, source, Path(working), folder, feature_names, command=command)
+        return write_files(sweep, source, Path(working), folder, feature_names)
 
 
 def write_files(
@@ -96,6 +92,8 @@ def write_files(
         As for `write_report`.
     working : Path
         The folder to write to, which becomes, or goes to, ``folder``.
+    command : str, optional
+        Repeats the sweep.
 
     Returns
     -------
