@@ -1,5 +1,6 @@
 """Slow, plain references: loops over components, densities of SciPy, and sums in extended precision."""
 
+from itertools import starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -246,6 +247,30 @@ class ExpectedSums(NamedTuple):
     log_densities: np.ndarray
 
 
+def _summed(points, weights, each):
+    """Sum over rows, with weights, about points (K, D).
+
+    Of each there are log joint densities (K,), then of all components expected rows, their covariances, and
+    what is added to the entropy.
+    """
+    counts, sums = np.zeros(len(points)), np.zeros(np.shape(points))
+    products = np.zeros((*sums.shape, sums.shape[1]))
+    total, entropy, shares, densities = 0.0, 0.0, [], []
+    for weight, (joint, *of_components) in zip(weights, each, strict=True):
+        density = np.logaddexp.reduce(joint)
+        share = np.exp(joint - density)
+        shares.append(share)
+        densities.append(density)
+        total += weight * density
+        for k, (expected, within, added) in enumerate(zip(*of_components, strict=True)):
+            own, gap = weight * share[k], expected - points[k]
+            counts[k] += own
+            sums[k] += own * gap
+            products[k] += own * (np.outer(gap, gap) + within)
+            entropy += own * added
+    return ExpectedSums(counts, sums, products, total, entropy, np.array(shares), np.array(densities))
+
+
 def expect_incomplete(parameters, rows, weights, points, constants=None):
     """Statistics about points (K, D) of rows that lack values (NaN): regression, row by row.
 
@@ -258,13 +283,11 @@ def expect_incomplete(parameters, rows, weights, points, constants=None):
     if constants is None:
         halves = -0.5 * np.linalg.slogdet(2.0 * np.pi * matrices)[1]
         constants = np.log(parameters.weights) + halves
-    counts, sums = np.zeros(n_components), np.zeros((n_components, n_features))
-    products = np.zeros((n_components, n_features, n_features))
-    total, entropy, shares, densities = 0.0, 0.0, [], []
-    for row, weight in zip(rows.astype(float), weights, strict=True):
+
+    def expected_of(row):
         lacks = np.isnan(row)
         known, missing = np.flatnonzero(~lacks), np.flatnonzero(lacks)
-        joint, completed, within = np.empty(n_components), [], []
+        joint, completed, within, entropies = np.empty(n_components), [], [], []
         for k, mean in enumerate(parameters.means):
             both = matrices[k][np.ix_(missing, known)]
             regression = both @ np.linalg.inv(matrices[k][np.ix_(known, known)])
@@ -279,19 +302,11 @@ def expect_incomplete(parameters, rows, weights, points, constants=None):
             left[np.ix_(missing, missing)] = matrices[k][np.ix_(missing, missing)] - regression @ both.T
             completed.append(complete)
             within.append(left)
-        density = np.logaddexp.reduce(joint)
-        share = np.exp(joint - density)
-        shares.append(share)
-        densities.append(density)
-        total += weight * density
-        for k, point in enumerate(points):
-            own, gap = weight * share[k], completed[k] - point
-            counts[k] += own
-            sums[k] += own * gap
-            products[k] += own * (np.outer(gap, gap) + within[k])
-            left = within[k][np.ix_(missing, missing)]
-            entropy += 0.5 * own * np.linalg.slogdet(2.0 * np.pi * np.e * left)[1]
-    return ExpectedSums(counts, sums, products, total, entropy, np.array(shares), np.array(densities))
+            left = left[np.ix_(missing, missing)]
+            entropies.append(0.5 * np.linalg.slogdet(2.0 * np.pi * np.e * left)[1])
+        return joint, completed, within, entropies
+
+    return _summed(points, weights, map(expected_of, rows.astype(float)))
 
 
 def with_missing(generator, rows, share=0.3, n_patterns=None):
@@ -368,16 +383,14 @@ def expect_measured(parameters, rows, errors, weights, points, *, log_priors=Non
     Row by row, by the formulas of Bovy, Hogg and Roweis (2011). What is NaN is missing. Log priors of each
     row over the components, (n, K), are by default those of the mixture's weights.
     """
-    (n_components, n_features), matrices = parameters.means.shape, matrices_of(parameters)
+    n_components, matrices = len(parameters.means), matrices_of(parameters)
     weights = np.ones(len(rows)) if weights is None else weights
-    counts, sums = np.zeros(n_components), np.zeros((n_components, n_features))
-    products = np.zeros((n_components, n_features, n_features))
-    total, entropy, shares, densities = 0.0, 0.0, [], []
     if log_priors is None:
         log_priors = np.tile(np.log(parameters.weights), (len(rows), 1))
-    for row, error, weight, priors in zip(rows.astype(float), errors, weights, log_priors, strict=True):
+
+    def expected_of(row, error, priors):
         o = np.flatnonzero(~np.isnan(row))
-        own_logs, expected, within = np.zeros(n_components), [], []
+        own_logs, expected, within, entropies = np.zeros(n_components), [], [], []
         for k, (mean, matrix) in enumerate(zip(parameters.means, matrices, strict=True)):
             whole = matrix[np.ix_(o, o)] + error[np.ix_(o, o)]
             gain = np.linalg.solve(whole, matrix[o]).T
@@ -385,23 +398,15 @@ def expect_measured(parameters, rows, errors, weights, points, *, log_priors=Non
                 own_logs[k] = multivariate_normal(mean[o], whole).logpdf(row[o])
             expected.append(mean + gain @ (row - mean)[o])
             within.append(matrix - gain @ matrix[o])
-        joint = priors + own_logs
-        density = np.logaddexp.reduce(joint)
-        share = np.exp(joint - density)
-        shares.append(share)
-        densities.append(density)
-        total += weight * density
-        for k, point in enumerate(points):
-            own, gap = weight * share[k], expected[k] - point
-            counts[k] += own
-            sums[k] += own * gap
-            products[k] += own * (np.outer(gap, gap) + within[k])
             # log p(x, k) is E log p(v, k) and this, whatever the errors.
-            centred = expected[k] - parameters.means[k]
-            squares = np.trace(np.linalg.solve(matrices[k], np.outer(centred, centred) + within[k]))
-            half = 0.5 * np.linalg.slogdet(2.0 * np.pi * matrices[k])[1]
-            entropy += own * (own_logs[k] + half + 0.5 * squares)
-    return ExpectedSums(counts, sums, products, total, entropy, np.array(shares), np.array(densities))
+            centred = expected[k] - mean
+            squares = np.trace(np.linalg.solve(matrix, np.outer(centred, centred) + within[k]))
+            half = 0.5 * np.linalg.slogdet(2.0 * np.pi * matrix)[1]
+            entropies.append(own_logs[k] + half + 0.5 * squares)
+        return priors + own_logs, expected, within, entropies
+
+    each = zip(rows.astype(float), errors, log_priors, strict=True)
+    return _summed(points, weights, starmap(expected_of, each))
 
 
 def random_errors(generator, n_rows, n_features, form="matrices", *, scale=1.0):
