@@ -19,7 +19,6 @@ from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.updating import UpdatingMixture
 from dgmm.estimators.validation import check_belief
-from dgmm.fitting.fit import Fit
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.steps.objective import Belief, Evidence, Objective
 from dgmm.model.concentration import CONCENTRATIONS
@@ -284,10 +283,10 @@ default='dirichlet_process'
     def _resumed(self) -> EM:
         return EM(0, self._parameters, self.lower_bound_ / float(self._rows_of_components.sum()))
 
-    def _set_fitted(self, fitted: Fit, dtype: np.dtype) -> None:
-        super()._set_fitted(fitted, dtype)
-        objective = cast(Evidence, fitted.objective)
-        self.lower_bounds_ = [objective.weight * bound for bound in fitted.best.lower_bounds]
+    def _set_ended(self, best: EM, objective: Objective, dtype: np.dtype) -> None:
+        super()._set_ended(best, objective, dtype)
+        weight = cast(Evidence, objective).weight
+        self.lower_bounds_ = [weight * bound for bound in best.lower_bounds]
         del self.history_["log_likelihood"]
         self.history_ = {"lower_bound": list(self.lower_bounds_), **self.history_}
 

@@ -1,35 +1,66 @@
-"""Scikit-learn's callbacks, told of the iterations of a fit."""
+"""Scikit-learn's callbacks, told of a fit and of its iterations, any of which they may end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from sklearn.callback import CallbackContext
 
-from dgmm.passes.events import Event, IterationFinished
+Attributes = Callable[[], Mapping[str, Any]]
+"""Gives fitted attributes: they are made where a callback asks for a fitted estimator."""
 
 
-class Callbacks:
-    """Takes the events of a fit to its callbacks: a task for each iteration of each start.
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Tells the callbacks of a fit, which is a task; each iteration of each start is a task of it.
 
-    Parameters
+    Attributes
     ----------
-    estimator : Mixture
-        That is fitted.
     context : CallbackContext
         Of the fit.
-    most : int or None
-        Tasks that it may have; None where that is not known.
+    estimator : Mixture
+        That is fitted.
+    rows, targets : object
+        As the user gives them.
+    metadata : mapping of str to object
+        What is given beside them and `score` takes, too.
     """
 
-    def __init__(self, estimator: Any, context: CallbackContext, most: int | None) -> None:
-        self._estimator, self._context = estimator, context
-        self._most, self._n_told = most, 0
+    context: CallbackContext
+    estimator: Any
+    rows: object
+    targets: object
+    metadata: Mapping[str, object]
+    _numbers: count[int] = field(default_factory=count, repr=False)
 
-    def __call__(self, event: Event) -> None:
-        """Tell of an event, if it is an iteration."""
-        if isinstance(event, IterationFinished) and (self._most is None or self._n_told < self._most):
-            self._n_told += 1
-            own = self._context.subcontext(task_name="iteration")
-            own.call_on_fit_task_begin(estimator=self._estimator)
-            own.call_on_fit_task_end(estimator=self._estimator)
+    def begin(self) -> None:
+        """Tell that the fit begins."""
+        self.context.call_on_fit_task_begin(**self._given)
+
+    def end(self, attributes: Attributes) -> None:
+        """Tell that the fit has ended."""
+        self.context.call_on_fit_task_end(**self._given, reconstruction_attributes=attributes)
+
+    def iteration(self, most: int | None, attributes: Attributes) -> bool:
+        """Tell of an iteration, and whether a callback ends the fit from its start.
+
+        Parameters
+        ----------
+        most : int or None
+            Tasks that the fit may have, the others not being told of; None where that is not known.
+        attributes : callable
+            What the fit has set, if it ends here.
+        """
+        if most is not None and next(self._numbers) >= most:
+            return False
+        own = self.context.subcontext(task_name="iteration")
+        own.call_on_fit_task_begin(**self._given)
+        return own.call_on_fit_task_end(**self._given, reconstruction_attributes=attributes)
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        names = {"estimator": self.estimator, "X": self.rows, "y": self.targets}
+        return {**names, "metadata": dict(self.metadata)}

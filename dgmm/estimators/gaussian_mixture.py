@@ -293,6 +293,7 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
             sample_weight,
             labels,
             groups,
+            y=y,
             errors=errors,
             allow_changed_data=allow_changed_data,
             checkpoint=checkpoint,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from copy import copy
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -16,9 +17,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from dgmm.data import open_dataset
+from dgmm.data.source import Source
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
 from dgmm.estimators.attributes import OF_GROUPS
-from dgmm.estimators.callbacks import Callbacks
+from dgmm.estimators.callbacks import Told
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, generator_from, head_of
 from dgmm.estimators.components import ComponentMixture
 from dgmm.estimators.errors import ErrorsLike, with_errors
@@ -85,7 +87,8 @@ class Mixture(
     """A mixture that can be fitted, with scikit-learn's parameters.
 
     In the middle of a pipeline it gives responsibilities as features. Callbacks of scikit-learn
-    (``set_callbacks``) are told of each iteration; what they return does not end a fit.
+    (``set_callbacks``) are told of each iteration, with the mixture that the fit has then; where one of them
+    gives True, that start ends there.
 
     Attributes
     ----------
@@ -169,6 +172,7 @@ class Mixture(
         return self._fit(
             X,
             sample_weight,
+            y=y,
             errors=errors,
             allow_changed_data=allow_changed_data,
             checkpoint=checkpoint,
@@ -217,6 +221,7 @@ class Mixture(
         labels: LabelsLike | None = None,
         groups: GroupsLike | None = None,
         *,
+        y: object,
         errors: ErrorsLike | None,
         allow_changed_data: bool,
         checkpoint: Location | Checkpoint | None,
@@ -238,15 +243,15 @@ class Mixture(
         before = _going_on_from(resumed)
         others = {**given.sources, **measured.beside}
         head = head_of(self, source, weights, generator.get_state(), place, beside=others, **before)
-        most, metadata = self._most_iterations, {}
+        most = self._most_iterations
         context = self._init_callback_context(max_subtasks=most)  # pyright: ignore[reportArgumentType]
-        if sample_weight is not None:
-            metadata["sample_weight"] = sample_weight
-        context.call_on_fit_task_begin(estimator=self, X=X, metadata=metadata)
+        own = {"sample_weight": sample_weight, "groups": groups, "errors": errors}
+        metadata = {name: value for name, value in own.items() if value is not None}
+        told = Told(context, self, X, y, metadata)
+        told.begin()
         printer = VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))
         may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
-        told = listening(Callbacks(self, context, most))
-        with listening(printer), told, one_cluster(), keeping(place, head, may_differ) as begun:
+        with listening(printer), one_cluster(), keeping(place, head, may_differ) as begun:
             if begun is not head:
                 generator = generator_from(self, begun.draws)
             known = given.beside.parts(self.n_components)
@@ -257,8 +262,13 @@ class Mixture(
             is_same = groups_found is not None and np.array_equal(getattr(self, "groups_", ()), groups_found)
             if resumed is not None and not is_same:
                 resumed = replace(resumed, parameters=replace(resumed.parameters, group_weights=None))
-            fitted = fit(rows, weights, replace(settings, known=known), generator, resumed)
-        if not fitted.best.converged and self.max_iter > 0:
+
+            def watch(state: EM, objective: Objective) -> bool:
+                return told.iteration(most, lambda: self._after(state, objective, source, groups_found))
+
+            fitted = fit(rows, weights, replace(settings, known=known), generator, resumed, watch=watch)
+        ending = fitted.best.ending
+        if not fitted.best.converged and self.max_iter > 0 and not (ending and ending.at_wish):
             warnings.warn(
                 "Best performing initialization did not converge. "
                 "Try different init parameters, or increase max_iter, "
@@ -273,10 +283,18 @@ class Mixture(
         self._set_measured(measured.kind)
         self.n_passes_ = fitted.n_passes
         remember_features(self, source)
-        context.call_on_fit_task_end(
-            estimator=self, X=X, metadata=metadata, reconstruction_attributes=lambda: fitted_attributes(self)
-        )
+        told.end(lambda: fitted_attributes(self))
         return self
+
+    def _after(
+        self, state: EM, objective: Objective, source: Source, groups: NDArray[Any] | None
+    ) -> dict[str, Any]:
+        """Give the attributes that a fit sets, which ends in a state; but what is known of all passes."""
+        other = copy(self)
+        other._set_ended(state, objective, source.dtype)
+        other._set_groups(state.parameters, groups)
+        remember_features(other, source)
+        return fitted_attributes(other)
 
     @property
     def _most_iterations(self) -> int | None:
@@ -356,16 +374,19 @@ class Mixture(
 
     def _set_fitted(self, fitted: Fit, dtype: np.dtype) -> None:
         """Set the fitted attributes; ``dtype`` is that of the rows."""
-        best = fitted.best
-        self._set_model(best.parameters, best.lower_bound, fitted.objective, dtype)
+        self._set_ended(fitted.best, fitted.objective, dtype)
+        self.data_fingerprint_ = str(fitted.fingerprint)
+        self.n_rows_dropped_ = fitted.n_dropped
+        self.data_changes_ = None if fitted.changes is None else list(fitted.changes)
+
+    def _set_ended(self, best: EM, objective: Objective, dtype: np.dtype) -> None:
+        """Set the attributes that are of a fit from one start."""
+        self._set_model(best.parameters, best.lower_bound, objective, dtype)
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter
         self.lower_bounds_ = list(best.lower_bounds)
         names = [field.name for field in fields(PassRecord)]
         self.history_ = {name: [getattr(record, name) for record in best.history] for name in names}
-        self.data_fingerprint_ = str(fitted.fingerprint)
-        self.n_rows_dropped_ = fitted.n_dropped
-        self.data_changes_ = None if fitted.changes is None else list(fitted.changes)
         self.stop_reason_ = "" if best.ending is None else best.ending.message
 
     def _set_groups(self, parameters: Parameters, groups: NDArray[Any] | None) -> None:

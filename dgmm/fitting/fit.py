@@ -16,6 +16,7 @@ from dgmm.fitting.care import concerns, concerns_of_prior
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.loop.plain import EM
+from dgmm.fitting.loop.watching import Watch
 from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, Settings, lower_bound
 from dgmm.fitting.origin import Shift
 from dgmm.fitting.partitions import Kept
@@ -75,6 +76,8 @@ def fit(
     settings: Settings,
     random_state: np.random.RandomState,
     resumed: EM | None = None,
+    *,
+    watch: Watch | None = None,
 ) -> Fit:
     """Fit a mixture.
 
@@ -91,6 +94,8 @@ def fit(
     random_state : RandomState
     resumed : EM, optional
         A fit to go on with, instead of a start.
+    watch : callable, optional
+        Is shown each pass of each fit, and may end it.
     """
     passes: list[Event] = []
     is_small = source.n_rows <= settings.sample_rows
@@ -99,7 +104,8 @@ def fit(
         emit(StageStarted("complete", ("survey", *stages)))
         with listening(passes.append):
             cases = complete_cases(source, weights, allow_changed_data=settings.allow_changed_data)
-        kept = fit(cases.source, cases.weights, replace(settings, missing="error"), random_state, resumed)
+        own = replace(settings, missing="error")
+        kept = fit(cases.source, cases.weights, own, random_state, resumed, watch=watch)
         return replace(
             kept,
             n_passes=kept.n_passes + cases.n_passes,
@@ -149,11 +155,13 @@ def fit(
             known=settings.known,
             n_errors=settings.n_errors,
         )
-        fits = Multistart(settings, data, observed, filled(nearer.sample, nearer.filling))
+        fits = Multistart(
+            settings, data, observed, filled(nearer.sample, nearer.filling), _seen_from(shift, watch)
+        )
         if stages == ("passes",):
             emit(StageStarted("passes"))
         best = fits.best(random_state) if resumed is None else fits.resume(resumed)
-        if settings.moves and settings.max_iter > 0:
+        if settings.moves and settings.max_iter > 0 and not _is_stopped(best):
             best = _moved(best, fits)
         kept = kept_of(best, data, found.seen, is_small=is_small)
         if shift is not None:
@@ -182,6 +190,17 @@ def fit(
     n_passes = n_survey_passes if is_small else _count(passes)
     changes = changes_among(passes) if settings.allow_changed_data else None
     return Fit(best, n_passes, objective, found.fingerprint, about, changes=changes, kept=kept)
+
+
+def _seen_from(shift: Shift | None, watch: Watch | None) -> Watch | None:
+    """Show fits as those to the rows as they are."""
+    if shift is None or watch is None:
+        return watch
+    return lambda state, objective: watch(shift.back(state), objective)
+
+
+def _is_stopped(state: EM) -> bool:
+    return state.ending is not None and state.ending.at_wish
 
 
 def in_memory(sample: Sample, source: Source) -> tuple[Source, Source | None]:
@@ -213,7 +232,7 @@ def _moved(best: EM, fits: Multistart) -> EM:
         # A start of its own: its iterations are counted anew. Of rows that lack values, what gains on
         # completed ones may gain nothing, and moves are to be tried on what is observed.
         best = _gaining(best, offered, fits) or best
-    while best.n_iter < max_iter:
+    while best.n_iter < max_iter and not _is_stopped(best):
         offered = list(proposals(cast(Posterior, best.parameters), cast(Evidence, fits.objective), rows))
         left = replace(fits.settings, max_iter=max_iter - best.n_iter)
         moved = _gaining(best, offered, replace(fits, settings=left))

@@ -18,6 +18,7 @@ from dgmm.fitting.loop.plain import EM, Advance
 from dgmm.fitting.loop.reseeding import Reseeding
 from dgmm.fitting.loop.stopping import Stopping, rules_of
 from dgmm.fitting.loop.surplus import Plateaus
+from dgmm.fitting.loop.watching import Watch, Watching
 from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, improve, rows_to_move_on
@@ -140,12 +141,15 @@ class Multistart:
     filled : Sample
         The same rows in their order, complete: see `dgmm.fitting.filling`. Starts and moves are found on
         them.
+    watch : callable, optional
+        Is shown each pass of each fit, and may end it.
     """
 
     settings: Settings
     data: Data
     sample: Sample
     filled: Sample
+    watch: Watch | None = None
 
     @property
     def is_small(self) -> bool:
@@ -173,6 +177,11 @@ class Multistart:
 
     @cached_property
     def advance(self) -> Advance:
+        """What takes in a pass, and shows it to whoever watches."""
+        return self._steps if self.watch is None else Watching(self._steps, self.watch, self.objective)
+
+    @property
+    def _steps(self) -> Advance:
         """What takes in a pass.
 
         Components that empty are re-seeded, but not by variational Bayes, which empties them on purpose,

@@ -19,11 +19,12 @@ Passes = tuple[PassRecord, ...]
 
 @dataclass(frozen=True)
 class Ending:
-    """How a fit ended, with a sentence for a person; the error, where it could not go on."""
+    """How a fit ended, with a sentence for a person; the error, where it could not go on; at whose wish."""
 
     converged: bool
     message: str
     error: Exception | None = None
+    at_wish: bool = False
 
 
 class StoppingRule(Protocol):
