@@ -45,7 +45,9 @@ class BayesianGaussianMixture(UpdatingMixture[SklearnBayesianGaussianMixture]):
 
     A drop-in for `sklearn.mixture.BayesianGaussianMixture`: the same parameters, attributes and, on rows that
     fit in memory, the same answer for the same seed; on all that `GaussianMixture` takes. Offered more
-    components than the rows have clusters, it leaves some without rows.
+    components than the rows have clusters, it leaves some without rows: of more rows than the sample, those
+    that share a cluster are merged on the sample, which updates come to after dozens of passes, and stay so
+    if the lower bound of all rows is higher for it.
 
     Parameters
     ----------
@@ -100,7 +102,8 @@ default='dirichlet_process'
     moves : bool, default=False
         Beyond scikit-learn: merge and delete components, and split one to fill another that has no rows, as
         long as the lower bound of all rows rises; of more rows than the sample, first on the sample. Then
-        the number of components found hardly depends on the start.
+        the number of components found hardly depends on the start. Without, components of more rows than the
+        sample are merged and deleted once, before the first pass.
 
     Attributes
     ----------

@@ -228,7 +228,8 @@ def _moved(best: EM, fits: Multistart) -> EM:
     if fits.is_small:  # of more rows than the sample, that was done at the start
         offered: list[Parameters] = []
         with suppress(*FAILURES_OF_A_START):
-            offered.append(fits.improved(best.parameters))
+            moved = fits.improved(best.parameters)
+            offered += [] if moved is None else [moved]
         # A start of its own: its iterations are counted anew. Of rows that lack values, what gains on
         # completed ones may gain nothing, and moves are to be tried on what is observed.
         best = _gaining(best, offered, fits) or best

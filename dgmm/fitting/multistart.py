@@ -21,7 +21,13 @@ from dgmm.fitting.loop.surplus import Plateaus
 from dgmm.fitting.loop.watching import Watch, Watching
 from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, improve, rows_to_move_on
+from dgmm.fitting.starts.bayesian_moves import (
+    BAYESIAN_MOVES,
+    emptied,
+    improve,
+    rows_to_move_on,
+    with_rows,
+)
 from dgmm.fitting.starts.growth import reseeded
 from dgmm.fitting.starts.labels import start_from_labels
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
@@ -258,23 +264,59 @@ class Multistart:
                 offered.append(began)
         if not self.is_small:
             emit(StageStarted("passes"))
-            offered = [self.run(self._moved_or_not(offered) if self.settings.moves else offered)]
+            offered = [self._run_with_moves(offered) if self._may_move else self.run(offered)]
         return best_of_ended([state for states in offered for state in states], errors)
 
-    def _moved_or_not(self, offered: Sequence[Sequence[EM]]) -> list[list[EM]]:
-        """Move components as the sample says, and let passes over all rows tell whether that was right."""
-        moved = [[self._begun_moved(state) for state in candidates] for candidates in offered]
-        n_passes = BAYESIAN_MOVES.n_passes + any(len(each) > 1 for each in offered)  # rivals take one more
-        states = self.run([*offered, *moved], n_passes)
-        pairs = zip(states[: len(offered)], states[len(offered) :], strict=True)
-        return [[max(pair, key=lower_bound)] for pair in pairs]
+    @property
+    def _may_move(self) -> bool:
+        """Whether components are moved before passes are made; without `moves` they are emptied alone."""
+        if self.settings.moves:
+            return True
+        return (
+            self.algorithm == "corrected"
+            and isinstance(self.objective, Evidence)
+            and self.data.known is None
+            and self.settings.max_iter > BAYESIAN_MOVES.n_passes
+        )
 
-    def _begun_moved(self, state: EM) -> EM:
-        """Begin from where the sample would move components; from where they are, if it cannot be known."""
-        try:
-            return self.begin(state.initialization, self.improved(state.parameters))
-        except FAILURES_OF_A_START:
-            return state
+    def _run_with_moves(self, offered: Sequence[Sequence[EM]]) -> list[EM]:
+        """Move components as the sample says, and let passes over all rows tell whether that was right."""
+        moved = [[each for state in states if (each := self._begun_moved(state))] for states in offered]
+        tried = [each for each in moved if each]
+        if not tried:
+            return self.run(offered)
+        n_passes = BAYESIAN_MOVES.n_passes + any(len(each) > 1 for each in offered)  # rivals take one more
+        states = self.run([*offered, *tried], n_passes)
+        before, after = states[: len(offered)], iter(states[len(offered) :])
+        pairs = [(state, next(after) if each else state) for state, each in zip(before, moved, strict=True)]
+        winners = [max(pair, key=lower_bound) for pair in pairs]
+        ended = self.run([[each] for each in winners])
+        if self.settings.moves:
+            return ended
+        return [
+            state if winner is first else self._told_of_emptied(state, first, winner)
+            for state, winner, (first, _) in zip(ended, winners, pairs, strict=True)
+        ]
+
+    def _told_of_emptied(self, ended: EM, before: EM, after: EM) -> EM:
+        """Say at the end of a fit that components were emptied, and what for."""
+        if ended.ending is None:
+            return ended
+        prior = cast(Evidence, self.objective).prior
+        had, has = (len(with_rows(prior, each.parameters)) for each in (before, after))
+        gained = after.lower_bound - before.lower_bound
+        told = (
+            f" Before, {had - has} of {after.parameters.n_components} components were merged into others or "
+            f"deleted, which gave all rows a lower bound {gained:.2g} nats a row higher."
+        )
+        return replace(ended, ending=replace(ended.ending, message=ended.ending.message + told))
+
+    def _begun_moved(self, state: EM) -> EM | None:
+        """Begin from where the sample would move components; None where that is nowhere, or not known."""
+        with suppress(*FAILURES_OF_A_START):
+            moved = self.improved(state.parameters)
+            return None if moved is None else self.begin(state.initialization, moved)
+        return None
 
     def resume(self, state: EM) -> EM:
         """Go on with a fit that had ended."""
@@ -286,17 +328,21 @@ class Multistart:
         began = plain.begin(initialization, parameters, self.settings.max_iter, lower_bound)
         return began if self.algorithm == "em" else corrected.begin(began)
 
-    def improved(self, parameters: Parameters) -> Parameters:
-        """Move components as the sample, for itself, says: of variational Bayes only."""
+    def improved(self, parameters: Parameters) -> Parameters | None:
+        """Move components as the sample, for itself, says: of variational Bayes only.
+
+        Without `moves` components are emptied alone; None where the sample needs all.
+        """
         compute, size = partial(self._improved, parameters), parameters.n_components
         return answered("steps", "moves", size, about=parameters, compute=compute, may_wait=True).value
 
-    def _improved(self, parameters: Parameters, _: Parts) -> Parameters:
+    def _improved(self, parameters: Parameters, _: Parts) -> Parameters | None:
         rows = rows_to_move_on(self.filled, self.data.source.n_rows)
         objective = cast(Evidence, self.settings.goal.objective(self.data.moments, "corrected"))
         own = replace(objective, weight=rows.moments.weight)
-        found = improve(rows, own.adopt(parameters, own.weight), own)
-        return objective.adopt(found, objective.weight)
+        move = improve if self.settings.moves else emptied
+        found = move(rows, own.adopt(parameters, own.weight), own)
+        return None if found is None else objective.adopt(found, objective.weight)
 
     def run(self, offered: Sequence[Sequence[EM]], n_passes: int | None = None) -> list[EM]:
         """Run fits, all in the same passes: to their ends, or for some passes.

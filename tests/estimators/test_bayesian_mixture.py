@@ -348,3 +348,21 @@ def test_components_without_rows_are_not_effective():
     far = np.concatenate([BLOBS, BLOBS + 40.0])
     mixture.fit(far)
     assert mixture.effective_components_ == (mixture.mean_precision_ - 1.0 > 3.0).sum() < 8
+
+
+def test_components_that_are_not_needed_take_no_dozens_of_passes():
+    """They are emptied before the first pass, as the fit says; the bound is that of all rows in memory."""
+    generator = np.random.default_rng(0)
+    centres = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 9.0]])
+    rows = centres[generator.choice(3, 6000, p=[0.5, 0.3, 0.2])] + generator.normal(size=(6000, 2))
+    own = {"n_components": 8, "random_state": 0}
+    quick = BayesianGaussianMixture(**own, sample_rows=2000).fit(rows)
+    assert quick.converged_
+    assert quick.n_iter_ < 10
+    assert quick.effective_components_ == 3
+    assert "components were merged into others or deleted" in quick.stop_reason_
+    in_memory = BayesianGaussianMixture(**own, max_iter=100, tol=1.0).fit(rows)
+    assert quick.lower_bound_ >= in_memory.lower_bound_ - 1e-6 * len(rows)
+    needed = BayesianGaussianMixture(**own | {"n_components": 3}, sample_rows=2000).fit(rows)
+    assert "merged" not in needed.stop_reason_
+    assert needed.effective_components_ == 3

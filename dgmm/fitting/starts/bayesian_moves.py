@@ -4,6 +4,9 @@ A component that covers part of a cluster hardly ever leaves it to another: two 
 which leaves one without rows; a component is deleted; or one without rows takes half of another's, as the
 best split says. The number of components stays: one without rows has the prior as its posterior, and costs
 nothing. After Hughes and Sudderth (2013), *Memoized online variational inference*.
+
+Components that share a cluster do leave it to one of them, but an update takes a few rows from each, however
+many it has: thousands of updates. `emptied` does that at once.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.moves import cheapest_merges, merge_costs
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
-from dgmm.fitting.steps.climb import climb
+from dgmm.fitting.steps.climb import Climb, climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Evidence, Likelihood
 from dgmm.model.matrices import Array, DegenerateCovarianceError
@@ -50,6 +53,9 @@ class BayesianMoveTuning:
         Passes over all rows after which a move must have gained.
     n_rows : int
         Rows of a sample on which mixtures are improved and splits are found.
+    n_steps : int
+        In which a merge or a delete must gain where components are emptied: it is given up as soon as the
+        last gain in all that are left would not do.
     """
 
     n_merges: int = 4
@@ -61,6 +67,7 @@ class BayesianMoveTuning:
     gain: float = 1e-2
     n_passes: int = 3
     n_rows: int = 50_000
+    n_steps: int = 15
 
 
 BAYESIAN_MOVES = BayesianMoveTuning()
@@ -83,7 +90,7 @@ def improve(data: InMemory, posterior: Posterior, objective: Evidence) -> Poster
         For the weight of these rows.
     """
     tuning = BAYESIAN_MOVES
-    best = climb(data, posterior, objective, tuning.first_steps, tuning.first_tol)
+    best = _settled(data, posterior, objective)
     gain = tuning.gain / data.moments.weight
     while True:
         found = cast(Posterior, best.parameters)
@@ -94,7 +101,56 @@ def improve(data: InMemory, posterior: Posterior, objective: Evidence) -> Poster
         best = after
 
 
-def proposals(posterior: Posterior, objective: Evidence, data: InMemory) -> Iterator[Posterior]:
+def emptied(data: InMemory, posterior: Posterior, objective: Evidence) -> Posterior | None:
+    """Empty components that rows in memory do not need, by merges and deletes, as long as the bound rises.
+
+    Parameters
+    ----------
+    data : InMemory
+    posterior : Posterior
+    objective : Evidence
+        For the weight of these rows.
+
+    Returns
+    -------
+    Posterior or None
+        None where all are needed.
+    """
+    gain = BAYESIAN_MOVES.gain / data.moments.weight
+    first = best = _settled(data, posterior, objective)
+    while (after := _emptier(data, best, objective, best.lower_bound + gain)) is not None:
+        best = after
+    return None if best is first else cast(Posterior, best.parameters)
+
+
+def _emptier(data: InMemory, before: Climb, objective: Evidence, goal: float) -> Climb | None:
+    """Give what the first merge or delete leads to that reaches a bound; None if none does."""
+    found, prior = cast(Posterior, before.parameters), objective.prior
+    for proposal in proposals(found, objective, data, kinds=(merges, deletes)):
+        with suppress(DegenerateCovarianceError):
+            tried = climb(data, proposal, objective, BAYESIAN_MOVES.n_steps, goal=goal)
+            if tried.lower_bound >= goal:  # what its own steps gain must not count for the next
+                after = _settled(data, tried.parameters, objective)
+                # One that was deleted may have come back, and gained by its place in the order of sticks.
+                if len(with_rows(prior, after.parameters)) < len(with_rows(prior, found)):
+                    return after
+    return None
+
+
+def with_rows(prior: Prior, parameters: Parameters) -> NDArray[np.intp]:
+    """Find the components that have rows enough for a covariance of their own."""
+    counts = rows_of_components(prior, cast(Posterior, parameters))
+    return np.flatnonzero(counts > rows_of_a_covariance(parameters.n_features))
+
+
+def _settled(data: InMemory, parameters: Parameters, objective: Evidence) -> Climb:
+    """Make the steps that come before moves."""
+    return climb(data, parameters, objective, BAYESIAN_MOVES.first_steps, BAYESIAN_MOVES.first_tol)
+
+
+def proposals(
+    posterior: Posterior, objective: Evidence, data: InMemory, kinds: Sequence[Propose] | None = None
+) -> Iterator[Posterior]:
     """Propose moves, those of a kind that promise the most.
 
     Parameters
@@ -103,6 +159,8 @@ def proposals(posterior: Posterior, objective: Evidence, data: InMemory) -> Iter
     objective : Evidence
     data : InMemory
         All rows, or a sample, on which splits are found.
+    kinds : sequence of callable, optional
+        By default `PROPOSALS`.
 
     Yields
     ------
@@ -110,11 +168,10 @@ def proposals(posterior: Posterior, objective: Evidence, data: InMemory) -> Iter
         None with a covariance that is not positive definite: where the prior's is singular, as of a column
         that does not vary, no component can be without rows.
     """
-    counts = rows_of_components(objective.prior, posterior)
-    used = np.flatnonzero(counts > rows_of_a_covariance(posterior.n_features))
+    used = with_rows(objective.prior, posterior)
     if not len(used):  # rows so few that no component is known by its own
         return
-    for propose in PROPOSALS:
+    for propose in PROPOSALS if kinds is None else kinds:
         for make in propose(posterior, objective, data, used):
             with suppress(DegenerateCovarianceError):
                 yield make()
@@ -122,6 +179,8 @@ def proposals(posterior: Posterior, objective: Evidence, data: InMemory) -> Iter
 
 Proposal = Callable[[], Posterior]
 """Makes a mixture to be tried; raises `DegenerateCovarianceError`."""
+Propose = Callable[[Posterior, Evidence, InMemory, NDArray[np.intp]], Iterator[Proposal]]
+"""Makes proposals of a kind, given the components that have rows."""
 
 
 def orders(

@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 
 from dgmm import BayesianGaussianMixture
-from dgmm.fitting.starts.bayesian_moves import born, deleted, improve, merged, proposals, rows_of_components
+from dgmm.fitting.starts.bayesian_moves import (
+    born,
+    deleted,
+    emptied,
+    improve,
+    merged,
+    proposals,
+    rows_of_components,
+)
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
@@ -92,6 +100,39 @@ def test_three_components_are_found_among_eight(covariance_type, kind, seed):
     assert (counts > 3.0).sum() == 3
     np.testing.assert_allclose(counts[:3] / 3000, [0.5, 0.3, 0.2], atol=0.03)
     assert climb(data, found, objective, 0).lower_bound >= plain.lower_bound - 1e-4
+
+
+@pytest.mark.parametrize(
+    ("covariance_type", "kind"),
+    [*((each, "dirichlet_process") for each in naive.COVARIANCE_TYPES), ("full", "dirichlet_distribution")],
+)
+def test_components_that_share_a_cluster_are_emptied_at_once(covariance_type, kind):
+    """The bound is no lower than where updates crawl to; where all are needed nothing is emptied."""
+    data, objective, start = problem(covariance_type, kind, 8)
+    found = emptied(data, start, objective)
+    assert found is not None
+    counts = rows_of_components(objective.prior, found)
+    assert (counts > 3.0).sum() == 3
+    np.testing.assert_allclose(np.sort(counts)[-3:] / 3000, [0.2, 0.3, 0.5], atol=0.03)
+    crawled = climb(data, start, objective, 200)
+    assert climb(data, found, objective, 30).lower_bound >= crawled.lower_bound - 1e-4
+    assert emptied(data, found, objective) is None
+
+
+def test_a_rare_component_is_not_emptied():
+    """Six rows of 3,000, far from others, and two clusters that are nearly one, but known apart."""
+    rows, generator = three_clusters(), np.random.default_rng(3)
+    rows[:6] = [20.0, 20.0] + 0.1 * generator.normal(size=(6, 2))
+    rows[6:1000] = [-30.0, 0.0] + generator.normal(size=(994, 2)) * [1.0, 0.2]
+    rows[1000:1500, 0], rows[1000:1500, 1] = -30.0 + 0.2 * generator.normal(size=500), 1.0
+    rows[1000:1500, 1] += generator.normal(size=500)
+    data = InMemory.of(rows)
+    belief = Belief(FAMILIES["full"], "dirichlet_process", 0.01, 1.0, None, 2.0, None, 0.0)
+    objective = belief.objective(data.moments, "corrected")
+    means = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 7.0], [20.0, 20.0], [-30.0, 0.0], [-30.0, 1.0]])
+    covariances = np.tile(np.eye(2), (6, 1, 1))
+    start = Posterior.of(objective.prior, np.array([700.0, 500, 300, 6, 994, 500]), means, covariances)
+    assert emptied(data, start, objective) is None
 
 
 def test_sticks_are_put_in_order():
