@@ -173,7 +173,9 @@ def fit(
         *report.model_facts(model),
         *report.speed_facts(model),
     ]
-    return [*facts, written("model", out), *wanted.written(model, source, out)]
+    # Rows with errors are judged by weights of all rows; labels are no part of a page.
+    judged_by = next(({name: beside[name]} for name in ("errors", "groups") if name in beside), {})
+    return [*facts, written("model", out), *wanted.written(model, source, out, **judged_by)]
 
 
 @main.command()

@@ -13,6 +13,13 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.cli.beside import (
+    errors_of_rows,
+    groups_to_judge,
+    kind_of_errors,
+    opened_beside,
+    with_errors_of,
+)
 from dgmm.cli.commands import open_for
 from dgmm.cli.density import features_found, features_option
 from dgmm.cli.models import load_model
@@ -55,6 +62,10 @@ FORMATS = (".png", ".svg", ".pdf")
 )
 @click.option("--theme", type=click.Choice(("light", "dark")), default="light", show_default=True)
 @click.option("--out", required=True, metavar="PICTURE.png|.svg|.pdf", help="Where to write.")
+@click.option("--weights", metavar="COLUMN|PATH", help="Row weights: a column of DATA, or a path.")
+@groups_to_judge
+@errors_of_rows
+@kind_of_errors
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -67,6 +78,10 @@ def plot(
     kind: str,
     features: list[str] | None,
     theme: Any,
+    weights: str | None,
+    groups: str | None,
+    errors: list[str] | None,
+    errors_are: str,
     out: str,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -77,12 +92,22 @@ def plot(
     check_output(out, FORMATS, overwrite=overwrite, storage_options=opening["storage_options"])
     if kind in OF_ROWS and data is None:
         raise click.UsageError(f"--kind {kind} is of rows: give DATA too")
+    if data is None and (weights or groups or errors):
+        raise click.UsageError("--weights, --groups and --errors are of rows: give DATA too")
     if kind in WITHOUT_ROWS and (data is not None or features):
         raise click.UsageError(f"--kind {kind} is of the model alone: give neither DATA nor --features")
     mixture = load_model(model, opening["storage_options"], data)
-    source = None if data is None else open_for(mixture, data, opening)
+    source, known = None, {}
+    if data is not None:
+        at_urls = opening["storage_options"]
+        source = open_for(mixture, data, opening)
+        known = {
+            "sample_weight": opened_beside(data, weights, at_urls),
+            "groups": opened_beside(data, groups, at_urls),
+            "errors": with_errors_of(data, source, errors, errors_are, at_urls).given,
+        }
     with cluster.joined(source):
-        subject = Subject.of(mixture, source)
+        subject = Subject.of(mixture, source, **known)
     with plotting.themed(theme):
         figure = plotting.new_figure(SIZES[kind])
         if kind == "history":
@@ -95,8 +120,8 @@ def plot(
         figure.savefig(content, format=PurePath(out).suffix[1:], dpi=150)
     write_file(out, content.getvalue(), overwrite=overwrite, storage_options=opening["storage_options"])
     drawn = []
-    if source is not None and subject.rows is not None:
-        n_drawn, n_rows = len(subject.rows), source.n_rows
+    if subject.rows is not None:
+        n_drawn, n_rows = len(subject.rows), subject.n_rows
         said = f"{n_rows:,}" if n_drawn == n_rows else f"{n_drawn:,} of {n_rows:,}, drawn at random"
         drawn = [fact("rows", said, n_drawn=n_drawn, n_rows=n_rows)]
     return [*drawn, fact("picture", out, kind=kind, out=out)]
@@ -151,8 +176,8 @@ class Page:
         with listening(keep):
             yield
 
-    def written(self, mixture: Any, source: Any, model: str) -> list[Said]:
-        """Write the page.
+    def written(self, mixture: Any, source: Any, model: str, **known: Any) -> list[Said]:
+        """Write the page; what is ``known`` of rows is drawn with them.
 
         Raises
         ------
@@ -169,7 +194,8 @@ class Page:
             write_report(
                 mixture,
                 self.path,
-                self.drawn[0] if self.drawn else source,
+                self.drawn[0] if self.drawn and not known else source,
+                **known,
                 origin=Origin(source, command or None),
                 overwrite=self.overwrite,
                 storage_options=self.storage_options,

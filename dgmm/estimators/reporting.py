@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dgmm.data.types import Location, RowsLike
+from dgmm.data.types import GroupsLike, Location, RowsLike, WeightsLike
+from dgmm.estimators.errors import ErrorsLike
 
 
 class Reporting:
@@ -15,7 +16,10 @@ class Reporting:
         self: Any,
         path: Location,
         X: RowsLike | None = None,
+        sample_weight: WeightsLike | None = None,
         *,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
         storage_options: Mapping[str, object] | None = None,
     ) -> None:
         """Write a page to read: how many components, which is what, whether they fit, how the fit ended.
@@ -30,6 +34,15 @@ class Reporting:
         X : array-like, Dask collection, path or source of shape (n_samples, n_features), optional
             The rows of the fit, of which at most 20,000 are drawn at random; of large data not all is read
             for it. Default: of a sweep its ``sample_``; else the page has what the mixture says of itself.
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+            Weights of the rows, as the fit had them: pictures and figures of how well the mixture fits count
+            rows as they weigh.
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            The group of each row, of a mixture that was fitted to groups: rows are judged by the weights of
+            theirs. Labels are no part of a page, which tells what the mixture makes of rows by itself.
+        errors : optional
+            Measurement errors of the rows, as for `GaussianMixture.fit`: without them, a mixture of true
+            values is not compared with rows.
         storage_options : mapping, optional
             For the file system of a URL.
 
@@ -41,4 +54,5 @@ class Reporting:
         """
         from dgmm.pages.fit import write_report  # noqa: PLC0415 - it needs an extra
 
-        write_report(self, path, X, storage_options=storage_options)
+        known = {"sample_weight": sample_weight, "groups": groups, "errors": errors}
+        write_report(self, path, X, **known, storage_options=storage_options)

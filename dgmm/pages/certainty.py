@@ -34,7 +34,9 @@ def how_sure(subject: Subject) -> list[Section]:
         mixture._check_certain()
     except ValueError as error:
         return [Section(key, title, paragraph(f"{error}."))]
-    rows = subject.rows[~np.isnan(subject.rows).any(axis=1)]
+    is_whole, weights = ~np.isnan(subject.rows).any(axis=1), subject.known.weights
+    rows = subject.rows[is_whole]
+    own = None if weights is None else MemorySource(weights[is_whole][:, None])
     if found.n_parameters > MOST_PARAMETERS or not len(rows):
         said = (
             "There are standard errors of so many parameters, but they are not worked out for this page: see "
@@ -43,7 +45,7 @@ def how_sure(subject: Subject) -> list[Section]:
     try:
         with warnings.catch_warnings():  # these rows have another maximum than all have
             warnings.simplefilter("ignore")
-            errors = standard_errors(found, MemorySource(rows), None, "information")
+            errors = standard_errors(found, MemorySource(rows), own, "information")
     except ValueError as error:
         return [Section(key, title, paragraph(f"There are no standard errors. {error}"))]
     n_rows = max(len(rows), subject.n_rows - getattr(mixture, "n_rows_dropped_", 0))

@@ -132,7 +132,7 @@ def _pairs(subject: Subject) -> list[str]:
 
 def _is_judged(subject: Subject) -> bool:
     """Tell whether there are rows whose components the mixture can tell without their errors."""
-    return subject.rows is not None and not subject.is_measured
+    return subject.rows is not None and not subject.lacks_errors
 
 
 def overlaps(subject: Subject) -> Array:
@@ -143,9 +143,10 @@ def overlaps(subject: Subject) -> Array:
     ndarray of shape (n_components, n_components)
         Mean responsibility of component j for the rows of component i: rows sum to 1.
     """
-    share = subject.responsibilities
-    counts = np.maximum(share.sum(axis=0), np.finfo(float).tiny)
-    return share.T @ share / counts[:, None]
+    share, weights = subject.responsibilities, subject.known.weights
+    own = share if weights is None else share * (weights / weights.mean())[:, None]
+    counts = np.maximum(own.sum(axis=0), np.finfo(float).tiny)
+    return own.T @ share / counts[:, None]
 
 
 def most_overlap(overlap: Array, k: int) -> str:

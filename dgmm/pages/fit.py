@@ -9,8 +9,9 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from dgmm.data.text import printable
-from dgmm.data.types import Location, RowsLike
+from dgmm.data.types import GroupsLike, Location, RowsLike, WeightsLike
 from dgmm.data.writing import write_file
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.pages.certainty import how_sure
 from dgmm.pages.components import which_is_what
@@ -34,6 +35,9 @@ def write_report(
     path: Location,
     rows: RowsLike | None = None,
     *,
+    sample_weight: WeightsLike | None = None,
+    groups: GroupsLike | None = None,
+    errors: ErrorsLike | None = None,
     origin: Origin | None = None,
     overwrite: bool = True,
     storage_options: Mapping[str, object] | None = None,
@@ -49,6 +53,8 @@ def write_report(
     rows : array-like, Dask collection, path or source of shape (n_rows, n_features), optional
         What it was fitted to; some are drawn at random. Without them the page has no more than the mixture
         says of itself, or, of a sweep, its ``sample_``.
+    sample_weight, groups, errors : optional
+        Of the rows, as the fit had them.
     origin : Origin, optional
         Where the mixture comes from. Default: from these rows.
     overwrite : bool, default=True
@@ -64,7 +70,8 @@ def write_report(
     OSError
         Where the page cannot be written.
     """
-    subject = Subject.of(model, rows, ROWS_SHOWN)
+    known = {"sample_weight": sample_weight, "groups": groups, "errors": errors}
+    subject = Subject.of(model, rows, ROWS_SHOWN, **known)
     if origin is None:
         origin = Origin(subject.source if rows is not None else None)
     if isinstance(model, GaussianMixtureSweep):
@@ -114,13 +121,12 @@ def _sentences(subject: Subject) -> list[str]:
             if mixture.converged_
             else "The fit stopped before it converged: see how it ended."
         )
-    if subject.is_measured:
+    if hasattr(mixture, "measurement_errors_"):
         said.append("The rows were measured with errors: the mixture is that of their true values.")
-    elif subject.rows is not None and len(subject.heaviest) > 1:
-        unsure = float(subject.unsure.mean())
+    if subject.rows is not None and not subject.lacks_errors and len(subject.heaviest) > 1:
         said.append(
-            f"{percentage(unsure)} of the rows are less than {percentage(UNSURE)} sure to be of their "
-            "component."
+            f"{percentage(subject.share_unsure)} of the rows are less than {percentage(UNSURE)} sure to be "
+            "of their component."
         )
     n_dropped = getattr(mixture, "n_rows_dropped_", 0)
     if n_dropped:

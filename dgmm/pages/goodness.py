@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
 
 from dgmm.estimators.components import ComponentMixture
 from dgmm.pages.html import Section, beside, bullets, component, figure, paragraph, table, text
 from dgmm.plotting import plot_uncertainty
 from dgmm.plotting.fits import SURE, can_draw, draw_log_densities, draw_quantiles
+from dgmm.plotting.known import effective_number
 from dgmm.plotting.layers import draw_curves
 from dgmm.plotting.subject import UNSURE, Axis, Subject, percentage
 from dgmm.report import misfit_lines
@@ -36,16 +36,19 @@ class Distance:
         Largest difference of the shares of rows below a value.
     n_rows : int
         That have a value.
+    n_effective : float
+        Rows of equal weight that say as much.
     """
 
     axis: Axis
     largest: float
     n_rows: int
+    n_effective: float
 
     @property
     def is_chance(self) -> bool:
         """Whether it is so small that chance explains it, in 95 of 100 cases."""
-        return self.largest * self.n_rows**0.5 <= SURE
+        return self.largest * self.n_effective**0.5 <= SURE
 
     @property
     def verdict(self) -> str:
@@ -68,10 +71,10 @@ def is_it_good(subject: Subject, held_out: str = "") -> Section:
     if subject.rows is None:
         said = "No rows were given for this report: give them, and it compares them with the mixture."
         return Section(key, title, paragraph(said) + (paragraph(held_out) if held_out else ""))
-    if subject.is_measured:
+    if subject.lacks_errors:
         said = (
             "The mixture is that of true values, and the rows, measured with errors, are wider: this page, "
-            "which does not have their errors, does not compare them. score and score_samples take errors=."
+            "which does not have their errors, does not compare them: give errors=, as the fit has them."
         )
         return Section(key, title, paragraph(said) + (paragraph(held_out) if held_out else ""))
     distances = [
@@ -103,19 +106,18 @@ def _compared(subject: Subject) -> list[Axis]:
 
 def distance_along(subject: Subject, axis: Axis) -> Distance:
     """Compare the distribution of rows along an axis with the mixture's."""
-    values = subject.rows_along([axis])[:, 0]
+    points = subject.rows_along([axis])
+    values, weights = points.places[:, 0], points.weights
     if len(values) == 0:
-        return Distance(axis, 0.0, 0)
-    centres, covariances = subject.along([axis])
-    weights = subject.parameters.weights / subject.parameters.weights.sum()
+        return Distance(axis, 0.0, 0, 0.0)
     # A value that many rows have stands for all those nearer to it than to others: it may be rounded.
-    distinct, counts = np.unique(values, return_counts=True)
+    distinct, which = np.unique(values, return_inverse=True)
     between = 0.5 * (distinct[:-1] + distinct[1:])
-    observed = np.cumsum(counts)[:-1] / len(values)
-    expected = np.zeros(len(between))
-    for weight, mean, variance in zip(weights, centres[:, 0], covariances[:, 0, 0], strict=True):
-        expected += weight * ndtr((between - mean) / np.sqrt(variance))
-    return Distance(axis, float(np.abs(observed - expected).max(initial=0.0)), len(values))
+    counts = np.bincount(which, weights=weights)
+    observed = np.cumsum(counts)[:-1] / counts.sum()
+    expected = subject.margin(axis).shares_below(between)
+    largest = float(np.abs(observed - expected).max(initial=0.0))
+    return Distance(axis, largest, len(values), effective_number(weights, len(values)))
 
 
 def _verdict(distances: Sequence[Distance]) -> str:
@@ -172,9 +174,9 @@ def _pictures(subject: Subject, axes: Sequence[Axis]) -> list[str]:
 
 def _uncertain(subject: Subject) -> str:
     shares = subject.responsibilities
-    own, unsure = shares.argmax(axis=1), subject.unsure
+    own, unsure, known = shares.argmax(axis=1), subject.unsure, subject.known
     whole = paragraph(
-        f"{percentage(float(unsure.mean()))} of the rows are less than {percentage(UNSURE)} sure to be of "
+        f"{percentage(subject.share_unsure)} of the rows are less than {percentage(UNSURE)} sure to be of "
         "their most probable component."
     )
     if subject.parameters.n_components == 1:
@@ -183,8 +185,8 @@ def _uncertain(subject: Subject) -> str:
     for k in subject.heaviest[:MOST_LISTED]:
         mine = own == k
         if mine.any():
-            sure = shares[mine, k].mean()
-            cells = [f"{mine.sum():,}", percentage(float(unsure[mine].mean())), percentage(float(sure))]
+            sure, doubted = known.mean(shares[:, k], mine), known.mean(unsure, mine)
+            cells = [f"{known.count(mine):,.0f}", percentage(doubted), percentage(sure)]
             rows.append([component(k), *cells])
     caption = f"Rows by their most probable component, and how many are less than {percentage(UNSURE)} sure"
     laid_out = table(caption, ["component", "rows", "uncertain", "mean probability"], rows)
@@ -200,12 +202,16 @@ def _misfit(subject: Subject) -> str:
     mixture, rows = subject.mixture, subject.drawn_rows
     if not isinstance(mixture, ComponentMixture):
         return ""
-    kept = rows if mixture._takes_nan else rows[np.isfinite(rows).all(axis=1)]
-    if len(kept) == 0:  # none is complete, of a mixture that takes no others
+    if hasattr(mixture, "measurement_errors_"):
         return ""
+    is_judged = np.isfinite(rows).all(axis=1) | mixture._takes_nan
+    if not is_judged.any():  # none is complete, of a mixture that takes no others
+        return ""
+    weights = subject.known.weights
+    weights = None if weights is None else weights[is_judged]
     with warnings.catch_warnings():  # rows here need no names
         warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-        found = mixture.misfit(kept)
+        found = mixture.misfit(rows[is_judged], weights)
     listed = set(subject.heaviest[:MOST_LISTED])
     columns, lines = misfit_lines(found)
     columns[-1] = "that is"

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from dgmm.data.types import RowsLike
+from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.model.families import FAMILIES
 from dgmm.model.generate import sample_shuffled
 from dgmm.model.matrices import Array
@@ -32,6 +33,9 @@ def plot_density(
     *,
     ax: Axes | None = None,
     shares: Sequence[float] = SHARES,
+    sample_weight: WeightsLike | None = None,
+    groups: GroupsLike | None = None,
+    errors: ErrorsLike | None = None,
 ) -> Axes:
     """Draw the density of a mixture: contours that hold shares of it, over rows.
 
@@ -42,12 +46,15 @@ def plot_density(
     shares : sequence of float, default=(0.95, 0.8, 0.5)
         Of the mixture's probability, each within its contour: the region of highest density that holds so
         much, from rows that are drawn from the mixture.
+    sample_weight, groups, errors : optional
+        As for `plot_mixture`.
 
     Returns
     -------
     matplotlib Axes
     """
-    subject, ax = Subject.of(model, rows), axes_or_current(ax)
+    subject = Subject.of(model, rows, sample_weight=sample_weight, groups=groups, errors=errors)
+    ax = axes_or_current(ax)
     axes = subject.axes(features)
     if len(axes) == 1:
         return draw_curves(ax, subject, axes[0])
@@ -61,7 +68,7 @@ def plot_density(
     points = None if subject.rows is None else subject.rows_along(axes)
     if points is not None:
         draw_rows(ax, points)
-    if points is None or not len(points):
+    if points is None or not len(points.places):
         ax.set(xlim=limits_of(drawn[:, 0]), ylim=limits_of(drawn[:, 1]))
     x, y = (np.linspace(*limits, 160) for limits in (ax.get_xlim(), ax.get_ylim()))
     grid = np.stack(np.meshgrid(x, y), axis=-1)

@@ -10,15 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from scipy.special import ndtr
 from sklearn.utils.validation import check_is_fitted
 
-from dgmm.data.types import RowsLike
+from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.sweep import mixture_of
-from dgmm.kernels import densities
 from dgmm.model.generate import sample_shuffled
 from dgmm.model.matrices import Array
 from dgmm.plotting.canvas import axes_or_current, divided, ink_of, label, limits_of, note, paper_of
+from dgmm.plotting.known import effective_number, quantiles_of
 from dgmm.plotting.layers import draw_curves
 from dgmm.plotting.palette import COLORS, GREY
 from dgmm.plotting.subject import Axis, Feature, Subject
@@ -39,6 +39,9 @@ def plot_fit(
     features: Feature | Sequence[Feature] | None = None,
     *,
     ax: Axes | None = None,
+    sample_weight: WeightsLike | None = None,
+    groups: GroupsLike | None = None,
+    errors: ErrorsLike | None = None,
 ) -> NDArray[Any]:
     """Compare rows with the mixture: each feature's distribution, and all of them together.
 
@@ -50,6 +53,8 @@ def plot_fit(
         As for `plot_mixture`, of any number. Default: the four in which components differ most.
     ax : matplotlib Axes, optional
         Whose place the grid takes. Default: a new figure.
+    sample_weight, groups, errors : optional
+        As for `plot_mixture`.
 
     Returns
     -------
@@ -59,7 +64,7 @@ def plot_fit(
         features together decide them: of the rows, and of rows that the mixture draws; it is left out of
         mixtures whose covariances are too large to draw rows.
     """
-    subject = Subject.of(model, rows)
+    subject = Subject.of(model, rows, sample_weight=sample_weight, groups=groups, errors=errors)
     axes, drawn = subject.axes(features, FITTED_FEATURES), subject.drawn_rows
     found, has_last = subject.parameters, can_draw(subject)
     grid = divided(ax, 2, len(axes) + has_last)
@@ -87,15 +92,15 @@ def can_draw(subject: Subject) -> bool:
 
 def draw_quantiles(ax: Axes, subject: Subject, axis: Axis) -> None:
     """Draw quantiles of rows along an axis against the mixture's, in a band that chance explains."""
-    values = np.sort(subject.rows_along([axis])[:, 0])
-    if len(values) == 0:
+    points = subject.rows_along([axis])
+    n_values = len(points.places)
+    if n_values == 0:
         note(ax, "no row has a value")
         return
-    shares = shares_of(len(values))
-    centres, covariances = subject.along([axis])
-    weights = subject.parameters.weights / subject.parameters.weights.sum()
-    expected = quantiles(shares, weights, centres[:, 0], np.sqrt(covariances[:, 0, 0]))
-    _draw_against(ax, np.quantile(values, shares), expected, shares, len(values))
+    shares = shares_of(n_values)
+    expected = subject.margin(axis).quantiles(shares)
+    observed = quantiles_of(points.places[:, 0], shares, points.weights)
+    _draw_against(ax, observed, expected, shares, effective_number(points.weights, n_values))
     label(ax, f"{axis.label}: mixture", "rows")
 
 
@@ -104,18 +109,24 @@ def draw_log_densities(above: Axes | None, below: Axes, subject: Subject) -> Non
     rows = subject.drawn_rows.astype(np.float64)
     model, found = getattr(subject.mixture, "_model", subject.parameters), subject.parameters
     whole = replace(found, weights=found.weights / found.weights.sum())
-    drawn = sample_shuffled(whole, len(rows), np.random.default_rng(0))[0]
+    generator, known = np.random.default_rng(0), subject.known
+    drawn = sample_shuffled(whole, len(rows), generator)[0]
+    if known.errors is not None:
+        drawn += known.noise(found.n_features, generator)
     drawn[np.isnan(rows)] = np.nan
-    own, theirs = densities.log_densities(model, rows), densities.log_densities(model, drawn)
-    own = own[np.isfinite(own)]
+    own, theirs = known.log_densities(model, rows), known.log_densities(model, drawn)
+    is_finite, weights = np.isfinite(own), known.weights
+    own, of_own = own[is_finite], None if weights is None else weights[is_finite]
     if above is not None:
         low, high = limits_of(np.concatenate([own, theirs]))
         bins = np.linspace(low, high, int(np.clip(1.5 * len(own) ** 0.5, 12, 80))).tolist()
-        above.hist(own, bins=bins, density=True, color=GREY, alpha=0.4, linewidth=0)
-        above.hist(theirs, bins=bins, density=True, histtype="step", color=ink_of(above), linewidth=1.4)
+        above.hist(own, bins=bins, weights=of_own, density=True, color=GREY, alpha=0.4, linewidth=0)
+        line = {"histtype": "step", "color": ink_of(above), "linewidth": 1.4}
+        above.hist(theirs, bins=bins, weights=weights, density=True, **line)
         label(above, "log density (nats)", " ")
     shares = shares_of(len(own))
-    _draw_against(below, np.quantile(own, shares), np.quantile(theirs, shares), shares, len(own))
+    observed, expected = quantiles_of(own, shares, of_own), quantiles_of(theirs, shares, weights)
+    _draw_against(below, observed, expected, shares, effective_number(of_own, len(own)))
     label(below, "log density: mixture", "rows")
 
 
@@ -125,7 +136,7 @@ def shares_of(n_values: int) -> Array:
     return (np.arange(n_points) + 0.5) / n_points
 
 
-def _draw_against(ax: Axes, observed: Array, expected: Array, shares: Array, n_values: int) -> None:
+def _draw_against(ax: Axes, observed: Array, expected: Array, shares: Array, n_values: float) -> None:
     """Draw quantiles against each other, the line on which they agree, and a band about it.
 
     In 95 of 100 samples of a continuous distribution, all quantiles are within the band.
@@ -146,27 +157,6 @@ def _draw_against(ax: Axes, observed: Array, expected: Array, shares: Array, n_v
     ax.scatter(expected, observed, s=9, color=COLORS[0], linewidths=0, zorder=3)
     margin = 0.04 * (ends[1] - ends[0]) or 0.5
     ax.set(xlim=(ends[0] - margin, ends[1] + margin), ylim=(ends[0] - margin, ends[1] + margin))
-
-
-def quantiles(shares: Array, weights: Array, means: Array, deviations: Array) -> Array:
-    """Give the quantiles of a mixture of one feature, by bisection.
-
-    Parameters
-    ----------
-    shares : ndarray of shape (n,)
-    weights, means, deviations : ndarray of shape (K,)
-
-    Returns
-    -------
-    ndarray of shape (n,)
-    """
-    low = np.full(len(shares), (means - 40.0 * deviations).min())
-    high = np.full(len(shares), (means + 40.0 * deviations).max())
-    for _ in range(64):
-        middle = 0.5 * (low + high)
-        is_below = ndtr((middle[:, None] - means) / deviations) @ weights < shares
-        low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
-    return 0.5 * (low + high)
 
 
 def plot_history(model: Any, *, ax: Axes | None = None) -> Axes:

@@ -15,7 +15,7 @@ from dgmm.estimators.parameters import parameters_of
 from dgmm.model.matrices import Array
 from dgmm.plotting.canvas import halo, ink_of, label, limits_of, note
 from dgmm.plotting.palette import GREY, color_of, line_of, marker_of
-from dgmm.plotting.subject import Axis, Subject, percentage
+from dgmm.plotting.subject import Axis, Points, Subject, percentage
 
 POINTS_DRAWN = 3_000
 """Rows up to which each is a point; more are counted in cells."""
@@ -78,27 +78,27 @@ def draw_curves(
     ax: Axes, subject: Subject, axis: Axis, colors: Sequence[Any] | NDArray[Any] | None = None
 ) -> Axes:
     """Draw the densities of components along an axis, and their sum, over a histogram of rows."""
-    centres, covariances = subject.along([axis])
-    means, deviations = centres[:, 0], np.sqrt(covariances[:, 0, 0])
-    weights, chosen = subject.parameters.weights, drawn_components(subject, ax)
-    values = None if subject.rows is None else subject.rows_along([axis])[:, 0]
-    if values is not None and len(values):
+    margin, chosen = subject.margin(axis), drawn_components(subject, ax)
+    means, deviations = margin.means, margin.deviations.mean(axis=1)
+    points = None if subject.rows is None else subject.rows_along([axis])
+    if points is not None and len(points.places):
+        values, own = points.places[:, 0], {"weights": points.weights, "density": True}
         low, high = limits_of(values)
         bins = int(np.clip(1.5 * len(values) ** 0.5, 12, 120))
-        ax.hist(values, bins=bins, range=(low, high), density=True, color=GREY, alpha=0.4, linewidth=0)
+        ax.hist(values, bins=bins, range=(low, high), color=GREY, alpha=0.4, linewidth=0, **own)
     else:
         kept = means[chosen], deviations[chosen]
         low, high = float((kept[0] - 3.5 * kept[1]).min()), float((kept[0] + 3.5 * kept[1]).max())
     # Also where components are narrow: a grid alone would miss their peaks.
     near = np.concatenate([means[chosen] + step * deviations[chosen] for step in (-2.0, -1.0, 0.0, 1.0, 2.0)])
     at = np.unique(np.clip([*np.linspace(low, high, 400), *near], low, high))
-    densities = weights * normal_density(at[:, None], means, deviations)
+    densities = margin.densities(at)
     for k in chosen:
         color = color_of(k) if colors is None else colors[k]
         line = line_of(k) if colors is None else "-"
         ax.plot(at, densities[:, k], color=color, linestyle=line, linewidth=1.6)
         if len(chosen) <= MOST_NUMBERED and low <= means[k] <= high:
-            top = weights[k] * normal_density(means[k], means[k], deviations[k])
+            top = margin.densities([means[k]])[0, k]
             ax.text(
                 means[k], top, str(k), color=ink_of(ax), weight="bold", ha="center", va="bottom",
                 path_effects=halo(ax),
@@ -109,30 +109,31 @@ def draw_curves(
     return ax
 
 
-def normal_density(at: ArrayLike, means: ArrayLike, deviations: ArrayLike) -> Array:
-    """Density of normal distributions of one feature."""
-    standard = (np.asarray(at) - means) / np.asarray(deviations)
-    return np.exp(-0.5 * np.square(standard)) / (np.asarray(deviations) * np.sqrt(2.0 * np.pi))
+def draw_rows(ax: Axes, points: Points) -> None:
+    """Draw points in grey: each, if they are few, else how many lie where, on a logarithmic scale.
 
-
-def draw_rows(ax: Axes, points: Array) -> None:
-    """Draw points in grey: each, if they are few, else how many lie where, on a logarithmic scale."""
-    if len(points) == 0:
+    As they weigh: a heavier one is larger, or counts more.
+    """
+    n_points, weights = len(points.places), points.weights
+    if n_points == 0:
         note(ax, "no row has both values")
         return
-    x, y = points.T
+    x, y = points.places.T
     x_limits, y_limits = limits_of(x), limits_of(y)
-    if len(points) <= POINTS_DRAWN:
-        size = float(np.clip(4000.0 / len(points), 3.0, 18.0))
-        ax.scatter(x, y, s=size, color=GREY, alpha=0.75, linewidths=0, rasterized=True, zorder=0.5)
+    if n_points <= POINTS_DRAWN:
+        sizes = _sizes(float(np.clip(4000.0 / n_points, 3.0, 18.0)), weights)
+        ax.scatter(x, y, s=sizes, color=GREY, alpha=0.75, linewidths=0, rasterized=True, zorder=0.5)
     else:
-        bins = int(np.clip(0.8 * len(points) ** 0.5, 40, 160))
-        limits = [x_limits, y_limits]
-        ax.hist2d(
-            x, y, bins=bins, range=limits, norm=LogNorm(), cmap=_fading(GREY), rasterized=True, zorder=0.5
-        )
+        bins = int(np.clip(0.8 * n_points**0.5, 40, 160))
+        shown = {"norm": LogNorm(), "cmap": _fading(GREY), "rasterized": True, "zorder": 0.5}
+        ax.hist2d(x, y, bins=bins, range=[x_limits, y_limits], weights=weights, **shown)
     ax.set(xlim=x_limits, ylim=y_limits)
     ax.set_autoscale_on(False)
+
+
+def _sizes(plain: float, weights: Array | None) -> float | Array:
+    """Give sizes of points, as they weigh, but none so small or large that it could not be seen."""
+    return plain if weights is None else plain * np.clip(weights / weights.mean(), 0.2, 6.0)
 
 
 def _fading(color: str) -> LinearSegmentedColormap:
@@ -153,7 +154,8 @@ def draw_members(ax: Axes, subject: Subject, axes: Sequence[Axis], *, by_doubt: 
     shares = subject.responsibilities[seen]
     own, doubt = shares.argmax(axis=1), 1.0 - shares.max(axis=1)
     plain = float(np.clip(5000.0 / len(seen), 3.0, 16.0))
-    sizes = 9.0 + 110.0 * doubt if by_doubt else np.full(len(seen), plain)
+    weights = None if subject.known.weights is None else subject.known.weights[seen]
+    sizes = 9.0 + 110.0 * doubt if by_doubt else np.broadcast_to(_sizes(plain, weights), len(seen))
     for k in np.unique(own).tolist():
         mine = own == k
         ax.scatter(

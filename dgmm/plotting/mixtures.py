@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba_array
 from numpy.typing import NDArray
 
-from dgmm.data.types import RowsLike
+from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.plotting.canvas import axes_or_current, divided, label, note
 from dgmm.plotting.layers import component_colors, draw_curves, draw_ellipses, draw_members, draw_rows
 from dgmm.plotting.palette import color_of, marker_of
@@ -31,6 +32,9 @@ def plot_mixture(
     colors: Sequence[Any] | NDArray[Any] | None = None,
     share: float = 0.68,
     labels: Sequence[object] | None = None,
+    sample_weight: WeightsLike | None = None,
+    groups: GroupsLike | None = None,
+    errors: ErrorsLike | None = None,
 ) -> Axes:
     """Draw the components of a mixture as ellipses, over rows; of one feature, as curves over a histogram.
 
@@ -52,6 +56,13 @@ def plot_mixture(
         The share of a component's own rows that its ellipse holds.
     labels : sequence, optional
         What to write at the centre of each component. Default: its number, from 0.
+    sample_weight : array-like, Dask collection or path of shape (n_rows,), optional
+        Weights of the rows: heavier ones are larger points, or count more.
+    groups : array-like, Dask collection or path of shape (n_rows,), optional
+        The group of each row, for its weights.
+    errors : optional
+        Measurement errors of the rows, as for `GaussianMixture.fit`. Ellipses are of the true values;
+        curves over a histogram are as wide as what is measured.
 
     Returns
     -------
@@ -65,7 +76,8 @@ def plot_mixture(
     ValueError, TypeError
         For features that are not there, and for rows that are not such as the model was fitted to.
     """
-    subject, ax = Subject.of(model, rows), axes_or_current(ax)
+    subject = Subject.of(model, rows, sample_weight=sample_weight, groups=groups, errors=errors)
+    ax = axes_or_current(ax)
     axes = subject.axes(features)
     if len(axes) == 1:
         return draw_curves(ax, subject, axes[0], colors)
@@ -84,6 +96,9 @@ def plot_pairs(
     *,
     ax: Axes | None = None,
     share: float = 0.68,
+    sample_weight: WeightsLike | None = None,
+    groups: GroupsLike | None = None,
+    errors: ErrorsLike | None = None,
 ) -> NDArray[Any]:
     """Draw all pairs of some features: components and rows, in the colours of those they most likely are of.
 
@@ -95,13 +110,15 @@ def plot_pairs(
         Whose place the grid takes. Default: a new figure.
     share : float, default=0.68
         As for `plot_mixture`.
+    sample_weight, groups, errors : optional
+        As for `plot_mixture`.
 
     Returns
     -------
     ndarray of matplotlib Axes
         Of shape (n_features, n_features): on the diagonal each feature alone; above it, nothing is drawn.
     """
-    subject = Subject.of(model, rows)
+    subject = Subject.of(model, rows, sample_weight=sample_weight, groups=groups, errors=errors)
     axes = subject.axes(features, PAIRED_FEATURES)
     if len(axes) > MOST_PAIRED:
         raise ValueError(f"a grid of {len(axes)} features cannot be read: give {MOST_PAIRED} at most")
@@ -136,6 +153,9 @@ def plot_uncertainty(
     features: Feature | Sequence[Feature] | None = None,
     *,
     ax: Axes | None = None,
+    sample_weight: WeightsLike | None = None,
+    groups: GroupsLike | None = None,
+    errors: ErrorsLike | None = None,
 ) -> Axes:
     """Draw rows in the colours of their components, the larger the less sure it is which these are.
 
@@ -145,13 +165,16 @@ def plot_uncertainty(
     ----------
     model, rows, features, ax
         As for `plot_mixture`. At most 3,000 of the rows are drawn.
+    sample_weight, groups, errors : optional
+        As for `plot_mixture`.
 
     Returns
     -------
     matplotlib Axes
         Of one feature, with the uncertainty upwards.
     """
-    subject, ax = Subject.of(model, rows), axes_or_current(ax)
+    subject = Subject.of(model, rows, sample_weight=sample_weight, groups=groups, errors=errors)
+    ax = axes_or_current(ax)
     axes, drawn = subject.axes(features), subject.drawn_rows
     doubt = 1.0 - subject.responsibilities.max(axis=1)
     if len(axes) == 1:
@@ -170,7 +193,7 @@ def plot_uncertainty(
         draw_members(ax, subject, axes, by_doubt=True)
         draw_ellipses(ax, subject, axes)
         label(ax, axes[0].label, axes[1].label)
-    share = float(subject.unsure.mean())
+    share = subject.share_unsure
     label(ax, title=f"{percentage(share)} of the rows are less than {percentage(UNSURE)} sure")
     return ax
 
@@ -183,6 +206,9 @@ def plot_responsibilities(
     ax: Axes | None = None,
     colors: Sequence[Any] | NDArray[Any] | None = None,
     n_points: int = 10_000,
+    sample_weight: WeightsLike | None = None,
+    groups: GroupsLike | None = None,
+    errors: ErrorsLike | None = None,
 ) -> Axes:
     """Draw rows as points in the colours of the components that they may belong to.
 
@@ -194,12 +220,15 @@ def plot_responsibilities(
         As for `plot_mixture`.
     n_points : int, default=10,000
         The most rows to draw.
+    sample_weight, groups, errors : optional
+        As for `plot_mixture`.
 
     Returns
     -------
     matplotlib Axes
     """
-    subject, ax = Subject.of(model, rows, n_points), axes_or_current(ax)
+    known = {"sample_weight": sample_weight, "groups": groups, "errors": errors}
+    subject, ax = Subject.of(model, rows, n_points, **known), axes_or_current(ax)
     axes = subject.axes(features)
     check_two(axes)
     places = np.stack([axis.of(subject.drawn_rows) for axis in axes], axis=1)

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 from sklearn.exceptions import NotFittedError
 
 from dgmm.data.source import Source
 from dgmm.data.text import printable
-from dgmm.data.types import RowsLike
+from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.features import numbers_of
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.sweep import GaussianMixtureSweep, mixture_of
-from dgmm.estimators.validation import open_to_predict
+from dgmm.estimators.validation import open_measured
 from dgmm.fitting.drawing import draw
-from dgmm.kernels import densities
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
+from dgmm.plotting.known import Known, with_known
 
 ROWS_DRAWN = 100_000
 """The most rows of a picture."""
@@ -75,6 +77,8 @@ class Subject:
         As the user writes them.
     rows : ndarray of shape (n_drawn, n_features) or None
         Drawn at random. Values may be missing, NaN.
+    known : Known
+        What is known of these rows beside their features.
     source : Source or None
         Of which they were drawn.
     """
@@ -84,9 +88,19 @@ class Subject:
     fitted_names: NDArray[np.object_] | None = None
     rows: NDArray[np.floating] | None = None
     source: Source | None = None
+    known: Known = field(default_factory=Known)
 
     @classmethod
-    def of(cls, model: Any, rows: RowsLike | None = None, n_most: int = ROWS_DRAWN) -> Subject:
+    def of(
+        cls,
+        model: Any,
+        rows: RowsLike | None = None,
+        n_most: int = ROWS_DRAWN,
+        *,
+        sample_weight: WeightsLike | None = None,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
+    ) -> Subject:
         """Look at a model, and draw some of the rows.
 
         Parameters
@@ -97,6 +111,8 @@ class Subject:
         rows : array-like, Dask collection, path or source of shape (n_rows, n_features), optional
         n_most : int
             Rows to draw; fewer, where there are many features.
+        sample_weight, groups, errors : optional
+            Of the rows, as for `GaussianMixture.fit`.
 
         Raises
         ------
@@ -106,6 +122,8 @@ class Subject:
         DataError
             If the rows are not such as the model was fitted to, or there are none.
         """
+        if rows is None and any(each is not None for each in (sample_weight, groups, errors)):
+            raise TypeError("sample_weight=, groups= and errors= are of rows: give rows, too")
         if isinstance(model, Subject):
             return model
         mixture = mixture_of(model) or model
@@ -114,21 +132,24 @@ class Subject:
             rows = getattr(model, "sample_", None)
         n_features, kind = parameters.n_features, type(mixture).__name__
         fitted_names = getattr(mixture, "feature_names_in_", None)
-        names, drawn, source = fitted_names, None, None
+        names, drawn, source, known = fitted_names, None, None, Known()
         if rows is not None:
             with warnings.catch_warnings():  # rows of a picture need no names, nor need the mixture
                 warnings.filterwarnings("ignore", "X (does not have valid|has) feature names", UserWarning)
-                source = open_to_predict(rows, kind, n_features, fitted_names)
-                drawn = draw(source, int(np.clip(VALUES_DRAWN // n_features, 100, n_most)))
+                measured = open_measured(rows, kind, n_features, fitted_names, errors=errors)
+            source = measured.rows
+            together, take = with_known(mixture, measured, sample_weight, groups)
+            n_drawn = int(np.clip(VALUES_DRAWN // together.n_features, 100, n_most))
+            drawn, known = take(draw(together, n_drawn), source.n_rows)
             names = source.feature_names if names is None else names
-        known = [f"feature {i}" for i in range(n_features)] if names is None else names
+        texts = [f"feature {i}" for i in range(n_features)] if names is None else names
         as_given = None if names is None else np.array([*map(str, names), None], dtype=object)[:-1]
-        return cls(mixture, tuple(map(printable, known)), as_given, drawn, source)
+        return cls(mixture, tuple(map(printable, texts)), as_given, drawn, source, known)
 
     @property
     def n_rows(self) -> int:
         """Of how many rows some are drawn."""
-        return 0 if self.source is None else self.source.n_rows
+        return 0 if self.source is None else self.source.n_rows - self.known.n_left_out
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -136,9 +157,9 @@ class Subject:
         return parameters_of(self.mixture)
 
     @property
-    def is_measured(self) -> bool:
-        """Whether the mixture is of true values, of which rows are measurements with errors."""
-        return hasattr(self.mixture, "measurement_errors_")
+    def lacks_errors(self) -> bool:
+        """Whether the mixture is of true values, and the errors of the rows are not known."""
+        return hasattr(self.mixture, "measurement_errors_") and self.known.errors is None
 
     @property
     def drawn_rows(self) -> NDArray[np.floating]:
@@ -169,12 +190,17 @@ class Subject:
     def responsibilities(self) -> Array:
         """Probability of each component given each row drawn: shape (n_drawn, n_components)."""
         model = getattr(self.mixture, "_model", self.parameters)
-        return densities.responsibilities(model, self.drawn_rows)
+        return self.known.responsibilities(model, self.parameters, self.drawn_rows)
 
     @property
     def unsure(self) -> NDArray[np.bool_]:
         """Which of the rows drawn are uncertain: shape (n_drawn,)."""
         return self.responsibilities.max(axis=1) < UNSURE
+
+    @property
+    def share_unsure(self) -> float:
+        """The share of the rows that are, as they weigh."""
+        return self.known.mean(self.unsure)
 
     def telling_features(self, n_most: int) -> list[int]:
         """Give the features in which components differ most, beside how wide they are, most first."""
@@ -234,15 +260,75 @@ class Subject:
         matrices = found.family.to_matrices(own, found.n_components, len(used))
         return found.means[:, used] @ directions.T, directions @ matrices @ directions.T
 
-    def rows_along(self, axes: Sequence[Axis]) -> Array:
-        """Give those rows that lack nothing there along axes: shape (n, n_axes)."""
-        rows = self.drawn_rows
+    def rows_along(self, axes: Sequence[Axis]) -> Points:
+        """Give those rows that lack nothing there along axes."""
+        rows, weights = self.drawn_rows, self.known.weights
         found = np.stack([axis.of(rows) for axis in axes], axis=1)
-        return found[np.isfinite(found).all(axis=1)]
+        kept = np.isfinite(found).all(axis=1)
+        return Points(found[kept], None if weights is None else weights[kept])
+
+    def margin(self, axis: Axis) -> Margin:
+        """Give the mixture along an axis, as rows are measured there."""
+        means, covariances = self.along([axis])
+        found, weights = self.parameters, self.parameters.weights
+        of_errors = self.known.variances_along(axis.numbers, axis.coefficients, found.n_features)
+        return Margin(weights / weights.sum(), means[:, 0], np.sqrt(covariances[:, 0] + of_errors))
 
     def said(self, component: int) -> str:
         """Name a component, with its weight."""
         return f"{component} ({percentage(self.parameters.weights[component])})"
+
+
+class Points(NamedTuple):
+    """Rows along axes.
+
+    Attributes
+    ----------
+    places : ndarray of shape (n, n_axes)
+    weights : ndarray of shape (n,) or None
+    """
+
+    places: Array
+    weights: Array | None = None
+
+
+class Margin(NamedTuple):
+    """A mixture of one feature, each component of normal distributions of equal shares about one mean.
+
+    Attributes
+    ----------
+    weights, means : ndarray of shape (K,)
+    deviations : ndarray of shape (K, n_sizes)
+        More than one where rows are measured with errors, of as many sizes.
+    """
+
+    weights: Array
+    means: Array
+    deviations: Array
+
+    def densities(self, at: ArrayLike) -> Array:
+        """Give the densities of components, times their weights: (n,) to (n, K)."""
+        standard = (np.asarray(at)[:, None, None] - self.means[:, None]) / self.deviations
+        each = np.exp(-0.5 * np.square(standard)) / (self.deviations * np.sqrt(2.0 * np.pi))
+        return self.weights * each.mean(axis=-1)
+
+    def shares_below(self, values: Array) -> Array:
+        """Give the shares of the mixture below values: shape (n,)."""
+        found = np.zeros(len(values))
+        for weight, mean, own in zip(self.weights, self.means, self.deviations, strict=True):
+            for deviation in own:
+                found += weight / len(own) * ndtr((values - mean) / deviation)
+        return found
+
+    def quantiles(self, shares: Array) -> Array:
+        """Give the values below which there are shares of the mixture, by bisection: shape (n,)."""
+        low = np.full(len(shares), (self.means - 40.0 * self.deviations.max(axis=1)).min())
+        high = np.full(len(shares), (self.means + 40.0 * self.deviations.max(axis=1)).max())
+        for _ in range(64):
+            middle = 0.5 * (low + high)
+            is_below = self.shares_below(middle) < shares
+            low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
+        return 0.5 * (low + high)
 
 
 def check_two(axes: Sequence[Axis]) -> None:

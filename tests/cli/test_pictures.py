@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -97,3 +98,23 @@ def test_rows_left_out_are_not_in_the_report(tmp_path: Path):
     succeed("fit", tmp_path / "rows.csv", "-k", 1, "--missing", "drop", "--out", out, "--report", page)
     said = text_of(page.read_text())
     assert "100 rows that lack values were left out" in said
+
+
+def test_pictures_and_reports_take_errors_groups_and_weights(tmp_path: Path):
+    generator = np.random.default_rng(0)
+    rows = np.r_[generator.normal(size=(150, 2)), generator.normal(5.0, 1.0, (150, 2))]
+    frame = pd.DataFrame(rows, columns=["a", "b"]).assign(
+        a_error=0.1, b_error=0.2, site=["one", "two"] * 150, weight=1.0 + np.arange(300) % 3
+    )
+    data, model, page = tmp_path / "rows.parquet", tmp_path / "model.npz", tmp_path / "report.html"
+    frame.to_parquet(data)
+    own = (data, "--columns", "a,b", "-k", 2, "--out", model, "--overwrite", "--report", page)
+    errors = ("--errors", "a_error,b_error")
+    succeed("fit", *own, *errors)
+    assert "Rows that are undecided" in text_of(page.read_text())  # with errors, they are compared
+    out = ("--columns", "a,b", "--overwrite", "--out", tmp_path / "picture.png")
+    succeed("plot", model, data, "--kind", "fit", *errors, "--weights", "weight", *out)
+    succeed("fit", *own, "--groups", "site")
+    assert "Weights in each group" in text_of(page.read_text())
+    succeed("plot", model, data, "--kind", "uncertainty", "--groups", "site", *out)
+    assert "give DATA too" in fail("plot", model, "--weights", "weight", *out[2:])

@@ -130,6 +130,23 @@ def test_groups_and_measurement_errors(three_clusters, tmp_path, groups, errors)
     assert (refused in said) == (errors is not None or groups is not None)
 
 
+@pytest.mark.parametrize("errors", [None, 0.2])
+def test_a_page_knows_of_rows_what_the_fit_knew(three_clusters, tmp_path, errors):
+    """Rows without weight are as if not there, and rows with errors are compared."""
+    rows = np.asarray(three_clusters, float)[:300]
+    weights = np.where(np.arange(300) < 200, 2.0, 0.0)
+    mixture = dgmm.GaussianMixture(2, random_state=0).fit(rows, sample_weight=weights, errors=errors)
+    mixture.report(tmp_path / "report.html", rows, weights, errors=errors)
+    page = (tmp_path / "report.html").read_text()
+    check_page(page)
+    said = text_of(page)
+    assert "200 rows × 2 features" in said
+    assert "of all 200 rows" in said
+    assert NO_COMPARISON not in said
+    assert "are less than 90 % sure" in said
+    assert "overlaps most with" in said
+
+
 def test_measurement_errors_of_other_models(three_clusters, tmp_path):
     """And of a mixture that is fitted again, without."""
     rows = np.asarray(three_clusters, float)[:300]

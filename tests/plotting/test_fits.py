@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 
 import dgmm
 from dgmm.plotting import plot_fit, plot_history
-from dgmm.plotting.fits import quantiles
+from dgmm.plotting.subject import Margin
 
 
 def test_quantiles_of_a_mixture():
     shares = np.array([1e-6, 0.1, 0.5, 0.9, 1 - 1e-6])
-    one = quantiles(shares, np.ones(1), np.array([3.0]), np.array([0.5]))
+    one = Margin(np.ones(1), np.array([3.0]), np.array([[0.5]])).quantiles(shares)
     np.testing.assert_allclose(one, norm(3.0, 0.5).ppf(shares), atol=1e-9)
     weights, means, deviations = np.array([0.2, 0.8]), np.array([0.0, 5.0]), np.array([1.0, 0.1])
-    found = quantiles(shares, weights, means, deviations)
+    found = Margin(weights, means, deviations[:, None]).quantiles(shares)
     back = weights @ norm(means[:, None], deviations[:, None]).cdf(found)
     np.testing.assert_allclose(back, shares, atol=1e-9)
 

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 import dgmm
 from dgmm.plotting.layers import POINTS_DRAWN, component_colors, draw_members, draw_rows, project
 from dgmm.plotting.palette import COLORS
-from dgmm.plotting.subject import Subject
+from dgmm.plotting.subject import Points, Subject
 
 
 def test_colours_are_by_number():
@@ -34,7 +34,7 @@ def test_projection_of_a_full_covariance(three_clusters):
 def test_a_density_leaves_out_far_points(ax):
     points = np.random.default_rng(0).standard_normal((5000, 2))
     points[0] = 1e6
-    draw_rows(ax, points)
+    draw_rows(ax, Points(points))
     assert ax.get_xlim()[1] < 10
 
 

@@ -123,7 +123,7 @@ def test_along_axes_are_projections(model, frame):
     directions = np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])
     np.testing.assert_allclose(means, model.means_ @ directions.T)
     np.testing.assert_allclose(covariances, directions @ model.covariances_ @ directions.T)
-    np.testing.assert_allclose(subject.rows_along(axes), frame.to_numpy() @ directions.T)
+    np.testing.assert_allclose(subject.rows_along(axes).places, frame.to_numpy() @ directions.T)
 
 
 def test_wide_mixtures_are_not_made_wider():
