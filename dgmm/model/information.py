@@ -11,6 +11,10 @@ With the features ``φ = (1, y, width_scores(y))`` of a row under a component, a
       Σ s sᵀ − Σ_k Σ r_k φ_k φ_kᵀ + Σ_k Σ r_k i_k(y)
 
   where i_k is minus the second derivative of the component's own log density, and has no part of the weight;
+- of rows that are measured with errors, or lack values, φ and i are those of `dgmm.model.measured`: with
+  ``u`` and ``P = T⁻¹`` in the same coordinates, where those of exact rows are y and 1, the score by B is half
+  the part along B of ``u uᵀ − P``, and i has P by the mean, ``P B u`` by both, and ``tr(B P C (u uᵀ − ½ P))``
+  by B and C;
 - weights sum to 1, so it is taken where ``Σ π η = 0``; components that share a covariance share its B.
 
 It is exact at any parameters, those of a fit that has not converged or has a ``reg_covar`` too.
@@ -133,6 +137,10 @@ class ScoreSums:
     ----------
     own : ndarray of shape (n_components, n_own, n_own)
         ``Σ w r φ φᵀ`` of each component.
+    curved : ndarray of shape (n_components, n_own - 1, n_own - 1)
+        ``Σ w r i(y)`` of each component.
+    expected : ndarray of shape (n_components, n_own)
+        The diagonal of what information would be if rows were the component's: what they tell at the most.
     scores : ndarray of shape (n_parameters, n_parameters)
         ``Σ w s sᵀ``.
     squared : ndarray or None
@@ -142,6 +150,8 @@ class ScoreSums:
     """
 
     own: Array
+    curved: Array
+    expected: Array
     scores: Array
     squared: Array | None
     weight: float
@@ -151,6 +161,8 @@ class ScoreSums:
         assert (self.squared is None) == (other.squared is None)
         return ScoreSums(
             self.own + other.own,
+            self.curved + other.curved,
+            self.expected + other.expected,
             self.scores + other.scores,
             None if self.squared is None or other.squared is None else self.squared + other.squared,
             self.weight + other.weight,
@@ -227,6 +239,18 @@ def _refuse_empty(parameters: Parameters, sums: ScoreSums) -> None:
             f"The information is singular: {which} none of these rows, which say nothing of it: leave it out",
             tuple(empty.tolist()),
         )
+    layout = Layout(parameters.family, parameters.n_components, parameters.n_features)
+    told = np.zeros(layout.n_parameters)
+    for k, expected in enumerate(sums.expected):
+        told[layout.places(k)] += expected
+    untold = [k for k in range(layout.n_components) if not (told[layout.places(k)] > 0.0).all()]
+    if untold:
+        which = _listed(untold, "has", "have")
+        raise SingularInformationError(
+            f"The information is singular: {which} a feature, or two, that no row has a value of (both of): "
+            "nothing is known of their mean, or covariance. Leave a feature out, or take diag",
+            tuple(untold),
+        )
 
 
 def _listed(components: list[int], has: str, have: str) -> str:
@@ -238,20 +262,15 @@ def _listed(components: list[int], has: str, have: str) -> str:
 def _information(layout: Layout, sums: ScoreSums) -> tuple[Array, Array, Array]:
     """Give the observed information, what it would be if rows were the components', and the score."""
     whole, expected = sums.scores.copy(), np.zeros(layout.n_parameters)
-    score, n_features = np.zeros(layout.n_parameters), layout.n_features
+    score = np.zeros(layout.n_parameters)
     for k, own in enumerate(sums.own):
         places = layout.places(k)
-        moments, count = own[0].copy(), own[0, 0]
         part = -own
         part[0, 0] = 0.0
-        part[1:, 1:] += layout.family.information(
-            count, moments[1 : 1 + n_features], moments[1 + n_features :]
-        )
+        part[1:, 1:] += sums.curved[k]
         whole[np.ix_(places, places)] += part
-        score[places] += moments
-        nothing = np.zeros(layout.n_own - 1)
-        of_normal = layout.family.information(count, nothing[:n_features], nothing[n_features:])
-        expected[places] += np.concatenate([[count], np.diagonal(of_normal)])
+        score[places] += own[0]
+        expected[places] += sums.expected[k]
     return whole, expected, score
 
 

@@ -24,14 +24,7 @@ def test_products_of_scores_are_those_of_derivatives(generator, family):
     found = sum_scores(parameters, [(rows, weights)], squared=True)
     values = naive.packed_parameters(parameters)
     by_values = naive.scores_at(parameters, values, rows)
-    layout = Layout(parameters.family, 3, 2)
-    maps = np.zeros((layout.n_parameters, layout.n_parameters))  # from the components' coordinates to values
-    for k in range(3):
-        weight, mean, width = layout.parts(k)
-        factor = parameters.family.chosen(parameters.precisions_cholesky, k)
-        maps[weight, weight] = parameters.weights[k]
-        maps[mean, mean], maps[width, width] = parameters.family.in_units(factor, 2)
-    scores = maps.T @ by_values
+    scores = naive.maps_of(parameters, Layout(parameters.family, 3, 2)).T @ by_values
     np.testing.assert_allclose(found.scores, (scores * weights) @ scores.T, rtol=1e-9, atol=1e-9)
     assert found.squared is not None
     np.testing.assert_allclose(found.squared, (scores * weights**2) @ scores.T, rtol=1e-9, atol=1e-9)
@@ -48,7 +41,7 @@ def test_the_cut_of_rows_does_not_matter(generator, monkeypatch):
         sum_scores(parameters, [(rows[p], weights[p])], squared=True) for p in (slice(60), slice(60, 100))
     ]
     for found in (sum_scores(parameters, [(rows, weights)], squared=True), parts[0] + parts[1]):
-        for name in ("own", "scores", "squared"):
+        for name in ("own", "curved", "expected", "scores", "squared"):
             np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-12, atol=1e-12)
         assert found.weight == pytest.approx(whole.weight)
 

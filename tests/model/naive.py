@@ -254,7 +254,7 @@ def _summed(points, weights, each):
     what is added to the entropy.
     """
     counts, sums = np.zeros(len(points)), np.zeros(np.shape(points))
-    products = np.zeros((*sums.shape, sums.shape[1]))
+    products = np.zeros((*points.shape, points.shape[1]))
     total, entropy, shares, densities = 0.0, 0.0, [], []
     for weight, (joint, *of_components) in zip(weights, each, strict=True):
         density = np.logaddexp.reduce(joint)
@@ -328,13 +328,12 @@ def packed_parameters(parameters):
     return np.concatenate([parameters.weights, parameters.means.ravel(), np.ravel(covariances)])
 
 
-def log_densities_at(parameters, values, rows):
-    """Log densities (n_rows,) of the mixture with these values for `packed_parameters`, complex ones too."""
+def components_at(parameters, values):
+    """Give the weight, mean and matrix of each component with these values for `packed_parameters`."""
     n_components, n_features = parameters.means.shape
     is_shared, form = STRUCTURES[parameters.family.name]
     weights, means = values[:n_components], values[n_components:][: n_components * n_features]
     widths = np.reshape(values[n_components * (1 + n_features) :], (1 if is_shared else n_components, -1))
-    joint = []
     for k, mean in enumerate(means.reshape(n_components, n_features)):
         own = widths[0 if is_shared else k]
         matrix = np.eye(n_features) * (own if form != "matrix" else own[:n_features])
@@ -343,30 +342,64 @@ def log_densities_at(parameters, values, rows):
             for i in range(n_features):
                 for j in range(i + 1, n_features):
                     matrix[i, j] = matrix[j, i] = next(above)
-        deviations = rows - mean
-        squares = ((deviations @ np.linalg.inv(matrix)) * deviations).sum(axis=1)
-        half_log_determinant = np.log(np.linalg.det(2 * np.pi * matrix)) / 2
-        joint.append(np.log(weights[k]) - half_log_determinant - squares / 2)
+        yield weights[k], mean, matrix
+
+
+def log_densities_at(parameters, values, rows, errors=None):
+    """Log densities (n_rows,) of the mixture with these values for `packed_parameters`, complex ones too.
+
+    With errors of covariances (n, D, D), row by row, of what of rows is not NaN.
+    """
+    joint = []
+    for weight, mean, matrix in components_at(parameters, values):
+        if errors is None:
+            joint.append(np.log(weight) + _log_normal(rows - mean, matrix))
+            continue
+        own = []
+        for row, error in zip(rows, errors, strict=True):
+            o = np.flatnonzero(~np.isnan(row))
+            of_known = np.ix_(o, o)
+            own.append(_log_normal((row - mean)[None, o], matrix[of_known] + error[of_known])[0])
+        joint.append(np.log(weight) + np.array(own))
     largest = np.real(joint).max(axis=0)
     return largest + np.log(np.exp(np.array(joint) - largest).sum(axis=0))
 
 
-def scores_at(parameters, values, rows):
+def _log_normal(deviations, matrix):
+    """Log density of deviations (n, D) from the mean, complex ones too."""
+    squares = ((deviations @ np.linalg.inv(matrix)) * deviations).sum(axis=1)
+    return -(np.log(np.linalg.det(2 * np.pi * matrix)) + squares) / 2
+
+
+def scores_at(parameters, values, rows, errors=None):
     """Derivatives of log densities by all values, (n_values, n_rows), by complex steps: exact to rounding."""
     step = 1e-30
     moved = values + 1j * step * np.eye(len(values))
-    return np.array([log_densities_at(parameters, each, rows).imag / step for each in moved])
+    return np.array([log_densities_at(parameters, each, rows, errors).imag / step for each in moved])
 
 
-def hessian(parameters, rows, weights):
+def hessian(parameters, rows, weights, errors=None):
     """Second derivatives of the log-likelihood by all values: central differences of exact first ones."""
     values = packed_parameters(parameters)
     found = []
     for number, value in enumerate(values):
         step = 1e-5 * max(abs(value), 1e-2) * np.eye(len(values))[number]
-        high, low = (scores_at(parameters, each, rows) @ weights for each in (values + step, values - step))
+        high, low = (
+            scores_at(parameters, each, rows, errors) @ weights for each in (values + step, values - step)
+        )
         found.append((high - low) / (2 * step[number]))
     return (np.array(found) + np.transpose(found)) / 2
+
+
+def maps_of(parameters, layout):
+    """Give the matrix that takes all values from the components' own coordinates to their units."""
+    maps = np.zeros((layout.n_parameters, layout.n_parameters))
+    for k, weight in enumerate(parameters.weights):
+        of_weight, mean, width = layout.parts(k)
+        factor = parameters.family.chosen(parameters.precisions_cholesky, k)
+        maps[of_weight, of_weight] = weight
+        maps[mean, mean], maps[width, width] = parameters.family.in_units(factor, layout.n_features)
+    return maps
 
 
 def on_the_simplex(matrix, n_components):

@@ -9,7 +9,7 @@ import pytest
 from dgmm import GaussianMixture
 from dgmm.kernels.scores import sum_scores
 from dgmm.model.families import FAMILIES, family_named
-from dgmm.model.information import Layout, SingularInformationError, uncertainty
+from dgmm.model.information import Layout, SingularInformationError, _information, uncertainty
 from dgmm.model.matrices import OverflowedError
 from dgmm.model.parameters import Parameters
 from tests.model import naive
@@ -67,6 +67,60 @@ def test_the_sandwich_is_that_of_numerical_scores(generator, family):
         parameters, sum_scores(parameters, [(rows, np.ones(400))], squared=True), "sandwich"
     )
     near(uncertainty(parameters, unweighted, "sandwich").covariance, as_weighted.covariance, 1e-9)
+
+
+def what_lacks(generator, rows, share=0.3):
+    """Take values out of rows; one row has none."""
+    lacking = generator.random(rows.shape) < share
+    lacking[7] = True
+    return np.where(lacking, np.nan, rows)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("form", ["variances", "triangles", "matrices", "missing", "missing with errors"])
+def test_with_errors_or_without_values_it_is_the_numerical_second_derivative(generator, family, form):
+    """Whether it is positive or not, wherever the parameters are."""
+    truth = naive.random_parameters(generator, family, 2, 2, spread=4.0)
+    columns, errors = naive.random_errors(generator, 40, 2, form.split()[0])
+    rows = naive.random_rows(generator, truth, 40) + 0.7 * generator.normal(size=(40, 2))
+    if "missing" in form:
+        rows = what_lacks(generator, rows)
+    n_errors, given = columns.shape[1], np.hstack([rows, columns])
+    if form == "missing":
+        n_errors, given, errors = 0, rows, np.zeros_like(errors)
+    weights, layout = generator.uniform(0.5, 1.5, 40), Layout(truth.family, 2, 2)
+    sums = sum_scores(truth, [(given, weights)], squared=True, n_errors=n_errors)
+    maps = naive.maps_of(truth, layout)
+    expected = maps.T @ -naive.hessian(truth, rows, weights, errors) @ maps
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(_information(layout, sums)[0], expected, atol=1e-7 * scale)
+    scores = maps.T @ naive.scores_at(truth, naive.packed_parameters(truth), rows, errors)
+    np.testing.assert_allclose(_information(layout, sums)[2], scores @ weights, rtol=1e-8, atol=1e-8)
+    assert sums.squared is not None
+    np.testing.assert_allclose(sums.squared, (scores * weights**2) @ scores.T, rtol=1e-8, atol=1e-8)
+
+
+def test_errors_of_zero_and_values_that_are_there_give_what_exact_rows_do(generator):
+    for family in FAMILIES:
+        truth = naive.random_parameters(generator, family, 3, 3, spread=4.0)
+        rows = naive.random_rows(generator, truth, 300)
+        exact = sum_scores(truth, [(rows, None)])
+        for n_errors in (3, 9):
+            found = sum_scores(
+                truth, [(np.hstack([rows, np.zeros((300, n_errors))]), None)], n_errors=n_errors
+            )
+            for name in ("own", "curved", "scores"):
+                np.testing.assert_allclose(getattr(found, name), getattr(exact, name), rtol=1e-9, atol=1e-9)
+
+
+def test_a_feature_that_no_row_of_a_component_has_is_told(generator):
+    truth = naive.random_parameters(generator, "full", 2, 2, spread=50.0)
+    rows = naive.random_rows(generator, truth, 60)
+    rows[:, 1] = np.nan
+    with pytest.raises(
+        SingularInformationError, match="components 0 and 1 have a feature, or two, that no row"
+    ):
+        uncertainty(truth, sum_scores(truth, [(rows, None)]), "information")
 
 
 @pytest.mark.parametrize("family", ["full", "tied"])

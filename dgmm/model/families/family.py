@@ -334,6 +334,18 @@ class Family(ABC):
         """
 
     @abstractmethod
+    def measured_scores(self, slopes: Array, inverses: Array) -> Array:
+        """Give `width_scores` of rows that are measured with errors, or lack values: (p, n).
+
+        Of each row there are u (n, D) and T⁻¹ (n, D, D) of `dgmm.model.measured`, in the component's own
+        coordinates: ``Lᵀ u`` and ``Lᵀ T⁻¹ L``.
+        """
+
+    @abstractmethod
+    def measured_information(self, shares: Array, slopes: Array, inverses: Array) -> Array:
+        """Give `information` of such rows, summed with shares (n,): (D + p, D + p)."""
+
+    @abstractmethod
     def in_units(self, factor: Array, n_features: int) -> tuple[Array, Array]:
         """Matrices (D, D) and (p, p) that take mean and packed B to the rows' units: ``factor`` is U."""
 

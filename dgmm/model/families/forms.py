@@ -92,6 +92,33 @@ class Matrices(Family):
         mixed = (same[:, i] * sums[j] + same[:, j] * sums[i]) * halves
         return np.block([[count * same, mixed], [mixed.T, squares]])
 
+    def measured_scores(self, slopes, inverses):
+        n_features = slopes.shape[1]
+        i, j = packed_entries(n_features)
+        found = slopes[:, i] * slopes[:, j] - inverses[:, i, j]
+        found[:, :n_features] *= 0.5
+        return found.T
+
+    def measured_information(self, shares, slopes, inverses):
+        # With P = T⁻¹ and W = u uᵀ − ½ P: tr(E P F W) by Es as above, and P E u by mean and B.
+        n_features = slopes.shape[1]
+        i, j = packed_entries(n_features)
+        at = unpack(np.arange(len(i), dtype=float), n_features).astype(np.intp)
+        halves = np.where(i == j, 0.5, 1.0)
+        own = inverses[:, i, j]
+        weighted = (own * shares[:, None]).T
+        products = weighted @ (slopes[:, i] * slopes[:, j] - 0.5 * own)
+        k, m = i[:, None], j[:, None]
+        squares = (
+            products[at[j, k], at[m, i]]
+            + products[at[j, m], at[k, i]]
+            + products[at[i, k], at[m, j]]
+            + products[at[i, m], at[k, j]]
+        ) * (halves[:, None] * halves)
+        moved, every = weighted @ slopes, np.arange(n_features)[:, None]
+        mixed = (moved[at[every, i], j] + moved[at[every, j], i]) * halves
+        return np.block([[unpack(weighted.sum(axis=1), n_features), mixed], [mixed.T, squares]])
+
     def in_units(self, factor, n_features):
         root = np.linalg.inv(factor).T
         i, j = packed_entries(n_features)
@@ -214,6 +241,16 @@ class Diagonals(Variances):
             ]
         )
 
+    def measured_scores(self, slopes, inverses):
+        return 0.5 * (slopes**2 - np.diagonal(inverses, axis1=1, axis2=2)).T
+
+    def measured_information(self, shares, slopes, inverses):
+        weighted = shares[:, None, None] * inverses
+        mixed = np.einsum("nij,nj->ij", weighted, slopes)
+        squares = np.einsum("nij,ni,nj->ij", weighted, slopes, slopes, optimize=True)
+        squares -= 0.5 * (weighted * inverses).sum(axis=0)
+        return np.block([[weighted.sum(axis=0), mixed], [mixed.T, squares]])
+
     def in_units(self, factor, n_features):
         return np.diag(1.0 / factor), np.diag(1.0 / factor**2)
 
@@ -281,6 +318,16 @@ class Spheres(Variances):
         mixed = sums[:, None]
         squares = 2.0 * width_sums + 0.5 * n_features * count
         return np.block([[count * np.eye(n_features), mixed], [mixed.T, squares[:, None]]])
+
+    def measured_scores(self, slopes, inverses):
+        return 0.5 * ((slopes**2).sum(axis=1) - np.trace(inverses, axis1=1, axis2=2))[None]
+
+    def measured_information(self, shares, slopes, inverses):
+        moved = shares[:, None] * (inverses @ slopes[:, :, None])[:, :, 0]
+        mixed = moved.sum(axis=0)[:, None]
+        squares = (moved * slopes).sum() - 0.5 * (shares @ (inverses**2).sum(axis=(1, 2)))
+        means = np.tensordot(shares, inverses, axes=1)
+        return np.block([[means, mixed], [mixed.T, np.reshape(squares, (1, 1))]])
 
     def in_units(self, factor, n_features):
         return np.eye(n_features) / factor, np.reshape(1.0 / factor**2, (1, 1))
