@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dgmm
-from dgmm.cli.models import open_rows
+from dgmm.cli.models import open_rows, refuse_model
 from dgmm.cli.options import names_of
-from dgmm.data import DataError, DataWarning
+from dgmm.data.aside import column_named
 from dgmm.data.mapped import MappedSource
-from dgmm.data.open import open_beside, open_text
+from dgmm.data.open import open_beside, open_without
 from dgmm.data.source import Source
 from dgmm.estimators.errors import MeasuredRows, with_errors
 from dgmm.facts import Fact, fact
@@ -63,26 +62,19 @@ def is_path(given: str) -> bool:
 
 
 def opened_beside(
-    data: str, given: str | None, storage_options: Mapping[str, object] | None
+    data: str, what: str, given: str | None, storage_options: Mapping[str, object] | None
 ) -> Source | None:
     """Open what was given as ``COLUMN|PATH``; None where nothing was.
 
     Raises
     ------
     DataError
-        Where there is no such column.
+        Where there is no such column, or a path of its name.
     """
     if given is None:
         return None
-    if is_path(given):
-        return open_beside(given, storage_options)
-    try:
-        return dgmm.open_dataset(data, columns=[given], storage_options=storage_options)
-    except DataError as error:
-        try:
-            return open_text(data, given, storage_options)
-        except DataError:  # no table, or no such column
-            raise error from None
+    column = column_named(data, given, what, storage_options)
+    return open_beside(given, storage_options) if column is None else column
 
 
 def with_errors_of(
@@ -133,12 +125,5 @@ def without(data: str, opening: Mapping[str, Any], *given: str | None) -> Source
     aside = [each for each in given if each is not None and not is_path(each)]
     if not aside or opening["columns"] is not None:
         return open_rows(data, opening)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        names = open_rows(data, opening).feature_names
-    for each in told:
-        message = str(each.message)
-        if not issubclass(each.category, DataWarning) or not any(repr(name) in message for name in aside):
-            warnings.warn(each.message, stacklevel=2)
-    kept = [name for name in names or () if name not in aside]
-    return dgmm.open_dataset(data, **{**opening, "columns": kept or None})
+    refuse_model(data)
+    return open_without(data, aside, **opening)

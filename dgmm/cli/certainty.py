@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import click
 import numpy as np
 
 import dgmm
 from dgmm import report
+from dgmm.cli.beside import errors_fact, errors_of_rows, kind_of_errors, with_errors_of
 from dgmm.cli.commands import open_for, rows_fact
 from dgmm.cli.models import load_model
 from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, reading_rows
 from dgmm.cli.program import main
 from dgmm.estimators.certainty import KINDS, Intervals, StandardErrors
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.facts import Exhibit, Said, fact
 from dgmm.model.information import Kind
 
@@ -36,10 +38,22 @@ from dgmm.model.information import Kind
     show_default=True,
     help="Of confidence intervals.",
 )
+@errors_of_rows
+@kind_of_errors
+@missing_in_rows
 @reading_rows
 @on_a_cluster()
 def standard_errors(
-    *, cluster: Cluster, opening: dict[str, Any], model: str, data: str, kind: Kind, level: float
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str,
+    kind: Kind,
+    level: float,
+    errors: list[str] | None,
+    errors_are: str,
+    missing: str | None,
 ) -> Sequence[Said]:
     """Print how sure the parameters of a model are, given the rows of DATA that it was fitted to.
 
@@ -52,11 +66,13 @@ def standard_errors(
             f"{model} is a {type(mixture).__name__}: its posterior says how sure it is; standard errors are "
             "of a GaussianMixture"
         )
-    source = open_for(mixture, data, opening)
+    source = open_for(mixture, data, opening, missing)
+    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     with cluster.joined(source):
-        found = mixture.standard_errors(source, kind)
+        found = mixture.standard_errors(source, kind, errors=cast(ErrorsLike | None, measured.given))
     return [
         rows_fact(source),
+        *errors_fact(errors, errors_are),
         fact("kind", kind, kind=kind),
         fact(
             "maximum",

@@ -142,7 +142,7 @@ def fit(
     beside: dict[str, Any] = {
         name: found
         for name, given in (("labels", labels), ("groups", groups))
-        if (found := opened_beside(data, given, opening["storage_options"])) is not None
+        if (found := opened_beside(data, name, given, opening["storage_options"])) is not None
     }
     measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     if errors is not None:
@@ -238,14 +238,12 @@ def predict(
     )
     if proba or scores:
         wanted = ("responsibilities",) if proba else ("log_densities",)
-    own = opened_beside(data, groups, opening["storage_options"])
+    own = opened_beside(data, "groups", groups, opening["storage_options"])
     refuse_both(groups, errors)
     measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     rows, results = measured.joined, []
     for quantity in wanted:
-        function = mixture._row_function(quantity, source, measured.n_errors)
-        if own is not None:
-            rows, function = mixture._in_groups(quantity, source, own)
+        rows, function = mixture._judged(quantity, measured, own)
         found = quantity_of(quantity, mixture, source, function)
         results.append(replace(found, said=n_without_values))
     result = results[0] if len(results) == 1 else Together.of(results)
@@ -289,7 +287,7 @@ def score(
     """
     mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
-    own = opened_beside(data, groups, opening["storage_options"])
+    own = opened_beside(data, "groups", groups, opening["storage_options"])
     measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     with cluster.joined(source):
         mean = mixture.score(source, groups=own, errors=cast(Source | None, measured.given))

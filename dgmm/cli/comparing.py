@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dgmm import report
+from dgmm.cli.beside import errors_fact, errors_of_rows, kind_of_errors, with_errors_of
 from dgmm.cli.commands import open_for, rows_fact
 from dgmm.cli.models import load_model
 from dgmm.cli.options import Cluster, missing_in_rows, on_a_cluster, reading_rows
@@ -28,6 +29,8 @@ SURE = 0.05
 @click.argument("first", metavar="MODEL")
 @click.argument("second", metavar="OTHER")
 @click.argument("data", required=False)
+@errors_of_rows
+@kind_of_errors
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
@@ -38,6 +41,8 @@ def compare(
     first: str,
     second: str,
     data: str | None,
+    errors: list[str] | None,
+    errors_are: str,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print what two models have in common, and which of them DATA like better.
@@ -53,9 +58,15 @@ def compare(
     source = open_for(one, data, opening, missing)
     if missing is not None:
         other.set_params(missing=missing)
+    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     with cluster.joined(source):
-        sums = compare_on(one, other, source)
-    return [*said, rows_fact(source), *_on_rows(sums, (first, second), (one, other))]
+        sums = compare_on(one, other, measured)
+    return [
+        *said,
+        rows_fact(source),
+        *errors_fact(errors, errors_are),
+        *_on_rows(sums, (first, second), (one, other)),
+    ]
 
 
 def _divergences(found: Comparison) -> list[Fact]:
@@ -99,7 +110,7 @@ def _pairs(found: Comparison, weights: Any, others: Any) -> Exhibit:
 def _on_rows(sums: PairSums, names: Sequence[str], models: Sequence[Any]) -> list[Fact]:
     facts = []
     for place, name, mean, model in zip(("model", "other"), names, sums.means, models, strict=True):
-        criterion = bic(mean * sums.n_rows, model._parameters.n_parameters, sums.n_rows)
+        criterion = bic(mean * sums.n_rows, model._n_parameters(), sums.n_rows)
         facts.append(
             fact(
                 name,

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import click
 import numpy as np
 
 from dgmm import report
+from dgmm.cli.beside import (
+    errors_fact,
+    errors_of_rows,
+    groups_to_judge,
+    kind_of_errors,
+    opened_beside,
+    with_errors_of,
+)
 from dgmm.cli.commands import open_for, rows_fact, written
 from dgmm.cli.models import load_model
 from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.program import main
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.facts import Exhibit, Said, fact
 
 PAIRS_SHOWN = 10
@@ -39,6 +48,9 @@ def components(*, model: str, storage_option: dict[str, Any] | None) -> Sequence
 @click.argument("data")
 @click.option("-k", "--clusters", type=click.IntRange(1), help="How many.  [default: where entropy bends]")
 @click.option("--out", metavar="LABELS.zarr|.parquet", help="Where to write the cluster of each row.")
+@groups_to_judge
+@errors_of_rows
+@kind_of_errors
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -50,6 +62,9 @@ def merge(
     data: str,
     clusters: int | None,
     out: str | None,
+    groups: str | None,
+    errors: list[str] | None,
+    errors_are: str,
     overwrite: bool,
 ) -> Sequence[Said]:
     """Merge components that share rows of DATA into clusters, pair by pair.
@@ -64,13 +79,16 @@ def merge(
     if clusters is not None and clusters > n_components:
         raise click.UsageError(f"-k {clusters} is more than the {n_components} components of {model}")
     source = open_for(mixture, data, opening)
+    own = opened_beside(data, "groups", groups, storage_options)
+    measured = with_errors_of(data, source, errors, errors_are, storage_options)
     with cluster.joined(source):
-        merges = mixture.merge(source)
+        merges = mixture.merge(source, groups=own, errors=cast(ErrorsLike | None, measured.given))
         n_clusters = merges.n_clusters if clusters is None else clusters
         if out is not None:
-            function = merges._function(source, n_clusters, "label")
+            rows, function = mixture._judged("responsibilities", measured, own)
+            function = merges.of_shares(function, n_clusters, "label")
             result = Result(function.of, ("label",), (), function.dtype)
-            write(source, result, out, "predict", overwrite=overwrite, storage_options=storage_options)
+            write(rows, result, out, "predict", overwrite=overwrite, storage_options=storage_options)
     steps = [
         (n_components - number, first, second, entropy)
         for number, ((first, second), entropy) in enumerate(
@@ -91,6 +109,7 @@ def merge(
     whole = merges.entropies[-1]
     return [
         rows_fact(source),
+        *errors_fact(errors, errors_are),
         Exhibit(
             report.table(["clusters", "merged", "with", "entropy, nats a row"], lines) if lines else "",
             {

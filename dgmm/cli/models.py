@@ -55,12 +55,22 @@ def open_rows(data: str, opening: Mapping[str, Any]) -> Source:
     ValueError, OSError
         See `dgmm.open_dataset`.
     """
+    refuse_model(data)
+    return dgmm.open_dataset(data, **opening)
+
+
+def refuse_model(data: str) -> None:
+    """Refuse a model file in the place of rows.
+
+    Raises
+    ------
+    ValueError
+    """
     if is_model_file(data):
         raise ValueError(
             f"{data} is a model file, and {_command()} needs rows: dgmm info {data} says what is in it; "
             "dgmm sample draws rows from it"
         )
-    return dgmm.open_dataset(data, **opening)
 
 
 def save_model(

@@ -17,6 +17,7 @@ from dgmm.cli.options import Cluster, Number, on_a_cluster, overwriting, reading
 from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.program import main
 from dgmm.data.source import Source
+from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.outliers import surprise_function
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction
@@ -140,6 +141,7 @@ def outliers(
     storage_options = opening["storage_options"]
     check_output(out, (".parquet",), overwrite=overwrite, storage_options=storage_options)
     mixture = load_model(model, storage_options, data)
+    refuse_measured(mixture, "outliers")
     source = open_for(mixture, data, opening)
     scores = mixture._row_function("log_densities", source)
     with cluster.joined(source):

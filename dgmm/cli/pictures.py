@@ -102,8 +102,8 @@ def plot(
         at_urls = opening["storage_options"]
         source = open_for(mixture, data, opening)
         known = {
-            "sample_weight": opened_beside(data, weights, at_urls),
-            "groups": opened_beside(data, groups, at_urls),
+            "sample_weight": opened_beside(data, "weights", weights, at_urls),
+            "groups": opened_beside(data, "groups", groups, at_urls),
             "errors": with_errors_of(data, source, errors, errors_are, at_urls).given,
         }
     with cluster.joined(source):

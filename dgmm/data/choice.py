@@ -19,11 +19,14 @@ class Choice:
         Without ``columns``: the features of a mixture that is to be evaluated.
     is_text : bool
         The columns may hold text: see `dgmm.data.categories`.
+    aside : tuple of str
+        Without ``columns``: those that are no features, and are not told of.
     """
 
     columns: tuple[str, ...] | None = None
     fitted: tuple[str, ...] | None = None
     is_text: bool = False
+    aside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.columns is not None and not self.columns:

@@ -8,7 +8,6 @@ object has it.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +29,7 @@ from dgmm.data.dimensions import (
 from dgmm.data.kinds import comes_from
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, DataWarning, check_columns, check_no_two
+from dgmm.data.telling import tell
 
 NAMED_FEATURES = "UOT"
 """Kinds of NumPy's dtypes of coordinates that may name features: text."""
@@ -188,7 +188,7 @@ def _variables(x: Any, choice: Choice, what: str) -> list[str]:
     fitted = None if choice.fitted is None else variables_named(choice.fitted, {*map(str, x.variables)})
     if fitted is not None:
         return fitted
-    names = [name for name in map(str, x.data_vars) if x[name].ndim]
+    names = [name for name in map(str, x.data_vars) if x[name].ndim and name not in choice.aside]
     numbers = [
         name
         for name in names
@@ -197,11 +197,10 @@ def _variables(x: Any, choice: Choice, what: str) -> list[str]:
     if not numbers:
         raise DataError(f"{what} has no data variables of numbers over any dimensions")
     if left_out := [name for name in names if name not in numbers]:
-        warnings.warn(
+        tell(
             f"{what}: {', '.join(map(repr, left_out))} hold no numbers, or times, and are left out; "
             f"columns={numbers} says which are wanted",
             DataWarning,
-            stacklevel=2,
         )
     return numbers
 

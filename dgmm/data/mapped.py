@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -128,3 +129,14 @@ class MappedSource:
         made: Any = delayed(self.function, traverse=False)
         n_bytes = chunk.n_bytes + chunk.n_rows * row_bytes
         return LazyChunk(chunk.n_rows, n_bytes, chunk.place, made(chunk.delayed))
+
+
+def of_columns(source: Source, which: Sequence[int]) -> MappedSource:
+    """Give some columns of a source, in this order."""
+    names = source.feature_names
+    named = None if names is None else tuple(names[column] for column in which)
+    return MappedSource(source, partial(_columns, list(which)), len(which), named)
+
+
+def _columns(which: list[int], rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    return rows[:, which]

@@ -24,6 +24,7 @@ from dgmm.data.joined import joined
 from dgmm.data.kinds import comes_from, is_labelled, is_table
 from dgmm.data.listing import ZARR_MARKERS, Kind, csv_files, matching, parquet_files, stored_kind
 from dgmm.data.location import is_local, locate, zarr_store
+from dgmm.data.mapped import of_columns
 from dgmm.data.memory import MemorySource
 from dgmm.data.retrying import persistently
 from dgmm.data.siblings import settle
@@ -176,6 +177,24 @@ def open_text(x: Any, column: str, storage_options: Mapping[str, object] | None 
     return _open_paths(_paths(x), choice, storage_options, 2, fill_missing=False, sample_dims=None)
 
 
+def open_without(x: RowsLike, aside: Iterable[str], **opening: Any) -> Source:
+    """Open rows for their features: all that can be such, but some columns, which are not told of.
+
+    Parameters
+    ----------
+    x : object
+        As for `open_dataset`.
+    aside : iterable of str
+        Names of columns, of numbers or not.
+    **opening
+        For `open_dataset`.
+    """
+    return _open(x, aside=tuple(aside), n_dims=2, **{**OPENING, **opening})
+
+
+OPENING: dict[str, Any] = {"columns": None, "storage_options": None, "fill_missing": False}
+
+
 def open_fitted(x: RowsLike, features: Iterable[object], **opening: Any) -> Source:
     """Open rows for a mixture that was fitted to named features.
 
@@ -220,12 +239,13 @@ def _open(
     *,
     n_dims: int,
     fitted: tuple[str, ...] | None = None,
+    aside: tuple[str, ...] = (),
     sample_dims: Sequence[str] | None = None,
 ) -> Source:
     if isinstance(columns, str):
         raise TypeError(f"columns= is a list of names; for one column give [{columns!r}]")
     check_sample_dims(sample_dims)
-    choice = Choice(None if columns is None else tuple(columns), fitted)
+    choice = Choice(None if columns is None else tuple(columns), fitted, aside=aside)
     paths = _paths(x)
     if paths:
         of_zarr: dict[str, Any] = {"fill_missing": fill_missing, "sample_dims": sample_dims}
@@ -253,7 +273,8 @@ def _open(
     if callable(getattr(x, "spans", None)):  # isinstance would ask for n_rows, and so count the rows
         if columns is not None:
             raise DataError(f"columns= was given, but {x.name} is open already")
-        return x
+        names = x.feature_names or ()
+        return of_columns(x, [i for i, name in enumerate(names) if name not in aside]) if aside else x
     return _open_in_memory(x, choice, n_dims)
 
 

@@ -8,7 +8,6 @@ so that a result does not depend on who computes it. Every source passes the con
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.revision import Revision, revision_of
+from dgmm.data.telling import tell
 
 MEBIBYTE = 2**20
 
@@ -278,12 +278,11 @@ def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDA
         names = source.feature_names
         listed = ", ".join(str(i) if names is None else repr(names[i]) for i in rounded[:5].tolist())
         more = f" and {len(rounded) - 5} more" if len(rounded) > 5 else ""
-        warnings.warn(
+        tell(
             f"{source.name}: column {listed}{more} holds whole numbers beyond 2^53, which float64 rounds: "
             "what differs in their last digits is lost. Identifiers are such numbers, and no measurements: "
             f"leave them out{_leaving(names, rounded)}, or take an offset off first",
             DataWarning,
-            stacklevel=3,
         )
 
 

@@ -12,7 +12,6 @@ Missing values become NaN. Rows are float32 where all features are float32, else
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,6 +24,7 @@ from pyarrow import compute
 
 from dgmm.data.choice import Choice
 from dgmm.data.source import MEBIBYTE, DataError, DataWarning, check_columns, check_no_two
+from dgmm.data.telling import tell
 from dgmm.data.text import MOST_LISTED, listed
 
 CHUNK_BYTES = 16 * MEBIBYTE
@@ -222,6 +222,7 @@ def pick(columns: Sequence[Column], choice: Choice, what: str, *, by_name: bool 
     """
     if choice.columns is not None:
         return _texts(columns, choice, what) if choice.is_text else _named(columns, choice.columns, what)
+    columns = [column for column in columns if column.name not in choice.aside]
     usable = [column for column in columns if column.is_usable and column.aside is None]
     if choice.fitted is not None:
         wanted = set(choice.fitted)
@@ -335,18 +336,16 @@ def _tell(columns: Sequence[Column], usable: Sequence[Column], what: str) -> Non
             f"or is a date{beside}; name the columns to take with columns="
         )
     if left_out:
-        warnings.warn(
+        tell(
             f"{what}: column {listed(left_out)} {'was' if len(left_out) == 1 else 'were'} left out; "
             f"say which columns to take with {_as_option(kept or [column.name for column in usable])}",
             DataWarning,
-            stacklevel=2,
         )
     if doubtful and kept:
-        warnings.warn(
+        tell(
             f"{what}: column {listed(map(repr, doubtful))} by name identifies rows, or is a date or a "
             f"target, and no measurement; leave it out with {_as_option(kept)}",
             DataWarning,
-            stacklevel=2,
         )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +36,7 @@ from dgmm.data.source import (
     is_wide_integer,
     span_bytes_for,
 )
+from dgmm.data.telling import tell
 from dgmm.data.text import redacted
 from dgmm.data.variables import Variable, dimensions_of
 
@@ -330,7 +330,7 @@ def zarr_source(
     if columns is None and choice.fitted is not None:
         columns = variables_named(choice.fitted, arrays)
     if columns is None:
-        columns = _data_variables(arrays, node, name)
+        columns = _data_variables(arrays, node, name, choice.aside)
     check_columns(columns, list(arrays), name)
     if not columns:
         raise DataError(f"{name} is a Zarr group without arrays of numbers; give the path of an array in it")
@@ -377,7 +377,9 @@ def _members(group: zarr.Group) -> dict[str, zarr.Array[Any]]:
     return {name: array for name, array in found.items() if isinstance(array, zarr.Array)}
 
 
-def _data_variables(arrays: dict[str, zarr.Array[Any]], group: zarr.Group, name: str) -> list[str]:
+def _data_variables(
+    arrays: dict[str, zarr.Array[Any]], group: zarr.Group, name: str, aside: Collection[str] = ()
+) -> list[str]:
     """Give the arrays that are features if none are named: numbers that say something of a place or time.
 
     No coordinates, therefore: arrays named as their only dimension, those that others or the group list as
@@ -388,7 +390,7 @@ def _data_variables(arrays: dict[str, zarr.Array[Any]], group: zarr.Group, name:
     listed += [each.get(key) for each in attributes.values() for key in RELATED]
     related = {word.strip(":") for text in listed if isinstance(text, str) for word in text.split()}
     related |= {key for key, array in arrays.items() if dimensions_of(array) in ((key,), ())}
-    variables = [key for key in arrays if key not in related]
+    variables = [key for key in arrays if key not in related and key not in aside]
     numbers = [
         key
         for key in variables
@@ -396,11 +398,10 @@ def _data_variables(arrays: dict[str, zarr.Array[Any]], group: zarr.Group, name:
     ]
     left_out = [key for key in variables if key not in numbers]
     if numbers and left_out:
-        warnings.warn(
+        tell(
             f"{name}: {', '.join(map(repr, left_out))} hold no numbers, or times, and are left out; "
             f"columns={numbers} says which are wanted",
             DataWarning,
-            stacklevel=2,
         )
     return numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 from dask.delayed import delayed
@@ -20,20 +20,17 @@ from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, W
 from dgmm.estimators.attributes import ATTRIBUTES, attributes_read
 from dgmm.estimators.empty_rows import JUDGED, telling_of_empty
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows, refuse_both
-from dgmm.estimators.known import InGroups, with_groups
+from dgmm.estimators.known import InGroups, taken_aside, with_groups
 from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.validation import check_some_rows, no_rows, open_measured, open_sample_weight
-from dgmm.fitting.errors import check_errors
-from dgmm.fitting.known import numbered
 from dgmm.fitting.survey import NotFinite, check_weights
-from dgmm.kernels import densities, group_densities
+from dgmm.kernels import densities
 from dgmm.model import generate
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable, Parameters
-from dgmm.passes.adapted import FeaturesAlone
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
 
@@ -58,23 +55,24 @@ class LogLikelihood:
 
 @dataclass(frozen=True, eq=False)
 class ScoreWork:
-    """The work of a pass that sums the log-likelihood, of rows that may lack values where it takes NaN.
+    """The work of a pass that sums the log-likelihood.
 
-    With the numbers of ``groups``, that of each row is beside its features; or there are ``n_errors`` columns
-    of measurement errors.
+    Attributes
+    ----------
+    log_densities : RowFunction
+        Of rows, and of what follows their features.
+    model : Evaluable
     """
 
+    log_densities: RowFunction
     model: Evaluable
-    takes_nan: bool = False
-    groups: Array | None = None
-    n_errors: int = 0
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> LogLikelihood:
         """Sum over a span."""
         total = LogLikelihood(0.0, 0.0, 0, NotFinite())
         for chunk in chunks:
-            n_rows, bad = len(chunk.values), NotFinite.of(chunk, takes_nan=self.takes_nan)
-            values = np.zeros(n_rows) if bad else self._log_densities(chunk)
+            n_rows, bad = len(chunk.values), self.log_densities.not_finite(chunk)
+            values = np.zeros(n_rows) if bad else self.log_densities.of_finite(chunk)
             if chunk.weights is not None:
                 check_weights(chunk)
                 values = np.where(chunk.weights > 0.0, values, 0.0)
@@ -83,17 +81,6 @@ class ScoreWork:
             total += LogLikelihood(float(values @ weights), float(weights.sum()), n_rows, bad)
         return total
 
-    def _log_densities(self, chunk: ChunkRows) -> Array:
-        """Give the log density of each row, in its group if it has one."""
-        if self.n_errors and chunk.beside is not None:
-            check_errors(chunk, self.n_errors)
-            joined = np.hstack([chunk.values, chunk.beside])
-            return densities.log_densities(self.model, joined, self.n_errors)
-        if self.groups is None or chunk.beside is None:
-            return densities.log_densities(self.model, chunk.values)
-        of_group = numbered(chunk.beside[:, 0], self.groups)
-        return group_densities.log_densities(cast(Parameters, self.model), chunk.values, of_group)
-
 
 def _refuse_overflow(chunk: ChunkRows, log_densities: Array, model: Evaluable) -> None:
     """Refuse a row whose log density leaves the range of float64, naming the value that is farthest out."""
@@ -101,7 +88,8 @@ def _refuse_overflow(chunk: ChunkRows, log_densities: Array, model: Evaluable) -
         return
     row = int(np.flatnonzero(~np.isfinite(log_densities))[0])
     with np.errstate(over="ignore"):
-        column = int(np.nanargmax(np.abs(chunk.values[row] - model.means.mean(axis=0))))
+        centre = model.means.mean(axis=0)
+        column = int(np.nanargmax(np.abs(chunk.values[row, : len(centre)] - centre)))
     raise DataError(
         f"Input X contains a value too large for this mixture: row {chunk.start + row}, column {column}, of "
         f"{chunk.place}, holds {float(chunk.values[row, column]):g}, and its log density overflows float64. "
@@ -184,6 +172,15 @@ class FittedMixture(Predictor):
         names = getattr(self, "feature_names_in_", None)
         return open_measured(X, type(self).__name__, self._n_features, names, errors=errors, **opening)
 
+    def _open_told(
+        self, X: RowsLike, groups: GroupsLike | None, errors: ErrorsLike | None
+    ) -> tuple[MeasuredRows, GroupsLike | None]:
+        """Open rows and their measurement errors; and give their groups, where these are a column of rows."""
+        self._refuse_unfitted()
+        names = getattr(self, "feature_names_in_", None)
+        rows, told = taken_aside(X, {"groups": groups}, names, errors)
+        return self._open_measured(rows, errors), told["groups"]
+
     def _of_rows(
         self,
         X: RowsLike,
@@ -191,25 +188,23 @@ class FittedMixture(Predictor):
         groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> OfRows:
-        measured = self._open_measured(X, errors)
-        source, n_errors = measured.rows, measured.n_errors
-        check_some_rows(source, type(self).__name__)
-        function = self._row_function(quantity, source, n_errors)
-        rows, result = measured.joined, None if n_errors else X
-        refuse_both(groups, errors)
-        if groups is not None:
-            (rows, function), result = self._in_groups(quantity, source, groups), None
+        measured, groups = self._open_told(X, groups, errors)
+        check_some_rows(measured.rows, type(self).__name__)
+        rows, function = self._judged(quantity, measured, groups)
         if self._takes_nan:
-            function = telling_of_empty(function, source, JUDGED, stacklevel=3)
-        return evaluate(function, result, rows)
+            function = telling_of_empty(function, measured.rows, JUDGED)
+        return evaluate(function, X if rows is measured.rows else None, rows)
 
-    def _in_groups(
-        self, quantity: Quantity, source: Source, groups: GroupsLike
+    def _judged(
+        self, quantity: Quantity, measured: MeasuredRows, groups: GroupsLike | None = None
     ) -> tuple[Source, RowFunction]:
-        """Give rows followed by their groups, and a quantity as a function of these."""
-        rows, numbers = with_groups(self, source, groups)
-        compute = InGroups(quantity, self._parameters, numbers)
-        return rows, replace(self._row_function(quantity, source), compute=compute)
+        """Give rows, followed by what is known of them, and a quantity as a function of these."""
+        refuse_both(groups, measured.given)
+        function = self._row_function(quantity, measured.rows, measured.n_errors)
+        if groups is None:
+            return measured.joined, function
+        rows, numbers = with_groups(self, measured.rows, groups)
+        return rows, replace(function, compute=InGroups(quantity, self._parameters, numbers))
 
     def _row_function(self, quantity: Quantity, source: Source, n_errors: int = 0) -> RowFunction:
         """Give a quantity as a function of rows; its floats are as wide as rows and parameters are."""
@@ -239,25 +234,24 @@ class FittedMixture(Predictor):
 
     def _log_likelihood(
         self,
-        source: Source,
-        sample_weight: WeightsLike | None = None,
+        measured: MeasuredRows,
         groups: GroupsLike | None = None,
-        measured: MeasuredRows | None = None,
+        sample_weight: WeightsLike | None = None,
     ) -> LogLikelihood:
-        weights, numbers = open_sample_weight(sample_weight, source), None
-        rows, n_errors = source, 0 if measured is None else measured.n_errors
-        if measured is not None and n_errors:
-            rows = FeaturesAlone.of(measured.joined, source.n_features)
-        if groups is not None:
-            stored, numbers = with_groups(self, source, groups)
-            rows = FeaturesAlone.of(stored, source.n_features)
-        work = ScoreWork(self._model, self._takes_nan, numbers, n_errors)
+        weights = open_sample_weight(sample_weight, measured.rows)
+        rows, function = self._judged("log_densities", measured, groups)
+        work = ScoreWork(replace(function, dtype=np.dtype(np.float64)), self._model)
         found = run_pass(rows, work, "score", weights)
         if found.not_finite:
-            raise found.not_finite.error(source.feature_names)
+            raise found.not_finite.error(function.feature_names)
         if found.n_rows == 0:
             raise no_rows(self._n_features, type(self).__name__)
         return found
+
+    def _n_parameters(self, groups: GroupsLike | None = None) -> int:
+        """Give the number of free parameters, with the weights of groups or of all rows."""
+        found = self._parameters
+        return (found if groups is not None else replace(found, group_weights=None)).n_parameters
 
     def score(  # pyright: ignore[reportIncompatibleMethodOverride] - scikit-learn's stub returns None
         self,
@@ -287,8 +281,7 @@ class FittedMixture(Predictor):
             Nats a row. Of float32 rows in memory under float32 parameters it is a mean in float32, as
             scikit-learn's.
         """
-        refuse_both(groups, errors)
-        measured = self._open_measured(X, errors)
+        measured, groups = self._open_told(X, groups, errors)
         source, is_plain = measured.rows, sample_weight is None and groups is None and errors is None
         if isinstance(source, MemorySource) and source.n_rows and is_plain:
             function = self._row_function("log_densities", source)
@@ -296,7 +289,7 @@ class FittedMixture(Predictor):
                 values = np.asarray(evaluate(function, X, source))
                 if np.isfinite(values).all():
                     return float(values.mean())
-        found = self._log_likelihood(source, sample_weight, groups, measured)
+        found = self._log_likelihood(measured, groups, sample_weight)
         if found.weight == 0.0:
             raise ValueError("sample_weight is zero in every row: there is nothing to score")
         return found.total / found.weight

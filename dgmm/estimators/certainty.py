@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast, get_args
@@ -12,14 +11,18 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from dgmm.data import DataError, Source
+from dgmm.data.telling import tell
+from dgmm.estimators.errors import MeasuredRows
 from dgmm.estimators.mixture import MixtureWarning
 from dgmm.estimators.validation import no_rows
 from dgmm.fitting.dropping import is_complete
+from dgmm.fitting.errors import check_errors
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.kernels.scores import sum_scores
 from dgmm.model.information import Kind, Layout, ScoreSums, uncertainty
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
+from dgmm.passes.adapted import FeaturesAlone
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
 from dgmm.passes.threads import n_threads
@@ -157,38 +160,46 @@ class ScoresWork:
         For messages.
     squared : bool
         See `dgmm.kernels.scores.sum_scores`.
-    drops : bool
-        Leave out rows that lack values.
+    missing : {'error', 'drop', 'marginalize'}
+        What to do with rows that lack values.
+    n_errors : int
+        Columns of measurement errors, beside the features.
     """
 
     parameters: Parameters
     feature_names: tuple[str, ...] | None
     squared: bool
-    drops: bool
+    missing: str
+    n_errors: int
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> ScoreSums:
         """Sum over a span."""
-        return sum_scores(self.parameters, map(self._checked, chunks), squared=self.squared)
+        checked = map(self._checked, chunks)
+        return sum_scores(self.parameters, checked, squared=self.squared, n_errors=self.n_errors)
 
     def _checked(self, chunk: ChunkRows) -> tuple[NDArray[np.floating], Array | None]:
-        bad = NotFinite.of(chunk, takes_nan=self.drops)
+        bad = NotFinite.of(chunk, takes_nan=self.missing != "error")
         if bad:
             raise bad.error(self.feature_names)
         if chunk.weights is not None:
             check_weights(chunk)
-        if not self.drops:
-            return chunk.values, chunk.weights
+        rows, weights = chunk.values, chunk.weights
+        if self.n_errors:
+            check_errors(chunk, self.n_errors)
+            rows = np.concatenate([rows, cast(Array, chunk.beside)], axis=1)
+        if self.missing != "drop":
+            return rows, weights
         kept = is_complete(chunk.values)
-        return chunk.values[kept], None if chunk.weights is None else chunk.weights[kept]
+        return rows[kept], None if weights is None else weights[kept]
 
 
 def standard_errors(
     parameters: Parameters,
-    source: Source,
+    measured: MeasuredRows,
     weights: Source | None,
     kind: Kind,
     *,
-    drops: bool = False,
+    missing: str = "error",
     estimator: str = "GaussianMixture",
 ) -> StandardErrors:
     """Compute the standard errors of parameters in one pass over rows.
@@ -196,11 +207,11 @@ def standard_errors(
     Parameters
     ----------
     parameters : Parameters
-    source : Source
+    measured : MeasuredRows
     weights : Source or None
     kind : {'information', 'sandwich'}
-    drops : bool, default=False
-        Leave out rows that lack values.
+    missing : {'error', 'drop', 'marginalize'}, default='error'
+        What to do with rows that lack values.
     estimator : str
         For messages.
 
@@ -227,29 +238,30 @@ def standard_errors(
     layout = Layout(parameters.family, parameters.n_components, parameters.n_features)
     squared = kind == "sandwich" and weights is not None
     check_memory(layout, squared=squared)
-    work = ScoresWork(parameters, source.feature_names, squared, drops)
-    sums = run_pass(source, work, "standard errors", weights)
+    work = ScoresWork(parameters, measured.rows.feature_names, squared, missing, measured.n_errors)
+    rows = measured.rows
+    if measured.n_errors:
+        rows = FeaturesAlone.of(measured.joined, rows.n_features)
+    sums = run_pass(rows, work, "standard errors", weights)
     if sums.n_rows == 0:
         raise no_rows(layout.n_features, estimator)
     if sums.weight == 0.0:
         raise DataError("sample_weight is zero in every row: no row is to be counted")
     found = uncertainty(parameters, sums, kind)
     if found.distance > CERTAINTY.far:
-        warnings.warn(
+        tell(
             f"The parameters are {found.distance:.2g} standard errors from the maximum of the likelihood of "
             "these rows: the fit has not converged (give it a smaller tol, and more iterations), its "
             "reg_covar is large beside how exactly variances are known, or these are not the rows of the fit",
             MixtureWarning,
-            stacklevel=3,
         )
     if found.vague:
         which = ", ".join(map(str, found.vague))
-        warnings.warn(
+        tell(
             f"Of component{'s' if len(found.vague) > 1 else ''} {which} standard errors exceed the weight, "
             "or the component's own width: these rows hardly tell its parameters, and intervals mean little. "
             "Components that are nearly the same, or have few rows, are so: take fewer",
             MixtureWarning,
-            stacklevel=3,
         )
     errors = np.sqrt(np.maximum(np.diagonal(found.covariance), 0.0))
     return StandardErrors(

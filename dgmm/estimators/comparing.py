@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from dgmm.data.source import DataError, Source
+from dgmm.data.source import DataError
 from dgmm.estimators.base import FittedMixture
+from dgmm.estimators.errors import MeasuredRows, refuse_untold
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.model.matrices import Array
 from dgmm.model.overlap import distances_between, divergences, mixture_divergence
@@ -141,12 +142,24 @@ class PairSums:
         return math.erfc(abs(self.z) / math.sqrt(2.0))
 
 
+@dataclass(frozen=True)
+class WithoutErrors:
+    """A function of rows, of the features alone where errors follow them: picklable."""
+
+    function: RowFunction
+    n_features: int
+
+    def of(self, chunk: ChunkRows) -> Array:
+        """Compute the results of a chunk's rows."""
+        return self.function.of(chunk._replace(values=chunk.values[:, : self.n_features]))
+
+
 @dataclass(frozen=True, eq=False)
 class PairWork:
     """The work of a pass that sums two models' log densities of the same rows."""
 
-    first: RowFunction
-    second: RowFunction
+    first: RowFunction | WithoutErrors
+    second: RowFunction | WithoutErrors
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> PairSums:
         """Sum over a span."""
@@ -164,10 +177,30 @@ class PairWork:
         return total
 
 
-def compare_on(first: FittedMixture, second: FittedMixture, source: Source) -> PairSums:
-    """Compare two mixtures on rows, in one pass."""
-    double = np.dtype(np.float64)  # differences of log densities are small beside them
-    functions = [
-        replace(each._row_function("log_densities", source), dtype=double) for each in (first, second)
-    ]
-    return run_pass(source, PairWork(*functions), "compare")
+def compare_on(first: FittedMixture, second: FittedMixture, measured: MeasuredRows) -> PairSums:
+    """Compare two mixtures on rows, in one pass.
+
+    Parameters
+    ----------
+    first, second : FittedMixture
+        One that was fitted with errors is of true values, and widened by those of each row; any other is of
+        rows as they are measured.
+    measured : MeasuredRows
+
+    Raises
+    ------
+    ValueError
+        Of a mixture that was fitted with errors, for rows without; and the other way round.
+    """
+    given, functions = measured.given, []
+    for each in (first, second):
+        refuse_untold(each, given, "the log-likelihood")
+        is_measured = hasattr(each, "measurement_errors_")
+        function = each._row_function("log_densities", measured.rows, measured.n_errors if is_measured else 0)
+        function = replace(function, dtype=np.dtype(np.float64))  # differences are small beside densities
+        functions.append(function if is_measured else WithoutErrors(function, measured.rows.n_features))
+    if given is not None and all(isinstance(each, WithoutErrors) for each in functions):
+        raise ValueError(
+            "errors were given, but neither mixture was fitted with such: both are of rows as measured"
+        )
+    return run_pass(measured.joined, PairWork(*functions), "compare")

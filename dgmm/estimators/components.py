@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import DataError, Source
-from dgmm.data.types import RowsLike, WeightsLike
+from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.conditioning import ConditionalMixture
-from dgmm.estimators.errors import refuse_measured
+from dgmm.estimators.errors import ErrorsLike, refuse_measured, refuse_untold
 from dgmm.estimators.merging import ComponentMerges, SetSums, SetSumsWork
 from dgmm.estimators.misfit import misfit
+from dgmm.estimators.rowwise import RowFunction
 from dgmm.estimators.validation import no_rows, open_sample_weight
 from dgmm.kernels import densities
 from dgmm.model import overlap
@@ -219,26 +220,44 @@ class ComponentMixture(ConditionalMixture):
             estimator=type(self).__name__,
         )
 
-    def assignment_entropy(self, X: RowsLike, sample_weight: WeightsLike | None = None) -> float:
+    def assignment_entropy(
+        self,
+        X: RowsLike,
+        sample_weight: WeightsLike | None = None,
+        *,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
+    ) -> float:
         """Compute how undecided the rows' components are: the mean entropy of responsibilities, in one pass.
 
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            The group of each row, as for `predict`.
+        errors : optional
+            Measurement errors of the rows, as for `fit`: a mixture that was fitted with errors asks for them.
 
         Returns
         -------
         float
             Nats a row, from 0, where each row has one component, to the logarithm of their number.
         """
-        source = self._open(X)
-        weights = open_sample_weight(sample_weight, source)
+        rows, function = self._told("the entropy", X, groups, errors)
+        weights = open_sample_weight(sample_weight, rows)
         clusters = [frozenset({k}) for k in range(len(self.weights_))]
-        found = self._set_sums(source, weights, clusters, "entropy")
+        found = self._set_sums(rows, function, weights, clusters, "entropy")
         return max(0.0, -float(found.sums.sum()) / found.weight)
 
-    def merge(self, X: RowsLike, sample_weight: WeightsLike | None = None) -> ComponentMerges:
+    def merge(
+        self,
+        X: RowsLike,
+        sample_weight: WeightsLike | None = None,
+        *,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
+    ) -> ComponentMerges:
         """Merge components into clusters, pair by pair, each time the pair that makes assignments surest.
 
         A cluster that is not normal takes several components. Merging does not change the density, but says
@@ -254,6 +273,10 @@ class ComponentMixture(ConditionalMixture):
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            The group of each row, as for `predict`.
+        errors : optional
+            Measurement errors of the rows, as for `fit`: a mixture that was fitted with errors asks for them.
 
         Returns
         -------
@@ -269,8 +292,8 @@ class ComponentMixture(ConditionalMixture):
         >>> merges.n_clusters, np.bincount(merges.predict(X)).tolist()
         (2, [900, 600])
         """
-        source = self._open(X)
-        weights = open_sample_weight(sample_weight, source)
+        rows, function = self._told("merging", X, groups, errors)
+        weights = open_sample_weight(sample_weight, rows)
         clusters = [frozenset({k}) for k in range(len(self.weights_))]
         sums: dict[Cluster, float] = {}
         merges: list[tuple[Cluster, Cluster]] = []
@@ -278,7 +301,7 @@ class ComponentMixture(ConditionalMixture):
         weight, n_passes = 1.0, 0
         while len(clusters) > 1 or not n_passes:
             wanted = [cluster for cluster in needed(clusters, guessing) if cluster not in sums]
-            found = self._set_sums(source, weights, wanted, "merge")
+            found = self._set_sums(rows, function, weights, wanted, "merge")
             sums |= dict(zip(wanted, found.sums.tolist(), strict=True))
             weight, n_passes = found.weight, n_passes + 1
             while len(clusters) > 1 and all(union in sums for union in unions(clusters)):
@@ -295,13 +318,25 @@ class ComponentMixture(ConditionalMixture):
         shares = densities.responsibilities(self._model, rows)
         return lambda clusters: sums_of_sets(shares, memberships(clusters, shares.shape[1]))
 
+    def _told(
+        self, what: str, x: RowsLike, groups: GroupsLike | None, errors: ErrorsLike | None
+    ) -> tuple[Source, RowFunction]:
+        """Give rows with what is known of them, and their responsibilities as a function of these."""
+        refuse_untold(self, errors, what)
+        rows, function = self._judged("responsibilities", *self._open_told(x, groups, errors))
+        return rows, replace(function, dtype=np.dtype(np.float64))
+
     def _set_sums(
-        self, source: Source, weights: Source | None, clusters: Sequence[Cluster], purpose: str
+        self,
+        rows: Source,
+        function: RowFunction,
+        weights: Source | None,
+        clusters: Sequence[Cluster],
+        purpose: str,
     ) -> SetSums:
-        function = replace(self._row_function("responsibilities", source), dtype=np.dtype(np.float64))
         members = memberships(clusters, len(self.weights_))
-        found = run_pass(source, SetSumsWork(function, members), purpose, weights)
-        if source.n_rows == 0:
+        found = run_pass(rows, SetSumsWork(function, members), purpose, weights)
+        if rows.n_rows == 0:
             raise no_rows(self._n_features, type(self).__name__)
         if found.weight == 0.0:
             raise DataError("sample_weight is zero in every row: no row is to be counted")

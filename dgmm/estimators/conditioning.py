@@ -28,6 +28,7 @@ from dgmm.data.types import (
 )
 from dgmm.estimators.base import FittedMixture
 from dgmm.estimators.empty_rows import FILLED, telling_of_empty
+from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.features import Features, Known, numbers_of, values_of
 from dgmm.estimators.imputing import (
     METHODS,
@@ -329,7 +330,8 @@ class ConditionalMixture(FittedMixture):
         Raises
         ------
         ValueError
-            For values that are infinite; for rows that are not of this mixture's features.
+            For values that are infinite; for rows that are not of this mixture's features; of a mixture
+            that was fitted with measurement errors.
 
         Warns
         -----
@@ -354,6 +356,7 @@ class ConditionalMixture(FittedMixture):
 
     def _imputation(self, source: Source, method: Method, random_state: Seed) -> RowFunction:
         """Give the function of a source's rows that `impute` is."""
+        refuse_measured(self, "imputing")
         if method not in METHODS:
             raise ValueError(f"method={method!r} is none of {', '.join(map(repr, METHODS))}")
         is_random = method == "sample"

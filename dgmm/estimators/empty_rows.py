@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from dgmm.data import DataWarning, Source
 from dgmm.data.memory import MemorySource
+from dgmm.data.telling import tell
 from dgmm.estimators.rowwise import RowFunction
 
 FILLED = "they are filled from the whole mixture, whatever the row"
@@ -28,11 +28,10 @@ def count_in(rows: NDArray[np.floating]) -> int:
     return 0 if rows.dtype.kind != "f" else int(np.isnan(rows).all(axis=1).sum())
 
 
-def warn_without_values(n_empty: int, n_rows: int, what: str, *, stacklevel: int = 2) -> None:
+def warn_without_values(n_empty: int, n_rows: int, what: str) -> None:
     """Warn of rows that have no value at all, if there are some, and of what becomes of them."""
     if n_empty:
-        message = f"{n_empty:,} of {n_rows:,} rows have no value at all: {what}"
-        warnings.warn(message, DataWarning, stacklevel=stacklevel + 1)
+        tell(f"{n_empty:,} of {n_rows:,} rows have no value at all: {what}", DataWarning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +52,11 @@ class Warned:
     def __call__(self, rows: NDArray[np.floating], *numbered: int) -> NDArray[Any]:
         """Compute, and warn."""
         if count_in(rows):
-            message = f"Some rows have no value at all: {self.what}. {NOT_COUNTED}"
-            warnings.warn(message, DataWarning, stacklevel=2)
+            tell(f"Some rows have no value at all: {self.what}. {NOT_COUNTED}", DataWarning)
         return self.compute(rows, *numbered)
 
 
-def telling_of_empty(function: RowFunction, source: Source, what: str, *, stacklevel: int = 2) -> RowFunction:
+def telling_of_empty(function: RowFunction, source: Source, what: str) -> RowFunction:
     """Have rows without any value told of: those in memory now, all together; others as they are computed.
 
     Warns
@@ -70,5 +68,5 @@ def telling_of_empty(function: RowFunction, source: Source, what: str, *, stackl
         return replace(function, compute=Warned(function.compute, what))
     starts = range(0, source.n_rows, COUNTED_TOGETHER)
     n_empty = sum(count_in(source.values[start : start + COUNTED_TOGETHER]) for start in starts)
-    warn_without_values(n_empty, source.n_rows, what, stacklevel=stacklevel + 1)
+    warn_without_values(n_empty, source.n_rows, what)
     return function

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import DataError, Source, open_dataset
+from dgmm.data.aside import refuse_ambiguous
 from dgmm.data.beside import beside
 from dgmm.data.convert import refuse_kind, to_array
-from dgmm.data.kinds import comes_from
-from dgmm.data.mapped import MappedSource
+from dgmm.data.kinds import comes_from, is_table
+from dgmm.data.mapped import MappedSource, of_columns
+from dgmm.data.open import open_beside
+from dgmm.data.text import listed
 from dgmm.data.types import RowsLike
 from dgmm.kernels.measured import widths_of
 
@@ -74,6 +78,8 @@ def with_errors(source: Source, errors: ErrorsLike | None) -> MeasuredRows:
         return MeasuredRows(source, source)
     named = columns_among(errors, source)
     if named is not None:
+        if isinstance(errors, str) and os.path.exists(errors):
+            refuse_ambiguous(errors, "errors")
         return _of_columns(source, named)
     same = _of_all_rows(errors, source)
     if same is not None:
@@ -114,7 +120,28 @@ def refuse_measured(mixture: object, what: str) -> None:
     if hasattr(mixture, "measurement_errors_"):
         raise ValueError(
             f"The mixture was fitted with measurement errors, which {what} would not take into account: it "
-            "is that of the true values, and its rows are wider. score and score_samples take errors="
+            "is that of the true values, and its rows are wider. predict, score, bic and merge take errors="
+        )
+
+
+def refuse_untold(mixture: object, errors: object, what: str) -> None:
+    """Refuse rows without errors of a mixture that was fitted with such, for what is said of all of them.
+
+    Parameters
+    ----------
+    mixture : FittedMixture
+    errors : see `ErrorsLike`, or None
+    what : str
+        That is asked for.
+
+    Raises
+    ------
+    ValueError
+    """
+    if errors is None and hasattr(mixture, "measurement_errors_"):
+        raise ValueError(
+            f"The mixture was fitted with measurement errors, and {what} of rows without would be that of "
+            "exact ones: give errors= of these rows, as for fit; or errors=0.0, if they are exact"
         )
 
 
@@ -151,14 +178,12 @@ def _of_columns(source: Source, errors: list[int]) -> MeasuredRows:
     names = source.feature_names
     assert names is not None
     features = [column for column in range(len(names)) if column not in errors]
-    named = tuple(names[column] for column in features)
-    rows = MappedSource(source, partial(_columns, features), len(features), named)
     if not features:
         raise DataError(f"errors names all columns of {source.name}: there are no features left")
+    rows = of_columns(source, features)
     _check_width(len(errors), rows)
-    both = [*features, *errors]
-    joined = MappedSource(source, partial(_columns, both), len(both), tuple(names[each] for each in both))
-    return MeasuredRows(rows, joined, len(errors), tuple(names[each] for each in errors))
+    both = of_columns(source, [*features, *errors])
+    return MeasuredRows(rows, both, len(errors), tuple(names[each] for each in errors))
 
 
 def _of_all_rows(errors: object, source: Source) -> NDArray[np.float64] | None:
@@ -185,7 +210,7 @@ def _opened(errors: Any, source: Source) -> Source:
     if is_lazy or (isinstance(errors, (np.ndarray, list, tuple)) and not names_in(errors)):
         errors = _flat(errors if is_lazy else to_array(errors, "errors"), source.n_features)
     try:
-        found = open_dataset(errors)
+        found = open_dataset(errors) if is_table(errors) else open_beside(errors)
     except FileNotFoundError as error:
         if source.feature_names is None or not names_in(errors):
             raise
@@ -194,10 +219,14 @@ def _opened(errors: Any, source: Source) -> Source:
             f"{', '.join(map(repr, source.feature_names))}; and as a path: {error}"
         ) from error
     features, names = source.feature_names, found.feature_names
-    if features is not None and names is not None and sorted(names) == sorted(features):
-        order = [names.index(name) for name in features]
-        return MappedSource(found, partial(_columns, order), len(order), features)
-    return found
+    if features is None or names is None or not set(names) & set(features):
+        return found
+    if sorted(names) == sorted(features):
+        return of_columns(found, [names.index(name) for name in features])
+    raise DataError(
+        f"errors has the columns {listed(map(repr, names))}, of which some are features and others are not "
+        f"({listed(map(repr, features))}): name them all as the features, in any order, or none, in theirs"
+    )
 
 
 def _flat(values: Any, n_features: int) -> Any:
@@ -221,10 +250,6 @@ def _check_width(n_errors: int, rows: Source) -> None:
             f"errors has {n_errors} columns for {rows.n_features} features: give {variances} variances, "
             f"{triangle} for the upper triangles of covariances, row by row, or {whole} for whole ones"
         )
-
-
-def _columns(which: list[int], rows: NDArray[np.floating]) -> NDArray[np.floating]:
-    return rows[:, which]
 
 
 def _followed_by(values: NDArray[np.float64], rows: NDArray[np.floating]) -> NDArray[np.floating]:

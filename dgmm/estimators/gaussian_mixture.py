@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -12,8 +11,9 @@ from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RealNumbers, RowsLike, WeightsLike
+from dgmm.estimators.base import LogLikelihood
 from dgmm.estimators.certainty import StandardErrors, standard_errors
-from dgmm.estimators.errors import ErrorsLike, refuse_measured
+from dgmm.estimators.errors import ErrorsLike, refuse_untold
 from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.updating import UpdatingMixture
@@ -318,7 +318,9 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
     def _dtype_for(self, dtype: np.dtype, parameters: Parameters) -> np.dtype:
         return dtype if fits_in(parameters, dtype) else super()._dtype_for(dtype, parameters)
 
-    def bic(self, X: RowsLike, *, groups: GroupsLike | None = None) -> float:
+    def bic(
+        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> float:
         """Compute the Bayesian information criterion on rows, in one pass: lower is better.
 
         Parameters
@@ -326,35 +328,47 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         groups : array-like, Dask collection or path of shape (n_samples,), optional
             The group of each row: then the weights of groups are judged, and count as parameters.
+        errors : optional
+            Measurement errors of the rows, as for `fit`: a mixture that was fitted with errors asks for them.
 
         Returns
         -------
         bic : float
         """
-        found = self._log_likelihood(self._open(X), groups=groups)
+        found = self._judged_by_criteria("BIC", X, groups, errors)
         return criteria.bic(found.total, self._n_parameters(groups), found.n_rows)
 
-    def aic(self, X: RowsLike, *, groups: GroupsLike | None = None) -> float:
+    def aic(
+        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> float:
         """Compute the Akaike information criterion on rows, in one pass: lower is better.
 
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
-        groups : array-like, Dask collection or path of shape (n_samples,), optional
+        groups, errors : optional
             As for `bic`.
 
         Returns
         -------
         aic : float
         """
-        total = self._log_likelihood(self._open(X), groups=groups).total
+        total = self._judged_by_criteria("AIC", X, groups, errors).total
         return criteria.aic(total, self._n_parameters(groups))
+
+    def _judged_by_criteria(
+        self, what: str, x: RowsLike, groups: GroupsLike | None, errors: ErrorsLike | None
+    ) -> LogLikelihood:
+        refuse_untold(self, errors, what)
+        return self._log_likelihood(*self._open_told(x, groups, errors))
 
     def standard_errors(
         self,
         X: RowsLike,
         kind: Kind = "information",
         sample_weight: WeightsLike | None = None,
+        *,
+        errors: ErrorsLike | None = None,
     ) -> StandardErrors:
         """Compute how sure the parameters are, given the rows that they were fitted to, in one pass.
 
@@ -373,12 +387,15 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
             Of ``'information'``, weights count rows: one with weight 2 tells as much as two. Of
             ``'sandwich'`` they are sampling weights: the row is one, and tells as much as one, so that the
             weights' scale does not matter.
+        errors : optional
+            Measurement errors of the rows, as for `fit`: a mixture that was fitted with errors asks for them.
 
         Returns
         -------
         StandardErrors
             Of the parameters as they are: what ``reg_covar`` adds to variances is in the estimates, and not
-            in the errors. ``missing='drop'`` leaves rows out that lack values; else they are refused.
+            in the errors. Rows that lack values tell what is observed of them with ``missing='marginalize'``;
+            ``'drop'`` leaves them out.
 
         Raises
         ------
@@ -386,7 +403,7 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
             A ValueError: where the rows do not tell all parameters; it names the components.
         ValueError
             For values that are not finite, and more parameters than there is memory for; of mixtures that
-            were fitted to groups, or with measurement errors.
+            were fitted to groups; of one that was fitted with measurement errors, for rows without.
 
         Warns
         -----
@@ -404,18 +421,18 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         >>> errors.means.round(2).tolist()          # 1 / √900, and 2 / √300, about
         [[0.03], [0.11]]
         """
-        self._check_certain()
-        source = self._open(X)
+        self._check_certain(errors)
+        measured = self._open_measured(X, errors)
         return standard_errors(
             self._parameters,
-            source,
-            open_sample_weight(sample_weight, source),
+            measured,
+            open_sample_weight(sample_weight, measured.rows),
             kind,
-            drops=self.missing == "drop",
+            missing=self.missing,
             estimator=type(self).__name__,
         )
 
-    def _check_certain(self) -> None:
+    def _check_certain(self, errors: ErrorsLike | None = None) -> None:
         """Refuse standard errors of what they do not take into account.
 
         Raises
@@ -427,9 +444,4 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
                 "The mixture was fitted to groups, each of which has weights of its own: there are no "
                 "standard errors of these. Fit without groups, or each group by itself"
             )
-        refuse_measured(self, "standard errors")
-
-    def _n_parameters(self, groups: GroupsLike | None = None) -> int:
-        """Give the number of free parameters, with the weights of groups or of all rows."""
-        found = self._parameters
-        return (found if groups is not None else replace(found, group_weights=None)).n_parameters
+        refuse_untold(self, errors, "standard errors")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data import DataError, Source
+from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.ambient import read_now
+from dgmm.data.aside import column_named, has_column, is_open
 from dgmm.data.beside import beside
 from dgmm.data.categories import categories_of, numbers_of
 from dgmm.data.memory import MemorySource, is_in_memory
-from dgmm.data.open import open_beside
-from dgmm.data.types import GroupsLike, LabelsLike
+from dgmm.data.open import open_beside, open_without
+from dgmm.data.types import GroupsLike, LabelsLike, RowsLike
+from dgmm.estimators.errors import ErrorsLike, names_in
 from dgmm.fitting.known import Beside, KnownParts, numbered
 from dgmm.kernels import group_densities
 from dgmm.model.matrices import Array
@@ -73,6 +76,49 @@ def given_for(
     if of_groups is not None and of_groups.n_features != 1:
         raise DataError(f"groups has {of_groups.n_features} columns: give one group for each row")
     return Given(Beside(opened["labels"], of_groups, weights), names)
+
+
+def taken_aside(
+    x: RowsLike,
+    told: Mapping[str, Any],
+    features: Iterable[object] | None = None,
+    errors: ErrorsLike | None = None,
+) -> tuple[RowsLike, dict[str, Any]]:
+    """Take what is told of rows by the names of their own columns: these are no features then.
+
+    Parameters
+    ----------
+    x : object
+        As for `open_dataset`.
+    told : mapping of str to object
+        Labels and groups. Text names a column, or is a path.
+    features : iterable of str, optional
+        Of a fitted mixture.
+    errors : see `dgmm.estimators.errors.ErrorsLike`, optional
+        Columns that these name are kept.
+
+    Returns
+    -------
+    rows : object
+        As they are, where no column is named; else opened, without it.
+    told : dict of str to object
+        With columns in the place of their names.
+
+    Raises
+    ------
+    DataError
+        Where text is no column and no path, or both.
+    """
+    texts = {what: given for what, given in told.items() if isinstance(given, str)}
+    columns = {what: column_named(x, given, what) for what, given in texts.items()}
+    columns = {what: column for what, column in columns.items() if column is not None}
+    if not columns:
+        return x, dict(told)
+    if features is None or is_open(x):
+        return open_without(x, [texts[what] for what in columns]), {**told, **columns}
+    kept = [*map(str, features)]
+    kept += [name for name in names_in(errors) if name not in kept and has_column(x, name)]
+    return open_dataset(x, columns=kept), {**told, **columns}
 
 
 def _opened(name: str, value: Any, source: Source) -> Source:

@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data import Source
 from dgmm.data.types import (
     DaskArray,
     DaskDataFrame,
     DaskSeries,
     DataArray,
+    GroupsLike,
     InMemory,
     Labelled,
     OfRows,
     RowsLike,
+    Source,
     Stored,
 )
 from dgmm.estimators.base import FittedMixture
+from dgmm.estimators.errors import ErrorsLike
+from dgmm.estimators.predictor import Told
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.validation import check_some_rows
 from dgmm.fitting.survey import check_weights
@@ -111,18 +114,31 @@ class ComponentMerges:
         return labels_of(self.clusters(n_clusters), self.mixture.weights_)
 
     @overload
-    def predict(self, X: DaskDataFrame, n_clusters: int | None = None) -> DaskSeries: ...
+    def predict(
+        self, X: DaskDataFrame, n_clusters: int | None = None, **told: Unpack[Told]
+    ) -> DaskSeries: ...
     @overload
-    def predict(self, X: Labelled, n_clusters: int | None = None) -> DataArray: ...
-    @overload
-    def predict(self, X: DaskArray | Stored, n_clusters: int | None = None) -> DaskArray: ...
+    def predict(self, X: Labelled, n_clusters: int | None = None, **told: Unpack[Told]) -> DataArray: ...
     @overload
     def predict(
-        self, X: Source, n_clusters: int | None = None
+        self, X: DaskArray | Stored, n_clusters: int | None = None, **told: Unpack[Told]
+    ) -> DaskArray: ...
+    @overload
+    def predict(
+        self, X: Source, n_clusters: int | None = None, **told: Unpack[Told]
     ) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
-    def predict(self, X: InMemory, n_clusters: int | None = None) -> NDArray[np.int64]: ...
-    def predict(self, X: RowsLike, n_clusters: int | None = None) -> OfRows:
+    def predict(
+        self, X: InMemory, n_clusters: int | None = None, **told: Unpack[Told]
+    ) -> NDArray[np.int64]: ...
+    def predict(
+        self,
+        X: RowsLike,
+        n_clusters: int | None = None,
+        *,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
+    ) -> OfRows:
         """Give the most probable cluster of each row.
 
         Parameters
@@ -130,30 +146,47 @@ class ComponentMerges:
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         n_clusters : int, optional
             By default as many as the attribute says.
+        groups, errors : optional
+            The group of each row, and measurement errors: as for the mixture's `predict`.
 
         Returns
         -------
         labels : of shape (n_samples,), int64
             NumPy, or lazy, as from the mixture's `predict`.
         """
-        return self._of_rows(X, n_clusters, "label")
+        return self._of_rows(X, n_clusters, "label", groups, errors)
 
     @overload
-    def predict_proba(self, X: DaskDataFrame, n_clusters: int | None = None) -> DaskDataFrame: ...
+    def predict_proba(
+        self, X: DaskDataFrame, n_clusters: int | None = None, **told: Unpack[Told]
+    ) -> DaskDataFrame: ...
     @overload
-    def predict_proba(self, X: Labelled, n_clusters: int | None = None) -> DataArray: ...
+    def predict_proba(
+        self, X: Labelled, n_clusters: int | None = None, **told: Unpack[Told]
+    ) -> DataArray: ...
     @overload
-    def predict_proba(self, X: DaskArray | Stored, n_clusters: int | None = None) -> DaskArray: ...
+    def predict_proba(
+        self, X: DaskArray | Stored, n_clusters: int | None = None, **told: Unpack[Told]
+    ) -> DaskArray: ...
     @overload
-    def predict_proba(self, X: Source, n_clusters: int | None = None) -> Array | DaskArray | DataArray: ...
+    def predict_proba(
+        self, X: Source, n_clusters: int | None = None, **told: Unpack[Told]
+    ) -> Array | DaskArray | DataArray: ...
     @overload
-    def predict_proba(self, X: InMemory, n_clusters: int | None = None) -> Array: ...
-    def predict_proba(self, X: RowsLike, n_clusters: int | None = None) -> OfRows:
+    def predict_proba(self, X: InMemory, n_clusters: int | None = None, **told: Unpack[Told]) -> Array: ...
+    def predict_proba(
+        self,
+        X: RowsLike,
+        n_clusters: int | None = None,
+        *,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
+    ) -> OfRows:
         """Give the probability of each cluster given each row: those of its components together.
 
         Parameters
         ----------
-        X, n_clusters
+        X, n_clusters, groups, errors
             As for `predict`.
 
         Returns
@@ -161,18 +194,27 @@ class ComponentMerges:
         probabilities : of shape (n_samples, n_clusters)
             NumPy, or lazy, as from the mixture's `predict_proba`.
         """
-        return self._of_rows(X, n_clusters, "probability")
+        return self._of_rows(X, n_clusters, "probability", groups, errors)
 
-    def _of_rows(self, X: RowsLike, n_clusters: int | None, name: str) -> OfRows:
-        source = self.mixture._open(X)
-        check_some_rows(source, type(self.mixture).__name__)
-        return evaluate(self._function(source, n_clusters, name), X, source)
+    def _of_rows(
+        self,
+        X: RowsLike,
+        n_clusters: int | None,
+        name: str,
+        groups: GroupsLike | None,
+        errors: ErrorsLike | None,
+    ) -> OfRows:
+        measured, groups = self.mixture._open_told(X, groups, errors)
+        check_some_rows(measured.rows, type(self.mixture).__name__)
+        rows, function = self.mixture._judged("responsibilities", measured, groups)
+        return evaluate(
+            self.of_shares(function, n_clusters, name), X if rows is measured.rows else None, rows
+        )
 
-    def _function(self, source: Source, n_clusters: int | None, name: str) -> RowFunction:
-        """Give clusters of rows, or with the name ``probability`` those of all clusters."""
+    def of_shares(self, function: RowFunction, n_clusters: int | None, name: str) -> RowFunction:
+        """Give clusters of rows, or with the name ``probability`` those of all, of their responsibilities."""
         labels = self.labels(n_clusters)
         members = np.eye(labels.max() + 1)[labels]
-        function = self.mixture._row_function("responsibilities", source)
         if name == "label":
             compute, dtype, columns = _cluster_of, np.dtype(np.int64), None
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from copy import copy
@@ -18,6 +17,7 @@ from sklearn.utils import check_random_state
 
 from dgmm.data import open_dataset
 from dgmm.data.source import Source
+from dgmm.data.telling import tell
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
 from dgmm.estimators.attributes import OF_GROUPS
 from dgmm.estimators.callbacks import Told
@@ -25,7 +25,7 @@ from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, genera
 from dgmm.estimators.components import ComponentMixture
 from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.html import components_table
-from dgmm.estimators.known import given_for
+from dgmm.estimators.known import given_for, taken_aside
 from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.predictor import OfRows
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
@@ -192,6 +192,24 @@ class Mixture(
         """
         return self.predict_proba(X)
 
+    def fit_transform(self, X: RowsLike, y: object = None, **fit_params: Any) -> OfRows:
+        """Fit, and give responsibilities: of the very rows, by groups and errors where these are given.
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+        **fit_params
+            As for `fit`.
+
+        Returns
+        -------
+        responsibilities : of shape (n_samples, n_components)
+            As from `transform`.
+        """
+        told = {name: fit_params[name] for name in ("groups", "errors") if name in fit_params}
+        return self.fit(X, y, **fit_params)._of_rows(X, "responsibilities", **told)
+
     @property
     def _n_features_out(self) -> int:
         """Responsibilities of a row."""
@@ -227,14 +245,15 @@ class Mixture(
         checkpoint: Location | Checkpoint | None,
     ) -> Self:
         """Fit the mixture: see `fit`."""
-        measured = with_errors(open_dataset(X), errors)
+        features, aside = taken_aside(X, {"labels": labels, "groups": groups})
+        measured = with_errors(open_dataset(features), errors)
         source, n_errors = measured.rows, measured.n_errors
         settings = replace(
             self._settings(source.n_features), allow_changed_data=allow_changed_data, n_errors=n_errors
         )
         check_enough_rows(source, type(self).__name__, self.n_components)
         weights = open_sample_weight(sample_weight, source)
-        given = given_for(source, labels, groups, weights)
+        given = given_for(source, aside["labels"], aside["groups"], weights)
         resumed = None
         if self.warm_start and hasattr(self, "lower_bound_"):
             self._check_resumed(source.n_features)
@@ -269,15 +288,14 @@ class Mixture(
             fitted = fit(rows, weights, replace(settings, known=known), generator, resumed, watch=watch)
         ending = fitted.best.ending
         if not fitted.best.converged and self.max_iter > 0 and not (ending and ending.at_wish):
-            warnings.warn(
+            tell(
                 "Best performing initialization did not converge. "
                 "Try different init parameters, or increase max_iter, "
                 "tol, or check for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         for concern in fitted.concerns:
-            warnings.warn(concern, MixtureWarning, stacklevel=5)
+            tell(concern, MixtureWarning)
         self._set_fitted(fitted, source.dtype)
         self._set_groups(fitted.best.parameters, groups_found)
         self._set_measured(measured.kind)
@@ -435,11 +453,10 @@ class Mixture(
             Where groups of rows have weights of their own: those of all rows alone are kept.
         """
         if hasattr(self, "group_weights_"):
-            warnings.warn(
+            tell(
                 f"scikit-learn's mixtures have no groups: the weights of the {len(self.groups_)} groups are "
                 "lost, and those of all rows are kept",
                 MixtureWarning,
-                stacklevel=2,
             )
         parameters = {
             name: value for name, value in self.get_params(deep=False).items() if name not in OWN_PARAMETERS

@@ -31,6 +31,7 @@ from dgmm.data.types import (
     WeightsLike,
 )
 from dgmm.estimators.conditioning import ConditionalMixture
+from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.inliers import INLIERS, fit_to_inliers
 from dgmm.estimators.linear import Linear, linear_before_mixture
@@ -171,6 +172,8 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
                 setattr(self, name, getattr(estimator, name))
             elif hasattr(self, name):
                 delattr(self, name)
+        if (mixture := mixture_of(self.estimator_)) is not None:  # as one that was fitted before may be
+            refuse_measured(mixture, "a threshold")
         self.offset_ = max(self._quantile(X, sample_weight), LOWEST)  # rows without density are outliers
         return self
 

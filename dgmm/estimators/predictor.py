@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal, Self, TypeAlias, overload
+from typing import Literal, Self, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,14 @@ Quantity = Literal["labels", "responsibilities", "log_densities"]
 
 Seed: TypeAlias = int | np.random.RandomState | None
 """Of random draws."""
+
+
+class Told(TypedDict, total=False):
+    """What may be told of rows that are judged: the keywords of `Predictor.predict`."""
+
+    groups: GroupsLike | None
+    errors: ErrorsLike | None
+
 
 # What X is decides on the result, and what is more special comes first. A Dask frame is also a table.
 # pyright: reportOverlappingOverload=false
@@ -71,25 +79,15 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         """Draw random rows."""
 
     @overload
-    def predict(
-        self, X: DaskDataFrame, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> DaskSeries: ...
+    def predict(self, X: DaskDataFrame, **told: Unpack[Told]) -> DaskSeries: ...
     @overload
-    def predict(
-        self, X: Labelled, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> DataArray: ...
+    def predict(self, X: Labelled, **told: Unpack[Told]) -> DataArray: ...
     @overload
-    def predict(
-        self, X: DaskArray | Stored, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> DaskArray: ...
+    def predict(self, X: DaskArray | Stored, **told: Unpack[Told]) -> DaskArray: ...
     @overload
-    def predict(
-        self, X: Source, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> NDArray[np.int64] | DaskArray | DataArray: ...
+    def predict(self, X: Source, **told: Unpack[Told]) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
-    def predict(
-        self, X: InMemory, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> NDArray[np.int64]: ...
+    def predict(self, X: InMemory, **told: Unpack[Told]) -> NDArray[np.int64]: ...
     def predict(
         self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> OfRows:
@@ -112,25 +110,15 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         return self._of_rows(X, "labels", groups, errors)
 
     @overload
-    def predict_proba(
-        self, X: DaskDataFrame, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> DaskDataFrame: ...
+    def predict_proba(self, X: DaskDataFrame, **told: Unpack[Told]) -> DaskDataFrame: ...
     @overload
-    def predict_proba(
-        self, X: Labelled, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> DataArray: ...
+    def predict_proba(self, X: Labelled, **told: Unpack[Told]) -> DataArray: ...
     @overload
-    def predict_proba(
-        self, X: DaskArray | Stored, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> DaskArray: ...
+    def predict_proba(self, X: DaskArray | Stored, **told: Unpack[Told]) -> DaskArray: ...
     @overload
-    def predict_proba(
-        self, X: Source, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> Array | DaskArray | DataArray: ...
+    def predict_proba(self, X: Source, **told: Unpack[Told]) -> Array | DaskArray | DataArray: ...
     @overload
-    def predict_proba(
-        self, X: InMemory, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> Array: ...
+    def predict_proba(self, X: InMemory, **told: Unpack[Told]) -> Array: ...
     def predict_proba(
         self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> OfRows:
@@ -153,25 +141,15 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         return self._of_rows(X, "responsibilities", groups, errors)
 
     @overload
-    def score_samples(
-        self, X: DaskDataFrame, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> DaskSeries: ...
+    def score_samples(self, X: DaskDataFrame, **told: Unpack[Told]) -> DaskSeries: ...
     @overload
-    def score_samples(
-        self, X: Labelled, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> DataArray: ...
+    def score_samples(self, X: Labelled, **told: Unpack[Told]) -> DataArray: ...
     @overload
-    def score_samples(
-        self, X: DaskArray | Stored, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> DaskArray: ...
+    def score_samples(self, X: DaskArray | Stored, **told: Unpack[Told]) -> DaskArray: ...
     @overload
-    def score_samples(
-        self, X: Source, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> Array | DaskArray | DataArray: ...
+    def score_samples(self, X: Source, **told: Unpack[Told]) -> Array | DaskArray | DataArray: ...
     @overload
-    def score_samples(
-        self, X: InMemory, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> Array: ...
+    def score_samples(self, X: InMemory, **told: Unpack[Told]) -> Array: ...
     def score_samples(
         self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> OfRows:

@@ -83,17 +83,27 @@ class RowFunction:
         DataError
             Where a value is not finite.
         """
-        features = chunk.values[:, : chunk.values.shape[1] - self.n_errors]
-        bad = NotFinite.of(chunk._replace(values=features), takes_nan=self.takes_nan)
-        if bad:
+        if bad := self.not_finite(chunk):
             raise bad.error(self.feature_names)
+        return self.of_finite(chunk)
+
+    def not_finite(self, chunk: ChunkRows) -> NotFinite:
+        """Look for values that it does not take in a chunk."""
+        return NotFinite.of(self._apart(chunk), takes_nan=self.takes_nan)
+
+    def of_finite(self, chunk: ChunkRows) -> NDArray[Any]:
+        """Compute the results of rows that have none such."""
         if self.n_errors:
-            errors = chunk.values[:, features.shape[1] :]
-            check_errors(chunk._replace(values=features, beside=errors), self.n_errors)
+            check_errors(self._apart(chunk), self.n_errors)
         with single_threaded():
             found = self.compute(chunk.values, *([chunk.start] if self.is_numbered else []))
         with np.errstate(over="ignore"):  # a log density beyond the range of float32 is −∞
             return found.astype(self.dtype, copy=False)
+
+    def _apart(self, chunk: ChunkRows) -> ChunkRows:
+        """Take the columns of errors of a chunk apart."""
+        n_features = chunk.values.shape[1] - self.n_errors
+        return chunk._replace(values=chunk.values[:, :n_features], beside=chunk.values[:, n_features:])
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> NDArray[Any]:
         """Compute the results of a span's rows."""

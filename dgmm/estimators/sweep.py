@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from numbers import Integral, Real
@@ -20,6 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import open_dataset
+from dgmm.data.telling import tell
 from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
 from dgmm.estimators.conditioning import ConditionalMixture
@@ -327,14 +327,13 @@ class GaussianMixtureSweep(Predictor):
             failures = "; ".join(dict.fromkeys(candidate.failure for candidate in swept.candidates))
             raise ValueError(f"No model could be fitted: {failures}")
         if not self.best_estimator_.converged_ and self.max_iter > 0:
-            warnings.warn(
+            tell(
                 f"The best model, of {self.best_params_['n_components']} components, did not converge. "
                 "Increase max_iter or tol, or check for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         for concern in concerns_of(swept, self.best_index_, self.reg_covar, source.feature_names):
-            warnings.warn(f"The best model: {concern}", MixtureWarning, stacklevel=3)
+            tell(f"The best model: {concern}", MixtureWarning)
         return self
 
     def _forget(self) -> None:
@@ -511,13 +510,13 @@ class GaussianMixtureSweep(Predictor):
         """Compute the mean log-likelihood of rows, nats a row: see `GaussianMixture.score`."""
         return self._best.score(X, y, sample_weight, errors=errors)
 
-    def bic(self, X: RowsLike) -> float:
-        """Compute the Bayesian information criterion of the best mixture on rows."""
-        return self._best.bic(X)
+    def bic(self, X: RowsLike, *, errors: ErrorsLike | None = None) -> float:
+        """Compute the Bayesian information criterion of the best mixture: as `GaussianMixture.bic`."""
+        return self._best.bic(X, errors=errors)
 
-    def aic(self, X: RowsLike) -> float:
-        """Compute the Akaike information criterion of the best mixture on rows."""
-        return self._best.aic(X)
+    def aic(self, X: RowsLike, *, errors: ErrorsLike | None = None) -> float:
+        """Compute the Akaike information criterion of the best mixture: as `GaussianMixture.aic`."""
+        return self._best.aic(X, errors=errors)
 
     def save(self, path: Location, *, storage_options: Mapping[str, object] | None = None) -> None:
         """Write the best mixture to a file, which `dgmm.load` reads as a `GaussianMixture`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ import numpy as np
 from sklearn.base import _fit_context
 
 from dgmm.data import DataError, Source
+from dgmm.data.telling import tell
 from dgmm.data.text import listed
 from dgmm.data.types import RowsLike, WeightsLike
 from dgmm.estimators.components import Order
@@ -113,11 +113,10 @@ class UpdatingMixture(Mixture[Sklearn]):
             kept.check_name(name)
         partition = self._summed(source, weights, kept.unused_name() if name is None else name)
         if (twice := kept.known(partition.rows, partition.row_weights)) is not None:
-            warnings.warn(
+            tell(
                 f"{source.name}: these very rows are in the mixture already, as {twice!r}; from now on they "
                 f"count twice. forget(name={partition.name!r}) takes them out again",
                 MixtureWarning,
-                stacklevel=2,
             )
         return self._take(kept.with_added(partition))
 
@@ -330,10 +329,9 @@ class UpdatingMixture(Mixture[Sklearn]):
         n_rows = sum(each.n_rows for each in kept.partitions)
         emptied = np.flatnonzero(model.weights * n_rows < 1.0)
         if len(emptied) and isinstance(objective, Likelihood):
-            warnings.warn(
+            tell(
                 f"component {listed(map(str, emptied), NAMES_LISTED)} has less than one row now: others "
                 "describe the rows that are left; fit anew for as many components as they have",
                 MixtureWarning,
-                stacklevel=3,
             )
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from dgmm.data.ambient import read_now
 from dgmm.data.convert import refuse_kind
 from dgmm.data.memory import MemorySource, is_in_memory
 from dgmm.data.open import open_fitted
+from dgmm.data.telling import tell
 from dgmm.data.text import printable
 from dgmm.data.types import RealNumbers, RowsLike, WeightsLike
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows, columns_among, names_in, with_errors
@@ -135,17 +135,15 @@ def check_feature_names(
     if fitted is None and given is None:
         return
     if given is None:
-        warnings.warn(
+        tell(
             f"X does not have valid feature names, but {estimator} was fitted with feature names",
             UserWarning,
-            stacklevel=4,
         )
         return
     if fitted is None:
-        warnings.warn(
+        tell(
             f"X has feature names, but {estimator} was fitted without feature names",
             UserWarning,
-            stacklevel=4,
         )
         return
     wanted = [str(name) for name in fitted]

@@ -6,7 +6,6 @@ weight for each component. For kernels all are log priors of rows (`dgmm.kernels
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.beside import beside
 from dgmm.data.source import LARGEST_WHOLE, DataError, DataWarning, Source, whole_columns
+from dgmm.data.telling import tell
 from dgmm.fitting.survey import first_with
 from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stack import Stack
@@ -331,10 +331,9 @@ def groups_in(groups: Source, weights: Source | None) -> Array:
         )
     n_single = int((found.n_rows == 1).sum())
     if n_single:
-        warnings.warn(
+        tell(
             f"{n_single:,} of {n_groups:,} groups have a single row: their weights are what is said of it",
             DataWarning,
-            stacklevel=2,
         )
     return found.values
 

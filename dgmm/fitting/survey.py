@@ -5,7 +5,6 @@ Moments, extremes, values that are not numbers, the rows' fingerprint, and a sam
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.memory import own_rows
 from dgmm.data.source import DataError, DataWarning, Source, warn_of_rounding
+from dgmm.data.telling import tell
 from dgmm.fitting.errors import check_errors
 from dgmm.fitting.filling import Filling, correlations_of, filling_of
 from dgmm.fitting.sample import Sample, hash_numbers
@@ -314,11 +314,10 @@ def _check_observed(source: Source, observed: FeatureMoments) -> None:
             f"{source.name}: {_named(column, source)} holds no number{counted}, NaN alone: leave it out"
         )
     if observed.n_empty:
-        warnings.warn(
+        tell(
             f"{source.name}: {observed.n_empty:,} of {source.n_rows:,} rows lack all values; they count, but "
             "say nothing: each belongs to the components as their weights are",
             DataWarning,
-            stacklevel=3,
         )
 
 

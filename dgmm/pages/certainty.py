@@ -9,6 +9,7 @@ import numpy as np
 
 from dgmm.data.memory import MemorySource
 from dgmm.estimators.certainty import standard_errors
+from dgmm.estimators.errors import with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.pages.html import Section, component, paragraph, table, text
 from dgmm.plotting.subject import Subject, shortened
@@ -31,12 +32,16 @@ def how_sure(subject: Subject) -> list[Section]:
         return []
     key, title = "certainty", "How sure the parameters are"
     try:
-        mixture._check_certain()
+        mixture._check_certain(subject.known.errors)
     except ValueError as error:
         return [Section(key, title, paragraph(f"{error}."))]
-    is_whole, weights = ~np.isnan(subject.rows).any(axis=1), subject.known.weights
-    rows = subject.rows[is_whole]
-    own = None if weights is None else MemorySource(weights[is_whole][:, None])
+    rows, weights, own_errors = subject.rows, subject.known.weights, subject.known.errors
+    if mixture.missing != "marginalize":
+        is_whole = ~np.isnan(rows).any(axis=1)
+        rows, weights, own_errors = (
+            None if each is None else each[is_whole] for each in (rows, weights, own_errors)
+        )
+        assert rows is not None
     if found.n_parameters > MOST_PARAMETERS or not len(rows):
         said = (
             "There are standard errors of so many parameters, but they are not worked out for this page: see "
@@ -45,7 +50,9 @@ def how_sure(subject: Subject) -> list[Section]:
     try:
         with warnings.catch_warnings():  # these rows have another maximum than all have
             warnings.simplefilter("ignore")
-            errors = standard_errors(found, MemorySource(rows), own, "information")
+            own = None if weights is None else MemorySource(weights[:, None])
+            measured = with_errors(MemorySource(rows), own_errors)
+            errors = standard_errors(found, measured, own, "information", missing=mixture.missing)
     except ValueError as error:
         return [Section(key, title, paragraph(f"There are no standard errors. {error}"))]
     n_rows = max(len(rows), subject.n_rows - getattr(mixture, "n_rows_dropped_", 0))

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import logging
 import re
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +30,7 @@ from typing import Any
 
 from dgmm.data.durable import DurableFolder
 from dgmm.data.records import Kinds, RecordError, likeness_of, read_record, write_record
+from dgmm.data.telling import tell
 from dgmm.passes.entries import (
     ENTRY,
     PART,
@@ -82,7 +82,7 @@ class CheckpointWarning(UserWarning):
 
 def warn(message: str) -> None:
     """Warn of something that is wrong with a checkpoint."""
-    warnings.warn(message, CheckpointWarning, stacklevel=3)
+    tell(message, CheckpointWarning)
 
 
 class Journal:

@@ -134,7 +134,7 @@ def with_known(
     ValueError
         For weights, groups or errors that are not such as rows or mixture have.
     """
-    refuse_both(groups, None if not measured.n_errors else measured)
+    refuse_both(groups, measured.given)
     rows, n_features, n_errors = measured.joined, measured.rows.n_features, measured.n_errors
     numbers = None
     if groups is not None:

@@ -177,3 +177,38 @@ def test_pages_and_what_is_in_a_model(cells, tmp_path):
             np.testing.assert_array_equal([one["weights"] for one in each], mixture.group_weights_)
         for command in ("misfit", "standard-errors") if with_errors[0] in given else ():
             assert "fitted" in fail(command, model, path)
+
+
+def test_what_is_said_of_all_rows_is_of_rows_with_their_errors_and_groups(tmp_path):
+    """As the library says it; without errors it is refused."""
+    generator = np.random.default_rng(0)
+    deviations = generator.uniform(0.5, 1.0, size=(300, 2))
+    frame = pd.DataFrame(
+        generator.normal(size=(300, 2))
+        + 4.0 * (np.arange(300) % 2)[:, None]
+        + deviations * generator.normal(size=(300, 2)),
+        columns=["x", "y"],
+    )
+    frame[["e_x", "e_y"]] = deviations
+    frame["night"] = np.where(np.arange(300) % 4 < 3, "first", "second")
+    frame.to_parquet(tmp_path / "rows.parquet")
+    features, errors = frame[["x", "y"]], deviations**2
+    measured = dgmm.GaussianMixture(2, random_state=0).fit(features, errors=errors)
+    grouped = dgmm.GaussianMixture(2, random_state=0).fit(features, groups=frame["night"])
+    measured.save(tmp_path / "measured.npz")
+    grouped.save(tmp_path / "grouped.npz")
+    named = ["--errors", "e_x,e_y"]
+    said = json.loads(
+        succeed("merge", tmp_path / "measured.npz", tmp_path / "rows.parquet", *named, "--json")
+    )
+    assert said["entropy"] == pytest.approx(measured.assignment_entropy(features, errors=errors))
+    said = json.loads(
+        succeed("merge", tmp_path / "grouped.npz", tmp_path / "rows.parquet", "--groups", "night", "--json")
+    )
+    assert said["entropy"] == pytest.approx(grouped.assignment_entropy(features, groups=frame["night"]))
+    pair = (tmp_path / "measured.npz", tmp_path / "grouped.npz", tmp_path / "rows.parquet")
+    said = json.loads(succeed("compare", *pair, *named, "--json"))
+    assert said["model"]["bic"] == pytest.approx(measured.bic(features, errors=errors))
+    assert said["other"]["bic"] == pytest.approx(grouped.bic(features))
+    for command in (("compare", *pair), ("merge", pair[0], pair[2])):
+        assert "give errors= of these rows" in fail(*command)

@@ -147,9 +147,44 @@ def test_rows_that_lack_values(rows):
     assert found.n_rows == 999
     expected = mixture.standard_errors(np.delete(rows, 5, axis=0), "sandwich", np.delete(weights, 5))
     np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-9, atol=1e-15)
-    for missing in ("error", "marginalize"):
-        with pytest.raises(DataError, match="row 5, column 1"):
-            mixture.set_params(missing=missing).standard_errors(lacking)
+    with pytest.raises(DataError, match="row 5, column 1"):
+        mixture.set_params(missing="error").standard_errors(lacking)
+
+
+@pytest.mark.filterwarnings("ignore:The parameters are")
+@pytest.mark.parametrize("kind", ["information", "sandwich"])
+def test_rows_that_lack_values_tell_what_they_have(rows, stored, generator, kind):
+    """Between what complete rows alone tell, and what all would if nothing lacked."""
+    lacking = np.where(generator.random(rows.shape) < 0.2, np.nan, rows)
+    mixture = fit(rows)
+    some = mixture.set_params(missing="drop").standard_errors(lacking, kind)
+    mixture.set_params(missing="marginalize")
+    found, whole = mixture.standard_errors(lacking, kind), mixture.standard_errors(rows, kind)
+    assert found.n_rows == 1000
+    assert (whole.means < found.means).all()
+    assert (found.means < some.means).all()
+    out_of_core = mixture.standard_errors(stored(lacking, 170), kind)
+    np.testing.assert_allclose(out_of_core.means, found.means, rtol=1e-9)
+
+
+@pytest.mark.parametrize("family", ["full", "tied_diag"])
+def test_of_one_component_with_errors_the_mean_has_the_closed_form(rows, stored, family, generator):
+    """Its information is the sum of the rows' inverse variances, of true value and error together."""
+    variances = generator.uniform(0.5, 4.0, size=(1000, 1))
+    x = generator.normal(size=(1000, 1)) + np.sqrt(variances) * generator.normal(size=(1000, 1))
+    own = {"covariance_type": family, "tol": 1e-10, "reg_covar": 0.0, "max_iter": 1000}
+    mixture = GaussianMixture(1, **own).fit(x, errors=variances)
+    totals, gaps = variances + mixture.covariances_.ravel(), x - mixture.means_
+    curved = gaps**2 / totals**3 - 0.5 / totals**2  # of the variance
+    information = np.array(
+        [[(1.0 / totals).sum(), (gaps / totals**2).sum()], [(gaps / totals**2).sum(), curved.sum()]]
+    )
+    for source in (x, stored(x, 170)):
+        found = mixture.standard_errors(source, errors=variances)
+        np.testing.assert_allclose(found.covariance[1:, 1:], np.linalg.inv(information), rtol=1e-8)
+        assert found.distance < 1e-3
+    with pytest.raises(ValueError, match=r"standard errors of rows without .* errors=0\.0"):
+        mixture.standard_errors(x)
 
 
 def test_what_is_refused(rows, monkeypatch):

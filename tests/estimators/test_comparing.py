@@ -7,6 +7,7 @@ from sklearn.mixture import GaussianMixture as OfScikitLearn
 
 from dgmm import GaussianMixture, open_dataset
 from dgmm.estimators.comparing import compare, compare_on
+from dgmm.estimators.errors import with_errors
 from dgmm.estimators.parameters import attributes_of
 from tests.model import naive
 
@@ -44,10 +45,26 @@ def test_the_test_is_that_of_differences_of_log_densities(tmp_path):
     generator = np.random.default_rng(2)
     rows = np.concatenate([generator.normal(size=(300, 2)), generator.normal(2.0, 1.5, size=(200, 2))])
     one, other = (GaussianMixture(k, random_state=0).fit(rows) for k in (1, 2))
-    sums = compare_on(one, other, open_dataset(rows))
+    sums = compare_on(one, other, with_errors(open_dataset(rows), None))
     gaps = np.subtract(*(OfScikitLearn.score_samples(each.to_sklearn(), rows) for each in (one, other)))
     expected, _ = ttest_1samp(gaps, 0.0)
     assert sums.difference == pytest.approx(gaps.mean(), rel=1e-9)
     assert sums.z * np.sqrt(499 / 500) == pytest.approx(expected, rel=1e-9)
     assert sums.p_value == pytest.approx(2 * norm.sf(abs(sums.z)), rel=1e-6)
     assert sums.means == pytest.approx((one.score(rows), other.score(rows)), rel=1e-12)
+
+
+def test_a_mixture_of_true_values_is_widened_and_one_of_measurements_is_not():
+    """The first is what extreme deconvolution gave, of the very rows."""
+    generator = np.random.default_rng(3)
+    variances = generator.uniform(0.2, 2.0, size=(400, 2))
+    rows = generator.normal(size=(400, 2)) + np.sqrt(variances) * generator.normal(size=(400, 2))
+    one = GaussianMixture(1).fit(rows, errors=variances)
+    other = GaussianMixture(2, random_state=0).fit(rows)
+    source = open_dataset(rows)
+    sums = compare_on(one, other, with_errors(source, variances))
+    assert sums.means == pytest.approx((one.score(rows, errors=variances), other.score(rows)), rel=1e-12)
+    with pytest.raises(ValueError, match=r"give errors= of these rows, .* or errors=0\.0"):
+        compare_on(other, one, with_errors(source, None))
+    with pytest.raises(ValueError, match="neither mixture was fitted with such"):
+        compare_on(other, other, with_errors(source, variances))

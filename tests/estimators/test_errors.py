@@ -5,12 +5,21 @@ import dask.array as da
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import xarray
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.frozen import FrozenEstimator
 
-from dgmm import BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep, open_dataset
+from dgmm import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    GaussianMixtureSweep,
+    MixtureOutlierDetector,
+    open_dataset,
+)
 from dgmm.data import DataError
 from tests.estimators.test_missing import close, naive_update
 from tests.model import naive
@@ -361,6 +370,40 @@ class TestWhatErrorsMayBe:
             )
             assert found.score(x, errors=names) == pytest.approx(wanted.score(rows, errors=columns))
 
+    @pytest.mark.parametrize(
+        "form",
+        [
+            pd.Series,
+            lambda each: pd.Series(each, name="e"),
+            pl.Series,
+            list,
+            lambda each: da.from_array(each, chunks=100),
+            lambda each: dd.from_pandas(pd.Series(each), npartitions=3),
+            lambda each: xarray.DataArray(each, dims="star"),
+            lambda each: pl.DataFrame({"e": each}),
+        ],
+    )
+    def test_one_feature_and_whatever_has_one_dimension(self, form):
+        rows, columns, _, start = measured(n_features=1)
+        wanted = started_at(start, rows, columns)
+        for x in (rows, pd.DataFrame(rows, columns=["x"])):
+            found = started_at(start, x, form(columns[:, 0]))
+            np.testing.assert_allclose(found.means_, wanted.means_, rtol=1e-12)
+
+    def test_a_table_of_errors_that_has_some_features_names_alone_is_refused(self):
+        rows, columns, _, _ = measured()
+        x, errors = pd.DataFrame(rows, columns=["x", "y"]), pd.DataFrame(columns, columns=["z", "x"])
+        with pytest.raises(DataError, match=r"'z', 'x', of which some are features and others are not"):
+            GaussianMixture(2, random_state=0).fit(x, errors=errors)
+
+    def test_a_column_of_errors_and_a_file_of_its_name(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        rows, columns, _, _ = measured(n_features=1)
+        frame = pd.DataFrame(np.hstack([rows, columns]), columns=["x", "e"])
+        (tmp_path / "e").touch()
+        with pytest.raises(DataError, match="errors='e' is a column of the rows, and there is a file"):
+            GaussianMixture(2, random_state=0).fit(frame, errors="e")
+
     def test_tables_of_errors_go_by_the_names_of_features(self):
         rows, columns, _, start = measured()
         x = pd.DataFrame(rows, columns=["x", "y"])
@@ -398,7 +441,7 @@ class TestWhatErrorsMayBe:
             (np.zeros((299, 2)), "has 299 rows, but ndarray has 300"),
             (np.zeros((300, 5)), "errors has 5 columns for 2 features: give 2 variances, 3 for .* or 4"),
             (np.zeros((300, 3, 3)), r"shape \(300, 3, 3\): covariances of 2 features"),
-            (np.zeros(3), "Expected 2D array"),
+            (np.zeros(3), "has 3 rows, but ndarray has 300|errors has 1 columns for 2 features"),
             (-1.0, r"In row 0, of ndarray, rows 0 to 300, column 0 has a variance of -1"),
             (np.array([[1.0, 2.0], [2.0, 1.0]]), "In row 0, .* is no covariance"),
             (np.where(np.arange(600).reshape(300, 2) == 241, np.nan, 1.0), "In row 120, .* column 1 .* nan"),
@@ -438,3 +481,55 @@ class TestWhatErrorsMayBe:
         zarr.create_array(path, data=columns, chunks=(100, 2))
         found = started_at(start, open_dataset(rows), open_dataset(path))
         np.testing.assert_array_equal(found.means_, started_at(start, rows, columns).means_)
+
+
+class TestWhatIsSaidOfAllRows:
+    """Criteria, entropies and merges are of rows with their errors, or are refused."""
+
+    @pytest.fixture
+    def of_clusters(self):
+        _, rows, errors = clusters(600, np.random.default_rng(0))
+        mixture = GaussianMixture(3, random_state=0)
+        return rows, errors, mixture.fit(rows, errors=errors)
+
+    def test_criteria_and_entropies_are_by_the_formulas(self, of_clusters):
+        rows, errors, mixture = of_clusters
+        matrices = errors[:, :, None] * np.eye(2)
+        wanted = naive.expect_measured(mixture._parameters, rows, matrices, None, mixture.means_)
+        total, n_parameters = wanted.log_densities.sum(), 2 + 3 * (2 + 3)
+        bic = n_parameters * np.log(600) - 2.0 * total
+        assert mixture.bic(rows, errors=errors) == pytest.approx(bic, rel=1e-10)
+        assert mixture.aic(rows, errors=errors) == pytest.approx(2.0 * n_parameters - 2.0 * total, rel=1e-10)
+        shares = wanted.responsibilities
+        undecided = -(shares * np.log(np.maximum(shares, 1e-300))).sum() / 600
+        assert mixture.assignment_entropy(rows, errors=errors) == pytest.approx(undecided, rel=1e-8)
+        merges = mixture.merge(rows, errors=errors)
+        assert merges.entropies[-1] == pytest.approx(undecided, rel=1e-8)
+        own = merges.labels(2)
+        both = np.stack([shares[:, own == cluster].sum(axis=1) for cluster in (0, 1)], axis=1)
+        np.testing.assert_allclose(merges.predict_proba(rows, 2, errors=errors), both, rtol=1e-8, atol=1e-12)
+
+    def test_rows_without_errors_are_refused_and_exact_ones_are_not(self, of_clusters):
+        rows, _, mixture = of_clusters
+        for method in (mixture.bic, mixture.aic, mixture.merge, mixture.assignment_entropy):
+            with pytest.raises(ValueError, match=r"errors= of these rows, .* or errors=0\.0, if they are"):
+                method(rows)
+        score = mixture.score(rows)
+        n_parameters = 2 + 3 * (2 + 3)
+        wanted = n_parameters * np.log(600) - 2.0 * 600 * score
+        assert mixture.bic(rows, errors=0.0) == pytest.approx(wanted, rel=1e-9)
+        for what, method in (("misfit", mixture.misfit), ("imputing", mixture.impute)):
+            with pytest.raises(ValueError, match=f"measurement errors, which {what} would not take"):
+                method(rows)
+        with pytest.raises(ValueError, match="which a threshold would not take"):
+            MixtureOutlierDetector(FrozenEstimator(mixture)).fit(rows)
+
+    def test_what_a_fit_gives_at_once_is_of_the_rows_with_their_errors(self, of_clusters):
+        rows, errors, mixture = of_clusters
+        again = GaussianMixture(3, random_state=0)
+        found = again.fit_transform(rows, errors=errors)
+        np.testing.assert_array_equal(found, mixture.predict_proba(rows, errors=errors))
+        sweep = GaussianMixtureSweep([3], covariance_type="full", random_state=0).fit(rows, errors=errors)
+        assert sweep.bic(rows, errors=errors) == pytest.approx(mixture.bic(rows, errors=errors), rel=1e-9)
+        with pytest.raises(ValueError, match="BIC of rows without"):
+            sweep.bic(rows)

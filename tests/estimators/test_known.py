@@ -2,7 +2,9 @@
 # pyright: reportArgumentType=false, reportCallIssue=false
 
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
@@ -340,3 +342,33 @@ def test_float32_rows_and_rows_that_are_left_out(generator):
     )
     assert dropped.n_rows_dropped_ == 5
     np.testing.assert_allclose(dropped.group_weights_, exact.group_weights_, atol=1e-6)
+
+
+@pytest.mark.parametrize("groups", ["number", "who"])
+@pytest.mark.parametrize("kind", ["frame", "dask", "parquet"])
+def test_labels_and_groups_by_the_names_of_columns(groups, kind, tmp_path):
+    """They are no features, whatever else is told of."""
+    features = [f"x{i}" for i in range(4)]
+    frame = pd.DataFrame(X, columns=features)
+    frame["kind"] = np.where(np.arange(150) % 9, -1, Y)
+    frame[groups] = GROUPS if groups == "number" else np.array(["p", "q", "r", "s"])[GROUPS % 4]
+    frame.to_parquet(tmp_path / "rows.parquet")
+    x = {"frame": frame, "dask": dd.from_pandas(frame, npartitions=2), "parquet": tmp_path / "rows.parquet"}
+    own = GaussianMixture(3, random_state=0).fit(frame[features], labels=frame["kind"], groups=frame[groups])
+    found = GaussianMixture(3, random_state=0).fit(x[kind], labels="kind", groups=groups)
+    assert found.feature_names_in_.tolist() == features
+    np.testing.assert_allclose(found.group_weights_, own.group_weights_, rtol=1e-9)
+    shares = np.asarray(found.predict_proba(x[kind], groups=groups))
+    np.testing.assert_allclose(
+        shares, own.predict_proba(frame[features], groups=frame[groups]), rtol=1e-7, atol=1e-12
+    )
+    for method in ("score", "bic", "aic", "assignment_entropy"):
+        wanted = getattr(own, method)(frame[features], groups=frame[groups])
+        assert getattr(found, method)(x[kind], groups=groups) == pytest.approx(wanted, rel=1e-7)
+
+
+def test_merges_go_by_the_weights_of_groups():
+    mixture = GaussianMixture(3, random_state=0).fit(X, groups=GROUPS)
+    shares = mixture.predict_proba(X, groups=GROUPS)
+    undecided = -(shares * np.log(np.maximum(shares, 1e-300))).sum() / len(X)
+    assert mixture.merge(X, groups=GROUPS).entropies[-1] == pytest.approx(undecided, rel=1e-8)
