@@ -547,7 +547,7 @@ def is_alive(group: int) -> bool:
 def fitting(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """A fit that does not end, in a session of its own, of which nothing may be left."""
     rng = np.random.default_rng(0)
-    array = zarr.create_array(folder / "x.zarr", shape=(400_000, 8), chunks=(50_000, 8), dtype="float64")
+    array = zarr.create_array(folder / "x.zarr", shape=(100_000, 8), chunks=(12_500, 8), dtype="float64")
     array[:] = rng.standard_normal(array.shape)
     with subprocess.Popen(
         [sys.executable, "-m", "dgmm", "fit", "x.zarr", *LONG_FIT, "--out", "m.npz", *options],

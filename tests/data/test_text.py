@@ -1,13 +1,12 @@
 """Names are text: whatever they hold, outputs show it, and none of it works on a terminal."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from dgmm import GaussianMixture, load
+from dgmm.cli import main
 from dgmm.data.text import printable, redacted
 
 NAMES = [
@@ -61,7 +60,8 @@ def test_model_files_keep_names(frame, tmp_path):
         model.predict(frame.rename(columns={"[red]": "new\nname"}))
 
 
-def test_the_command_shows_names_and_takes_them(frame, tmp_path):
+def test_the_command_shows_names_and_takes_them(frame, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     frame.to_parquet(tmp_path / "rows.parquet")
     chosen = [*NAMES[:6], "esc\x1b[31m"]
     columns = [argument for name in chosen for argument in ("--columns", name)]
@@ -73,9 +73,8 @@ def test_the_command_shows_names_and_takes_them(frame, tmp_path):
         ["info", "rows.parquet", "--columns", "no\x1b"],
     )
     for command in commands:
-        whole = [sys.executable, "-m", "dgmm", *command]
-        done = subprocess.run(whole, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == (2 if "no\x1b" in command else 0), done.stderr
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == (2 if "no\x1b" in command else 0), done.stderr
         assert "\x1b" not in done.stdout + done.stderr
         if command == ["info", "m.npz"]:
             assert all(name in done.stdout for name in NAMES[:6])

@@ -204,9 +204,17 @@ def test_through_the_estimator(algorithm, sample_rows):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("algorithm", ["em", "corrected"])
-@pytest.mark.parametrize("sample_rows", [500, 3000])
-@pytest.mark.parametrize("max_iter", [1, 4, 30])
+@pytest.mark.parametrize(
+    ("algorithm", "sample_rows", "max_iter"),  # all pairs of their values
+    [
+        ("em", 500, 1),
+        ("corrected", 3000, 1),
+        ("em", 3000, 4),
+        ("corrected", 500, 4),
+        ("em", 500, 30),
+        ("corrected", 3000, 30),
+    ],
+)
 def test_moves_take_no_more_iterations_than_are_asked_for(algorithm, sample_rows, max_iter):
     own = {"n_components": 6, "weight_concentration_prior": 0.01, "random_state": 0, "algorithm": algorithm}
     mixture = BayesianGaussianMixture(**own, sample_rows=sample_rows, max_iter=max_iter, moves=True)
