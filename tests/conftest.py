@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -27,22 +28,47 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the caller have fewer cases of each test run."""
+    parser.addoption(
+        "--fewer-cases",
+        metavar="SALT",
+        help="run each test with each value of each of its parameters, not with all that combine them; SALT, "
+        "any text, says which cases these are",
+    )
+
+
+def bring_a_value(items: list[pytest.Item], salt: str) -> list[pytest.Item]:
+    """Of each test's cases, give those that bring a value of a parameter that none before them had."""
+    seen: set[tuple[str, str, int]] = set()
+    chosen = []
+    for item in sorted(items, key=lambda item: crc32(f"{salt} {item.nodeid}".encode())):
+        case = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        function = item.nodeid.partition("[")[0]
+        own = {(function, name, id(value)) for name, value in case.items()}
+        if not own or own - seen:
+            chosen.append(item)
+        seen |= own
+    return chosen
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of a test's cases, have coverage follow those that bring a value of a parameter that none before had.
+    """Where fewer cases are asked for, run no others; where coverage is counted, follow no others.
 
     To follow a test takes half as long again as to run it, and cases that combine the same values otherwise
-    reach hardly a line more. Which cases these are does not hang on the order of tests.
+    reach hardly a line more.
     """
-    if not config.pluginmanager.hasplugin("_cov"):  # nothing is counted
+    salt = config.getoption("--fewer-cases")
+    if salt is None and not config.pluginmanager.hasplugin("_cov"):
         return
-    followed: set[tuple[str, str, int]] = set()
-    for item in sorted(items, key=lambda item: item.nodeid):
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-            function = item.nodeid.partition("[")[0]
-            own = {(function, name, id(value)) for name, value in item.callspec.params.items()}
-            if own <= followed:
-                item.add_marker("no_cover")
-            followed |= own
+    chosen = set(bring_a_value(items, salt or ""))
+    others = [item for item in items if item not in chosen]
+    if salt is None:
+        for item in others:
+            item.add_marker("no_cover")
+    else:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item in chosen]
 
 
 MEANS = np.array([[0.0, 0.0], [6.0, 3.0], [-5.0, 4.0]])
