@@ -107,11 +107,11 @@ def judged(make: Callable[[], Any], rows: np.ndarray, is_hidden: np.ndarray) -> 
     holes = np.where(is_hidden, np.nan, rows)
     scales = np.nanstd(holes, axis=0)
     scales[scales == 0.0] = 1.0
-    started = time.perf_counter()
+    started = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what did not converge, and of features that do not vary
         filled = make().fit_transform(holes / scales) * scales
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     widths = rows.std(axis=0)
     varies = widths > 0.0
     errors = ((filled - rows)[:, varies] / widths[varies])[is_hidden[:, varies]]

@@ -33,12 +33,13 @@ GROUPED_BYTES = 2**22
 """Of rows whose patterns are found at a time: they and their copy stay in a cache."""
 
 WAITING_BYTES, PART_BYTES = 2**25, 2**9
-"""Bytes of rows that wait for others of their patterns; and what each pattern of them takes beside these."""
+"""Bytes of rows that wait for others of their patterns, or are held; and what each pattern of those that wait
+takes beside these."""
 
 READY_BYTES = 2**26
 """Bytes of patterns whose marginal mixtures are ready, with their sums."""
 
-WORKING_BYTES = WAITING_BYTES + READY_BYTES + 3 * GROUPED_BYTES
+WORKING_BYTES = 2 * WAITING_BYTES + READY_BYTES + 3 * GROUPED_BYTES
 """Of all that."""
 
 PATTERN_SECONDS, CUBE_SECONDS = 2e-5, 4e-9
@@ -112,9 +113,7 @@ def expect(kernel: Kernel, stack: Stack, chunks: Parts) -> tuple[Statistics, ...
             own, others = (
                 Part.of(chunk).of_models(models) for models in (ways.flagged_models, ways.other_models)
             )
-            n_rows = max(1, GROUPED_BYTES // (own.rows.itemsize * own.rows.shape[1]))
-            for piece in pieces_of(others, n_rows):
-                work.add(piece)
+            work.add(others)
             yield own
 
     found: dict[int, Statistics] = {}
@@ -137,7 +136,8 @@ def working_bytes(kernel: Kernel, stack: Stack) -> int:
 class _Work:
     """Expected sums of all models of a stack.
 
-    Rows wait until there are enough of their pattern to make it ready, or too many wait.
+    Rows wait until there are enough of their pattern to make it ready, or too many wait. What is made ready
+    together takes a tenth of the time that it takes one after the other.
     """
 
     def __init__(self, kernel: Kernel, stack: Stack):
@@ -146,6 +146,7 @@ class _Work:
         self.models = [sums.parameters for sums in self.sums]
         self.fewest = fewest_rows(self.models)
         self.most_ready = max(1, READY_BYTES // bytes_of_a_pattern(self.models))
+        self.held: list[Grouped] = []
         self.waiting: list[Grouped] = []
         self.n_waiting: dict[Pattern, int] = {}
         self.n_bytes, self.n_weights = 0, 1
@@ -155,26 +156,49 @@ class _Work:
         self.by_pattern: PatternSums | None = None
 
     def add(self, part: Part) -> None:
-        """Add rows, with weights (n,) or (n_models, n) or None, and priors."""
-        rows, weights, priors, _ = part
-        if rows.nbytes > len(self.memory):
-            self.memory = np.empty(rows.nbytes, np.uint8)
-        found = grouped(rows, weights, self.memory, priors)
-        self.n_weights = 1 if weights is None or weights.ndim == 1 else len(weights)
-        for key, size in zip(patterns_in(found), found.sizes.tolist(), strict=True):
-            if key not in self.numbers:
-                self.n_waiting[key] = self.n_waiting.get(key, 0) + size
+        """Add rows, with weights (n,) or (n_models, n) or None, and priors.
+
+        A piece of rows that are in order has few patterns: such pieces are held until there are many.
+        """
+        n_rows = max(1, GROUPED_BYTES // (part.rows.itemsize * part.rows.shape[1]))
+        self.n_weights = 1 if part.weights is None or part.weights.ndim == 1 else len(part.weights)
+        for rows, weights, priors, _ in pieces_of(part, n_rows):
+            if rows.nbytes > len(self.memory):
+                self.memory = np.empty(rows.nbytes, np.uint8)
+            found = grouped(rows, weights, self.memory, priors)
+            is_in_order = np.may_share_memory(found.rows, rows)  # and no copy
+            if not is_in_order or all(key in self.numbers for key in patterns_in(found)):
+                self._take([found])
+            else:
+                self.held.append(found)
+                if sum(each.n_bytes for each in self.held) + self.n_bytes > WAITING_BYTES:
+                    self._take_held()
+        if part.rows.nbytes > WAITING_BYTES:  # which would be held with the piece
+            self._take_held()
+
+    def _take_held(self) -> None:
+        held, self.held = self.held, []
+        self._take(held)
+
+    def _take(self, parts: Sequence[Grouped]) -> None:
+        """Evaluate rows of patterns that are ready, or are worth it; copies of the others wait."""
+        for part in parts:
+            for key, size in zip(patterns_in(part), part.sizes.tolist(), strict=True):
+                if key not in self.numbers:
+                    self.n_waiting[key] = self.n_waiting.get(key, 0) + size
         frequent = self._frequent()
         if len(self.numbers) + len(frequent) <= self.most_ready:
             self._make_ready(frequent)
-        for rest in self._added([found]):
-            self.waiting.append(rest._replace(rows=rest.rows.copy()) if rest is found else rest)
-            self.n_bytes += rest.n_bytes + PART_BYTES * len(rest.ends)
+        for part in parts:
+            for rest in self._added([part]):
+                self.waiting.append(rest._replace(rows=rest.rows.copy()) if rest is part else rest)
+                self.n_bytes += rest.n_bytes + PART_BYTES * len(rest.ends)
         if self.n_bytes > WAITING_BYTES:
             self._work_off()
 
     def statistics(self) -> tuple[Statistics, ...]:
         """Give the statistics of each model."""
+        self._take_held()
         self._work_off()
         self._lift()
         return tuple(sums.statistics() for sums in self.sums)

@@ -7,7 +7,7 @@ is, the missing part by regression (see `dgmm.model.conditional`), with covarian
 sums are linear in those of the observed part,
 
 - ``G s + N a``,
-- ``G Q Gᵀ + G s aᵀ + a (G s)ᵀ + N (a aᵀ + C)``,
+- ``G Q Gᵀ + B aᵀ + a Bᵀ + N C`` with ``B = G s + ½ N a``,
 
 for the count N, sums s and scatter Q of all rows that have the same features. The M-step after that, and
 all that comes of statistics, is that of complete rows.
@@ -50,8 +50,8 @@ class Lifts:
     matrices : ndarray of shape (P, k, D, D), or None
         G, with zeros in the columns of what is missing; None of families without products, where missing
         features have no part of observed ones.
-    within : ndarray of shape (P, K, D, D), or (P, K, D) of families without products
-        ``a aᵀ + C``, or its diagonal.
+    within : ndarray of shape (P, k, D, D), or (P, K, D) of families without products
+        C; or its diagonal.
     entropies : ndarray of shape (P, K)
         Of the missing features, given the others, nats.
     """
@@ -90,14 +90,14 @@ class Lifts:
             matrices = coefficients
             diagonal = np.arange(known.shape[1])
             matrices[:, :, diagonal, diagonal] = known[:, None, :]
-            within = constants[..., None] * constants[..., None, :] + covariances
+            within = covariances
         else:
             variances = parameters.variances
             factors = np.where(known[:, None, :], 1.0 / np.sqrt(variances), 0.0)
             logs, matrices = 0.5 * np.log(variances), None
             # No product of matrices: its rounding would depend on how many patterns there are.
             halves, rest = (-np.where(each[:, None, :], logs, 0.0).sum(axis=2) for each in (known, ~known))
-            within = constants**2 + np.where(known[:, None, :], 0.0, variances)
+            within = np.where(known[:, None, :], 0.0, variances)
             if parameters.family.is_shared:
                 factors = factors[:, :1]
         n_missing = known.shape[1] - n_known
@@ -186,19 +186,21 @@ def _eliminated(covariances: Array, known: NDArray[np.bool_]) -> tuple[Array, Ar
 
 def _products(statistics: Statistics, lifted: Array, lifts: Lifts, matrices: Array) -> Array:
     """Expected products: (K, D, D), or (1, D, D) of all components together."""
-    cross = lifted.transpose(1, 2, 0) @ lifts.constants.swapaxes(0, 1)
-    found = cross + cross.swapaxes(1, 2) + np.einsum("pk,pkij->kij", statistics.counts, lifts.within)
-    own = statistics.shared
+    counts, own, n_features = statistics.counts, statistics.shared, matrices.shape[-1]
+    halves = lifted + 0.5 * counts[..., None] * lifts.constants
     if own is None:
-        own = unpack(statistics.scatter, matrices.shape[-1])
+        own = unpack(statistics.scatter, n_features)
+        cross = halves.transpose(1, 2, 0) @ lifts.constants.swapaxes(0, 1)
     else:
-        own, found = own[:, None], found.sum(axis=0, keepdims=True)
+        own, counts = own[:, None], counts.sum(axis=1, keepdims=True)
+        cross = (halves.reshape(-1, n_features).T @ lifts.constants.reshape(-1, n_features))[None]
+    found = cross + cross.swapaxes(1, 2) + np.einsum("pk,pkij->kij", counts, lifts.within)
     return found + (matrices @ own @ matrices.swapaxes(2, 3)).sum(axis=0)
 
 
 def _squares(statistics: Statistics, lifts: Lifts) -> Array:
     """Expected squares, where no products are needed: (K, D)."""
-    found = (statistics.counts[..., None] * lifts.within).sum(axis=0)
+    found = (statistics.counts[..., None] * (lifts.constants**2 + lifts.within)).sum(axis=0)
     # Of one variance for all features there is their sum, here divided evenly.
     n_features, n_own = lifts.known.shape[1], statistics.scatter.shape[2]
     return found + statistics.scatter.sum(axis=0) * (n_own / n_features)

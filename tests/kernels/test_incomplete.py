@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dgmm import kernels
 from dgmm.kernels import incomplete
+from dgmm.kernels.patterns import by_pattern
 from dgmm.kernels.stack import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
@@ -193,6 +194,32 @@ def test_what_waits_is_worked_off(monkeypatch):
     assert len(waiting) == 10
     of_patterns = 8 * (incomplete.PART_BYTES + 3 + 8)
     assert max(waiting) < 5000 + 100 * (3 + 1) * 8 + of_patterns
+    assert_expected(found, ready, parameters, rows)
+
+
+@pytest.mark.parametrize("at_most", [2**25, 5000])
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_patterns_of_rows_in_order_are_made_ready_together(covariance_type, at_most, monkeypatch):
+    """Each piece of the rows has one or two patterns: they are held, no more of them than memory is for."""
+    generator = np.random.default_rng(9)
+    parameters = naive.random_parameters(generator, covariance_type, 2, 3)
+    rows = naive.with_missing(generator, naive.random_rows(generator, parameters, 300), n_patterns=7)
+    rows = rows[by_pattern(rows)]
+    n_patterns = len(np.unique(np.isnan(rows), axis=0))
+    made, make_ready = [], incomplete._Work._make_ready
+
+    def counted(work, keys):
+        made.extend([len(keys)] if keys else [])
+        make_ready(work, keys)
+
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: 0.0)
+    monkeypatch.setattr(incomplete, "GROUPED_BYTES", 30 * rows.shape[1] * rows.itemsize)
+    monkeypatch.setattr(incomplete, "WAITING_BYTES", at_most)
+    monkeypatch.setattr(incomplete._Work, "_make_ready", counted)
+    ready = stacked([parameters], rows)
+    (found,) = kernels.expect(ready, chunks_of(rows, None, 100, 180))
+    assert sum(made) == n_patterns
+    assert len(made) == 1 if at_most == 2**25 else 1 < len(made) < n_patterns
     assert_expected(found, ready, parameters, rows)
 
 
