@@ -53,6 +53,7 @@ from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.facts import Exhibit, Fact, Said, fact
+from dgmm.fitting.starts.plans import SEARCHES
 from dgmm.model.criteria import aic, bic
 from dgmm.model.families import FAMILIES
 
@@ -93,6 +94,13 @@ DRAWN_TOGETHER = 2**23
 )
 @click.option("--concentration", type=Number(0, min_open=True), help="Of the Dirichlet process; less: fewer.")
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@click.option(
+    "--search",
+    type=click.Choice(SEARCHES),
+    default="auto",
+    show_default=True,
+    help="For starts, on these rows. auto: no more than is worth its work. thorough: however long it takes.",
+)
 @labels_of_rows
 @groups_of_rows
 @errors_of_rows

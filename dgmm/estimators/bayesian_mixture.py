@@ -97,6 +97,8 @@ default='dirichlet_process'
         accepted only if the bound of all rows rises: see `GaussianMixture`.
     sample_rows : int or 'auto', default='auto'
         As for `GaussianMixture`.
+    search : {'auto', 'thorough'}, default='auto'
+        As for `GaussianMixture`.
     missing : {'error', 'drop', 'marginalize'}, default='error'
         As for `GaussianMixture`.
     moves : bool, default=False
@@ -213,6 +215,7 @@ default='dirichlet_process'
         sample_rows: int | str = "auto",
         moves: bool = False,
         missing: str = "error",
+        search: str = "auto",
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -235,6 +238,7 @@ default='dirichlet_process'
         self.sample_rows = sample_rows
         self.moves = moves
         self.missing = missing
+        self.search = search
 
     def _goal(self, n_features: int) -> Belief:
         concentration, mean_precision = self.weight_concentration_prior, self.mean_precision_prior

@@ -20,6 +20,7 @@ from dgmm.estimators.updating import UpdatingMixture
 from dgmm.estimators.validation import check_given, open_sample_weight
 from dgmm.fitting.checkpoint import Checkpoint
 from dgmm.fitting.starts.methods import Given
+from dgmm.fitting.starts.plans import SEARCHES
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import MISSING
 from dgmm.model import criteria
@@ -101,6 +102,10 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         At most this many rows are gathered and fitted in memory; from more rows, a sample of this many is
         drawn to find starts and for corrected EM. ``'auto'``: 250,000, less where they take more than
         256 MiB.
+    search : {'auto', 'thorough'}, default='auto'
+        How much is searched where starts are found by ``'search'``. ``'auto'``: no more than is worth its
+        work, two passes' arithmetic where rows have many features or there are many components.
+        ``'thorough'``: as much for all data, which may take longer than all else.
     missing : {'error', 'drop', 'marginalize'}, default='error'
         What to do with rows that lack values, NaN: refuse them; leave them out of the fit; or take of each
         row what is observed, exactly, where values are missing at random. Fitted with either of the last two,
@@ -189,6 +194,7 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         "algorithm": [StrOptions(set(ALGORITHMS))],
         "sample_rows": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "missing": [StrOptions(set(MISSING))],
+        "search": [StrOptions(set(SEARCHES))],
     }
 
     def __init__(
@@ -211,6 +217,7 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         algorithm: str = "auto",
         sample_rows: int | str = "auto",
         missing: str = "error",
+        search: str = "auto",
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -229,6 +236,7 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         self.algorithm = algorithm
         self.sample_rows = sample_rows
         self.missing = missing
+        self.search = search
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

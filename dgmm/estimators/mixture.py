@@ -42,7 +42,7 @@ from dgmm.model.parameters import Parameters
 from dgmm.passes.cluster import one_cluster
 from dgmm.passes.events import listening
 
-OWN_PARAMETERS = ("algorithm", "sample_rows", "moves", "missing")
+OWN_PARAMETERS = ("algorithm", "sample_rows", "search", "moves", "missing")
 """Parameters that scikit-learn's classes do not have."""
 
 OWN_STARTS = ("auto", "k-means||", "search")
@@ -112,6 +112,7 @@ class Mixture(
     verbose_interval: int
     algorithm: str
     sample_rows: int | str
+    search: str
     lower_bound_: float
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -337,6 +338,7 @@ class Mixture(
             goal,
             getattr(self, "moves", False),
             self.missing,
+            search=self.search,
         )
 
     def _rows_in_memory(self, n_features: int) -> int:

@@ -10,9 +10,11 @@ from typing import cast
 
 import numpy as np
 
+from dgmm.fitting.costs import Size
 from dgmm.fitting.few_rows import LIMITS
 from dgmm.fitting.known import KnownParts
 from dgmm.fitting.loop import corrected, plain
+from dgmm.fitting.loop.corrected import CORRECTED
 from dgmm.fitting.loop.corrected_steps import CorrectedSteps
 from dgmm.fitting.loop.plain import EM, Advance
 from dgmm.fitting.loop.reseeding import Reseeding
@@ -31,6 +33,7 @@ from dgmm.fitting.starts.bayesian_moves import (
 from dgmm.fitting.starts.growth import reseeded
 from dgmm.fitting.starts.labels import start_from_labels
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
+from dgmm.fitting.starts.plans import plan_for
 from dgmm.fitting.starts.search import search
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
@@ -102,6 +105,8 @@ class Settings:
         What is known of the components of rows.
     n_errors : int
         Columns of measurement errors beside the features, before what is known: see `dgmm.kernels.measured`.
+    search : str
+        How much is searched: see `dgmm.fitting.starts.plans`.
     moves : bool
         Whether components are moved too, as `dgmm.fitting.starts.bayesian_moves` does; of variational Bayes
         only.
@@ -120,6 +125,7 @@ class Settings:
     allow_changed_data: bool = False
     known: KnownParts | None = None
     n_errors: int = 0
+    search: str = "auto"
 
     def splits(self, n_features: int) -> bool:
         """Tell whether components may be split: that takes matrices of all features, which may be large."""
@@ -163,6 +169,13 @@ class Multistart:
         return self.data.source.n_rows <= self.settings.sample_rows
 
     @property
+    def size(self) -> Size:
+        """How large the fit is."""
+        source, method = self.data.source, self.settings.method
+        itemsize = source.dtype.itemsize
+        return Size(source.n_rows, source.n_features, method.n_components, method.family, itemsize)
+
+    @property
     def algorithm(self) -> str:
         """``em`` or ``corrected``."""
         algorithm = self.settings.algorithm
@@ -195,7 +208,7 @@ class Multistart:
         """
         advance: Advance = partial(plain.advance, stopping=self.stopping)
         if self.algorithm == "corrected":
-            refine = CorrectedSteps(self.data, self.sample, self.objective)
+            refine = CorrectedSteps(self.data, self._sample_of_steps, self.objective)
             own = {"stopping": self.stopping, "refine": refine, "plateaus": self._plateaus}
             advance = cast(Advance, partial(corrected.advance, **own))
         elif self.is_small:
@@ -207,6 +220,13 @@ class Multistart:
         reseed = partial(reseeded, sample=self.filled, objective=self.objective)
         smallest_weight = LIMITS.empty * self.sample.row_weight / self.data.moments.weight
         return Reseeding(advance, reseed, smallest_weight, self.settings.max_iter)
+
+    @property
+    def _sample_of_steps(self) -> Sample:
+        """Give the rows that corrected EM makes steps on: as many as are worth it."""
+        if self.settings.search == "thorough":
+            return self.sample
+        return self.sample.drawn(self.size.rows_of_steps(CORRECTED.first_steps))
 
     @property
     def _plateaus(self) -> Plateaus | None:
@@ -375,7 +395,8 @@ class Multistart:
         if method.init_params == "search":
             starts: list[Parameters] = []
             with suppress(DegenerateCovarianceError):
-                for each in search(method, self.filled, random_state):
+                plan = plan_for(settings.search, self.size)
+                for each in search(method, self.filled, random_state, plan):
                     with suppress(DegenerateCovarianceError):
                         adopted = self.objective.adopt(each, data.moments.weight)
                         starts.append(with_given(adopted, settings.given))

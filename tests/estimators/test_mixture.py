@@ -32,7 +32,7 @@ def test_checks(estimator, check):
 
 def test_parameters_and_clone():
     mixture = GaussianMixture(3, tol=0.1, sample_rows=1000).fit(ROWS)
-    own = {"algorithm", "missing", "sample_rows"}
+    own = {"algorithm", "missing", "sample_rows", "search"}
     assert set(SklearnGaussianMixture().get_params()) | own == set(mixture.get_params())
     again = clone(mixture)
     assert again.get_params() == mixture.get_params()

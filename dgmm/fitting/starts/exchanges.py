@@ -34,7 +34,8 @@ class ExchangeTuning:
         So many splits, or one for so many components, if that is more, are judged on the rows of their
         components, each with a merge.
     n_tried : int
-        So many of these are tried on all rows, apart from all that gain together.
+        So many of these are tried on all rows, apart from all that gain together; with none, what is not
+        known to gain is not tried.
     local_steps : int
         EM steps of the three components on their own rows. Half: three passes more.
     trials : TrialTuning
@@ -58,32 +59,36 @@ class ExchangeTuning:
 EXCHANGES = ExchangeTuning()
 
 
-def exchanged(found: Climb, data: InMemory, objective: Likelihood) -> Climb:
+def exchanged(
+    found: Climb, data: InMemory, objective: Likelihood, tuning: ExchangeTuning = EXCHANGES
+) -> Climb:
     """Move components by merges and splits as long as it gains, and climb to convergence."""
     tried: Sequence[int] | None = None
-    for _ in range(EXCHANGES.n_moves):
+    for _ in range(tuning.n_moves):
         moves, tried = judged(data, found.parameters, objective, tried)
-        proposals = promising(found.parameters, moves)
-        after = first_that_gains(data, found, proposals, objective, EXCHANGES.trials, gain=CLIMBS.same)
+        proposals = promising(found.parameters, moves, tuning.n_tried)
+        after = first_that_gains(data, found, proposals, objective, tuning.trials, gain=CLIMBS.same)
         if after is None:
             break
         found = after
     try:
-        return climb(data, found.parameters, objective, EXCHANGES.converged_steps, EXCHANGES.converged_tol)
+        return climb(data, found.parameters, objective, tuning.converged_steps, tuning.converged_tol)
     except DegenerateCovarianceError:
         return found
 
 
-def promising(parameters: Parameters, moves: Sequence[Move]) -> Iterator[Parameters]:
+def promising(
+    parameters: Parameters, moves: Sequence[Move], n_tried: int = EXCHANGES.n_tried
+) -> Iterator[Parameters]:
     """Give a mixture with all moves that gain by their bounds, then with the best moves one by one."""
     gaining: list[Move] = []
     for each in moves:
         taken = {component for other in gaining for component in other.components}
         if each.gain > CLIMBS.same and taken.isdisjoint(each.components):
             gaining.append(each)
-    if len(gaining) > 1:
+    if len(gaining) > 1 or (gaining and not n_tried):
         yield reduce(apply, gaining, parameters)
-    for each in moves[: EXCHANGES.n_tried]:
+    for each in moves[:n_tried]:
         yield apply(parameters, each)
 
 

@@ -235,6 +235,23 @@ def from_labels(method: StartMethod, labels: NDArray[np.integer], data: InMemory
     return maximize(method, data.moments, lambda stack: assign(stack, rows, share))
 
 
+def from_mixture(method: StartMethod, other: Parameters, data: InMemory) -> Parameters:
+    """Start from the responsibilities of a mixture, which may be of another family.
+
+    Parameters
+    ----------
+    method : StartMethod
+    other : Parameters
+    data : InMemory
+    """
+    shares, rows = data.responsibilities(other), [(data.rows, data.row_weights)]
+
+    def share(block: NDArray[np.floating], offset: int) -> Array:
+        return shares[:, offset : offset + len(block)].astype(np.float64)
+
+    return maximize(method, data.moments, lambda stack: assign(stack, rows, share))
+
+
 def maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
     """M-step of given responsibilities; sums are taken again about the means where they cancel: `ROUNDS`."""
     updated, points = None, None

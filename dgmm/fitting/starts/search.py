@@ -14,12 +14,13 @@ import numpy as np
 
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.clusters import Way, clusters
-from dgmm.fitting.starts.exchanges import exchanged
+from dgmm.fitting.starts.exchanges import EXCHANGES, ExchangeTuning, exchanged
 from dgmm.fitting.starts.growth import grown
-from dgmm.fitting.starts.methods import StartMethod, from_labels
-from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, climb, log_likelihood, short_climb
+from dgmm.fitting.starts.methods import StartMethod, from_labels, from_mixture
+from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, climb, log_likelihood
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
+from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.tasks import run_tasks
@@ -40,6 +41,8 @@ class SearchTuning:
         Mixtures that grow, in the second round, if there is one: to so many times the components wanted.
     n_rows, rows_of_component : int
         Rows to fit to: so many, or so many of each component, if that is more.
+    short_steps : int
+        EM steps of a start before it is compared with others.
     n_moved : int
         The best of a round, whose components are moved. Half: 1.7 times the arithmetic, as a second round
         follows more often; double: 1.5 times.
@@ -56,12 +59,18 @@ class SearchTuning:
         Distinct mixtures that a pass over all rows is to choose from.
     held_out : int
         One row of so many is held out. Half: nine passes more.
+    exchanges : ExchangeTuning
+        How components are moved.
+    before : SearchTuning or None
+        How much is searched before with variances alone, where covariances have products of features: the
+        best found are the first starts.
     """
 
     n_starts: int = 8
     surpluses: tuple[float, ...] = (2.0, 3.0, 2.0, 3.0)
     n_rows: int = 20 * 2**10
     rows_of_component: int = 300
+    short_steps: int = CLIMBS.short_steps
     n_moved: int = 4
     alike: float = 1e-3
     unseen: float = 0.2
@@ -71,6 +80,12 @@ class SearchTuning:
     long_tol: float = 1e-5
     n_rivals: int = 3
     held_out: int = 5
+    exchanges: ExchangeTuning = EXCHANGES
+    before: SearchTuning | None = None
+
+    def rows(self, n_components: int) -> int:
+        """Give how many rows mixtures are fitted to, where there are as many."""
+        return max(self.n_rows, self.rows_of_component * n_components)
 
 
 SEARCH = SearchTuning()
@@ -80,7 +95,9 @@ Start = Callable[[InMemory, int], Parameters]
 """Finds a mixture on so many of the rows; raises `DegenerateCovarianceError`."""
 
 
-def search(method: StartMethod, sample: Sample, random_state: np.random.RandomState) -> list[Parameters]:
+def search(
+    method: StartMethod, sample: Sample, random_state: np.random.RandomState, tuning: SearchTuning = SEARCH
+) -> list[Parameters]:
     """Search for mixtures of highest likelihood to start from.
 
     Parameters
@@ -88,6 +105,8 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     method : StartMethod
     sample : Sample
     random_state : RandomState
+    tuning : SearchTuning, optional
+        How much is searched.
 
     Returns
     -------
@@ -103,33 +122,49 @@ def search(method: StartMethod, sample: Sample, random_state: np.random.RandomSt
     objective = Likelihood(method.objective.reg_covar)
     method = replace(method, objective=objective)
     fitted, held_out = _divided(sample.in_single_precision(centre), method.n_components)
-    n_rows = max(SEARCH.n_rows, SEARCH.rows_of_component * method.n_components)
     seeds = random_state.randint(2**31 - 1, size=SEARCH.n_starts).tolist()
-    own = {"objective": objective, "n_rows": n_rows}
-    begin, exchange = partial(_begun, **own), partial(_exchanged, **own)
+    best = best_distinct(_rounds(method, fitted, seeds, tuning), tuning.n_long)
+    if tuning.long_steps:
+        go_on = partial(_gone_on, objective=objective, tuning=tuning)
+        best = best_distinct(run_tasks(go_on, best, fitted, "refining starts"), tuning.n_long)
+    if not best:
+        raise DegenerateCovarianceError(None)
+    if len(best) > 1:
+        test = held_out if held_out.moments.weight else fitted  # few rows, or few that have a weight
+        scores = [log_likelihood(test, each.parameters) for each in best]
+        best = [best[index] for index in np.argsort(scores)[::-1][: tuning.n_rivals]]
+    return [each.parameters.shifted(centre) for each in best]
+
+
+def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning: SearchTuning) -> list[Climb]:
+    """Make rounds of starts, and move the components of the best of each."""
+    n_rows = tuning.rows(method.n_components)
+    own = {"objective": method.objective, "n_rows": n_rows}
+    begin = partial(_begun, **own, n_steps=tuning.short_steps)
+    exchange = partial(_exchanged, **own, tuning=tuning.exchanges)
+    first: list[Start] = [
+        partial(_from_clusters, method, way, seed) for way, seed in enumerate(seeds[: tuning.n_starts])
+    ]
+    if tuning.before is not None:
+        before = _rounds(replace(method, family=FAMILIES["diag"]), fitted, seeds, tuning.before)
+        first = [
+            partial(_from_other, method, each.parameters) for each in best_distinct(before, tuning.n_starts)
+        ]
     rounds: dict[str, list[Start]] = {
-        "trying starts": [partial(_from_clusters, method, way, seed) for way, seed in enumerate(seeds)],
-        "growing mixtures": [partial(_from_growth, method, *each) for each in enumerate(SEARCH.surpluses)],
+        "trying starts": first,
+        "growing mixtures": [partial(_from_growth, method, *each) for each in enumerate(tuning.surpluses)],
     }
     found: list[Climb] = []
     for purpose, starts in rounds.items():
         begun = run_tasks(begin, starts, fitted, purpose)
-        best = best_distinct(begun, SEARCH.n_moved)
+        best = best_distinct(begun, tuning.n_moved)
         ended = run_tasks(exchange, best, fitted, "moving components")
         for one, end in zip(best, ended, strict=True):  # those that were the same would end the same
             behind = [one.lower_bound - each.lower_bound for each in begun if each]
             found += [end] * sum(0 <= each <= CLIMBS.same for each in behind)
-        if unseen(found) < SEARCH.unseen:
+        if unseen(found) < tuning.unseen:
             break
-    go_on = partial(_gone_on, objective=objective, n_rows=SEARCH.long_rows * n_rows)
-    best = best_distinct(found, SEARCH.n_long)
-    best = best_distinct(run_tasks(go_on, best, fitted, "refining starts"), SEARCH.n_long)
-    if not best:
-        raise DegenerateCovarianceError(None)
-    test = held_out if held_out.moments.weight else fitted  # few rows, or few that have a weight
-    scores = [log_likelihood(test, each.parameters) for each in best]
-    order = np.argsort(scores)[::-1][: SEARCH.n_rivals]
-    return [best[index].parameters.shifted(centre) for index in order]
+    return found
 
 
 def unseen(climbs: Sequence[Climb]) -> float:
@@ -180,21 +215,29 @@ def _from_growth(method: StartMethod, number: int, surplus: float, data: InMemor
     return found
 
 
-def _begun(start: Start, data: InMemory, *, objective: Likelihood, n_rows: int) -> Climb | None:
+def _from_other(method: StartMethod, other: Parameters, data: InMemory, n_rows: int) -> Parameters:
+    """Start from a mixture of another family: from what it says of the rows."""
+    return from_mixture(method, other, data.first(n_rows))
+
+
+def _begun(start: Start, data: InMemory, *, objective: Likelihood, n_rows: int, n_steps: int) -> Climb | None:
     """Climb a little from a start; None where a covariance is not positive definite."""
     try:
-        return short_climb(data.first(n_rows), start(data, n_rows), objective)
+        return climb(data.first(n_rows), start(data, n_rows), objective, n_steps, CLIMBS.same)
     except DegenerateCovarianceError:
         return None
 
 
-def _exchanged(found: Climb, data: InMemory, *, objective: Likelihood, n_rows: int) -> Climb:
-    return exchanged(found, data.first(n_rows), objective)
+def _exchanged(
+    found: Climb, data: InMemory, *, objective: Likelihood, n_rows: int, tuning: ExchangeTuning
+) -> Climb:
+    return exchanged(found, data.first(n_rows), objective, tuning)
 
 
-def _gone_on(found: Climb, data: InMemory, *, objective: Likelihood, n_rows: int) -> Climb | None:
+def _gone_on(found: Climb, data: InMemory, *, objective: Likelihood, tuning: SearchTuning) -> Climb | None:
     """Go on from a climb on fewer rows; None where a covariance is not positive definite."""
+    n_rows = tuning.long_rows * tuning.rows(found.parameters.n_components)
     try:
-        return climb(data.first(n_rows), found.parameters, objective, SEARCH.long_steps, SEARCH.long_tol)
+        return climb(data.first(n_rows), found.parameters, objective, tuning.long_steps, tuning.long_tol)
     except DegenerateCovarianceError:
         return None

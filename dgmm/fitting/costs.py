@@ -1,0 +1,95 @@
+"""What the work of a fit costs, in products and bytes: by it a fit chooses how much is searched.
+
+Products are of two numbers of float64; those of float32 count as half. Nothing is timed, and where rows are
+kept does not matter: the same rows and the same seed give the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dgmm.fitting.few_rows import rows_of_a_covariance
+from dgmm.model.families import Family
+
+
+@dataclass(frozen=True)
+class CostTuning:
+    """What work is worth.
+
+    Measured by ``benchmarks/default_fit.py``: docs/notes/2026-11-26-search.md.
+
+    Attributes
+    ----------
+    products_of_byte : float
+        Products that take as long as to read a byte from a store: of 5·10⁹ products and some 0.6 GB in a
+        second.
+    search_passes : float
+        Passes: a search costs no more.
+    least_search : float
+        Products: or as much as this, if that is more.
+    cheap_search : float
+        Products: a thorough search that costs no more is worth it anyway.
+    step_passes : float
+        Passes: the first steps in memory after a pass cost as much together.
+    least_steps : float
+        Products: or as much as this, if that is more.
+    rows_of_covariance : int
+        Rows to step on for each row that the covariances of all components need.
+    """
+
+    products_of_byte: float = 8.0
+    search_passes: float = 2.0
+    least_search: float = 1e10
+    cheap_search: float = 2.5e11
+    step_passes: float = 1.0
+    least_steps: float = 2e9
+    rows_of_covariance: int = 4
+
+
+COSTS = CostTuning()
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a fit is.
+
+    Attributes
+    ----------
+    n_rows, n_features, n_components : int
+    family : Family
+    itemsize : int
+        Bytes of a value: of float32 4, of float64 8.
+    """
+
+    n_rows: int
+    n_features: int
+    n_components: int
+    family: Family
+    itemsize: int
+
+    @property
+    def products_of_row(self) -> float:
+        """Products of an E-step for a row, with its sums."""
+        return products_of_row(self.family, self.n_components, self.n_features, self.itemsize)
+
+    @property
+    def products_of_pass(self) -> float:
+        """Products of a pass, with those that it might make while rows are read."""
+        return self.n_rows * (self.products_of_row + COSTS.products_of_byte * self.itemsize * self.n_features)
+
+    @property
+    def products_of_search(self) -> float:
+        """Products that a search may take."""
+        return max(COSTS.least_search, COSTS.search_passes * self.products_of_pass)
+
+    def rows_of_steps(self, n_steps: int) -> int:
+        """Give the rows on which so many steps in memory cost what they may, between two passes."""
+        products = max(COSTS.least_steps, COSTS.step_passes * self.products_of_pass)
+        fewest = COSTS.rows_of_covariance * self.n_components * rows_of_a_covariance(self.n_features)
+        return max(fewest, int(products / (n_steps * self.products_of_row)))
+
+
+def products_of_row(family: Family, n_components: int, n_features: int, itemsize: int = 8) -> float:
+    """Give the products of an E-step for a row: features times components, and again for the sums."""
+    features = family.feature_rows(n_features)
+    return 2.0 * n_components * (features.stop - features.start) * itemsize / 8

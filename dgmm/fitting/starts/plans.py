@@ -1,0 +1,186 @@
+"""How much a search does: all that `SEARCH` says where that is cheap, else what is worth its work.
+
+A plan is a `SearchTuning`. What it takes is forecast in products, from sizes alone, and a fit takes the first
+that it can afford: see `dgmm.fitting.costs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from dgmm.fitting.costs import COSTS, Size, products_of_row
+from dgmm.fitting.starts.exchanges import ExchangeTuning
+from dgmm.fitting.starts.growth import GROWTH
+from dgmm.fitting.starts.search import SEARCH, SearchTuning
+from dgmm.fitting.starts.splits import SPLITS
+from dgmm.fitting.starts.trials import TrialTuning
+from dgmm.fitting.steps.climb import CLIMBS
+from dgmm.model.families import FAMILIES, Family
+
+SEARCHES = ("auto", "thorough")
+"""What users may ask for."""
+
+
+@dataclass(frozen=True)
+class PlanTuning:
+    """How less is searched where all would cost more than it is worth.
+
+    Measured by ``benchmarks/default_fit.py``: docs/notes/2026-11-26-search.md.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows to fit to, at the least, of plans that end in a single mixture.
+    rows_of_component, rows_of_variance, rows_of_covariance : int
+        So many of each component; or so many for each feature of it, if that is more, of families without
+        and with covariances between features: fewer cannot be split.
+    cheaper_features : int
+        From so many features on, mixtures with variances alone come before those with covariances.
+    lean : tuple of (int, int, int)
+        Plans that end in a single mixture, from the most to the least: starts, and moves of the best of
+        them; where these have variances alone, moves that come after.
+    short_steps : int
+        EM steps of a start before it is compared with others.
+    trial_steps : int
+        EM steps by which a move is to have gained, and those of the best in the end.
+    cluster_steps : int
+        Iterations of k-means, as they are forecast.
+    """
+
+    n_rows: int = 5 * 2**10
+    rows_of_component: int = 50
+    rows_of_variance: int = 2
+    rows_of_covariance: int = 4
+    cheaper_features: int = 16
+    lean: tuple[tuple[int, int, int], ...] = (
+        (4, 8, 2),
+        (4, 8, 1),
+        (2, 8, 1),
+        (2, 8, 0),
+        (2, 4, 0),
+        (1, 2, 0),
+        (1, 1, 0),
+    )
+    short_steps: int = 8
+    trial_steps: int = 6
+    cluster_steps: int = 30
+
+
+PLANS = PlanTuning()
+
+
+def plan_for(search: str, size: Size) -> SearchTuning:
+    """Choose how much is searched.
+
+    Parameters
+    ----------
+    search : str
+        One of `SEARCHES`.
+    size : Size
+        Of the fit.
+    """
+    if search == "thorough" or products_of_plan(SEARCH, size) <= COSTS.cheap_search:
+        return SEARCH
+    plans = [*ladder(size)]
+    return next(
+        (each for each in plans if products_of_plan(each, size) <= size.products_of_search), plans[-1]
+    )
+
+
+def ladder(size: Size) -> Iterator[SearchTuning]:
+    """Give plans, from the most to the least: all that there is, and at last a single start without moves."""
+    n_features = size.n_features
+    of_feature = PLANS.rows_of_covariance if _has_products(size.family) else PLANS.rows_of_variance
+    rows_of_component = max(PLANS.rows_of_component, of_feature * n_features)
+    few = SearchTuning(
+        n_starts=1,
+        surpluses=(),
+        n_rows=PLANS.n_rows,
+        rows_of_component=rows_of_component,
+        short_steps=PLANS.short_steps,
+        n_moved=1,
+        n_long=1,
+        long_steps=0,
+        n_rivals=1,
+    )
+    yield SEARCH
+    yield _through_variances(
+        SearchTuning(surpluses=(2.0, 3.0), n_long=3, long_steps=15, exchanges=_moves(8)), size
+    )
+    yield _through_variances(
+        SearchTuning(surpluses=(2.0,), n_moved=2, n_long=2, long_steps=10, n_rivals=2, exchanges=_moves(6)),
+        size,
+    )
+    for n_starts, n_moves, n_after in PLANS.lean:
+        yield _through_variances(replace(few, n_starts=n_starts, exchanges=_moves(n_moves)), size, n_after)
+    yield replace(few, exchanges=_moves(0))
+
+
+def _has_products(family: Family) -> bool:
+    """Tell whether each component has covariances between features."""
+    return family.has_products and not family.is_shared
+
+
+def _moves(n_moves: int) -> ExchangeTuning:
+    """Give how so many moves are made, of those alone that are known to gain."""
+    trials = TrialTuning(PLANS.trial_steps, CLIMBS.same, 0, CLIMBS.same, hopeless=0.0, is_enough=True)
+    return ExchangeTuning(
+        n_moves=n_moves,
+        n_tried=0,
+        trials=trials,
+        converged_steps=PLANS.trial_steps,
+        converged_tol=CLIMBS.same,
+    )
+
+
+def _through_variances(plan: SearchTuning, size: Size, n_after: int = 8) -> SearchTuning:
+    """Do what a plan does with variances alone, where that is far cheaper, and so many moves after it."""
+    if not _has_products(size.family) or size.n_features < PLANS.cheaper_features:
+        return plan
+    return replace(plan, n_starts=plan.n_moved, surpluses=(), before=plan, exchanges=_moves(n_after))
+
+
+def products_of_plan(plan: SearchTuning, size: Size) -> float:
+    """Forecast the products of a plan: about what it takes where no climb ends before its last step.
+
+    A search is made in single precision.
+    """
+    return _products(plan, replace(size, itemsize=4))
+
+
+def _products(plan: SearchTuning, size: Size) -> float:
+    n_components, n_features = size.n_components, size.n_features
+    n_rows = min(plan.rows(n_components), size.n_rows)
+    row = size.products_of_row
+    climb = plan.short_steps + 1.0
+    begun, before = PLANS.cluster_steps * n_components * n_features / (2.0 * row), 0.0
+    if plan.before is not None:  # starts are E-steps of what was found before
+        begun, before = 1.0, _products(plan.before, replace(size, family=FAMILIES["diag"]))
+    steps = plan.n_starts * (begun + climb) + _steps_of_moves(plan, size)
+    if plan.surpluses:
+        steps += _steps_of_moves(plan, size)
+    for surplus in plan.surpluses:  # sizes are a geometric series, up and down
+        most = min(surplus, 1.0 + GROWTH.most_surplus / n_components)
+        up, down = most / GROWTH.split_at_once, (most - 1.0) / GROWTH.merged_at_once
+        steps += (up + down) * (CLIMBS.short_steps + 1.0) + up * _steps_of_splits(size)
+    long_rows = min(plan.long_rows * n_rows, size.n_rows) if plan.long_steps else 0
+    return before + row * (n_rows * steps + long_rows * plan.n_long * (plan.long_steps + 1.0))
+
+
+def _steps_of_moves(plan: SearchTuning, size: Size) -> float:
+    """Forecast the E-steps of moving the components of the best of a round."""
+    exchanges, trials, n_components = plan.exchanges, plan.exchanges.trials, size.n_components
+    n_judged = max(exchanges.n_judged, n_components // exchanges.judged_of)
+    judged = _steps_of_splits(size) + 3.0 * n_judged * (exchanges.local_steps + 2.0) / n_components
+    tried = (exchanges.n_tried + 1) * (trials.n_steps + trials.n_more + 2.0)
+    return plan.n_moved * (exchanges.n_moves * (judged + tried) + exchanges.converged_steps + 1.0)
+
+
+def _steps_of_splits(size: Size) -> float:
+    """Forecast the E-steps that it takes to split all components: of two halves of each.
+
+    Before them come responsibilities, and sums of products of all features, whatever the family.
+    """
+    all_products = products_of_row(FAMILIES["full"], size.n_components, size.n_features, size.itemsize)
+    return 2.0 * (SPLITS.few_steps + 2.0) + 0.5 + 0.5 * all_products / size.products_of_row

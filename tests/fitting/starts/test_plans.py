@@ -1,0 +1,115 @@
+"""Plans of a search: what they cost by the forecast, and by counting."""
+
+import dask
+import numpy as np
+import pytest
+
+from dgmm.fitting.costs import COSTS, Size
+from dgmm.fitting.sample import Sample
+from dgmm.fitting.starts import methods, splits
+from dgmm.fitting.starts.methods import StartMethod
+from dgmm.fitting.starts.plans import ladder, plan_for, products_of_plan
+from dgmm.fitting.starts.search import SEARCH, search
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Likelihood
+from dgmm.model.families import FAMILIES
+from tests.model import naive
+
+SIZES = [
+    (260_000, 100, 10, "full"),
+    (300_000, 20, 20, "full"),
+    (300_000, 64, 50, "full"),
+    (260_000, 40, 100, "full"),
+    (400_000, 64, 200, "diag"),
+    (10**7, 64, 50, "full"),
+    (10**6, 40, 64, "tied"),
+    (10**6, 100, 64, "spherical"),
+]
+
+
+def size(n_rows, n_features, n_components, family) -> Size:
+    return Size(n_rows, n_features, n_components, FAMILIES[family], 8)
+
+
+@pytest.mark.parametrize("of", SIZES)
+def test_a_search_costs_two_passes_at_the_most(of):
+    """Or what is little work in any case."""
+    own = size(*of)
+    plan = plan_for("auto", own)
+    assert products_of_plan(plan, own) <= max(2.0 * own.products_of_pass, COSTS.least_search)
+    assert plan == plan_for("auto", own)
+
+
+@pytest.mark.parametrize("of", SIZES)
+def test_plans_cost_less_and_less(of):
+    costs = [products_of_plan(each, size(*of)) for each in ladder(size(*of))]
+    assert costs == sorted(costs, reverse=True)
+
+
+@pytest.mark.parametrize("of", SIZES)
+def test_more_rows_are_searched_no_less(of):
+    n_rows, *others = of
+    costs = [
+        products_of_plan(plan_for("auto", own), own)
+        for own in (size(n_rows * 4**i, *others) for i in range(6))
+    ]
+    assert costs == sorted(costs)
+
+
+def test_few_features_and_components_are_searched_as_ever():
+    for n_rows in (250_001, 10**6, 10**9):
+        assert plan_for("auto", size(n_rows, 8, 10, "full")) is SEARCH
+    assert plan_for("thorough", size(260_000, 100, 10, "full")) is SEARCH
+    assert plan_for("auto", size(260_000, 100, 10, "full")) is not SEARCH
+
+
+class Counter:
+    """Counts products of the search's E-steps and sums."""
+
+    def __init__(self, monkeypatch):
+        self.products = 0.0
+        expect, evaluate = InMemory.expect_stack, InMemory.responsibilities
+
+        def expected(data, ready, weights):
+            self.count(ready, len(data.rows), 2)
+            return expect(data, ready, weights)
+
+        def evaluated(data, parameters):
+            self.count(data.stack([parameters]), len(data.rows), 1)
+            return evaluate(data, parameters)
+
+        monkeypatch.setattr(InMemory, "expect_stack", expected)
+        monkeypatch.setattr(InMemory, "responsibilities", evaluated)
+        for module in (methods, splits):
+            monkeypatch.setattr(module, "assign", self.assigning(module.assign))
+
+    def count(self, ready, n_rows, n_products):
+        self.products += n_products * n_rows * sum(group.natural_parameters.size for group in ready.groups)
+
+    def assigning(self, assign):
+        def assigned(blank, chunks, share):
+            self.count(blank, sum(len(rows) for rows, _ in chunks), 1)
+            return assign(blank, chunks, share)
+
+        return assigned
+
+
+@pytest.mark.parametrize(("family", "n_features"), [("full", 18), ("full", 5), ("diag", 12), ("tied", 6)])
+def test_plans_take_no_more_than_their_forecast(family, n_features, monkeypatch):
+    """Of clusters that overlap, where EM is slow."""
+    generator = np.random.default_rng(0)
+    truth = naive.random_parameters(generator, family, 5, n_features, spread=1.0)
+    rows = naive.random_rows(generator, truth, 1500)
+    own = size(len(rows), n_features, 5, family)
+    sample = Sample(generator.permutation(len(rows)).astype(np.uint64), np.arange(len(rows)), rows, None)
+    method = StartMethod("search", FAMILIES[family], 5, Likelihood(1e-6))
+    lean = [each for each in ladder(own) if not each.surpluses and each.n_moved == 1]
+    assert len(lean) >= 5
+    counter = Counter(monkeypatch)
+    with dask.config.set(scheduler="synchronous"):
+        for plan in lean[::2]:
+            counter.products = 0.0
+            found = search(method, sample, np.random.RandomState(0), plan)
+            again = search(method, sample, np.random.RandomState(0), plan)
+            assert 0.0 < counter.products / 2.0 <= 2.0 * products_of_plan(plan, own)  # of float32
+            assert [each.means.tobytes() for each in found] == [each.means.tobytes() for each in again]
