@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dgmm.kernels.kernel import Part, Parts, pieces_of
 from dgmm.kernels.marginals import Marginals
+from dgmm.kernels.near import NearRows, may_leave_out, own_bytes
 from dgmm.kernels.patterns import Grouped
 from dgmm.kernels.priors import RowPriors, no_counts
 from dgmm.kernels.stack import Centred, Group, Stack
@@ -270,12 +271,23 @@ class CompiledGroup:
             (len(sizes) if stack.has_flags and group.family.is_shared else 0, stack.n_features)
         )
         counts = no_counts(stack)[stack.groups.index(group)]
+        self.near = None
+        if marginals is None and _may_leave_out(stack, group):
+            self.near = NearRows(stack, group, origins)
         self.sums = Sums(np.zeros(theta.shape), gathered, np.zeros(len(sizes)), squares, counts)
 
     def add(self, part: Part) -> None:
         """Add rows (n, D), with weights (n,) or (models of the stack, n) or None, and priors."""
-        own, priors = self._weights(part.weights), self._priors(part.priors)
+        own = self._weights(part.weights)
+        if self.near is not None and part.priors is None:
+            sums = self.sums.gathered if self.model.gathers else self.sums.features[:, None, :]
+            start, log_likelihood = self.near.add(part.rows, own[0], sums)
+            self.sums.log_likelihoods[0] += log_likelihood
+            if start == len(part.rows):
+                return
+            part, own = part.of_rows(slice(start, None)), own[:, start:]
         self.has_weights_of_each = len(own) > 1
+        priors = self._priors(part.priors)
         _loop().expect(in_one_form(part.rows), own, priors, self.model, self.work, self.sums)
 
     def _priors(self, priors: RowPriors | None) -> Priors:
@@ -427,6 +439,11 @@ def gathers_rows(stack: Stack, group: Group) -> bool:
     return group.family.has_all_features and stack.n_features >= _loop().TILES.gathers_from and several
 
 
+def _may_leave_out(stack: Stack, group: Group) -> bool:
+    """Tell whether bounds may leave out components: full ones are gathered then."""
+    return (gathers_rows(stack, group) or not group.family.has_products) and may_leave_out(stack, group)
+
+
 class _Shapes(NamedTuple):
     """Of what the loop writes to and adds to, for a group of models.
 
@@ -558,7 +575,8 @@ def working_bytes(stack: Stack) -> int:
     """Forecast the bytes that the loop allocates for all groups of a stack."""
     width = _loop().TILES.tile_rows + _loop().CACHE_LINE // stack.dtype.itemsize
     sizes = [_Shapes.of(stack, group).n_numbers for group in stack.groups]
-    return sum(stack.dtype.itemsize * width * of_rows + 8 * others for of_rows, others in sizes)
+    plain = sum(stack.dtype.itemsize * width * of_rows + 8 * others for of_rows, others in sizes)
+    return plain + sum(own_bytes(stack, group) for group in stack.groups if _may_leave_out(stack, group))
 
 
 def _workspace(shapes: _Shapes, dtype: np.dtype) -> Workspace:
