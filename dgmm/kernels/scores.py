@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.densities import responsibilities
-from dgmm.kernels.measured import measured_rows
+from dgmm.kernels.measured import NEGLIGIBLE, measured_rows, roots_of
 from dgmm.kernels.rare import shares_of
 from dgmm.model.conditional import plain
 from dgmm.model.information import Layout, ScoreSums
@@ -25,14 +25,22 @@ class ScoreTuning:
     Attributes
     ----------
     block_bytes : int
-        Of a block's table of scores.
-    fewest_rows, most_rows : int
-        Of a block: products of fewer rows are slow, and of more no faster.
+        Of a table of scores and features.
+    fewest_rows : int
+        Of a table that has the scores of some components alone: products of fewer rows are slow.
+    most_rows : int
+        That are looked at together: more of them belong to the same components.
+    fewest_parameters : int
+        Of a mixture whose rows are put together by components: of fewer, products take less than that.
+    most_work : float
+        Share of all products above which that does not pay.
     """
 
     block_bytes: int = 2**24
     fewest_rows: int = 128
-    most_rows: int = 4096
+    most_rows: int = 2**14
+    fewest_parameters: int = 200
+    most_work: float = 0.5
 
 
 SCORES = ScoreTuning()
@@ -83,23 +91,26 @@ def sum_scores(
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by the information
             for some, their in _cut(rows, weights, layout, n_errors):
                 add = _add_measured if some.shape[1] > layout.n_features else _add_exact
-                table = add(sums, layout, parameters, some, their)
-                weighted = table if their is None else table * np.sqrt(their)
-                scores += weighted @ weighted.T
-                if squares is not None:
-                    weighted = table if their is None else table * their
-                    squares += weighted @ weighted.T
+                for places, table, own in add(sums, layout, parameters, some, their):
+                    at = np.ix_(places, places)
+                    weighted = table if own is None else table * np.sqrt(own)
+                    scores[at] += weighted @ weighted.T
+                    if squares is not None:
+                        weighted = table if own is None else table * own
+                        squares[at] += weighted @ weighted.T
     return ScoreSums(*sums, scores, squares, weight, n_rows)
+
+
+Table = tuple[NDArray[np.intp], Array, Array | None]
+"""Of some rows: which parameters' scores, these (n_places, n_rows), and row weights; others are zero."""
 
 
 def _cut(
     rows: NDArray[np.floating], weights: Array | None, layout: Layout, n_errors: int
 ) -> Iterator[tuple[Array, Array | None]]:
     """Give blocks of rows: those that lack values apart, as measured with errors of 0."""
-    row_bytes = 8 * (layout.n_parameters + 3 * layout.n_own)
-    size = int(np.clip(SCORES.block_bytes // row_bytes, SCORES.fewest_rows, SCORES.most_rows))
-    for start in range(0, len(rows), size):
-        part = slice(start, start + size)
+    for start in range(0, len(rows), SCORES.most_rows):
+        part = slice(start, start + SCORES.most_rows)
         some = rows[part].astype(np.float64, copy=False)
         their = None if weights is None else weights[part]
         lacking = np.isnan(some).any(axis=1)
@@ -112,57 +123,78 @@ def _cut(
         yield np.hstack([without, np.zeros_like(without)]), None if their is None else their[lacking]
 
 
+def _together(shares: Array, layout: Layout) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Give components, and rows that have responsibilities (K, n_rows) in these alone: all rows, once."""
+    active = ~(shares <= NEGLIGIBLE)  # what overflowed is, too
+    groups = [np.arange(shares.shape[1])]
+    if layout.n_parameters >= SCORES.fewest_parameters:
+        sets = np.packbits(active, axis=0)
+        _, kinds, n_rows = np.unique(sets, axis=1, return_inverse=True, return_counts=True)
+        kinds, common = kinds.ravel(), np.flatnonzero(n_rows >= SCORES.fewest_rows)
+        apart = [np.flatnonzero(kinds == kind) for kind in common]
+        apart.append(np.flatnonzero(np.isin(kinds, common, invert=True)))
+        work = sum(len(rows) * active[:, rows].any(axis=1).sum() ** 2 for rows in apart)
+        groups = apart if work < SCORES.most_work * active.shape[0] * active.size else groups
+    for rows in groups:
+        components = np.flatnonzero(active[:, rows].any(axis=1))
+        size = SCORES.block_bytes // (16 * max(len(components), 1) * layout.n_own)
+        size = max(size, SCORES.fewest_rows)
+        for start in range(0, len(rows), size):
+            yield components, rows[start : start + size]
+
+
 def _add_exact(
     sums: OwnSums, layout: Layout, parameters: Parameters, rows: Array, weights: Array | None
-) -> Array:
-    """Give the scores of rows, (n_parameters, n_rows); what they sum to for each component is added."""
+) -> Iterator[Table]:
+    """Give the scores of rows; what they sum to for each component is added."""
     shares = responsibilities(parameters, rows).T
-    scores = np.zeros((layout.n_parameters, len(rows)))
-    features = np.ones((layout.n_own, len(rows)))
     family, n_features = layout.family, layout.n_features
     nothing = np.zeros(n_features), np.zeros(layout.n_widths)
-    for k, share in enumerate(shares):
-        deviations = np.ascontiguousarray((rows - parameters.means[k]).T)
-        standardized = family.standardize(deviations, parameters.precisions_cholesky, k)
-        standardized[:, share == 0.0] = 0.0  # rows so far away that their squares may overflow
-        features[1 : 1 + n_features] = standardized
-        features[1 + n_features :] = family.width_scores(standardized)
-        own = _add_features(sums, k, features, share, weights)
-        _set_scores(scores, layout, k, features, share)
-        count, sums_of, widths = own[0], own[1 : 1 + n_features], own[1 + n_features :]
-        sums.curved[k] += family.information(count, sums_of, widths)
+    moments = np.zeros((layout.n_components, layout.n_own))
+    for components, which in _together(shares, layout):
+        some, their = rows[which], None if weights is None else weights[which]
+        places = layout.places_of(components)
+        scores, features = np.zeros((len(places), len(some))), np.ones((layout.n_own, len(some)))
+        own_layout = replace(layout, n_components=len(components))
+        for number, k in enumerate(components):
+            share = shares[k, which]
+            deviations = np.ascontiguousarray((some - parameters.means[k]).T)
+            standardized = family.standardize(deviations, parameters.precisions_cholesky, k)
+            standardized[:, share == 0.0] = 0.0  # rows so far away that their squares may overflow
+            features[1 : 1 + n_features] = standardized
+            features[1 + n_features :] = family.width_scores(standardized)
+            moments[k] += _add_features(sums, k, features, share, their)
+            _set_scores(scores, own_layout, number, features, share)
+        yield places, scores, their
+    for k, (count, *_) in enumerate(moments):
+        means, widths = moments[k, 1 : 1 + n_features], moments[k, 1 + n_features :]
+        sums.curved[k] += family.information(count, means, widths)
         sums.expected[k, 0] += count
         sums.expected[k, 1:] += np.diagonal(family.information(count, *nothing))
-    return scores
 
 
 def _add_measured(
     sums: OwnSums, layout: Layout, parameters: Parameters, rows: Array, weights: Array | None
-) -> Array:
+) -> Iterator[Table]:
     """Do the same for rows that are followed by columns of errors."""
-    own = plain(parameters)
-    scores = np.zeros((layout.n_parameters, len(rows)))
     family, n_features = layout.family, layout.n_features
-    factors = parameters.precisions_cholesky
-    roots = [family.in_units(family.chosen(factors, k), n_features)[0] for k in range(layout.n_components)]
-    for each in measured_rows(own, rows):
+    places, roots = np.arange(layout.n_parameters), roots_of(parameters)
+    for each in measured_rows(plain(parameters), rows):
         shares = shares_of(each.log_joint)[0].T
         features = np.ones((layout.n_own, shares.shape[1]))
+        scores = np.zeros((layout.n_parameters, shares.shape[1]))
         their = None if weights is None else weights[each.rows]
-        for k, (share, root) in enumerate(zip(shares, roots, strict=True)):
-            slopes, inverses = each.slopes[:, k] @ root, each.inverses[:, k]
+        own_coordinates = each.in_own_coordinates(roots)
+        for k, (share, (slopes, inverses)) in enumerate(zip(shares, own_coordinates, strict=True)):
             slopes[share == 0.0] = 0.0  # as above
-            if inverses.ndim == 2:  # neither features nor errors have covariances
-                inverses = inverses[:, :, None] * np.eye(n_features)
-            inverses = root.T @ inverses @ root
             features[1 : 1 + n_features] = slopes.T
             features[1 + n_features :] = family.measured_scores(slopes, inverses)
             _add_features(sums, k, features, share, their)
-            _set_scores(scores[:, each.rows], layout, k, features, share)
+            _set_scores(scores, layout, k, features, share)
             weighted = share if their is None else share * their
             sums.curved[k] += family.measured_information(weighted, slopes, inverses)
             sums.expected[k] += features**2 @ weighted
-    return scores
+        yield places, scores, their
 
 
 def _add_features(sums: OwnSums, k: int, features: Array, share: Array, weights: Array | None) -> Array:

@@ -120,6 +120,12 @@ class Layout:
         """The same as numbers: (n_own,)."""
         return np.concatenate([np.arange(part.start, part.stop) for part in self.parts(component)])
 
+    def places_of(self, components: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Where the parameters of some components are, in the order of a layout of these alone."""
+        weights, means, widths = zip(*map(self.parts, components.tolist()), strict=True)
+        parts = (*weights, *means, *(widths[:1] if self.family.is_shared else widths))
+        return np.concatenate([np.arange(part.start, part.stop) for part in parts])
+
     def shaped(self, values: Array) -> tuple[Array, Array, Array]:
         """Give values (n_parameters,) in the shapes of weights, means and covariances."""
         k, n_features = self.n_components, self.n_features

@@ -46,6 +46,21 @@ def test_the_cut_of_rows_does_not_matter(generator, monkeypatch):
         assert found.weight == pytest.approx(whole.weight)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("spread", [3.0, 30.0])
+def test_rows_of_the_same_components_are_summed_together(generator, monkeypatch, family, spread):
+    """Whether few components have responsibilities for a row, or all: sums are those of all products."""
+    parameters = naive.random_parameters(generator, family, 6, 2, spread=spread)
+    rows, weights = naive.random_rows(generator, parameters, 500), generator.uniform(0, 2, 500)
+    whole = sum_scores(parameters, [(rows, weights)], squared=True)
+    apart = replace(SCORES, fewest_parameters=1, fewest_rows=5, most_work=10.0)
+    monkeypatch.setattr(dgmm.kernels.scores, "SCORES", apart)
+    found = sum_scores(parameters, [(rows, weights)], squared=True)
+    for name in ("own", "curved", "expected", "scores", "squared"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-10, atol=1e-10)
+    assert found.weight == pytest.approx(whole.weight)
+
+
 def test_rows_beyond_all_but_one_component_count_for_it(generator):
     parameters = naive.random_parameters(generator, "spherical", 2, 2)
     parameters = replace(parameters, means=np.array([[0.0, 0.0], [1e200, 0.0]]))
