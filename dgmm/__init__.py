@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dgmm.data import DataWarning, open_dataset
+    from dgmm.estimators.base import MixtureWarning
     from dgmm.estimators.bayesian_mixture import BayesianGaussianMixture
     from dgmm.estimators.gaussian_mixture import GaussianMixture
     from dgmm.estimators.imputer import MixtureImputer
     from dgmm.estimators.load import load
-    from dgmm.estimators.mixture import MixtureWarning
     from dgmm.estimators.outliers import MixtureOutlierDetector
     from dgmm.estimators.pca import PCA
     from dgmm.estimators.sweep import GaussianMixtureSweep
@@ -54,7 +54,7 @@ _HOMES = {
     "GaussianMixtureSweep": "estimators.sweep",
     "MixtureImputer": "estimators.imputer",
     "MixtureOutlierDetector": "estimators.outliers",
-    "MixtureWarning": "estimators.mixture",
+    "MixtureWarning": "estimators.base",
     "SingularInformationError": "model.information",
     "fingerprint": "fitting.fingerprint",
     "load": "estimators.load",

@@ -104,11 +104,20 @@ def _errors(mixture: Any, found: StandardErrors, intervals: Intervals) -> Exhibi
 @main.command()
 @click.argument("model")
 @click.argument("data")
+@errors_of_rows
+@kind_of_errors
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
 def misfit(
-    *, cluster: Cluster, opening: dict[str, Any], model: str, data: str, missing: str | None
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str,
+    errors: list[str] | None,
+    errors_are: str,
+    missing: str | None,
 ) -> Sequence[Said]:
     """Print which components of a model are not Gaussian, by the rows of DATA.
 
@@ -116,8 +125,9 @@ def misfit(
     """
     mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
+    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     with cluster.joined(source):
-        found = mixture.misfit(source)
+        found = mixture.misfit(source, errors=cast(ErrorsLike | None, measured.given))
     columns, lines = report.misfit_lines(found)
     by_component = ("counts", "distances", "p_values", "beyond_99", "beyond_999", "kurtosis", "skewness")
     described = [
@@ -130,6 +140,7 @@ def misfit(
     ]
     return [
         rows_fact(source),
+        *errors_fact(errors, errors_are),
         Exhibit(
             report.table(columns, [cells for _, cells in lines]),
             {"misfit": described, "edges": found.edges},

@@ -115,8 +115,10 @@ def is_checkpoint(place: str, storage_options: Mapping[str, Any] | None = None) 
 
 def checkpoint_facts(place: str, storage_options: Mapping[str, Any] | None) -> list[Fact]:
     """Say what a checkpoint is of, and how far it is."""
+    from dgmm.fitting.sweep.sweep import ANSWERED  # noqa: PLC0415 - a fit imports no sweep
+
     head, origin = head_at(place, storage_options)
-    extent = extent_of(Checkpoint(place, storage_options).folder, origin)
+    extent = extent_of(Checkpoint(place, storage_options).folder, origin, ANSWERED)
     owner = owner_of(place, storage_options=storage_options)
     how = "the same call in Python" if head.command is None else f"dgmm resume {place}"
     state = "ended" if extent.is_complete else f"in work by {owner}" if owner else f"can go on: {how}"

@@ -97,6 +97,10 @@ def _refuse_overflow(chunk: ChunkRows, log_densities: Array, model: Evaluable) -
     )
 
 
+class MixtureWarning(UserWarning):
+    """Something is wrong with a fitted mixture, or with the scale of its data: the message says what."""
+
+
 class FittedMixture(Predictor):
     """A mixture with fitted attributes ``weights_``, ``means_``, ``covariances_``, ``precisions_cholesky_``.
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 from numbers import Real
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.mixture import BayesianGaussianMixture as SklearnBayesianGaussianMixture
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data import DataError
 from dgmm.data.types import RealNumbers
-from dgmm.estimators.components import Order
 from dgmm.estimators.gaussian_mixture import FITTED, GaussianMixture
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.predictor import Seed
@@ -333,28 +332,12 @@ default='dirichlet_process'
             CERTAIN_ROWS if is_shared else np.full(parameters.n_components, CERTAIN_ROWS)
         )
 
-    def sorted(self, by: Order | Sequence[int] = "weight") -> Self:
-        """Give the same mixture with its components in another order.
-
-        The weights of a Dirichlet process belong to one order: in another they are taken as certain, with the
-        expected logarithms that they have.
-
-        Parameters
-        ----------
-        by : {'weight', 'mean'} or sequence of int, default='weight'
-            As for `GaussianMixture.sorted`.
-
-        Returns
-        -------
-        mixture
-            Of the same class, with the same densities; without what is kept for `update`.
-        """
-        found, posterior = super().sorted(by), self._parameters
-        order = self._order(by, posterior.weights, posterior.means)
+    def _take_along(self, found: Self, order: NDArray[np.intp]) -> None:
+        """Take the weights of a Dirichlet process, which belong to one order, as certain in another."""
         kind = CONCENTRATIONS[self.weight_concentration_prior_type]
-        found.weight_concentration_ = self._given_back(kind.reordered(posterior.weight_concentration, order))
+        reordered = kind.reordered(self._parameters.weight_concentration, order)
+        found.weight_concentration_ = self._given_back(reordered)
         found._keep(None)  # what a Dirichlet process makes of sums depends on the order
-        return found
 
     def _set_prior(self, prior: Prior) -> None:
         self.weight_concentration_prior_ = prior.concentration

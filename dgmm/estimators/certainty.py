@@ -12,9 +12,9 @@ from scipy.special import ndtri
 
 from dgmm.data import DataError, Source
 from dgmm.data.telling import tell
+from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.errors import MeasuredRows
-from dgmm.estimators.mixture import MixtureWarning
-from dgmm.estimators.validation import no_rows
+from dgmm.estimators.validation import check_counted
 from dgmm.fitting.dropping import is_complete
 from dgmm.fitting.errors import check_errors
 from dgmm.fitting.survey import NotFinite, check_weights
@@ -243,10 +243,7 @@ def standard_errors(
     if measured.n_errors:
         rows = FeaturesAlone.of(measured.joined, rows.n_features)
     sums = run_pass(rows, work, "standard errors", weights)
-    if sums.n_rows == 0:
-        raise no_rows(layout.n_features, estimator)
-    if sums.weight == 0.0:
-        raise DataError("sample_weight is zero in every row: no row is to be counted")
+    check_counted(sums.n_rows, sums.weight, layout.n_features, estimator)
     found = uncertainty(parameters, sums, kind)
     if found.distance > CERTAINTY.far:
         tell(

@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data import DataError, Source
+from dgmm.data import Source
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.conditioning import ConditionalMixture
-from dgmm.estimators.errors import ErrorsLike, refuse_measured, refuse_untold
+from dgmm.estimators.errors import ErrorsLike, refuse_untold
 from dgmm.estimators.merging import ComponentMerges, SetSums, SetSumsWork
 from dgmm.estimators.misfit import misfit
 from dgmm.estimators.rowwise import RowFunction
-from dgmm.estimators.validation import no_rows, open_sample_weight
+from dgmm.estimators.validation import check_counted, open_sample_weight
 from dgmm.kernels import densities
 from dgmm.model import overlap
 from dgmm.model.generate import sample_shuffled
@@ -66,7 +66,9 @@ class ComponentMixture(ConditionalMixture):
         Returns
         -------
         mixture
-            Of the same class, with the figures of the fit.
+            Of the same class, with the figures of the fit, and with what it keeps of its rows. The weights of
+            a Dirichlet process belong to one order: in another they are taken as certain, with the expected
+            logarithms that they have, and what is kept for `update` is not.
 
         Raises
         ------
@@ -90,7 +92,11 @@ class ComponentMixture(ConditionalMixture):
                 setattr(found, name, np.asarray(getattr(self, name))[order])
         if hasattr(self, "group_weights_"):
             found.group_weights_ = np.asarray(self.group_weights_)[:, order]
+        self._take_along(found, order)
         return found
+
+    def _take_along(self, found: Self, order: NDArray[np.intp]) -> None:
+        """Give the same mixture in another order what else there is of components."""
 
     @staticmethod
     def _order(by: Order | Sequence[int], weights: Array, means: Array) -> NDArray[np.intp]:
@@ -174,7 +180,13 @@ class ComponentMixture(ConditionalMixture):
             return [f"x{i}" for i in range(self._parameters.n_features)]
         return [*map(str, self._names)]
 
-    def misfit(self, X: RowsLike, sample_weight: WeightsLike | None = None) -> Misfit:
+    def misfit(
+        self,
+        X: RowsLike,
+        sample_weight: WeightsLike | None = None,
+        *,
+        errors: ErrorsLike | None = None,
+    ) -> Misfit:
         """Tell which components are not Gaussian, in one pass.
 
         Squared Mahalanobis distances of a component's rows, weighted by responsibilities, are held against
@@ -185,6 +197,9 @@ class ComponentMixture(ConditionalMixture):
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+        errors : optional
+            Measurement errors of the rows, as for `fit`: distances are then of components that are as much
+            wider. A mixture that was fitted with errors asks for them.
 
         Returns
         -------
@@ -195,7 +210,7 @@ class ComponentMixture(ConditionalMixture):
         Raises
         ------
         ValueError
-            Of a mixture that was fitted with measurement errors.
+            Of a mixture that was fitted with measurement errors, for rows without.
 
         Examples
         --------
@@ -209,13 +224,12 @@ class ComponentMixture(ConditionalMixture):
         >>> bool(found.beyond_999[1] > 0.005)              # 0.001 is what is expected
         True
         """
-        refuse_measured(self, "misfit")
-        source = self._open(X)
+        rows, function = self._told("misfit", X, None, errors)
         return misfit(
             self._parameters,
-            self._row_function("responsibilities", source),
-            source,
-            open_sample_weight(sample_weight, source),
+            function,
+            rows,
+            open_sample_weight(sample_weight, rows),
             names=self._features_named,
             estimator=type(self).__name__,
         )
@@ -336,10 +350,7 @@ class ComponentMixture(ConditionalMixture):
     ) -> SetSums:
         members = memberships(clusters, len(self.weights_))
         found = run_pass(rows, SetSumsWork(function, members), purpose, weights)
-        if rows.n_rows == 0:
-            raise no_rows(self._n_features, type(self).__name__)
-        if found.weight == 0.0:
-            raise DataError("sample_weight is zero in every row: no row is to be counted")
+        check_counted(rows.n_rows, found.weight, self._n_features, type(self).__name__)
         return found
 
 

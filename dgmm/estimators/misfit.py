@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data import DataError, Source
+from dgmm.data import Source
 from dgmm.estimators.rowwise import RowFunction
-from dgmm.estimators.validation import no_rows
+from dgmm.estimators.validation import check_counted
 from dgmm.fitting.survey import check_weights
+from dgmm.kernels.measured import errors_of, standardized_rows
 from dgmm.kernels.patterns import patterns_of
 from dgmm.model.conditional import marginal, plain
-from dgmm.model.matrices import Array
-from dgmm.model.misfit import Misfit, MisfitSums, judge, sums_of_rows
+from dgmm.model.misfit import Misfit, MisfitSums, judge, sums_of_rows, sums_of_standardized
 from dgmm.model.parameters import Parameters
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
@@ -51,31 +51,40 @@ class MisfitWork:
         shares, weight = self.responsibilities.of(piece), float(len(piece.values))
         if piece.weights is not None:
             shares, weight = shares * piece.weights[:, None], float(piece.weights.sum())
+        n_features = self.parameters.n_features
         total = MisfitSums.nothing(*self.parameters.means.shape)
-        for parameters, which, rows in self._patterns(piece.values):
-            n_features = None if parameters is self.parameters else self.parameters.n_features
-            total += sums_of_rows(parameters, rows, shares[which], n_features=n_features)
+        rows, errors = piece.values[:, :n_features], piece.values[:, n_features:]
+        for parameters, known, which in self._patterns(rows):
+            own = shares[which]
+            lacking = None if len(known) == n_features else n_features
+            if not errors.shape[1]:
+                total += sums_of_rows(parameters, rows[which][:, known], own, n_features=lacking)
+                continue
+            some = np.hstack([rows[which][:, known], errors_of(errors[which], n_features, known)])
+            standardized = standardized_rows(parameters, some)
+            total += sums_of_standardized(standardized, own, len(known), n_features=lacking)
         return replace(total, n_rows=len(piece.values), weight=weight)
 
     def _patterns(
         self, rows: NDArray[np.floating]
-    ) -> Iterator[tuple[Parameters, slice | NDArray[np.intp], Array]]:
-        """Give rows that have the same features, with the mixture of these; not those that have none."""
+    ) -> Iterator[tuple[Parameters, NDArray[np.intp], slice | NDArray[np.intp]]]:
+        """Give rows that have the same features, and the mixture of these; not those that have none."""
+        whole = np.arange(rows.shape[1])
         if not np.isnan(rows).any():
-            yield self.parameters, slice(None), rows
+            yield self.parameters, whole, slice(None)
             return
-        for is_known, which, some in patterns_of(rows):
+        for is_known, which, _ in patterns_of(rows):
             known = np.flatnonzero(is_known)
             if len(known) == rows.shape[1]:
-                yield self.parameters, which, some
+                yield self.parameters, whole, which
             elif len(known):
-                yield marginal(self.parameters, known), which, some[:, known]
+                yield marginal(self.parameters, known), known, which
 
 
 def misfit(
     parameters: Parameters,
     responsibilities: RowFunction,
-    source: Source,
+    rows: Source,
     weights: Source | None,
     *,
     names: Sequence[str],
@@ -88,7 +97,8 @@ def misfit(
     parameters : Parameters
     responsibilities : RowFunction
         Of the mixture, for these rows.
-    source : Source
+    rows : Source
+        Measurement errors follow the features, where the function takes such.
     weights : Source or None
     names : sequence of str
         Of the features.
@@ -102,9 +112,6 @@ def misfit(
     """
     own = plain(parameters)
     work = MisfitWork(own, replace(responsibilities, dtype=np.dtype(np.float64)))
-    sums = run_pass(source, work, "misfit", weights)
-    if sums.n_rows == 0:
-        raise no_rows(own.n_features, estimator)
-    if sums.weight == 0.0:
-        raise DataError("sample_weight is zero in every row: no row is to be counted")
+    sums = run_pass(rows, work, "misfit", weights)
+    check_counted(sums.n_rows, sums.weight, own.n_features, estimator)
     return judge(own, sums, names)

@@ -1,4 +1,4 @@
-"""How a mixture is fitted, and exchanged with scikit-learn: what all estimators share."""
+"""How a mixture is fitted: what all estimators share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from abc import abstractmethod
 from collections.abc import Callable
 from copy import copy
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -20,10 +20,11 @@ from dgmm.data.source import Source
 from dgmm.data.telling import tell
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
 from dgmm.estimators.attributes import OF_GROUPS
+from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.callbacks import Told
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, generator_from, head_of
-from dgmm.estimators.components import ComponentMixture
 from dgmm.estimators.errors import ErrorsLike, with_errors
+from dgmm.estimators.exchange import ExchangedMixture, Sklearn
 from dgmm.estimators.html import components_table
 from dgmm.estimators.known import given_for, taken_aside
 from dgmm.estimators.parameters import attributes_of
@@ -36,27 +37,11 @@ from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.multistart import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
-from dgmm.fitting.steps.objective import TOLERANCES, Goal, Likelihood, Objective
+from dgmm.fitting.steps.objective import Goal, Likelihood, Objective
 from dgmm.model.families import family_named
 from dgmm.model.parameters import Parameters
 from dgmm.passes.cluster import one_cluster
 from dgmm.passes.events import listening
-
-OWN_PARAMETERS = ("algorithm", "sample_rows", "search", "moves", "missing")
-"""Parameters that scikit-learn's classes do not have."""
-
-OWN_STARTS = ("auto", "k-means||", "search")
-"""Starts that they do not have."""
-
-
-OF_COVARIANCES = (
-    "precisions_init",
-    "covariances_",
-    "precisions_",
-    "precisions_cholesky_",
-    "degrees_of_freedom_",
-)
-"""Parameters and attributes that belong to one covariance: of each component, or of all."""
 
 
 def _going_on_from(resumed: EM | None) -> dict[str, object]:
@@ -64,42 +49,23 @@ def _going_on_from(resumed: EM | None) -> dict[str, object]:
     return {} if resumed is None else {"the mixture to go on from": (resumed.parameters, resumed.lower_bound)}
 
 
-Sklearn = TypeVar("Sklearn", bound=BaseEstimator)
-"""Scikit-learn's class of the same name."""
-
-
 def fitted_attributes(mixture: Mixture[Any]) -> dict[str, Any]:
     """Give the attributes that a fit has set."""
     return {name: value for name, value in vars(mixture).items() if name.endswith("_") and name[0] != "_"}
-
-
-class MixtureWarning(UserWarning):
-    """Something is wrong with a fitted mixture, or with the scale of its data: the message says what."""
 
 
 class Mixture(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     CallbackSupportMixin,
-    ComponentMixture,
-    Generic[Sklearn],
+    ExchangedMixture[Sklearn],
 ):
     """A mixture that can be fitted, with scikit-learn's parameters.
 
     In the middle of a pipeline it gives responsibilities as features. Callbacks of scikit-learn
     (``set_callbacks``) are told of each iteration, with the mixture that the fit has then; where one of them
     gives True, that start ends there.
-
-    Attributes
-    ----------
-    FITTED : tuple of str
-        Fitted attributes that scikit-learn's class has too.
-    SCIKIT_LEARN : type
-        Scikit-learn's class.
     """
-
-    FITTED: ClassVar[tuple[str, ...]]
-    SCIKIT_LEARN: type[Sklearn]
 
     n_components: int
     tol: float | str
@@ -439,67 +405,3 @@ class Mixture(
         DataError
             For values that no such mixture has.
         """
-
-    def to_sklearn(self) -> Sklearn:
-        """Give a fitted mixture of scikit-learn's that predicts the same.
-
-        Returns
-        -------
-        sklearn.mixture.GaussianMixture or sklearn.mixture.BayesianGaussianMixture
-            With ``init_params='kmeans'`` where scikit-learn lacks the start, its own ``tol`` for ``'auto'``,
-            and a covariance for each component where it lacks the family whose components share it.
-
-        Warns
-        -----
-        MixtureWarning
-            Where groups of rows have weights of their own: those of all rows alone are kept.
-        """
-        if hasattr(self, "group_weights_"):
-            tell(
-                f"scikit-learn's mixtures have no groups: the weights of the {len(self.groups_)} groups are "
-                "lost, and those of all rows are kept",
-                MixtureWarning,
-            )
-        parameters = {
-            name: value for name, value in self.get_params(deep=False).items() if name not in OWN_PARAMETERS
-        }
-        if parameters["tol"] == "auto":
-            parameters["tol"] = TOLERANCES["em"]
-        if parameters["init_params"] in OWN_STARTS:
-            parameters["init_params"] = "kmeans"
-        attributes = {
-            name: getattr(self, name) for name in (*self.FITTED, "feature_names_in_") if hasattr(self, name)
-        }
-        family = family_named(self.covariance_type)
-        if family.scikit_learn is not None:
-            parameters["covariance_type"] = family.scikit_learn
-            for values in (parameters, attributes):
-                repeated = {name: values[name] for name in OF_COVARIANCES if values.get(name) is not None}
-                values |= {name: np.stack([value] * len(self.means_)) for name, value in repeated.items()}
-        other = self.SCIKIT_LEARN(**parameters)
-        for name, value in attributes.items():
-            setattr(other, name, value)
-        return other
-
-    @classmethod
-    def from_sklearn(cls, mixture: Sklearn) -> Self:
-        """Make a mixture from a fitted one of scikit-learn's: the same parameters and attributes.
-
-        Parameters
-        ----------
-        mixture : sklearn.mixture.GaussianMixture or sklearn.mixture.BayesianGaussianMixture
-            The class of the same name.
-
-        Returns
-        -------
-        the mixture
-        """
-        if not isinstance(mixture, cls.SCIKIT_LEARN):
-            raise TypeError(
-                f"from_sklearn takes a sklearn {cls.SCIKIT_LEARN.__name__}, not {type(mixture).__name__}"
-            )
-        made = cls(**mixture.get_params(deep=False))
-        for name in (*cls.FITTED, "feature_names_in_"):
-            if hasattr(mixture, name):
-                setattr(made, name, getattr(mixture, name))
-        return made

@@ -21,11 +21,11 @@ from sklearn.utils.validation import check_is_fitted
 from dgmm.data import open_dataset
 from dgmm.data.telling import tell
 from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, WeightsLike
+from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
-from dgmm.estimators.mixture import MixtureWarning
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
@@ -38,7 +38,7 @@ from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of
 from dgmm.fitting.sweep.neighbours import Comparison, sentences
-from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, concerns_of, sweep
+from dgmm.fitting.sweep.sweep import ANSWERED, SweepSettings, Swept, begin, concerns_of, sweep
 from dgmm.model.criteria import CRITERIA, Scores
 from dgmm.model.families import family_named
 from dgmm.model.matrices import Array
@@ -314,7 +314,7 @@ class GaussianMixtureSweep(Predictor):
             with (
                 listening(VerbosePrinter(self.verbose, 10)),
                 one_cluster(),
-                keeping(place, head, may_differ) as begun,
+                keeping(place, head, may_differ, ANSWERED) as begun,
             ):
                 self.seed_ = begun.draws
                 rows = Beside().with_features(measured.joined, source.n_features)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import _fit_context
 
 from dgmm.data import DataError, Source
 from dgmm.data.telling import tell
 from dgmm.data.text import listed
 from dgmm.data.types import RowsLike, WeightsLike
-from dgmm.estimators.components import Order
+from dgmm.estimators.base import MixtureWarning
+from dgmm.estimators.exchange import Sklearn
 from dgmm.estimators.kept_sums import attributes_of_kept
-from dgmm.estimators.mixture import Mixture, MixtureWarning, Sklearn
+from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.validation import no_rows, open_sample_weight
 from dgmm.fitting.fit import Fit
 from dgmm.fitting.partitions import NAMES_LISTED, Kept, Partition, texts_of
@@ -239,24 +240,10 @@ class UpdatingMixture(Mixture[Sklearn]):
         batch = self._summed(*self._rows_and_weights(X, sample_weight), "")
         return self._take(kept.streamed(batch, decay))
 
-    def sorted(self, by: Order | Sequence[int] = "weight") -> Self:
-        """Give the same mixture with its components in another order.
-
-        Parameters
-        ----------
-        by : {'weight', 'mean'} or sequence of int, default='weight'
-            As for `GaussianMixture.sorted`.
-
-        Returns
-        -------
-        mixture
-            Of the same class, with the figures of the fit, and with what it keeps of its rows.
-        """
-        found, parameters = super().sorted(by), self._parameters
+    def _take_along(self, found: Self, order: NDArray[np.intp]) -> None:
+        super()._take_along(found, order)
         if self._kept is not None and self._is_of(self._kept):  # not of others that were set since
-            order = self._order(by, parameters.weights, parameters.means)
             found._keep(self._kept.reordered(order.tolist()))
-        return found
 
     @abstractmethod
     def _objective_for(self, weight: float) -> Objective:

@@ -59,6 +59,19 @@ def check_some_rows(source: Source, estimator: str) -> None:
         raise no_rows(source.n_features, estimator)
 
 
+def check_counted(n_rows: int, weight: float, n_features: int, estimator: str) -> None:
+    """Refuse what a pass has found of no rows, or of rows without weight.
+
+    Raises
+    ------
+    ValueError
+    """
+    if n_rows == 0:
+        raise no_rows(n_features, estimator)
+    if weight == 0.0:
+        raise DataError("sample_weight is zero in every row: no row is to be counted")
+
+
 def no_rows(n_features: int, estimator: str) -> DataError:
     """Make the error that says that there are no rows."""
     return DataError(

@@ -7,7 +7,7 @@ searches gave (`dgmm.passes.journal`).
 from __future__ import annotations
 
 import platform
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -26,8 +26,6 @@ from dgmm.fitting.starts.labels import ToldSums
 from dgmm.fitting.steps.climb import Climb
 from dgmm.fitting.steps.expectation import AllStatistics
 from dgmm.fitting.survey import NotFinite, Survey
-from dgmm.fitting.sweep.held_out import Scored, ScoredStatistics
-from dgmm.fitting.sweep.neighbours import DifferenceSums
 from dgmm.kernels import KERNELS, chosen_kernel
 from dgmm.model.families import FAMILIES
 from dgmm.model.jit import compiler
@@ -129,11 +127,16 @@ KINDS = Kinds(
         *(Head, Timed, Effort, Witnessed, Seen),
         *(Survey, Moments, NotFinite, Fingerprint, Sample, FeatureMoments, Counted, Drawn),
         *(Tally, Fault, ToldSums),
-        *(AllStatistics, Statistics, ScoredStatistics, Scored, DifferenceSums, Climb, Parameters, Posterior),
+        *(AllStatistics, Statistics, Climb, Parameters, Posterior),
     ),
     FAMILIES,
 )
 """What passes, searches and steps of fits give."""
+
+
+def kinds_with(classes: Iterable[type]) -> Kinds:
+    """Give what fits give, and what else a kind of them does."""
+    return Kinds((*KINDS.classes, *classes), KINDS.singletons)
 
 
 def environment() -> dict[str, str]:
@@ -149,7 +152,12 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def keeping(checkpoint: Checkpoint | None, head: Head, apart_from: Collection[str] = ()) -> Iterator[Head]:
+def keeping(
+    checkpoint: Checkpoint | None,
+    head: Head,
+    apart_from: Collection[str] = (),
+    classes: Iterable[type] = (),
+) -> Iterator[Head]:
     """Keep what a fit reaches inside this context; go on from what is there.
 
     Parameters
@@ -160,6 +168,8 @@ def keeping(checkpoint: Checkpoint | None, head: Head, apart_from: Collection[st
         Of this call.
     apart_from : collection of str
         Facts that need not be the same.
+    classes : iterable of type
+        Of what is answered, beyond `KINDS`.
 
     Yields
     ------
@@ -188,7 +198,7 @@ def keeping(checkpoint: Checkpoint | None, head: Head, apart_from: Collection[st
     with owned(checkpoint.place, storage_options=checkpoint.storage_options) as ownership:
         begun, origin = _begun(folder, head, apart_from)
         exactly = _is_same_environment(folder, begun, head)
-        journal = Journal(folder, KINDS, origin, exactly=exactly, check=ownership.check)
+        journal = Journal(folder, kinds_with(classes), origin, exactly=exactly, check=ownership.check)
         try:
             with journalling(journal):
                 yield begun
@@ -250,9 +260,9 @@ def read_head(folder: DurableFolder) -> tuple[Head, str] | None:
     return head, digest_of(data)
 
 
-def extent_of(folder: DurableFolder, origin: str) -> Extent:
-    """Say how much a checkpoint holds."""
-    return Reader(folder, KINDS, origin).extent()
+def extent_of(folder: DurableFolder, origin: str, classes: Iterable[type] = ()) -> Extent:
+    """Say how much a checkpoint holds; ``classes`` are as for `keeping`."""
+    return Reader(folder, kinds_with(classes), origin).extent()
 
 
 def _is_same_environment(folder: DurableFolder, begun: Head, head: Head) -> bool:

@@ -8,7 +8,7 @@ missing, and so is what is said of their errors. The formulas are those of `dgmm
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -54,6 +54,13 @@ def error_matrices(errors: Array, n_features: int) -> Array:
     return matrices
 
 
+def errors_of(errors: Array, n_features: int, known: NDArray[np.intp]) -> Array:
+    """Give the errors of some features: (n, n_errors) to as many columns as these take."""
+    if errors.shape[1] == n_features:
+        return errors[:, known]
+    return error_matrices(errors, n_features)[:, known][:, :, known].reshape(len(errors), -1)
+
+
 class Measured(NamedTuple):
     """What a mixture says of some rows that are measured with errors.
 
@@ -76,6 +83,24 @@ class Measured(NamedTuple):
     slopes: Array
     inverses: Array
     entropies: Array
+
+    def in_own_coordinates(self, roots: Sequence[Array]) -> Iterator[tuple[Array, Array]]:
+        """Give slopes (n, D) and inverses (n, D, D) in the coordinates of each component: see `roots_of`.
+
+        Those of exact rows are the standardized rows, and 1.
+        """
+        for k, root in enumerate(roots):
+            inverses = self.inverses[:, k]
+            if inverses.ndim == 2:
+                inverses = inverses[:, :, None] * np.eye(len(root))
+            yield self.slopes[:, k] @ root, root.T @ inverses @ root
+
+
+def roots_of(parameters: Parameters) -> list[Array]:
+    """Give the matrix L (D, D) of each component, of which ``L Lᵀ`` is its covariance."""
+    family, n_features = parameters.family, parameters.n_features
+    factors = (family.chosen(parameters.precisions_cholesky, k) for k in range(parameters.n_components))
+    return [family.in_units(factor, n_features)[0] for factor in factors]
 
 
 def measured_rows(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[Measured]:
@@ -104,6 +129,26 @@ def measured_rows(parameters: Parameters, rows: NDArray[np.floating]) -> Iterato
             log_joint = constants - own_halves - 0.5 * (squares - n_missing * LOG_2_PI)
         entropies = 0.5 * n_missing * (1.0 + LOG_2_PI) - halves - own_halves + traces
         yield Measured(slice(start, start + len(own)), log_joint, slopes, inverses, entropies)
+
+
+def standardized_rows(parameters: Parameters, rows: NDArray[np.floating]) -> Array:
+    """Standardize complete rows by each component, widened by their errors: (K, n_features, n_rows).
+
+    Of a component's rows the result has mean 0 and covariance 1. Without errors it is what
+    `dgmm.model.families.Family.standardize` gives.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        A plain mixture.
+    rows : ndarray of shape (n_rows, n_features + n_errors)
+    """
+    roots, found = roots_of(parameters), np.empty((*parameters.means.shape, len(rows)))
+    for each in measured_rows(parameters, rows):
+        for k, (slopes, inverses) in enumerate(each.in_own_coordinates(roots)):
+            factors = np.linalg.cholesky(inverses)  # of the covariance of the slopes
+            found[k, :, each.rows] = np.linalg.solve(factors, slopes[:, :, None])[:, :, 0].T
+    return found
 
 
 def _independent(

@@ -7,7 +7,7 @@ histogram of it, between borders that are the same for all rows, says how far th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -138,19 +138,30 @@ def sums_of_rows(
     MisfitSums
         ``n_rows`` and ``weight`` are left zero.
     """
-    n_components, n_known = parameters.means.shape
+
+    def standardized() -> Iterator[Array]:
+        for k, mean in enumerate(parameters.means):
+            deviations = np.ascontiguousarray((rows - mean).T, np.float64)
+            yield parameters.family.standardize(deviations, parameters.precisions_cholesky, k)
+
+    return sums_of_standardized(standardized(), shares, rows.shape[1], n_features=n_features)
+
+
+def sums_of_standardized(
+    standardized: Iterable[Array], shares: Array, n_known: int, *, n_features: int | None = None
+) -> MisfitSums:
+    """Sum over rows that are standardized by each component, (n_known, n_rows) each: as `sums_of_rows`."""
+    n_components = shares.shape[1]
     n_bins, borders, is_complete = len(EDGES) - 1, _borders(n_known), n_features is None
     nothing = MisfitSums.nothing(n_components, n_known if n_features is None else n_features)
     histogram, fourth = np.empty_like(nothing.histogram), np.empty(n_components)
     inner = np.zeros(n_components)
     first, third = np.zeros_like(nothing.first), np.zeros_like(nothing.third)
     expected = n_known * (n_known + 2.0)
-    for k, share in enumerate(shares.T):
-        deviations = np.ascontiguousarray((rows - parameters.means[k]).T, np.float64)
-        standardized = parameters.family.standardize(deviations, parameters.precisions_cholesky, k)
-        standardized[:, share == 0.0] = 0.0  # rows so far away that their squares may overflow
+    for k, (share, own_rows) in enumerate(zip(shares.T, standardized, strict=True)):
+        own_rows[:, share == 0.0] = 0.0  # rows so far away that their squares may overflow
         with np.errstate(over="ignore", invalid="ignore"):
-            squares = np.einsum("dn,dn->n", standardized, standardized)
+            squares = np.einsum("dn,dn->n", own_rows, own_rows)
             bins = np.searchsorted(borders, squares, side="right")
             histogram[k] = np.bincount(bins, share, n_bins)
             fourth[k] = squares**2 @ share / expected
@@ -158,7 +169,7 @@ def sums_of_rows(
                 own = np.where(bins < n_bins - 2, share, 0.0)
                 squares[own == 0.0] = 0.0
                 inner[k] = own.sum()
-                first[k], third[k] = standardized @ own, standardized @ (squares * own)
+                first[k], third[k] = own_rows @ own, own_rows @ (squares * own)
     return MisfitSums(histogram, (shares**2).sum(axis=0), fourth, inner, first, third, 0, 0.0)
 
 

@@ -53,7 +53,7 @@ def test_row_weights(tmp_path: Path, model: Path, day: Path):
     succeed("forget", tmp_path / "updated.npz", day, "--weights", stored, "--out", tmp_path / "without.npz")
 
 
-@pytest.mark.filterwarnings("always::dgmm.estimators.mixture.MixtureWarning")
+@pytest.mark.filterwarnings("always::dgmm.MixtureWarning")
 def test_columns_by_name(tmp_path: Path, named_model: Path, rows_parquet: Path):
     out = tmp_path / "updated.npz"
     done = run("update", named_model, rows_parquet, "--out", out)

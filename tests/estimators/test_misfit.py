@@ -11,6 +11,7 @@ from scipy.stats import chi2
 from dgmm import BayesianGaussianMixture, GaussianMixture
 from dgmm.data import DataError
 from dgmm.model.misfit import EDGES
+from tests.model import naive
 
 
 @pytest.fixture
@@ -99,3 +100,32 @@ def test_what_is_refused(mixture):
         mixture.misfit(da.zeros((0, 2)))
     far = mixture.misfit(np.array([[1e200, 0.0], [0.0, 0.0]]))
     assert far.counts.sum() == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("form", ["variances", "matrices"])
+def test_rows_with_errors_are_as_far_as_widened_components_say(generator, form):
+    """Distances are by the covariance of component and error together: those of Gaussian rows are."""
+    truth = naive.random_parameters(generator, "full", 2, 2, spread=6.0)
+    columns, errors = naive.random_errors(generator, 3000, 2, form, scale=2.0)
+    noise = np.linalg.cholesky(errors + 1e-12 * np.eye(2)) @ generator.normal(size=(3000, 2, 1))
+    rows = naive.random_rows(generator, truth, 3000) + noise[:, :, 0]
+    mixture = GaussianMixture(2, random_state=0, reg_covar=0.0, tol=1e-8, max_iter=500)
+    mixture.fit(rows, errors=columns)
+    found = mixture.misfit(rows, errors=columns)
+    assert found.is_gaussian.all()
+    assert not mixture.misfit(rows, errors=0.0).is_gaussian.all()
+    shares = mixture.predict_proba(rows, errors=columns)
+    for k in range(2):
+        totals, gaps = mixture.covariances_[k] + errors, rows - mixture.means_[k]
+        squares = (gaps * np.linalg.solve(totals, gaps[:, :, None])[:, :, 0]).sum(axis=1)
+        expected, _ = np.histogram(chi2.cdf(squares, 2), EDGES, weights=shares[:, k])
+        np.testing.assert_allclose(found.histogram[k], expected / shares[:, k].sum(), atol=1e-9)
+        assert found.kurtosis[k] == pytest.approx(squares**2 @ shares[:, k] / shares[:, k].sum() / 8.0)
+    lacking = np.where(generator.random(rows.shape) < 0.2, np.nan, rows)
+    mixture.set_params(missing="marginalize")
+    assert mixture.misfit(lacking, errors=columns).is_gaussian.all()
+
+
+def test_errors_of_zero_change_nothing(rows, mixture):
+    for errors in (0.0, np.zeros((len(rows), 4))):
+        same(mixture.misfit(rows, errors=errors), mixture.misfit(rows))

@@ -115,7 +115,7 @@ class TestEM:
                 np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), rtol=1e-9, atol=1e-9)
             np.testing.assert_allclose(found.lower_bounds_, wanted.lower_bounds_, rtol=1e-11)
 
-    @pytest.mark.filterwarnings("ignore::dgmm.estimators.mixture.MixtureWarning")
+    @pytest.mark.filterwarnings("ignore::dgmm.MixtureWarning")
     @settings(max_examples=25)
     @given(
         st.sampled_from(naive.COVARIANCE_TYPES),

@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 import dgmm
 from dgmm import BayesianGaussianMixture, GaussianMixture
 from dgmm.data import DataError
-from dgmm.estimators.mixture import MixtureWarning
+from dgmm.estimators.base import MixtureWarning
 from tests.model import naive
 
 PARAMETERS = ("weights_", "means_", "covariances_", "precisions_cholesky_")

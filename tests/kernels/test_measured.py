@@ -207,3 +207,21 @@ def test_float32_rows_are_taken_as_float64(way):
     assert ready.dtype == np.float64
     (found,), (wanted,) = (expect(ready, [parts(rows, 3)]) for rows in (joined, joined.astype(np.float64)))
     np.testing.assert_array_equal(found.scatter, wanted.scatter)
+
+
+@each_family
+@pytest.mark.parametrize("form", FORMS)
+def test_standardized_rows_are_as_far_as_the_covariance_of_both_says(covariance_type, form):
+    """And in the component's own coordinates: without errors they are what its family says."""
+    generator = np.random.default_rng(9)
+    model = naive.random_parameters(generator, covariance_type, 3, 2)
+    joined, rows, errors = measured_rows(generator, model, form)
+    matrices = naive.matrices_of(model)
+    exact = np.concatenate([rows, np.zeros_like(joined[:, 2:])], axis=1)
+    found, without = measured.standardized_rows(model, joined), measured.standardized_rows(model, exact)
+    for k, (mean, matrix) in enumerate(zip(model.means, matrices, strict=True)):
+        gaps = rows - mean
+        squares = (gaps * np.linalg.solve(matrix + errors, gaps[:, :, None])[:, :, 0]).sum(axis=1)
+        np.testing.assert_allclose((found[k] ** 2).sum(axis=0), squares, rtol=1e-9)
+        own = model.family.standardize(np.ascontiguousarray(gaps.T), model.precisions_cholesky, k)
+        np.testing.assert_allclose(without[k], own, rtol=1e-9, atol=1e-9)

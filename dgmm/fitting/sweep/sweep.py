@@ -27,8 +27,8 @@ from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Survey, survey
 from dgmm.fitting.sweep.choice import best_of
-from dgmm.fitting.sweep.held_out import HeldOut, SplitData, score
-from dgmm.fitting.sweep.neighbours import Comparison, RowsCompared, compare
+from dgmm.fitting.sweep.held_out import HeldOut, Scored, ScoredStatistics, SplitData, score
+from dgmm.fitting.sweep.neighbours import Comparison, DifferenceSums, RowsCompared, compare
 from dgmm.fitting.sweep.race import Race
 from dgmm.fitting.sweep.scores import score_models
 from dgmm.model.criteria import Criterion, resolution
@@ -47,6 +47,9 @@ from dgmm.passes.events import (
 from dgmm.passes.journal import journalling
 
 logger = logging.getLogger(__name__)
+
+ANSWERED = (ScoredStatistics, Scored, DifferenceSums)
+"""What passes give, beyond those of a fit: see `dgmm.fitting.checkpoint.keeping`."""
 
 FAILURES_OF_A_MODEL = (ValueError, FloatingPointError, np.linalg.LinAlgError)
 """What may be wrong with one model, and leaves the others as they are."""
