@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from operator import mul
 from typing import Any
 
@@ -88,7 +89,7 @@ def model_facts(model: Any) -> list[Fact]:
     if hasattr(model, "n_passes_"):  # a mixture that came from scikit-learn has made none
         text += f", {_count(model.n_passes_, 'pass', 'passes')}"
         own["n_passes"] = model.n_passes_
-    found += [fact("fit", text, **own), bound_fact(model)]
+    found += [fact("fit", text, **own), bound_fact(model), *search_facts(model)]
     if is_updated(model):
         found.append(partitions_fact(model))
     if hasattr(model, "groups_"):
@@ -108,6 +109,12 @@ def model_facts(model: Any) -> list[Fact]:
     if hasattr(model, "data_fingerprint_"):  # a mixture that came from scikit-learn has none
         found.append(fingerprint_fact(model.data_fingerprint_))
     return found
+
+
+def search_facts(model: Any) -> list[Fact]:
+    """Say how the start of a fit was searched for, and how sure that is; nothing where it was not."""
+    record = getattr(model, "search_", None)
+    return [] if record is None else [fact("search", str(record), search=asdict(record))]
 
 
 def is_updated(model: Any) -> bool:

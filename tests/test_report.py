@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 import dgmm
 from dgmm import report
 from dgmm.facts import fact, laid_out
+from dgmm.fitting.starts.record import SearchRecord
 from dgmm.model.families import FAMILIES
 
 
@@ -64,6 +65,15 @@ def test_weights_of_groups():
     assert [each["group"] for each in found.values["groups"]] == [*range(24)]
     np.testing.assert_array_equal([each["weights"] for each in found.values["groups"]], model.group_weights_)
     assert report.groups(dgmm.GaussianMixture(1).fit(rows)) == []
+
+
+def test_how_sure_a_search_is():
+    mixture = dgmm.GaussianMixture(2, random_state=0).fit(np.random.default_rng(0).standard_normal((40, 1)))
+    assert report.search_facts(mixture) == []  # nothing was searched
+    mixture.search_ = SearchRecord(n_starts=8, n_optima=3, n_best=5, unseen=12 / 56, n_evaluations=10**9)
+    (found,) = [each for each in report.model_facts(mixture) if each.name == "search"]
+    assert found.text == "8 starts led to 3 optima, 5 of them to the best; unseen: 21%"
+    assert found.values["search"]["n_evaluations"] == 10**9
 
 
 def test_speed():

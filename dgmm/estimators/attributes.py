@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import DataError
+from dgmm.fitting.starts.record import SearchRecord
 from dgmm.model.matrices import Array
 
 Read = Callable[[Any], Any]
@@ -79,6 +80,19 @@ def _history(value: Any) -> dict[str, list[Any]]:
     return {str(name): _series(each) for name, each in value.items()}
 
 
+def _search(value: Any) -> SearchRecord | None:
+    if value is None or isinstance(value, SearchRecord):
+        return value
+    _held(value, isinstance(value, Mapping), "what a search says of itself")
+    counts = {name: _count(value.get(name)) for name in ("n_starts", "n_optima", "n_best", "n_evaluations")}
+    unseen = value.get("unseen")
+    return SearchRecord(**counts, unseen=float(_held(unseen, _is_share(unseen), "a share, from 0 to 1")))
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0.0 <= value <= 1.0
+
+
 def _records(value: Any) -> list[dict[str, Any]]:
     is_list = isinstance(value, list) and all(isinstance(each, Mapping) for each in value)
     records = [dict(each) for each in _held(value, is_list, "a list of records")]
@@ -142,6 +156,7 @@ ATTRIBUTES: dict[str, Read] = {
     "converged_": _flag,
     "lower_bounds_": _series,
     "history_": _history,
+    "search_": _search,
     "stop_reason_": _text,
     "data_fingerprint_": _text,
     "data_changes_": _changes,

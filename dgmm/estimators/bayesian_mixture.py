@@ -140,6 +140,8 @@ default='dirichlet_process'
         As in `GaussianMixture`, but that it has ``lower_bound``, which is `lower_bounds_`.
     n_passes_ : int
         Full passes over the data.
+    search_ : dgmm.fitting.starts.record.SearchRecord or None
+        As for `GaussianMixture`.
     stop_reason_ : str
         A sentence that says why the fit ended; with nats a row.
     measurement_errors_ : str

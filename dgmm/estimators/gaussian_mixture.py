@@ -139,6 +139,11 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
     n_passes_ : int
         Full passes over the data: one where they fit in memory; else the survey, the starts' passes and
         one an iteration. Counting the rows of a Dask collection of unknown length is not among them.
+    search_ : dgmm.fitting.starts.record.SearchRecord or None
+        How the start was searched for on the sample, and how sure that is: ``n_starts`` climbs ended in
+        ``n_optima`` optima, ``n_best`` of them in the best; ``unseen`` estimates the share of starts that
+        lead to others, and ``n_evaluations`` is what it cost. None where nothing was searched. See
+        ``docs/questions.md``.
     stop_reason_ : str
         A sentence that says why the fit ended.
     groups_ : ndarray of shape (n_groups,)

@@ -364,6 +364,7 @@ class Mixture(
         self.data_fingerprint_ = str(fitted.fingerprint)
         self.n_rows_dropped_ = fitted.n_dropped
         self.data_changes_ = None if fitted.changes is None else list(fitted.changes)
+        self.search_ = fitted.search
 
     def _set_ended(self, best: EM, objective: Objective, dtype: np.dtype) -> None:
         """Set the attributes that are of a fit from one start."""

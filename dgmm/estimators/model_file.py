@@ -13,7 +13,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from dgmm.data.location import locate
 from dgmm.data.text import redacted
 from dgmm.data.writing import write_file
 from dgmm.estimators.attributes import ARRAY_PARAMETERS, ATTRIBUTES, OF_GROUPS, PARTITION_ARRAYS
+from dgmm.fitting.starts.record import SearchRecord
 
 FORMAT = "dgmm-model"
 VERSION = 2
@@ -119,6 +120,8 @@ def _to_json(value: Any) -> Any:
         return None  # a generator's place in its stream is no property of the model
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
+    if isinstance(value, SearchRecord):
+        return asdict(value)
     raise TypeError(f"a {type(value).__name__} cannot be saved in a model file")
 
 

@@ -22,6 +22,7 @@ from dgmm.fitting.origin import Shift
 from dgmm.fitting.partitions import Kept
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, proposals, rows_to_move_on
+from dgmm.fitting.starts.record import SearchRecord
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood, Objective
 from dgmm.fitting.survey import survey
@@ -57,6 +58,8 @@ class Fit:
         How rows changed during the fit, where they were allowed to; None where they were not.
     kept : Kept or None
         Sums of the rows, for updates; None where no pass was made.
+    search : SearchRecord or None
+        How its start was searched for; None where it was not.
     """
 
     best: EM
@@ -67,6 +70,7 @@ class Fit:
     n_dropped: int = 0
     changes: tuple[str, ...] | None = None
     kept: Kept | None = None
+    search: SearchRecord | None = None
 
 
 @single_threaded()
@@ -160,7 +164,7 @@ def fit(
         )
         if stages == ("passes",):
             emit(StageStarted("passes"))
-        best = fits.best(random_state) if resumed is None else fits.resume(resumed)
+        best, record = fits.best(random_state) if resumed is None else (fits.resume(resumed), None)
         if settings.moves and settings.max_iter > 0 and not _is_stopped(best):
             best = _moved(best, fits)
         kept = kept_of(best, data, found.seen, is_small=is_small)
@@ -189,7 +193,7 @@ def fit(
         )
     n_passes = n_survey_passes if is_small else _count(passes)
     changes = changes_among(passes) if settings.allow_changed_data else None
-    return Fit(best, n_passes, objective, found.fingerprint, about, changes=changes, kept=kept)
+    return Fit(best, n_passes, objective, found.fingerprint, about, changes=changes, kept=kept, search=record)
 
 
 def _seen_from(shift: Shift | None, watch: Watch | None) -> Watch | None:

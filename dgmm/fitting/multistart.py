@@ -34,6 +34,7 @@ from dgmm.fitting.starts.growth import reseeded
 from dgmm.fitting.starts.labels import start_from_labels
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
 from dgmm.fitting.starts.plans import plan_for
+from dgmm.fitting.starts.record import SearchRecord
 from dgmm.fitting.starts.search import search
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
@@ -257,8 +258,14 @@ class Multistart:
             self.data, self.objective, self.advance, self.settings.max_iter, self.stopping.passes_left
         )
 
-    def best(self, random_state: np.random.RandomState) -> EM:
+    def best(self, random_state: np.random.RandomState) -> tuple[EM, SearchRecord | None]:
         """Fit from every start, and give the best: in turn in memory, else all in the same passes.
+
+        Returns
+        -------
+        best : EM
+        record : SearchRecord or None
+            Of the search that found its start, if one did.
 
         Raises
         ------
@@ -267,12 +274,13 @@ class Multistart:
         """
         offered: list[list[EM]] = []
         errors: list[Exception] = []
+        records: dict[int, SearchRecord | None] = {}
         if not self.is_small:
             emit(StageStarted("search", ("passes",)))
         for initialization in range(self.settings.n_init):
             emit(InitializationStarted(initialization))
             try:
-                began = [self.begin(initialization, each) for each in self._starts(random_state)]
+                began, records[initialization] = self._began(initialization, random_state)
             except FAILURES_OF_A_START as error:
                 errors.append(error)
                 continue
@@ -285,7 +293,15 @@ class Multistart:
         if not self.is_small:
             emit(StageStarted("passes"))
             offered = [self._run_with_moves(offered) if self._may_move else self.run(offered)]
-        return best_of_ended([state for states in offered for state in states], errors)
+        best = best_of_ended([state for states in offered for state in states], errors)
+        return best, records.get(best.initialization)
+
+    def _began(
+        self, initialization: int, random_state: np.random.RandomState
+    ) -> tuple[list[EM], SearchRecord | None]:
+        """Begin from a start that is found, and from its rivals."""
+        starts, record = self._starts(random_state)
+        return [self.begin(initialization, each) for each in starts], record
 
     @property
     def _may_move(self) -> bool:
@@ -382,8 +398,8 @@ class Multistart:
             return [replace(each, best=None) for each in states]
         return states
 
-    def _starts(self, random_state: np.random.RandomState) -> list[Parameters]:
-        """Find what a fit may begin from: one start, or the candidates of a search."""
+    def _starts(self, random_state: np.random.RandomState) -> tuple[list[Parameters], SearchRecord | None]:
+        """Find what a fit may begin from: one start, or the candidates of a search, with its record."""
         settings, data = self.settings, self.data
         method = replace(
             settings.method_for(data.source.n_rows, data.source.n_features), objective=self.objective
@@ -391,20 +407,21 @@ class Multistart:
         if data.known is not None and data.known.has_labels and not settings.given.is_whole:
             told = start_from_labels(method, data.known, self.filled, data, random_state)
             if told is not None:
-                return [with_given(told, settings.given)]
+                return [with_given(told, settings.given)], None
         if method.init_params == "search":
             starts: list[Parameters] = []
             with suppress(DegenerateCovarianceError):
                 plan = plan_for(settings.search, self.size)
-                for each in search(method, self.filled, random_state, plan):
+                searched = search(method, self.filled, random_state, plan)
+                for each in searched.mixtures:
                     with suppress(DegenerateCovarianceError):
                         adopted = self.objective.adopt(each, data.moments.weight)
                         starts.append(with_given(adopted, settings.given))
-            if starts:
-                return starts
+                if starts:
+                    return starts, searched.record
             # Every run ended in a degenerate one: the sample has few rows for each component.
             method = replace(method, init_params="kmeans")
-        return [start(method, settings.given, self.filled, data, random_state)]
+        return [start(method, settings.given, self.filled, data, random_state)], None
 
 
 def best_of_ended(states: Sequence[EM], errors: Sequence[Exception] = ()) -> EM:

@@ -43,6 +43,25 @@ def test_the_likelihood_of_accepted_parameters_never_falls(covariance_type, weig
     assert mixture.score(rows, sample_weight=weights) == pytest.approx(mixture.lower_bound_, rel=1e-11)
 
 
+def test_a_search_says_how_sure_it_is(tmp_path):
+    """What it says is that of the best of all searches, and of no other fit; a model file keeps it."""
+    rows = overlapping(2000)
+    mixture = fit(rows, n_init=2)
+    record = mixture.search_
+    assert record is not None
+    assert 1 <= record.n_best <= record.n_starts
+    assert 1 <= record.n_optima <= record.n_starts
+    assert 0.0 < record.unseen <= 1.0
+    assert (
+        record.n_evaluations > 8 * 4 * 1200
+    )  # eight starts of four components on most of the sample, at least
+    mixture.save(tmp_path / "model.npz")
+    assert load(tmp_path / "model.npz").search_ == record
+    assert mixture.set_params(init_params="kmeans").fit(rows).search_ is None
+    mixture.save(tmp_path / "other.npz")
+    assert load(tmp_path / "other.npz").search_ is None
+
+
 @pytest.mark.parametrize("covariance_type", FAMILIES)
 def test_the_limit_of_plain_em_in_far_fewer_passes(covariance_type):
     rows = overlapping(60_000)

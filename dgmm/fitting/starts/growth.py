@@ -70,6 +70,17 @@ def grown(
         if not splits:
             break
         found = short_climb(data, reduce(apply, splits, found.parameters), objective)
+    return pruned(found, data, n_components, objective)
+
+
+def pruned(found: Climb, data: InMemory, n_components: int, objective: Likelihood) -> Climb:
+    """Merge components of a mixture until there are as many as wanted, with EM between.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite.
+    """
     while (n_now := found.parameters.n_components) > n_components:
         parameters = found.parameters
         for _ in range(min(max(1, int(GROWTH.merged_at_once * n_now)), n_now - n_components)):

@@ -7,6 +7,7 @@ last word is with rows of the sample that are held out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,8 +18,16 @@ from dgmm.fitting.starts.clusters import Way, clusters
 from dgmm.fitting.starts.exchanges import EXCHANGES, ExchangeTuning, exchanged
 from dgmm.fitting.starts.growth import grown
 from dgmm.fitting.starts.methods import StartMethod, from_labels, from_mixture
+from dgmm.fitting.starts.recombining import (
+    RECOMBINING,
+    Recombination,
+    RecombiningTuning,
+    recombinations,
+    recombined,
+)
+from dgmm.fitting.starts.record import SearchRecord, unseen
 from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, climb, log_likelihood
-from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.in_memory import InMemory, counted
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
@@ -46,11 +55,9 @@ class SearchTuning:
     n_moved : int
         The best of a round, whose components are moved. Half: 1.7 times the arithmetic, as a second round
         follows more often; double: 1.5 times.
-    alike : float
-        Nats a row: optima that differ by less are not worth more starts.
     unseen : float
-        Share of the starts: there is no second round where optima that were not found would attract less.
-        Half: 1.9 times the arithmetic.
+        Share of the starts: the search ends after a round where optima that were not found would attract
+        less. Half: 1.9 times the arithmetic.
     n_long, long_rows, long_steps : int
         So many of the best of all rounds go on for at most so many EM steps, on so many times the rows.
     long_tol : float
@@ -61,6 +68,8 @@ class SearchTuning:
         One row of so many is held out. Half: nine passes more.
     exchanges : ExchangeTuning
         How components are moved.
+    recombining : RecombiningTuning or None
+        What is made of the mixtures that were found; None for nothing.
     before : SearchTuning or None
         How much is searched before with variances alone, where covariances have products of features: the
         best found are the first starts.
@@ -72,7 +81,6 @@ class SearchTuning:
     rows_of_component: int = 300
     short_steps: int = CLIMBS.short_steps
     n_moved: int = 4
-    alike: float = 1e-3
     unseen: float = 0.2
     n_long: int = 4
     long_rows: int = 4
@@ -81,6 +89,7 @@ class SearchTuning:
     n_rivals: int = 3
     held_out: int = 5
     exchanges: ExchangeTuning = EXCHANGES
+    recombining: RecombiningTuning | None = None
     before: SearchTuning | None = None
 
     def rows(self, n_components: int) -> int:
@@ -88,16 +97,31 @@ class SearchTuning:
         return max(self.n_rows, self.rows_of_component * n_components)
 
 
-SEARCH = SearchTuning()
+SEARCH = SearchTuning(recombining=RECOMBINING)
 
 
 Start = Callable[[InMemory, int], Parameters]
 """Finds a mixture on so many of the rows; raises `DegenerateCovarianceError`."""
 
 
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """What a search has found.
+
+    Attributes
+    ----------
+    mixtures : tuple of Parameters
+        At most `SearchTuning.n_rivals`, the best on held-out rows first.
+    record : SearchRecord
+    """
+
+    mixtures: tuple[Parameters, ...]
+    record: SearchRecord
+
+
 def search(
     method: StartMethod, sample: Sample, random_state: np.random.RandomState, tuning: SearchTuning = SEARCH
-) -> list[Parameters]:
+) -> Searched:
     """Search for mixtures of highest likelihood to start from.
 
     Parameters
@@ -107,11 +131,6 @@ def search(
     random_state : RandomState
     tuning : SearchTuning, optional
         How much is searched.
-
-    Returns
-    -------
-    list of Parameters
-        At most `SearchTuning.n_rivals`, the best on held-out rows first.
 
     Raises
     ------
@@ -123,21 +142,33 @@ def search(
     method = replace(method, objective=objective)
     fitted, held_out = _divided(sample.in_single_precision(centre), method.n_components)
     seeds = random_state.randint(2**31 - 1, size=SEARCH.n_starts).tolist()
-    best = best_distinct(_rounds(method, fitted, seeds, tuning), tuning.n_long)
+    rounds = _rounds(method, fitted, seeds, tuning)
+    best, n_evaluations = best_distinct(rounds.found, tuning.n_long), rounds.n_evaluations
     if tuning.long_steps:
         go_on = partial(_gone_on, objective=objective, tuning=tuning)
-        best = best_distinct(run_tasks(go_on, best, fitted, "refining starts"), tuning.n_long)
+        refined = run_tasks(go_on, best, fitted, "refining starts")
+        best, n_evaluations = best_distinct(refined, tuning.n_long), n_evaluations + _cost(refined)
     if not best:
         raise DegenerateCovarianceError(None)
     if len(best) > 1:
         test = held_out if held_out.moments.weight else fitted  # few rows, or few that have a weight
         scores = [log_likelihood(test, each.parameters) for each in best]
         best = [best[index] for index in np.argsort(scores)[::-1][: tuning.n_rivals]]
-    return [each.parameters.shifted(centre) for each in best]
+    record = SearchRecord.of(rounds.found, rounds.last, n_evaluations)
+    return Searched(tuple(each.parameters.shifted(centre) for each in best), record)
 
 
-def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning: SearchTuning) -> list[Climb]:
-    """Make rounds of starts, and move the components of the best of each."""
+@dataclass(frozen=True, eq=False)
+class _Rounds:
+    """What came of all rounds, and of the last; with what they cost."""
+
+    found: Sequence[Climb]
+    last: Sequence[Climb]
+    n_evaluations: int
+
+
+def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning: SearchTuning) -> _Rounds:
+    """Make rounds of starts, move the components of the best of each, and make others of these."""
     n_rows = tuning.rows(method.n_components)
     own = {"objective": method.objective, "n_rows": n_rows}
     begin = partial(_begun, **own, n_steps=tuning.short_steps)
@@ -145,11 +176,12 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
     first: list[Start] = [
         partial(_from_clusters, method, way, seed) for way, seed in enumerate(seeds[: tuning.n_starts])
     ]
+    n_evaluations = 0
     if tuning.before is not None:
         before = _rounds(replace(method, family=FAMILIES["diag"]), fitted, seeds, tuning.before)
-        first = [
-            partial(_from_other, method, each.parameters) for each in best_distinct(before, tuning.n_starts)
-        ]
+        best = best_distinct(before.found, tuning.n_starts)
+        first = [partial(_from_other, method, each.parameters) for each in best]
+        n_evaluations = before.n_evaluations
     rounds: dict[str, list[Start]] = {
         "trying starts": first,
         "growing mixtures": [partial(_from_growth, method, *each) for each in enumerate(tuning.surpluses)],
@@ -159,23 +191,23 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
         begun = run_tasks(begin, starts, fitted, purpose)
         best = best_distinct(begun, tuning.n_moved)
         ended = run_tasks(exchange, best, fitted, "moving components")
+        n_evaluations += _cost(begun) + _cost(ended)
         for one, end in zip(best, ended, strict=True):  # those that were the same would end the same
             behind = [one.lower_bound - each.lower_bound for each in begun if each]
             found += [end] * sum(0 <= each <= CLIMBS.same for each in behind)
         if unseen(found) < tuning.unseen:
             break
-    return found
-
-
-def unseen(climbs: Sequence[Climb]) -> float:
-    """Estimate the share of starts that lead to optima which none of these climbs has found.
-
-    From n climbs that ended in w optima: w (w + 1) / (n (n − 1)), the posterior mean where any number of
-    optima with any shares were equally probable (Boender and Rinnooy Kan, 1987, *Bayesian stopping rules for
-    multistart global optimization methods*).
-    """
-    n_climbs, n_optima = len(climbs), len(best_distinct(climbs, len(climbs), SEARCH.alike))
-    return 1.0 if n_climbs < 2 else min(1.0, n_optima * (n_optima + 1) / (n_climbs * (n_climbs - 1)))
+    last: Sequence[Climb] = tuple(found)
+    recombining = tuning.recombining
+    for number in range(recombining.n_rounds if recombining is not None and found else 0):
+        if unseen(last) < tuning.unseen:
+            break
+        assert recombining is not None
+        items = recombinations(found, seeds, number, recombining)
+        last = run_tasks(partial(_recombined, **own, tuning=recombining), items, fitted, "recombining")
+        n_evaluations += _cost(last)
+        found += last
+    return _Rounds(found, last, n_evaluations)
 
 
 def _divided(sample: Sample, n_components: int) -> tuple[InMemory, InMemory]:
@@ -222,22 +254,34 @@ def _from_other(method: StartMethod, other: Parameters, data: InMemory, n_rows: 
 
 def _begun(start: Start, data: InMemory, *, objective: Likelihood, n_rows: int, n_steps: int) -> Climb | None:
     """Climb a little from a start; None where a covariance is not positive definite."""
-    try:
-        return climb(data.first(n_rows), start(data, n_rows), objective, n_steps, CLIMBS.same)
-    except DegenerateCovarianceError:
-        return None
+    return _counted(lambda: climb(data.first(n_rows), start(data, n_rows), objective, n_steps, CLIMBS.same))
 
 
 def _exchanged(
     found: Climb, data: InMemory, *, objective: Likelihood, n_rows: int, tuning: ExchangeTuning
 ) -> Climb:
-    return exchanged(found, data.first(n_rows), objective, tuning)
+    return _counted(lambda: exchanged(found, data.first(n_rows), objective, tuning)) or found
+
+
+def _recombined(
+    item: Recombination, data: InMemory, *, objective: Likelihood, n_rows: int, tuning: RecombiningTuning
+) -> Climb:
+    return _counted(lambda: recombined(item, data.first(n_rows), objective, tuning)) or item.found
 
 
 def _gone_on(found: Climb, data: InMemory, *, objective: Likelihood, tuning: SearchTuning) -> Climb | None:
     """Go on from a climb on fewer rows; None where a covariance is not positive definite."""
-    n_rows = tuning.long_rows * tuning.rows(found.parameters.n_components)
-    try:
-        return climb(data.first(n_rows), found.parameters, objective, tuning.long_steps, tuning.long_tol)
-    except DegenerateCovarianceError:
-        return None
+    rows = data.first(tuning.long_rows * tuning.rows(found.parameters.n_components))
+    return _counted(lambda: climb(rows, found.parameters, objective, tuning.long_steps, tuning.long_tol))
+
+
+def _counted(work: Callable[[], Climb]) -> Climb | None:
+    """Climb, and count what that takes; None where a covariance is not positive definite."""
+    with counted() as done, suppress(DegenerateCovarianceError):
+        return replace(work(), n_evaluations=done.n_evaluations)
+    return None
+
+
+def _cost(climbs: Sequence[Climb | None]) -> int:
+    """Give what climbs took; nothing is known of those that came to no end."""
+    return sum(each.n_evaluations for each in climbs if each is not None)

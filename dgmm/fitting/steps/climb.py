@@ -48,11 +48,14 @@ class Climb:
         What the objective says of these very parameters, nats a row.
     n_steps : int
         M-steps made, or stood for by extrapolations.
+    n_evaluations : int
+        Of the work that led there, where that is counted: see `dgmm.fitting.steps.in_memory.Work`.
     """
 
     parameters: Parameters
     lower_bound: float
     n_steps: int
+    n_evaluations: int = 0
 
     @classmethod
     def of(cls, steps: Steps[Evaluation]) -> Climb:

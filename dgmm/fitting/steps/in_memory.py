@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from operator import add
@@ -46,6 +48,39 @@ class InMemoryTuning:
 
 
 IN_MEMORY = InMemoryTuning()
+
+
+@dataclass
+class Work:
+    """How much work E-steps on rows in memory were.
+
+    Attributes
+    ----------
+    n_evaluations : int
+        Rows times components.
+    """
+
+    n_evaluations: int = 0
+
+
+_work: ContextVar[Work | None] = ContextVar("work", default=None)
+
+
+@contextmanager
+def counted() -> Iterator[Work]:
+    """Count what E-steps of `InMemory` do inside this context, and not in another thread."""
+    work = Work()
+    token = _work.set(work)
+    try:
+        yield work
+    finally:
+        _work.reset(token)
+
+
+def _count(ready: Stack, n_rows: int) -> None:
+    work = _work.get()
+    if work is not None:
+        work.n_evaluations += n_rows * sum(len(model.means) for model in ready.models)
 
 
 def expect_rows(ready: Stack, rows: Part, threads: Executor) -> tuple[Statistics, ...]:
@@ -141,6 +176,7 @@ class InMemory(Data):
     def responsibilities(self, parameters: Parameters) -> NDArray[np.floating]:
         """Probability of each component given each row: (K, n_rows)."""
         ready = self.stack([parameters])
+        _count(ready, len(self.rows))
         result = np.empty((parameters.n_components, len(self.rows)), ready.dtype)
         start = 0
         for shares, densities in kernel_for(ready).evaluate(ready, self.rows, self._features(ready)):
@@ -157,6 +193,7 @@ class InMemory(Data):
 
     def expect_stack(self, ready: Stack, weights: Array | None) -> tuple[Statistics, ...]:
         """E-step with these weights of the rows, (n_rows,) or (n_models, n_rows), or None: not completed."""
+        _count(ready, len(self.rows))
         return expect(ready, [(self.rows, weights)], self._features(ready))
 
     def _features(self, ready: Stack) -> NDArray[np.floating] | None:

@@ -275,7 +275,7 @@ def _fit_each(
         if candidate.failure:
             continue
         try:
-            state = Multistart(own, data, sample, whole).best(np.random.RandomState(settings.seed))
+            state, _ = Multistart(own, data, sample, whole).best(np.random.RandomState(settings.seed))
         except FAILURES_OF_A_MODEL as error:
             swept.candidates[index] = replace(candidate, failure=str(error))
         except KeyboardInterrupt:

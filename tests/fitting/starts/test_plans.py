@@ -1,4 +1,5 @@
 """Plans of a search: what they cost by the forecast, and by counting."""
+# pyright: reportPrivateImportUsage=false
 
 import dask
 import numpy as np
@@ -109,7 +110,7 @@ def test_plans_take_no_more_than_their_forecast(family, n_features, monkeypatch)
     with dask.config.set(scheduler="synchronous"):
         for plan in lean[::2]:
             counter.products = 0.0
-            found = search(method, sample, np.random.RandomState(0), plan)
-            again = search(method, sample, np.random.RandomState(0), plan)
+            found = search(method, sample, np.random.RandomState(0), plan).mixtures
+            again = search(method, sample, np.random.RandomState(0), plan).mixtures
             assert 0.0 < counter.products / 2.0 <= 2.0 * products_of_plan(plan, own)  # of float32
             assert [each.means.tobytes() for each in found] == [each.means.tobytes() for each in again]

@@ -1,0 +1,232 @@
+"""Mixtures made of others: a component put elsewhere at random, and mixtures of the components of two.
+
+Where starts end in many optima, the best of them are good in different places. One component at a random row
+(random swap, Fränti 2018), of each two components that are alike one (Gribel and Vidal 2019, *HG-means*), or
+all of both mixtures, merged again to as many as are wanted: EM from there often ends in an optimum that no
+start finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from dgmm.fitting.starts.growth import GROWTH, pruned
+from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
+from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, short_climb
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Likelihood
+from dgmm.model.matrices import Array, DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class RecombiningTuning:
+    """How much is made of the mixtures that were found.
+
+    Chosen by docs/notes/2026-11-26-seeds.md. Half and double: not measured.
+
+    Attributes
+    ----------
+    n_mixtures : int
+        The best distinct ones, each improved in a task of its own.
+    n_proposals : int
+        For each of them, in a round.
+    n_rounds : int
+        At the most: between them, mixtures get to know those that others have become.
+    trials : TrialTuning
+        How long a proposal is tried.
+    """
+
+    n_mixtures: int = 4
+    n_proposals: int = 12
+    n_rounds: int = 2
+    trials: TrialTuning = field(default=TrialTuning(20, 1e-4, 40, 1e-4 / 3, hopeless=1e-3, is_enough=False))
+
+
+RECOMBINING = RecombiningTuning()
+
+WAYS = ("moved", "paired", "moved", "moved", "united", "moved")
+"""Functions that make mixtures of others, as they are tried, over and over: more often what costs less."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recombination:
+    """A mixture that is to be improved, beside others.
+
+    Attributes
+    ----------
+    found : Climb
+    others : tuple of Parameters
+        Where components may come from.
+    seed : list of int
+    """
+
+    found: Climb
+    others: tuple[Parameters, ...]
+    seed: list[int]
+
+
+def recombinations(
+    found: Sequence[Climb], seeds: Sequence[int], number: int, tuning: RecombiningTuning
+) -> list[Recombination]:
+    """Put each of the best mixtures beside the others of these.
+
+    Parameters
+    ----------
+    found : sequence of Climb
+    seeds : sequence of int
+        One for each mixture, at least.
+    number : int
+        Of the round, which draws other numbers than those before.
+    tuning : RecombiningTuning
+    """
+    best = best_distinct(found, tuning.n_mixtures)
+    return [
+        Recombination(each, tuple(other.parameters for other in best if other is not each), [seed, number])
+        for each, seed in zip(best, seeds, strict=False)
+    ]
+
+
+def recombined(
+    item: Recombination, data: InMemory, objective: Likelihood, tuning: RecombiningTuning = RECOMBINING
+) -> Climb:
+    """Try what can be made of a mixture and others, and go on from what gains.
+
+    Parameters
+    ----------
+    item : Recombination
+    data : InMemory
+    objective : Likelihood
+    tuning : RecombiningTuning, optional
+    """
+    random, found = np.random.RandomState(item.seed), item.found
+    # Each is tried once, whatever the mixture is by then.
+    ways = (WAYS[number % len(WAYS)] for number in range(tuning.n_proposals))
+    while True:
+        proposed = _proposed(ways, found.parameters, item.others, data, objective, random=random)
+        after = first_that_gains(data, found, proposed, objective, tuning.trials, gain=CLIMBS.same)
+        if after is None:
+            return found
+        found = after
+
+
+def _proposed(
+    ways: Iterator[str],
+    parameters: Parameters,
+    others: Sequence[Parameters],
+    data: InMemory,
+    objective: Likelihood,
+    *,
+    random: np.random.RandomState,
+) -> Iterator[Parameters]:
+    for way in ways:
+        with suppress(DegenerateCovarianceError):
+            if way == "moved" or not others:
+                yield moved(parameters, data, random)
+                continue
+            other = others[random.randint(len(others))]
+            if way == "united" and parameters.n_components <= GROWTH.most_surplus:
+                yield united(parameters, other, data, objective)
+            else:
+                yield paired(parameters, other, random)
+
+
+def moved(parameters: Parameters, data: InMemory, random: np.random.RandomState) -> Parameters:
+    """Put a component at a row, both at random: it takes half the weight of the next one, and its covariance.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of two components at least; one alone stays as it is.
+    data : InMemory
+    random : RandomState
+    """
+    if parameters.n_components == 1:
+        return parameters
+    component = random.randint(parameters.n_components)
+    others = np.delete(np.arange(parameters.n_components), component)
+    row = data.rows[_drawn(data, random)].astype(np.float64)
+    distances = ((parameters.means[others] - row) ** 2 / parameters.variances[others]).sum(axis=1)
+    near = others[int(distances.argmin())]
+    means, weights = parameters.means.copy(), parameters.weights.copy()
+    means[component], weights[[component, near]] = row, 0.5 * weights[near]
+    weights /= weights.sum()
+    if parameters.family.is_shared:
+        return replace(parameters, weights=weights, means=means)
+    like = np.arange(parameters.n_components)
+    like[component] = near
+    return replace(parameters.chosen(like), weights=weights, means=means)
+
+
+def _drawn(data: InMemory, random: np.random.RandomState) -> int:
+    """Draw a row by the weights of the rows."""
+    if data.row_weights is None:
+        return random.randint(len(data.rows))
+    sums = np.cumsum(data.row_weights, dtype=np.float64)
+    return int(np.searchsorted(sums, random.random_sample() * sums[-1], side="right").clip(max=len(sums) - 1))
+
+
+def paired(parameters: Parameters, other: Parameters, random: np.random.RandomState) -> Parameters:
+    """Take one of each two components that are alike, of one mixture and another, at random.
+
+    Parameters
+    ----------
+    parameters, other : Parameters
+        Of one family, and as many components.
+    random : RandomState
+    """
+    _, partners = linear_sum_assignment(unlikeness(parameters, other))
+    n_components = parameters.n_components
+    is_own = random.random_sample(n_components) < 0.5
+    chosen = np.where(is_own, np.arange(n_components), n_components + partners)
+    return joined(parameters, other).part(chosen)
+
+
+def unlikeness(parameters: Parameters, other: Parameters) -> Array:
+    """Measure how unlike components are: Bhattacharyya distances, by means and variances alone.
+
+    Returns
+    -------
+    ndarray of shape (K, K of the other)
+        Nats. Their weights do not count.
+    """
+    first, second = parameters.variances[:, None], other.variances[None]
+    gaps = parameters.means[:, None] - other.means[None]
+    spread = 0.5 * (first + second)
+    apart = gaps**2 / (8.0 * spread) + 0.5 * np.log(spread / np.sqrt(first * second))
+    return apart.sum(axis=2)
+
+
+def joined(parameters: Parameters, other: Parameters) -> Parameters:
+    """Join two mixtures, half of each; a shared covariance is the mean of theirs."""
+    weights = 0.5 * np.concatenate([parameters.weights, other.weights])
+    means = np.concatenate([parameters.means, other.means])
+    if parameters.family.is_shared:
+        mean = 0.5 * (parameters.covariances + other.covariances)
+        return Parameters.from_covariances(parameters.family, weights, means, mean)
+    return Parameters(
+        parameters.family,
+        weights,
+        means,
+        np.concatenate([parameters.covariances, other.covariances]),
+        np.concatenate([parameters.precisions_cholesky, other.precisions_cholesky]),
+    )
+
+
+def united(parameters: Parameters, other: Parameters, data: InMemory, objective: Likelihood) -> Parameters:
+    """Fit a mixture of all components of two, and merge them again to as many as each has.
+
+    Of at most `GrowthTuning.most_surplus` components: with more, work would grow with their square.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite.
+    """
+    both = short_climb(data, joined(parameters, other), objective)
+    return pruned(both, data, parameters.n_components, objective).parameters

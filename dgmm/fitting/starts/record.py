@@ -1,0 +1,83 @@
+"""What a search for starts says of itself: how much was searched, and how sure it is of what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dgmm.fitting.steps.climb import Climb, best_distinct
+
+
+@dataclass(frozen=True)
+class RecordTuning:
+    """When optima are told apart.
+
+    At half and double no log-likelihood of small data fell (docs/notes/2026-11-26-tuning.md).
+
+    Attributes
+    ----------
+    alike : float
+        Nats a row: optima that differ by less are not worth more starts.
+    """
+
+    alike: float = 1e-3
+
+
+RECORD = RecordTuning()
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """What a search did, and how sure it is.
+
+    Attributes
+    ----------
+    n_starts : int
+        Climbs on the sample that came to an end: from clusters, from mixtures that grew, and from what was
+        made of others.
+    n_optima : int
+        Distinct optima that they ended in.
+    n_best : int
+        How many of them ended in the best.
+    unseen : float
+        Estimated share of starts that lead to optima which none of the last round found: see `unseen`.
+    n_evaluations : int
+        What it cost: rows times components, of all E-steps of these climbs. Those of a pass are all rows
+        times the components.
+    """
+
+    n_starts: int
+    n_optima: int
+    n_best: int
+    unseen: float
+    n_evaluations: int
+
+    @classmethod
+    def of(cls, climbs: Sequence[Climb], last: Sequence[Climb], n_evaluations: int) -> SearchRecord:
+        """Make the record of all climbs, of which these are the last round."""
+        best = max(each.lower_bound for each in climbs)
+        n_best = sum(best - each.lower_bound <= RECORD.alike for each in climbs)
+        return cls(len(climbs), n_distinct(climbs), n_best, unseen(last), n_evaluations)
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return (
+            f"{self.n_starts} starts led to {self.n_optima} {'optimum' if self.n_optima == 1 else 'optima'}, "
+            f"{self.n_best} of them to the best; unseen: {self.unseen:.0%}"
+        )
+
+
+def n_distinct(climbs: Sequence[Climb]) -> int:
+    """Count the optima that climbs ended in: those are one that hardly differ in log-likelihood."""
+    return len(best_distinct(climbs, len(climbs), RECORD.alike))
+
+
+def unseen(climbs: Sequence[Climb]) -> float:
+    """Estimate the share of starts that lead to optima which none of these climbs has found.
+
+    From n climbs that ended in w optima: w (w + 1) / (n (n − 1)), the posterior mean where any number of
+    optima with any shares were equally probable (Boender and Rinnooy Kan, 1987, *Bayesian stopping rules for
+    multistart global optimization methods*).
+    """
+    n_climbs, n_optima = len(climbs), n_distinct(climbs)
+    return 1.0 if n_climbs < 2 else min(1.0, n_optima * (n_optima + 1) / (n_climbs * (n_climbs - 1)))
