@@ -92,7 +92,7 @@ def grouped(
     module = ready_module("dgmm.kernels.grouping") if n_features <= CODE_BITS else None
     if module is None:
         order, ends = _sorted(_digits(np.isnan(rows)))
-        found = rows.take(order, axis=0) if len(ends) > 1 else rows
+        found = rows if (order[1:] > order[:-1]).all() else rows.take(order, axis=0)
     else:
         found = in_one_form(rows)
         n_distinct = min(n_rows, 2 ** min(n_features, 32))
