@@ -168,7 +168,7 @@ class TestBayesOfDependentFeatures:
 
     @staticmethod
     def fit(rows, covariance_type, sample_rows):
-        settings = {"n_components": 10, "weight_concentration_prior": 0.01, "moves": True, "max_iter": 500}
+        settings = {"n_components": 6, "weight_concentration_prior": 0.01, "moves": True, "max_iter": 500}
         settings |= {"covariance_type": covariance_type, "sample_rows": sample_rows, "random_state": 0}
         return BayesianGaussianMixture(**settings).fit(rows)
 
