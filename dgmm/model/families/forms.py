@@ -365,8 +365,16 @@ class Shared(Family):
     def covariances(self, deviations: Deviations, reg_covar: float) -> Array:
         d, n_features = deviations, deviations.offsets.shape[1]
         total = self._total(d.scatter, d.shared, n_features)
-        between = self.between(d.counts, d.offsets)  # about the centre, or about points of their own
-        return (total - between) / d.counts.sum() + reg_covar * self.identity(n_features)
+        return self._covariance(total, d.counts, d.offsets, reg_covar)  # about the centre, or own points
+
+    def _covariance(self, total: Array, counts: Array, points: Array, reg_covar: float) -> Array:
+        """Give the covariance of rows of some scatter, less that of points: in the place of one matrix."""
+        found = total - self.between(counts, points)
+        found /= counts.sum()
+        ridge = self.identity(points.shape[1])
+        ridge *= reg_covar
+        found += ridge
+        return found
 
     def mean_squares(self, scatter, shared, counts, n_features):
         total = self._total(scatter, shared, n_features)
@@ -378,6 +386,4 @@ class Shared(Family):
 
     def of_single_rows(self, start, reg_covar):
         assert start.squares is not None
-        n_features = start.rows.shape[1]
-        total, between = self.of_scatter(start.squares), self.between(start.counts, start.means)
-        return (total - between) / start.counts.sum() + reg_covar * self.identity(n_features)
+        return self._covariance(self.of_scatter(start.squares), start.counts, start.means, reg_covar)
