@@ -93,7 +93,7 @@ class GaussianMixtureSweep(Predictor):
     tol : float or 'auto', default='auto'
         As for `GaussianMixture`; but ``'auto'`` with more than ``sample_rows`` rows is the gain that could
         change no choice by BIC, the price of half a parameter: ¼ log(n) / n, where n is the weight of
-        the rows.
+        the rows; and the last model in the race ends where it gains less than chance gives a component.
     reg_covar, max_iter, n_init, init_params, algorithm, sample_rows, missing
         As for `GaussianMixture`. With more than ``sample_rows`` rows ``n_init`` starts by ``init_params``
         compete with those by splits and merges, and ``algorithm='auto'`` is corrected EM;

@@ -72,6 +72,8 @@ class SweepSettings:
         Of every model's starts, of the sample, of what is held out, and of what is drawn to compare models.
     n_bootstrap : int
         Samples that are drawn to compare the best with its neighbours; 0 compares none.
+    settles : bool
+        Whether the last model in the race may end as `dgmm.fitting.sweep.race.settled` says.
     """
 
     models: tuple[Settings, ...]
@@ -80,6 +82,7 @@ class SweepSettings:
     held_out: float
     seed: int
     n_bootstrap: int = 0
+    settles: bool = False
 
     @property
     def common(self) -> Settings:
@@ -245,7 +248,8 @@ def _with_tolerance(settings: SweepSettings, found: Survey, *, is_small: bool) -
     if common.tol is not None or common.algorithm == "em" or is_small:
         return settings
     tol = resolution(max(found.moments.weight, float(found.n_weighted - found.n_left_out)))
-    return replace(settings, models=tuple(replace(each, tol=tol) for each in settings.models))
+    models = tuple(replace(each, tol=tol) for each in settings.models)
+    return replace(settings, models=models, settles=True)
 
 
 def _refuse_too_many_components(swept: Swept, sample: Sample, *, is_small: bool) -> None:
@@ -309,7 +313,7 @@ def _fit_together(
             candidates[index] = replace(candidate, state=fits.begin(index, own[0]), rivals=tuple(own[1:]))
     criterion = settings.criterion if settings.prune else None
     emit(StageStarted("passes"))
-    fits.pool.run(candidates, Race(data, fits.advance, fits.hurried, criterion))
+    fits.pool.run(candidates, Race(data, fits.advance, fits.hurried, criterion, settings.settles))
     if fits.algorithm == "em" or common.max_iter == 0:  # the last M-step came after the last pass
         _score_ended(data, candidates)
     _compare(swept, RowsCompared.of_passes(data.source, data.weights, data.held_out), sample, settings)

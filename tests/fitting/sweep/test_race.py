@@ -8,17 +8,18 @@ from scipy.special import logsumexp
 
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.loop import plain
+from dgmm.fitting.loop.corrected import CorrectedEM
 from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.loop.stopping import Ending, SmallChange, Stopping
 from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.race import RACE, Race, drop_losers, possible_gain
+from dgmm.fitting.sweep.race import RACE, Race, drop_losers, possible_gain, settled
 from dgmm.model.criteria import CRITERIA, Scores
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
-from dgmm.model.statistics import Moments
+from dgmm.model.statistics import Moments, Statistics
 from tests.model import naive
 
 
@@ -122,3 +123,62 @@ def test_models_that_will_hardly_win_take_hurried_steps(generator, criterion):
         assert each.evaluated is not None
         expected = np.mean(logsumexp(naive.log_joint(each.evaluated, rows), axis=1))
         assert each.scores.log_likelihood == pytest.approx(expected, abs=1e-10)
+
+
+def alone(gains, own_scores, n_steps=1) -> Candidate:
+    """A model of two components of two features after passes with these gains: each has six parameters."""
+    left = np.cumsum([0.0, *gains[::-1]])[::-1]
+    history = passes(*(-2.0 - left))
+    made = candidate(own_scores, tuple(replace(each, inner_steps=n_steps) for each in history))
+    assert made.state is not None
+    best = Evaluation(made.state.parameters, -2.0, made.state.parameters, NO_STATISTICS, 1.0)
+    updated = naive.random_parameters(np.random.default_rng(1), "full", 2, 2)
+    return replace(made, state=CorrectedEM(0, updated, -2.0, made.state.history, best=best))
+
+
+NO_STATISTICS = Statistics(
+    FAMILIES["full"], np.ones(2), np.zeros((2, 2)), np.zeros((2, 6)), np.zeros((2, 2)), -2000.0
+)
+BY_CHANCE = 0.5 * 6 / 1000.0
+
+
+@pytest.mark.parametrize(
+    ("gains", "n_steps", "ends"),
+    [
+        ([9.0, 0.5, 0.3, 0.1], 1, True),
+        ([9.0, 0.8, 0.3, 0.1], 1, False),
+        ([9.0, 0.0, 0.0, 1.1], 1, False),
+        ([0.5, 0.3], 1, False),  # not known before the fourth pass
+        ([9.0, 0.9], 64, True),
+        ([9.0, 1.1], 64, False),
+        ([9.0, 0.9], 63, False),
+        ([1.0, 0.9], 64, False),  # by Aitken's rule, eight times as much is left
+        ([0.9], 64, False),
+    ],
+)
+def test_the_last_ends_where_it_gains_less_than_chance_gives_a_component(gains, n_steps, ends):
+    last = alone(BY_CHANCE * np.array(gains), scores(-2.0, 11), n_steps)
+    gone = replace(candidate(scores(-3.0, 5), passes(-3.1, -3.0)), dropped="Left.")
+    (_, after) = settled([gone, last], CRITERIA["bic"], 1000.0)
+    assert after.is_running != ends
+    if ends:
+        assert after.state is not None
+        assert after.state.converged
+        assert isinstance(last.state, CorrectedEM)
+        assert last.state.best is not None
+        assert after.state.parameters is last.state.best.parameters
+        assert "no other model can be the best any more" in after.message
+
+
+def test_nobody_ends_early_whose_place_is_open():
+    """While another runs, where another that ended is better, and where a re-seeding is being tried."""
+    last = alone([0.1, 1e-6, 1e-6, 1e-6], scores(-2.0, 11))
+    for other in (
+        candidate(scores(-3.0, 5), passes(-3.1, -3.0)),
+        candidate(scores(-1.0, 5), passes(-1.1, -1.0), Ending(True, "done")),
+    ):
+        assert settled([other, last], CRITERIA["bic"], 1000.0)[1] is last
+    assert last.state is not None
+    trial = replace(last, state=replace(last.state, fallback=last.state))
+    assert settled([trial], CRITERIA["bic"], 1000.0)[0] is trial
+    assert not settled([last], CRITERIA["bic"], 1000.0)[0].is_running
