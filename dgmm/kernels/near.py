@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, eigh, get_lapack_funcs
 
 from dgmm.kernels.stack import Group, Stack
-from dgmm.model.families import FAMILIES
 from dgmm.model.families.forms import Diagonals
 from dgmm.model.jit import compiled_module, in_one_form
 from dgmm.model.matrices import Array
@@ -95,6 +94,10 @@ NEAR = NearTuning()
 BUFFER_ROWS = 64
 """Rows of a component that are put together."""
 
+LOWEST = -1e4
+"""Log constants in bounds are no less than the largest and this, nats: components of no weight would spoil
+the rounding of all."""
+
 SAMPLED = 64
 """Components that are looked at for what bounds will leave."""
 
@@ -152,15 +155,15 @@ class Pairs(NamedTuple):
     squares: Array
 
 
-def _features(projected: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Give the features of a full family, of columns (m, n): 1, v, squares and products of two."""
+def _features(projected: NDArray[np.floating], *, has_products: bool) -> NDArray[np.floating]:
+    """Give the features of columns (m, n), as families have them: 1, v, squares, and products of two."""
     m, n = projected.shape
-    table = np.empty((1 + 2 * m + m * (m - 1) // 2, n), projected.dtype)
+    table = np.empty((1 + 2 * m + (m * (m - 1) // 2 if has_products else 0), n), projected.dtype)
     table[0] = 1.0
     table[1 : m + 1] = projected
     np.multiply(projected, projected, out=table[m + 1 : 2 * m + 1])
     first = 2 * m + 1
-    for i in range(m - 1):
+    for i in range(m - 1 if has_products else 0):
         last = first + m - 1 - i
         np.multiply(projected[i], projected[i + 1 :], out=table[first:last])
         first = last
@@ -178,12 +181,15 @@ class Bounds:
     theta : ndarray of shape (K, P)
         Natural parameters of the marginal mixture with the constants of the whole one.
     theta_single : ndarray of shape (K, P), float32
+    has_products : bool
+        Whether directions depend on each other.
     """
 
     centre: Array
     directions: Array
     theta: Array
     theta_single: NDArray[np.float32]
+    has_products: bool
 
     def of_rows(self, rows: NDArray[np.floating]) -> tuple[NDArray[np.float32], float] | None:
         """Give bounds (K, n) of rows (n, D), and what rounding may add to them; None if that is too much."""
@@ -193,22 +199,27 @@ class Bounds:
         reach = np.maximum(projected.max(axis=1), -projected.min(axis=1))
         magnitudes = np.abs(self.theta)
         # Of what is projected itself, twice as it is squared; then of features and of sums of products.
-        of_rows = _features((np.abs(self.directions) @ farthest)[:, None])[:, 0]
+        of_rows = self._features((np.abs(self.directions) @ farthest)[:, None])[:, 0]
         double = float(np.finfo(np.float64).eps)
         fixed = 2 * (rows.shape[1] + 2) * double * float((magnitudes @ of_rows).max())
-        varying = (len(of_rows) + 4) * float((magnitudes @ _features(reach[:, None])[:, 0]).max())
+        varying = (len(of_rows) + 4) * float((magnitudes @ self._features(reach[:, None])[:, 0]).max())
         single = float(np.finfo(np.float32).eps) * varying
         if fixed + single <= NEAR.bound_error:
-            table = _features(projected.astype(np.float32))
+            table = self._features(projected.astype(np.float32))
             return np.matmul(self.theta_single, table, dtype=np.float32), fixed + single
         if fixed + double * varying <= NEAR.bound_error:
-            found = self.theta @ _features(projected)
+            found = self.theta @ self._features(projected)
             return found.astype(np.float32), fixed + double * varying
         return None  # also of what is not a number
+
+    def _features(self, projected: NDArray[np.floating]) -> NDArray[np.floating]:
+        return _features(projected, has_products=self.has_products)
 
 
 def _directions(model: Evaluable) -> Array:
     """Give directions in which means are apart, in widths of components: (m, D), the best first.
+
+    Those of independent features are features, for components to be independent in them too.
 
     Raises
     ------
@@ -218,25 +229,24 @@ def _directions(model: Evaluable) -> Array:
     factors, n_components, n_features = model.precisions_cholesky, *model.means.shape
     most = min(int(NEAR.most_directions * n_features), NEAR.many_directions)
     gaps = model.means - model.means.mean(axis=0)
-    if model.family.has_products:
-        joined = np.swapaxes(factors, 0, 1).reshape(n_features, -1)
-        within = np.linalg.inv(joined @ joined.T / n_components)
-    else:
-        within = np.diag(1.0 / np.square(factors).mean(axis=0))
+    if not model.family.has_products:
+        apart = np.square(gaps).mean(axis=0) * np.square(factors).mean(axis=0)
+        return np.eye(n_features)[np.argsort(-apart, kind="stable")[:most]]
+    joined = np.swapaxes(factors, 0, 1).reshape(n_features, -1)
+    within = np.linalg.inv(joined @ joined.T / n_components)
     _, vectors = eigh(gaps.T @ gaps / n_components, within, check_finite=False)
     return np.ascontiguousarray(vectors[:, : -1 - most : -1].T)
 
 
 def _marginal_factors(model: Evaluable, directions: Array) -> Array | None:
-    """Give factors (K, m, m) of the precisions of components in some directions; None where not exact.
+    """Give factors (K, m, m) or (K, m) of the precisions of components in some directions.
 
-    Those of the first directions alone are the first rows and columns of these.
+    None where they are not exact. Those of the first directions alone are the first rows and columns.
     """
-    if model.family.has_products:
-        (trtrs,) = get_lapack_funcs(("trtrs",), (directions,))
-        solved = np.stack([trtrs(factor, directions.T)[0] for factor in model.precisions_cholesky])
-    else:
-        solved = directions.T / model.precisions_cholesky[:, :, None]
+    if not model.family.has_products:
+        return model.precisions_cholesky[:, directions.argmax(axis=1)]
+    (trtrs,) = get_lapack_funcs(("trtrs",), (directions,))
+    solved = np.stack([trtrs(factor, directions.T)[0] for factor in model.precisions_cholesky])
     lower = np.linalg.cholesky(np.swapaxes(solved, 1, 2) @ solved)
     factors = np.swapaxes(np.linalg.inv(lower), 1, 2)
     orthogonal = solved @ factors
@@ -246,10 +256,12 @@ def _marginal_factors(model: Evaluable, directions: Array) -> Array | None:
 
 def _expected_near(model: Evaluable, factors: Array, places: Array, margin: float) -> Array:
     """Estimate how many components bounds leave of a row, for each number of directions: (m,)."""
-    n_components, n_features = model.means.shape
-    some = np.arange(0, n_components, -(-n_components // SAMPLED))
-    y = (places[some, None] - places)[:, :, None, :] @ factors
-    lengths = np.cumsum(np.square(y[:, :, 0]), axis=-1)
+    n_features = model.means.shape[1]
+    some = np.flatnonzero(model.log_constants >= model.log_constants.max() + LOWEST)  # of others are no rows
+    some = some[:: -(-len(some) // SAMPLED)]
+    gaps = places[some, None] - places
+    y = (gaps[:, :, None, :] @ factors)[:, :, 0] if factors.ndim == 3 else gaps * factors
+    lengths = np.cumsum(np.square(y), axis=-1)
     bounds = model.log_constants[:, None] - 0.5 * lengths
     usual = model.log_constants[some] - 0.5 * n_features
     return (bounds > (usual - margin)[:, None, None]).sum(axis=1).mean(axis=0)
@@ -263,27 +275,32 @@ def bounds_of(model: Evaluable, centre: Array) -> Bounds | None:
         factors = _marginal_factors(model, directions)
     except LinAlgError:
         return None
-    if factors is None or not np.isfinite(model.log_constants).all():
+    if factors is None:
         return None
     places = (model.means - centre) @ directions.T
-    number = np.arange(4, len(directions) + 1, 4)
+    number = np.arange(4, len(directions) + 1, 2)
     if not len(number):
         return None
     near = _expected_near(model, factors, places, margin_of(n_components))[number - 1]
     if model.family.has_products:
         plain = n_features * (n_features + 1) / 2
         pair = NEAR.pair_work * plain + NEAR.gather_work * n_features
+        bound = number * (number + 3) / 4  # in float32, twice as fast
     else:
         plain, pair = 4 * n_features + NEAR.share_work, NEAR.diagonal_pair_work
-    work = n_components * (number * (number + 3) / 4 + NEAR.scan_work) + number * n_features
+        bound = number
+    work = n_components * (bound + NEAR.scan_work) + number * n_features
     work += NEAR.row_work + np.maximum(near, 1.0) * pair
     chosen = int(work.argmin())
     if work[chosen] > NEAR.most_work * n_components * plain:
         return None
     m = int(number[chosen])
-    own = np.ascontiguousarray(factors[:, :m, :m]) * np.sqrt(1.0 - NEAR.shrunk)
-    theta = FAMILIES["full"].natural_parameters(model.log_constants, places[:, :m], own)
-    return Bounds(centre, directions[:m], theta, theta.astype(np.float32))
+    own = (factors[:, :m, :m] if factors.ndim == 3 else factors[:, :m]) * np.sqrt(1.0 - NEAR.shrunk)
+    constants = np.maximum(model.log_constants, model.log_constants.max() + LOWEST)
+    theta = model.family.natural_parameters(constants, places[:, :m], own)
+    with np.errstate(over="ignore"):  # bounds are made in float64 then
+        single = theta.astype(np.float32)
+    return Bounds(centre, directions[:m], theta, single, model.family.has_products)
 
 
 def margin_of(n_components: int) -> float:

@@ -108,6 +108,19 @@ def test_statistics_of_independent_features_are_those_of_the_plain_way(n_feature
     assert_same(found, wanted)
 
 
+def test_components_of_no_weight_have_no_rows():
+    model = mixture(4.0)
+    weights = np.append(np.full(N_COMPONENTS - 1, 1.0 / (N_COMPONENTS - 1)), 0.0)
+    model = Parameters.from_covariances(FAMILIES["full"], weights, model.means, model.covariances)
+    rows = drawn(model, 300)
+    ready = ready_for([model], rows)
+    assert n_near(ready, rows) == 300
+    (found,) = compiled.expect(ready, [(rows, None)])
+    (wanted,) = compiled.expect(ready_for([model], rows, leaves_out=False), [(rows, None)])
+    assert_same(found, wanted)
+    assert found.counts[-1] == 0.0
+
+
 def test_rows_of_overlapping_components_go_the_plain_way_to_the_same_bits():
     model = mixture(0.05)
     rows = drawn(model, 700)
