@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from numbers import Real
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -334,7 +334,7 @@ default='dirichlet_process'
             CERTAIN_ROWS if is_shared else np.full(parameters.n_components, CERTAIN_ROWS)
         )
 
-    def _take_along(self, found: Self, order: NDArray[np.intp]) -> None:
+    def _take_along(self, found: Any, order: NDArray[np.intp]) -> None:
         """Take the weights of a Dirichlet process, which belong to one order, as certain in another."""
         kind = CONCENTRATIONS[self.weight_concentration_prior_type]
         reordered = kind.reordered(self._parameters.weight_concentration, order)

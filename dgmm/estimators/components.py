@@ -95,7 +95,7 @@ class ComponentMixture(ConditionalMixture):
         self._take_along(found, order)
         return found
 
-    def _take_along(self, found: Self, order: NDArray[np.intp]) -> None:
+    def _take_along(self, found: Any, order: NDArray[np.intp]) -> None:
         """Give the same mixture in another order what else there is of components."""
 
     @staticmethod

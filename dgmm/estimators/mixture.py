@@ -159,7 +159,7 @@ class Mixture(
         """
         return self.predict_proba(X)
 
-    def fit_transform(self, X: RowsLike, y: object = None, **fit_params: Any) -> OfRows:
+    def fit_transform(self, X: RowsLike, y: object = None, **fit_params: object) -> OfRows:
         """Fit, and give responsibilities: of the very rows, by groups and errors where these are given.
 
         Parameters
@@ -174,8 +174,10 @@ class Mixture(
         responsibilities : of shape (n_samples, n_components)
             As from `transform`.
         """
+        fit: Callable[..., Self] = self.fit
+        of_rows: Callable[..., OfRows] = fit(X, y, **fit_params)._of_rows
         told = {name: fit_params[name] for name in ("groups", "errors") if name in fit_params}
-        return self.fit(X, y, **fit_params)._of_rows(X, "responsibilities", **told)
+        return of_rows(X, "responsibilities", **told)
 
     @property
     def _n_features_out(self) -> int:

@@ -240,7 +240,7 @@ class UpdatingMixture(Mixture[Sklearn]):
         batch = self._summed(*self._rows_and_weights(X, sample_weight), "")
         return self._take(kept.streamed(batch, decay))
 
-    def _take_along(self, found: Self, order: NDArray[np.intp]) -> None:
+    def _take_along(self, found: Any, order: NDArray[np.intp]) -> None:
         super()._take_along(found, order)
         if self._kept is not None and self._is_of(self._kept):  # not of others that were set since
             found._keep(self._kept.reordered(order.tolist()))
