@@ -13,6 +13,7 @@ from dgmm.fitting.starts.moves import Move, apply, cheapest_merges, merge, merge
 from dgmm.fitting.starts.parts import objectives_of, own_rows, shares
 from dgmm.fitting.starts.splits import SPLITS, best_splits
 from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
+from dgmm.fitting.starts.value_splits import value_splits
 from dgmm.fitting.steps.climb import CLIMBS, Climb, climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
@@ -114,7 +115,9 @@ def judged(
     """
     n_judged = max(EXCHANGES.n_judged, parameters.n_components // EXCHANGES.judged_of)
     costs, share, found = merge_costs(parameters), shares(data, parameters), []
-    splits = best_splits(data, parameters, objective, SPLITS.few_steps, tried, share=share)[: 2 * n_judged]
+    halves = best_splits(data, parameters, objective, SPLITS.few_steps, tried, share=share)
+    of_values = value_splits(data, parameters, objective, SPLITS.few_steps, tried, share=share)
+    splits = sorted([*halves, *of_values], key=lambda split: -split.gain)[: 2 * n_judged]
     left = costs.copy()
     for split in splits[:n_judged]:
         # A merge of its own, where that can pay: moves that share no component are made together.

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from operator import add
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.steps.expectation import NOT_MEASURED, AllStatistics, Data, completed
+from dgmm.fitting.steps.repeated import RepeatedValues, repeated_values
 from dgmm.kernels import Kernel, expect, kernel_for
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.stack import Stack, stack_models
@@ -141,6 +142,11 @@ class InMemory(Data):
         """Shape (n_rows,), or None."""
         assert self.weights is None or isinstance(self.weights, MemorySource)
         return None if self.weights is None else self.weights.values[:, 0]
+
+    @cached_property
+    def repeated(self) -> RepeatedValues:
+        """Values that many of these rows have."""
+        return repeated_values(self.rows, self.row_weights)
 
     def part(self, rows: slice | NDArray[np.intp], weights: Array | None) -> InMemory:
         """Take some rows, with weights of their own."""

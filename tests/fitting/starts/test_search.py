@@ -178,3 +178,19 @@ def test_seeds_agree_where_k_means_misses_the_best_optimum():
     reached = [log_likelihood(found(rows, "full", 5, seed)[0], rows) for seed in range(3)]
     assert min(reached) > max(missed) + 0.05
     assert max(reached) - min(reached) < 5e-3
+
+
+def test_seeds_agree_on_values_that_rows_repeat():
+    """A fifth of the rows has one feature zero, another fifth the other: each value is worth a component."""
+    generator = np.random.default_rng(8)
+    rows = generator.normal(size=(2000, 2)) + 6.0 * generator.integers(2, size=(2000, 1))
+    which = generator.integers(5, size=2000)
+    for feature in (0, 1):
+        rows[which == feature, feature] = 0.0
+    best = [found(rows, "full", 4, seed)[0] for seed in range(2)]
+    for each in best:
+        narrow = each.variances < 1e-5
+        assert narrow.any(axis=0).all()
+        np.testing.assert_allclose(each.means[narrow], 0.0, atol=1e-3)  # as near as reg_covar lets them be
+    first, second = (log_likelihood(each, rows) for each in best)
+    assert first == pytest.approx(second, abs=0.05)  # a value less costs more than a nat

@@ -1,0 +1,165 @@
+"""Splits of a component into its rows of one value, and the others.
+
+EM from two halves finds a value that rows repeat by chance alone; and where a component has such a value for
+itself, its likelihood is larger by as much as ``reg_covar`` lets it be narrow. So seeds agree only if all of
+them find the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmm.fitting.few_rows import rows_of_a_covariance
+from dgmm.fitting.starts.moves import Move
+from dgmm.fitting.starts.parts import own_rows
+from dgmm.fitting.steps.climb import climb
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Likelihood
+from dgmm.model.matrices import Array, DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class ValueSplitTuning:
+    """Which values get a component. Half and double: not measured.
+
+    Attributes
+    ----------
+    of_average : float
+        Share of the rows that a component has on average: a value that fewer have is none of its own. Whole
+        numbers with many values are left to be what they are, nearly continuous.
+    n_splits : int
+        That promise most are made.
+    widest : float
+        Times ``reg_covar``: a component that is as narrow already has the value.
+    """
+
+    of_average: float = 0.5
+    n_splits: int = 4
+    widest: float = 4.0
+
+
+VALUE_SPLITS = ValueSplitTuning()
+
+
+def value_splits(
+    data: InMemory,
+    parameters: Parameters,
+    objective: Likelihood,
+    n_steps: int,
+    components: Iterable[int] | None = None,
+    *,
+    share: Array,
+) -> list[Move]:
+    """Split components by values that rows repeat: see `dgmm.fitting.starts.splits.best_splits`.
+
+    Parameters
+    ----------
+    data : InMemory
+    parameters : Parameters
+        Of a family whose components have covariances of their own that can be narrow in one feature alone;
+        there are no such splits of others.
+    objective : Likelihood
+    n_steps : int
+        EM steps of the two parts, on the component's own rows.
+    components : iterable of int, optional
+        Those to split; all by default.
+    share : ndarray of shape (K, n_rows)
+        See `dgmm.fitting.starts.parts.shares`.
+
+    Returns
+    -------
+    list of Move
+        One of a component at the most.
+    """
+    family = parameters.family
+    if family.is_shared or family.is_round or objective.reg_covar == 0.0:
+        return []
+    values = data.repeated
+    is_common = values.shares >= VALUE_SPLITS.of_average / parameters.n_components
+    if not is_common.any():
+        return []
+    features, members = values.features[is_common], values.members[is_common]
+    numbers = np.arange(parameters.n_components) if components is None else np.array([*components], np.intp)
+    promised = _promised(parameters, objective.reg_covar, share, features, members)[numbers]
+    best = promised.argmax(axis=1)
+    order = np.argsort(-promised.max(axis=1), kind="stable")[: VALUE_SPLITS.n_splits]
+    found = []
+    for index in order.tolist():
+        if promised[index, best[index]] > 0.0:
+            with suppress(DegenerateCovarianceError):
+                component = int(numbers[index])
+                found.append(
+                    _split(
+                        data,
+                        parameters,
+                        objective,
+                        n_steps,
+                        component,
+                        share=share,
+                        member=members[best[index]],
+                    )
+                )
+    return found
+
+
+def _promised(
+    parameters: Parameters,
+    reg_covar: float,
+    share: Array,
+    features: NDArray[np.intp],
+    members: NDArray[np.bool_],
+) -> Array:
+    """Estimate what a component gains by a split at a value, nats: (K, n_values); −∞ where none is made.
+
+    Given the other features, one of a component has a variance of one over its precision, and ``reg_covar``
+    once all its rows have one value, which is their mean; that a row may be of either part costs the entropy
+    of their shares.
+    """
+    n_components, n_features = parameters.n_components, parameters.n_features
+    matrices = parameters.family.to_matrices(parameters.precisions, n_components, n_features)
+    variances = 1.0 / np.diagonal(matrices, axis1=1, axis2=2)[:, features]
+    counts = share.sum(axis=1, dtype=np.float64)[:, None]
+    own = (share @ members.T.astype(share.dtype)).astype(np.float64)
+    fewest = 2 * rows_of_a_covariance(n_features)
+    may = (own >= fewest) & (counts - own >= fewest) & (variances > VALUE_SPLITS.widest * reg_covar)
+    parts = np.where(may, own / np.where(counts > 0.0, counts, 1.0), 0.5)
+    entropy = -parts * np.log(parts) - (1.0 - parts) * np.log1p(-parts)
+    gains = counts * (0.5 * parts * (np.log(variances / reg_covar) + 1.0) - entropy)
+    return np.where(may, gains, -np.inf)
+
+
+def _split(
+    data: InMemory,
+    parameters: Parameters,
+    objective: Likelihood,
+    n_steps: int,
+    component: int,
+    *,
+    share: Array,
+    member: NDArray[np.bool_],
+) -> Move:
+    """Split one component on its own rows: those that are members, and the others."""
+    own = own_rows(data, share[component])
+    rows, has = data.part(own, share[component][own]), member[own]
+    parts = [
+        rows.part(which, share[component][own][which]).moments
+        for which in (has.nonzero()[0], (~has).nonzero()[0])
+    ]
+    family, weight = parameters.family, rows.moments.weight
+    floor = objective.reg_covar * np.eye(parameters.n_features)
+    start = Parameters.from_covariances(
+        family,
+        np.array([each.weight for each in parts]) / weight,
+        np.stack([each.mean for each in parts]),
+        np.concatenate([family.repeated(each.scatter / each.weight + floor, 1) for each in parts]),
+    )
+    alone = climb(rows, parameters.part([component]), objective, 0)
+    after = climb(rows, start, objective, n_steps)
+    gain = (after.lower_bound - alone.lower_bound) * weight / data.moments.weight
+    return Move([component], after.parameters, gain)

@@ -1,0 +1,92 @@
+"""Splits by a value that rows repeat: what they gain, and where there are none."""
+
+import numpy as np
+import pytest
+
+from dgmm.fitting.starts.parts import shares
+from dgmm.fitting.starts.value_splits import VALUE_SPLITS, value_splits
+from dgmm.fitting.steps.climb import climb
+from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.objective import Likelihood
+from dgmm.model.families import FAMILIES
+from dgmm.model.parameters import Parameters
+
+PLAIN = Likelihood(1e-6)
+
+
+def rows_with_zeros(share=0.6, n_rows=2000, seed=0):
+    """The first feature is zero in some rows; all else is normal."""
+    generator = np.random.default_rng(seed)
+    rows = generator.normal(size=(n_rows, 2))
+    rows[generator.random(n_rows) < share, 0] = 0.0
+    return rows
+
+
+def one(rows, covariance_type, n_components=1):
+    """Fit one component, or that several times over."""
+    family = FAMILIES[covariance_type]
+    covariances = family.repeated(np.cov(rows.T, bias=True), n_components)
+    weights = np.full(n_components, 1.0 / n_components)
+    return Parameters.from_covariances(
+        family, weights, np.tile(rows.mean(axis=0), (n_components, 1)), covariances
+    )
+
+
+def splits(rows, parameters, objective=PLAIN, weights=None, components=None):
+    data = InMemory.of(rows, weights)
+    return value_splits(data, parameters, objective, 5, components, share=shares(data, parameters))
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_what_a_split_gains_is_that_of_both_parts(covariance_type):
+    """Of independent features: of the first s are zeros; variances of zeros, others and all: r, v, u."""
+    rows = rows_with_zeros()
+    (move,) = splits(rows, one(rows, covariance_type))
+    zeros = rows[:, 0] == 0.0
+    s, u, v = zeros.mean(), rows[:, 0].var(), rows[~zeros, 0].var()
+    entropy = -s * np.log(s) - (1 - s) * np.log(1 - s)
+    # Zeros are at their mean, as though there were no variance: no squares are taken off for them.
+    gain = 0.5 * (np.log(u) - s * np.log(1e-6) + s - (1 - s) * np.log(v)) - entropy
+    assert move.gain == pytest.approx(gain, abs=2e-2)  # the features are independent but for chance
+    narrow = int(np.argmin(move.parts.variances[:, 0]))
+    assert move.parts.variances[narrow, 0] == pytest.approx(1e-6, rel=1e-3)
+    assert move.parts.means[narrow, 0] == pytest.approx(0.0, abs=1e-6)
+    assert move.parts.weights[narrow] == pytest.approx(s, abs=1e-3)
+
+
+def test_weights_count_rows():
+    rows, weights = rows_with_zeros(n_rows=600), np.random.default_rng(1).integers(0, 3, 600).astype(float)
+    repeated = np.repeat(rows, weights.astype(int), axis=0)
+    own, other = splits(rows, one(repeated, "full"), weights=weights), splits(repeated, one(repeated, "full"))
+    assert own[0].gain == pytest.approx(other[0].gain, rel=1e-6)
+
+
+def test_there_are_none_where_nothing_can_be_narrow():
+    rows = rows_with_zeros()
+    for covariance_type in ("tied", "spherical", "tied_diag"):
+        assert splits(rows, one(rows, covariance_type)) == []
+    assert splits(rows, one(rows, "full"), Likelihood(0.0)) == []  # it would be degenerate
+    assert splits(np.random.default_rng(0).normal(size=(500, 2)), one(rows, "full")) == []
+
+
+def test_a_value_of_few_rows_is_none_of_a_component():
+    """Of three components, a value is to have a sixth of the rows; that of half as many is left alone."""
+    least = VALUE_SPLITS.of_average / 3
+    rows = rows_with_zeros(share=0.5 * least)
+    assert splits(rows, one(rows, "full", 3)) == []
+    assert splits(rows, one(rows, "full", 12)) != []
+
+
+def test_a_component_that_has_the_value_is_not_split_by_it_again():
+    rows = rows_with_zeros()
+    data = InMemory.of(rows)
+    (move,) = splits(rows, one(rows, "full"))
+    fitted = climb(data, move.parts, PLAIN, 20, 1e-9).parameters
+    assert splits(rows, fitted) == []
+
+
+def test_those_that_are_asked_for():
+    rows = rows_with_zeros()
+    twice = one(rows, "full", 2)
+    assert [move.component for move in splits(rows, twice, components=[1])] == [1]
+    assert sorted(move.component for move in splits(rows, twice)) == [0, 1]
