@@ -309,7 +309,7 @@ def margin_of(n_components: int) -> float:
 
 
 def may_leave_out(stack: Stack, group: Group) -> bool:
-    """Tell whether components of a group may be left out: it is one model, of some size."""
+    """Tell whether components of a group may be left out: it is one model, of some size, and of many rows."""
     if group.family.has_all_features:
         fewest = NEAR.fewest_components
     elif isinstance(group.family, Diagonals) and not group.family.is_shared and not stack.centred_in(group):
@@ -319,6 +319,7 @@ def may_leave_out(stack: Stack, group: Group) -> bool:
     return (
         len(group.models) == 1
         and len(group.natural_parameters) >= fewest
+        and stack.work >= NEAR.least_work
         and stack.extent is None
         and not stack.has_flags
     )
@@ -369,9 +370,7 @@ class NearRows:
         float
             Their log-likelihood.
         """
-        if min(len(rows) / NEAR.fewest_rows, self.stack.work / NEAR.least_work) < 1.0:
-            return 0, 0.0
-        if (bounds := self.bounds()) is None:
+        if len(rows) < NEAR.fewest_rows or (bounds := self.bounds()) is None:
             return 0, 0.0
         rows = in_one_form(rows)
         exact, work = self._exact(), self._work()
