@@ -114,6 +114,8 @@ class Course:
         Stages of a fit that were entered, the last one being at work; none where the work is no fit.
     following : tuple of str
         Those to come.
+    most_passes : int
+        The most passes of these; 0 where it is not known.
     purpose : str
         Of the pass, or of the tasks, in words.
     unit : str
@@ -144,6 +146,7 @@ class Course:
 
     stages: list[str] = field(default_factory=list)
     following: tuple[str, ...] = ()
+    most_passes: int = 0
     purpose: str = "starting"
     unit: str = "rows"
     n_done: int = 0
@@ -168,7 +171,7 @@ class Course:
                 if self.stages and not self.following:  # that was the last one of a fit before
                     self.stages = []
                 self.stages.append(event.name)
-                self.following, self.fits = event.following, []
+                self.following, self.most_passes, self.fits = event.following, event.most_passes, []
                 self.stage_began, self.n_rounds = self.clock(), 0
             case PassStarted():
                 self._begin(event.purpose, "rows", event.n_rows)
@@ -248,7 +251,7 @@ class Course:
 
     @property
     def left(self) -> str:
-        """Say how long the fit goes on, or its step where that is not known yet; empty where neither is."""
+        """Say how long the fit goes on; before its passes, how long the step does, and how many follow."""
         running = [each for each in self.fits if each.n_left]
         if running:
             n_left = max(each.n_left for each in running)
@@ -260,6 +263,8 @@ class Course:
         if self.ended is not None or n_new <= 0 or not self.n_total:
             return ""
         seconds = self.seconds * (self.n_total - self.n_done) / n_new
+        if self.following and self.most_passes:
+            return f"about {duration(seconds)}, then up to {self.most_passes} passes"
         of = " of this step" if self.stages else ""
         return f"about {duration(seconds)} left{of}"
 

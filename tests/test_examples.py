@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from dask_jobqueue import SLURMCluster
 
+RECIPES = Path(__file__).parent.parent / "docs" / "clusters-of-machines.md"
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
@@ -30,3 +32,58 @@ def test_example_runs(path: Path, tmp_path: Path):
 def test_there_are_examples():
     names = {path.stem for path in EXAMPLES}
     assert names >= {"tutorial", "larger_than_memory", "parquet_on_a_cluster", "ocean_profiles"}
+
+
+def recipe(name: str) -> str:
+    """Give the code of a recipe for clusters, by what it imports."""
+    blocks = re.findall(r"```python\n(.*?)```", RECIPES.read_text(), flags=re.DOTALL)
+    (found,) = (block for block in blocks if f"from {name} import" in block or f"import {name}\n" in block)
+    return found
+
+
+def test_the_recipe_of_a_batch_queue_submits_what_it_says(capsys: pytest.CaptureFixture[str]):
+    """But for the fast network, which is not here; and nothing is submitted."""
+    code = re.sub(r"(?m)^ *interface=.*\n|^cluster\.scale.*\n", "", recipe("dask_jobqueue"))
+    found: dict = {}
+    exec(code, found)
+    assert isinstance(found["cluster"], SLURMCluster)
+    found["cluster"].close()
+    script = capsys.readouterr().out
+    for part in ("#SBATCH -p normal", "--cpus-per-task=8", "--mem=32G", "-t 02:00:00"):
+        assert part in script
+    for part in ("--nthreads 1", "--nworkers 8", "--memory-limit 4.00GiB", "--local-directory $TMPDIR"):
+        assert part in script
+
+
+IN_A_QUEUE = """
+import sys
+import numpy as np, zarr
+from dask_jobqueue.local import LocalCluster
+from distributed import Client
+from dgmm import GaussianMixture
+
+if __name__ == "__main__":
+    folder, rows = sys.argv[1], np.random.default_rng(0).normal(size=(6000, 2))
+    stored = zarr.create_array(f"{folder}/rows.zarr", shape=rows.shape, chunks=(1000, 2), dtype="f8")
+    stored[:] = rows
+    mixture = GaussianMixture(2, random_state=0, sample_rows=1000, tol=1e-3)
+    expected = mixture.fit(f"{folder}/rows.zarr").means_
+    own = {"cores": 2, "processes": 2, "memory": "2GiB", "local_directory": folder}
+    with LocalCluster(**own) as cluster, Client(cluster) as client:
+        cluster.scale(jobs=1)
+        client.wait_for_workers(2, timeout=120)
+        found = mixture.fit(f"{folder}/rows.zarr", checkpoint=f"{folder}/fit").means_
+    np.testing.assert_array_equal(found, expected)
+    print("the same")
+"""
+
+
+@pytest.mark.slow
+def test_jobs_of_a_batch_queue_fit_to_the_same_bits(tmp_path: Path):
+    """A shell of this machine stands for the queue. In a process of its own: jobs leave pipes open."""
+    script = tmp_path / "script.py"
+    script.write_text(IN_A_QUEUE)
+    done = subprocess.run(
+        [sys.executable, script, tmp_path], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.stdout == "the same\n", done.stderr

@@ -151,6 +151,20 @@ def test_the_time_left_is_of_the_fit_and_of_a_step_where_that_is_not_known():
     assert course.left == "about 3 min left"
 
 
+def test_before_its_passes_a_fit_says_how_many_may_follow():
+    now = [0.0]
+    course = Course(clock=lambda: now[0])
+    for event in (StageStarted("search", ("passes",), 100), TasksStarted("trying starts", 8), TaskFinished()):
+        course.take(event)
+    now[0] = 2.0
+    assert course.left == "about 14 s, then up to 100 passes"
+    course.take(StageStarted("passes"))
+    course.take(PassStarted("EM", 1000, 2))
+    now[0] = 4.0
+    course.take(SpanFinished(500))
+    assert course.left == "about 2 s left of this step"
+
+
 def test_kept_rows_are_not_counted_as_read():
     now = [0.0]
     course = Course(clock=lambda: now[0])

@@ -276,7 +276,7 @@ class Multistart:
         errors: list[Exception] = []
         records: dict[int, SearchRecord | None] = {}
         if not self.is_small:
-            emit(StageStarted("search", ("passes",)))
+            emit(StageStarted("search", ("passes",), self.settings.max_iter))
         for initialization in range(self.settings.n_init):
             emit(InitializationStarted(initialization))
             try:

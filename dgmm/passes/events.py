@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 class StageStarted:
     """A fit enters a stage, in a word for a person; ``following`` are the names of those that come after it.
 
-    Stages with nothing following are the last of a fit: what comes after one begins another fit.
+    Stages with nothing following are the last of a fit: what comes after one begins another fit. A fit makes
+    ``most_passes`` at the most when it has its starts; 0 where that is not known.
     """
 
     name: str
     following: tuple[str, ...] = ()
+    most_passes: int = 0
 
 
 @dataclass(frozen=True)

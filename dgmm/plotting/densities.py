@@ -73,14 +73,19 @@ def plot_density(
     x, y = (np.linspace(*limits, 160) for limits in (ax.get_xlim(), ax.get_ylim()))
     grid = np.stack(np.meshgrid(x, y), axis=-1)
     heights = density_at(flat, grid.reshape(-1, 2)).reshape(grid.shape[:2])
+    label(ax, axes[0].label, axes[1].label)
+    if heights.max() <= levels[0]:
+        note(ax, "the rows are where the mixture is not: no contour is here")
+        return ax
     top = max(float(heights.max()), float(levels[-1])) * 1.01
     color = to_rgb(COLORS[0])
     fills = [(*color, 0.12 + 0.34 * i / len(levels)) for i in range(len(levels))]
     ax.contourf(x, y, heights, levels=[*levels, top], colors=fills, zorder=0.8)
-    ax.contour(x, y, heights, levels=levels, colors=COLORS[0], linewidths=1.2, zorder=1.2)
+    ax.contour(
+        x, y, heights, levels=levels[levels < heights.max()], colors=COLORS[0], linewidths=1.2, zorder=1.2
+    )
     said = ", ".join(f"{100.0 * each:g}" for each in wanted)
     note(ax, f"contours hold {said} % of the mixture")
-    label(ax, axes[0].label, axes[1].label)
     return ax
 
 
@@ -100,6 +105,8 @@ def density_at(flat: Parameters, points: Array) -> Array:
     for weight, mean, covariance in zip(flat.weights, flat.means, flat.covariance_matrices, strict=True):
         if weight > 0.0:
             inverse, gaps = np.linalg.inv(covariance), points - mean
-            squares = np.einsum("ni,ij,nj->n", gaps, inverse, gaps)
+            with np.errstate(over="ignore", invalid="ignore"):  # of points that are too far away
+                squares = np.einsum("ni,ij,nj->n", gaps, inverse, gaps)
+            squares[~np.isfinite(squares)] = np.inf
             total += weight * np.exp(-0.5 * squares) / (2.0 * np.pi * np.sqrt(np.linalg.det(covariance)))
     return total

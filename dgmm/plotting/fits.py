@@ -117,6 +117,9 @@ def draw_log_densities(above: Axes | None, below: Axes, subject: Subject) -> Non
     own, theirs = known.log_densities(model, rows), known.log_densities(model, drawn)
     is_finite, weights = np.isfinite(own), known.weights
     own, of_own = own[is_finite], None if weights is None else weights[is_finite]
+    if len(own) == 0:
+        note(below, "all rows are too far out to have a log density")
+        return
     if above is not None:
         low, high = limits_of(np.concatenate([own, theirs]))
         bins = np.linspace(low, high, int(np.clip(1.5 * len(own) ** 0.5, 12, 80))).tolist()

@@ -230,11 +230,14 @@ def plot_responsibilities(
     known = {"sample_weight": sample_weight, "groups": groups, "errors": errors}
     subject, ax = Subject.of(model, rows, n_points, **known), axes_or_current(ax)
     axes = subject.axes(features)
-    check_two(axes)
-    places = np.stack([axis.of(subject.drawn_rows) for axis in axes], axis=1)
     share = subject.responsibilities
+    places = np.stack([axis.of(subject.drawn_rows) for axis in axes], axis=1)
+    if len(axes) == 1:
+        places = np.column_stack([places, share.max(axis=1)])
+    else:
+        check_two(axes)
     color_of_each = component_colors(share.shape[1]) if colors is None else to_rgba_array(colors)
     mixed = np.clip(share @ color_of_each[:, :3], 0.0, 1.0)
     ax.scatter(*places.T, s=7.0 * share.max(axis=1) ** 2, c=mixed, linewidths=0, rasterized=True)
-    label(ax, axes[0].label, axes[1].label)
+    label(ax, axes[0].label, axes[1].label if len(axes) == 2 else "probability of its component")
     return ax

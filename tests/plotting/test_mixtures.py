@@ -15,7 +15,14 @@ from matplotlib.patches import Ellipse
 
 import dgmm
 from dgmm.model.families import FAMILIES
-from dgmm.plotting import plot_mixture, plot_pairs, plot_responsibilities, plot_uncertainty
+from dgmm.plotting import (
+    plot_density,
+    plot_fit,
+    plot_mixture,
+    plot_pairs,
+    plot_responsibilities,
+    plot_uncertainty,
+)
 from dgmm.plotting.palette import color_of
 from dgmm.plotting.subject import percentage
 
@@ -178,3 +185,23 @@ def test_points_have_the_colours_of_their_components(three_clusters, ax):
     (points,) = ax.collections
     np.testing.assert_allclose(points.get_offsets(), few)
     np.testing.assert_allclose(points.get_facecolors()[:, :3], mixture.predict_proba(few), atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [np.full((9, 2), 1e300), 1e3 + np.eye(9, 2)], ids=["huge", "elsewhere"])
+def test_rows_where_the_mixture_is_not(rows):
+    """A picture of them, and no warning of a number that is none."""
+    mixture = dgmm.GaussianMixture(2)
+    mixture.weights_, mixture.means_ = np.array([0.4, 0.6]), np.array([[0.0, 0.0], [5.0, 5.0]])
+    mixture.covariances_ = np.stack([np.eye(2)] * 2)
+    for plot in (plot_mixture, plot_pairs, plot_density, plot_uncertainty, plot_responsibilities, plot_fit):
+        figure = Figure()
+        plot(mixture, rows, ax=figure.subplots())
+        figure.draw_without_rendering()
+
+
+def test_responsibilities_of_one_feature(three_clusters):
+    rows = three_clusters[:200, :1].astype(float)
+    mixture = dgmm.GaussianMixture(2, random_state=0).fit(rows)
+    ax = plot_responsibilities(mixture, rows, ax=Figure().subplots())
+    places = np.asarray(ax.collections[0].get_offsets())
+    np.testing.assert_allclose(places, np.c_[rows, mixture.predict_proba(rows).max(axis=1)])

@@ -6,13 +6,14 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 import dgmm
 from dgmm.data import DataError
-from dgmm.plotting.subject import Subject, shortened
+from dgmm.plotting.subject import Margin, Subject, shortened
 
 NAMES = ["height (m)", "mass", "age"]
 
@@ -145,3 +146,15 @@ def test_long_names_are_cut():
     assert cut.startswith("nnn")
     assert cut.endswith("last")
     assert shortened("short") == "short"
+
+
+def test_margins_of_many_components_are_their_sums():
+    """In blocks or at once, and far out where squares would overflow."""
+    generator = np.random.default_rng(0)
+    weights, means = generator.dirichlet(np.ones(700)), 3.0 * generator.normal(size=700)
+    deviations = generator.uniform(0.5, 2.0, (700, 1))
+    margin, at = Margin(weights, means, deviations), np.r_[-1e300, np.linspace(-9.0, 9.0, 900), 1e300]
+    standard = (at[:, None].clip(-100.0, 100.0) - means) / deviations[:, 0]
+    np.testing.assert_allclose(margin.shares_below(at), norm.cdf(standard) @ weights, rtol=1e-9)
+    expected = (norm.pdf(standard) / deviations[:, 0]) @ weights
+    np.testing.assert_allclose(margin.densities(at).sum(axis=1), expected, rtol=1e-9, atol=1e-300)
