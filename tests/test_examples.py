@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from dask_jobqueue import SLURMCluster
+from dask_jobqueue.slurm import SLURMCluster
 
 RECIPES = Path(__file__).parent.parent / "docs" / "clusters-of-machines.md"
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
