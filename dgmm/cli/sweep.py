@@ -183,7 +183,7 @@ def sweep(
                 raise
             ended = error
         command = command_line(click.get_current_context().meta["dgmm.arguments"])
-        files = pages.write_files(found, source, Path(working), out, command=command)
+        files = pages.write_report(found, source, out, working=Path(working), command=command)
         others = _write_models(found, names, Path(working))
     if ended is not None:
         say("interrupted", f"what was reached until then is in {', '.join(map(str, files))}")

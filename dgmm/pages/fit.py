@@ -48,19 +48,12 @@ def write_report(
     ----------
     model : GaussianMixture, BayesianGaussianMixture or GaussianMixtureSweep
         Fitted.
-    path : str or path
-        The page: a local path, or a URL that fsspec knows.
-    rows : array-like, Dask collection, path or source of shape (n_rows, n_features), optional
-        What it was fitted to; some are drawn at random. Without them the page has no more than the mixture
-        says of itself, or, of a sweep, its ``sample_``.
-    sample_weight, groups, errors : optional
-        Of the rows, as the fit had them.
+    path, rows, sample_weight, groups, errors, storage_options
+        As for `GaussianMixture.report`.
     origin : Origin, optional
         Where the mixture comes from. Default: from these rows.
     overwrite : bool, default=True
         Replace a file that is there.
-    storage_options : mapping, optional
-        For the file system of a URL.
 
     Raises
     ------

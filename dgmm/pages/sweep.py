@@ -46,6 +46,9 @@ def write_report(
     source: Source,
     folder: Path,
     feature_names: Sequence[str] | None = None,
+    *,
+    working: Path | None = None,
+    command: str | None = None,
 ) -> list[Path]:
     """Write what a sweep has found: its best model, the table of all, and a page to read.
 
@@ -60,46 +63,25 @@ def write_report(
         each by a whole one, when all are written.
     feature_names : sequence of str, optional
         What the page calls the features. Default: as the rows name them.
-
-    Returns
-    -------
-    list of Path
-        ``model.npz`` (where there is a best model), ``results.csv``, ``report.html``.
-
-    Warns
-    -----
-    RuntimeWarning
-        If the page could not be made: the other files are there.
-    """
-    with creating_in(folder, FILES, overwrite=True) as working:
-        return write_files(sweep, source, Path(working), folder, feature_names)
-
-
-def write_files(
-    sweep: Any,
-    source: Source,
-    working: Path,
-    folder: Path,
-    feature_names: Sequence[str] | None = None,
-    *,
-    command: str | None = None,
-) -> list[Path]:
-    """Write the files of `write_report` where `creating_in` has made room for them.
-
-    Parameters
-    ----------
-    sweep, source, folder, feature_names
-        As for `write_report`.
-    working : Path
-        The folder to write to, which becomes, or goes to, ``folder``.
+    working : Path, optional
+        Where `creating_in` has made room for them, to become ``folder``, or to go there. Default: that is
+        done here.
     command : str, optional
         Repeats the sweep.
 
     Returns
     -------
     list of Path
-        As of `write_report`, in ``folder``.
+        ``model.npz`` (where there is a best model), ``results.csv``, ``report.html``, in ``folder``.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the page could not be made: the other files are there.
     """
+    if working is None:
+        with creating_in(folder, FILES, overwrite=True) as own:
+            return write_report(sweep, source, folder, feature_names, working=Path(own), command=command)
     texts = {"results.csv": results_csv(sweep.results_)}
     try:
         texts["report.html"] = render(sweep, source, feature_names, command=command)
