@@ -79,7 +79,7 @@ def main() -> None:
     for line in imports(given.repeats):
         print(line, flush=True)
     for rows in given.rows:
-        for features, components in ((2, 3), (10, 5)):
+        for features, components in ((2, 3), (10, 5), (5, 10)):
             for line in fits(rows, features, components, given.repeats):
                 print(line, flush=True)
 

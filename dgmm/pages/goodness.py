@@ -87,6 +87,8 @@ def is_it_good(subject: Subject, held_out: str = "") -> Section:
         if n_drawn == n_rows
         else f"of {n_drawn:,} of the {n_rows:,} rows, drawn at random"
     )
+    if subject.known.weights is not None:
+        of_all += ", as they weigh"
     parts = [
         paragraph(_verdict(distances)),
         *([paragraph(held_out)] if held_out else []),

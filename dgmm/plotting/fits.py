@@ -21,10 +21,12 @@ from dgmm.plotting.canvas import axes_or_current, divided, ink_of, label, limits
 from dgmm.plotting.known import effective_number, quantiles_of
 from dgmm.plotting.layers import draw_curves
 from dgmm.plotting.palette import COLORS, GREY
-from dgmm.plotting.subject import Axis, Feature, Subject
+from dgmm.plotting.subject import Axis, Feature, Subject, shortened
 
 FITTED_FEATURES = 4
 """Features that are drawn by default."""
+NAME_IN_GRID = 18
+"""Signs of a feature's name below a picture of a grid."""
 QUANTILES = 200
 """Points of a comparison of quantiles, at most."""
 LARGEST_DRAWN = 2**25
@@ -101,7 +103,7 @@ def draw_quantiles(ax: Axes, subject: Subject, axis: Axis) -> None:
     expected = subject.margin(axis).quantiles(shares)
     observed = quantiles_of(points.places[:, 0], shares, points.weights)
     _draw_against(ax, observed, expected, shares, effective_number(points.weights, n_values))
-    label(ax, f"{axis.label}: mixture", "rows")
+    label(ax, f"{shortened(axis.label, NAME_IN_GRID)}: mixture", "rows")
 
 
 def draw_log_densities(above: Axes | None, below: Axes, subject: Subject) -> None:

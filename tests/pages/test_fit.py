@@ -141,7 +141,7 @@ def test_a_page_knows_of_rows_what_the_fit_knew(three_clusters, tmp_path, errors
     check_page(page)
     said = text_of(page)
     assert "200 rows × 2 features" in said
-    assert "of all 200 rows" in said
+    assert "of all 200 rows, as they weigh" in said
     assert NO_COMPARISON not in said
     assert "are less than 90 % sure" in said
     assert "overlaps most with" in said
