@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgmm.data.source import Source
-from dgmm.data.text import listed, printable
+from dgmm.data.text import listed, printable, shortened
 from dgmm.estimators.certainty import StandardErrors
 from dgmm.estimators.components import outstanding_features
 from dgmm.estimators.parameters import parameters_of
@@ -358,4 +358,4 @@ def _in_brackets(names: Sequence[str] | None) -> str:
     if names is None:
         return ""
     more = ", …" if len(names) > FEATURES_SHOWN else ""
-    return f" ({', '.join(names[:FEATURES_SHOWN])}{more})"
+    return f" ({', '.join(map(shortened, names[:FEATURES_SHOWN]))}{more})"

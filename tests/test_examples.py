@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dask.config
 import pytest
 from dask_jobqueue.slurm import SLURMCluster
 
@@ -45,7 +46,8 @@ def test_the_recipe_of_a_batch_queue_submits_what_it_says(capsys: pytest.Capture
     """But for the fast network, which is not here; and nothing is submitted."""
     code = re.sub(r"(?m)^ *interface=.*\n|^cluster\.scale.*\n", "", recipe("dask_jobqueue"))
     found: dict = {}
-    exec(code, found)
+    with dask.config.set({"jobqueue.slurm.scheduler-options": {"dashboard_address": "127.0.0.1:0"}}):
+        exec(code, found)
     assert isinstance(found["cluster"], SLURMCluster)
     found["cluster"].close()
     script = capsys.readouterr().out
@@ -69,6 +71,7 @@ if __name__ == "__main__":
     mixture = GaussianMixture(2, random_state=0, sample_rows=1000, tol=1e-3)
     expected = mixture.fit(f"{folder}/rows.zarr").means_
     own = {"cores": 2, "processes": 2, "memory": "2GiB", "local_directory": folder}
+    own["scheduler_options"] = {"dashboard_address": "127.0.0.1:0"}
     with LocalCluster(**own) as cluster, Client(cluster) as client:
         cluster.scale(jobs=1)
         client.wait_for_workers(2, timeout=120)

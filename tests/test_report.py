@@ -1,6 +1,7 @@
 """What is said of rows and mixtures."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.table import Table
 from sklearn.exceptions import ConvergenceWarning
@@ -104,3 +105,13 @@ def test_speed():
         mixture.history_ = long | {"reading_seconds": [reading]}
         facts = [*report.speed_facts(mixture), fact("log-likelihood", "")]
         assert max(map(len, laid_out(facts).splitlines())) <= 80
+
+
+def test_names_of_any_length_leave_lines_that_can_be_read():
+    names = [f"{'long' * 50} {i}" for i in range(3)]
+    source = dgmm.open_dataset(pd.DataFrame(np.eye(3), columns=names))
+    (features,) = (each for each in report.source_facts(source) if each.name == "features")
+    assert features.text.startswith("3 (longlong")
+    assert features.text.endswith("ng 2)")
+    assert len(features.text) < 120
+    assert [*features.values["feature_names"]] == names  # as JSON they are whole

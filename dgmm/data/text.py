@@ -27,6 +27,8 @@ IN_QUERY = re.compile(
 
 MOST_LISTED = 20
 """Names that a message lists."""
+LONGEST_NAME = 28
+"""Signs of a feature's name that a picture or a line shows."""
 
 
 def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:
@@ -86,3 +88,15 @@ def printable(text: object) -> str:
 
 def _is_control(sign: str) -> bool:
     return sign in TURNS or unicodedata.category(sign) in {"Cc", "Cs"}
+
+
+def shortened(name: str, most: int = LONGEST_NAME) -> str:
+    """Cut the middle out of a long name.
+
+    >>> shortened("a name that nobody can read", 12)
+    'a name…read'
+    """
+    if len(name) <= most:
+        return name
+    end = most // 3
+    return f"{name[: most - end - 1].rstrip()}…{name[-end:].lstrip()}"

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from dgmm.data.memory import MemorySource
+from dgmm.data.text import shortened
 from dgmm.estimators.certainty import standard_errors
 from dgmm.estimators.errors import with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.pages.html import Section, component, paragraph, table, text
-from dgmm.plotting.subject import Subject, shortened
+from dgmm.plotting.subject import Subject
 from dgmm.report import error_lines
 
 MOST_PARAMETERS = 1500

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from dgmm.data.text import shortened
 from dgmm.estimators.components import outstanding_features
 from dgmm.model.matrices import Array
 from dgmm.pages.html import PANEL, Section, component, figure, grid, paragraph, table, text
@@ -14,7 +15,7 @@ from dgmm.plotting import plot_components, plot_density, plot_mixture
 from dgmm.plotting.canvas import label, tick_names
 from dgmm.plotting.layers import draw_ellipses, draw_members
 from dgmm.plotting.palette import ON_DARK, ON_LIGHT, color_of, marker_of
-from dgmm.plotting.subject import Axis, Subject, percentage, shortened
+from dgmm.plotting.subject import Axis, Subject, percentage
 from dgmm.report import standard_deviations, with_deviation
 
 MOST_LISTED = 40

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from dgmm.data.text import shortened
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.sweep import mixture_of
@@ -21,7 +22,7 @@ from dgmm.plotting.canvas import axes_or_current, divided, ink_of, label, limits
 from dgmm.plotting.known import effective_number, quantiles_of
 from dgmm.plotting.layers import draw_curves
 from dgmm.plotting.palette import COLORS, GREY
-from dgmm.plotting.subject import Axis, Feature, Subject, shortened
+from dgmm.plotting.subject import Axis, Feature, Subject
 
 FITTED_FEATURES = 4
 """Features that are drawn by default."""

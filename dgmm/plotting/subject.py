@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from sklearn.exceptions import NotFittedError
 
 from dgmm.data.source import Source
-from dgmm.data.text import printable
+from dgmm.data.text import printable, shortened
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.features import numbers_of
@@ -40,8 +40,6 @@ FARTHEST = 40.0
 """Standard deviations from a mean at which a normal density has left the range of float64."""
 NUMBERS_AT_ONCE = 2**18
 """Of values times components, whose shares below are worked out."""
-LONGEST_NAME = 28
-"""Signs of a feature's name that a picture shows."""
 
 Feature: TypeAlias = str | int | ArrayLike
 """What an axis shows: a feature, by name or number, or the coefficients of a sum of features."""
@@ -357,18 +355,6 @@ def _fitted(mixture: Any) -> Parameters:
     if not hasattr(mixture, "means_"):
         raise NotFittedError(f"This {type(mixture).__name__} instance is not fitted yet: call 'fit' first")
     return parameters_of(mixture)
-
-
-def shortened(name: str, most: int = LONGEST_NAME) -> str:
-    """Cut the middle out of a long name.
-
-    >>> shortened("a name that nobody can read", 12)
-    'a name…read'
-    """
-    if len(name) <= most:
-        return name
-    end = most // 3
-    return f"{name[: most - end - 1].rstrip()}…{name[-end:].lstrip()}"
 
 
 def percentage(share: float) -> str:

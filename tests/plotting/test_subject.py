@@ -13,7 +13,8 @@ from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 import dgmm
 from dgmm.data import DataError
-from dgmm.plotting.subject import Margin, Subject, shortened
+from dgmm.data.text import shortened
+from dgmm.plotting.subject import Margin, Subject
 
 NAMES = ["height (m)", "mass", "age"]
 
