@@ -89,7 +89,7 @@ def plan_for(search: str, size: Size) -> SearchTuning:
 
 
 def ladder(size: Size) -> Iterator[SearchTuning]:
-    """Give plans, from the most to the least: all that there is, and at last a single start without moves."""
+    """Give plans, from the most to the least, whose moves still find clusters that k-means has missed."""
     n_features = size.n_features
     of_feature = PLANS.rows_of_covariance if _has_products(size.family) else PLANS.rows_of_variance
     rows_of_component = max(PLANS.rows_of_component, of_feature * n_features)
@@ -113,8 +113,9 @@ def ladder(size: Size) -> Iterator[SearchTuning]:
         size,
     )
     for n_starts, n_moves, n_after in PLANS.lean:
-        yield _through_variances(replace(few, n_starts=n_starts, exchanges=_moves(n_moves)), size, n_after)
-    yield replace(few, exchanges=_moves(0))
+        plan = _through_variances(replace(few, n_starts=n_starts, exchanges=_moves(n_moves)), size, n_after)
+        if plan.before is None or n_starts > 1:  # by variances, less would hardly cost less
+            yield plan
 
 
 def _has_products(family: Family) -> bool:
