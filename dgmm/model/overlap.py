@@ -31,6 +31,10 @@ def bhattacharyya_distances(parameters: Parameters) -> Array:
 
 def distances_between(first: Parameters, second: Parameters) -> Array:
     """Give Bhattacharyya's distances of each component of one mixture from each of another: (K, L), nats."""
+    if _are_independent(first, second):
+        pairs = zip(first.means, first.variances, strict=True)
+        each = (normal_distances(second.means - mean, own, second.variances) for mean, own in pairs)
+        return np.stack([distances.sum(axis=1) for distances in each])
     others = second.covariance_matrices
     return np.stack(
         [
@@ -46,6 +50,13 @@ def divergences(first: Parameters, second: Parameters) -> Array:
     ``½ (tr(Σ_j⁻¹ Σ_i) + (μ_j − μ_i)ᵀ Σ_j⁻¹ (μ_j − μ_i) − D + log(|Σ_j| / |Σ_i|))``: what is lost on average
     where rows of i are described by j.
     """
+    if _are_independent(first, second):
+        found = np.empty((first.n_components, second.n_components))
+        for j, (mean, variances) in enumerate(zip(second.means, second.variances, strict=True)):
+            ratios = first.variances / variances
+            squares = np.square(mean - first.means) / variances
+            found[:, j] = 0.5 * (ratios + squares - 1.0 - np.log(ratios)).sum(axis=1)
+        return np.maximum(found, 0.0)
     own, others = (np.linalg.cholesky(each.covariance_matrices) for each in (first, second))
     halves = [np.log(np.diagonal(each, axis1=1, axis2=2)).sum(axis=1) for each in (own, others)]
     found = np.empty((len(own), len(others)))
@@ -70,6 +81,11 @@ def mixture_divergence(first: Parameters, second: Parameters) -> float:
         for log, each in zip(logs, (first, second), strict=True)
     ]
     return float(first.weights @ (near[0] - near[1]))
+
+
+def _are_independent(first: Parameters, second: Parameters) -> bool:
+    """Tell whether features are independent in all components: no matrix of all of them is needed."""
+    return not (first.family.has_products or second.family.has_products)
 
 
 def _of_matrices(gaps: Array, own: Array, others: Array) -> Array:

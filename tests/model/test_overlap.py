@@ -57,6 +57,20 @@ def test_distances_from_itself_are_those_within(family):
     )
 
 
+@pytest.mark.parametrize("family", [name for name, each in FAMILIES.items() if not each.has_products])
+def test_independent_features_need_no_matrices(family):
+    """What is found by features is what matrices give: those of the same mixture as a full one."""
+    first = naive.random_parameters(np.random.default_rng(6), family, 2, 4, spread=0.7)
+    second = naive.random_parameters(np.random.default_rng(7), family, 3, 4, spread=0.7)
+    full = [
+        Parameters.from_covariances(FAMILIES["full"], each.weights, each.means, each.covariance_matrices)
+        for each in (first, second)
+    ]
+    for measure in (distances_between, divergences):
+        np.testing.assert_allclose(measure(first, second), measure(*full), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(measure(first, full[1]), measure(*full), rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_divergences_are_means_of_log_ratios(family):
     """Of rows of the first component, by their densities; from itself a component has none."""
