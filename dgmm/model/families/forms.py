@@ -369,9 +369,8 @@ class Shared(Family):
 
     def _covariance(self, total: Array, counts: Array, points: Array, reg_covar: float) -> Array:
         """Give the covariance of rows of some scatter, less that of points: in the place of one matrix."""
-        found = self.between(counts, points)
-        found -= total
-        found /= -counts.sum()
+        found = total - self.between(counts, points)
+        found /= counts.sum()
         ridge = self.identity(points.shape[1])
         ridge *= reg_covar
         found += ridge
