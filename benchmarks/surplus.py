@@ -39,7 +39,7 @@ def fitted(name: str, rows: np.ndarray, n_components: int, **own: Any) -> tuple[
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mixture = getattr(dgmm, name)(n_components, random_state=0, **own).fit(rows)
+        mixture = getattr(dgmm, name)(n_components=n_components, random_state=0, **own).fit(rows)
     return mixture, time.perf_counter() - started
 
 
