@@ -25,7 +25,7 @@ from dgmm.fitting.starts.recombining import (
     recombinations,
     recombined,
 )
-from dgmm.fitting.starts.record import SearchRecord, unseen
+from dgmm.fitting.starts.record import RECORD, SearchRecord, unseen
 from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, climb, log_likelihood
 from dgmm.fitting.steps.in_memory import InMemory, counted
 from dgmm.fitting.steps.objective import Likelihood
@@ -143,7 +143,8 @@ def search(
     fitted, held_out = _divided(sample.in_single_precision(centre), method.n_components)
     seeds = random_state.randint(2**31 - 1, size=SEARCH.n_starts).tolist()
     rounds = _rounds(method, fitted, seeds, tuning)
-    best, n_evaluations = best_distinct(rounds.found, tuning.n_long), rounds.n_evaluations
+    # Mixtures made of one another differ a little: they would leave no place for other optima.
+    best, n_evaluations = best_distinct(rounds.found, tuning.n_long, RECORD.alike), rounds.n_evaluations
     if tuning.long_steps:
         go_on = partial(_gone_on, objective=objective, tuning=tuning)
         refined = run_tasks(go_on, best, fitted, "refining starts")
