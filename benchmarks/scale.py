@@ -143,7 +143,8 @@ def main() -> None:
     print_table("A default fit against the number of rows", header, rows)
     if len(results) > 1:
         logs = np.log([[result["rows"], result["seconds_a_pass"]] for result in results])
-        print(f"\nSlope of log processor seconds a pass against log rows: {np.polyfit(*logs.T, 1)[0]:.3f}")
+        slope = np.polyfit(logs[:, 0], logs[:, 1], 1)[0]
+        print(f"\nSlope of log processor seconds a pass against log rows: {slope:.3f}")
         (x, y), (last_x, last_y) = logs[-2:]
         print(f"Between the last two sizes: {(last_y - y) / (last_x - x):.3f}")
     a_row = results[-1]["processor"] / results[-1]["rows"] / (os.cpu_count() or 1)
