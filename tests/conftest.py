@@ -107,10 +107,13 @@ def rows_parquet(tmp_path: Path, three_clusters: np.ndarray) -> Path:
 
 @pytest.fixture
 def interrupts() -> Iterator[None]:
-    """Ctrl-C reaches the processes that a test starts.
+    """Ctrl-C, and that a terminal is closed, reach the processes that a test starts.
 
-    What a script starts by ``&`` ignores interrupts, and so do all processes that come of it.
+    What a script starts by ``&`` or ``nohup`` ignores them, and so do all processes that come of it.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = {
+        number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGHUP)
+    }
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -169,7 +169,7 @@ def test_checks(estimator, check):
 
 def test_parameters_and_clone():
     mixture = BayesianGaussianMixture(n_components=2, tol=0.1)
-    own = {"algorithm", "missing", "sample_rows", "moves"}
+    own = {"algorithm", "missing", "sample_rows", "moves", "search"}
     assert set(SklearnBayesianGaussianMixture().get_params()) | own == set(mixture.get_params())
     assert clone(mixture).get_params() == mixture.get_params()
     assert not hasattr(mixture, "bic")

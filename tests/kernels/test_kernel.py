@@ -128,12 +128,15 @@ def test_it_allocates_no_more_than_it_says(kernel):
     rows = naive.random_rows(generator, model, 40_000)
     ready = stack_models([model], np.zeros(6), np.abs(rows).max(axis=0), np.float64)
     kernel.expect(ready, [(rows[:10], None)])  # what is compiled is compiled once
-    tracemalloc.start()
-    try:
-        kernel.expect(ready, [(rows, None)])
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    peaks = []
+    for _ in range(3):  # other threads of this process may allocate meanwhile
+        tracemalloc.start()
+        try:
+            kernel.expect(ready, [(rows, None)])
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    peak = min(peaks)
     assert 0 < peak <= kernel.working_bytes(ready) + 64 * 1024  # Python's own objects
     assert peak < rows.nbytes * 8  # responsibilities of all rows alone take more
 
