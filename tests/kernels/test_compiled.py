@@ -19,6 +19,12 @@ from tests.model import naive
 tiles = pytest.importorskip("dgmm.kernels.tiles")
 
 
+@pytest.fixture(autouse=True)
+def compiles(monkeypatch):
+    """Whatever is asked for elsewhere."""
+    monkeypatch.setenv("DGMM_COMPILED", "1")
+
+
 @pytest.mark.parametrize("spread", [1.0, 30.0])
 def test_rows_are_gathered_where_few_responsibilities_are_not_zero(spread, monkeypatch):
     """All sums are then in the buffers, for components that are apart, and none for those that overlap."""
