@@ -165,9 +165,8 @@ def _products(plan: SearchTuning, size: Size) -> float:
         most = min(surplus, 1.0 + GROWTH.most_surplus / n_components)
         up, down = most / GROWTH.split_at_once, (most - 1.0) / GROWTH.merged_at_once
         steps += (up + down) * (CLIMBS.short_steps + 1.0) + up * _steps_of_splits(size)
-    if plan.recombining is not None:
-        made = plan.recombining
-        steps += made.n_rounds * made.n_mixtures * made.n_proposals * (made.trials.n_steps + 1.0)
+    made = plan.recombining
+    steps += made.n_rounds * made.n_mixtures * made.n_proposals * (made.trials.n_steps + 1.0)
     long_rows = min(plan.long_rows * n_rows, size.n_rows) if plan.long_steps else 0
     return before + row * (n_rows * steps + long_rows * plan.n_long * (plan.long_steps + 1.0))
 

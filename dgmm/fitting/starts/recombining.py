@@ -21,6 +21,7 @@ from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, short_climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.matrices import Array, DegenerateCovarianceError
+from dgmm.model.overlap import normal_distances
 from dgmm.model.parameters import Parameters
 
 
@@ -37,7 +38,7 @@ class RecombiningTuning:
     n_proposals : int
         For each of them, in a round.
     n_rounds : int
-        At the most: between them, mixtures get to know those that others have become.
+        At the most, or none: between them, mixtures get to know those that others have become.
     trials : TrialTuning
         How long a proposal is tried.
     """
@@ -49,6 +50,7 @@ class RecombiningTuning:
 
 
 RECOMBINING = RecombiningTuning()
+NOTHING_MADE = replace(RECOMBINING, n_rounds=0)
 
 WAYS = ("moved", "paired", "moved", "moved", "united", "moved")
 """Functions that make mixtures of others, as they are tried, over and over: more often what costs less."""
@@ -195,11 +197,8 @@ def unlikeness(parameters: Parameters, other: Parameters) -> Array:
     ndarray of shape (K, K of the other)
         Nats. Their weights do not count.
     """
-    first, second = parameters.variances[:, None], other.variances[None]
     gaps = parameters.means[:, None] - other.means[None]
-    spread = 0.5 * (first + second)
-    apart = gaps**2 / (8.0 * spread) + 0.5 * np.log(spread / np.sqrt(first * second))
-    return apart.sum(axis=2)
+    return normal_distances(gaps, parameters.variances[:, None], other.variances[None]).sum(axis=2)
 
 
 def joined(parameters: Parameters, other: Parameters) -> Parameters:

@@ -19,6 +19,7 @@ from dgmm.fitting.starts.exchanges import EXCHANGES, ExchangeTuning, exchanged
 from dgmm.fitting.starts.growth import grown
 from dgmm.fitting.starts.methods import StartMethod, from_labels, from_mixture
 from dgmm.fitting.starts.recombining import (
+    NOTHING_MADE,
     RECOMBINING,
     Recombination,
     RecombiningTuning,
@@ -68,8 +69,8 @@ class SearchTuning:
         One row of so many is held out. Half: nine passes more.
     exchanges : ExchangeTuning
         How components are moved.
-    recombining : RecombiningTuning or None
-        What is made of the mixtures that were found; None for nothing.
+    recombining : RecombiningTuning
+        What is made of the mixtures that were found.
     before : SearchTuning or None
         How much is searched before with variances alone, where covariances have products of features: the
         best found are the first starts.
@@ -89,7 +90,7 @@ class SearchTuning:
     n_rivals: int = 3
     held_out: int = 5
     exchanges: ExchangeTuning = EXCHANGES
-    recombining: RecombiningTuning | None = None
+    recombining: RecombiningTuning = NOTHING_MADE
     before: SearchTuning | None = None
 
     def rows(self, n_components: int) -> int:
@@ -199,13 +200,12 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
         if unseen(found) < tuning.unseen:
             break
     last: Sequence[Climb] = tuple(found)
-    recombining = tuning.recombining
-    for number in range(recombining.n_rounds if recombining is not None and found else 0):
+    recombine = partial(_recombined, **own, tuning=tuning.recombining)
+    for number in range(tuning.recombining.n_rounds if found else 0):
         if unseen(last) < tuning.unseen:
             break
-        assert recombining is not None
-        items = recombinations(found, seeds, number, recombining)
-        last = run_tasks(partial(_recombined, **own, tuning=recombining), items, fitted, "recombining")
+        items = recombinations(found, seeds, number, tuning.recombining)
+        last = run_tasks(recombine, items, fitted, "recombining")
         n_evaluations += _cost(last)
         found += last
     return _Rounds(found, last, n_evaluations)
