@@ -5,13 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 
-import numpy as np
-
 from dgmm.data.memory import MemorySource
 from dgmm.data.text import shortened
 from dgmm.estimators.certainty import standard_errors
 from dgmm.estimators.errors import with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.fitting.dropping import is_complete
 from dgmm.pages.html import Section, component, paragraph, table, text
 from dgmm.plotting.subject import Subject
 from dgmm.report import error_lines
@@ -36,13 +35,10 @@ def how_sure(subject: Subject) -> list[Section]:
         mixture._check_certain(subject.known.errors)
     except ValueError as error:
         return [Section(key, title, paragraph(f"{error}."))]
-    rows, weights, own_errors = subject.rows, subject.known.weights, subject.known.errors
+    rows, known = subject.rows, subject.known
     if mixture.missing != "marginalize":
-        is_whole = ~np.isnan(rows).any(axis=1)
-        rows, weights, own_errors = (
-            None if each is None else each[is_whole] for each in (rows, weights, own_errors)
-        )
-        assert rows is not None
+        is_whole = is_complete(rows)
+        rows, known = rows[is_whole], known.part(is_whole)
     if found.n_parameters > MOST_PARAMETERS or not len(rows):
         said = (
             "There are standard errors of so many parameters, but they are not worked out for this page: see "
@@ -51,9 +47,9 @@ def how_sure(subject: Subject) -> list[Section]:
     try:
         with warnings.catch_warnings():  # these rows have another maximum than all have
             warnings.simplefilter("ignore")
-            own = None if weights is None else MemorySource(weights[:, None])
-            measured = with_errors(MemorySource(rows), own_errors)
-            errors = standard_errors(found, measured, own, "information", missing=mixture.missing)
+            weights = None if known.weights is None else MemorySource(known.weights[:, None])
+            measured = with_errors(MemorySource(rows), known.errors)
+            errors = standard_errors(found, measured, weights, "information", missing=mixture.missing)
     except ValueError as error:
         return [Section(key, title, paragraph(f"There are no standard errors. {error}"))]
     n_rows = max(len(rows), subject.n_rows - getattr(mixture, "n_rows_dropped_", 0))

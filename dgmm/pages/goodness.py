@@ -204,15 +204,13 @@ def _misfit(subject: Subject) -> str:
     mixture, rows = subject.mixture, subject.drawn_rows
     if not isinstance(mixture, ComponentMixture):
         return ""
-    is_judged = np.isfinite(rows).all(axis=1) | mixture._takes_nan
+    is_judged = np.asarray(np.isfinite(rows).all(axis=1) | mixture._takes_nan)
     if not is_judged.any():  # none is complete, of a mixture that takes no others
         return ""
-    weights, errors = (
-        None if each is None else each[is_judged] for each in (subject.known.weights, subject.known.errors)
-    )
+    known = subject.known.part(is_judged)
     with warnings.catch_warnings():  # rows here need no names
         warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-        found = mixture.misfit(rows[is_judged], weights, errors=errors)
+        found = mixture.misfit(rows[is_judged], known.weights, errors=known.errors)
     listed = set(subject.heaviest[:MOST_LISTED])
     columns, lines = misfit_lines(found)
     columns[-1] = "that is"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,12 +48,18 @@ class Known:
     numbers: Array | None = None
     n_left_out: int = 0
 
-    def mean(self, values: NDArray[Any], of: NDArray[Any] | None = None) -> float:
+    def part(self, of: NDArray[np.bool_]) -> Known:
+        """Give what is known of some of the rows (a mask)."""
+        weights, errors, groups = (
+            None if each is None else each[of] for each in (self.weights, self.errors, self.groups)
+        )
+        return replace(self, weights=weights, errors=errors, groups=groups)
+
+    def mean(self, values: NDArray[Any], of: NDArray[np.bool_] | None = None) -> float:
         """Give the mean of a number for each row, or for some of them (a mask), as rows weigh."""
-        weights = self.weights
         if of is not None:
-            values, weights = values[of], None if weights is None else weights[of]
-        return float(np.average(values, weights=weights))
+            return self.part(of).mean(values[of])
+        return float(np.average(values, weights=self.weights))
 
     def count(self, of: NDArray[np.bool_]) -> float:
         """Give how many rows some of them (a mask) are, as they weigh: all together as many as there are."""

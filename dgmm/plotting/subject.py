@@ -330,8 +330,9 @@ class Margin(NamedTuple):
 
     def quantiles(self, shares: Array) -> Array:
         """Give the values below which there are shares of the mixture, by bisection: shape (n,)."""
-        low = np.full(len(shares), (self.means - 40.0 * self.deviations.max(axis=1)).min())
-        high = np.full(len(shares), (self.means + 40.0 * self.deviations.max(axis=1)).max())
+        reach = FARTHEST * self.deviations.max(axis=1)
+        low = np.full(len(shares), (self.means - reach).min())
+        high = np.full(len(shares), (self.means + reach).max())
         for _ in range(64):
             middle = 0.5 * (low + high)
             is_below = self.shares_below(middle) < shares
