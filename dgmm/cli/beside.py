@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 import dgmm
 from dgmm.cli.models import open_rows, refuse_model
 from dgmm.cli.options import names_of
-from dgmm.data.aside import column_named
+from dgmm.data.aside import column_named, is_path
 from dgmm.data.mapped import MappedSource
 from dgmm.data.open import open_beside, open_without
 from dgmm.data.source import Source
@@ -54,11 +53,6 @@ kind_of_errors = click.option(
     show_default=True,
     help="What --errors holds: standard deviations; or variances, or covariances.",
 )
-
-
-def is_path(given: str) -> bool:
-    """Tell whether what was given is a path or URL, and no column."""
-    return "://" in given or os.sep in given or os.path.exists(given)
 
 
 def opened_beside(

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import click
 
-from dgmm.cli.beside import is_path
 from dgmm.cli.options import at_urls, on_a_cluster, overwriting
 from dgmm.cli.program import main
+from dgmm.data.aside import is_path
 from dgmm.data.location import portable
 from dgmm.data.owner import owner_of
 from dgmm.data.text import redacted

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, NoReturn
 
 import narwhals as nw
 from dask.base import is_dask_collection
 
-from dgmm.data.kinds import is_table
+from dgmm.data.kinds import is_open, is_table
 from dgmm.data.mapped import of_columns
 from dgmm.data.open import open_dataset, open_text
-from dgmm.data.source import DataError, Source
+from dgmm.data.source import DataError
 from dgmm.data.text import listed
 from dgmm.data.types import RowsLike
 
@@ -42,16 +42,24 @@ def column_named(
     DataError
         Where it is both, or neither.
     """
-    is_there = "://" in given or os.path.exists(given)
     try:
         column = column_of(x, given, storage_options)
     except DataError as error:
-        if is_there or os.sep in given:
+        if is_path(given):
             return None
         raise DataError(f"{what}={given!r} is no column, and no path: {error}") from None
-    if is_there:
+    if _leads_somewhere(given):
         refuse_ambiguous(given, what)
     return column
+
+
+def is_path(given: str) -> bool:
+    """Tell whether text is a path or URL, where it is no column."""
+    return os.sep in given or _leads_somewhere(given)
+
+
+def _leads_somewhere(given: str) -> bool:
+    return "://" in given or os.path.exists(given)
 
 
 def refuse_ambiguous(given: str, what: str) -> NoReturn:
@@ -65,11 +73,6 @@ def refuse_ambiguous(given: str, what: str) -> NoReturn:
         f"{what}={given!r} is a column of the rows, and there is a file of that name, too: give "
         f"{os.path.join('.', given)!r} for the file, or the column itself"
     )
-
-
-def is_open(x: object) -> TypeGuard[Source]:
-    """Tell whether rows are open already."""
-    return callable(getattr(x, "spans", None))  # isinstance would ask for n_rows, and so count the rows
 
 
 def column_of(x: Any, name: str, storage_options: Mapping[str, object] | None = None) -> Any:

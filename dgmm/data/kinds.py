@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeGuard
+
 import narwhals as nw
+
+if TYPE_CHECKING:
+    from dgmm.data.source import Source
 
 
 def comes_from(values: object, module: str, *names: str) -> bool:
@@ -25,6 +30,11 @@ def comes_from(values: object, module: str, *names: str) -> bool:
         base.__module__.partition(".")[0] == module and base.__name__ in names
         for base in type(values).__mro__
     )
+
+
+def is_open(x: object) -> TypeGuard[Source]:
+    """Say whether rows are open already."""
+    return callable(getattr(x, "spans", None))  # isinstance would ask for n_rows, and so count the rows
 
 
 def is_pandas(x: object) -> bool:

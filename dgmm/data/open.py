@@ -21,7 +21,7 @@ from dgmm.data.choice import Choice
 from dgmm.data.convert import check_shape, to_array
 from dgmm.data.dimensions import check_sample_dims
 from dgmm.data.joined import joined
-from dgmm.data.kinds import comes_from, is_labelled, is_table
+from dgmm.data.kinds import comes_from, is_labelled, is_open, is_table
 from dgmm.data.listing import ZARR_MARKERS, Kind, csv_files, matching, parquet_files, stored_kind
 from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.mapped import of_columns
@@ -119,7 +119,7 @@ def open_weights(x: WeightsLike, storage_options: Mapping[str, object] | None = 
     array([[1.],
            [2.]])
     """
-    source = _open(x, None, storage_options, False, n_dims=1)
+    source = _open(x, storage_options=storage_options, n_dims=1)
     if source.n_features != 1:
         raise DataError(
             f"Expected one weight for each row, but {source.name} has {source.n_features} columns"
@@ -145,11 +145,11 @@ def open_beside(x: Any, storage_options: Mapping[str, object] | None = None) -> 
     if n_dims is None and isinstance(x, (list, tuple)) and not _paths(x):
         n_dims = np.ndim(x)
     if n_dims is not None or not _paths(x):
-        return _open(x, None, storage_options, False, n_dims=2 if n_dims == 2 else 1)
+        return _open(x, storage_options=storage_options, n_dims=2 if n_dims == 2 else 1)
     try:
-        return _open(x, None, storage_options, False, n_dims=1)
+        return _open(x, storage_options=storage_options, n_dims=1)
     except DataError:  # an array of two dimensions: what else is wrong is found again
-        return _open(x, None, storage_options, False, n_dims=2)
+        return _open(x, storage_options=storage_options, n_dims=2)
 
 
 def open_text(x: Any, column: str, storage_options: Mapping[str, object] | None = None) -> Source:
@@ -189,10 +189,7 @@ def open_without(x: RowsLike, aside: Iterable[str], **opening: Any) -> Source:
     **opening
         For `open_dataset`.
     """
-    return _open(x, aside=tuple(aside), n_dims=2, **{**OPENING, **opening})
-
-
-OPENING: dict[str, Any] = {"columns": None, "storage_options": None, "fill_missing": False}
+    return _open(x, aside=tuple(aside), n_dims=2, **opening)
 
 
 def open_fitted(x: RowsLike, features: Iterable[object], **opening: Any) -> Source:
@@ -220,22 +217,14 @@ def open_fitted(x: RowsLike, features: Iterable[object], **opening: Any) -> Sour
     """
     columns = opening.pop("columns", None)
     fitted = tuple(map(str, features)) if columns is None else None
-    return _open(
-        x,
-        columns,
-        opening.get("storage_options"),
-        opening.get("fill_missing", False),
-        n_dims=2,
-        fitted=fitted,
-        sample_dims=opening.get("sample_dims"),
-    )
+    return _open(x, columns, n_dims=2, fitted=fitted, **opening)
 
 
 def _open(
     x: Any,
-    columns: Sequence[str] | None,
-    storage_options: Mapping[str, object] | None,
-    fill_missing: bool,
+    columns: Sequence[str] | None = None,
+    storage_options: Mapping[str, object] | None = None,
+    fill_missing: bool = False,
     *,
     n_dims: int,
     fitted: tuple[str, ...] | None = None,
@@ -270,7 +259,7 @@ def _open(
         from dgmm.data.dask import dask_source
 
         return dask_source(x, choice, n_dims=n_dims)
-    if callable(getattr(x, "spans", None)):  # isinstance would ask for n_rows, and so count the rows
+    if is_open(x):
         if columns is not None:
             raise DataError(f"columns= was given, but {x.name} is open already")
         names = x.feature_names or ()

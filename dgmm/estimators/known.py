@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.ambient import read_now
-from dgmm.data.aside import column_named, has_column, is_open
+from dgmm.data.aside import column_named, has_column
 from dgmm.data.beside import beside
 from dgmm.data.categories import categories_of, numbers_of
+from dgmm.data.kinds import is_open
 from dgmm.data.memory import MemorySource, is_in_memory
 from dgmm.data.open import open_beside, open_without
 from dgmm.data.types import GroupsLike, LabelsLike, RowsLike
