@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -191,13 +191,18 @@ class FittedMixture(Predictor):
         quantity: Quantity,
         groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
+        *,
+        then: Callable[[RowFunction], RowFunction] | None = None,
     ) -> OfRows:
+        """Give a quantity of rows; or what is made of it: ``then`` takes its function, and gives another."""
         measured, groups = self._open_told(X, groups, errors)
         check_some_rows(measured.rows, type(self).__name__)
         rows, function = self._judged(quantity, measured, groups)
         if self._takes_nan:
             function = telling_of_empty(function, measured.rows, JUDGED)
-        return evaluate(function, X if rows is measured.rows else None, rows)
+        return evaluate(
+            function if then is None else then(function), X if rows is measured.rows else None, rows
+        )
 
     def _judged(
         self, quantity: Quantity, measured: MeasuredRows, groups: GroupsLike | None = None

@@ -14,7 +14,7 @@ Attributes = Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class Callbacks:
     """Tells the callbacks of a fit, which is a task; each iteration of each start is a task of it.
 
     Attributes

@@ -26,8 +26,7 @@ from dgmm.data.types import (
 from dgmm.estimators.base import FittedMixture
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.predictor import Told
-from dgmm.estimators.rowwise import RowFunction, evaluate
-from dgmm.estimators.validation import check_some_rows
+from dgmm.estimators.rowwise import RowFunction
 from dgmm.fitting.survey import check_weights
 from dgmm.model.matrices import Array
 from dgmm.model.merging import Cluster, labels_of, merged, sums_of_sets
@@ -204,12 +203,8 @@ class ComponentMerges:
         groups: GroupsLike | None,
         errors: ErrorsLike | None,
     ) -> OfRows:
-        measured, groups = self.mixture._open_told(X, groups, errors)
-        check_some_rows(measured.rows, type(self.mixture).__name__)
-        rows, function = self.mixture._judged("responsibilities", measured, groups)
-        return evaluate(
-            self.of_shares(function, n_clusters, name), X if rows is measured.rows else None, rows
-        )
+        own = partial(self.of_shares, n_clusters=n_clusters, name=name)
+        return self.mixture._of_rows(X, "responsibilities", groups, errors, then=own)
 
     def of_shares(self, function: RowFunction, n_clusters: int | None, name: str) -> RowFunction:
         """Give clusters of rows, or with the name ``probability`` those of all, of their responsibilities."""

@@ -21,7 +21,7 @@ from dgmm.data.telling import tell
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
 from dgmm.estimators.attributes import OF_GROUPS
 from dgmm.estimators.base import MixtureWarning
-from dgmm.estimators.callbacks import Told
+from dgmm.estimators.callbacks import Callbacks
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, generator_from, head_of
 from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.exchange import ExchangedMixture, Sklearn
@@ -235,8 +235,8 @@ class Mixture(
         context = self._init_callback_context(max_subtasks=most)  # pyright: ignore[reportArgumentType]
         own = {"sample_weight": sample_weight, "groups": groups, "errors": errors}
         metadata = {name: value for name, value in own.items() if value is not None}
-        told = Told(context, self, X, y, metadata)
-        told.begin()
+        callbacks = Callbacks(context, self, X, y, metadata)
+        callbacks.begin()
         printer = VerbosePrinter(self.verbose, self.verbose_interval, self._unit(source.n_rows))
         may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
         with listening(printer), one_cluster(), keeping(place, head, may_differ) as begun:
@@ -252,7 +252,7 @@ class Mixture(
                 resumed = replace(resumed, parameters=replace(resumed.parameters, group_weights=None))
 
             def watch(state: EM, objective: Objective) -> bool:
-                return told.iteration(most, lambda: self._after(state, objective, source, groups_found))
+                return callbacks.iteration(most, lambda: self._after(state, objective, source, groups_found))
 
             fitted = fit(rows, weights, replace(settings, known=known), generator, resumed, watch=watch)
         ending = fitted.best.ending
@@ -270,7 +270,7 @@ class Mixture(
         self._set_measured(measured.kind)
         self.n_passes_ = fitted.n_passes
         remember_features(self, source)
-        told.end(lambda: fitted_attributes(self))
+        callbacks.end(lambda: fitted_attributes(self))
         return self
 
     def _after(

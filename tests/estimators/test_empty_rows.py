@@ -37,6 +37,18 @@ def test_they_get_the_prior_and_a_warning(mixture, method):
     assert_allclose(found[3:], np.stack([prior[method]] * 2), atol=1e-14)
 
 
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_clusters_of_components_tell_of_them_too(mixture, method):
+    merges = mixture.merge(ROWS)
+    rows = np.vstack([ROWS[:3], np.full((2, 2), np.nan)])
+    with pytest.warns(DataWarning, match="^2 of 5 rows have no value at all") as caught:
+        found = getattr(merges, method)(rows, 2)
+    assert [each.filename for each in caught] == [__file__]
+    of_components = mixture.predict_proba(ROWS[:3]) @ np.eye(2)[merges.labels(2)]
+    wanted = of_components if method == "predict_proba" else of_components.argmax(axis=1)
+    assert_allclose(found[:3], wanted, atol=1e-14)
+
+
 def test_rows_that_have_one_are_not_told_of(mixture):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
