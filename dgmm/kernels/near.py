@@ -12,6 +12,7 @@ piece of rows by its first ones, in the order in which rows come.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -137,7 +138,8 @@ class Pairs(NamedTuple):
     limits : ndarray of shape (n_rows,), float32
     largest, totals : ndarray of shape (n_rows,)
     buffer, weighted : ndarray of shape (BUFFER_ROWS, width)
-    product, squares : ndarray of shape (4, 8)
+    product, squares : ndarray of shape (ACROSS, ALONG)
+        See `dgmm.kernels.near_tiles`.
     """
 
     rows: NDArray[np.int64]
@@ -409,7 +411,7 @@ class NearRows:
 def workspace(n_components: int, n_features: int) -> Pairs:
     """Allocate what the compiled loop writes to."""
     n_rows, n_pairs = block_rows(n_components), _most_pairs(n_components)
-    buffers = np.zeros((2, BUFFER_ROWS, _width(n_features + 4) + 8))
+    buffers, in_registers = np.zeros((2, *_buffer_shape(n_features))), (_loop().ACROSS, _loop().ALONG)
     return Pairs(
         np.empty(n_pairs, np.int64),
         np.empty(n_pairs),
@@ -422,8 +424,8 @@ def workspace(n_components: int, n_features: int) -> Pairs:
         np.empty(n_rows),
         buffers[0],
         buffers[1],
-        np.empty((4, 8)),
-        np.empty((4, 8)),
+        np.empty(in_registers),
+        np.empty(in_registers),
     )
 
 
@@ -436,7 +438,7 @@ def own_bytes(stack: Stack, group: Group) -> int:
     m = min(int(NEAR.most_directions * n_features), NEAR.many_directions)
     of_rows = n_features * 8 * 2 + m * 12 + 4 * (2 * m + m * (m + 1) // 2) + 4 * n_components
     of_model = 8 * n_features * (_width(n_features) + 2 * m + 3) + 24 * m * (m + 4)
-    buffers = 16 * BUFFER_ROWS * (_width(n_features + 4) + 8)
+    buffers = 16 * math.prod(_buffer_shape(n_features))
     return n_rows * (of_rows + 36) + 16 * _most_pairs(n_components) + n_components * of_model + buffers
 
 
@@ -445,7 +447,13 @@ def _most_pairs(n_components: int) -> int:
 
 
 def _width(n_features: int) -> int:
-    return -(-n_features // 8) * 8
+    along = _loop().ALONG
+    return -(-n_features // along) * along
+
+
+def _buffer_shape(n_features: int) -> tuple[int, int]:
+    """Give that of rows that are put together: of 1, their features, and what products read beyond."""
+    return BUFFER_ROWS, _width(n_features + _loop().ACROSS) + _loop().ALONG
 
 
 def block_rows(n_components: int) -> int:
