@@ -202,7 +202,7 @@ class ConditionalMixture(FittedMixture):
         ------
         ValueError
             For features that are not there, are given twice, or are both known and wanted; for values that
-            are infinite.
+            are infinite; of a mixture that was fitted with measurement errors.
 
         Examples
         --------
@@ -220,6 +220,7 @@ class ConditionalMixture(FittedMixture):
         self, x: RowsLike, targets: Features, known: Features | None, **opening: Any
     ) -> tuple[Source, RowFunction, list[str]]:
         """Open known features; give the function of their rows that `regress` is, and names of targets."""
+        refuse_measured(self, "regression")
         wanted = self._numbers_of(targets)
         if len(wanted) == 0:
             raise DataError("targets= names no feature; name one at least")
@@ -400,7 +401,7 @@ class ConditionalMixture(FittedMixture):
         made.n_features_in_ = parameters.n_features
         if self._names is not None:
             made.feature_names_in_ = np.asarray(self._names, dtype=object)[features]
-        for name in ("converged_", "n_iter_"):
+        for name in ("converged_", "n_iter_", "measurement_errors_"):  # it is of true values still
             if hasattr(self, name):
                 setattr(made, name, getattr(self, name))
         return made

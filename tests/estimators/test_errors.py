@@ -532,3 +532,16 @@ class TestWhatIsSaidOfAllRows:
         assert sweep.bic(rows, errors=errors) == pytest.approx(mixture.bic(rows, errors=errors), rel=1e-9)
         with pytest.raises(ValueError, match="BIC of rows without"):
             sweep.bic(rows)
+
+    def test_mixtures_of_some_features_are_of_true_values_still(self, of_clusters):
+        rows, errors, mixture = of_clusters
+        one = mixture.marginal([1])
+        wanted = naive.expect_measured(
+            one._parameters, rows[:, 1:], errors[:, 1:, None], None, one.means_
+        ).log_densities.sum()
+        assert one.score(rows[:, 1:], errors=errors[:, 1:]) == pytest.approx(wanted / 600, rel=1e-10)
+        for some in (one, mixture.condition({0: float(rows[0, 0])})):
+            with pytest.raises(ValueError, match="BIC of rows without"):
+                some.bic(rows[:, 1:])
+        with pytest.raises(ValueError, match="which regression would not take"):
+            mixture.regress(rows[:, :1], targets=1)
