@@ -42,7 +42,7 @@ class CostTuning:
     least_search: float = 1e10
     cheap_search: float = 2.5e11
     step_passes: float = 1.0
-    least_steps: float = 2e9
+    least_steps: float = 5e8
     rows_of_covariance: int = 4
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.clusters import Way, clusters
@@ -54,8 +55,9 @@ class SearchTuning:
     short_steps : int
         EM steps of a start before it is compared with others.
     n_moved : int
-        The best of a round, whose components are moved. Half: 1.7 times the arithmetic, as a second round
-        follows more often; double: 1.5 times.
+        The best of a round, whose components are moved, those of the very best first: where enough starts
+        came to it, the others are left. Half: 1.7 times the arithmetic, as a second round follows more
+        often; double: 1.5 times.
     unseen : float
         Share of the starts: the search ends after a round where optima that were not found would attract
         less. Half: 1.9 times the arithmetic.
@@ -96,6 +98,12 @@ class SearchTuning:
     def rows(self, n_components: int) -> int:
         """Give how many rows mixtures are fitted to, where there are as many."""
         return max(self.n_rows, self.rows_of_component * n_components)
+
+    def rows_in_all(self, n_components: int) -> int:
+        """Give how many rows all that is done takes: each mixture grows on others, and some go on to more."""
+        times = max(1, len(self.surpluses), self.long_rows if self.long_steps else 0)
+        before = 0 if self.before is None else self.before.rows_in_all(n_components)
+        return max(times * self.rows(n_components), before)
 
 
 SEARCH = SearchTuning(recombining=RECOMBINING)
@@ -141,7 +149,8 @@ def search(
     centre = sample.mean
     objective = Likelihood(method.objective.reg_covar)
     method = replace(method, objective=objective)
-    fitted, held_out = _divided(sample.in_single_precision(centre), method.n_components)
+    rows, held_out = _divided(sample, method.n_components, tuning.rows_in_all(method.n_components))
+    fitted = _in_memory(rows, centre)
     seeds = random_state.randint(2**31 - 1, size=SEARCH.n_starts).tolist()
     rounds = _rounds(method, fitted, seeds, tuning)
     # Mixtures made of one another differ a little: they would leave no place for other optima.
@@ -153,7 +162,8 @@ def search(
     if not best:
         raise DegenerateCovarianceError(None)
     if len(best) > 1:
-        test = held_out if held_out.moments.weight else fitted  # few rows, or few that have a weight
+        test = _in_memory(held_out, centre)
+        test = test if test.moments.weight else fitted  # few rows, or few that have a weight
         scores = [log_likelihood(test, each.parameters) for each in best]
         best = [best[index] for index in np.argsort(scores)[::-1][: tuning.n_rivals]]
     record = SearchRecord.of(rounds.found, rounds.last, n_evaluations)
@@ -190,15 +200,18 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
     }
     found: list[Climb] = []
     for purpose, starts in rounds.items():
-        begun = run_tasks(begin, starts, fitted, purpose)
-        best = best_distinct(begun, tuning.n_moved)
-        ended = run_tasks(exchange, best, fitted, "moving components")
-        n_evaluations += _cost(begun) + _cost(ended)
-        for one, end in zip(best, ended, strict=True):  # those that were the same would end the same
-            behind = [one.lower_bound - each.lower_bound for each in begun if each]
-            found += [end] * sum(0 <= each <= CLIMBS.same for each in behind)
         if unseen(found) < tuning.unseen:
             break
+        begun = run_tasks(begin, starts, fitted, purpose)
+        best, n_evaluations = best_distinct(begun, tuning.n_moved), n_evaluations + _cost(begun)
+        for some in (best[:1], best[1:]):  # where many starts are the best one, it is enough
+            if not some or unseen(found) < tuning.unseen:
+                break
+            ended = run_tasks(exchange, some, fitted, "moving components")
+            n_evaluations += _cost(ended)
+            for one, end in zip(some, ended, strict=True):  # those that were the same would end the same
+                behind = [one.lower_bound - each.lower_bound for each in begun if each]
+                found += [end] * sum(0 <= each <= CLIMBS.same for each in behind)
     last: Sequence[Climb] = tuple(found)
     recombine = partial(_recombined, **own, tuning=tuning.recombining)
     for number in range(tuning.recombining.n_rounds if found else 0):
@@ -211,15 +224,19 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
     return _Rounds(found, last, n_evaluations)
 
 
-def _divided(sample: Sample, n_components: int) -> tuple[InMemory, InMemory]:
+def _divided(sample: Sample, n_components: int, n_rows: int | None = None) -> tuple[Sample, Sample]:
     """Divide the sample into rows to fit to, one for each component at least, and rows that are held out.
 
-    Both are in random order.
+    Both are in random order; of the first there are ``n_rows`` at the most.
     """
     order = np.argsort(sample.hashes, kind="stable")
     n_held_out = max(0, min(len(order) // SEARCH.held_out, len(order) - n_components))
-    fitted, held_out = sample.part(order[n_held_out:]), sample.part(order[:n_held_out])
-    return InMemory.of(fitted.values, fitted.weights), InMemory.of(held_out.values, held_out.weights)
+    return sample.part(order[n_held_out:][:n_rows]), sample.part(order[:n_held_out])
+
+
+def _in_memory(sample: Sample, centre: NDArray[np.floating]) -> InMemory:
+    rows = sample.in_single_precision(centre)
+    return InMemory.of(rows.values, rows.weights)
 
 
 def _from_clusters(method: StartMethod, way: int, seed: int, data: InMemory, n_rows: int) -> Parameters:
