@@ -20,7 +20,7 @@ from dgmm.cli.beside import (
 )
 from dgmm.cli.commands import open_for, rows_fact, written
 from dgmm.cli.models import load_model
-from dgmm.cli.options import Cluster, at_urls, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import Cluster, at_urls, missing_in_rows, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.program import main
 from dgmm.estimators.errors import ErrorsLike
@@ -51,6 +51,7 @@ def components(*, model: str, storage_option: dict[str, Any] | None) -> Sequence
 @groups_to_judge
 @errors_of_rows
 @kind_of_errors
+@missing_in_rows
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -65,6 +66,7 @@ def merge(
     groups: str | None,
     errors: list[str] | None,
     errors_are: str,
+    missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
     """Merge components that share rows of DATA into clusters, pair by pair.
@@ -78,7 +80,7 @@ def merge(
     n_components = len(mixture.weights_)
     if clusters is not None and clusters > n_components:
         raise click.UsageError(f"-k {clusters} is more than the {n_components} components of {model}")
-    source = open_for(mixture, data, opening)
+    source = open_for(mixture, data, opening, missing)
     own = opened_beside(data, "groups", groups, storage_options)
     measured = with_errors_of(data, source, errors, errors_are, storage_options)
     with cluster.joined(source):

@@ -286,12 +286,14 @@ def reading_rows(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_opening
 
 
+OF_FITS = "Rows that lack values: refuse them, leave them out, or take what is observed."
+
 missing_in_fits = click.option(
-    "--missing",
-    type=click.Choice(MISSING),
-    default="error",
-    show_default=True,
-    help="Rows that lack values: refuse them, leave them out, or take what is observed.",
+    "--missing", type=click.Choice(MISSING), default="error", show_default=True, help=OF_FITS
+)
+
+missing_in_updates = click.option(
+    "--missing", type=click.Choice(MISSING), help=OF_FITS + "  [default: as the model was fitted]"
 )
 
 missing_in_rows = click.option(

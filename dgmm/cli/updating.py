@@ -10,7 +10,14 @@ import click
 from dgmm import report
 from dgmm.cli.commands import open_for, rows_fact, written
 from dgmm.cli.models import load_model, save_model
-from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows, to_a_model
+from dgmm.cli.options import (
+    Cluster,
+    missing_in_updates,
+    on_a_cluster,
+    overwriting,
+    reading_rows,
+    to_a_model,
+)
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
 from dgmm.facts import Said
@@ -26,6 +33,7 @@ def _weights(what: str) -> Any:
 @to_a_model
 @click.option("--name", help="Of these rows, to forget them by.  [default: update 1, update 2, …]")
 @_weights("of these rows")
+@missing_in_updates
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -38,6 +46,7 @@ def update(
     out: str,
     name: str | None,
     weights: str | None,
+    missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
     """Add the rows of DATA to those that MODEL knows, without reading these again.
@@ -46,7 +55,7 @@ def update(
     """
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
     mixture = load_model(model, opening["storage_options"], data)
-    source = open_for(mixture, data, opening)
+    source = open_for(mixture, data, opening, missing)
     with cluster.joined(source):
         mixture.update(source, weights, name=name)
     return [rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]

@@ -24,7 +24,7 @@ from dgmm.estimators.known import InGroups, taken_aside, with_groups
 from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
-from dgmm.estimators.rowwise import RowFunction, evaluate
+from dgmm.estimators.rowwise import JUDGE_THEM, RowFunction, evaluate
 from dgmm.estimators.validation import check_some_rows, no_rows, open_measured, open_sample_weight
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.kernels import densities
@@ -227,8 +227,16 @@ class FittedMixture(Predictor):
                 of, name, columns = densities.responsibilities, "probability", tuple(range(len(model.means)))
         names = source.feature_names
         compute = partial(of, model, n_errors=n_errors) if n_errors else partial(of, model)
-        takes_nan = self._takes_nan
-        return RowFunction(compute, dtype, name, columns, names, takes_nan=takes_nan, n_errors=n_errors)
+        return RowFunction(
+            compute,
+            dtype,
+            name,
+            columns,
+            names,
+            takes_nan=self._takes_nan,
+            n_errors=n_errors,
+            advice=JUDGE_THEM,
+        )
 
     @property
     def _takes_nan(self) -> bool:
@@ -252,7 +260,7 @@ class FittedMixture(Predictor):
         work = ScoreWork(replace(function, dtype=np.dtype(np.float64)), self._model)
         found = run_pass(rows, work, "score", weights)
         if found.not_finite:
-            raise found.not_finite.error(function.feature_names)
+            raise found.not_finite.error(function.feature_names, function.advice)
         if found.n_rows == 0:
             raise no_rows(self._n_features, type(self).__name__)
         return found

@@ -14,6 +14,7 @@ from dgmm.data import DataError, Source
 from dgmm.data.telling import tell
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.errors import MeasuredRows
+from dgmm.estimators.rowwise import JUDGE_THEM
 from dgmm.estimators.validation import check_counted
 from dgmm.fitting.dropping import is_complete
 from dgmm.fitting.errors import check_errors
@@ -180,7 +181,7 @@ class ScoresWork:
     def _checked(self, chunk: ChunkRows) -> tuple[NDArray[np.floating], Array | None]:
         bad = NotFinite.of(chunk, takes_nan=self.missing != "error")
         if bad:
-            raise bad.error(self.feature_names)
+            raise bad.error(self.feature_names, JUDGE_THEM)
         if chunk.weights is not None:
             check_weights(chunk)
         rows, weights = chunk.values, chunk.weights

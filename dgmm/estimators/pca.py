@@ -27,7 +27,7 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
-from dgmm.estimators.rowwise import RowFunction, evaluate
+from dgmm.estimators.rowwise import FILL_THEM, RowFunction, evaluate
 from dgmm.estimators.validation import (
     check_enough_rows,
     check_some_rows,
@@ -176,7 +176,7 @@ class PCA(decomposition.PCA):
         weights = open_sample_weight(sample_weight, source)
         found = run_pass(source, FactorWork(source.n_features), "PCA", weights)
         if found.not_finite:
-            raise found.not_finite.error(source.feature_names)
+            raise found.not_finite.error(source.feature_names, FILL_THEM)
         self._set_fitted(found.factor)
         remember_features(self, source)
         return self

@@ -28,6 +28,13 @@ from dgmm.passes.threads import n_threads
 if TYPE_CHECKING:
     from dgmm.data.tables import Picked
 
+FILL_THEM = "leave these rows out, or fill them by a `MixtureImputer`"
+JUDGE_THEM = (
+    "leave these rows out, or judge them by what is observed of them, which takes no other fit but "
+    "set_params(missing='marginalize') of the mixture, or fill them by a `MixtureImputer`"
+)
+"""What to do with rows that lack values, where they are not taken."""
+
 LARGEST_BLOCK_BYTES = 2**25
 """Bytes of results that a task of a stored table gives, where its chunks allow."""
 
@@ -58,6 +65,8 @@ class RowFunction:
         Results are rows as those that were given: of a table they are a table, of the same kind.
     n_errors : int, default=0
         Columns of measurement errors that follow the features of rows.
+    advice : str
+        What to do with rows that lack values, where they are not taken.
     """
 
     compute: Callable[..., NDArray[Any]]
@@ -69,6 +78,7 @@ class RowFunction:
     is_numbered: bool = False
     gives_rows: bool = False
     n_errors: int = 0
+    advice: str = FILL_THEM
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,7 +94,7 @@ class RowFunction:
             Where a value is not finite.
         """
         if bad := self.not_finite(chunk):
-            raise bad.error(self.feature_names)
+            raise bad.error(self.feature_names, self.advice)
         return self.of_finite(chunk)
 
     def not_finite(self, chunk: ChunkRows) -> NotFinite:

@@ -59,10 +59,11 @@ SURVEY = SurveyTuning()
 MISSING = ("error", "drop", "marginalize")
 """What to do with rows that lack values: refuse them, leave them out, or take what is observed of them."""
 
-MISSING_ADVICE = (
-    "as a mixture does with missing='drop', or let it take what is observed of them with "
-    "missing='marginalize', or fill them by a `MixtureImputer`"
+IN_FITS = (
+    "leave these rows out, as missing='drop' does, or take what is observed of them, as "
+    "missing='marginalize' does, or fill them by a `MixtureImputer`"
 )
+"""What to do with rows that lack values, where a mixture is fitted to them."""
 
 Mask = Callable[[int, int], NDArray[np.bool_]]
 """Tells which of the rows from some number on are left out: given that number, and how many."""
@@ -99,13 +100,13 @@ class NotFinite:
         first = self if self or not other else other
         return replace(first, n_nan=self.n_nan + other.n_nan, n_infinite=self.n_infinite + other.n_infinite)
 
-    def error(self, feature_names: tuple[str, ...] | None) -> DataError:
-        """Make the error that says so, in scikit-learn's words, with the place and what to do."""
+    def error(self, feature_names: tuple[str, ...] | None, advice: str = IN_FITS) -> DataError:
+        """Make the error that says so, in scikit-learn's words, with the place and what to do about NaN."""
         what = "NaN" if self.n_nan else f"infinity or a value too large for dtype('{self.dtype}')"
         column = f"column {self.column}"
         if feature_names is not None:
             column = f"column {feature_names[self.column]!r} ({self.column})"
-        advice = f"leave these rows out, {MISSING_ADVICE}" if self.n_nan else "leave these rows out"
+        advice = advice if self.n_nan else "leave these rows out"
         return DataError(
             f"Input X contains {what}.\n"
             f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan} NaN and "

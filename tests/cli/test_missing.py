@@ -47,12 +47,15 @@ def test_the_refusal_names_the_option(incomplete, tmp_path):
     path, rows = incomplete
     model = tmp_path / "model.npz"
     line = fail("fit", path, "-k", 3, "--out", model)
-    assert "--missing 'drop'" in line
-    assert "--missing 'marginalize'" in line
+    assert "--missing drop" in line
+    assert "--missing marginalize" in line
+    assert "dgmm impute" in line
     complete = tmp_path / "complete.parquet"
     pd.DataFrame(rows, columns=["a", "b"]).dropna().to_parquet(complete)
     succeed("fit", complete, "-k", 3, "--out", model)
-    assert "--missing 'marginalize'" in fail("score", model, path)
+    refused = fail("score", model, path)
+    assert "--missing marginalize" in refused
+    assert "drop" not in refused  # which is of fits
     assert "nats a row" in succeed("score", model, path, "--missing", "marginalize")
     succeed("predict", model, path, "--missing", "marginalize", "--out", tmp_path / "labels.parquet")
 
