@@ -8,6 +8,10 @@ The detector has its default settings, and is told the share. The default was no
 from "diabetes" on.
 
     python benchmarks/outliers.py [--rows 10000000] [--seeds 5] [--first-seed 1000] [--cells digits:local ...]
+        [--missing 0.2]
+
+With ``--missing``, that share of the values is left out, at random: the detector takes what is observed, and
+the forest takes NaN by itself.
 """
 
 from __future__ import annotations
@@ -110,7 +114,9 @@ def planted(kind: str, rows: np.ndarray, classes: np.ndarray, generator: np.rand
 
 def scores_of_mixture(rows: np.ndarray, seed: int) -> np.ndarray:
     """Score rows by the default detector, the unlikely ones low."""
-    return MixtureOutlierDetector(contamination=SHARE, random_state=seed).fit(rows).score_samples(rows)
+    missing = "marginalize" if np.isnan(rows).any() else "error"
+    detector = MixtureOutlierDetector(contamination=SHARE, missing=missing, random_state=seed)
+    return detector.fit(rows).score_samples(rows)
 
 
 def scores_of_forest(rows: np.ndarray, seed: int) -> np.ndarray:
@@ -121,7 +127,14 @@ def scores_of_forest(rows: np.ndarray, seed: int) -> np.ndarray:
 DETECTORS = {"mixture": scores_of_mixture, "forest": scores_of_forest}
 
 
-def compare(seeds: range, cells: Sequence[str] | None) -> None:
+def with_holes(rows: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    """Leave values out at random, but never all of a row."""
+    lacks = generator.random(rows.shape) < share
+    lacks[lacks.all(axis=1), 0] = False
+    return np.where(lacks, np.nan, rows)
+
+
+def compare(seeds: range, cells: Sequence[str] | None, missing: float) -> None:
     """Print areas under the curve, with standard errors of differences, and seconds of the processor."""
     table = []
     for name, (rows, classes) in data_sets().items():
@@ -131,8 +144,9 @@ def compare(seeds: range, cells: Sequence[str] | None) -> None:
             areas: dict[str, list[float]] = {"mixture": [], "forest": []}
             seconds: dict[str, list[float]] = {"mixture": [], "forest": []}
             for seed in seeds:
-                outliers = planted(kind, rows, classes, np.random.default_rng(seed))
-                joined = np.concatenate([rows, outliers])
+                generator = np.random.default_rng(seed)
+                outliers = planted(kind, rows, classes, generator)
+                joined = with_holes(np.concatenate([rows, outliers]), missing, generator)
                 truth = np.repeat([0, 1], [len(rows), len(outliers)])
                 for which, scores_of in DETECTORS.items():
                     started = time.process_time()
@@ -158,6 +172,7 @@ def compare(seeds: range, cells: Sequence[str] | None) -> None:
             print(table[-1], flush=True)
     header = ["data", "rows × D", "planted", "AUC", "AUC of IsolationForest", "more", "", "s", "its s"]
     title = f"Planted outliers, {SHARE:.0%} of the rows, means of {len(seeds)} seeds, and standard errors"
+    title += f"; {missing:.0%} of the values are missing" if missing else ""
     print_table(title, header, table)
 
 
@@ -224,13 +239,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0, help="others than detectors were chosen with")
     parser.add_argument("--cells", nargs="+", help="such as digits:local; all by default")
+    parser.add_argument("--missing", type=float, default=0.0, help="share of the values that are left out")
     own = parser.parse_args()
     warnings.simplefilter("ignore")
     if own.rows:
         threshold(own.rows)
-    if own.cells is None:
+    if own.cells is None and not own.missing:
         explained()
-    compare(range(own.first_seed, own.first_seed + own.seeds), own.cells)
+    compare(range(own.first_seed, own.first_seed + own.seeds), own.cells, own.missing)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from dgmm import report
 from dgmm.cli.commands import open_for, rows_fact, written
 from dgmm.cli.models import load_model
-from dgmm.cli.options import Cluster, Number, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.program import main
 from dgmm.data.source import Source
+from dgmm.estimators.empty_rows import count_in, warn_without_values
 from dgmm.estimators.errors import refuse_measured
-from dgmm.estimators.outliers import surprise_function
+from dgmm.estimators.outliers import SCORED, score_function, surprise_function
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.facts import Exhibit, Said, fact
@@ -31,6 +32,8 @@ LISTED = 10
 @dataclass(frozen=True)
 class OutlierTable:
     """What is written of each row: whether it is an outlier, its log density, and of outliers what is odd.
+
+    Of features that a row lacks nothing is said.
 
     Attributes
     ----------
@@ -73,17 +76,22 @@ class OutlierTable:
         surprises = self.surprises.of(chunk._replace(values=rows))
         order = np.argsort(-surprises, axis=1, kind="stable")
         for number, features in enumerate(order.T[: self.n_shown], start=1):
-            places = np.arange(len(odd)), features
-            found[f"feature_{number}"][odd] = np.array(self.names)[features]
-            found[f"value_{number}"][odd], found[f"surprise_{number}"][odd] = rows[places], surprises[places]
+            there = np.flatnonzero(~np.isnan(rows[np.arange(len(odd)), features]))
+            places, own = (there, features[there]), odd[there]
+            found[f"feature_{number}"][own] = np.array(self.names)[features[there]]
+            found[f"value_{number}"][own], found[f"surprise_{number}"][own] = rows[places], surprises[places]
         return found
 
 
 @dataclass(frozen=True, eq=False)
 class Unlikeliest:
-    """How many outliers there are, and the rows of the lowest densities, at most `LISTED` of them."""
+    """How many outliers there are, and the rows of the lowest densities, at most `LISTED` of them.
+
+    And how many rows have no value at all.
+    """
 
     n_outliers: int
+    n_empty: int
     numbers: NDArray[np.intp]
     rows: NDArray[Any]
 
@@ -91,15 +99,16 @@ class Unlikeliest:
     def of(cls, chunk: ChunkRows, rows: NDArray[Any]) -> Unlikeliest:
         """Take note of a chunk's rows of an `OutlierTable`."""
         odd = np.flatnonzero(rows["outlier"])
-        return cls(len(odd), chunk.start + odd, rows[odd])._cut()
+        return cls(len(odd), count_in(chunk.values), chunk.start + odd, rows[odd])._cut()
 
     def __add__(self, other: Unlikeliest) -> Unlikeliest:
         joined = np.concatenate([self.numbers, other.numbers]), np.concatenate([self.rows, other.rows])
-        return Unlikeliest(self.n_outliers + other.n_outliers, *joined)._cut()
+        counts = self.n_outliers + other.n_outliers, self.n_empty + other.n_empty
+        return Unlikeliest(*counts, *joined)._cut()
 
     def _cut(self) -> Unlikeliest:
         least = np.argsort(self.rows["log_density"], kind="stable")[:LISTED]
-        return Unlikeliest(self.n_outliers, self.numbers[least], self.rows[least])
+        return replace(self, numbers=self.numbers[least], rows=self.rows[least])
 
 
 @main.command()
@@ -117,6 +126,7 @@ class Unlikeliest:
 @click.option(
     "--features", "n_shown", type=click.IntRange(1), default=3, show_default=True, help="To name, of each."
 )
+@missing_in_rows
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -130,20 +140,22 @@ def outliers(
     contamination: float,
     threshold: float | None,
     n_shown: int,
+    missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
     """Write which rows of DATA are unlikely, and by which features.
 
     The table has a line for each row, in their order: outlier, log_density, and of outliers feature_1,
     value_1 and surprise_1, feature_2, …: the features whose values the others let expect least, and −log of
-    the chance of one as far out, in nats: 7 are one in a thousand.
+    the chance of one as far out, in nats: 7 are one in a thousand. Of a row that lacks values, log_density is
+    what is to be expected of it complete.
     """
     storage_options = opening["storage_options"]
     check_output(out, (".parquet",), overwrite=overwrite, storage_options=storage_options)
     mixture = load_model(model, storage_options, data)
     refuse_measured(mixture, "outliers")
-    source = open_for(mixture, data, opening)
-    scores = mixture._row_function("log_densities", source)
+    source = open_for(mixture, data, opening, missing)
+    scores = score_function(mixture, source)
     with cluster.joined(source):
         if threshold is None:
             threshold = quantile(source, scores.of, contamination, purpose="threshold")
@@ -156,6 +168,7 @@ def outliers(
         )
         result = Result(table.of, tuple(table.dtype.names or ()), (), table.dtype, Unlikeliest.of)
         found = write(source, result, out, "outliers", overwrite=overwrite, storage_options=storage_options)
+    warn_without_values(found.n_empty, source.n_rows, SCORED)
     share = found.n_outliers / source.n_rows
     return [
         rows_fact(source),
@@ -168,6 +181,7 @@ def outliers(
         fact("threshold", f"{threshold:.6f} nats", threshold=threshold),
         written("table", out),
         Exhibit(laid_out(found) if found.n_outliers else "", {"unlikeliest": described(found)}),
+        Exhibit("", {"n_rows_without_values": found.n_empty}),
     ]
 
 
@@ -186,6 +200,7 @@ def described(found: Unlikeliest) -> list[dict[str, Any]]:
             "features": [
                 {name: row[f"{name}_{i}"] for name in ("feature", "value", "surprise")}
                 for i in range(1, n_features + 1)
+                if row[f"feature_{i}"]
             ],
         }
         for number, row in zip(found.numbers, found.rows, strict=True)
@@ -198,7 +213,9 @@ def laid_out(found: Unlikeliest) -> Any:
     for each in described(found):
         odd = [f"{one['feature']} = {one['value']:.5g} ({one['surprise']:.1f})" for one in each["features"]]
         lines.append([f"{each['row']:,}", f"{each['log_density']:.2f}", *odd])
-    columns = ["row", "log density", "most surprising (nats)", *[""] * (len(lines[0]) - 3)]
+    n_columns = max(3, *map(len, lines))
+    lines = [line + [""] * (n_columns - len(line)) for line in lines]
+    columns = ["row", "log density", "most surprising (nats)", *[""] * (n_columns - 3)]
     table = report.table(columns, lines)
     rest = found.n_outliers - len(lines)
     table.caption = f"and {rest:,} more outliers in the table" if rest else None

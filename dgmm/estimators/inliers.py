@@ -14,6 +14,8 @@ from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.sweep import GaussianMixtureSweep
+from dgmm.fitting.dropping import complete_cases
+from dgmm.fitting.filling import filled
 from dgmm.fitting.survey import survey
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
@@ -127,9 +129,16 @@ def _nearest(distances: Array, weights: Array, farthest: float) -> NDArray[np.bo
 
 
 def fit_to_inliers(
-    source: Source, weights: Source | None, contamination: float, random_state: Seed
+    source: Source,
+    weights: Source | None,
+    contamination: float,
+    random_state: Seed,
+    missing: str = "error",
 ) -> GaussianMixture:
     """Fit a mixture to a sample of rows but for those that are farthest out; BIC chooses among some sizes.
+
+    How far out a row is that lacks values is told with these drawn, given what is observed
+    (`dgmm.fitting.filling`); the mixture is fitted to what is observed.
 
     Parameters
     ----------
@@ -139,23 +148,38 @@ def fit_to_inliers(
     contamination : float
         Share of the rows that are outliers.
     random_state : int, RandomState instance or None
+    missing : {'error', 'drop', 'marginalize'}, default='error'
+        What to do with rows that lack values.
     """
+    if missing == "drop":
+        cases = complete_cases(source, weights)
+        source, weights = cases.source, cases.weights
     generator = check_random_state(random_state)
-    n_most = INLIERS.n_rows
-    sample = survey(source, n_most, int(generator.randint(2**31 - 1)), weights, products=False).sample
+    surveyed = survey(
+        source,
+        INLIERS.n_rows,
+        int(generator.randint(2**31 - 1)),
+        weights,
+        products=False,
+        takes_nan=missing == "marginalize",
+    )
+    sample = surveyed.sample
     counts = np.ones(len(sample.values)) if sample.weights is None else np.asarray(sample.weights, np.float64)
-    rows, counts = sample.values[counts > 0.0], counts[counts > 0.0]
+    sample, counts = sample.part(counts > 0.0), counts[counts > 0.0]
+    rows = filled(sample, surveyed.filling).values
     distances = robust_distances(rows, counts)
     is_near = _nearest(distances, counts, min(INLIERS.margin * contamination, INLIERS.farthest))
+    is_near &= ~np.isnan(sample.values).all(axis=1)  # these would say nothing, and have been told of
     enough = int(counts[is_near].sum()) // (INLIERS.rows_of_component * (source.n_features + 1))
     candidates = GaussianMixtureSweep(
         range(1, max(1, min(INLIERS.most_components, enough)) + 1),
         covariance_type=INLIERS.covariance_types,
         reg_covar=INLIERS.ridge,
+        missing=missing,
         random_state=int(generator.randint(2**31 - 1)),
     )
     centre, widths = _centre_and_widths(rows, counts)
-    near = MemorySource((rows[is_near] - centre) / widths, source.feature_names, source.name)
+    near = MemorySource((sample.values[is_near] - centre) / widths, source.feature_names, source.name)
     own = None if sample.weights is None else counts[is_near]
     found = candidates.fit(near, sample_weight=own).best_estimator_
     return _in_units(found, centre, widths, source.dtype)

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import DataError, open_dataset, open_weights
@@ -31,6 +32,7 @@ from dgmm.data.types import (
     WeightsLike,
 )
 from dgmm.estimators.conditioning import ConditionalMixture
+from dgmm.estimators.empty_rows import telling_of_empty
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.inliers import INLIERS, fit_to_inliers
@@ -46,6 +48,8 @@ from dgmm.estimators.validation import (
     open_sample_weight,
     open_to_predict,
 )
+from dgmm.fitting.survey import MISSING
+from dgmm.kernels.densities import expected_log_densities
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.surprise import surprises
@@ -56,6 +60,8 @@ from dgmm.passes.task import ChunkRows
 
 LOWEST = -float(np.finfo(np.float64).max)
 
+SCORED = "what is said of them is the mixture's own, whatever the row: the log density to be expected of one"
+
 
 class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     """Outliers: the rows to which a mixture gives the lowest densities.
@@ -63,6 +69,10 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     ``X`` is what `dgmm.open_dataset` takes. After the fit of the mixture two passes find the threshold, the
     quantile ``contamination`` of the log densities of all rows: exactly where it can, and with a rank error
     of 10⁻⁵ at the most, on any scheduler the same. Results for each row are lazy where the mixture's are.
+
+    Rows that lack values, NaN, are refused by default, as mixtures do it; ``missing`` takes them, or the
+    mixture's own ``missing``. Such a row is judged by what is observed of it: by the log density to be
+    expected of the complete row. A density of fewer features would be in other units.
 
     Parameters
     ----------
@@ -75,12 +85,14 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     contamination : float, default=0.01
         The share of the rows to call outliers, from 0 to 0.5. There is no ``'auto'``: what density is low
         depends on the units of the data, and none is low by itself.
-
     least_weight : float, default=None
         Components of a lower weight are left out of the fitted mixture, and the others take their weight:
         what lies together far from all else is a cluster to a mixture, and likely, however few rows it has.
         More than ``contamination``, and less than any cluster has that is normal. Default: twice the
         contamination where no estimator is given; else all are kept.
+    missing : {'error', 'drop', 'marginalize'}, default='error'
+        What the default estimator does with rows that lack values: see `GaussianMixture`. Another one has
+        its own: ``estimator=GaussianMixture(..., missing='marginalize')``.
     random_state : int, RandomState instance or None, default=None
         Seed of the default estimator.
 
@@ -111,6 +123,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         "estimator": "no_validation",
         "contamination": [Interval(Real, 0.0, 0.5, closed="right")],
         "least_weight": [Interval(Real, 0.0, 1.0, closed="neither"), None],
+        "missing": [StrOptions(set(MISSING))],
         "random_state": ["random_state"],
     }
 
@@ -125,11 +138,13 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         *,
         contamination: float = 0.01,
         least_weight: float | None = None,
+        missing: str = "error",
         random_state: Seed = None,
     ):
         self.estimator = estimator
         self.contamination = contamination
         self.least_weight = least_weight
+        self.missing = missing
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -151,11 +166,18 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         ------
         TypeError
             If the estimator has no `score_samples`.
+        ValueError
+            If ``missing`` is given beside an estimator; for rows that lack values, where these are refused.
         """
         if self.estimator is not None and not hasattr(self.estimator, "score_samples"):
             raise TypeError(
                 f"estimator={self.estimator!r} has no 'score_samples': give a mixture, or a pipeline that "
                 "ends in one"
+            )
+        if self.estimator is not None and self.missing != "error":
+            raise ValueError(
+                f"missing={self.missing!r} is of the default estimator: give it to your own, such as "
+                f"estimator=GaussianMixture(..., missing={self.missing!r})"
             )
         least = self.least_weight
         if self.estimator is None:
@@ -181,7 +203,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         source = open_dataset(X)
         check_enough_rows(source, type(self).__name__, 1)
         weights = open_sample_weight(sample_weight, source)
-        return fit_to_inliers(source, weights, self.contamination, self.random_state)
+        return fit_to_inliers(source, weights, self.contamination, self.random_state, self.missing)
 
     def _quantile(self, X: RowsLike, sample_weight: WeightsLike | None) -> float:
         mixture, of = mixture_of(self.estimator_), _first_column
@@ -192,7 +214,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         elif mixture is None:
             source = open_weights(self._scored(X))
         else:
-            of = mixture._row_function("log_densities", source).of
+            of = score_function(mixture, source).of
         return quantile(source, of, self.contamination, weights, "threshold")
 
     @overload
@@ -206,7 +228,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     @overload
     def score_samples(self, X: InMemory) -> Array: ...
     def score_samples(self, X: RowsLike) -> OfRows:
-        """Give the log density of each row.
+        """Give the log density of each row; of one that lacks values, that to be expected if it did not.
 
         Parameters
         ----------
@@ -221,7 +243,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
 
     def _scored(self, X: RowsLike) -> Any:
         check_is_fitted(self)
-        return self.estimator_.score_samples(X)  # pyright: ignore[reportAttributeAccessIssue] - it has, by `fit`
+        return scores_of(self.estimator_, X)
 
     @overload
     def decision_function(self, X: DaskDataFrame) -> DaskSeries: ...
@@ -324,8 +346,10 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """Say what rows are taken, for scikit-learn: those that the mixture takes."""
         tags = super().__sklearn_tags__()
+        takes_nan = self.missing != "error"
         if self.estimator is not None:
-            tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
+            takes_nan = get_tags(self.estimator).input_tags.allow_nan
+        tags.input_tags.allow_nan = takes_nan
         return tags
 
 
@@ -355,6 +379,29 @@ def without_light_components(estimator: Any, least_weight: float) -> BaseEstimat
     if len(kept) == parameters.n_components:
         return mixture
     return mixture._with(parameters.part(kept), np.arange(parameters.n_features))
+
+
+def scores_of(estimator: Any, X: Any) -> Any:
+    """Score rows by what is fitted: a mixture by `score_function`, also after other steps of a pipeline."""
+    if isinstance(estimator, FrozenEstimator):
+        return scores_of(estimator.estimator, X)
+    if isinstance(estimator, Pipeline):
+        return scores_of(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
+    mixture = mixture_of(estimator)
+    if mixture is None:
+        return estimator.score_samples(X)
+    source = mixture._open(X)
+    check_some_rows(source, type(mixture).__name__)
+    function = score_function(mixture, source)
+    return evaluate(telling_of_empty(function, source, SCORED) if function.takes_nan else function, X, source)
+
+
+def score_function(mixture: ConditionalMixture, source: Source) -> RowFunction:
+    """Give the log density of each row; that to be expected of the complete row, where it lacks values."""
+    function = mixture._row_function("log_densities", source)
+    if not function.takes_nan:
+        return function
+    return replace(function, compute=partial(expected_log_densities, mixture._model))
 
 
 @dataclass(frozen=True, eq=False)

@@ -163,6 +163,29 @@ def log_densities(model: Evaluable, rows: NDArray[np.floating], n_errors: int = 
     return _of_all(np.empty(len(rows)), model, rows, of_near, of_far)
 
 
+def expected_log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Array:
+    """Log density to be expected of each row, were it complete: (n_rows, n_features) to (n_rows,), nats.
+
+    Of complete rows it is `log_densities`. A density of what is observed alone is of fewer features, in
+    other units: no less for an ordinary row than for one that is far out. So what a row lacks counts too, by
+    the mean of its log density given what is observed and the component: by less its entropy, which the
+    component and the missing features decide.
+    """
+    found = log_densities(model, rows)
+    lacking = np.flatnonzero(np.isnan(rows).any(axis=1))
+    if not len(lacking):
+        return found
+    mixture, own = plain(cast(Parameters, model)), rows[lacking]
+    patterns = [(which, some[0]) for _, which, some in patterns_of(own)]
+    kernel = chosen_kernel(len(patterns) * elimination_work(mixture))
+    each = expected_rows(mixture, np.array([first for _, first in patterns]), kernel.eliminate)
+    shares = responsibilities(model, own)
+    entropies = np.concatenate([part.entropies for part in each])
+    for (which, _), of_components in zip(patterns, entropies, strict=True):
+        found[lacking[which]] -= shares[which] @ of_components
+    return found
+
+
 def responsibilities(model: Evaluable, rows: NDArray[np.floating], n_errors: int = 0) -> Array:
     """Probability of each component given each row: (n_rows, n_features + n_errors) to (n_rows, K)."""
     if n_errors:

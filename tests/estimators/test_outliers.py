@@ -9,13 +9,21 @@ import pytest
 import xarray as xr
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from dgmm import PCA, BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep, MixtureOutlierDetector
+from dgmm import (
+    PCA,
+    BayesianGaussianMixture,
+    DataWarning,
+    GaussianMixture,
+    GaussianMixtureSweep,
+    MixtureOutlierDetector,
+)
 from dgmm.model.surprise import surprises
 
 N_PLANTED = 20
@@ -222,6 +230,88 @@ def test_what_least_weight_refuses(clustered):
         MixtureOutlierDetector(least_weight=1.5).fit(clustered)
     with pytest.raises(TypeError, match="KernelDensity is no mixture"):
         MixtureOutlierDetector(KernelDensity(), least_weight=0.1).fit(clustered)
+
+
+def with_holes(rows, seed=5, share=0.2):
+    """The rows, some of whose values are missing; none lacks all."""
+    holes = np.random.default_rng(seed).random(rows.shape) < share
+    holes[holes.all(axis=1), 0] = False
+    return np.where(holes, np.nan, rows)
+
+
+def test_missing_values_are_refused_by_default_and_the_way_out_is_named(rows):
+    holes = with_holes(rows)
+    for detector in (MixtureOutlierDetector(), MixtureOutlierDetector(GaussianMixture(2))):
+        with pytest.raises(ValueError, match=r"(?s)NaN.*missing='drop'.*missing='marginalize'.*Imputer"):
+            detector.fit(holes)
+        with pytest.raises(ValueError, match=r"no other fit but set_params\(missing='marginalize'\)"):
+            detector.fit(rows).predict(holes)
+        assert not get_tags(detector).input_tags.allow_nan
+    refused = MixtureOutlierDetector(GaussianMixture(2), missing="marginalize")
+    with pytest.raises(ValueError, match=r"estimator=GaussianMixture\(\.\.\., missing='marginalize'\)"):
+        refused.fit(holes)
+    with pytest.raises(ValueError, match="'missing' parameter"):
+        MixtureOutlierDetector(missing="leave").fit(rows)
+
+
+@pytest.mark.usefixtures("small_spans")
+@pytest.mark.parametrize("missing", ["drop", "marginalize"])
+def test_the_default_takes_missing_values_if_it_is_to(rows, stored, missing):
+    """From all sources alike; planted rows are told from others by what they have."""
+    holes = with_holes(rows)
+    detector = MixtureOutlierDetector(missing=missing, contamination=0.01, random_state=0)
+    assert get_tags(detector).input_tags.allow_nan
+    labels = detector.fit_predict(holes)
+    scores = detector.score_samples(holes)
+    assert detector.offset_ == pytest.approx(np.quantile(scores, 0.01), rel=1e-12)
+    assert detector.estimator_.missing == missing
+    is_planted = np.arange(len(rows)) >= len(rows) - N_PLANTED
+    assert roc_auc_score(is_planted, -scores) > 0.98
+    for x in (stored(holes, 90), da.from_array(holes, chunks=(300, 4))):
+        found = detector.fit(x)
+        np.testing.assert_allclose(np.asarray(found.score_samples(x)), scores, atol=0.05)  # by when EM ends
+        assert (np.asarray(found.predict(x)) == labels).mean() > 0.99
+
+
+def test_units_do_not_decide_on_rows_that_lack_values(rows):
+    """The density of fewer features is in other units: it would make all such rows outliers, or none."""
+    holes, units = with_holes(rows), np.array([1e-6, 1.0, 1e5, 3.0])
+    parameters = {"missing": "marginalize", "reg_covar": 0.0, "random_state": 0}
+    mixture = GaussianMixture(2, **parameters).fit(holes)
+    scaled = GaussianMixture(2, **parameters)
+    scaled.weights_, scaled.means_ = mixture.weights_, mixture.means_ * units
+    scaled.covariances_ = mixture.covariances_ * np.outer(units, units)
+    one = MixtureOutlierDetector(FrozenEstimator(mixture)).fit(holes)
+    other = MixtureOutlierDetector(FrozenEstimator(scaled)).fit(holes * units)
+    np.testing.assert_allclose(
+        other.decision_function(holes * units), one.decision_function(holes), rtol=1e-6, atol=1e-6
+    )
+    lacking = np.isnan(holes).any(axis=1)
+    assert 0.2 < np.mean(one.score_samples(holes)[lacking] < np.median(one.score_samples(holes))) < 0.8
+
+
+def test_what_is_missing_before_a_step_is_missing_after_it(rows):
+    holes = with_holes(rows)
+    pipeline = make_pipeline(StandardScaler(), GaussianMixture(2, missing="marginalize", random_state=0))
+    detector = MixtureOutlierDetector(pipeline).fit(holes)
+    scaled = detector.estimator_[0].transform(holes)
+    alone = MixtureOutlierDetector(FrozenEstimator(detector.estimator_[-1])).fit(scaled)
+    np.testing.assert_array_equal(detector.predict(holes), alone.predict(scaled))
+    assert detector.offset_ == alone.offset_
+    frozen = MixtureOutlierDetector(FrozenEstimator(detector.estimator_)).fit(holes)
+    np.testing.assert_array_equal(frozen.score_samples(holes), detector.score_samples(holes))
+
+
+def test_of_rows_without_any_value_what_is_to_be_expected_of_one_is_said(rows):
+    holes = with_holes(rows)
+    holes[[3, 8]] = np.nan
+    with pytest.warns(DataWarning, match="2 of 2.000 rows"):
+        detector = MixtureOutlierDetector(missing="marginalize", random_state=0).fit(holes)
+    with pytest.warns(DataWarning, match="the log density to be expected of one"):
+        scores = detector.score_samples(holes)
+    drawn, _ = detector.estimator_.sample(20_000)
+    found = detector.score_samples(drawn)
+    assert scores[3] == scores[8] == pytest.approx(found.mean(), abs=1.0)  # but for which component it is
 
 
 def test_values_may_be_missing_where_the_mixture_takes_it(rows, stored):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from dgmm.kernels import densities
-from dgmm.kernels.densities import labels, log_densities, responsibilities
+from dgmm.kernels.densities import expected_log_densities, labels, log_densities, responsibilities
+from dgmm.kernels.imputation import conditioned
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from tests.model import naive
@@ -145,3 +146,35 @@ def test_rows_far_away_that_lack_values(covariance_type):
     values = log_densities(parameters, rows)
     assert (values[:2] == -np.inf).all()
     assert values[2] == pytest.approx(0.0, abs=1e-12)
+
+
+@each_family
+def test_log_densities_to_be_expected_of_rows_that_lack_values(covariance_type):
+    """Less the entropy of what is missing, given the component: that of a matrix for each row."""
+    generator = np.random.default_rng(5)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 4, spread=1.5)
+    whole = naive.random_rows(generator, parameters, 60)
+    rows = naive.with_missing(generator, whole)
+    rows[7] = np.nan
+    reference = naive.expect_incomplete(parameters, rows, None, parameters.means)
+    expected, precisions = reference.log_densities.copy(), np.linalg.inv(naive.matrices_of(parameters))
+    for number in np.flatnonzero(np.isnan(rows).any(axis=1)):
+        lacks = np.flatnonzero(np.isnan(rows[number]))
+        own = [np.linalg.slogdet(each[np.ix_(lacks, lacks)] / (2.0 * np.pi * np.e))[1] for each in precisions]
+        expected[number] += 0.5 * reference.responsibilities[number] @ own
+    np.testing.assert_allclose(expected_log_densities(parameters, rows), expected, rtol=1e-9, atol=1e-9)
+    complete = log_densities(parameters, whole)
+    np.testing.assert_array_equal(expected_log_densities(parameters, whole), complete)
+
+
+@each_family
+def test_what_is_to_be_expected_of_one_normal_distribution(covariance_type):
+    """The mean of squares is that of the mean, and 1 for each value that is missing."""
+    generator = np.random.default_rng(6)
+    parameters = naive.random_parameters(generator, covariance_type, 1, 4)
+    rows = naive.with_missing(generator, naive.random_rows(generator, parameters, 60))
+    filled = rows.copy()
+    for numbers, given in conditioned(parameters, rows):
+        filled[numbers[:, None], given.conditional.missing] = given.expected
+    expected = log_densities(parameters, filled) - 0.5 * np.isnan(rows).sum(axis=1)
+    np.testing.assert_allclose(expected_log_densities(parameters, rows), expected, rtol=1e-9, atol=1e-9)
