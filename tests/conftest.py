@@ -3,7 +3,9 @@
 import os
 import signal
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -30,46 +32,88 @@ def pytest_configure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the caller have fewer cases of each test run."""
+    """Let the caller have fewer cases of each test run, or all."""
     parser.addoption(
         "--fewer-cases",
         metavar="SALT",
-        help="run each test with each value of each of its parameters, not with all that combine them; SALT, "
+        help="run each test with each value of each of its parameters, not with each pair of values; SALT, "
         "any text, says which cases these are",
+    )
+    parser.addoption(
+        "--all-cases",
+        action="store_true",
+        help="run each test with all that combine the values of its parameters",
     )
 
 
-def bring_a_value(items: list[pytest.Item], salt: str) -> list[pytest.Item]:
-    """Of each test's cases, give those that bring a value of a parameter that none before them had."""
-    seen: set[tuple[str, str, int]] = set()
-    chosen = []
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the tests of a file to one process, unless told otherwise: what they share is made once.
+
+    So is what Numba compiles for them, ten seconds a function: two processes would begin with it at once.
+    """
+    if config.getoption("dist") != "load":  # what -n alone means
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # long tests are in files of few: none of those is to be the last
+    return LoadFileScheduling(config, log)
+
+
+Value = tuple[tuple[str, int], ...]
+"""What one parametrization gives a case: names of parameters, and which objects they are."""
+
+
+def values_of(item: pytest.Item) -> list[Value]:
+    """Give what a case has of each parametrization: a row of values, or one value of a fixture."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return []
+    left = {name: (name, id(value)) for name, value in item.callspec.params.items()}
+    values: list[Value] = []
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0].replace(" ", "").split(",") if isinstance(mark.args[0], str) else mark.args[0]
+        values.append(tuple(left.pop(name) for name in names if name in left))
+    return sorted([*values, *((value,) for value in left.values())])
+
+
+def bring_together(items: list[pytest.Item], n_values: int, salt: str = "") -> set[pytest.Item]:
+    """Of each test's cases, choose few that have so many values of its parameters together as any case has.
+
+    Each next one is one of those with the most that none before it had.
+    """
+    tests: dict[str, dict[pytest.Item, set[tuple[Value, ...]]]] = {}
     for item in sorted(items, key=lambda item: crc32(f"{salt} {item.nodeid}".encode())):
-        case = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        function = item.nodeid.partition("[")[0]
-        own = {(function, name, id(value)) for name, value in case.items()}
-        if not own or own - seen:
-            chosen.append(item)
-        seen |= own
+        values = values_of(item)
+        together = set(combinations(values, min(n_values, len(values))))
+        tests.setdefault(item.nodeid.partition("[")[0], {})[item] = together
+    chosen = set()
+    for cases in tests.values():
+        missing = set().union(*cases.values())
+        while missing:
+            best = max(cases, key=lambda case: len(cases[case] & missing))
+            missing -= cases.pop(best)
+            chosen.add(best)
     return chosen
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where fewer cases are asked for, run no others; where coverage is counted, follow no others.
+    """Run the cases that are asked for; where coverage is counted, follow those that bring a value.
 
-    To follow a test takes half as long again as to run it, and cases that combine the same values otherwise
-    reach hardly a line more.
+    Faults that show only where three values come together are rare: each pair of values has a case. To follow
+    a test takes half as long again as to run it, and cases that combine the same values otherwise reach
+    hardly a line more.
     """
     salt = config.getoption("--fewer-cases")
-    if salt is None and not config.pluginmanager.hasplugin("_cov"):
-        return
-    chosen = set(bring_a_value(items, salt or ""))
-    others = [item for item in items if item not in chosen]
-    if salt is None:
-        for item in others:
-            item.add_marker("no_cover")
-    else:
-        config.hook.pytest_deselected(items=others)
+    if not config.getoption("--all-cases"):
+        chosen = bring_together(items, 2) if salt is None else bring_together(items, 1, salt)
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = [item for item in items if item in chosen]
+    if config.pluginmanager.hasplugin("_cov"):
+        followed = bring_together(items, 1)
+        for item in items:
+            if item not in followed:
+                item.add_marker("no_cover")
 
 
 MEANS = np.array([[0.0, 0.0], [6.0, 3.0], [-5.0, 4.0]])
