@@ -294,8 +294,9 @@ def test_what_is_missing_before_a_step_is_missing_after_it(rows):
     holes = with_holes(rows)
     pipeline = make_pipeline(StandardScaler(), GaussianMixture(2, missing="marginalize", random_state=0))
     detector = MixtureOutlierDetector(pipeline).fit(holes)
-    scaled = detector.estimator_[0].transform(holes)
-    alone = MixtureOutlierDetector(FrozenEstimator(detector.estimator_[-1])).fit(scaled)
+    scale, mixture = (fitted for _, fitted in detector.estimator_.steps)
+    scaled = scale.transform(holes)
+    alone = MixtureOutlierDetector(FrozenEstimator(mixture)).fit(scaled)
     np.testing.assert_array_equal(detector.predict(holes), alone.predict(scaled))
     assert detector.offset_ == alone.offset_
     frozen = MixtureOutlierDetector(FrozenEstimator(detector.estimator_)).fit(holes)
