@@ -53,7 +53,7 @@ from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.facts import Exhibit, Fact, Said, fact
-from dgmm.fitting.starts.plans import SEARCHES
+from dgmm.fitting.starts.methods import SEARCHES
 from dgmm.model.criteria import aic, bic
 from dgmm.model.families import FAMILIES
 

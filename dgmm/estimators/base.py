@@ -21,7 +21,6 @@ from dgmm.estimators.attributes import ATTRIBUTES, attributes_read
 from dgmm.estimators.empty_rows import JUDGED, telling_of_empty
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows, refuse_both
 from dgmm.estimators.known import InGroups, taken_aside, with_groups
-from dgmm.estimators.model_file import Saved, write
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.rowwise import JUDGE_THEM, RowFunction, evaluate
@@ -354,6 +353,8 @@ class FittedMixture(Predictor):
         ValueError
             For parameters that no mixture has, and for attributes that are not those of one mixture.
         """
+        from dgmm.estimators.model_file import Saved, write  # noqa: PLC0415 - no fit needs it
+
         self._refuse_unfitted()
         parameters = check_mixture(self)
         fitted = attributes_read({name: value for name, value in vars(self).items() if name in ATTRIBUTES})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.errors import ErrorsLike, refuse_untold
 from dgmm.estimators.merging import ComponentMerges, SetSums, SetSumsWork
-from dgmm.estimators.misfit import misfit
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.estimators.validation import check_counted, open_sample_weight
 from dgmm.kernels import densities
@@ -32,8 +31,10 @@ from dgmm.model.merging import (
     sums_of_sets,
     unions,
 )
-from dgmm.model.misfit import Misfit
 from dgmm.passes.run import run_pass
+
+if TYPE_CHECKING:
+    from dgmm.model.misfit import Misfit
 
 ROWS_TO_GUESS_BY = 4096
 """Rows drawn from the mixture, which say beforehand what merges will ask for."""
@@ -224,6 +225,8 @@ class ComponentMixture(ConditionalMixture):
         >>> bool(found.beyond_999[1] > 0.005)              # 0.001 is what is expected
         True
         """
+        from dgmm.estimators.misfit import misfit  # noqa: PLC0415 - no fit needs it
+
         rows, function = self._told("misfit", X, None, errors)
         return misfit(
             self._parameters,

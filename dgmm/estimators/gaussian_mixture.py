@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -12,21 +12,22 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RealNumbers, RowsLike, WeightsLike
 from dgmm.estimators.base import LogLikelihood
-from dgmm.estimators.certainty import StandardErrors, standard_errors
 from dgmm.estimators.errors import ErrorsLike, refuse_untold
 from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.updating import UpdatingMixture
 from dgmm.estimators.validation import check_given, open_sample_weight
 from dgmm.fitting.checkpoint import Checkpoint
-from dgmm.fitting.starts.methods import Given
-from dgmm.fitting.starts.plans import SEARCHES
+from dgmm.fitting.starts.methods import SEARCHES, Given
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import MISSING
 from dgmm.model import criteria
 from dgmm.model.families import FAMILIES, family_named
-from dgmm.model.information import Kind
 from dgmm.model.parameters import Parameters
+
+if TYPE_CHECKING:
+    from dgmm.estimators.certainty import StandardErrors
+    from dgmm.model.information import Kind
 
 ALGORITHMS = ("auto", "em", "corrected")
 INIT_PARAMS = ("auto", "kmeans", "k-means++", "random", "random_from_data", "k-means||", "search")
@@ -434,6 +435,8 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         >>> errors.means.round(2).tolist()          # 1 / √900, and 2 / √300, about
         [[0.03], [0.11]]
         """
+        from dgmm.estimators.certainty import standard_errors  # noqa: PLC0415 - no fit needs it
+
         self._check_certain(errors)
         measured = self._open_measured(X, errors)
         return standard_errors(

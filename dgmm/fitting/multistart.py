@@ -33,9 +33,7 @@ from dgmm.fitting.starts.bayesian_moves import (
 from dgmm.fitting.starts.growth import reseeded
 from dgmm.fitting.starts.labels import start_from_labels
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
-from dgmm.fitting.starts.plans import plan_for
 from dgmm.fitting.starts.record import SearchRecord
-from dgmm.fitting.starts.search import search
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Goal, Likelihood, Objective
 from dgmm.fitting.surplus import NEED, MergedOnSample
@@ -409,6 +407,10 @@ class Multistart:
             if told is not None:
                 return [with_given(told, settings.given)], None
         if method.init_params == "search":
+            # What a search takes is not imported for fits that make none.
+            from dgmm.fitting.starts.plans import plan_for  # noqa: PLC0415
+            from dgmm.fitting.starts.search import search  # noqa: PLC0415
+
             starts: list[Parameters] = []
             with suppress(DegenerateCovarianceError):
                 plan = plan_for(settings.search, self.size)

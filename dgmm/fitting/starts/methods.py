@@ -29,6 +29,9 @@ from dgmm.passes.task import ChunkRows
 
 Responsibilities = Callable[[NDArray[np.floating], int], Array]
 
+SEARCHES = ("auto", "thorough")
+"""How much users may ask to be searched: `dgmm.fitting.starts.plans` says what that is."""
+
 
 @dataclass(frozen=True, eq=False)
 class Given:

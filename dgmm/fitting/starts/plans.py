@@ -18,9 +18,6 @@ from dgmm.fitting.starts.trials import TrialTuning
 from dgmm.fitting.steps.climb import CLIMBS
 from dgmm.model.families import FAMILIES, Family
 
-SEARCHES = ("auto", "thorough")
-"""What users may ask for."""
-
 
 @dataclass(frozen=True)
 class PlanTuning:
@@ -76,7 +73,7 @@ def plan_for(search: str, size: Size) -> SearchTuning:
     Parameters
     ----------
     search : str
-        One of `SEARCHES`.
+        One of `dgmm.fitting.starts.methods.SEARCHES`.
     size : Size
         Of the fit.
     """
