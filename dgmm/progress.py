@@ -116,6 +116,8 @@ class Course:
         Those to come.
     most_passes : int
         The most passes of these; 0 where it is not known.
+    survey_took : float
+        Seconds that the fit's first pass took, which reads rows as they do; 0 where that is not known.
     purpose : str
         Of the pass, or of the tasks, in words.
     unit : str
@@ -147,6 +149,7 @@ class Course:
     stages: list[str] = field(default_factory=list)
     following: tuple[str, ...] = ()
     most_passes: int = 0
+    survey_took: float = 0.0
     purpose: str = "starting"
     unit: str = "rows"
     n_done: int = 0
@@ -169,7 +172,7 @@ class Course:
         match event:
             case StageStarted():
                 if self.stages and not self.following:  # that was the last one of a fit before
-                    self.stages = []
+                    self.stages, self.survey_took = [], 0.0
                 self.stages.append(event.name)
                 self.following, self.most_passes, self.fits = event.following, event.most_passes, []
                 self.stage_began, self.n_rounds = self.clock(), 0
@@ -187,6 +190,8 @@ class Course:
                 self.n_done, self.ended = self.n_total, self.clock()
                 self.began = self.ended - event.seconds
                 self.n_passes += isinstance(event, PassFinished)
+                if event.purpose == "survey" and not self.n_kept:
+                    self.survey_took = event.seconds
             case ClusterWaiting() | ClusterBack():
                 self.is_waiting = isinstance(event, ClusterWaiting)
             case IterationFinished():
@@ -251,7 +256,7 @@ class Course:
 
     @property
     def left(self) -> str:
-        """Say how long the fit goes on; before its passes, how long the step does, and how many follow."""
+        """Say how long the whole fit goes on; empty as long as that is not known: before its second pass."""
         running = [each for each in self.fits if each.n_left]
         if running:
             n_left = max(each.n_left for each in running)
@@ -259,14 +264,24 @@ class Course:
             each_takes = (self.told_at - self.stage_began) / self.n_rounds
             seconds = max(0.0, n_left * each_takes - (self.clock() - self.told_at))
             return f"{'at most' if is_bound else 'about'} {duration(seconds)} left"
+        return ""
+
+    @property
+    def left_here(self) -> str:
+        """Say how long the pass or the tasks at work go on, where no more is known."""
         n_new = self.n_done - self.n_kept
-        if self.ended is not None or n_new <= 0 or not self.n_total:
+        if self.left or self.ended is not None or n_new <= 0 or not self.n_total:
             return ""
-        seconds = self.seconds * (self.n_total - self.n_done) / n_new
-        if self.following and self.most_passes:
-            return f"about {duration(seconds)}, then up to {self.most_passes} passes"
-        of = " of this step" if self.stages else ""
-        return f"about {duration(seconds)} left{of}"
+        return f"about {duration(self.seconds * (self.n_total - self.n_done) / n_new)} left"
+
+    @property
+    def ahead(self) -> str:
+        """Say what comes after a step of a fit, while nobody can know how long that will take."""
+        if not self.following or not self.most_passes:
+            return ""
+        took = f"; the survey's took {duration(self.survey_took)}" if self.survey_took >= 1.0 else ""
+        before = "".join(f"{name}, then " for name in self.following[:-1])
+        return f"then {before}at most {self.most_passes} passes{took}"
 
 
 def reached(event: IterationFinished, last: IterationFinished | None, n_fits: int = 1) -> str:
@@ -331,14 +346,13 @@ class Display:
         table = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=1.0, completed=course.share, width=DISPLAY.bar)
         cells = [self._spinner, Text(course.doing), bar, Text(f"{course.share:4.0%}"), Text(course.speed)]
-        if not course.stages:
-            cells.append(Text(course.left))
+        cells.append(Text(course.left_here))
         for _ in cells:
             table.add_column(no_wrap=True, overflow="ellipsis")
         table.add_row(*cells)
         found.append(table)
-        if self._reached:
-            found.append(_line(Text(self._reached)))
+        if below := self._reached or course.ahead:
+            found.append(_line(Text(below)))
         return Group(*found)
 
 
@@ -390,6 +404,8 @@ class Lines:
                 self.tell()
         course.take(event)
         match event:
+            case StageStarted() if course.ahead and len(course.stages) > 1:
+                self._print(f"{event.name}, {course.ahead}")
             case PassFinished():
                 self._waits = True
             case TasksFinished():

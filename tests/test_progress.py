@@ -133,36 +133,58 @@ def test_starts_in_turn_begin_again():
     assert course.left == ""
 
 
-def test_the_time_left_is_of_the_fit_and_of_a_step_where_that_is_not_known():
+def test_the_time_left_is_of_the_fit_and_of_a_pass_where_that_is_not_known():
     now = [0.0]
     course = Course(clock=lambda: now[0])
     for event in (StageStarted("survey", ("passes",)), PassStarted("survey", 100, 2), SpansKept(50)):
         course.take(event)
     now[0] = 10.0
     course.take(SpanFinished(25))
-    assert course.left == "about 10 s left of this step"  # rows that were kept took no time
+    assert (course.left, course.left_here) == ("", "about 10 s left")  # rows that were kept took no time
     course.take(StageStarted("passes"))
     for n_iter in (1, 2):
         now[0] += 30.0
         for event in one_pass(fitted(n_iter, -1.0, n_left=8)):
             course.take(event)
-    assert course.left == "about 4 min left"
+    assert (course.left, course.left_here) == ("about 4 min left", "")
     now[0] += 60.0
     assert course.left == "about 3 min left"
 
 
-def test_before_its_passes_a_fit_says_how_many_may_follow():
-    now = [0.0]
+def test_before_its_passes_a_fit_says_how_many_may_follow_and_what_one_took():
+    now, said = [0.0], []
     course = Course(clock=lambda: now[0])
-    for event in (StageStarted("search", ("passes",), 100), TasksStarted("trying starts", 8), TaskFinished()):
-        course.take(event)
+    lines = Lines(course, said.append)
+
+    def take(*events):
+        for event in events:
+            lines.handle(event)
+
+    take(StageStarted("survey", ("search", "passes"), 100), PassStarted("survey", 1000, 2), SpanFinished(500))
+    assert course.ahead == "then search, then at most 100 passes"
     now[0] = 2.0
-    assert course.left == "about 14 s, then up to 100 passes"
-    course.take(StageStarted("passes"))
-    course.take(PassStarted("EM", 1000, 2))
+    take(SpanFinished(500), PassFinished("survey", 1000, 2.0))
+    take(StageStarted("search", ("passes",), 100))
+    assert course.ahead == "then at most 100 passes; the survey's took 2 s"
+    assert said[-1] == "[step 2 of 3] search, then at most 100 passes; the survey's took 2 s"
+    take(TasksStarted("trying starts", 8), TaskFinished())
     now[0] = 4.0
-    course.take(SpanFinished(500))
-    assert course.left == "about 2 s left of this step"
+    assert (course.left, course.left_here) == ("", "about 14 s left")  # of these tasks: others may follow
+    take(StageStarted("passes"), PassStarted("EM", 1000, 2))
+    now[0] = 6.0
+    take(SpanFinished(500))
+    assert (course.left, course.left_here, course.ahead) == ("", "about 2 s left", "")
+
+
+SURVEY = [PassStarted("survey", 1000, 2), SpansKept(500), PassFinished("survey", 1000, 2.0)]
+
+
+@pytest.mark.parametrize("before", [[], SURVEY[:1], SURVEY, one_pass(purpose="survey")])
+def test_what_a_survey_took_is_told_of_whole_ones_that_take_a_second(before: list):
+    course = Course()
+    for event in [*before, StageStarted("search", ("passes",), 100)]:
+        course.take(event)
+    assert course.ahead == "then at most 100 passes"
 
 
 def test_kept_rows_are_not_counted_as_read():
@@ -267,7 +289,7 @@ def test_a_command_in_a_terminal_shows_steps_and_leaves_warnings_whole(rows):
     left = " ".join(found.left)
     warning = "warning: Best performing initialization did not converge. Try different init parameters, "
     assert f"{warning}or increase max_iter, tol, or check for degenerate data." in " ".join(left.split())
-    assert found.left[0].startswith("warning: ")
+    assert any(line.startswith("warning: ") for line in found.left)  # one that compiles says so before
     assert not any(part in left for part in ("step 3", "━", "rows/s, "))
     # No line of the display has been wrapped: each begins where it should in all frames.
     for frame in found.frames:

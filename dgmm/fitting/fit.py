@@ -105,7 +105,7 @@ def fit(
     is_small = source.n_rows <= settings.sample_rows
     stages = ("passes",) if is_small or resumed is not None else ("search", "passes")
     if settings.missing == "drop":
-        emit(StageStarted("complete", ("survey", *stages), settings.max_iter))
+        emit(StageStarted("complete", ("survey", *stages), settings.most_passes(source.n_rows)))
         with listening(passes.append):
             cases = complete_cases(source, weights, allow_changed_data=settings.allow_changed_data)
         own = replace(settings, missing="error")
@@ -121,7 +121,7 @@ def fit(
             else tuple(dict.fromkeys(changes_among(passes) + kept.changes)),
         )
     seed = 0 if is_small else int(random_state.randint(2**31 - 1))
-    emit(StageStarted("survey", stages, settings.max_iter))
+    emit(StageStarted("survey", stages, settings.most_passes(source.n_rows)))
     with listening(passes.append):
         takes_nan = settings.missing == "marginalize"
         found = survey(

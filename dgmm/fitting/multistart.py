@@ -130,6 +130,11 @@ class Settings:
         """Tell whether components may be split: that takes matrices of all features, which may be large."""
         return self.method.family.has_products or n_features <= SAMPLE.split_features
 
+    def most_passes(self, n_rows: int) -> int:
+        """Give the most passes over so many rows that follow the starts; 0 where moves may ask for any."""
+        n_in_turn = self.n_init if n_rows <= self.sample_rows else 1
+        return 0 if self.moves else n_in_turn * self.max_iter
+
     def method_for(self, n_rows: int, n_features: int = 1) -> StartMethod:
         """Give the start method: ``auto`` searches where there are more rows than the sample."""
         if self.method.init_params != "auto":
@@ -274,7 +279,7 @@ class Multistart:
         errors: list[Exception] = []
         records: dict[int, SearchRecord | None] = {}
         if not self.is_small:
-            emit(StageStarted("search", ("passes",), self.settings.max_iter))
+            emit(StageStarted("search", ("passes",), self.settings.most_passes(self.data.source.n_rows)))
         for initialization in range(self.settings.n_init):
             emit(InitializationStarted(initialization))
             try:
