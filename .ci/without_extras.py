@@ -57,9 +57,10 @@ def check_refusals() -> None:
     assert failed.returncode == 2
     assert "pip install 'dgmm[plot]'" in failed.stderr
     assert not Path("page.npz").exists()  # it is known before the fit
-    failed = command("plot", "fitted.npz", "--out", "picture.png")
-    assert failed.returncode == 2
-    assert "pip install 'dgmm[plot]'" in failed.stderr
+    for drawing in (("plot", "fitted.npz", "--out", "a.png"), ("report", "fitted.npz", "--out", "a.html")):
+        failed = command(*drawing)
+        assert failed.returncode == 2
+        assert "pip install 'dgmm[plot]'" in failed.stderr
     failed = command("demo")
     assert failed.returncode == 2
     assert "pip install 'dgmm[demo]'" in failed.stderr

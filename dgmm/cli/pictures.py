@@ -1,4 +1,4 @@
-"""What commands draw: ``dgmm plot``, and the page that ``--report`` asks a fit for."""
+"""What commands draw: ``dgmm plot``, ``dgmm report``, and the page that ``--report`` asks a fit for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -22,12 +22,15 @@ from dgmm.cli.beside import (
 )
 from dgmm.cli.commands import open_for
 from dgmm.cli.density import features_found, features_option
-from dgmm.cli.models import load_model
+from dgmm.cli.models import Loaded, load_model
 from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
 from dgmm.data.writing import write_file
-from dgmm.facts import Said, fact
+from dgmm.facts import Fact, Said, fact
+
+if TYPE_CHECKING:
+    from dgmm.plotting.subject import Subject
 
 SIZES = {
     "mixture": (7.0, 5.5),
@@ -44,6 +47,10 @@ OF_ROWS = ("uncertainty", "fit")
 WITHOUT_ROWS = ("history",)
 """Kinds that rows have no part in."""
 FORMATS = (".png", ".svg", ".pdf")
+
+weights_of_rows = click.option(
+    "--weights", metavar="COLUMN|PATH", help="Row weights: a column of DATA, or a path."
+)
 
 
 @main.command()
@@ -62,7 +69,7 @@ FORMATS = (".png", ".svg", ".pdf")
 )
 @click.option("--theme", type=click.Choice(("light", "dark")), default="light", show_default=True)
 @click.option("--out", required=True, metavar="PICTURE.png|.svg|.pdf", help="Where to write.")
-@click.option("--weights", metavar="COLUMN|PATH", help="Row weights: a column of DATA, or a path.")
+@weights_of_rows
 @groups_to_judge
 @errors_of_rows
 @kind_of_errors
@@ -78,36 +85,20 @@ def plot(
     kind: str,
     features: list[str] | None,
     theme: Any,
-    weights: str | None,
-    groups: str | None,
-    errors: list[str] | None,
-    errors_are: str,
     out: str,
     overwrite: bool,
+    **told: Any,
 ) -> Sequence[Said]:
     """Draw a picture of a model, over some of the rows of DATA."""
     from dgmm import plotting  # noqa: PLC0415 - it needs an extra
-    from dgmm.plotting.subject import Subject  # noqa: PLC0415
+    from dgmm.plotting.subject import ROWS_DRAWN  # noqa: PLC0415
 
     check_output(out, FORMATS, overwrite=overwrite, storage_options=opening["storage_options"])
     if kind in OF_ROWS and data is None:
         raise click.UsageError(f"--kind {kind} is of rows: give DATA too")
-    if data is None and (weights or groups or errors):
-        raise click.UsageError("--weights, --groups and --errors are of rows: give DATA too")
     if kind in WITHOUT_ROWS and (data is not None or features):
         raise click.UsageError(f"--kind {kind} is of the model alone: give neither DATA nor --features")
-    mixture = load_model(model, opening["storage_options"], data)
-    source, known = None, {}
-    if data is not None:
-        at_urls = opening["storage_options"]
-        source = open_for(mixture, data, opening)
-        known = {
-            "sample_weight": opened_beside(data, "weights", weights, at_urls),
-            "groups": opened_beside(data, "groups", groups, at_urls),
-            "errors": with_errors_of(data, source, errors, errors_are, at_urls).given,
-        }
-    with cluster.joined(source):
-        subject = Subject.of(mixture, source, **known)
+    mixture, subject = _looked_at(cluster, opening, model, data, ROWS_DRAWN, **told)
     with plotting.themed(theme):
         figure = plotting.new_figure(SIZES[kind])
         if kind == "history":
@@ -119,12 +110,89 @@ def plot(
         content = io.BytesIO()
         figure.savefig(content, format=PurePath(out).suffix[1:], dpi=150)
     write_file(out, content.getvalue(), overwrite=overwrite, storage_options=opening["storage_options"])
-    drawn = []
-    if subject.rows is not None:
-        n_drawn, n_rows = len(subject.rows), subject.n_rows
-        said = f"{n_rows:,}" if n_drawn == n_rows else f"{n_drawn:,} of {n_rows:,}, drawn at random"
-        drawn = [fact("rows", said, n_drawn=n_drawn, n_rows=n_rows)]
-    return [*drawn, fact("picture", out, kind=kind, out=out)]
+    return [*_drawn(subject), fact("picture", out, kind=kind, out=out)]
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data", required=False)
+@click.option("--out", required=True, metavar="REPORT.html", help="Where to write.")
+@weights_of_rows
+@groups_to_judge
+@errors_of_rows
+@kind_of_errors
+@overwriting
+@reading_rows
+@on_a_cluster()
+def report(
+    *,
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str | None,
+    out: str,
+    overwrite: bool,
+    **told: Any,
+) -> Sequence[Said]:
+    """Write a page to read of a model: which component is what, and whether it fits some of the rows of DATA.
+
+    It is one HTML file with its pictures inside. Without DATA it has what the model says of itself.
+    """
+    from dgmm.pages.fit import ROWS_SHOWN, render  # noqa: PLC0415 - it needs an extra
+    from dgmm.pages.origin import Origin  # noqa: PLC0415
+
+    at_urls = opening["storage_options"]
+    check_output(out, (".html",), overwrite=overwrite, storage_options=at_urls)
+    _, subject = _looked_at(cluster, opening, model, data, ROWS_SHOWN, **told)
+    page = render(subject, Origin(subject.source))
+    write_file(out, page.encode(), overwrite=overwrite, storage_options=at_urls)
+    return [*_drawn(subject), fact("report", out, out=out)]
+
+
+def _looked_at(
+    cluster: Cluster,
+    opening: dict[str, Any],
+    model: str,
+    data: str | None,
+    n_most: int,
+    *,
+    weights: str | None,
+    groups: str | None,
+    errors: list[str] | None,
+    errors_are: str,
+) -> tuple[Loaded, Subject]:
+    """Read a model, and draw at most so many of the rows of DATA, with what is known of them.
+
+    Raises
+    ------
+    click.UsageError
+        Where something is said of rows, and there are none.
+    """
+    from dgmm.plotting.subject import Subject  # noqa: PLC0415 - it needs an extra
+
+    if data is None and (weights or groups or errors):
+        raise click.UsageError("--weights, --groups and --errors are of rows: give DATA too")
+    at_urls = opening["storage_options"]
+    mixture = load_model(model, at_urls, data)
+    if data is None:
+        return mixture, Subject.of(mixture)
+    source = open_for(mixture, data, opening)
+    known: dict[str, Any] = {
+        "sample_weight": opened_beside(data, "weights", weights, at_urls),
+        "groups": opened_beside(data, "groups", groups, at_urls),
+        "errors": with_errors_of(data, source, errors, errors_are, at_urls).given,
+    }
+    with cluster.joined(source):
+        return mixture, Subject.of(mixture, source, n_most, **known)
+
+
+def _drawn(subject: Subject) -> list[Fact]:
+    """Say how many rows were drawn."""
+    if subject.rows is None:
+        return []
+    n_drawn, n_rows = len(subject.rows), subject.n_rows
+    said = f"{n_rows:,}" if n_drawn == n_rows else f"{n_drawn:,} of {n_rows:,}, drawn at random"
+    return [fact("rows", said, n_drawn=n_drawn, n_rows=n_rows)]
 
 
 @dataclass(frozen=True, eq=False)

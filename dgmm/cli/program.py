@@ -48,6 +48,8 @@ ROOMS = {
     },
     "pictures": {
         "plot": "Draw a picture of a model, over some of the rows of DATA.",
+        "report": "Write a page to read of a model: which component is what, and whether it fits some of the "
+        "rows of DATA.",
     },
     "updating": {
         "update": "Add the rows of DATA to those that MODEL knows, without reading these again.",

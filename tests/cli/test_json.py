@@ -26,6 +26,7 @@ CASES: dict[str, tuple[str, set[str]]] = {
     "score": ("{model} {rows}", {"n_rows", "log_likelihood", "bic", "aic"}),
     "sample": ("{model} -n 10 --out {out}.zarr", {"n_rows", "feature_names", "out"}),
     "plot": ("{model} {rows} --out {out}.png", {"kind", "n_rows", "n_drawn", "out"}),
+    "report": ("{model} {rows} --out {out}.html", {"n_rows", "n_drawn", "out"}),
     "info": ("{model}", {"model", "n_components", "components"}),
     "convert": ("{rows} {out}.zarr", {"n_rows", "n_features", "out"}),
     "compare": ("{model} {model} {rows}", {"pairs", "unmatched", "divergence", "vuong", "model", "other"}),
@@ -76,7 +77,7 @@ def given(command: str, places: dict[str, Path]) -> list[str]:
 def test_every_command_says_one_object(
     command: str, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ):
-    if command in ("sweep", "demo", "plot"):
+    if command in ("sweep", "demo", "plot", "report"):
         pytest.importorskip("matplotlib")
     if command == "demo":
         demo = pytest.importorskip("dgmm.demo")

@@ -1,4 +1,4 @@
-"""``dgmm plot``, and ``dgmm fit --report``."""
+"""``dgmm plot``, ``dgmm report``, and ``dgmm fit --report``."""
 
 from __future__ import annotations
 
@@ -47,6 +47,39 @@ def test_what_cannot_be_drawn_is_refused(model: Path, rows_zarr: Path, tmp_path:
     assert "neither DATA nor --features" in fail("plot", model, rows_zarr, "--kind", "history", "--out", out)
     assert "must end in .png" in fail("plot", model, "--out", tmp_path / "picture.bmp")
     assert not out.exists()
+
+
+def test_a_model_has_a_report_with_rows_and_without(named_model: Path, rows_parquet: Path, tmp_path: Path):
+    with_rows, alone = tmp_path / "rows.html", tmp_path / "alone.html"
+    assert str(with_rows) in succeed("report", named_model, rows_parquet, "--out", with_rows)
+    succeed("report", named_model, "--out", alone)
+    for page in (with_rows, alone):
+        check_page(page.read_text())
+    fitted = "of the rows are less than"
+    assert fitted in text_of(with_rows.read_text())
+    assert fitted not in text_of(alone.read_text())
+    dgmm.load(named_model).report(tmp_path / "same.html", rows_parquet)
+
+    def undated(page: Path) -> str:
+        return text_of(page.read_text()).partition("written")[0]
+
+    assert undated(with_rows) == undated(tmp_path / "same.html")
+
+
+def test_a_report_that_cannot_be_written_is_refused(
+    model: Path, named_model: Path, rows_zarr: Path, tmp_path: Path
+):
+    out = tmp_path / "report.html"
+    assert "must end in .html" in fail("report", model, "--out", tmp_path / "report.pdf")
+    assert "give DATA too" in fail("report", model, "--groups", "site", "--out", out)
+    assert "the model comes first" in fail("report", rows_zarr, model, "--out", out)
+    others = tmp_path / "others.csv"
+    others.write_text("c,d\n1.0,2.0\n3.0,4.0\n")
+    assert "yet now missing: - a - b" in fail("report", named_model, others, "--out", out)
+    assert not out.exists()
+    out.write_text("mine")
+    assert "--overwrite" in fail("report", model, rows_zarr, "--out", out)
+    assert out.read_text() == "mine"
 
 
 def test_a_fit_has_a_report_and_reads_nothing_more_for_it(rows_zarr: Path, tmp_path: Path):
