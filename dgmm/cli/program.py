@@ -6,6 +6,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 import click
+from click.shell_completion import CompletionItem
 
 from dgmm.cli.shell import Commands
 
@@ -75,6 +76,13 @@ class Program(Commands):
             if cmd_name in commands:
                 import_module(f"dgmm.cli.{room}")
         return super().get_command(ctx, cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, without importing any."""
+        said = {name: text for commands in ROOMS.values() for name, text in commands.items()}
+        names = [name for name in sorted(said) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=said[name]) for name in names), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands and what they do, without importing them."""

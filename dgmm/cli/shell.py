@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,6 +96,16 @@ def code_of(error: BaseException | None) -> int:
     return 128 + (error.number if isinstance(error, Ended) else signal.SIGINT)
 
 
+class Words(click.types.StringParamType):
+    """Text, which shells complete to files: what is typed is most often a path."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Have the shell look for files."""
+        return [CompletionItem(incomplete, type="file")]
+
+
 class Command(click.Command):
     """A command that says what it returns, `dgmm.facts.Said`, and that has ``--json`` and ``--debug``."""
 
@@ -111,6 +122,9 @@ class Command(click.Command):
             for name, text in own.items()
         ]
         super().__init__(*args, params=[*(params or []), *flags], **kwargs)
+        for param in self.params:
+            if param.type is click.STRING:
+                param.type = Words()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read arguments, and remember them as they were given: reports say what repeats them."""
