@@ -36,11 +36,17 @@ def test_every_public_name_is_in_the_reference_once(places: ModuleType):
 def test_every_page_is_in_one_table_of_contents(places: ModuleType):
     guide = places.with_the_rest((DOCS / "guide.md").read_text(), DOCS)
     others = [page.read_text() for page in DOCS.rglob("*.md") if page.name != "guide.md"]
-    tables = [table for text in [guide, *others] for table in places.TABLE.findall(text)]
-    lines = [line for table in tables for line in table.splitlines() if line and line[0] not in "`:"]
-    named = [Path(line.split("<")[-1].strip("> ")).stem for line in lines]
+    named = [name for text in [guide, *others] for name in places.contents(text)]
     pages = {page.stem for page in DOCS.glob("*.md")} - {"index"}
     assert {page: named.count(page) for page in pages} == dict.fromkeys(pages, 1)
+
+
+def test_a_table_of_contents_has_what_its_page_lists(places: ModuleType):
+    page = (
+        "| [One](a/one.md) | [more](no.md) |\n| [Two](../two.md) | |\n\n```{toctree}\n@listed@\nthree\n```\n"
+    )
+    assert "One <a/one>\nTwo <../two>\nthree\n" in places.with_listed(page)
+    assert places.contents(page) == ["one", "two", "three"]
 
 
 def test_pages_that_are_not_there_are_left_out_and_new_ones_are_named(places: ModuleType, tmp_path: Path):

@@ -1,6 +1,7 @@
 """Everything public has a place: what no page names comes under "More", so that nothing is forgotten.
 
 - The page of the API is written from `GROUPS`, and all other names of `dgmm.__all__`.
+- ``@listed@`` in a table of contents is what the page's own table lists: the first link of each of its lines.
 - ``@more@`` in guide.md is what is beside it and that no table of contents names; what these name and is not
   there yet is left out.
 - Of classes only what dgmm's own code defines is shown, not what they have of scikit-learn.
@@ -38,6 +39,7 @@ PICTURES = "dgmm.plotting"
 ELSEWHERE = {"dgmm/DESIGN.md": "about/architecture.md", "SECURITY.md": "about/security.md"}
 """Pages of the site that have files from outside docs/."""
 LINK = re.compile(r"(?<!!)\[([^]]*)\]\((\.\./[\w./-]+)((?:#[\w-]+)?)\)")
+LISTED = re.compile(r"^\| \[([^]]+)\]\(([\w./-]+)\.md\)", flags=re.MULTILINE)
 TABLE = re.compile(r"^```{toctree}\n.*?^```$", flags=re.DOTALL | re.MULTILINE)
 
 
@@ -83,6 +85,7 @@ def write_api(app: Sphinx, config: object) -> None:
 def place(app: Sphinx, docname: str, source: list[str]) -> None:
     """Name in guide.md the pages that are there, and lead links out of docs/ to the page of that file."""
     folder = Path(app.srcdir)
+    source[0] = with_listed(source[0])
     if docname == "guide":
         source[0] = with_the_rest(source[0], folder)
     here = Path(app.srcdir, docname).parent
@@ -102,12 +105,22 @@ def within_the_site(link: re.Match[str], here: Path, folder: Path) -> str:
     return f"{text} (`{name}`)" if file.suffix == ".md" else link[0]
 
 
+def with_listed(page: str) -> str:
+    """Put what a page lists in its table of contents."""
+    lines = [f"{title} <{target}>" for title, target in LISTED.findall(page)]
+    return TABLE.sub(lambda table: table[0].replace("@listed@", "\n".join(lines)), page)
+
+
+def contents(page: str) -> list[str]:
+    """Name the pages in the tables of contents of a page, as they are called without folders."""
+    lines = [line for table in TABLE.findall(with_listed(page)) for line in table.splitlines()]
+    return [Path(line.split("<")[-1].strip("> ")).stem for line in lines if line and line[0] not in "`:@"]
+
+
 def with_the_rest(guide: str, folder: Path) -> str:
     """Leave out of the tables of contents what is not there yet; ``@more@`` is what none of them names."""
     pages = {page.stem for page in folder.glob("*.md")}
-    everywhere = "\n".join(page.read_text() for page in folder.rglob("*.md"))
-    lines = [line for table in TABLE.findall(everywhere) for line in table.splitlines()]
-    named = {Path(line.split("<")[-1].strip("> ")).stem for line in lines}
+    named = {name for page in folder.rglob("*.md") for name in contents(page.read_text())}
     there = TABLE.sub(
         lambda table: "\n".join(
             line for line in table[0].splitlines() if line[:1] in {"`", ":", "", "@"} or line in pages
