@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 ROWS_TO_GUESS_BY = 4096
 """Rows drawn from the mixture, which say beforehand what merges will ask for."""
 
+FEATURES_NAMED = 3
+"""Features that a component is said to stand out by, at most."""
+
 TELLING = 0.5
 """Share of the greatest contrast that a feature needs to be named beside it."""
 
@@ -358,24 +361,24 @@ class ComponentMixture(ConditionalMixture):
 
 
 def outstanding_features(
-    mixture: ComponentMixture, n_most: int = 3, components: Sequence[int] | None = None
+    mixture: ComponentMixture, components: Sequence[int] | None = None
 ) -> list[list[int]]:
     """Give the features in which each component differs most from all others together: see `contrasts`.
 
     Parameters
     ----------
     mixture : ComponentMixture
-    n_most : int, default=3
     components : sequence of int, optional
         Which are told of. Default: all.
 
     Returns
     -------
     list of list of int
-        Column numbers, those that tell most first; the others tell half as much as the first at least.
+        At most `FEATURES_NAMED` column numbers, those that tell most first; the others tell half as much as
+        the first at least.
     """
     contrasts = overlap.contrasts(mixture._parameters, components)
-    order = np.argsort(-contrasts, axis=1, kind="stable")[:, :n_most]
+    order = np.argsort(-contrasts, axis=1, kind="stable")[:, :FEATURES_NAMED]
     return [
         [int(i) for i in features if own[i] > TELLING * own.max()]
         for features, own in zip(order, contrasts, strict=True)

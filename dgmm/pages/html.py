@@ -40,17 +40,6 @@ THEMES = {
 }
 """Colours of pages by their use."""
 
-TEXT_ON = (
-    ("ink", "paper"),
-    ("ink", "panel"),
-    ("ink", "chosen"),
-    ("quiet", "paper"),
-    ("quiet", "panel"),
-    ("accent", "paper"),
-    ("accent", "panel"),
-)
-"""Colours of text, and those that are behind it."""
-
 PANEL = (4.2, 3.3)
 """Size of a picture, inches: as wide as a phone, so that its text can be read there."""
 

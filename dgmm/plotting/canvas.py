@@ -19,6 +19,9 @@ from dgmm.plotting.palette import DARK, DARK_INK, GREY, INK, PAPER, luminance
 
 Theme: TypeAlias = Literal["light", "dark"]
 
+CELL = 2.4
+"""Inches of each side of a cell of a new figure."""
+
 
 def themed(theme: Theme) -> AbstractContextManager[None]:
     """Give a context in which new figures are light or dark.
@@ -65,7 +68,7 @@ def axes_or_current(ax: Axes | None) -> Axes:
     return plt.gca() if ax is None else ax
 
 
-def divided(ax: Axes | None, n_rows: int, n_columns: int, side: float = 2.4) -> NDArray[Any]:
+def divided(ax: Axes | None, n_rows: int, n_columns: int) -> NDArray[Any]:
     """Divide the place of some axes into a grid of axes; or make a figure that has one.
 
     Parameters
@@ -73,15 +76,13 @@ def divided(ax: Axes | None, n_rows: int, n_columns: int, side: float = 2.4) -> 
     ax : Axes or None
         None makes a figure by `matplotlib.pyplot`.
     n_rows, n_columns : int
-    side : float, default=2.4
-        Of each cell of a new figure, inches.
 
     Returns
     -------
     ndarray of Axes, of shape (n_rows, n_columns)
     """
     if ax is None:
-        size = (side * n_columns + 0.8, side * n_rows + 0.6)
+        size = (CELL * n_columns + 0.8, CELL * n_rows + 0.6)
         figure = plt.figure(figsize=size, layout="constrained")
         return figure.subplots(n_rows, n_columns, squeeze=False)
     figure, place = ax.figure, ax.get_subplotspec()
@@ -141,17 +142,8 @@ def note(ax: Axes, text: str) -> None:
     ax.set_title(whole, loc="left", fontsize=8.0, color=GREY, parse_math=False, wrap=True)
 
 
-def limits_of(values: np.ndarray, more: np.ndarray | None = None) -> tuple[float, float]:
-    """Give limits of an axis about the 0.1st to 99.9th percentile of values: a few far ones are left out.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-    more : ndarray, optional
-        What is to be seen too, wherever it is.
-    """
+def limits_of(values: np.ndarray) -> tuple[float, float]:
+    """Give limits of an axis about the 0.1st to 99.9th percentile of values: a few far ones are left out."""
     low, high = np.percentile(values, [0.1, 99.9]) if len(values) > 1000 else (values.min(), values.max())
-    if more is not None and len(more):
-        low, high = min(low, more.min()), max(high, more.max())
     margin = 0.05 * (high - low) or 0.5 * abs(low) or 0.5
     return float(low - margin), float(high + margin)

@@ -11,9 +11,9 @@ from matplotlib.colors import to_rgb
 
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.errors import ErrorsLike
+from dgmm.kernels.densities import log_densities
 from dgmm.model.families import FAMILIES
 from dgmm.model.generate import sample_shuffled
-from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.plotting.canvas import axes_or_current, label, limits_of, note
 from dgmm.plotting.layers import draw_curves, draw_rows
@@ -64,7 +64,7 @@ def plot_density(
         raise ValueError(f"shares={shares!r} must be between 0 and 1")
     flat = projected(subject, axes)
     drawn = sample_shuffled(flat, ROWS_FOR_LEVELS, np.random.default_rng(0))[0]
-    levels = np.unique(np.quantile(density_at(flat, drawn), 1.0 - wanted))
+    levels = np.unique(np.quantile(np.exp(log_densities(flat, drawn)), 1.0 - wanted))
     points = None if subject.rows is None else subject.rows_along(axes)
     if points is not None:
         draw_rows(ax, points)
@@ -72,7 +72,7 @@ def plot_density(
         ax.set(xlim=limits_of(drawn[:, 0]), ylim=limits_of(drawn[:, 1]))
     x, y = (np.linspace(*limits, 160) for limits in (ax.get_xlim(), ax.get_ylim()))
     grid = np.stack(np.meshgrid(x, y), axis=-1)
-    heights = density_at(flat, grid.reshape(-1, 2)).reshape(grid.shape[:2])
+    heights = np.exp(log_densities(flat, grid.reshape(-1, 2))).reshape(grid.shape[:2])
     label(ax, axes[0].label, axes[1].label)
     if heights.max() <= levels[0]:
         note(ax, "the rows are where the mixture is not: no contour is here")
@@ -97,16 +97,3 @@ def projected(subject: Subject, axes: Sequence[Axis]) -> Parameters:
     covariances = covariances + 1e-9 * np.diag(np.where(scale > 0.0, scale, 1.0))
     weights = subject.parameters.weights / subject.parameters.weights.sum()
     return Parameters.from_covariances(FAMILIES["full"], weights, means, covariances)
-
-
-def density_at(flat: Parameters, points: Array) -> Array:
-    """Give the density of a mixture of two features at points: (n, 2) to (n,)."""
-    total = np.zeros(len(points))
-    for weight, mean, covariance in zip(flat.weights, flat.means, flat.covariance_matrices, strict=True):
-        if weight > 0.0:
-            inverse, gaps = np.linalg.inv(covariance), points - mean
-            with np.errstate(over="ignore", invalid="ignore"):  # of points that are too far away
-                squares = np.einsum("ni,ij,nj->n", gaps, inverse, gaps)
-            squares[~np.isfinite(squares)] = np.inf
-            total += weight * np.exp(-0.5 * squares) / (2.0 * np.pi * np.sqrt(np.linalg.det(covariance)))
-    return total

@@ -6,9 +6,20 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from dgmm.pages.html import TEXT_ON, THEMES, Section, component, facts, figure, grid, page, table, text
+from dgmm.pages.html import THEMES, Section, component, facts, figure, grid, page, table, text
 from dgmm.plotting.palette import COLORS, GREY, contrast
 from tests.pages.reading import SVG, check_page, parsed, text_of
+
+TEXT_ON = (
+    ("ink", "paper"),
+    ("ink", "panel"),
+    ("ink", "chosen"),
+    ("quiet", "paper"),
+    ("quiet", "panel"),
+    ("accent", "paper"),
+    ("accent", "panel"),
+)
+"""Colours of text, and those that are behind it."""
 
 
 @pytest.mark.parametrize(("theme", "pair"), [*product(THEMES, TEXT_ON)])
