@@ -356,6 +356,11 @@ class Shared(Family):
     def feature_rows(self, n_features):
         return slice(1, 2 + n_features)
 
+    def natural_parameters(self, log_constants, means, precisions_cholesky):  # of variances
+        linear = precisions_cholesky**2 * means
+        constant = log_constants - 0.5 * (linear * means).sum(axis=-1)
+        return np.concatenate([constant[..., None], linear], axis=-1)
+
     def _total(self, scatter: Array, shared: Array | None, n_features: int) -> Array:
         if scatter.shape[1]:
             return self.pooled(scatter, n_features)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dgmm.model.families.forms import Diagonals, Shared
 
 
@@ -15,11 +13,6 @@ class TiedDiagonal(Shared, Diagonals):
 
     def standardize(self, deviations, precisions_cholesky, component):
         return deviations * precisions_cholesky[:, None]
-
-    def natural_parameters(self, log_constants, means, precisions_cholesky):
-        linear = precisions_cholesky**2 * means
-        constant = log_constants - 0.5 * (linear * means).sum(axis=-1)
-        return np.concatenate([constant[..., None], linear], axis=-1)
 
     def pooled(self, scatter, n_features):
         return scatter.sum(axis=0)
