@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from sklearn.frozen import FrozenEstimator
 
 import dgmm
 from tests.cli.test_commands import fail, succeed
@@ -69,3 +70,30 @@ def test_a_sweep_draws_what_is_there(incomplete, tmp_path, columns):
     own = ("--covariance", "full", "--columns", columns, "--missing", "marginalize")
     succeed("sweep", path, "-k", "2:3", "--out", out, *own)
     assert (out / "report.html").read_text().count("<svg") >= 2
+
+
+def test_what_was_fitted_to_complete_rows_takes_others_if_it_is_to(incomplete, tmp_path):
+    path, rows = incomplete
+    frame = pd.DataFrame(rows, columns=["a", "b"])
+    frame.dropna().to_parquet(tmp_path / "complete.parquet")
+    model, out = tmp_path / "model.npz", tmp_path / "outliers.parquet"
+    succeed("fit", tmp_path / "complete.parquet", "-k", 3, "--out", model)
+    given = ("outliers", model, path, "--out", out, "--contamination", 0.3)
+    for command in (given, ("merge", model, path), ("update", model, path, "--out", tmp_path / "more.npz")):
+        assert "--missing marginalize" in fail(*command)
+        succeed(*command, "--missing", "marginalize")
+    assert dgmm.load(tmp_path / "more.npz").missing == "marginalize"
+    mixture = dgmm.load(model).set_params(missing="marginalize")
+    detector = dgmm.MixtureOutlierDetector(FrozenEstimator(mixture), contamination=0.3)
+    with pytest.warns(dgmm.DataWarning, match="have no value at all"):
+        detector.fit(frame)
+    with pytest.warns(dgmm.DataWarning, match="have no value at all"):
+        scores = detector.score_samples(frame)
+    found = pd.read_parquet(out)
+    np.testing.assert_allclose(found["log_density"], scores, rtol=1e-9)
+    is_outlier = scores < detector.offset_
+    np.testing.assert_array_equal(found["outlier"], is_outlier)
+    # Of each outlier as many features are named as it has; of others none is.
+    n_named = (found[["feature_1", "feature_2"]] != "").sum(axis=1)
+    np.testing.assert_array_equal(n_named, np.where(is_outlier, np.isfinite(rows).sum(axis=1), 0))
+    assert (n_named == 1).sum() > 0
