@@ -224,11 +224,11 @@ def component_lines(
     return columns, lines, n_features - len(shown)
 
 
-def groups(model: Any) -> list[Exhibit]:
+def groups(model: Any, errors: NDArray[np.floating] | None = None) -> list[Exhibit]:
     """Lay out the weights of groups: see `group_lines`; nothing of a mixture without groups."""
     if not hasattr(model, "groups_"):
         return []
-    columns, lines, left_out = group_lines(model)
+    columns, lines, left_out = group_lines(model, errors)
     found = table(columns, lines)
     found.caption = left_out or None
     names, weights = np.asarray(model.groups_).tolist(), np.asarray(model.group_weights_)
@@ -236,8 +236,17 @@ def groups(model: Any) -> list[Exhibit]:
     return [Exhibit(found, {"groups": each})]
 
 
-def group_lines(model: Any) -> tuple[list[str], list[list[str]], str]:
+def group_lines(
+    model: Any, errors: NDArray[np.floating] | None = None
+) -> tuple[list[str], list[list[str]], str]:
     """Describe the weights of components in each group, in text: those of the first groups, in their order.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        With groups.
+    errors : ndarray of shape (n_groups, n_components), optional
+        Standard errors; NaN where there is none.
 
     Returns
     -------
@@ -249,9 +258,12 @@ def group_lines(model: Any) -> tuple[list[str], list[list[str]], str]:
     """
     names, weights = np.asarray(model.groups_).tolist(), np.asarray(model.group_weights_)
     shown = np.argsort(-np.asarray(model.weights_), kind="stable")[:COMPONENTS_OF_GROUPS].tolist()
+    given = np.full(weights.shape, np.nan) if errors is None else errors
     lines = [
-        [str(name), *(f"{own[k]:.4f}" for k in shown)]
-        for name, own in zip(names[:GROUPS_SHOWN], weights[:GROUPS_SHOWN], strict=True)
+        [str(name), *(f"{own[k]:.4f}" if np.isnan(of[k]) else with_deviation(own[k], of[k]) for k in shown)]
+        for name, own, of in zip(
+            names[:GROUPS_SHOWN], weights[:GROUPS_SHOWN], given[:GROUPS_SHOWN], strict=True
+        )
     ]
     more = {"groups": len(names) - len(lines), "lighter components": weights.shape[1] - len(shown)}
     left_out = [f"{number:,} more {what}" for what, number in more.items() if number]

@@ -71,6 +71,17 @@ def opened_beside(
     return open_beside(given, storage_options) if column is None else column
 
 
+def opened_parts(
+    data: str, labels: str | None, groups: str | None, storage_options: Mapping[str, object] | None
+) -> dict[str, Source]:
+    """Open labels and groups, by these names: those that were given."""
+    found = {
+        name: opened_beside(data, name, given, storage_options)
+        for name, given in (("labels", labels), ("groups", groups))
+    }
+    return {name: source for name, source in found.items() if source is not None}
+
+
 def with_errors_of(
     data: str, source: Source, errors: Sequence[str] | None, are: str, storage_options: Any
 ) -> MeasuredRows:

@@ -10,7 +10,16 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.beside import errors_fact, errors_of_rows, kind_of_errors, with_errors_of
+from dgmm.cli.beside import (
+    errors_fact,
+    errors_of_rows,
+    groups_of_rows,
+    groups_to_judge,
+    kind_of_errors,
+    labels_of_rows,
+    opened_parts,
+    with_errors_of,
+)
 from dgmm.cli.commands import open_for, rows_fact
 from dgmm.cli.models import load_model
 from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, reading_rows
@@ -38,6 +47,8 @@ from dgmm.model.information import Kind
     show_default=True,
     help="Of confidence intervals.",
 )
+@labels_of_rows
+@groups_of_rows
 @errors_of_rows
 @kind_of_errors
 @missing_in_rows
@@ -51,6 +62,8 @@ def standard_errors(
     data: str,
     kind: Kind,
     level: float,
+    labels: str | None,
+    groups: str | None,
     errors: list[str] | None,
     errors_are: str,
     missing: str | None,
@@ -68,8 +81,11 @@ def standard_errors(
         )
     source = open_for(mixture, data, opening, missing)
     measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
+    beside: dict[str, Any] = {**opened_parts(data, labels, groups, opening["storage_options"])}
     with cluster.joined(source):
-        found = mixture.standard_errors(source, kind, errors=cast(ErrorsLike | None, measured.given))
+        found = mixture.standard_errors(
+            source, kind, **beside, errors=cast(ErrorsLike | None, measured.given)
+        )
     return [
         rows_fact(source),
         *errors_fact(errors, errors_are),
@@ -80,6 +96,7 @@ def standard_errors(
             distance=found.distance,
         ),
         _errors(mixture, found, found.intervals(level)),
+        *report.groups(mixture, found.group_weights),
     ]
 
 
@@ -88,6 +105,8 @@ def _errors(mixture: Any, found: StandardErrors, intervals: Intervals) -> Exhibi
     shown = report.table(columns, [cells for _, cells in lines])
     shown.caption = f"and {n_more} more features: see --json" if n_more else None
     own = {"weights": found.weights, "means": found.means, "covariances": found.covariances}
+    if found.group_weights is not None:
+        own["group_weights"] = found.group_weights
     return Exhibit(
         shown,
         {
@@ -104,6 +123,7 @@ def _errors(mixture: Any, found: StandardErrors, intervals: Intervals) -> Exhibi
 @main.command()
 @click.argument("model")
 @click.argument("data")
+@groups_to_judge
 @errors_of_rows
 @kind_of_errors
 @missing_in_rows
@@ -115,6 +135,7 @@ def misfit(
     opening: dict[str, Any],
     model: str,
     data: str,
+    groups: str | None,
     errors: list[str] | None,
     errors_are: str,
     missing: str | None,
@@ -126,8 +147,9 @@ def misfit(
     mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
     measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
+    beside: dict[str, Any] = {**opened_parts(data, None, groups, opening["storage_options"])}
     with cluster.joined(source):
-        found = mixture.misfit(source, errors=cast(ErrorsLike | None, measured.given))
+        found = mixture.misfit(source, **beside, errors=cast(ErrorsLike | None, measured.given))
     columns, lines = report.misfit_lines(found)
     by_component = ("counts", "distances", "p_values", "beyond_99", "beyond_999", "kurtosis", "skewness")
     described = [

@@ -22,6 +22,7 @@ from dgmm.cli.beside import (
     kind_of_errors,
     labels_of_rows,
     opened_beside,
+    opened_parts,
     with_errors_of,
     without,
 )
@@ -48,7 +49,6 @@ from dgmm.data.source import Source
 from dgmm.data.writing import check_target, creating
 from dgmm.estimators.base import Quantity
 from dgmm.estimators.empty_rows import JUDGED, warn_without_values
-from dgmm.estimators.errors import refuse_both
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
 from dgmm.estimators.rowwise import RowFunction
@@ -147,11 +147,7 @@ def fit(
     wanted = Page(page, overwrite, opening["storage_options"])
     wanted.check()
     source = without(data, opening, labels, groups, *(errors or ()))
-    beside: dict[str, Any] = {
-        name: found
-        for name, given in (("labels", labels), ("groups", groups))
-        if (found := opened_beside(data, name, given, opening["storage_options"])) is not None
-    }
+    beside: dict[str, Any] = {**opened_parts(data, labels, groups, opening["storage_options"])}
     measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     if errors is not None:
         beside["errors"] = measured.given
@@ -181,8 +177,8 @@ def fit(
         *report.model_facts(model),
         *report.speed_facts(model),
     ]
-    # Rows with errors are judged by weights of all rows; labels are no part of a page.
-    judged_by = next(({name: beside[name]} for name in ("errors", "groups") if name in beside), {})
+    # Labels are no part of a page.
+    judged_by = {name: beside[name] for name in ("groups", "errors") if name in beside}
     return [*facts, written("model", out), *wanted.written(model, source, out, **judged_by)]
 
 
@@ -247,7 +243,6 @@ def predict(
     if proba or scores:
         wanted = ("responsibilities",) if proba else ("log_densities",)
     own = opened_beside(data, "groups", groups, opening["storage_options"])
-    refuse_both(groups, errors)
     measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     rows, results = measured.joined, []
     for quantity in wanted:

@@ -12,7 +12,16 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.beside import errors_fact, errors_of_rows, kind_of_errors, with_errors_of, without
+from dgmm.cli.beside import (
+    errors_fact,
+    errors_of_rows,
+    groups_of_rows,
+    kind_of_errors,
+    labels_of_rows,
+    opened_parts,
+    with_errors_of,
+    without,
+)
 from dgmm.cli.checkpoints import checkpoint_at, keeping
 from dgmm.cli.options import (
     Cluster,
@@ -115,6 +124,8 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True)
 @seeded
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@labels_of_rows
+@groups_of_rows
 @errors_of_rows
 @kind_of_errors
 @missing_in_fits
@@ -141,6 +152,8 @@ def sweep(
     allow_changed_data: bool,
     checkpoint: str | None,
     sample_rows: int | None,
+    labels: str | None,
+    groups: str | None,
     errors: list[str] | None,
     errors_are: str,
     **settings: Any,
@@ -154,7 +167,8 @@ def sweep(
 
     if missing := sorted(set(keep or ()) - set(components)):
         raise click.UsageError(f"--keep {missing[0]} is none of the numbers of components that are tried, -k")
-    source = without(data, opening, *(errors or ()))
+    source = without(data, opening, labels, groups, *(errors or ()))
+    beside: dict[str, Any] = {**opened_parts(data, labels, groups, opening["storage_options"])}
     measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
     found = dgmm.GaussianMixtureSweep(
         components,
@@ -174,6 +188,7 @@ def sweep(
             with cluster.joined(source):
                 found.fit(
                     source,
+                    **beside,
                     errors=measured.given,  # pyright: ignore[reportArgumentType]
                     allow_changed_data=allow_changed_data,
                     checkpoint=kept,
@@ -194,6 +209,7 @@ def sweep(
         *errors_fact(errors, errors_are),
         *sweep_facts(found),
         models(found),
+        *report.groups(found.best_estimator_),
         *comparisons(found),
         Exhibit("\n".join(f"- {sentence}" for sentence in found.advice_), {"advice": found.advice_}),
         *(fact(path.stem, path, **{path.stem: path}) for path in files),

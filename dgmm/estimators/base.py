@@ -19,7 +19,7 @@ from dgmm.data.memory import MemorySource
 from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.attributes import ATTRIBUTES, attributes_read
 from dgmm.estimators.empty_rows import JUDGED, telling_of_empty
-from dgmm.estimators.errors import ErrorsLike, MeasuredRows, refuse_both
+from dgmm.estimators.errors import ErrorsLike, MeasuredRows
 from dgmm.estimators.known import InGroups, taken_aside, with_groups
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
@@ -176,13 +176,18 @@ class FittedMixture(Predictor):
         return open_measured(X, type(self).__name__, self._n_features, names, errors=errors, **opening)
 
     def _open_told(
-        self, X: RowsLike, groups: GroupsLike | None, errors: ErrorsLike | None
-    ) -> tuple[MeasuredRows, GroupsLike | None]:
-        """Open rows and their measurement errors; and give their groups, where these are a column of rows."""
+        self,
+        X: RowsLike,
+        groups: GroupsLike | None,
+        errors: ErrorsLike | None,
+        sample_weight: WeightsLike | None,
+    ) -> tuple[MeasuredRows, GroupsLike | None, Source | None]:
+        """Open rows, their measurement errors and weights; and give their groups, of a column where named."""
         self._refuse_unfitted()
         names = getattr(self, "feature_names_in_", None)
-        rows, told = taken_aside(X, {"groups": groups}, names, errors)
-        return self._open_measured(rows, errors), told["groups"]
+        rows, told = taken_aside(X, {"groups": groups, "sample_weight": sample_weight}, names, errors)
+        measured = self._open_measured(rows, errors)
+        return measured, told["groups"], open_sample_weight(told["sample_weight"], measured.rows)
 
     def _of_rows(
         self,
@@ -194,7 +199,7 @@ class FittedMixture(Predictor):
         then: Callable[[RowFunction], RowFunction] | None = None,
     ) -> OfRows:
         """Give a quantity of rows; or what is made of it: ``then`` takes its function, and gives another."""
-        measured, groups = self._open_told(X, groups, errors)
+        measured, groups, _ = self._open_told(X, groups, errors, None)
         check_some_rows(measured.rows, type(self).__name__)
         rows, function = self._judged(quantity, measured, groups)
         if self._takes_nan:
@@ -207,12 +212,12 @@ class FittedMixture(Predictor):
         self, quantity: Quantity, measured: MeasuredRows, groups: GroupsLike | None = None
     ) -> tuple[Source, RowFunction]:
         """Give rows, followed by what is known of them, and a quantity as a function of these."""
-        refuse_both(groups, measured.given)
         function = self._row_function(quantity, measured.rows, measured.n_errors)
         if groups is None:
             return measured.joined, function
-        rows, numbers = with_groups(self, measured.rows, groups)
-        return rows, replace(function, compute=InGroups(quantity, self._parameters, numbers))
+        rows, numbers = with_groups(self, measured.joined, groups)
+        in_groups = InGroups(quantity, self._parameters, numbers, measured.n_errors)
+        return rows, replace(function, compute=in_groups, n_behind=1)
 
     def _row_function(self, quantity: Quantity, source: Source, n_errors: int = 0) -> RowFunction:
         """Give a quantity as a function of rows; its floats are as wide as rows and parameters are."""
@@ -252,9 +257,8 @@ class FittedMixture(Predictor):
         self,
         measured: MeasuredRows,
         groups: GroupsLike | None = None,
-        sample_weight: WeightsLike | None = None,
+        weights: Source | None = None,
     ) -> LogLikelihood:
-        weights = open_sample_weight(sample_weight, measured.rows)
         rows, function = self._judged("log_densities", measured, groups)
         work = ScoreWork(replace(function, dtype=np.dtype(np.float64)), self._model)
         found = run_pass(rows, work, "score", weights)
@@ -297,7 +301,7 @@ class FittedMixture(Predictor):
             Nats a row. Of float32 rows in memory under float32 parameters it is a mean in float32, as
             scikit-learn's.
         """
-        measured, groups = self._open_told(X, groups, errors)
+        measured, groups, weights = self._open_told(X, groups, errors, sample_weight)
         source, is_plain = measured.rows, sample_weight is None and groups is None and errors is None
         if isinstance(source, MemorySource) and source.n_rows and is_plain:
             function = self._row_function("log_densities", source)
@@ -305,7 +309,7 @@ class FittedMixture(Predictor):
                 values = np.asarray(evaluate(function, X, source))
                 if np.isfinite(values).all():
                     return float(values.mean())
-        found = self._log_likelihood(measured, groups, sample_weight)
+        found = self._log_likelihood(measured, groups, weights)
         if found.weight == 0.0:
             raise ValueError("sample_weight is zero in every row: there is nothing to score")
         return found.total / found.weight

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import cast, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from dgmm.data import DataError, Source
@@ -18,12 +17,12 @@ from dgmm.estimators.rowwise import JUDGE_THEM
 from dgmm.estimators.validation import check_counted
 from dgmm.fitting.dropping import is_complete
 from dgmm.fitting.errors import check_errors
+from dgmm.fitting.known import Beside, KnownParts
 from dgmm.fitting.survey import NotFinite, check_weights
-from dgmm.kernels.scores import sum_scores
+from dgmm.kernels.scores import ScoredRows, sum_scores
 from dgmm.model.information import Kind, Layout, ScoreSums, uncertainty
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import Parameters
-from dgmm.passes.adapted import FeaturesAlone
+from dgmm.model.parameters import Parameters, finite_logs
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
 from dgmm.passes.threads import n_threads
@@ -69,12 +68,15 @@ class Intervals:
     means : ndarray of shape (n_components, n_features, 2)
     covariances : ndarray
         As the mixture's, with an axis more.
+    group_weights : ndarray of shape (n_groups, n_components, 2), or None
+        Where groups have weights of their own.
     """
 
     level: float
     weights: Array
     means: Array
     covariances: Array
+    group_weights: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +88,19 @@ class StandardErrors:
     kind : str
         ``'information'`` or ``'sandwich'``.
     weights : ndarray of shape (n_components,)
+        Of those of all rows; where groups have their own, while each has the share of rows that it has.
     means : ndarray of shape (n_components, n_features)
     covariances : ndarray
         As the mixture's ``covariances_``; of shared ones, one.
+    group_weights : ndarray of shape (n_groups, n_components), or None
+        Where groups have weights of their own. NaN where a component has less than a row of a group: there
+        the likelihood is no parabola.
     covariance : ndarray of shape (n_parameters, n_parameters)
-        Of all estimates together. As weights sum to 1, its rank is one less.
+        Of all estimates together. As weights sum to 1, its rank is one less, or one less for each group.
     names : tuple of str
         Of its rows and columns: ``weights[k]``, ``means[k, i]``, ``covariances[k, i, j]``: weights, means,
-        then covariances, of each component its diagonal, then what is above, row by row.
+        then covariances, of each component its diagonal, then what is above, row by row. Where groups have
+        weights of their own, ``group_weights[g, k]`` in the place of ``weights[k]``.
     distance : float
         How far the parameters are from the maximum of the likelihood of these rows, in standard errors: near
         0 where the fit has converged. Intervals are about the parameters as they are.
@@ -114,6 +121,7 @@ class StandardErrors:
     n_rows: int
     weight: float
     estimates: Parameters
+    group_weights: Array | None = None
 
     def intervals(self, level: float = 0.95) -> Intervals:
         """Give confidence intervals: each has its parameter with this probability, of many rows.
@@ -138,16 +146,23 @@ class StandardErrors:
         is_variance = np.eye(found.n_features, dtype=bool) if found.family.has_products else np.ones(1, bool)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             ratios = np.exp(sides * (self.covariances / found.covariances)[..., None])
-            odds = found.weights / (1.0 - found.weights)
-            errors = self.weights / (found.weights * (1.0 - found.weights))
-            odds = odds[:, None] * np.exp(sides * errors[:, None])
-            weights = np.where(found.weights[:, None] < 1.0, odds / (1.0 + odds), 1.0)
         return Intervals(
             level,
-            weights,
+            _of_weights(found.weights, self.weights, sides),
             found.means[..., None] + sides * self.means[..., None],
             np.where(is_variance[..., None], found.covariances[..., None] * ratios, plain),
+            None
+            if found.group_weights is None or self.group_weights is None
+            else _of_weights(found.group_weights, self.group_weights, sides),
         )
+
+
+def _of_weights(weights: Array, errors: Array, sides: Array) -> Array:
+    """Give intervals of weights (...) on the scale of log(w / (1 − w)): (..., 2)."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        odds = weights / (1.0 - weights)
+        odds = odds[..., None] * np.exp(sides * (errors / (weights * (1.0 - weights)))[..., None])
+        return np.where(weights[..., None] < 1.0, odds / (1.0 + odds), 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +180,8 @@ class ScoresWork:
         What to do with rows that lack values.
     n_errors : int
         Columns of measurement errors, beside the features.
+    known : KnownParts or None
+        What is known of the rows' components, behind these.
     """
 
     parameters: Parameters
@@ -172,26 +189,37 @@ class ScoresWork:
     squared: bool
     missing: str
     n_errors: int
+    known: KnownParts | None = None
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> ScoreSums:
         """Sum over a span."""
         checked = map(self._checked, chunks)
         return sum_scores(self.parameters, checked, squared=self.squared, n_errors=self.n_errors)
 
-    def _checked(self, chunk: ChunkRows) -> tuple[NDArray[np.floating], Array | None]:
+    def _checked(self, chunk: ChunkRows) -> ScoredRows:
         bad = NotFinite.of(chunk, takes_nan=self.missing != "error")
         if bad:
             raise bad.error(self.feature_names, JUDGE_THEM)
         if chunk.weights is not None:
             check_weights(chunk)
-        rows, weights = chunk.values, chunk.weights
-        if self.n_errors:
-            check_errors(chunk, self.n_errors)
-            rows = np.concatenate([rows, cast(Array, chunk.beside)], axis=1)
-        if self.missing != "drop":
-            return rows, weights
-        kept = is_complete(chunk.values)
-        return rows[kept], None if weights is None else weights[kept]
+        found = ScoredRows(chunk.values, chunk.weights)
+        if chunk.beside is not None:
+            if self.n_errors:
+                check_errors(chunk, self.n_errors)
+                rows = np.concatenate([chunk.values, chunk.beside[:, : self.n_errors]], axis=1)
+                found = found._replace(rows=rows)
+            found = self._with_known(found, chunk.beside)
+        return found.part(is_complete(chunk.values)) if self.missing == "drop" else found
+
+    def _with_known(self, rows: ScoredRows, beside: Array) -> ScoredRows:
+        """Put what is known of the rows' components to them."""
+        known = self.known
+        if known is None:
+            return rows
+        priors = None
+        if known.has_labels:
+            priors = finite_logs(known.weights_of(beside, self.parameters.n_components))
+        return rows._replace(groups=known.groups_of(beside) if known.n_groups else None, log_priors=priors)
 
 
 def standard_errors(
@@ -200,6 +228,8 @@ def standard_errors(
     weights: Source | None,
     kind: Kind,
     *,
+    beside: Beside | None = None,
+    known: KnownParts | None = None,
     missing: str = "error",
     estimator: str = "GaussianMixture",
 ) -> StandardErrors:
@@ -208,9 +238,14 @@ def standard_errors(
     Parameters
     ----------
     parameters : Parameters
+        With weights of groups where these are given.
     measured : MeasuredRows
     weights : Source or None
     kind : {'information', 'sandwich'}
+    beside : Beside, optional
+        Labels and groups.
+    known : KnownParts, optional
+        What these are.
     missing : {'error', 'drop', 'marginalize'}, default='error'
         What to do with rows that lack values.
     estimator : str
@@ -236,13 +271,11 @@ def standard_errors(
     """
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r} is none of {', '.join(map(repr, KINDS))}")
-    layout = Layout(parameters.family, parameters.n_components, parameters.n_features)
+    layout = Layout.of(parameters)
     squared = kind == "sandwich" and weights is not None
     check_memory(layout, squared=squared)
-    work = ScoresWork(parameters, measured.rows.feature_names, squared, missing, measured.n_errors)
-    rows = measured.rows
-    if measured.n_errors:
-        rows = FeaturesAlone.of(measured.joined, rows.n_features)
+    work = ScoresWork(parameters, measured.rows.feature_names, squared, missing, measured.n_errors, known)
+    rows = (beside or Beside()).with_features(measured.joined, layout.n_features)
     sums = run_pass(rows, work, "standard errors", weights)
     check_counted(sums.n_rows, sums.weight, layout.n_features, estimator)
     found = uncertainty(parameters, sums, kind)
@@ -261,10 +294,19 @@ def standard_errors(
             "Components that are nearly the same, or have few rows, are so: take fewer",
             MixtureWarning,
         )
-    errors = np.sqrt(np.maximum(np.diagonal(found.covariance), 0.0))
+    of_weights, means, covariances = layout.shaped(np.sqrt(np.maximum(np.diagonal(found.covariance), 0.0)))
+    if n_border := int(np.isnan(of_weights).sum()):
+        tell(
+            f"{n_border:,} of {of_weights.size:,} weights of groups are of components with less than a row "
+            "there: so near the border, 0, they have no standard error (NaN), and are taken as they are",
+            MixtureWarning,
+        )
     return StandardErrors(
         kind,
-        *layout.shaped(errors),
+        np.sqrt(np.maximum(found.weights, 0.0)),
+        means,
+        covariances,
+        group_weights=of_weights if layout.n_groups else None,
         covariance=found.covariance,
         names=names_of(layout),
         distance=found.distance,
@@ -277,7 +319,10 @@ def standard_errors(
 def names_of(layout: Layout) -> tuple[str, ...]:
     """Name all parameters in their order."""
     n_features, is_shared = layout.n_features, layout.family.is_shared
-    weights = [f"weights[{k}]" for k in range(layout.n_components)]
+    components = range(layout.n_components)
+    weights = [f"weights[{k}]" for k in components]
+    if layout.n_groups:
+        weights = [f"group_weights[{group}, {k}]" for group in range(layout.n_groups) for k in components]
     means = [f"means[{k}, {i}]" for k in range(layout.n_components) for i in range(n_features)]
     shape = layout.family.covariance_shape(layout.n_components, n_features)
     indices = np.indices(shape).reshape(len(shape), -1).T if shape else np.empty((1, 0), int)
@@ -313,6 +358,6 @@ def check_memory(layout: Layout, *, squared: bool) -> None:
         raise DataError(
             f"Standard errors of {layout.n_parameters:,} parameters take about {needed:,} bytes of memory, "
             f"which grow with the square of their number, and {there:,} bytes, {CERTAINTY.share:.0%} of this "
-            "machine's, are to be had. Take fewer components or features, or a covariance_type with fewer "
-            "parameters, such as 'diag'"
+            "machine's, are to be had. Take fewer components, features or groups, or a covariance_type "
+            "with fewer parameters, such as 'diag'"
         )

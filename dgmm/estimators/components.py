@@ -16,7 +16,7 @@ from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.errors import ErrorsLike, refuse_untold
 from dgmm.estimators.merging import ComponentMerges, SetSums, SetSumsWork
 from dgmm.estimators.rowwise import RowFunction
-from dgmm.estimators.validation import check_counted, open_sample_weight
+from dgmm.estimators.validation import check_counted
 from dgmm.kernels import densities
 from dgmm.model import overlap
 from dgmm.model.generate import sample_shuffled
@@ -189,6 +189,7 @@ class ComponentMixture(ConditionalMixture):
         X: RowsLike,
         sample_weight: WeightsLike | None = None,
         *,
+        groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> Misfit:
         """Tell which components are not Gaussian, in one pass.
@@ -201,6 +202,8 @@ class ComponentMixture(ConditionalMixture):
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+        groups : array-like, Dask collection or path of shape (n_samples,), optional
+            The group of each row, as for `predict`.
         errors : optional
             Measurement errors of the rows, as for `fit`: distances are then of components that are as much
             wider. A mixture that was fitted with errors asks for them.
@@ -230,12 +233,12 @@ class ComponentMixture(ConditionalMixture):
         """
         from dgmm.estimators.misfit import misfit  # noqa: PLC0415 - no fit needs it
 
-        rows, function = self._told("misfit", X, None, errors)
+        rows, function, weights = self._told("misfit", X, groups, errors, sample_weight)
         return misfit(
             self._parameters,
             function,
             rows,
-            open_sample_weight(sample_weight, rows),
+            weights,
             names=self._features_named,
             estimator=type(self).__name__,
         )
@@ -264,8 +267,7 @@ class ComponentMixture(ConditionalMixture):
         float
             Nats a row, from 0, where each row has one component, to the logarithm of their number.
         """
-        rows, function = self._told("the entropy", X, groups, errors)
-        weights = open_sample_weight(sample_weight, rows)
+        rows, function, weights = self._told("the entropy", X, groups, errors, sample_weight)
         clusters = [frozenset({k}) for k in range(len(self.weights_))]
         found = self._set_sums(rows, function, weights, clusters, "entropy")
         return max(0.0, -float(found.sums.sum()) / found.weight)
@@ -312,8 +314,7 @@ class ComponentMixture(ConditionalMixture):
         >>> merges.n_clusters, np.bincount(merges.predict(X)).tolist()
         (2, [900, 600])
         """
-        rows, function = self._told("merging", X, groups, errors)
-        weights = open_sample_weight(sample_weight, rows)
+        rows, function, weights = self._told("merging", X, groups, errors, sample_weight)
         clusters = [frozenset({k}) for k in range(len(self.weights_))]
         sums: dict[Cluster, float] = {}
         merges: list[tuple[Cluster, Cluster]] = []
@@ -339,12 +340,18 @@ class ComponentMixture(ConditionalMixture):
         return lambda clusters: sums_of_sets(shares, memberships(clusters, shares.shape[1]))
 
     def _told(
-        self, what: str, x: RowsLike, groups: GroupsLike | None, errors: ErrorsLike | None
-    ) -> tuple[Source, RowFunction]:
-        """Give rows with what is known of them, and their responsibilities as a function of these."""
+        self,
+        what: str,
+        x: RowsLike,
+        groups: GroupsLike | None,
+        errors: ErrorsLike | None,
+        sample_weight: WeightsLike | None,
+    ) -> tuple[Source, RowFunction, Source | None]:
+        """Give rows with what is known of them, responsibilities as a function of these, and row weights."""
         refuse_untold(self, errors, what)
-        rows, function = self._judged("responsibilities", *self._open_told(x, groups, errors))
-        return rows, replace(function, dtype=np.dtype(np.float64))
+        measured, groups, weights = self._open_told(x, groups, errors, sample_weight)
+        rows, function = self._judged("responsibilities", measured, groups)
+        return rows, replace(function, dtype=np.dtype(np.float64)), weights
 
     def _set_sums(
         self,

@@ -44,14 +44,17 @@ class Warned:
         See `dgmm.estimators.rowwise.RowFunction`.
     what : str
         What becomes of such rows.
+    n_features : int
+        Of rows: what else is known of them follows.
     """
 
     compute: Callable[..., NDArray[Any]]
     what: str
+    n_features: int
 
     def __call__(self, rows: NDArray[np.floating], *numbered: int) -> NDArray[Any]:
         """Compute, and warn."""
-        if count_in(rows):
+        if count_in(rows[:, : self.n_features]):
             tell(f"Some rows have no value at all: {self.what}. {NOT_COUNTED}", DataWarning)
         return self.compute(rows, *numbered)
 
@@ -65,7 +68,7 @@ def telling_of_empty(function: RowFunction, source: Source, what: str) -> RowFun
         With their number, for rows in memory.
     """
     if not isinstance(source, MemorySource):
-        return replace(function, compute=Warned(function.compute, what))
+        return replace(function, compute=Warned(function.compute, what, source.n_features))
     starts = range(0, source.n_rows, COUNTED_TOGETHER)
     n_empty = sum(count_in(source.values[start : start + COUNTED_TOGETHER]) for start in starts)
     warn_without_values(n_empty, source.n_rows, what)

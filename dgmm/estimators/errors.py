@@ -91,19 +91,6 @@ def with_errors(source: Source, errors: ErrorsLike | None) -> MeasuredRows:
     return MeasuredRows(source, beside(source, found), found.n_features, found)
 
 
-def refuse_both(groups: object, errors: object) -> None:
-    """Refuse groups and errors of the same rows, where a mixture is asked of rows.
-
-    Raises
-    ------
-    DataError
-    """
-    if groups is not None and errors is not None:
-        raise DataError(
-            "give groups= or errors=, not both: rows with errors are judged by weights of all rows"
-        )
-
-
 def refuse_measured(mixture: object, what: str) -> None:
     """Refuse what takes rows to be exact, of a mixture that was fitted with errors.
 

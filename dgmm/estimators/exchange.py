@@ -59,12 +59,19 @@ class ExchangedMixture(ComponentMixture, Generic[Sklearn]):
         Warns
         -----
         MixtureWarning
-            Where groups of rows have weights of their own: those of all rows alone are kept.
+            Where groups of rows have weights of their own: those of all rows alone are kept. Where the
+            mixture was fitted with measurement errors: it is that of true values, and takes rows to be such.
         """
         if hasattr(self, "group_weights_"):
             tell(
                 f"scikit-learn's mixtures have no groups: the weights of the {len(self.groups_)} groups are "
                 "lost, and those of all rows are kept",
+                MixtureWarning,
+            )
+        if hasattr(self, "measurement_errors_"):
+            tell(
+                "scikit-learn's mixtures know no measurement errors: this one is of the true values, and "
+                "judges rows as if they were exact",
                 MixtureWarning,
             )
         parameters = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -13,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RealNumbers, RowsLike, WeightsLike
 from dgmm.estimators.base import LogLikelihood
 from dgmm.estimators.errors import ErrorsLike, refuse_untold
+from dgmm.estimators.known import parts_for, taken_aside
 from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.updating import UpdatingMixture
@@ -374,7 +376,7 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         self, what: str, x: RowsLike, groups: GroupsLike | None, errors: ErrorsLike | None
     ) -> LogLikelihood:
         refuse_untold(self, errors, what)
-        return self._log_likelihood(*self._open_told(x, groups, errors))
+        return self._log_likelihood(*self._open_told(x, groups, errors, None))
 
     def standard_errors(
         self,
@@ -382,6 +384,8 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         kind: Kind = "information",
         sample_weight: WeightsLike | None = None,
         *,
+        labels: LabelsLike | None = None,
+        groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> StandardErrors:
         """Compute how sure the parameters are, given the rows that they were fitted to, in one pass.
@@ -401,8 +405,9 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
             Of ``'information'``, weights count rows: one with weight 2 tells as much as two. Of
             ``'sandwich'`` they are sampling weights: the row is one, and tells as much as one, so that the
             weights' scale does not matter.
-        errors : optional
-            Measurement errors of the rows, as for `fit`: a mixture that was fitted with errors asks for them.
+        labels, groups, errors : optional
+            What is known of the rows, as for `fit`: a mixture that was fitted with groups or errors asks for
+            them. One that was fitted with labels is at the maximum of the likelihood of rows with these.
 
         Returns
         -------
@@ -416,13 +421,14 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         SingularInformationError
             A ValueError: where the rows do not tell all parameters; it names the components.
         ValueError
-            For values that are not finite, and more parameters than there is memory for; of mixtures that
-            were fitted to groups; of one that was fitted with measurement errors, for rows without.
+            For values that are not finite, and more parameters than there is memory for; of a mixture that
+            was fitted with groups or measurement errors, for rows without.
 
         Warns
         -----
         MixtureWarning
-            Where the parameters are not at the maximum of the likelihood; where they are hardly known.
+            Where the parameters are not at the maximum of the likelihood; where they are hardly known; where
+            components have less than a row of some groups.
 
         Examples
         --------
@@ -437,27 +443,35 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         """
         from dgmm.estimators.certainty import standard_errors  # noqa: PLC0415 - no fit needs it
 
-        self._check_certain(errors)
-        measured = self._open_measured(X, errors)
+        self._check_certain(groups, errors)
+        names = getattr(self, "feature_names_in_", None)
+        told = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
+        rows, told = taken_aside(X, told, names, errors)
+        measured = self._open_measured(rows, errors)
+        weights = open_sample_weight(told["sample_weight"], measured.rows)
+        beside, known = parts_for(self, measured.rows, told["labels"], told["groups"], weights)
         return standard_errors(
             self._parameters,
             measured,
-            open_sample_weight(sample_weight, measured.rows),
+            weights,
             kind,
+            beside=beside,
+            known=None if known is None else replace(known, n_before=measured.n_errors),
             missing=self.missing,
             estimator=type(self).__name__,
         )
 
-    def _check_certain(self, errors: ErrorsLike | None = None) -> None:
-        """Refuse standard errors of what they do not take into account.
+    def _check_certain(self, groups: object = None, errors: object = None) -> None:
+        """Refuse standard errors of rows without what they were fitted with.
 
         Raises
         ------
         ValueError
         """
-        if hasattr(self, "group_weights_"):
+        self._refuse_unfitted()
+        if groups is None and hasattr(self, "group_weights_"):
             raise ValueError(
-                "The mixture was fitted to groups, each of which has weights of its own: there are no "
-                "standard errors of these. Fit without groups, or each group by itself"
+                "The mixture was fitted to groups, each of which has weights of its own, and standard errors "
+                "are of these: give groups= of the rows, as for fit"
             )
         refuse_untold(self, errors, "standard errors")

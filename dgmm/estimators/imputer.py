@@ -17,6 +17,7 @@ from dgmm.data import open_dataset
 from dgmm.data.kinds import is_table
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
+from dgmm.data.telling import tell
 from dgmm.data.types import (
     DaskArray,
     DaskDataFrame,
@@ -27,8 +28,10 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
+from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
 from dgmm.estimators.empty_rows import FILLED, telling_of_empty
+from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.imputing import METHODS, Method
 from dgmm.estimators.predictor import Predictor, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
@@ -177,9 +180,21 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             For a frozen estimator that is no mixture.
         ValueError
             For rows that the mixture cannot be fitted to: of infinite values, or where a feature has no value
-            at all.
+            at all. For a frozen mixture that was fitted with measurement errors.
+
+        Warns
+        -----
+        MixtureWarning
+            Where the estimator was fitted with measurement errors: it is fitted anew, without.
         """
         source = open_dataset(X)
+        given = getattr(self.estimator, "best_estimator_", self.estimator)
+        if hasattr(given, "measurement_errors_") and not isinstance(self.estimator, FrozenEstimator):
+            tell(
+                "estimator was fitted with measurement errors, and is fitted anew here, without: values are "
+                "filled as they would be measured",
+                MixtureWarning,
+            )
         estimator: Any = self._default(source) if self.estimator is None else clone(self.estimator)
         self.estimator_ = estimator.fit(source, None, sample_weight=sample_weight)
         mixture = mixture_of(self.estimator_)
@@ -188,6 +203,7 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"estimator={self.estimator!r} is no mixture: give a GaussianMixture, a "
                 "BayesianGaussianMixture, a GaussianMixtureSweep, or one of them in a FrozenEstimator"
             )
+        refuse_measured(mixture, "imputing")
         self.mixture_ = mixture
         if self.add_indicator:
             found = run_pass(source, find_lacking, "missing values").features

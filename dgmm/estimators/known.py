@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ def taken_aside(
     x : object
         As for `open_dataset`.
     told : mapping of str to object
-        Labels and groups. Text names a column, or is a path.
+        Row weights, labels and groups. Text names a column, or is a path.
     features : iterable of str, optional
         Of a fitted mixture.
     errors : see `dgmm.estimators.errors.ErrorsLike`, optional
@@ -143,31 +143,45 @@ class InGroups:
         With weights of groups.
     groups : ndarray of shape (n_groups,)
         Their numbers, ascending.
+    n_errors : int, default=0
+        Columns of measurement errors between features and group.
     """
 
     quantity: str
     model: Parameters
     groups: Array
+    n_errors: int = 0
 
     def __call__(self, rows: NDArray[np.floating]) -> NDArray[Any]:
-        """Compute it: (n_rows, n_features + 1) to (n_rows, …)."""
-        features, of_group = rows[:, :-1], numbered(rows[:, -1], self.groups)
-        match self.quantity:
-            case "labels":
-                return group_densities.responsibilities(self.model, features, of_group).argmax(axis=1)
-            case "log_densities":
-                return group_densities.log_densities(self.model, features, of_group)
-        return group_densities.responsibilities(self.model, features, of_group)
+        """Compute it: (n_rows, n_features + n_errors + 1) to (n_rows, …)."""
+        told = rows[:, :-1], numbered(rows[:, -1], self.groups), self.n_errors
+        if self.quantity == "log_densities":
+            return group_densities.log_densities(self.model, *told)
+        found = group_densities.responsibilities(self.model, *told)
+        return found.argmax(axis=1) if self.quantity == "labels" else found
 
 
 def with_groups(mixture: Any, source: Source, groups: GroupsLike) -> tuple[Source, Array]:
-    """Put the groups of rows behind their features, as numbers, and give the numbers of all groups.
+    """Put the groups of rows behind them, as numbers, and give the numbers of all groups.
 
     Parameters
     ----------
     mixture : FittedMixture
     source : Source
+        Columns of errors may follow the features.
     groups : array-like, Dask collection or path
+
+    Raises
+    ------
+    ValueError
+        Where the mixture has no groups, or others.
+    """
+    given, numbers = groups_for(mixture, source, groups)
+    return joined_in_memory(beside(source, given)), numbers
+
+
+def groups_for(mixture: Any, source: Source, groups: GroupsLike) -> tuple[Source, Array]:
+    """Open the groups of rows as numbers, and give the numbers of all groups of a mixture, ascending.
 
     Raises
     ------
@@ -186,7 +200,27 @@ def with_groups(mixture: Any, source: Source, groups: GroupsLike) -> tuple[Sourc
         raise DataError(f"the groups of the fit are {has}, such as {known[0].item()!r}: give {has}")
     given = numbers_of(groups, known) if is_text else groups
     numbers = np.arange(len(known), dtype=np.float64) if is_text else known.astype(np.float64)
-    return joined_in_memory(beside(source, _opened("groups", given, source))), numbers
+    return _opened("groups", given, source), numbers
+
+
+def parts_for(
+    mixture: Any, source: Source, labels: LabelsLike | None, groups: GroupsLike | None, weights: Source | None
+) -> tuple[Beside, KnownParts | None]:
+    """Open labels and groups of rows for a fitted mixture, and look at labels in a pass over these alone.
+
+    Raises
+    ------
+    ValueError
+        Where the mixture has no groups, or others; where labels are no components.
+    """
+    opened, numbers = None, None
+    if groups is not None:
+        opened, numbers = groups_for(mixture, source, groups)
+    told = Beside(None if labels is None else _opened("labels", labels, source), None, weights)
+    known = told.parts(len(mixture.means_))
+    if numbers is not None:
+        known = replace(KnownParts() if known is None else known, groups=numbers)
+    return replace(told, groups=opened), known
 
 
 def joined_in_memory(source: Source) -> Source:

@@ -53,7 +53,8 @@ class MisfitWork:
             shares, weight = shares * piece.weights[:, None], float(piece.weights.sum())
         n_features = self.parameters.n_features
         total = MisfitSums.nothing(*self.parameters.means.shape)
-        rows, errors = piece.values[:, :n_features], piece.values[:, n_features:]
+        n_columns = n_features + self.responsibilities.n_errors
+        rows, errors = piece.values[:, :n_features], piece.values[:, n_features:n_columns]
         for parameters, known, which in self._patterns(rows):
             own = shares[which]
             lacking = None if len(known) == n_features else n_features
@@ -98,7 +99,7 @@ def misfit(
     responsibilities : RowFunction
         Of the mixture, for these rows.
     rows : Source
-        Measurement errors follow the features, where the function takes such.
+        Measurement errors, or the number of the group, follow the features, where the function takes such.
     weights : Source or None
     names : sequence of str
         Of the features.

@@ -214,14 +214,15 @@ class Mixture(
         checkpoint: Location | Checkpoint | None,
     ) -> Self:
         """Fit the mixture: see `fit`."""
-        features, aside = taken_aside(X, {"labels": labels, "groups": groups})
+        told = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
+        features, aside = taken_aside(X, told)
         measured = with_errors(open_dataset(features), errors)
         source, n_errors = measured.rows, measured.n_errors
         settings = replace(
             self._settings(source.n_features), allow_changed_data=allow_changed_data, n_errors=n_errors
         )
         check_enough_rows(source, type(self).__name__, self.n_components)
-        weights = open_sample_weight(sample_weight, source)
+        weights = open_sample_weight(aside["sample_weight"], source)
         given = given_for(source, aside["labels"], aside["groups"], weights)
         resumed = None
         if self.warm_start and hasattr(self, "lower_bound_"):

@@ -27,6 +27,7 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
+from dgmm.estimators.known import taken_aside
 from dgmm.estimators.rowwise import FILL_THEM, RowFunction, evaluate
 from dgmm.estimators.validation import (
     check_enough_rows,
@@ -171,9 +172,10 @@ class PCA(decomposition.PCA):
                 f"svd_solver={self.svd_solver!r} reads the rows many times for an approximate answer; one "
                 f"pass gives the exact one: choose {', '.join(map(repr, EXACT_SOLVERS))}"
             )
-        source = open_dataset(X)
+        rows, told = taken_aside(X, {"sample_weight": sample_weight})
+        source = open_dataset(rows)
         check_enough_rows(source, type(self).__name__, 1)
-        weights = open_sample_weight(sample_weight, source)
+        weights = open_sample_weight(told["sample_weight"], source)
         found = run_pass(source, FactorWork(source.n_features), "PCA", weights)
         if found.not_finite:
             raise found.not_finite.error(source.feature_names, FILL_THEM)

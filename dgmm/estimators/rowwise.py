@@ -67,6 +67,8 @@ class RowFunction:
         Columns of measurement errors that follow the features of rows.
     advice : str
         What to do with rows that lack values, where they are not taken.
+    n_behind : int, default=0
+        Columns of what else is known of rows, behind these.
     """
 
     compute: Callable[..., NDArray[Any]]
@@ -79,6 +81,7 @@ class RowFunction:
     gives_rows: bool = False
     n_errors: int = 0
     advice: str = FILL_THEM
+    n_behind: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -111,8 +114,8 @@ class RowFunction:
             return found.astype(self.dtype, copy=False)
 
     def _apart(self, chunk: ChunkRows) -> ChunkRows:
-        """Take the columns of errors of a chunk apart."""
-        n_features = chunk.values.shape[1] - self.n_errors
+        """Take the columns of a chunk that follow its features apart: first those of errors."""
+        n_features = chunk.values.shape[1] - self.n_errors - self.n_behind
         return chunk._replace(values=chunk.values[:, :n_features], beside=chunk.values[:, n_features:])
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> NDArray[Any]:

@@ -18,20 +18,20 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from dgmm.data import open_dataset
+from dgmm.data import Source, open_dataset
 from dgmm.data.telling import tell
-from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, WeightsLike
+from dgmm.data.types import DaskArray, GroupsLike, LabelsLike, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.known import given_for, taken_aside
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.checkpoint import Checkpoint, keeping
 from dgmm.fitting.fit import Fit
-from dgmm.fitting.known import Beside
 from dgmm.fitting.multistart import Settings, default_sample_rows
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.starts.methods import Given, StartMethod
@@ -245,6 +245,8 @@ class GaussianMixtureSweep(Predictor):
         y: object = None,
         sample_weight: WeightsLike | None = None,
         *,
+        labels: LabelsLike | None = None,
+        groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
         allow_changed_data: bool = False,
         checkpoint: Location | Checkpoint | None = None,
@@ -257,8 +259,10 @@ class GaussianMixtureSweep(Predictor):
         y : Ignored
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
             Weights of the rows; whole numbers count a row so many times.
-        errors : optional
-            Measurement errors of the rows, as for `GaussianMixture.fit`.
+        labels, groups, errors : optional
+            What is known of the rows, as for `GaussianMixture.fit`. Labels are components of every model: try
+            no fewer than there are labels. Each model has its own weights of groups, and these count as
+            parameters. Rows that are held out are scored by their groups, and with their labels.
         allow_changed_data : bool, default=False
             As for `GaussianMixture.fit`; ``best_estimator_.data_changes_`` says what changed.
         checkpoint : str, path or dgmm.Checkpoint, optional
@@ -286,16 +290,21 @@ class GaussianMixtureSweep(Predictor):
         """
         self._forget()
         models = self._models()
-        measured = with_errors(open_dataset(X), errors)
+        told = {"labels": labels, "groups": groups, "errors": errors}
+        known = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
+        features, aside = taken_aside(X, known)
+        measured = with_errors(open_dataset(features), errors)
         source = measured.rows
         self._measured = measured.kind
-        if self.n_bootstrap and errors is not None:
+        for what in (name for name, value in told.items() if value is not None and self.n_bootstrap):
             raise ValueError(
-                "n_bootstrap compares mixtures by drawing rows, which have no errors: give n_bootstrap=0 "
-                "with errors="
+                f"n_bootstrap compares mixtures by drawing rows, which have no {what}: give n_bootstrap=0 "
+                f"with {what}="
             )
         check_enough_rows(source, type(self).__name__, 1)
-        weights = open_sample_weight(sample_weight, source)
+        weights = open_sample_weight(aside["sample_weight"], source)
+        given = given_for(source, aside["labels"], aside["groups"], weights)
+        self._check_told(given.beside.labels)
         settings = self._settings(
             models,
             source.n_features,
@@ -306,9 +315,8 @@ class GaussianMixtureSweep(Predictor):
         place, swept, started = checkpoint_at(checkpoint), begin(settings), perf_counter()
         may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
         tried = sorted({n_components for _, n_components in models})
-        head = head_of(
-            self, source, weights, settings.seed, place, beside=measured.beside, n_components=tried
-        )
+        others = {**given.sources, **measured.beside}
+        head = head_of(self, source, weights, settings.seed, place, beside=others, n_components=tried)
         remember_features(self, source)
         try:
             with (
@@ -317,8 +325,12 @@ class GaussianMixtureSweep(Predictor):
                 keeping(place, head, may_differ, ANSWERED) as begun,
             ):
                 self.seed_ = begun.draws
-                rows = Beside().with_features(measured.joined, source.n_features)
-                sweep(rows, weights, replace(settings, seed=begun.draws), swept)
+                known = given.beside.parts(*tried)
+                if known is not None:
+                    known = replace(known, n_before=measured.n_errors)
+                    self._groups = given.groups(known)
+                rows = given.beside.with_features(measured.joined, source.n_features)
+                sweep(rows, weights, settings.of_run(begun.draws, known), swept)
         except KeyboardInterrupt:
             self._set_fitted(swept, perf_counter() - started, partial=True)
             raise
@@ -336,8 +348,17 @@ class GaussianMixtureSweep(Predictor):
             tell(f"The best model: {concern}", MixtureWarning)
         return self
 
+    def _check_told(self, labels: Source | None) -> None:
+        """Refuse a criterion of what is not known where labels are weights of components."""
+        if self.criterion == "icl" and labels is not None and labels.n_features > 1:
+            raise ValueError(
+                "criterion='icl' asks how undecided rows are, which is not known where labels are weights of "
+                "components: give another criterion"
+            )
+
     def _forget(self) -> None:
         """Remove what an earlier fit has left."""
+        self._groups = None
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)
 
@@ -467,6 +488,7 @@ class GaussianMixtureSweep(Predictor):
             changes=None if swept.changes is None else tuple(swept.changes),
         )
         mixture._set_fitted(fit, swept.dtype)
+        mixture._set_groups(fitted.evaluated, self._groups)
         mixture._set_measured(self._measured)
         mixture.n_passes_ = fitted.n_passes
         mixture.n_features_in_ = self.n_features_in_
@@ -505,18 +527,23 @@ class GaussianMixtureSweep(Predictor):
         y: object = None,
         sample_weight: WeightsLike | None = None,
         *,
+        groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> float:
         """Compute the mean log-likelihood of rows, nats a row: see `GaussianMixture.score`."""
-        return self._best.score(X, y, sample_weight, errors=errors)
+        return self._best.score(X, y, sample_weight, groups=groups, errors=errors)
 
-    def bic(self, X: RowsLike, *, errors: ErrorsLike | None = None) -> float:
+    def bic(
+        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> float:
         """Compute the Bayesian information criterion of the best mixture: as `GaussianMixture.bic`."""
-        return self._best.bic(X, errors=errors)
+        return self._best.bic(X, groups=groups, errors=errors)
 
-    def aic(self, X: RowsLike, *, errors: ErrorsLike | None = None) -> float:
+    def aic(
+        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+    ) -> float:
         """Compute the Akaike information criterion of the best mixture: as `GaussianMixture.aic`."""
-        return self._best.aic(X, errors=errors)
+        return self._best.aic(X, groups=groups, errors=errors)
 
     def save(self, path: Location, *, storage_options: Mapping[str, object] | None = None) -> None:
         """Write the best mixture to a file, which `dgmm.load` reads as a `GaussianMixture`."""

@@ -54,7 +54,7 @@ class KnownParts:
     groups : ndarray of shape (n_groups,), or None
         The numbers of all groups, ascending: their first column has that of each row. None without groups.
     n_labels : int
-        Labels are below it, or `UNKNOWN`: one column. 0 without labels.
+        Labels are below it, or `UNKNOWN`: one column. 0 without labels. Mixtures may have more components.
     n_weights : int
         Columns with a weight for each component, where rows have these in the place of labels; else 0.
     n_before : int
@@ -116,11 +116,17 @@ class KnownParts:
         columns : ndarray of shape (n_rows, n_columns)
             The columns behind the features.
         """
-        groups = self.groups_of(columns)
         key = b"log priors of %d labels" % self.n_labels  # no pattern is so named
         if key not in stack.ready:
             stack.ready[key] = tuple(self._log_priors(model) for model in stack.models)
-        tables: tuple[Array, ...] = stack.ready[key]
+        return self._looked_up(stack.ready[key], columns)
+
+    def priors_of_rows(self, model: Parameters, columns: Array) -> Array:
+        """Give the log priors of rows over the components of one model, row by row: (n_rows, K)."""
+        return self._looked_up((self._log_priors(model),), columns).of_model(0).T
+
+    def _looked_up(self, tables: tuple[Array, ...], columns: Array) -> RowPriors:
+        groups = self.groups_of(columns)
         if self.n_weights:
             own = finite_logs(columns[:, -self.n_weights :]).T
             return RowPriors(tuple(table[:, groups] + own for table in tables), np.arange(len(own.T)), groups)
@@ -248,8 +254,13 @@ class Beside:
     groups: Source | None = None
     weights: Source | None = None
 
-    def parts(self, n_components: int) -> KnownParts | None:
+    def parts(self, *n_components: int) -> KnownParts | None:
         """Look at it, in passes over these columns alone; None where there is nothing.
+
+        Parameters
+        ----------
+        *n_components : int
+            Of the mixtures that are fitted: labels must be components of each.
 
         Raises
         ------
@@ -259,9 +270,9 @@ class Beside:
         groups = None if self.groups is None else groups_in(self.groups, self.weights)
         if self.labels is None:
             return None if groups is None else KnownParts(groups)
-        check_labels(self.labels, self.weights, n_components)
-        is_one = self.labels.n_features == 1
-        return KnownParts(groups, n_components if is_one else 0, 0 if is_one else n_components)
+        check_labels(self.labels, self.weights, *n_components)
+        is_one, fewest = self.labels.n_features == 1, min(n_components)
+        return KnownParts(groups, fewest if is_one else 0, 0 if is_one else fewest)
 
     def with_features(self, source: Source, n_features: int | None = None) -> Source:
         """Put it beside the features of rows; a source may have other columns behind these."""
@@ -338,7 +349,7 @@ def groups_in(groups: Source, weights: Source | None) -> Array:
     return found.values
 
 
-def check_labels(labels: Source, weights: Source | None, n_components: int) -> None:
+def check_labels(labels: Source, weights: Source | None, *n_components: int) -> None:
     """Check labels, or weights of components, in a pass over these alone.
 
     Parameters
@@ -347,7 +358,8 @@ def check_labels(labels: Source, weights: Source | None, n_components: int) -> N
         One column of labels, or ``n_components`` columns of weights.
     weights : Source or None
         Row weights.
-    n_components : int
+    *n_components : int
+        Of each mixture that is fitted.
 
     Raises
     ------
@@ -355,20 +367,20 @@ def check_labels(labels: Source, weights: Source | None, n_components: int) -> N
         Naming the first row that is wrong, or the label without weight.
     """
     if labels.n_features > 1:
-        _check_weights(labels, n_components)
+        _check_weights(labels, *n_components)
         return
-    found = run_pass(labels, count_values, "labels", weights)
-    wanted = (
-        f"labels are the numbers of components, 0 to {n_components - 1}, or {UNKNOWN} where that is not known"
-    )
+    found, fewest = run_pass(labels, count_values, "labels", weights), min(n_components)
+    wanted = f"labels are the numbers of components, 0 to {fewest - 1}, or {UNKNOWN} where that is not known"
+    if max(n_components) > fewest:
+        wanted += "; they are those of every mixture: try none that has fewer components"
     if found.fault is not None:
         raise DataError(f"labels holds {found.fault.value} in row {found.fault.row}: {wanted}")
     values = found.values
-    wrong = (values != np.floor(values)) | (values < UNKNOWN) | (values >= n_components)
+    wrong = (values != np.floor(values)) | (values < UNKNOWN) | (values >= fewest)
     if wrong.any():
         value = float(values[wrong][0])
         row, _ = first_with(labels, 0, value, "labels")
-        what = "which is no whole number" if value != np.floor(value) else f"but n_components={n_components}"
+        what = "which is no whole number" if value != np.floor(value) else f"but n_components={fewest}"
         raise DataError(f"labels holds {value:g} in row {row}, {what}: {wanted}")
     empty = (values >= 0.0) & (found.weights == 0.0)
     if empty.any():
@@ -379,12 +391,13 @@ def check_labels(labels: Source, weights: Source | None, n_components: int) -> N
         )
 
 
-def _check_weights(labels: Source, n_components: int) -> None:
-    if labels.n_features != n_components:
-        raise DataError(
-            f"labels has {labels.n_features} columns, but n_components={n_components}: give one label for "
-            "each row, or a weight for each component"
-        )
+def _check_weights(labels: Source, *n_components: int) -> None:
+    for number in n_components:
+        if labels.n_features != number:
+            raise DataError(
+                f"labels has {labels.n_features} columns, but n_components={number}: give one label for each "
+                "row, or a weight for each component"
+            )
     faults = run_pass(labels, find_weights_fault, "labels")
     if not faults:
         return

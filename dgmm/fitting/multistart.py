@@ -31,7 +31,7 @@ from dgmm.fitting.starts.bayesian_moves import (
     with_rows,
 )
 from dgmm.fitting.starts.growth import reseeded
-from dgmm.fitting.starts.labels import start_from_labels
+from dgmm.fitting.starts.labels import starts_from_labels
 from dgmm.fitting.starts.methods import Given, StartMethod, start, with_given
 from dgmm.fitting.starts.record import SearchRecord
 from dgmm.fitting.steps.expectation import Data
@@ -408,9 +408,12 @@ class Multistart:
             settings.method_for(data.source.n_rows, data.source.n_features), objective=self.objective
         )
         if data.known is not None and data.known.has_labels and not settings.given.is_whole:
-            told = start_from_labels(method, data.known, self.filled, data, random_state)
+            told = starts_from_labels([method], data.known, self.filled, data, [random_state])
             if told is not None:
-                return [with_given(told, settings.given)], None
+                (first,) = told
+                if isinstance(first, Exception):
+                    raise first
+                return [with_given(first, settings.given)], None
         if method.init_params == "search":
             # What a search takes is not imported for fits that make none.
             from dgmm.fitting.starts.plans import plan_for  # noqa: PLC0415

@@ -186,6 +186,27 @@ def expected_log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Arra
     return found
 
 
+def joint_log_densities(model: Evaluable, rows: NDArray[np.floating], n_errors: int = 0) -> Array:
+    """Log joint density of each row and component, for what priors of rows are added to.
+
+    Parameters
+    ----------
+    model : Evaluable
+    rows : ndarray of shape (n_rows, n_features + n_errors)
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_components)
+        Nats; −∞ where it leaves the range of float64.
+    """
+    if n_errors:
+        return log_joint(model, rows)
+    if np.isnan(rows).any():
+        result = np.empty((len(rows), len(model.means)))
+        return _of_incomplete(result, model, rows, log_joint_of_far, lambda joint: joint)
+    return log_joint_of_far(model, rows)
+
+
 def responsibilities(model: Evaluable, rows: NDArray[np.floating], n_errors: int = 0) -> Array:
     """Probability of each component given each row: (n_rows, n_features + n_errors) to (n_rows, K)."""
     if n_errors:

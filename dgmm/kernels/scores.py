@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.kernels.densities import responsibilities
+from dgmm.kernels.densities import joint_log_densities, responsibilities
 from dgmm.kernels.measured import NEGLIGIBLE, measured_rows, roots_of
 from dgmm.kernels.rare import shares_of
 from dgmm.model.conditional import plain
@@ -46,9 +46,50 @@ class ScoreTuning:
 SCORES = ScoreTuning()
 
 
+class ScoredRows(NamedTuple):
+    """Rows, and what is known of them.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, n_features + n_errors)
+        They may lack values, NaN, but have none that is infinite. Of columns of errors see
+        `dgmm.kernels.measured`.
+    weights : ndarray of shape (n_rows,), or None
+    groups : ndarray of shape (n_rows,), or None
+        From 0, where groups have weights of their own.
+    log_priors : ndarray of shape (n_rows, n_components), or None
+        What is known of the rows' components beside that: finite.
+    """
+
+    rows: NDArray[np.floating]
+    weights: Array | None = None
+    groups: NDArray[np.int64] | None = None
+    log_priors: Array | None = None
+
+    def part(self, which: slice | NDArray[np.bool_] | NDArray[np.intp]) -> ScoredRows:
+        """Give some of them."""
+        return ScoredRows(
+            self.rows[which],
+            None if self.weights is None else self.weights[which],
+            None if self.groups is None else self.groups[which],
+            None if self.log_priors is None else self.log_priors[which],
+        )
+
+    def by_group(self) -> Iterator[tuple[int, ScoredRows]]:
+        """Give the rows of each group; all as the first, where there are none."""
+        if self.groups is None:
+            yield 0, self
+            return
+        order = np.argsort(self.groups, kind="stable")
+        groups, first = np.unique(self.groups[order], return_index=True)
+        for group, which in zip(groups.tolist(), np.split(order, first[1:]), strict=True):
+            yield group, self.part(which)
+
+
 class OwnSums(NamedTuple):
     """Sums over rows for each component: see `dgmm.model.information.ScoreSums`."""
 
+    told: Array
     own: Array
     curved: Array
     expected: Array
@@ -56,7 +97,7 @@ class OwnSums(NamedTuple):
 
 def sum_scores(
     parameters: Parameters,
-    blocks: Iterable[tuple[NDArray[np.floating], Array | None]],
+    blocks: Iterable[ScoredRows],
     *,
     squared: bool = False,
     n_errors: int = 0,
@@ -66,9 +107,8 @@ def sum_scores(
     Parameters
     ----------
     parameters : Parameters
-    blocks : iterable of (ndarray, ndarray or None)
-        Rows (n_rows, n_features + n_errors), which may lack values, NaN, but have none that is infinite, and
-        their weights (n_rows,).
+        With weights of groups, if rows have such.
+    blocks : iterable of ScoredRows
     squared : bool, default=False
         Sum those with squared weights, too.
     n_errors : int, default=0
@@ -78,49 +118,63 @@ def sum_scores(
     -------
     ScoreSums
     """
-    layout = Layout(parameters.family, parameters.n_components, parameters.n_features)
-    size, n_own = layout.n_parameters, layout.n_own
-    shape = layout.n_components, n_own
-    sums = OwnSums(np.zeros((*shape, n_own)), np.zeros((shape[0], n_own - 1, n_own - 1)), np.zeros(shape))
+    layout = Layout.of(parameters)
+    size, shape = layout.n_parameters, (layout.n_components, layout.n_own - 1)
+    squares_of = np.zeros((*shape, shape[1]))
+    told = np.zeros((*layout.weights_shape, layout.n_own))
+    sums = OwnSums(told, squares_of, squares_of.copy(), np.zeros(shape))
     scores = np.zeros((size, size))
     squares = np.zeros((size, size)) if squared else None
     weight, n_rows = 0.0, 0
-    for rows, weights in blocks:
-        weight += float(len(rows) if weights is None else weights.sum())
-        n_rows += len(rows)
+    for block in blocks:
+        weight += float(len(block.rows) if block.weights is None else block.weights.sum())
+        n_rows += len(block.rows)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by the information
-            for some, their in _cut(rows, weights, layout, n_errors):
-                add = _add_measured if some.shape[1] > layout.n_features else _add_exact
-                for places, table, own in add(sums, layout, parameters, some, their):
-                    at = np.ix_(places, places)
-                    weighted = table if own is None else table * np.sqrt(own)
-                    scores[at] += weighted @ weighted.T
-                    if squares is not None:
-                        weighted = table if own is None else table * own
-                        squares[at] += weighted @ weighted.T
+            for places, table, own in _tables(sums, layout, parameters, block, n_errors):
+                at = np.ix_(places, places)
+                weighted = table if own is None else table * np.sqrt(own)
+                scores[at] += weighted @ weighted.T
+                if squares is not None:
+                    weighted = table if own is None else table * own
+                    squares[at] += weighted @ weighted.T
     return ScoreSums(*sums, scores, squares, weight, n_rows)
 
 
 Table = tuple[NDArray[np.intp], Array, Array | None]
 """Of some rows: which parameters' scores, these (n_places, n_rows), and row weights; others are zero."""
 
+OwnTable = tuple[NDArray[np.intp], tuple[Array, Array | None]]
+"""The same of a group: whose components' scores, in the order of a `Layout` of these, and row weights."""
 
-def _cut(
-    rows: NDArray[np.floating], weights: Array | None, layout: Layout, n_errors: int
-) -> Iterator[tuple[Array, Array | None]]:
+
+def _tables(
+    sums: OwnSums, layout: Layout, parameters: Parameters, block: ScoredRows, n_errors: int
+) -> Iterator[Table]:
+    """Give the scores of rows; what they sum to for each component is added."""
+    for group, some in block.by_group():
+        own = parameters
+        if parameters.group_weights is not None:
+            own = replace(parameters, weights=parameters.group_weights[group], group_weights=None)
+        of_group = sums._replace(told=sums.told[group])
+        for part in _cut(some, n_errors):
+            add = _add_measured if part.rows.shape[1] > layout.n_features else _add_exact
+            for components, table in add(of_group, own, part):
+                yield layout.places_of(components, group), *table
+
+
+def _cut(block: ScoredRows, n_errors: int) -> Iterator[ScoredRows]:
     """Give blocks of rows: those that lack values apart, as measured with errors of 0."""
-    for start in range(0, len(rows), SCORES.most_rows):
-        part = slice(start, start + SCORES.most_rows)
-        some = rows[part].astype(np.float64, copy=False)
-        their = None if weights is None else weights[part]
-        lacking = np.isnan(some).any(axis=1)
+    for start in range(0, len(block.rows), SCORES.most_rows):
+        some = block.part(slice(start, start + SCORES.most_rows))
+        some = some._replace(rows=some.rows.astype(np.float64, copy=False))
+        lacking = np.isnan(some.rows).any(axis=1)
         if n_errors or not lacking.any():
-            yield some, their
+            yield some
             continue
         if not lacking.all():
-            yield some[~lacking], None if their is None else their[~lacking]
-        without = some[lacking]
-        yield np.hstack([without, np.zeros_like(without)]), None if their is None else their[lacking]
+            yield some.part(np.flatnonzero(~lacking))
+        without = some.part(np.flatnonzero(lacking))
+        yield without._replace(rows=np.hstack([without.rows, np.zeros_like(without.rows)]))
 
 
 def _together(shares: Array, layout: Layout) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -143,19 +197,20 @@ def _together(shares: Array, layout: Layout) -> Iterator[tuple[NDArray[np.intp],
             yield components, rows[start : start + size]
 
 
-def _add_exact(
-    sums: OwnSums, layout: Layout, parameters: Parameters, rows: Array, weights: Array | None
-) -> Iterator[Table]:
-    """Give the scores of rows; what they sum to for each component is added."""
-    shares = responsibilities(parameters, rows).T
+def _add_exact(sums: OwnSums, parameters: Parameters, block: ScoredRows) -> Iterator[OwnTable]:
+    """Give the scores of rows of a group; what they sum to for each component is added."""
+    rows, weights, layout = block.rows, block.weights, Layout.of(parameters)
+    if block.log_priors is None:
+        shares = responsibilities(parameters, rows).T
+    else:
+        shares = shares_of(joint_log_densities(parameters, rows) + block.log_priors)[0].T
     family, n_features = layout.family, layout.n_features
     nothing = np.zeros(n_features), np.zeros(layout.n_widths)
     moments = np.zeros((layout.n_components, layout.n_own))
     for components, which in _together(shares, layout):
         some, their = rows[which], None if weights is None else weights[which]
-        places = layout.places_of(components)
-        scores, features = np.zeros((len(places), len(some))), np.ones((layout.n_own, len(some)))
         own_layout = replace(layout, n_components=len(components))
+        scores, features = np.zeros((own_layout.n_parameters, len(some))), np.ones((layout.n_own, len(some)))
         for number, k in enumerate(components):
             share = shares[k, which]
             deviations = np.ascontiguousarray((some - parameters.means[k]).T)
@@ -165,22 +220,21 @@ def _add_exact(
             features[1 + n_features :] = family.width_scores(standardized)
             moments[k] += _add_features(sums, k, features, share, their)
             _set_scores(scores, own_layout, number, features, share)
-        yield places, scores, their
+        yield components, (scores, their)
     for k, (count, *_) in enumerate(moments):
         means, widths = moments[k, 1 : 1 + n_features], moments[k, 1 + n_features :]
         sums.curved[k] += family.information(count, means, widths)
-        sums.expected[k, 0] += count
-        sums.expected[k, 1:] += np.diagonal(family.information(count, *nothing))
+        sums.expected[k] += np.diagonal(family.information(count, *nothing))
 
 
-def _add_measured(
-    sums: OwnSums, layout: Layout, parameters: Parameters, rows: Array, weights: Array | None
-) -> Iterator[Table]:
+def _add_measured(sums: OwnSums, parameters: Parameters, block: ScoredRows) -> Iterator[OwnTable]:
     """Do the same for rows that are followed by columns of errors."""
+    weights, layout = block.weights, Layout.of(parameters)
     family, n_features = layout.family, layout.n_features
-    places, roots = np.arange(layout.n_parameters), roots_of(parameters)
-    for each in measured_rows(plain(parameters), rows):
-        shares = shares_of(each.log_joint)[0].T
+    everyone, roots = np.arange(layout.n_components), roots_of(parameters)
+    for each in measured_rows(plain(parameters), block.rows):
+        priors = 0.0 if block.log_priors is None else block.log_priors[each.rows]
+        shares = shares_of(each.log_joint + priors)[0].T
         features = np.ones((layout.n_own, shares.shape[1]))
         scores = np.zeros((layout.n_parameters, shares.shape[1]))
         their = None if weights is None else weights[each.rows]
@@ -193,15 +247,16 @@ def _add_measured(
             _set_scores(scores, layout, k, features, share)
             weighted = share if their is None else share * their
             sums.curved[k] += family.measured_information(weighted, slopes, inverses)
-            sums.expected[k] += features**2 @ weighted
-        yield places, scores, their
+            sums.expected[k] += features[1:] ** 2 @ weighted
+        yield everyone, (scores, their)
 
 
 def _add_features(sums: OwnSums, k: int, features: Array, share: Array, weights: Array | None) -> Array:
     """Add products of a component's features, with responsibilities; give the sums of the features."""
     weighted = features * np.sqrt(share if weights is None else share * weights)
     products = weighted @ weighted.T
-    sums.own[k] += products
+    sums.told[k] += products[0]
+    sums.own[k] += products[1:, 1:]
     return products[0]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgmm.model.parameters import LOG_OF_NOTHING, Parameters
+from dgmm.model.parameters import LOG_OF_NOTHING, Parameters, finite_logs
 from dgmm.model.statistics import Statistics
 
 
 def expected_log_joint(parameters: Parameters, statistics: Statistics) -> float:
     """Sum ``r log p(x, k)`` over rows and components: linear in the statistics, nats.
+
+    Where groups have weights of their own, the rows' are those of their groups.
 
     Parameters
     ----------
@@ -29,6 +31,9 @@ def expected_log_joint(parameters: Parameters, statistics: Statistics) -> float:
     theta = family.natural_parameters(constants, means, parameters.precisions_cholesky)
     constant, linear, quadratic = family.split_sums(theta, n_features)
     total = float(constant @ statistics.counts + (linear * statistics.sums).sum())
+    if parameters.group_weights is not None and statistics.group_counts is not None:
+        ratios = finite_logs(parameters.group_weights) - finite_logs(parameters.weights)
+        total += float((statistics.group_counts * ratios).sum())
     factors, scatter = parameters.precisions_cholesky, statistics.scatter
     return total + family.expected_quadratic(quadratic, factors, scatter, statistics.shared, n_features)
 

@@ -15,7 +15,10 @@ With the features ``φ = (1, y, width_scores(y))`` of a row under a component, a
   ``u`` and ``P = T⁻¹`` in the same coordinates, where those of exact rows are y and 1, the score by B is half
   the part along B of ``u uᵀ − P``, and i has P by the mean, ``P B u`` by both, and ``tr(B P C (u uᵀ − ½ P))``
   by B and C;
-- weights sum to 1, so it is taken where ``Σ π η = 0``; components that share a covariance share its B.
+- weights sum to 1, so it is taken where ``Σ π η = 0``; components that share a covariance share its B;
+- where groups have weights of their own, a row's score has those of its group, each of which sums to 1: what
+  rows of a group tell of means and covariances goes by its weights. What is known of a row's component is in
+  r alone. A weight of less than a row is at the border, 0, where there is no curvature: it is left as it is.
 
 It is exact at any parameters, those of a fit that has not converged or has a ``reg_covar`` too.
 """
@@ -49,10 +52,13 @@ class InformationTuning:
         leaves 1e-13 or so of it, and EM that converges so slowly would have taken so many iterations.
     named : float
         Share of the direction of which nothing is known that a component needs to be named.
+    fewest_rows : float
+        Of a component in a group, so that there is a standard error of its weight there.
     """
 
     singular: float = 1e-10
     named: float = 0.1
+    fewest_rows: float = 1.0
 
 
 INFORMATION = InformationTuning()
@@ -83,11 +89,31 @@ class Layout:
     ----------
     family : Family
     n_components, n_features : int
+    n_groups : int
+        That have weights of their own, one group after the other; 0 where weights are of all rows.
     """
 
     family: Family
     n_components: int
     n_features: int
+    n_groups: int = 0
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> Layout:
+        """Give that of a mixture."""
+        own = parameters.group_weights
+        n_groups = 0 if own is None else len(own)
+        return cls(parameters.family, parameters.n_components, parameters.n_features, n_groups)
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """How many sets of weights there are, and of how many components."""
+        return max(self.n_groups, 1), self.n_components
+
+    @property
+    def n_weights(self) -> int:
+        """Weights of all groups together."""
+        return max(self.n_groups, 1) * self.n_components
 
     @property
     def n_widths(self) -> int:
@@ -101,38 +127,42 @@ class Layout:
 
     @property
     def n_parameters(self) -> int:
-        """All, with K weights."""
+        """All, with K weights, or as many of each group."""
         k, n_features = self.n_components, self.n_features
-        return k * (1 + n_features) + self.family.n_covariance_parameters(k, n_features)
+        return self.n_weights + k * n_features + self.family.n_covariance_parameters(k, n_features)
 
-    def parts(self, component: int) -> tuple[slice, slice, slice]:
+    def parts(self, component: int, group: int = 0) -> tuple[slice, slice, slice]:
         """Where the weight, the mean and the covariance of a component are."""
         k, n_features = self.n_components, self.n_features
-        mean, width = k + component * n_features, k * (1 + n_features)
+        weight, mean = group * k + component, self.n_weights + component * n_features
+        width = self.n_weights + k * n_features
         width += 0 if self.family.is_shared else component * self.n_widths
         return (
-            slice(component, component + 1),
+            slice(weight, weight + 1),
             slice(mean, mean + n_features),
             slice(width, width + self.n_widths),
         )
 
     def places(self, component: int) -> NDArray[np.intp]:
-        """The same as numbers: (n_own,)."""
-        return np.concatenate([np.arange(part.start, part.stop) for part in self.parts(component)])
+        """The same of a component's mean and covariance as numbers: (n_own - 1,)."""
+        _, *own = self.parts(component)
+        return np.concatenate([np.arange(part.start, part.stop) for part in own])
 
-    def places_of(self, components: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Where the parameters of some components are, in the order of a layout of these alone."""
-        weights, means, widths = zip(*map(self.parts, components.tolist()), strict=True)
+    def places_of(self, components: NDArray[np.intp], group: int = 0) -> NDArray[np.intp]:
+        """Where the parameters of some components are, in the order of a layout of these and one group."""
+        parts = (self.parts(component, group) for component in components.tolist())
+        weights, means, widths = zip(*parts, strict=True)
         parts = (*weights, *means, *(widths[:1] if self.family.is_shared else widths))
         return np.concatenate([np.arange(part.start, part.stop) for part in parts])
 
     def shaped(self, values: Array) -> tuple[Array, Array, Array]:
-        """Give values (n_parameters,) in the shapes of weights, means and covariances."""
+        """Give values (n_parameters,) in the shapes of weights (of each group), means and covariances."""
         k, n_features = self.n_components, self.n_features
-        n_means = k * (1 + n_features)
-        widths = values[n_means:].reshape(-1, self.n_widths)
+        weights, means, widths = np.split(values, [self.n_weights, self.n_weights + k * n_features])
+        widths = widths.reshape(-1, self.n_widths)
         covariances = self.family.unpacked(widths[0] if self.family.is_shared else widths, n_features)
-        return values[:k], values[k:n_means].reshape(k, n_features), covariances
+        weights = weights.reshape(self.weights_shape) if self.n_groups else weights
+        return weights, means.reshape(k, n_features), covariances
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +171,13 @@ class ScoreSums:
 
     Attributes
     ----------
-    own : ndarray of shape (n_components, n_own, n_own)
-        ``Σ w r φ φᵀ`` of each component.
+    told : ndarray of shape (n_groups, n_components, n_own)
+        ``Σ w r φ`` of each component in each group, or in all rows as the only one.
+    own : ndarray of shape (n_components, n_own - 1, n_own - 1)
+        ``Σ w r φ φᵀ`` of each component, without the 1 of φ.
     curved : ndarray of shape (n_components, n_own - 1, n_own - 1)
         ``Σ w r i(y)`` of each component.
-    expected : ndarray of shape (n_components, n_own)
+    expected : ndarray of shape (n_components, n_own - 1)
         The diagonal of what information would be if rows were the component's: what they tell at the most.
     scores : ndarray of shape (n_parameters, n_parameters)
         ``Σ w s sᵀ``.
@@ -155,6 +187,7 @@ class ScoreSums:
     n_rows : int
     """
 
+    told: Array
     own: Array
     curved: Array
     expected: Array
@@ -166,6 +199,7 @@ class ScoreSums:
     def __add__(self, other: ScoreSums) -> ScoreSums:
         assert (self.squared is None) == (other.squared is None)
         return ScoreSums(
+            self.told + other.told,
             self.own + other.own,
             self.curved + other.curved,
             self.expected + other.expected,
@@ -183,7 +217,10 @@ class Uncertainty:
     Attributes
     ----------
     covariance : ndarray of shape (n_parameters, n_parameters)
-        Of the estimates, in the units of the rows and the order of `Layout`.
+        Of the estimates, in the units of the rows and the order of `Layout`. NaN for the weights of groups
+        that are at the border.
+    weights : ndarray of shape (n_components,)
+        Variances of the weights of all rows, of which each group has the share that it has.
     distance : float
         How far the parameters are from the maximum of the likelihood, in standard errors: of the combination
         of parameters that is farthest from it.
@@ -193,6 +230,7 @@ class Uncertainty:
     """
 
     covariance: Array
+    weights: Array
     distance: float
     vague: tuple[int, ...]
 
@@ -215,16 +253,18 @@ def uncertainty(parameters: Parameters, sums: ScoreSums, kind: Kind) -> Uncertai
     OverflowedError
         Where the sums do.
     """
-    layout = Layout(parameters.family, parameters.n_components, parameters.n_features)
+    layout = Layout.of(parameters)
     if not np.isfinite(sums.scores).all() or not np.isfinite(sums.own).all():
         raise OverflowedError(
             "sums of products of scores overflow float64: rows lie too far from all components; leave such "
             "rows out"
         )
-    _refuse_empty(parameters, sums)
+    _refuse_empty(layout, parameters, sums)
     whole, expected, score = _information(layout, sums)
+    is_inner = _inner_weights(layout, sums)
+    expected[: layout.n_weights][~is_inner.ravel()] = np.inf
     scale = 1.0 / np.sqrt(expected)
-    free = _free(parameters.weights * scale[: layout.n_components])
+    free = _free(_weights(layout, parameters) * scale[: layout.n_weights].reshape(layout.weights_shape))
     scaled = _restricted(whole, scale, free)
     inverse = _inverse(layout, scaled, scale, free)
     own_score = _reduced((scale * score)[:, None], free)[:, 0]
@@ -233,11 +273,36 @@ def uncertainty(parameters: Parameters, sums: ScoreSums, kind: Kind) -> Uncertai
         spread = sums.scores if sums.squared is None else sums.squared
         inverse = inverse @ _restricted(spread, scale, free) @ inverse
     local = _extended(_extended(inverse, free).T, free) * scale * scale[:, None]
-    return Uncertainty(_in_units(layout, parameters, local), max(distance, 0.0) ** 0.5, _vague(layout, local))
+    covariance = _in_units(layout, parameters, local)
+    weights = _of_all_rows(layout, sums, covariance)
+    at_border = np.flatnonzero(~is_inner)
+    covariance[at_border], covariance[:, at_border] = np.nan, np.nan
+    vague = _vague(layout, local, weights / np.square(parameters.weights))
+    return Uncertainty(covariance, weights, max(distance, 0.0) ** 0.5, vague)
 
 
-def _refuse_empty(parameters: Parameters, sums: ScoreSums) -> None:
-    counts = sums.own[:, 0, 0]
+def _weights(layout: Layout, parameters: Parameters) -> Array:
+    """Give the weights of each group, or of all rows as the only one: (n_groups, K)."""
+    return parameters.weights_in(layout.weights_shape[0])
+
+
+def _inner_weights(layout: Layout, sums: ScoreSums) -> NDArray[np.bool_]:
+    """Tell which weights are not at the border: (n_groups, K); without groups all are."""
+    if not layout.n_groups:
+        return np.ones(layout.weights_shape, bool)
+    return sums.told[:, :, 0] >= INFORMATION.fewest_rows * sums.weight / sums.n_rows
+
+
+def _of_all_rows(layout: Layout, sums: ScoreSums, covariance: Array) -> Array:
+    """Give the variances of the weights of all rows, where groups keep their shares of these: (K,)."""
+    counts = sums.told[:, :, 0].sum(axis=1)
+    size, shape = layout.n_weights, layout.weights_shape
+    shares, own = counts / counts.sum(), covariance[:size, :size].reshape(*shape, *shape)
+    return np.einsum("g,gkhk,h->k", shares, own, shares)
+
+
+def _refuse_empty(layout: Layout, parameters: Parameters, sums: ScoreSums) -> None:
+    counts = sums.told[:, :, 0].sum(axis=0)
     empty = np.flatnonzero((counts <= 0.0) | (parameters.weights <= 0.0))
     if len(empty):
         which = _listed(empty.tolist(), "has", "have")
@@ -245,7 +310,6 @@ def _refuse_empty(parameters: Parameters, sums: ScoreSums) -> None:
             f"The information is singular: {which} none of these rows, which say nothing of it: leave it out",
             tuple(empty.tolist()),
         )
-    layout = Layout(parameters.family, parameters.n_components, parameters.n_features)
     told = np.zeros(layout.n_parameters)
     for k, expected in enumerate(sums.expected):
         told[layout.places(k)] += expected
@@ -269,32 +333,51 @@ def _information(layout: Layout, sums: ScoreSums) -> tuple[Array, Array, Array]:
     """Give the observed information, what it would be if rows were the components', and the score."""
     whole, expected = sums.scores.copy(), np.zeros(layout.n_parameters)
     score = np.zeros(layout.n_parameters)
+    score[: layout.n_weights] = expected[: layout.n_weights] = sums.told[:, :, 0].ravel()
     for k, own in enumerate(sums.own):
-        places = layout.places(k)
-        part = -own
-        part[0, 0] = 0.0
-        part[1:, 1:] += sums.curved[k]
-        whole[np.ix_(places, places)] += part
-        score[places] += own[0]
+        places, weights = layout.places(k), np.arange(k, layout.n_weights, layout.n_components)
+        both = sums.told[:, k, 1:]
+        whole[np.ix_(places, places)] += sums.curved[k] - own
+        whole[np.ix_(weights, places)] -= both
+        whole[np.ix_(places, weights)] -= both.T
+        score[places] += both.sum(axis=0)
         expected[places] += sums.expected[k]
     return whole, expected, score
 
 
-def _free(constraint: Array) -> Array:
-    """Give an orthonormal basis of the directions across one: (K, K − 1)."""
-    return np.linalg.qr(constraint[:, None], mode="complete")[0][:, 1:]
+def _free(constraints: Array) -> Array:
+    """Give an orthonormal basis of the directions across some, each of other weights.
+
+    Parameters
+    ----------
+    constraints : ndarray of shape (n_groups, n_components)
+        0 of weights that may not change.
+
+    Returns
+    -------
+    ndarray of shape (n_groups · n_components, n_directions)
+    """
+    found = [np.zeros((constraints.size, 0))]
+    for group, constraint in enumerate(constraints):
+        inner = np.flatnonzero(constraint)
+        if len(inner) > 1:
+            across = np.linalg.qr(constraint[inner, None], mode="complete")[0][:, 1:]
+            own = np.zeros((constraints.size, len(inner) - 1))
+            own[group * len(constraint) + inner] = across
+            found.append(own)
+    return np.hstack(found)
 
 
 def _reduced(columns: Array, free: Array) -> Array:
     """Take the weights' rows of columns to the directions in which they may change."""
-    k = len(free)
-    return np.concatenate([free.T @ columns[:k], columns[k:]])
+    n_weights = len(free)
+    return np.concatenate([free.T @ columns[:n_weights], columns[n_weights:]])
 
 
 def _extended(columns: Array, free: Array) -> Array:
     """Undo `_reduced`."""
-    k = free.shape[1]
-    return np.concatenate([free @ columns[:k], columns[k:]])
+    n_directions = free.shape[1]
+    return np.concatenate([free @ columns[:n_directions], columns[n_directions:]])
 
 
 def _restricted(matrix: Array, scale: Array, free: Array) -> Array:
@@ -320,6 +403,7 @@ def _singular(layout: Layout, scaled: Array, free: Array) -> SingularInformation
     _, vectors = eigh(scaled, subset_by_index=[0, 0])
     direction = _extended(vectors, free)[:, 0] ** 2
     shares = np.array([direction[layout.places(k)].sum() for k in range(layout.n_components)])
+    shares += direction[: layout.n_weights].reshape(layout.weights_shape).sum(axis=0)
     own = np.flatnonzero(shares >= INFORMATION.named * shares.max()).tolist()
     return SingularInformationError(
         f"The information is singular: {_listed(own, 'has', 'have')} parameters that these rows do not tell, "
@@ -346,16 +430,19 @@ def _in_units(layout: Layout, parameters: Parameters, local: Array) -> Array:
 
 
 def _maps(layout: Layout, parameters: Parameters) -> Iterator[tuple[slice, Array]]:
-    for k, weight in enumerate(parameters.weights):
-        of_weight, of_mean, of_width = layout.parts(k)
+    for group, weights in enumerate(_weights(layout, parameters)):
+        for k, weight in enumerate(weights):
+            yield layout.parts(k, group)[0], np.array([[weight]])
+    for k in range(layout.n_components):
+        _, of_mean, of_width = layout.parts(k)
         factor = layout.family.chosen(parameters.precisions_cholesky, k)
         mean, width = layout.family.in_units(factor, layout.n_features)
-        yield of_weight, np.array([[weight]])
         yield of_mean, mean
         yield of_width, width
 
 
-def _vague(layout: Layout, local: Array) -> tuple[int, ...]:
-    variances, k, n_features = np.diagonal(local), layout.n_components, layout.n_features
-    means = variances[k : k * (1 + n_features)].reshape(k, n_features).max(axis=1)
-    return tuple(np.flatnonzero((variances[:k] > 1.0) | (means > 1.0)).tolist())
+def _vague(layout: Layout, local: Array, weights: Array) -> tuple[int, ...]:
+    """Give components that are hardly known; ``weights`` are variances by the squares of weights."""
+    first, size = layout.n_weights, layout.n_components * layout.n_features
+    means = np.diagonal(local)[first : first + size].reshape(layout.n_components, -1).max(axis=1)
+    return tuple(np.flatnonzero((weights > 1.0) | (means > 1.0)).tolist())

@@ -11,6 +11,7 @@ from dgmm.estimators.certainty import standard_errors
 from dgmm.estimators.errors import with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.fitting.dropping import is_complete
+from dgmm.fitting.known import Beside, KnownParts
 from dgmm.pages.html import Section, component, paragraph, table, text
 from dgmm.plotting.subject import Subject
 from dgmm.report import error_lines
@@ -32,7 +33,7 @@ def how_sure(subject: Subject) -> list[Section]:
         return []
     key, title = "certainty", "How sure the parameters are"
     try:
-        mixture._check_certain(subject.known.errors)
+        mixture._check_certain(subject.known.groups, subject.known.errors)
     except ValueError as error:
         return [Section(key, title, paragraph(f"{error}."))]
     rows, known = subject.rows, subject.known
@@ -49,7 +50,16 @@ def how_sure(subject: Subject) -> list[Section]:
             warnings.simplefilter("ignore")
             weights = None if known.weights is None else MemorySource(known.weights[:, None])
             measured = with_errors(MemorySource(rows), known.errors)
-            errors = standard_errors(found, measured, weights, "information", missing=mixture.missing)
+            groups = None if known.groups is None else MemorySource(known.groups)
+            errors = standard_errors(
+                found,
+                measured,
+                weights,
+                "information",
+                beside=Beside(groups=groups),
+                known=None if groups is None else KnownParts(known.numbers, n_before=measured.n_errors),
+                missing=mixture.missing,
+            )
     except ValueError as error:
         return [Section(key, title, paragraph(f"There are no standard errors. {error}"))]
     n_rows = max(len(rows), subject.n_rows - getattr(mixture, "n_rows_dropped_", 0))

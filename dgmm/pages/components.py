@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from dgmm.plotting.canvas import label, tick_names
 from dgmm.plotting.layers import draw_ellipses, draw_members
 from dgmm.plotting.palette import ON_DARK, ON_LIGHT, color_of, marker_of
 from dgmm.plotting.subject import Axis, Subject, percentage
-from dgmm.report import standard_deviations, with_deviation
+from dgmm.report import group_lines, standard_deviations, with_deviation
 
 MOST_LISTED = 40
 """Components of a table: the heaviest."""
@@ -41,6 +42,16 @@ def which_is_what(subject: Subject) -> Section:
         if _is_judged(subject) and 1 < len(subject.heaviest) <= MOST_OVERLAPS:
             figures.append(_overlap_figure(overlaps(subject), sorted(subject.heaviest)))
     return Section("components", "Which component is what", f"{_table(subject)}\n{grid(figures)}")
+
+
+def groups_of(mixture: Any) -> str:
+    """Lay out the weights of groups, of a mixture that has some."""
+    if not hasattr(mixture, "groups_"):
+        return ""
+    columns, lines, left_out = group_lines(mixture)
+    said = "Weights in each group of rows; those above are of all rows."
+    note = paragraph(f"Not listed: {left_out.removeprefix('and ')}.", "note") if left_out else ""
+    return table(said, columns, [[*map(text, line)] for line in lines]) + note
 
 
 def named(subject: Subject, components: Sequence[int]) -> list[str]:

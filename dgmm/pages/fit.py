@@ -14,15 +14,14 @@ from dgmm.data.writing import write_file
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.pages.certainty import how_sure
-from dgmm.pages.components import which_is_what
+from dgmm.pages.components import groups_of, which_is_what
 from dgmm.pages.goodness import is_it_good
-from dgmm.pages.html import PANEL, Section, bullets, figure, page, paragraph, table, text
+from dgmm.pages.html import PANEL, Section, bullets, figure, page, paragraph, text
 from dgmm.pages.origin import Origin, how_computed, how_it_ended, passes_of
 from dgmm.pages.sweep import sweep_page
 from dgmm.plotting.canvas import label
 from dgmm.plotting.palette import GREY, color_of
 from dgmm.plotting.subject import UNSURE, Subject, percentage
-from dgmm.report import group_lines
 
 ROWS_SHOWN = 20_000
 """Rows that pages are made of, at most."""
@@ -141,17 +140,7 @@ def how_many(subject: Subject) -> Section:
             f"The number of components was given: {n_all:,}. Whether others describe the rows better, "
             "dgmm sweep or GaussianMixtureSweep tells: it fits many numbers in the same passes."
         )
-    return Section("number", "How many components", paragraph(said) + _weights(subject) + _groups(mixture))
-
-
-def _groups(mixture: Any) -> str:
-    """Lay out the weights of groups, of a mixture that has some."""
-    if not hasattr(mixture, "groups_"):
-        return ""
-    columns, lines, left_out = group_lines(mixture)
-    said = "Weights in each group of rows; those above are of all rows."
-    note = paragraph(f"Not listed: {left_out.removeprefix('and ')}.", "note") if left_out else ""
-    return table(said, columns, [[*map(text, line)] for line in lines]) + note
+    return Section("number", "How many components", paragraph(said) + _weights(subject) + groups_of(mixture))
 
 
 def _weights(subject: Subject) -> str:

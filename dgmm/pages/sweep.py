@@ -19,7 +19,7 @@ from dgmm.data.text import printable
 from dgmm.data.writing import creating_in, naming
 from dgmm.model.criteria import CRITERIA
 from dgmm.pages.certainty import how_sure
-from dgmm.pages.components import which_is_what
+from dgmm.pages.components import groups_of, which_is_what
 from dgmm.pages.goodness import is_it_good
 from dgmm.pages.html import Section, beside, bullets, figure, page, paragraph, table, text
 from dgmm.pages.origin import Origin, how_computed, how_it_ended
@@ -208,7 +208,8 @@ def _how_many(sweep: Any) -> Section:
             about,
         ),
     ]
-    return Section("number", "How many components", said + beside(*figures) + _comparisons(sweep))
+    own = groups_of(sweep.best_estimator_) + _comparisons(sweep)
+    return Section("number", "How many components", said + beside(*figures) + own)
 
 
 def _comparisons(sweep: Any) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dgmm.data.beside import beside
 from dgmm.data.source import Source
 from dgmm.data.types import GroupsLike, WeightsLike
-from dgmm.estimators.errors import MeasuredRows, refuse_both
+from dgmm.estimators.errors import MeasuredRows
 from dgmm.estimators.known import InGroups, with_groups
 from dgmm.estimators.validation import open_sample_weight
 from dgmm.kernels import densities
@@ -70,8 +70,9 @@ class Known:
     def responsibilities(self, model: Evaluable, parameters: Parameters, rows: NDArray[np.floating]) -> Array:
         """Give the probability of each component given each row: shape (n_rows, n_components)."""
         if self.groups is not None and self.numbers is not None:
-            own = InGroups("responsibilities", parameters, self.numbers)
-            return own(np.hstack([rows, self.groups]))
+            measured, n_errors = self._measured(rows)
+            own = InGroups("responsibilities", parameters, self.numbers, n_errors)
+            return own(np.hstack([measured, self.groups]))
         return densities.responsibilities(model, *self._measured(rows))
 
     def log_densities(self, model: Evaluable, rows: NDArray[np.floating]) -> Array:
@@ -140,11 +141,10 @@ def with_known(
     ValueError
         For weights, groups or errors that are not such as rows or mixture have.
     """
-    refuse_both(groups, measured.given)
     rows, n_features, n_errors = measured.joined, measured.rows.n_features, measured.n_errors
     numbers = None
     if groups is not None:
-        rows, numbers = with_groups(mixture, measured.rows, groups)
+        rows, numbers = with_groups(mixture, rows, groups)
     weights = open_sample_weight(sample_weight, measured.rows)
     together = rows if weights is None else beside(rows, weights)
 

@@ -139,10 +139,11 @@ class Subject:
         if rows is not None:
             with warnings.catch_warnings():  # rows of a picture need no names, nor need the mixture
                 warnings.filterwarnings("ignore", "X (does not have valid|has) feature names", UserWarning)
-                rows, aside = taken_aside(rows, {"groups": groups}, fitted_names, errors)
+                told = {"groups": groups, "sample_weight": sample_weight}
+                rows, aside = taken_aside(rows, told, fitted_names, errors)
                 measured = open_measured(rows, kind, n_features, fitted_names, errors=errors)
             source = measured.rows
-            together, take = with_known(mixture, measured, sample_weight, aside["groups"])
+            together, take = with_known(mixture, measured, aside["sample_weight"], aside["groups"])
             n_drawn = int(np.clip(VALUES_DRAWN // together.n_features, 100, n_most))
             drawn, known = take(draw(together, n_drawn), source.n_rows)
             names = source.feature_names if names is None else names

@@ -1,4 +1,4 @@
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOptionalSubscript=false
 """Standard errors of a fitted mixture: of all sources, with weights, and what is refused."""
 
 import dask.array as da
@@ -207,10 +207,72 @@ def test_what_is_refused(rows, monkeypatch):
     assert memory_bytes(layout, squared=True) == 2 * memory_bytes(layout)
 
 
-def test_a_mixture_of_groups_is_refused(rows):
-    mixture = GaussianMixture(2, random_state=0).fit(rows, groups=np.arange(len(rows)) % 2)
-    with pytest.raises(ValueError, match="fitted to groups"):
+@pytest.fixture
+def told(rows, generator):
+    """Labels of all rows, and two groups in which they have other shares."""
+    labels = np.repeat([0, 1], [600, 400])
+    return {"labels": labels, "groups": np.where(generator.random(1000) < 0.2 + 0.5 * labels, "x", "y")}
+
+
+@pytest.mark.parametrize("kind", ["information", "sandwich"])
+def test_labels_of_all_rows_and_groups_have_the_closed_form(rows, told, stored, kind):
+    """Shares as those of counts in each group, and means as those of each class; of any source."""
+    mixture = GaussianMixture(2, tol=1e-9, reg_covar=0.0).fit(rows, **told)
+    shares, counts = mixture.group_weights_, np.array([(told["groups"] == g).sum() for g in ("x", "y")])
+    variances = shares * (1.0 - shares) / counts[:, None]
+    for source in (rows, stored(rows, 170), da.from_array(rows, chunks=(333, 2))):
+        found = mixture.standard_errors(source, kind, **told)
+        np.testing.assert_allclose(found.group_weights, np.sqrt(variances), rtol=1e-9)
+        np.testing.assert_allclose(found.weights, np.sqrt((counts / 1000) ** 2 @ variances), rtol=1e-9)
+        of_means = [np.sqrt(np.diagonal(mixture.covariances_[k]) / n) for k, n in enumerate((600, 400))]
+        np.testing.assert_allclose(found.means, of_means, rtol=1e-9)
+        assert found.distance < 1e-6
+    assert len(found.names) == len(found.covariance) == 4 + 4 + 6
+    assert found.names[2] == "group_weights[1, 0]"
+    intervals = found.intervals()
+    inside = (intervals.group_weights[..., 0] < shares) & (shares < intervals.group_weights[..., 1])
+    assert inside.all()
+
+
+def test_labels_and_groups_by_the_names_of_columns_and_beside_errors(rows, told, tmp_path):
+    """The same numbers, however they are told of."""
+    frame = pd.DataFrame(rows, columns=["a", "b"]).assign(va=0.1, vb=0.2, kind=told["labels"])
+    frame["kind"] = frame["kind"].where(np.arange(1000) % 3 == 0, -1)
+    frame["which"] = told["groups"]
+    frame.to_parquet(tmp_path / "rows.parquet")
+    own = {"labels": frame["kind"], "groups": frame["which"], "errors": frame[["va", "vb"]].to_numpy()}
+    names = {"labels": "kind", "groups": "which", "errors": ["va", "vb"]}
+    mixture = GaussianMixture(2, tol=1e-9, random_state=0).fit(frame, **names)
+    expected = mixture.standard_errors(frame[["a", "b"]], **own)
+    assert expected.distance < 0.1
+    for source in (frame, tmp_path / "rows.parquet", dd.from_pandas(frame, npartitions=2)):
+        found = mixture.standard_errors(source, **names)
+        np.testing.assert_allclose(found.group_weights, expected.group_weights, rtol=1e-7)
+        np.testing.assert_allclose(found.means, expected.means, rtol=1e-7)
+
+
+def test_weights_at_the_border_are_told_of(rows, told):
+    groups = np.where(np.arange(1000) < 30, "few", told["groups"])  # of the first cluster alone
+    mixture = GaussianMixture(2, tol=1e-9, random_state=0).fit(rows, groups=groups).sorted("mean")
+    with pytest.warns(
+        MixtureWarning, match="1 of 6 weights of groups are of components with less than a row"
+    ):
+        found = mixture.standard_errors(rows, groups=groups)
+    assert np.isnan(found.group_weights).tolist() == [[False, True], [False, False], [False, False]]
+    assert np.isfinite(found.weights).all()
+    assert np.isfinite(found.means).all()
+
+
+def test_a_mixture_of_groups_asks_for_them(rows, told):
+    mixture = GaussianMixture(2, random_state=0).fit(rows, groups=told["groups"])
+    with pytest.raises(ValueError, match="give groups= of the rows, as for fit"):
         mixture.standard_errors(rows)
+    with pytest.raises(DataError, match="'z'"):
+        mixture.standard_errors(rows, groups=np.full(1000, "z"))
+    with pytest.raises(DataError, match="labels holds 2 in row 0, but n_components=2"):
+        mixture.standard_errors(rows, groups=told["groups"], labels=np.full(1000, 2))
+    with pytest.raises(ValueError, match="was fitted without"):
+        fit(rows).standard_errors(rows, groups=told["groups"])
 
 
 def test_a_fit_that_has_not_converged_says_so(rows):

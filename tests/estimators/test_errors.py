@@ -234,6 +234,24 @@ class TestLabelsAndGroups:
         np.testing.assert_allclose(found.group_weights_, exact, atol=0.03)
 
 
+def test_rows_are_judged_by_their_groups_and_errors(stored):
+    """What a pass of the fit said of them, and each group as a mixture of its own."""
+    _, rows, errors = clusters(2000, np.random.default_rng(0))
+    groups = np.where(np.random.default_rng(1).random(2000) < np.where(rows[:, 0] > 2.0, 0.8, 0.3), "p", "q")
+    own = {"covariance_type": "diag", "random_state": 0, "tol": 1e-7, "max_iter": 300}
+    found = GaussianMixture(2, algorithm="corrected", **own).fit(rows, errors=errors, groups=groups)
+    told = {"errors": errors, "groups": groups}
+    for x in (rows, stored(rows)):
+        assert found.score(x, **told) == pytest.approx(found.lower_bound_, rel=1e-9)
+        shares = np.asarray(found.predict_proba(x, **told))
+        np.testing.assert_array_equal(found.predict(x, **told), shares.argmax(axis=1))
+        for name, weights in zip(found.groups_, found.group_weights_, strict=True):
+            alone, which = GaussianMixture(2, covariance_type="diag"), groups == name
+            alone.weights_, alone.means_, alone.covariances_ = weights, found.means_, found.covariances_
+            expected = alone.predict_proba(rows[which], errors=errors[which])
+            np.testing.assert_allclose(shares[which], expected, rtol=1e-7, atol=1e-12)
+
+
 class TestFits:
     @pytest.mark.parametrize("sample_rows", ["auto", 1500])
     def test_true_widths_are_found_where_a_plain_fit_is_far_off(self, sample_rows, stored):

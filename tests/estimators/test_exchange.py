@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
-from dgmm import BayesianGaussianMixture, GaussianMixture, load
+from dgmm import BayesianGaussianMixture, GaussianMixture, MixtureWarning, load
 from dgmm.model.families import FAMILIES
 
 ROWS = load_iris().data
@@ -46,6 +46,15 @@ def test_scikit_learn_predicts_the_same(covariance_type, bayesian):
     np.testing.assert_array_equal(other.predict(ROWS), mixture.predict(ROWS))
     np.testing.assert_allclose(other.score_samples(ROWS), mixture.score_samples(ROWS), rtol=1e-10)
     np.testing.assert_allclose(other.predict_proba(ROWS), mixture.predict_proba(ROWS), atol=1e-10)
+
+
+def test_that_errors_are_lost_is_told():
+    """Of one feature: the widths of the true values, as they are."""
+    rows = np.random.default_rng(0).normal(size=(100, 1))
+    mixture = GaussianMixture(1).fit(rows, errors=0.5)
+    with pytest.warns(MixtureWarning, match="know no measurement errors"):
+        other = mixture.to_sklearn()
+    np.testing.assert_allclose(other.score_samples(rows), mixture.score_samples(rows), rtol=1e-12)
 
 
 def test_what_scikit_learn_does_not_have():

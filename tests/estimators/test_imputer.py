@@ -18,7 +18,14 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from dgmm import BayesianGaussianMixture, DataWarning, GaussianMixture, GaussianMixtureSweep, MixtureImputer
+from dgmm import (
+    BayesianGaussianMixture,
+    DataWarning,
+    GaussianMixture,
+    GaussianMixtureSweep,
+    MixtureImputer,
+    MixtureWarning,
+)
 from tests.estimators.test_imputing import by_hand, complete_rows, with_holes
 
 NAMES = ["a", "b", "c"]
@@ -67,6 +74,16 @@ def test_a_frozen_mixture_is_not_fitted(rows):
     found = MixtureImputer(FrozenEstimator(mixture)).fit(frame).transform(frame)
     assert isinstance(found, np.ndarray)
     assert_array_equal(found, mixture.impute(frame))
+
+
+def test_measurement_errors_are_left_out_and_that_is_told(rows):
+    mixture = GaussianMixture(2, missing="marginalize", random_state=0).fit(rows, errors=0.01)
+    with pytest.warns(MixtureWarning, match="fitted anew here, without"):
+        found = MixtureImputer(mixture).fit(rows)
+    own = MixtureImputer(clone(mixture)).fit(rows)
+    assert_array_equal(found.transform(rows), own.transform(rows))
+    with pytest.raises(ValueError, match="imputing would not take into account"):
+        MixtureImputer(FrozenEstimator(mixture)).fit(rows)
 
 
 def test_a_frozen_sweep_gives_its_best_and_what_is_no_mixture_is_refused(rows):

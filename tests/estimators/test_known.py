@@ -149,6 +149,22 @@ def test_few_passes_over_many_rows_lead_to_the_same_optimum(algorithm, small_spa
     assert algorithm == "em" or mixture.n_passes_ <= 12
 
 
+@pytest.mark.usefixtures("small_spans")
+def test_components_that_the_sample_hardly_has(generator):
+    """Steps on the sample leave them as the pass said, their weights in groups too."""
+    rows = np.concatenate([generator.normal(size=(1500, 2)), generator.normal(9.0, 1.0, (1480, 2))])
+    rows = np.concatenate([rows, generator.normal([0.0, 30.0], 1.0, (20, 2))])
+    order = generator.permutation(3000)
+    rows, groups = rows[order], (np.arange(3000) // 1500)[order]
+    means = np.array([[0.0, 0.0], [9.0, 9.0], [0.0, 30.0]])
+    own = {"means_init": means, "tol": 1e-8, "max_iter": 200, "random_state": 0}
+    found = GaussianMixture(3, sample_rows=300, algorithm="corrected", **own)
+    found.fit(da.from_array(rows, chunks=(500, 2)), groups=groups)
+    exact = GaussianMixture(3, algorithm="em", **own).fit(rows, groups=groups)
+    np.testing.assert_allclose(found.group_weights_, exact.group_weights_, atol=1e-5)
+    np.testing.assert_allclose(found.means_, exact.means_, atol=1e-4)
+
+
 @pytest.mark.parametrize("family", ["full", "tied", "diag", "tied_spherical"])
 def test_rows_that_lack_values(family, generator):
     """Groups and labels beside them; where all rows have labels, each class is fitted for itself."""
@@ -365,6 +381,45 @@ def test_labels_and_groups_by_the_names_of_columns(groups, kind, tmp_path):
     for method in ("score", "bic", "aic", "assignment_entropy"):
         wanted = getattr(own, method)(frame[features], groups=frame[groups])
         assert getattr(found, method)(x[kind], groups=groups) == pytest.approx(wanted, rel=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["frame", "dask", "parquet"])
+def test_row_weights_by_the_name_of_a_column(kind, tmp_path):
+    """As labels and groups: it is no feature, and a file of that name is refused."""
+    features, weights = [f"x{i}" for i in range(4)], np.random.default_rng(0).uniform(0.5, 2.0, 150)
+    frame = pd.DataFrame(X, columns=features).assign(w=weights, g=GROUPS)
+    frame.to_parquet(tmp_path / "rows.parquet")
+    x = {"frame": frame, "dask": dd.from_pandas(frame, npartitions=2), "parquet": tmp_path / "rows.parquet"}
+    told = {"sample_weight": "w", "groups": "g"}
+    own = {"sample_weight": weights, "groups": GROUPS}
+    settings = {"random_state": 0, "tol": 1e-9, "max_iter": 500}
+    expected = GaussianMixture(3, **settings).fit(frame[features], **own)
+    found = GaussianMixture(3, **settings).fit(x[kind], **told)
+    assert found.feature_names_in_.tolist() == features
+    np.testing.assert_allclose(found.group_weights_, expected.group_weights_, rtol=1e-6)
+    for method in ("score", "assignment_entropy"):
+        wanted = getattr(expected, method)(frame[features], **own)
+        assert getattr(found, method)(x[kind], **told) == pytest.approx(wanted, rel=1e-6)
+    certain = found.standard_errors(x[kind], "sandwich", **told)
+    wanted = expected.standard_errors(frame[features], "sandwich", **own)
+    np.testing.assert_allclose(certain.means, wanted.means, rtol=1e-5)
+    alone = GaussianMixture(2, random_state=0).fit(frame[features])
+    grown = GaussianMixture(2, random_state=0).fit(frame[features])
+    grown.update(x[kind], "w")
+    np.testing.assert_allclose(grown.means_, alone.update(frame[features], weights).means_, rtol=1e-9)
+    np.testing.assert_allclose(
+        grown.forget(x[kind], "w").weights_, GaussianMixture(2, random_state=0).fit(X).weights_
+    )
+
+
+def test_a_column_that_is_a_file_too_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w").touch()
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(w=1.0)
+    with pytest.raises(DataError, match="sample_weight='w' is a column of the rows, and there is a file"):
+        GaussianMixture(2).fit(frame, sample_weight="w")
+    with pytest.raises(DataError, match="sample_weight='v' is no column, and no path"):
+        GaussianMixture(2).fit(frame, sample_weight="v")
 
 
 def test_merges_go_by_the_weights_of_groups():

@@ -129,3 +129,16 @@ def test_rows_with_errors_are_as_far_as_widened_components_say(generator, form):
 def test_errors_of_zero_change_nothing(rows, mixture):
     for errors in (0.0, np.zeros((len(rows), 4))):
         same(mixture.misfit(rows, errors=errors), mixture.misfit(rows))
+
+
+def test_rows_of_groups_count_by_the_weights_of_these(rows, stored, generator):
+    """As their responsibilities there sum; of rows with errors, too."""
+    groups = np.where(generator.random(len(rows)) < np.repeat([0.1, 0.9, 0.3, 0.5, 0.7], 800), "p", "q")
+    mixture = GaussianMixture(5, random_state=0, tol=1e-6).fit(rows, groups=groups)
+    shares = mixture.predict_proba(rows, groups=groups)
+    expected = mixture.misfit(rows, groups=groups)
+    np.testing.assert_allclose(expected.counts, shares.sum(axis=0), rtol=1e-9)
+    same(mixture.misfit(stored(rows, 170), groups=groups), expected)
+    of_errors = mixture.misfit(rows, groups=groups, errors=1e-12)
+    np.testing.assert_allclose(of_errors.counts, expected.counts, rtol=1e-6)
+    np.testing.assert_allclose(of_errors.kurtosis, expected.kurtosis, rtol=1e-6)

@@ -1,6 +1,6 @@
 """Many models in the same passes: each against a fit of its own, scikit-learn, and plain sums."""
 # pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
-# pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false
+# pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false, reportOptionalMemberAccess=false
 
 import pickle
 import subprocess
@@ -23,7 +23,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import dgmm
 from dgmm import GaussianMixture, GaussianMixtureSweep
+from dgmm.data import DataError
 from dgmm.fitting.sweep.held_out import HeldOut
+from tests.model import naive
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -44,6 +46,15 @@ def rows():
 @pytest.fixture(scope="module")
 def many():
     return three_clusters(9000, 1)
+
+
+@pytest.fixture(scope="module")
+def told():
+    """Labels of some of the rows, as `three_clusters` draws them, and two groups with other shares."""
+    labels = np.random.default_rng(0).integers(3, size=600)
+    chance = np.random.default_rng(1).random(600)
+    some = np.where(np.random.default_rng(2).random(600) < 0.1, labels, -1)
+    return {"labels": some, "groups": np.where(chance < 0.1 + 0.4 * labels, "x", "y")}
 
 
 def large(rows, n_components=range(1, 5), **own):
@@ -115,6 +126,101 @@ class TestSmall:
         np.testing.assert_array_equal(one.results_["bic"], two.results_["bic"])
         alone = GaussianMixture(4, covariance_type="full", random_state=one.seed_).fit(rows)
         assert one.results_["bic"][1] == pytest.approx(alone.bic(rows), rel=1e-12)
+
+
+class TestKnown:
+    """Labels and groups of rows: the same of all models."""
+
+    @pytest.mark.parametrize("names", [("labels",), ("groups",), ("labels", "groups")])
+    def test_every_model_is_the_fit_of_its_own(self, rows, told, names):
+        own = {name: told[name] for name in names}
+        families = ("full", "tied", "diag")
+        found = GaussianMixtureSweep([3, 5], covariance_type=families, random_state=3).fit(rows, **own)
+        results = found.results_
+        for index, model in enumerate(found.estimators_):
+            alone = GaussianMixture(model.n_components, covariance_type=model.covariance_type, random_state=3)
+            alone.fit(rows, **own)
+            for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
+                np.testing.assert_array_equal(getattr(model, name), getattr(alone, name))
+            assert hasattr(model, "groups_") == ("groups" in names)
+            if names != ("groups",):
+                continue
+            np.testing.assert_array_equal(model.group_weights_, alone.group_weights_)
+            assert results["n_parameters"][index] == alone._n_parameters(told["groups"])
+            assert results["bic"][index] == pytest.approx(alone.bic(rows, **own), rel=1e-12)
+            share = alone.predict_proba(rows, **own)
+            entropy = -(share * np.log(np.maximum(share, 1e-300))).sum() / len(rows)
+            assert results["entropy"][index] == pytest.approx(entropy, rel=1e-8)
+        if names == ("groups",):
+            best = found.best_estimator_
+            np.testing.assert_array_equal(found.predict(rows, **own), best.predict(rows, **own))
+            assert found.bic(rows, **own) == best.bic(rows, **own) == pytest.approx(found.best_score_)
+
+    @pytest.mark.usefixtures("small_spans")
+    def test_all_models_share_the_passes(self, rows, told):
+        """Those of a fit, and the two that start from labels; each goes as far as a fit alone."""
+        stored = da.from_array(rows, chunks=(150, 2))
+        own = {"sample_rows": 300, "random_state": 0, "tol": 1e-7, "max_iter": 300}
+        found = GaussianMixtureSweep([3, 4], covariance_type=("full", "tied"), prune=False, **own)
+        found.fit(stored, **told)
+        assert found.n_passes_ == 1 + 2 + found.results_["passes"].max()
+        for index, model in enumerate(found.estimators_):
+            alone = GaussianMixture(model.n_components, covariance_type=model.covariance_type, **own)
+            alone.fit(stored, **told)
+            difference = found.results_["log_likelihood"][index] - alone.lower_bound_
+            assert abs(difference) < 1e-4 or model.n_components > 3  # the truth has one optimum near
+        model = found.estimators_[0]
+        for label in range(3):  # components keep the numbers of labels
+            centre = rows[told["labels"] == label].mean(axis=0)
+            assert np.linalg.norm(model.means_ - centre, axis=1).argmin() == label
+
+    @pytest.mark.usefixtures("small_spans")
+    @pytest.mark.parametrize("sample_rows", ["auto", 300])
+    def test_rows_held_out_are_scored_with_what_is_known_of_them(self, rows, told, sample_rows):
+        x = rows if sample_rows == "auto" else da.from_array(rows, chunks=(150, 2))
+        own = {"held_out": 0.3, "criterion": "held-out", "random_state": 0, "sample_rows": sample_rows}
+        found = GaussianMixtureSweep([3, 4], covariance_type="diag", **own).fit(x, **told)
+        held = HeldOut(found.seed_, 0.3)(0, len(rows))
+        groups = np.searchsorted(["x", "y"], told["groups"])
+        for index, model in enumerate(found.estimators_):
+            joint = naive.log_joint(model._parameters, rows) - np.log(model.weights_)
+            joint += np.log(np.maximum(model.group_weights_, 1e-300))[groups]
+            known = told["labels"][:, None]
+            joint[(known >= 0) & (known != np.arange(model.n_components))] = -np.inf
+            densities = np.logaddexp.reduce(joint, axis=1)
+            assert found.results_["held_out"][index] == pytest.approx(densities[held].mean(), rel=1e-9)
+            fitted = densities[~held].mean()
+            assert found.results_["log_likelihood"][index] == pytest.approx(fitted, rel=1e-9)
+
+    def test_weights_of_components_are_of_one_number_of_them(self, rows):
+        shares = np.random.default_rng(0).dirichlet(np.ones(3), len(rows))
+        found = GaussianMixtureSweep(3, covariance_type=("full", "diag"), random_state=0)
+        found.fit(rows, labels=shares)
+        alone = GaussianMixture(3, random_state=0).fit(rows, labels=shares)
+        np.testing.assert_array_equal(found.estimators_[0].means_, alone.means_)
+        assert np.isnan(found.results_["entropy"]).all()
+        with pytest.raises(DataError, match="labels has 3 columns, but n_components=2"):
+            GaussianMixtureSweep([2, 3]).fit(rows, labels=shares)
+        with pytest.raises(ValueError, match="criterion='icl'"):
+            GaussianMixtureSweep(3, criterion="icl").fit(rows, labels=shares)
+
+    def test_what_is_refused(self, rows, told):
+        with pytest.raises(DataError, match=r"labels holds [12] in row \d+, but n_components=1.* fewer"):
+            GaussianMixtureSweep(range(1, 4)).fit(rows, labels=told["labels"])
+        for name, value in told.items():
+            with pytest.raises(ValueError, match=f"rows, which have no {name}: give n_bootstrap=0"):
+                GaussianMixtureSweep([3, 4], n_bootstrap=9).fit(rows, **{name: value})
+
+    def test_by_the_names_of_columns(self, rows, told, tmp_path):
+        frame = pd.DataFrame(rows, columns=["a", "b"]).assign(**told)
+        frame.to_parquet(tmp_path / "rows.parquet")
+        given = {"labels": "labels", "groups": "groups"}
+        settings = {"covariance_type": "full", "random_state": 0}
+        found = GaussianMixtureSweep(3, **settings).fit(tmp_path / "rows.parquet", **given)
+        assert found.feature_names_in_.tolist() == ["a", "b"]
+        assert found.best_estimator_.groups_.tolist() == ["x", "y"]
+        expected = GaussianMixture(3, random_state=0).fit(rows, **told)
+        np.testing.assert_allclose(found.best_estimator_.group_weights_, expected.group_weights_, rtol=1e-7)
 
 
 class TestLarge:

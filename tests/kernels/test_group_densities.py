@@ -11,21 +11,23 @@ from tests.model import naive
 
 @pytest.mark.parametrize("family", ["full", "tied", "diag"])
 @pytest.mark.parametrize("lacking", [0.0, 0.3])
-def test_groups_as_mixtures_of_their_own(family, lacking):
+@pytest.mark.parametrize("n_errors", [0, 3])
+def test_groups_as_mixtures_of_their_own(family, lacking, n_errors):
     generator = np.random.default_rng(0)
     parameters = naive.random_parameters(generator, family, 3, 3)
     weights = generator.dirichlet(np.ones(3), 4)
     model = replace(parameters, group_weights=weights)
     rows, groups = generator.normal(size=(200, 3)), generator.integers(4, size=200)
     rows[generator.random(rows.shape) < lacking] = np.nan
-    found = group_densities.log_densities(model, rows, groups)
-    shares = group_densities.responsibilities(model, rows, groups)
+    rows = np.hstack([rows, generator.uniform(0.1, 2.0, (200, n_errors))])
+    found = group_densities.log_densities(model, rows, groups, n_errors)
+    shares = group_densities.responsibilities(model, rows, groups, n_errors)
     for group in range(4):
         own, alone = groups == group, replace(parameters, weights=weights[group])
-        np.testing.assert_allclose(
-            found[own], densities.log_densities(alone, rows[own]), rtol=1e-10, atol=1e-12
-        )
-        np.testing.assert_allclose(shares[own], densities.responsibilities(alone, rows[own]), rtol=1e-9)
+        wanted = densities.log_densities(alone, rows[own], n_errors)
+        np.testing.assert_allclose(found[own], wanted, rtol=1e-10, atol=1e-12)
+        wanted = densities.responsibilities(alone, rows[own], n_errors)
+        np.testing.assert_allclose(shares[own], wanted, rtol=1e-9)
 
 
 def test_weights_beyond_the_range_of_responsibilities():

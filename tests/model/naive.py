@@ -345,10 +345,11 @@ def components_at(parameters, values):
         yield weights[k], mean, matrix
 
 
-def log_densities_at(parameters, values, rows, errors=None):
+def log_densities_at(parameters, values, rows, errors=None, priors=None):
     """Log densities (n_rows,) of the mixture with these values for `packed_parameters`, complex ones too.
 
-    With errors of covariances (n, D, D), row by row, of what of rows is not NaN.
+    With errors of covariances (n, D, D), row by row, of what of rows is not NaN; and with priors of rows over
+    components (n, K).
     """
     joint = []
     for weight, mean, matrix in components_at(parameters, values):
@@ -361,6 +362,8 @@ def log_densities_at(parameters, values, rows, errors=None):
             of_known = np.ix_(o, o)
             own.append(_log_normal((row - mean)[None, o], matrix[of_known] + error[of_known])[0])
         joint.append(np.log(weight) + np.array(own))
+    if priors is not None:
+        joint = [each + np.log(np.maximum(own, 1e-300)) for each, own in zip(joint, priors.T, strict=True)]
     largest = np.real(joint).max(axis=0)
     return largest + np.log(np.exp(np.array(joint) - largest).sum(axis=0))
 
@@ -372,21 +375,29 @@ def _log_normal(deviations, matrix):
 
 
 def scores_at(parameters, values, rows, errors=None):
-    """Derivatives of log densities by all values, (n_values, n_rows), by complex steps: exact to rounding."""
+    """Derivatives of log densities by all values, (n_values, n_rows)."""
+    return scores_of(lambda each: log_densities_at(parameters, each, rows, errors), values)
+
+
+def scores_of(log_densities, values):
+    """Derivatives of what a function of values gives for rows, by complex steps: exact to rounding."""
     step = 1e-30
     moved = values + 1j * step * np.eye(len(values))
-    return np.array([log_densities_at(parameters, each, rows, errors).imag / step for each in moved])
+    return np.array([log_densities(each).imag / step for each in moved])
 
 
 def hessian(parameters, rows, weights, errors=None):
-    """Second derivatives of the log-likelihood by all values: central differences of exact first ones."""
+    """Second derivatives of the log-likelihood by all values."""
     values = packed_parameters(parameters)
+    return hessian_of(lambda each: log_densities_at(parameters, each, rows, errors), values, weights)
+
+
+def hessian_of(log_densities, values, weights):
+    """Second derivatives of weighted sums over rows: central differences of exact first ones."""
     found = []
     for number, value in enumerate(values):
         step = 1e-5 * max(abs(value), 1e-2) * np.eye(len(values))[number]
-        high, low = (
-            scores_at(parameters, each, rows, errors) @ weights for each in (values + step, values - step)
-        )
+        high, low = (scores_of(log_densities, each) @ weights for each in (values + step, values - step))
         found.append((high - low) / (2 * step[number]))
     return (np.array(found) + np.transpose(found)) / 2
 
@@ -394,19 +405,21 @@ def hessian(parameters, rows, weights, errors=None):
 def maps_of(parameters, layout):
     """Give the matrix that takes all values from the components' own coordinates to their units."""
     maps = np.zeros((layout.n_parameters, layout.n_parameters))
-    for k, weight in enumerate(parameters.weights):
-        of_weight, mean, width = layout.parts(k)
+    for k, own in enumerate(parameters.weights_in(max(layout.n_groups, 1)).T):
+        for group, weight in enumerate(own):
+            maps[(layout.parts(k, group)[0],) * 2] = weight
+        _, mean, width = layout.parts(k)
         factor = parameters.family.chosen(parameters.precisions_cholesky, k)
-        maps[of_weight, of_weight] = weight
         maps[mean, mean], maps[width, width] = parameters.family.in_units(factor, layout.n_features)
     return maps
 
 
-def on_the_simplex(matrix, n_components):
+def on_the_simplex(matrix, n_components, n_groups=1):
     """The inverse of a matrix of all values, for changes whose weights sum to zero: of all values again."""
-    constraint = np.zeros((len(matrix), 1))
-    constraint[:n_components] = 1.0
-    free = np.linalg.qr(constraint, mode="complete")[0][:, 1:]
+    constraints = np.zeros((len(matrix), n_groups))
+    for group in range(n_groups):
+        constraints[group * n_components : (group + 1) * n_components, group] = 1.0
+    free = np.linalg.qr(constraints, mode="complete")[0][:, n_groups:]
     return free @ np.linalg.inv(free.T @ matrix @ free) @ free.T
 
 

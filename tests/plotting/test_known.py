@@ -112,5 +112,12 @@ def test_what_is_known_is_checked(rows, mixture):
         Subject.of(mixture, rows, sample_weight=np.zeros(200))
     with pytest.raises(ValueError, match="fitted without"):
         Subject.of(mixture, rows, groups=np.zeros(200))
-    with pytest.raises(ValueError, match="not both"):
-        Subject.of(mixture, rows, groups=np.zeros(200), errors=0.1)
+
+
+def test_rows_are_judged_by_groups_and_errors_together(rows):
+    groups, errors = np.arange(200) % 2, np.random.default_rng(0).uniform(0.1, 1.0, (200, 2))
+    mixture = dgmm.GaussianMixture(2, random_state=0).fit(rows, groups=groups, errors=errors)
+    subject = Subject.of(mixture, rows, groups=groups, errors=errors)
+    expected = mixture.predict_proba(rows, groups=groups, errors=errors)
+    found = subject.known.responsibilities(subject.parameters, subject.parameters, subject.drawn_rows)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)

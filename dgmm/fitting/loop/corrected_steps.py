@@ -206,7 +206,7 @@ class Surroundings(Course[SampleStep]):
         updated = self._updated(statistics, ready.largest_ratio)
         if updated is None:
             return None
-        promised = em.promised_gain(parameters, updated, statistics.group_counts)
+        promised = em.promised_gain(parameters, updated, self._with_others(statistics).group_counts)
         return SampleStep(statistics, updated, abs(promised))
 
     def extrapolated(self, path: Sequence[Statistics], longest: float) -> Extrapolation | None:
@@ -220,9 +220,14 @@ class Surroundings(Course[SampleStep]):
 
     def _updated(self, statistics: Statistics, largest_ratio: float) -> Parameters | None:
         """Make an M-step; None where the sums leave no covariance, or only rounding errors of it."""
-        all_of = self.evaluation.statistics.replaced(self.known, statistics)
         moments = self.steps.data.moments
-        return self.steps.objective.update_unless_cancelled(all_of, moments, largest_ratio)
+        return self.steps.objective.update_unless_cancelled(
+            self._with_others(statistics), moments, largest_ratio
+        )
+
+    def _with_others(self, statistics: Statistics) -> Statistics:
+        """Put what the pass said of components that the sample does not know beside those of the others."""
+        return self.evaluation.statistics.replaced(self.known, statistics)
 
 
 def _references(statistics: Statistics, centre: Array) -> Array:

@@ -8,7 +8,7 @@ that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -17,20 +17,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import kmeans_plusplus
+from sklearn.utils import check_random_state
 
 from dgmm.data.source import DataError
 from dgmm.fitting.known import KnownParts
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.kmeans_parallel import squared_distances
-from dgmm.fitting.starts.methods import StartMethod, completed, maximize
-from dgmm.fitting.steps.expectation import Data
+from dgmm.fitting.starts.methods import StartMethod, completed, maximize_each
+from dgmm.fitting.steps.expectation import AllStatistics, Data
 from dgmm.kernels import assign
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
-from dgmm.model.statistics import Statistics
+from dgmm.model.statistics import Moments, Statistics
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
+
+Seed = int | np.random.RandomState
+"""Of random draws."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,10 @@ class ToldSums:
     def __add__(self, other: ToldSums) -> ToldSums:
         return ToldSums(self.counts + other.counts, self.sums + other.sums)
 
+    def part(self, n_components: int) -> ToldSums:
+        """Give those of the first components."""
+        return ToldSums(self.counts[:n_components], self.sums[:n_components])
+
 
 @dataclass(frozen=True, eq=False)
 class ToldWork:
@@ -92,82 +100,111 @@ class NearestWork:
     Attributes
     ----------
     known : KnownParts
-    centres : ndarray of shape (n_components, n_features)
-        Relative to the stack's centre.
-    stack : Stack
+    centres : tuple of ndarray of shape (n_components, n_features)
+        Of each mixture, relative to the stacks' centre.
+    stacks : tuple of Stack
+        One for each.
     """
 
     known: KnownParts
-    centres: Array
-    stack: Stack
+    centres: tuple[Array, ...]
+    stacks: tuple[Stack, ...]
 
-    def __call__(self, chunks: Iterator[ChunkRows]) -> Statistics:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> AllStatistics:
         """Sum the statistics of a span."""
-        nothing = assign(self.stack, [], lambda rows, _: np.empty((len(self.centres), len(rows))))
-        return reduce(add, map(self._of_chunk, chunks), nothing)
+        return reduce(add, map(self._of_chunk, chunks), AllStatistics(tuple(map(_nothing, self.stacks))))
 
-    def _of_chunk(self, chunk: ChunkRows) -> Statistics:
-        n_components, beside = len(self.centres), chunk.beside
+    def _of_chunk(self, chunk: ChunkRows) -> AllStatistics:
+        pairs = zip(self.centres, self.stacks, strict=True)
+        return AllStatistics(tuple(self._of_mixture(chunk, *pair) for pair in pairs))
+
+    def _of_mixture(self, chunk: ChunkRows, centres: Array, stack: Stack) -> Statistics:
+        n_components, beside = len(centres), chunk.beside
         assert beside is not None
 
         def nearest(rows: NDArray[np.floating], start: int) -> Array:
             weights = self.known.weights_of(beside[start : start + len(rows)], n_components).T
-            distances = squared_distances(rows - self.stack.centre, self.centres)
+            distances = squared_distances(rows - stack.centre, centres)
             labels = np.where(weights > 0.0, distances, np.inf).argmin(axis=0)
             return (labels == np.arange(n_components)[:, None]).astype(np.float64)
 
-        return assign(self.stack, [(chunk.values, chunk.weights)], nearest)
+        return assign(stack, [(chunk.values, chunk.weights)], nearest)
 
 
-def start_from_labels(
-    method: StartMethod, known: KnownParts, sample: Sample, data: Data, random_state: np.random.RandomState
-) -> Parameters | None:
-    """Make the parameters that EM starts from, in two passes.
+def _nothing(stack: Stack) -> Statistics:
+    """Give the statistics of no rows."""
+    return assign(stack, [], lambda rows, _: np.empty((0, len(rows))))
+
+
+def starts_from_labels(
+    methods: Sequence[StartMethod], known: KnownParts, sample: Sample, data: Data, seeds: Sequence[Seed]
+) -> list[Parameters | Exception] | None:
+    """Make the parameters that EM starts from, of mixtures that share two passes.
 
     Parameters
     ----------
-    method : StartMethod
+    methods : sequence of StartMethod
     known : KnownParts
         With labels.
     sample : Sample
         Rows drawn at random, complete: all rows where they fit in memory.
     data : Data
         All rows.
-    random_state : RandomState
-        Used for components of which nothing is known.
+    seeds : sequence of (int or RandomState)
+        Of each mixture: for components of which nothing is known.
 
     Returns
     -------
-    Parameters or None
+    list of (Parameters or Exception), or None
+        What was wrong, in the place of a start: with covariances, or as no row may belong to a component.
         None where no row tells anything of its component.
+    """
+    data, most = completed(data), max(method.n_components for method in methods)
+    origin = data.moments.mean
+    told = run_pass(data.source, ToldWork(known, most, origin), "labels", data.weights)
+    if not (told.counts > 0.0).any():
+        return None
+    found: dict[int, Parameters | Exception] = {}
+    centres: dict[int, Array] = {}
+    for number, (method, seed) in enumerate(zip(methods, seeds, strict=True)):
+        try:
+            own = told.part(method.n_components)
+            centres[number] = _started(own, known, sample, data.moments, check_random_state(seed)) - origin
+        except DataError as error:
+            found[number] = error
+    begun = [*centres]
+
+    def run(numbers: Sequence[int], stacks: Sequence[Stack]) -> Sequence[Statistics]:
+        work = NearestWork(known, tuple(centres[begun[each]] for each in numbers), tuple(stacks))
+        return run_pass(data.source, work, "labels", data.weights).models
+
+    made = maximize_each([methods[number] for number in begun], data.moments, run) if begun else []
+    found |= dict(zip(begun, made, strict=True))
+    return [found[number] for number in range(len(methods))]
+
+
+def _started(
+    found: ToldSums, known: KnownParts, sample: Sample, moments: Moments, random_state: np.random.RandomState
+) -> Array:
+    """Give the centres of a mixture: (n_components, n_features).
 
     Raises
     ------
     DataError
         Where no row may belong to a component.
     """
-    data, n_components = completed(data), method.n_components
-    origin = data.moments.mean
-    found = run_pass(data.source, ToldWork(known, n_components, origin), "labels", data.weights)
     is_told = found.counts > 0.0
-    if not is_told.any():
-        return None
-    rows = _Unlabelled.of(known, sample, n_components)
+    rows = _Unlabelled.of(known, sample, len(is_told))
     if len(rows.values) < np.count_nonzero(~is_told):
         raise DataError(
             f"labels leave {len(rows.values)} rows of the sample for {np.count_nonzero(~is_told)} components "
             f"without a label (the first is {np.flatnonzero(~is_told)[0]}): lower n_components to "
             f"{np.count_nonzero(is_told)}, or give fewer labels"
         )
-    told = ToldSums(found.counts, found.sums + found.counts[:, None] * origin)
-    left = data.moments.weight - float(found.counts.sum())
+    told = ToldSums(found.counts, found.sums + found.counts[:, None] * moments.mean)
+    left = moments.weight - float(found.counts.sum())
     share = float(rows.weights.sum()) / left if len(rows.values) and left > 0.0 else 1.0
-    centres = _centres(ToldSums(share * told.counts, share * told.sums), rows, random_state)
-
-    def run(stack: Stack) -> Statistics:
-        return run_pass(data.source, NearestWork(known, centres - origin, stack), "labels", data.weights)
-
-    return maximize(method, data.moments, run)
+    return _centres(ToldSums(share * told.counts, share * told.sums), rows, random_state)
 
 
 class _Unlabelled(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from dgmm.kernels import assign
 from dgmm.kernels.precision import LARGEST_FLOAT32
 from dgmm.kernels.stack import Stack, blank_stack
 from dgmm.model.families import Family, SingleRows
-from dgmm.model.matrices import Array
+from dgmm.model.matrices import Array, DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import SMALLEST_COUNT, Moments, Statistics
 from dgmm.passes.adapted import AdaptedSource
@@ -257,13 +257,46 @@ def from_mixture(method: StartMethod, other: Parameters, data: InMemory) -> Para
 
 def maximize(method: StartMethod, moments: Moments, run: Callable[[Stack], Statistics]) -> Parameters:
     """M-step of given responsibilities; sums are taken again about the means where they cancel: `ROUNDS`."""
-    updated, points = None, None
+    (found,) = maximize_each([method], moments, lambda _, stacks: [run(*stacks)])
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def maximize_each(
+    methods: Sequence[StartMethod],
+    moments: Moments,
+    run: Callable[[Sequence[int], Sequence[Stack]], Sequence[Statistics]],
+) -> list[Parameters | Exception]:
+    """Do the same of several mixtures together, each for itself: what fails is given.
+
+    Parameters
+    ----------
+    methods : sequence of StartMethod
+    moments : Moments
+        Of all rows.
+    run : callable
+        Takes the numbers of mixtures, and a stack for each, to the statistics of their responsibilities.
+    """
+    found: dict[int, Parameters | Exception] = {}
+    points: dict[int, Array] = {}
     for is_last in ROUNDS:
-        stack = blank_stack(method.family, method.n_components, moments.mean, points)
-        statistics = run(stack).of_all_rows(moments.scatter)
-        updated = method.objective.settled(statistics, moments, stack, is_last=is_last)
-        if updated is not None:
+        left = [number for number in range(len(methods)) if number not in found]
+        if not left:
             break
-        points = method.objective.means_of_rows(statistics)
-    assert updated is not None, "in the last round, sums are about components' own points"
-    return updated
+        stacks = [
+            blank_stack(methods[each].family, methods[each].n_components, moments.mean, points.get(each))
+            for each in left
+        ]
+        for number, stack, sums in zip(left, stacks, run(left, stacks), strict=True):
+            objective, statistics = methods[number].objective, sums.of_all_rows(moments.scatter)
+            try:
+                updated = objective.settled(statistics, moments, stack, is_last=is_last)
+            except (DegenerateCovarianceError, OverflowedError) as error:
+                found[number] = error
+                continue
+            if updated is None:
+                points[number] = objective.means_of_rows(statistics)
+            else:
+                found[number] = updated
+    return [found[number] for number in range(len(methods))]  # the last round settles all that are left

@@ -6,20 +6,22 @@ A row is held out by the keyed hash of its number, so that which rows are does n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.known import KnownParts
 from dgmm.fitting.sample import hash_numbers
 from dgmm.fitting.steps.expectation import AllStatistics, Data, part_of
 from dgmm.kernels import expect
-from dgmm.kernels.densities import log_densities
+from dgmm.kernels.densities import joint_log_densities, log_densities
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Evaluable
 from dgmm.model.statistics import Moments, Statistics
+from dgmm.passes.adapted import AdaptedSource
 from dgmm.passes.task import ChunkRows, Work
 
 HELD_OUT_KEY = 0x5DEECE66D
@@ -47,6 +49,13 @@ class HeldOut:
     def among(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which of the rows with these numbers are held out: shape (n_rows,)."""
         return hash_numbers(self.seed ^ HELD_OUT_KEY, numbers) < np.uint64(self.share * 2.0**64)
+
+    def without_weight(self, chunks: Iterator[ChunkRows]) -> Iterator[ChunkRows]:
+        """Take the weight of rows that are held out."""
+        for chunk in chunks:
+            weights = np.ones(len(chunk.values)) if chunk.weights is None else chunk.weights
+            held = self(chunk.start, len(chunk.values))
+            yield chunk._replace(weights=np.where(held, 0.0, weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +121,7 @@ class SplitWork:
 
     stack: Stack
     held_out: HeldOut
+    known: KnownParts | None = None
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> AllStatistics:
         """Sum the statistics and the scores of a span."""
@@ -121,10 +131,11 @@ class SplitWork:
         def fitted() -> Iterator[Part]:
             for chunk in chunks:
                 held = self.held_out(chunk.start, len(chunk.values))
-                rows, weights, _, errors = part_of(chunk.of_rows(held), stack)
+                rows, weights, priors, errors = part_of(chunk.of_rows(held), stack, self.known)
                 for index, model in enumerate(stack.models):
-                    scores[index] += score(model, rows, weights, errors)
-                yield part_of(chunk.of_rows(~held), stack)
+                    own = None if priors is None else priors.of_model(index).T
+                    scores[index] += score(model, rows, weights, errors, own)
+                yield part_of(chunk.of_rows(~held), stack, self.known)
 
         statistics = expect(self.stack, fitted())
         return AllStatistics(tuple(map(ScoredStatistics.joined, statistics, scores)))
@@ -141,8 +152,16 @@ class SplitData(Data):
 
     held_out: HeldOut
 
+    @property
+    def fitted(self) -> Data:
+        """The rows to fit alone, for passes that are no E-steps: the others have no weight there."""
+        if not self.held_out.share:
+            return self
+        source = AdaptedSource(self.source, self.held_out.without_weight, self.source.n_rows)
+        return replace(self, source=source)
+
     def _work(self, ready: Stack) -> Work[AllStatistics]:
-        return SplitWork(ready, self.held_out) if self.held_out.share else super()._work(ready)
+        return SplitWork(ready, self.held_out, self.known) if self.held_out.share else super()._work(ready)
 
 
 def score(
@@ -150,6 +169,7 @@ def score(
     rows: NDArray[np.floating],
     weights: Array | None,
     errors: NDArray[np.floating] | None = None,
+    log_priors: Array | None = None,
 ) -> Scored:
     """Sum rows' log densities under a model.
 
@@ -160,8 +180,14 @@ def score(
     weights : ndarray of shape (n_rows,) or None
     errors : ndarray of shape (n_rows, n_errors), optional
         See `dgmm.kernels.measured`.
+    log_priors : ndarray of shape (n_rows, n_components), optional
+        What is known of the rows' components: see `dgmm.kernels.priors`.
     """
     squares = float(len(rows)) if weights is None else float(weights @ weights)
     n_errors = 0 if errors is None else errors.shape[1]
     joined = rows if errors is None else np.hstack([rows, errors])
-    return Scored(Moments.of(log_densities(model, joined, n_errors)[:, None], weights), squares)
+    if log_priors is None:
+        densities = log_densities(model, joined, n_errors)
+    else:
+        densities = np.logaddexp.reduce(joint_log_densities(model, joined, n_errors) + log_priors, axis=1)
+    return Scored(Moments.of(densities[:, None], weights), squares)

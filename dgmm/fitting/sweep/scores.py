@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,7 +33,11 @@ def score_models(data: Data, models: Sequence[Parameters]) -> list[Scores]:
 
 def _scores(data: Data, parameters: Parameters, statistics: Statistics, log_likelihood: float) -> Scores:
     moments = data.moments
+    if data.n_groups:  # of those of all rows, where it starts
+        parameters = replace(parameters, group_weights=parameters.weights_in(data.n_groups))
     undecided = entropy(parameters, statistics, log_likelihood)
+    if data.known is not None and data.known.n_weights:  # sums do not tell what rows know of themselves
+        undecided = np.nan
     is_scored = isinstance(statistics, ScoredStatistics)
     held_out = statistics.held_out.mean_and_error if is_scored else (np.nan, np.nan)
     return Scores(

@@ -2,13 +2,14 @@
 
 At most ``sample_rows`` rows are gathered, and each model is fitted to them as `dgmm.fitting.fit` would fit it
 alone. With more rows the starts of all models are found on a sample (`dgmm.fitting.starts.paths`), and every
-read of a row serves all models that are still in the race (`dgmm.fitting.sweep.race`).
+read of a row serves all models that are still in the race (`dgmm.fitting.sweep.race`). Labels of rows start
+all of them in two passes that they share.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,9 +20,11 @@ from dgmm.fitting.care import concerns
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.fit import in_memory
+from dgmm.fitting.known import KnownParts
 from dgmm.fitting.multistart import Multistart, Settings
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
+from dgmm.fitting.starts.labels import starts_from_labels
 from dgmm.fitting.starts.paths import PathSettings, find_starts
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
@@ -33,6 +36,7 @@ from dgmm.fitting.sweep.race import Race
 from dgmm.fitting.sweep.scores import score_models
 from dgmm.model.criteria import Criterion, resolution
 from dgmm.model.families import Family
+from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.events import (
@@ -83,6 +87,11 @@ class SweepSettings:
     seed: int
     n_bootstrap: int = 0
     settles: bool = False
+
+    def of_run(self, seed: int, known: KnownParts | None) -> SweepSettings:
+        """Give them with the seed of a run, and what is known of its rows."""
+        models = tuple(replace(each, known=known) for each in self.models)
+        return replace(self, models=models, seed=seed)
 
     @property
     def common(self) -> Settings:
@@ -160,6 +169,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
             swept.changes = [*dict.fromkeys([*swept.changes, event.message])]
 
     allow_changed_data, n_errors = settings.common.allow_changed_data, settings.common.n_errors
+    known = settings.common.known
     is_small = source.n_rows <= settings.common.sample_rows
     stages = ("passes",) if is_small else ("search", "passes")
     if settings.common.missing == "drop":
@@ -211,12 +221,18 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     if is_small:
         emit(StageStarted("passes"))
         rows, own = in_memory(observed, source)
-        data = Data(rows, own, found.moments, filling=found.filling, n_errors=n_errors)
+        data = Data(rows, own, found.moments, filling=found.filling, known=known, n_errors=n_errors)
         _fit_each(data, observed, whole, settings, swept, left_out=found.sample.part(held))
     else:
         with listening(count):
             data = SplitData(
-                source, weights, found.moments, held_out, filling=found.filling, n_errors=n_errors
+                source,
+                weights,
+                found.moments,
+                held_out,
+                filling=found.filling,
+                known=known,
+                n_errors=n_errors,
             )
             _fit_together(data, observed, whole, settings, swept)
 
@@ -300,13 +316,13 @@ def _fit_together(
     common, candidates = settings.common, swept.candidates
     fits = Multistart(common, data, sample, whole)
     emit(StageStarted("search", ("passes",)))
-    starts = find_starts(_paths(settings, candidates, data.source.n_rows), whole)
+    starts = _starts(settings, candidates, data, whole)
     for index, candidate in enumerate(candidates):
-        own = starts.get((candidate.family, candidate.n_components))
         if candidate.failure:
             continue
-        if own is None:
-            failure = "no start was found: components would have too few rows of the sample"
+        own = starts.get((candidate.family, candidate.n_components))
+        if own is None or isinstance(own, Exception):
+            failure = str(own or "no start was found: components would have too few rows of the sample")
             candidates[index] = replace(candidate, failure=failure)
         else:
             emit(InitializationStarted(index))
@@ -333,6 +349,22 @@ def _compare(swept: Swept, rows: RowsCompared, sample: Sample, settings: SweepSe
         n_bootstrap=settings.n_bootstrap,
         seed=settings.seed,
     )
+
+
+def _starts(
+    settings: SweepSettings, candidates: Sequence[Candidate], data: SplitData, sample: Sample
+) -> Mapping[tuple[Family, int], list[Parameters] | Exception]:
+    """Find where each model starts: from labels, where rows have any, or on the sample."""
+    known = settings.common.known
+    wanted = [(candidate.family, candidate.n_components) for candidate in candidates if not candidate.failure]
+    if known is not None and known.has_labels and wanted:
+        method = settings.common.method
+        methods = [replace(method, family=family, n_components=number) for family, number in wanted]
+        found = starts_from_labels(methods, known, sample, data.fitted, [settings.seed] * len(methods))
+        if found is not None:
+            each = (one if isinstance(one, Exception) else [one] for one in found)
+            return dict(zip(wanted, each, strict=True))
+    return find_starts(_paths(settings, candidates, data.source.n_rows), sample)
 
 
 def _paths(settings: SweepSettings, candidates: Sequence[Candidate], n_rows: int) -> list[PathSettings]:
@@ -365,8 +397,11 @@ def _score_ended(data: Data, candidates: list[Candidate], held_out: Sample | Non
     scores = score_models(data, [parameters for _, parameters in ended])
     for (index, parameters), own in zip(ended, scores, strict=True):
         if held_out is not None and len(held_out.values):
-            errors = None if held_out.beside is None else held_out.beside[:, : data.n_errors]
-            mean, error = score(parameters, held_out.values, held_out.weights, errors).mean_and_error
+            beside, known = held_out.beside, data.known
+            errors = None if beside is None or not data.n_errors else beside[:, : data.n_errors]
+            priors = None if beside is None or known is None else known.priors_of_rows(parameters, beside)
+            scored = score(parameters, held_out.values, held_out.weights, errors, priors)
+            mean, error = scored.mean_and_error
             own = replace(own, held_out=mean, held_out_error=error)  # noqa: PLW2901
         n_passes = candidates[index].n_passes + 1
         candidates[index] = replace(candidates[index], evaluated=parameters, scores=own, n_passes=n_passes)

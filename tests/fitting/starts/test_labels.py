@@ -1,5 +1,5 @@
 """Starts from rows whose components are known."""
-# pyright: reportOptionalMemberAccess=false
+# pyright: reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import pytest
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.known import Beside, KnownParts
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.starts.labels import start_from_labels
+from dgmm.fitting.starts.labels import starts_from_labels
 from dgmm.fitting.starts.methods import StartMethod
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
@@ -26,7 +26,8 @@ def started(rows, labels, n_components, weights=None, seed=0):
     numbers = np.arange(len(rows))
     sample = Sample(numbers.astype(np.uint64), numbers, rows, weights, labels[:, None].astype(float))
     method = StartMethod("kmeans", FAMILIES["full"], n_components, Likelihood(0.0))
-    return start_from_labels(method, known, sample, data, np.random.RandomState(seed))
+    found = starts_from_labels([method], known, sample, data, [np.random.RandomState(seed)])
+    return None if found is None else found[0]
 
 
 def test_labels_of_all_rows_are_the_classes(generator):
