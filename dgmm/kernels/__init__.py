@@ -81,8 +81,8 @@ def chosen_kernel(work: float = np.inf) -> Kernel:
 def kernel_for(stack: Stack) -> Kernel:
     """Choose for a stack: `chosen_kernel`, but NumPy where BLAS is better than the compiled loop.
 
-    Only the number of features and the paths that components take decide, so that one kernel makes a pass;
-    and where the environment names a kernel, that is the one.
+    The number of features, of components and of rows in all, and the paths that components take decide, so
+    that one kernel makes a pass; and where the environment names a kernel, that is the one.
     """
     if stack.is_for_blas and not os.environ.get("DGMM_KERNEL"):
         return blocks

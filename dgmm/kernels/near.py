@@ -195,13 +195,10 @@ class Bounds:
 
     def of_rows(self, rows: NDArray[np.floating]) -> tuple[NDArray[np.float32], float] | None:
         """Give bounds (K, n) of rows (n, D), and what rounding may add to them; None if that is too much."""
-        deviations = rows - self.centre
-        farthest = np.maximum(deviations.max(axis=0), -deviations.min(axis=0))
-        projected = self.directions @ deviations.T
-        reach = np.maximum(projected.max(axis=1), -projected.min(axis=1))
+        projected, reach, most = self._projected(rows)
         magnitudes = np.abs(self.theta)
         # Of what is projected itself, twice as it is squared; then of features and of sums of products.
-        of_rows = self._features((np.abs(self.directions) @ farthest)[:, None])[:, 0]
+        of_rows = self._features(most[:, None])[:, 0]
         double = float(np.finfo(np.float64).eps)
         fixed = 2 * (rows.shape[1] + 2) * double * float((magnitudes @ of_rows).max())
         varying = (len(of_rows) + 4) * float((magnitudes @ self._features(reach[:, None])[:, 0]).max())
@@ -213,6 +210,19 @@ class Bounds:
             found = self.theta @ self._features(projected)
             return found.astype(np.float32), fixed + double * varying
         return None  # also of what is not a number
+
+    def _projected(self, rows: NDArray[np.floating]) -> tuple[Array, Array, Array]:
+        """Give places of rows in all directions (m, n), the farthest, and what their terms reach at most."""
+        if not self.has_products:  # directions are features
+            chosen = self.directions.argmax(axis=1)
+            projected = rows.T[chosen] - self.centre[chosen, None]
+            reach = np.maximum(projected.max(axis=1), -projected.min(axis=1))
+            return projected, reach, reach
+        deviations = rows - self.centre
+        farthest = np.maximum(deviations.max(axis=0), -deviations.min(axis=0))
+        projected = self.directions @ deviations.T
+        reach = np.maximum(projected.max(axis=1), -projected.min(axis=1))
+        return projected, reach, np.abs(self.directions) @ farthest
 
     def _features(self, projected: NDArray[np.floating]) -> NDArray[np.floating]:
         return _features(projected, has_products=self.has_products)

@@ -25,6 +25,7 @@ from dgmm.kernels.precision import (
     rounding_errors,
 )
 from dgmm.model.families import FAMILIES, Family
+from dgmm.model.jit import compiled_module
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import LOG_OF_NOTHING, Evaluable
 
@@ -50,8 +51,16 @@ class StackTuning:
         Products of rows and natural parameters that take NumPy as long as a component takes to eliminate a
         feature, by the square of their number.
     whitened_features : int
-        Features from which full components are whitened: from about there on BLAS takes no longer than the
-        compiled loop. Chosen by docs/notes/2026-11-26-wide.md.
+        Features from which full components are whitened: NumPy takes less memory so, and no more time. Chosen
+        by docs/notes/2026-11-26-wide.md.
+    tabled_features : int
+        Features below which the compiled loop, where there is one, has the table of all products
+        nevertheless: it takes half to two thirds of the time of BLAS. Chosen by
+        docs/notes/2026-11-27-kernels.md.
+    tabled_components, tabled_work : int, float
+        What there is then at the least: components of each model, as making the table shows where they are
+        few; and work (see `Stack.work`), from which on bounds leave out components
+        (`dgmm.kernels.near.NearTuning`), and natural parameters are worth being made.
     blas_features : int
         Features from which models of other families, too, are left to NumPy and BLAS: the compiled loop is
         up to twice as fast, but takes as much memory as the rows.
@@ -65,6 +74,9 @@ class StackTuning:
     group_numbers: int = 1953
     eliminates_as: int = 8
     whitened_features: int = 128
+    tabled_features: int = 192
+    tabled_components: int = 6
+    tabled_work: float = 2.0**29
     blas_features: int = 1024
     narrow_blas_features: int = 32
 
@@ -166,7 +178,7 @@ def _runs(sizes: Iterable[tuple[int, int]]) -> tuple[Run, ...]:
 
 
 def is_whitened(family: Family, n_features: int) -> bool:
-    """Tell whether components are evaluated by products of matrices alone: full ones of many features."""
+    """Tell whether NumPy evaluates components by products of matrices alone: full ones of many features."""
     return family.has_all_features and n_features >= STACKING.whitened_features
 
 
@@ -421,6 +433,23 @@ def _batches(models: Sequence[Evaluable]) -> Iterator[_Batch]:
             )
 
 
+def _is_tabled(batch: _Batch, fewest: int, n_rows: int | None, extent: Array, dtype: np.dtype) -> bool:
+    """Tell whether full components of many features are for the compiled loop and its table nevertheless.
+
+    All are exact then; ``fewest`` are the components of a model.
+    """
+    n_components, n_features = batch.means.shape
+    features = batch.family.feature_rows(n_features)
+    n_each = n_components * (features.stop - features.start)
+    return (
+        n_features < STACKING.tabled_features
+        and fewest >= STACKING.tabled_components
+        and (n_rows is None or n_rows * n_each >= STACKING.tabled_work)
+        and compiled_module("dgmm.kernels.tiles") is not None
+        and bool((rounding_errors(batch, extent, dtype) <= DOUBLE.density_error).all())
+    )
+
+
 def stack_models(
     models: Sequence[Evaluable],
     centre: Array,
@@ -484,6 +513,9 @@ def stack_models(
         start, thetas, members = first, [], []
         whitened = is_whitened(family, len(centre)) and not may_lack
         for batch in own:
+            if whitened and references is None:  # one batch, as no covariance is shared
+                fewest = min(len(models[index].means) for index in batch.members)
+                whitened = not _is_tabled(batch, fewest, n_rows, extent, dtype)
             about = np.full(batch.means.shape, np.nan) if references is None else batch.joined(references)
             narrow = np.asarray(np.isfinite(about).all(axis=1))
             points = np.where(narrow[:, None], about, batch.means)

@@ -36,9 +36,9 @@ def small(monkeypatch):
     monkeypatch.setenv("DGMM_COMPILED", "1")  # it is the compiled loop that leaves components out
 
 
-def mixture(spread, n_components=N_COMPONENTS, n_features=N_FEATURES, seed=0):
+def mixture(spread, n_components=N_COMPONENTS, n_features=N_FEATURES, seed=0, family="full"):
     generator = np.random.default_rng(seed)
-    model = naive.random_parameters(generator, "full", n_components, n_features)
+    model = naive.random_parameters(generator, family, n_components, n_features)
     return replace(model, means=spread * generator.normal(size=(n_components, n_features)))
 
 
@@ -182,9 +182,11 @@ def test_little_work_goes_the_plain_way():
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])
-def test_bounds_are_bounds(scale):
+@pytest.mark.parametrize("family", ["full", "diag"])
+def test_bounds_are_bounds(family, scale, monkeypatch):
     """Of rows near and far, in float32, and in float64 where that would not do."""
-    model = mixture(4.0)
+    monkeypatch.setattr(near, "NEAR", replace(near.NEAR, diagonal_pair_work=0.0))
+    model = mixture(4.0, family=family)
     apart = np.where(np.arange(N_COMPONENTS) < 2, scale, 1.0)[:, None]
     model = replace(model, means=model.means * apart)
     rows = np.concatenate([drawn(model, 200), 3 * drawn(model, 50), model.means])

@@ -23,7 +23,8 @@ N_FEATURES = 12
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Components of few features are whitened, and their triangles left to BLAS; pieces are short."""
-    monkeypatch.setattr(stack, "STACKING", replace(stack.STACKING, whitened_features=N_FEATURES))
+    tuning = replace(stack.STACKING, whitened_features=N_FEATURES, tabled_features=0)
+    monkeypatch.setattr(stack, "STACKING", tuning)
     wide = replace(
         matrices.MATRICES, wide_features=N_FEATURES, indexed_features=N_FEATURES, compiled_features=0
     )
@@ -85,6 +86,33 @@ def test_the_table_of_features_gives_the_same(spread, monkeypatch):
     assert with_table.n_narrow == 0
     assert_same(found, wanted, 1e-11)
     np.testing.assert_array_equal(found.references, wanted.references)
+
+
+def test_the_compiled_loop_has_a_table_of_more_features(monkeypatch):
+    """Where there is one, all models have components enough, and the sums of none would cancel."""
+    tuning = replace(stack.STACKING, tabled_features=N_FEATURES + 1, tabled_components=4)
+    monkeypatch.setattr(stack, "STACKING", tuning)
+    monkeypatch.setenv("DGMM_COMPILED", "1")
+    is_there = KERNELS["compiled"].missing() is None
+    model, small = mixture(5, 1.0), mixture(3, 1.0)
+    rows = naive.random_rows(np.random.default_rng(11), model, 300)
+
+    def is_whitened(models, **options):
+        return any(group.is_whitened for group in ready_for(models, rows, **options).groups)
+
+    assert is_whitened([model]) is not is_there
+    for given in ({"n_rows": 300}, {"references": [model.means]}):
+        assert is_whitened([model], **given)
+    assert is_whitened([model, small])
+    narrow = model.covariances * np.where(np.arange(5) == 2, 1e-18, 1.0)[:, None, None]
+    assert is_whitened([type(model).from_covariances(model.family, model.weights, model.means, narrow)])
+    wider = mixture(5, 1.0, n_features=N_FEATURES + 1)
+    others = naive.random_rows(np.random.default_rng(11), wider, 300)
+    assert all(group.is_whitened for group in ready_for([wider], others).groups)
+    ready = ready_for([model], rows)
+    assert_same(kernels.expect(ready, [(rows, None)])[0], reference.expect(ready, [(rows, None)])[0])
+    monkeypatch.setenv("DGMM_COMPILED", "0")
+    assert is_whitened([model])
 
 
 def test_most_rows_are_left_out_where_clusters_are_apart(monkeypatch):
@@ -191,7 +219,7 @@ def test_which_kernel_is_chosen(monkeypatch):
 def test_it_takes_no_more_memory_than_it_says(n_rows, spread, monkeypatch):
     """And of few rows, hardly more than parameters and their sums."""
     monkeypatch.undo()
-    model = mixture(6, spread, n_features=160)
+    model = mixture(6, spread, n_features=200)
     rows = naive.random_rows(np.random.default_rng(9), model, n_rows)
     ready = ready_for([model], rows)
     blocks.expect(ready, [(rows[:10], None)])
