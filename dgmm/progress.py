@@ -22,6 +22,7 @@ from dgmm.passes.events import (
     ClusterBack,
     ClusterWaiting,
     Event,
+    InitializationFinished,
     InitializationStarted,
     IterationFinished,
     PassFinished,
@@ -134,6 +135,8 @@ class Course:
         For a cluster.
     fits : list of IterationFinished
         What the last pass that ended gave to each fit that was in it.
+    n_ended : int
+        Of these fits, those that go on no more.
     takes_fits : bool
         Whether these are of a pass that has ended, and the next one is at work.
     n_passes : int
@@ -160,6 +163,7 @@ class Course:
     ended: float | None = None
     is_waiting: bool = False
     fits: list[IterationFinished] = field(default_factory=list)
+    n_ended: int = 0
     takes_fits: bool = True
     n_passes: int = 0
     n_rounds: int = 0
@@ -190,16 +194,18 @@ class Course:
                 self.n_done, self.ended = self.n_total, self.clock()
                 self.began = self.ended - event.seconds
                 self.n_passes += isinstance(event, PassFinished)
-                if event.purpose == "survey" and not self.n_kept:
-                    self.survey_took = event.seconds
+                is_whole_survey = event.purpose == "survey" and not self.n_kept
+                self.survey_took = event.seconds if is_whole_survey else self.survey_took
             case ClusterWaiting() | ClusterBack():
                 self.is_waiting = isinstance(event, ClusterWaiting)
             case IterationFinished():
                 if self.takes_fits:
-                    self.fits, self.takes_fits = [], False
+                    self.fits, self.n_ended, self.takes_fits = [], 0, False
                     self.n_rounds += 1
                 self.fits.append(event)
                 self.told_at = self.clock()
+            case InitializationFinished():
+                self.n_ended += 1
             case InitializationStarted() if not any(each.n_left for each in self.fits):
                 self.fits = []  # of starts that are fitted in turn
 
@@ -212,6 +218,11 @@ class Course:
     def best(self) -> IterationFinished | None:
         """Of the fits that shared the last pass, the one with the highest lower bound."""
         return max(self.fits, key=lambda each: each.lower_bound, default=None)
+
+    @property
+    def is_after_all(self) -> bool:
+        """Whether the pass at work is after the last one of all fits."""
+        return self.takes_fits and 0 < len(self.fits) <= self.n_ended
 
     @property
     def step(self) -> str:
@@ -231,6 +242,8 @@ class Course:
         longest = max(self.fits, key=lambda each: each.n_iter, default=None)
         if longest is None:
             return "pass 1"
+        if self.is_after_all:
+            return "sums of the fit"
         number = longest.n_iter + 1 if self.takes_fits else longest.n_iter
         return f"pass {min(number, longest.max_iter)} of at most {longest.max_iter}"
 
@@ -408,8 +421,9 @@ class Lines:
                 self._print(f"{event.name}, {course.ahead}")
             case PassFinished():
                 self._waits = True
-            case TasksFinished():
-                self._print(f"{event.purpose}: {event.n_tasks} tasks in {event.seconds:.1f} s")
+            case TasksFinished() if event.n_tasks:
+                tasks = "task" if event.n_tasks == 1 else "tasks"
+                self._print(f"{event.purpose}: {event.n_tasks} {tasks} in {event.seconds:.1f} s")
             case Resumed():
                 self._print(going_on(event), with_step=False)
 
@@ -420,7 +434,7 @@ class Lines:
             return
         self._waits = False
         line = course.doing
-        if best is not None and not course.takes_fits:
+        if best is not None and best is not self._last and (not course.takes_fits or course.is_after_all):
             line += f": {reached(best, self._last, len(course.fits))}"
             self._last = best
         line += f"; {course.n_total:,} rows in {course.seconds:.1f} s"

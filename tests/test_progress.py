@@ -12,6 +12,7 @@ from dgmm import progress
 from dgmm.passes.events import (
     ClusterBack,
     ClusterWaiting,
+    InitializationFinished,
     InitializationStarted,
     IterationFinished,
     PassFinished,
@@ -96,6 +97,23 @@ def test_lines_that_are_left_out_are_in_the_gain_of_the_next():
     shown = int(before.split("pass ")[1].split()[0])
     assert f"-1.410000 nats a row, {0.59 - shown / 100:+.1e} since pass {shown}; pass 60 lost 5.0e-01" in last
     assert done.startswith("done: 60 passes")
+
+
+def test_tasks_that_are_none_are_not_told():
+    assert lines_of([TasksStarted("growing", 0), TasksFinished("growing", 0, 0.0)]) == []
+    assert lines_of([TasksStarted("one", 1), TasksFinished("one", 1, 2.0)]) == ["one: 1 task in 2.0 s"]
+
+
+def test_a_pass_after_the_last_is_none_of_the_fit():
+    """Of rows in memory, whose sums are taken when the fit has ended: what that reached is told with them."""
+    ended = [*one_pass(fitted(7, -1.5)), InitializationFinished(0, -1.5, True)]
+    survey = [StageStarted("survey", ("passes",)), *one_pass(purpose="survey")]
+    _, line, _ = lines_of([*survey, StageStarted("passes"), *ended, *one_pass()])
+    assert line.startswith("[step 2 of 2] sums of the fit: log-likelihood -1.500000 nats a row; 1,000 rows")
+    course = Course()
+    for event in [*ended, InitializationStarted(1), *one_pass()]:
+        course.take(event)
+    assert course.doing == "pass 1"  # of another start
 
 
 def test_each_step_has_a_line_however_fast():
