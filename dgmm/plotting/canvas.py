@@ -128,6 +128,13 @@ def label(ax: Axes, x: str = "", y: str = "", title: str = "") -> None:
         ax.set_title(title, parse_math=False)
 
 
+def signs_beside(ax: Axes) -> int:
+    """Tell how many signs of a name have room beside a cell of a grid, about: eight at least."""
+    points = 72.0 * min(ax.bbox.width, ax.bbox.height) / ax.figure.dpi
+    # A sign is as long as 0.6 of its size, and cells are a fifth farther apart than they are long.
+    return max(8, int(points / (0.5 * float(ax.xaxis.label.get_fontsize()))))
+
+
 def tick_names(axis: Any, places: Sequence[float], names: Sequence[str], **how: Any) -> None:
     """Put names at ticks, as they are."""
     axis.set_ticks(places, labels=names, **how)

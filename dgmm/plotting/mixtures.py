@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba_array
 from numpy.typing import NDArray
 
+from dgmm.data.text import shortened
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.errors import ErrorsLike
-from dgmm.plotting.canvas import axes_or_current, divided, label, note
+from dgmm.plotting.canvas import axes_or_current, divided, label, note, signs_beside
 from dgmm.plotting.layers import component_colors, draw_curves, draw_ellipses, draw_members, draw_rows
 from dgmm.plotting.palette import color_of, marker_of
 from dgmm.plotting.subject import UNSURE, Feature, Subject, check_two, percentage
@@ -123,6 +124,7 @@ def plot_pairs(
     if len(axes) > MOST_PAIRED:
         raise ValueError(f"a grid of {len(axes)} features cannot be read: give {MOST_PAIRED} at most")
     grid, n_axes = divided(ax, len(axes), len(axes)), len(axes)
+    names = [shortened(axis.label, signs_beside(grid[0, 0])) for axis in axes]
     for i, j in np.ndindex(n_axes, n_axes):
         cell: Any = grid[i, j]
         if j > i:
@@ -134,7 +136,7 @@ def plot_pairs(
             draw_members(cell, subject, [axes[j], axes[i]])
             draw_ellipses(cell, subject, [axes[j], axes[i]], share=share, numbered=n_axes <= 5)
             cell.sharex(grid[j, j])
-        label(cell, axes[j].label if i == n_axes - 1 else "", axes[i].label if j == 0 else "")
+        label(cell, names[j] if i == n_axes - 1 else "", names[i] if j == 0 else "")
         if i < n_axes - 1:
             cell.set_xlabel("")
         for own in cell.texts:

@@ -1,6 +1,7 @@
 """Pictures show what they say."""
 
 from copy import copy
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,24 @@ def test_an_ellipse_holds_its_share(model, three_clusters, ax):
     inside = np.mean([(np.linalg.norm(points, axis=1) < 1).sum() for points in held]) * 3 / 20_000
     assert inside == pytest.approx(0.8, abs=0.03)
     assert texts(ax) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("n_features", [2, 4, 6])
+def test_long_names_in_a_grid_are_beside_their_own_cells(n_features: int):
+    mixture: Any = dgmm.GaussianMixture(1, covariance_type="diag")
+    mixture.weights_, mixture.means_ = np.ones(1), np.zeros((1, n_features))
+    mixture.covariances_ = np.ones((1, n_features))
+    mixture.feature_names_in_ = np.array(
+        [f"{i} {'name of a feature ' * 12}" for i in range(n_features)], object
+    )
+    figure = Figure(figsize=(9.0, 8.5), layout="constrained")
+    grid = plot_pairs(mixture, features=range(n_features), ax=figure.subplots())
+    figure.draw_without_rendering()
+    across = [cell.xaxis.label.get_window_extent() for cell in grid[-1]]
+    up = [cell.yaxis.label.get_window_extent() for cell in grid[:, 0]]
+    assert all(a.x1 < b.x0 for a, b in pairwise(across))
+    assert all(below.y1 < above.y0 for above, below in pairwise(up))
+    assert all(cell.get_xlabel().startswith(f"{i} ") for i, cell in enumerate(grid[-1]))
 
 
 def test_the_rows_of_small_data_are_seen(ax):
