@@ -212,3 +212,33 @@ def test_what_is_said_of_all_rows_is_of_rows_with_their_errors_and_groups(tmp_pa
     assert said["other"]["bic"] == pytest.approx(grouped.bic(features))
     for command in (("compare", *pair), ("merge", pair[0], pair[2])):
         assert "give errors= of these rows" in fail(*command)
+
+
+def test_sweeps_and_standard_errors_with_labels_and_groups(cells, tmp_path):
+    """What the library says with the same; and the page has the weights of groups."""
+    pytest.importorskip("matplotlib")
+    path, out = tmp_path / "cells.parquet", tmp_path / "swept"
+    cells.drop(columns="number").to_parquet(path)
+    told = ("--labels", "label", "--groups", "patient")
+    own = ("-k", "3:4", "--covariance", "full", "--seed", 0, "--out", out)
+    said = succeed("sweep", path, *own, *told)
+    model = dgmm.load(out / "model.npz")
+    assert isinstance(model, dgmm.GaussianMixture)
+    features, known = cells[["a", "b"]], {"labels": cells["label"], "groups": cells["patient"]}
+    sweep = dgmm.GaussianMixtureSweep([3, 4], covariance_type="full", random_state=0).fit(features, **known)
+    best = sweep.best_estimator_
+    assert model.n_components == best.n_components
+    np.testing.assert_allclose(model.group_weights_, best.group_weights_, rtol=1e-6)
+    heaviest = int(np.argmax(model.weights_))
+    assert f"{model.group_weights_[0, heaviest]:.4f}" in said
+    assert "Weights in each group of rows" in text_of((out / "report.html").read_text(encoding="utf-8"))
+    found = json.loads(succeed("standard-errors", out / "model.npz", path, *told, "--json"))
+    expected = model.standard_errors(features, **known)
+    np.testing.assert_allclose(found["standard_errors"]["group_weights"], expected.group_weights, rtol=1e-6)
+    assert "±" in succeed("standard-errors", out / "model.npz", path, *told)
+    found = json.loads(succeed("misfit", out / "model.npz", path, "--groups", "patient", "--json"))
+    counts = model.misfit(features, groups=cells["patient"]).counts
+    np.testing.assert_allclose([each["counts"] for each in found["misfit"]], counts, rtol=1e-6)
+    line = fail("sweep", path, *own[2:6], "-k", "1:3", "--out", tmp_path / "no", *told)
+    assert "but -k 1: labels" in line
+    assert "try none that has fewer" in line
