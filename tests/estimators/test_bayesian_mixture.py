@@ -235,6 +235,7 @@ class TestLarger:
 
     @quietly
     def test_by_default_size_decides(self, rows):
+        rows = rows[:1500]
         own = {"n_components": 4, "random_state": 0}
         large = BayesianGaussianMixture(**own, sample_rows=500).fit(rows)
         assert max(large.history_["inner_steps"]) > 1

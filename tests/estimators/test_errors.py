@@ -77,7 +77,7 @@ class TestEM:
         ("form", "weighted"), [("variances", False), ("triangles", True), ("matrices", False)]
     )
     def test_it_is_em_by_the_formulas_row_by_row(self, covariance_type, form, weighted):
-        rows, columns, errors, start = measured(covariance_type=covariance_type, form=form)
+        rows, columns, errors, start = measured(120, covariance_type=covariance_type, form=form)
         weights = np.random.default_rng(1).gamma(1.0, size=len(rows)) if weighted else None
         wanted, bounds = naive_em(start, rows, errors, weights)
         found = started_at(start, rows, columns, weights)
@@ -86,7 +86,7 @@ class TestEM:
 
     @pytest.mark.parametrize("covariance_type", ["full", "tied_diag"])
     def test_values_that_lack_have_unknown_errors(self, covariance_type):
-        rows, columns, errors, start = measured(covariance_type=covariance_type)
+        rows, columns, errors, start = measured(120, covariance_type=covariance_type)
         rows[::3, 0] = columns[::3, 0] = np.nan
         wanted, bounds = naive_em(start, rows, errors, None)
         found = started_at(start, rows, columns, missing="marginalize")
@@ -271,9 +271,9 @@ class TestFits:
 
     @each_family
     def test_corrected_em_comes_to_the_same_end(self, covariance_type, stored):
-        rows, columns, _, start = measured(3000, covariance_type=covariance_type, spread=4.0)
+        rows, columns, _, start = measured(1500, covariance_type=covariance_type, spread=4.0)
         wanted = started_at(start, rows, columns, max_iter=400, tol=1e-10)
-        own = {"sample_rows": 1200, "algorithm": "corrected", "max_iter": 60, "tol": 1e-8}
+        own = {"sample_rows": 600, "algorithm": "corrected", "max_iter": 60, "tol": 1e-8}
         found = started_at(start, stored(rows), columns, **own)
         assert found.lower_bound_ >= wanted.score(rows, errors=columns) - 1e-5
         assert max(found.history_["inner_steps"]) > 1
@@ -507,7 +507,7 @@ class TestWhatIsSaidOfAllRows:
     @pytest.fixture
     def of_clusters(self):
         _, rows, errors = clusters(600, np.random.default_rng(0))
-        mixture = GaussianMixture(3, random_state=0)
+        mixture = GaussianMixture(3, random_state=0, max_iter=3)  # its end is 14 s away
         return rows, errors, mixture.fit(rows, errors=errors)
 
     def test_criteria_and_entropies_are_by_the_formulas(self, of_clusters):
@@ -543,10 +543,11 @@ class TestWhatIsSaidOfAllRows:
 
     def test_what_a_fit_gives_at_once_is_of_the_rows_with_their_errors(self, of_clusters):
         rows, errors, mixture = of_clusters
-        again = GaussianMixture(3, random_state=0)
+        again = GaussianMixture(3, random_state=0, max_iter=3)
         found = again.fit_transform(rows, errors=errors)
         np.testing.assert_array_equal(found, mixture.predict_proba(rows, errors=errors))
-        sweep = GaussianMixtureSweep([3], covariance_type="full", random_state=0).fit(rows, errors=errors)
+        sweep = GaussianMixtureSweep([3], covariance_type="full", random_state=0, max_iter=3)
+        sweep.fit(rows, errors=errors)
         assert sweep.bic(rows, errors=errors) == pytest.approx(mixture.bic(rows, errors=errors), rel=1e-9)
         with pytest.raises(ValueError, match="BIC of rows without"):
             sweep.bic(rows)

@@ -94,7 +94,7 @@ class TestEM:
     @each_family
     @pytest.mark.parametrize("weighted", [False, True])
     def test_it_is_em_by_regression_row_by_row(self, covariance_type, weighted):
-        rows, _ = clustered(covariance_type=covariance_type)
+        rows, _ = clustered(200, covariance_type=covariance_type)
         weights = np.random.default_rng(1).gamma(1.0, size=len(rows)) if weighted else None
         start = naive.random_parameters(np.random.default_rng(2), covariance_type, 3, 3, spread=2.0)
         wanted, bounds = naive_em(start, rows, weights, 6, 1e-6)
@@ -153,7 +153,7 @@ class TestEM:
         )
         for x, own in ((rows, {}), (stored(rows), {"sample_rows": 500})):
             one, other = (
-                mixture(x, covariance_type=covariance_type, missing=missing, **own)
+                mixture(x, covariance_type=covariance_type, missing=missing, max_iter=5, **own)
                 for missing in ("marginalize", "error")
             )
             for name in NAMES:
@@ -211,8 +211,9 @@ def fitted():
 
 
 class TestSources:
-    @pytest.mark.parametrize("algorithm", ["em", "corrected"])
-    @pytest.mark.parametrize("init_params", ["kmeans", "search", "k-means||"])
+    @pytest.mark.parametrize(
+        ("algorithm", "init_params"), [("em", "kmeans"), ("corrected", "search"), ("corrected", "k-means||")]
+    )
     def test_wherever_the_rows_are(self, rows, algorithm, init_params, stored, tmp_path):
         """The same rows are in the sample, the same values drawn, and sums differ by rounding alone."""
         frame = pd.DataFrame(rows, columns=["a", "b", "c"])
