@@ -68,8 +68,8 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
     tol : float or 'auto', default='auto'
         In nats a row. Plain EM ends when the lower bound changes by less than this; ``'auto'`` is 1e-3, as
         in scikit-learn. Corrected EM ends when all further iterations are predicted to gain less than this;
-        ``'auto'`` is 1e-6, but for mixtures with more components than the rows tell apart: these end, too,
-        when three passes gained less than chance gives to surplus components.
+        ``'auto'`` is 1e-6; and fits end then, too, that lately gained less than chance gives a component
+        and less than 1e-4, or all surplus components where there are more than the rows tell apart.
     reg_covar : float, default=1e-6
         Added to the diagonal of covariances, in squared units of the data.
     max_iter : int, default=100

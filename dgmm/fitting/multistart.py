@@ -19,7 +19,7 @@ from dgmm.fitting.loop.corrected_steps import CorrectedSteps
 from dgmm.fitting.loop.plain import EM, Advance
 from dgmm.fitting.loop.reseeding import Reseeding
 from dgmm.fitting.loop.stopping import Stopping, rules_of
-from dgmm.fitting.loop.surplus import Plateaus
+from dgmm.fitting.loop.surplus import SURPLUS, Plateaus
 from dgmm.fitting.loop.watching import Watch, Watching
 from dgmm.fitting.pool import Candidate, Pool
 from dgmm.fitting.sample import Sample
@@ -234,17 +234,21 @@ class Multistart:
 
     @property
     def _plateaus(self) -> Plateaus | None:
-        """What ends fits with surplus components; None where the user says what gains matter.
+        """What ends fits that gain no more than chance gives; None where the user says what gains matter.
 
-        And where the sample has few rows, or all; or the likelihood of rows in memory is another one: of what
-        is observed, or known.
+        And where all rows are in memory. A sample of few rows is not asked about surplus components; nor
+        where the likelihood of rows in memory is another one: of what is observed, or known. What is not
+        asked about ends only where there are many rows in all.
         """
-        data, may_end = self.data, self.settings.tol is None and isinstance(self.objective, Likelihood)
-        few = self.is_small or len(self.filled.values) < NEED.fewest_rows
-        if not may_end or few or data.may_lack or data.known is not None:
+        data, is_likelihood = self.data, isinstance(self.objective, Likelihood)
+        if self.settings.tol is not None or self.is_small or not is_likelihood:
             return None
-        are_surplus = MergedOnSample(self.filled, self.objective, data.source.n_rows)
-        return Plateaus(are_surplus, max(float(data.moments.n_rows), data.moments.weight))
+        has_few = len(self.filled.values) < NEED.fewest_rows
+        may_ask = not has_few and not data.may_lack and data.known is None
+        asked = MergedOnSample(self.filled, self.objective, data.source.n_rows) if may_ask else None
+        if asked is None and data.source.n_rows < SURPLUS.fewest_rows:
+            return None
+        return Plateaus(max(float(data.moments.n_rows), data.moments.weight), asked)
 
     @cached_property
     def hurried(self) -> Advance:

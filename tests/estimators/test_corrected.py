@@ -9,6 +9,7 @@ import pytest
 
 from dgmm import GaussianMixture
 from dgmm.estimators.load import load
+from dgmm.fitting.loop.surplus import SURPLUS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -143,6 +144,19 @@ def test_a_given_tol_is_the_predicted_gain():
         assert f"less than tol={largest}" in found.stop_reason_
         assert longest.lower_bound_ - found.lower_bound_ < 10.0 * largest
         assert found.n_iter_ < longest.n_iter_
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of one that has few passes
+def test_by_default_a_fit_ends_where_it_gains_no_more_than_chance():
+    """It makes the passes of one whose tol is named, but for the last; not where there are few rows."""
+    rows = overlapping(SURPLUS.fewest_rows)
+    by_default = fit(rows)
+    named = fit(rows, tol=1e-6, max_iter=by_default.n_iter_ + 1)
+    assert by_default.converged_
+    assert by_default.lower_bounds_ == named.lower_bounds_[: by_default.n_iter_]
+    assert by_default.lower_bound_ == max(by_default.lower_bounds_)
+    few = overlapping(3000)
+    assert fit(few).stop_reason_ == fit(few, tol=1e-6).stop_reason_
 
 
 def test_starts_share_passes_and_do_not_change_each_other():

@@ -95,6 +95,12 @@ def since_start(history: tuple[PassRecord, ...]) -> tuple[PassRecord, ...]:
     return tuple(passes[starts[-1] :] if starts else passes)
 
 
+def last_gain(history: tuple[PassRecord, ...]) -> float:
+    """Give what the last accepted pass gained, nats a row; infinite before two of them from a start."""
+    accepted = [record.log_likelihood for record in since_start(history) if record.accepted]
+    return accepted[-1] - accepted[-2] if len(accepted) > 1 else np.inf
+
+
 def predict_gain(history: tuple[PassRecord, ...]) -> float:
     """Predict what further iterations gain, from the last two gains of accepted passes, nats a row.
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dgmm.fitting.loop.corrected import CorrectedEM
-from dgmm.fitting.loop.history import PassRecord, predict_gain, since_start
+from dgmm.fitting.loop.history import PassRecord, last_gain, predict_gain, since_start
 from dgmm.fitting.loop.plain import Advance
 from dgmm.fitting.loop.stopping import Ending
-from dgmm.fitting.loop.surplus import SURPLUS, gained_lately
+from dgmm.fitting.loop.surplus import Plateaus
 from dgmm.fitting.pool import Candidate, Entry
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.sweep.choice import best_of
@@ -34,13 +34,9 @@ class RaceTuning:
         best, nor what all further M-steps promise. After its first pass so many times what one promises
         stands for these. Half and double: the same log-likelihoods, by as many passes, on small data
         (docs/notes/2026-11-26-tuning.md).
-    many_steps : int
-        M-steps of a pass that tell as much of the last model's progress as several passes. 32 and 16: a mean
-        of 5.5 and 4.9 passes for 6.1, but one fit of 14 ended 1e-3 nats a row too low; 128: 6.3 passes.
     """
 
     generous: float = 20.0
-    many_steps: int = 64
 
 
 RACE = RaceTuning()
@@ -161,8 +157,7 @@ def _dropped(candidate: Candidate, criterion: Criterion, best: float) -> Candida
 def settled(candidates: Sequence[Candidate], criterion: Criterion, n_rows: float) -> list[Candidate]:
     """End the last model, where it is the best and has lately gained less than chance gives a component.
 
-    In three passes together, as in `dgmm.fitting.loop.surplus`, or in one of many M-steps, and by Aitken's
-    rule in all to come: after few steps little may be gained before much.
+    As single fits end: see `dgmm.fitting.loop.surplus`.
 
     Parameters
     ----------
@@ -179,30 +174,13 @@ def settled(candidates: Sequence[Candidate], criterion: Criterion, n_rows: float
     state = candidates[last].state
     if not isinstance(state, CorrectedEM) or state.best is None or state.fallback is not None:
         return list(candidates)
-    parameters, history = state.best.parameters, state.history
-    by_chance = SURPLUS.by_chance * parameters.n_parameters_of_one / n_rows
-    if gained_lately(history) >= by_chance and _after_many_steps(history) >= by_chance:
+    parameters = state.best.parameters
+    why = Plateaus(n_rows).settled(state.history, parameters)
+    if why is None:
         return list(candidates)
-    why = (
-        f"no other model can be the best any more, and this one lately gained less than the {by_chance:.2g} "
-        "nats a row that chance gives a component; tol says how far to fit it all the same"
-    )
-    ended = replace(state, parameters=parameters, ending=Ending(converged=True, message=f"Converged: {why}."))
+    ending = Ending(converged=True, message=f"Converged: no other model can be the best any more, and {why}.")
+    ended = replace(state, parameters=parameters, ending=ending)
     return [replace(each, state=ended) if index == last else each for index, each in enumerate(candidates)]
-
-
-def _after_many_steps(history: tuple[PassRecord, ...]) -> float:
-    """Give what the last pass gained, or further ones are predicted to; infinite unless it had many steps."""
-    last = history[-1]
-    if not last.accepted or last.inner_steps < RACE.many_steps:
-        return float("inf")
-    return max(_last_gain(history), predict_gain(history))
-
-
-def _last_gain(history: tuple[PassRecord, ...]) -> float:
-    """Give what the last accepted pass gained, nats a row; infinite before two of them from a start."""
-    accepted = [record.log_likelihood for record in since_start(history) if record.accepted]
-    return accepted[-1] - accepted[-2] if len(accepted) > 1 else float("inf")
 
 
 def possible_gain(history: tuple[PassRecord, ...]) -> float:
@@ -210,7 +188,7 @@ def possible_gain(history: tuple[PassRecord, ...]) -> float:
 
     A re-seeding is a start: passes are counted from the last.
     """
-    last = _last_gain(history)
+    last = last_gain(history)
     if last == float("inf"):
         return last
     predicted = [record.predicted_gain for record in since_start(history) if record.accepted][-1]

@@ -1,6 +1,7 @@
 """Plateaus, on passes made by hand: when a fit is asked whether it needs its components, and what ends it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,13 +9,13 @@ import pytest
 from dgmm.fitting.loop import corrected, plain
 from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.stopping import Stopping, rules_of
-from dgmm.fitting.loop.surplus import Plateaus, gained_lately
+from dgmm.fitting.loop.surplus import SURPLUS, Plateaus, gained_lately
 from dgmm.fitting.steps.expectation import Evaluation
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
-K, N_ROWS = 5, 1000.0
+K, N_ROWS = 9, 1e6
 # Of a component of one feature: weight, mean and variance. Chance gives it half a nat for each.
 BY_CHANCE = 1.5 / N_ROWS
 
@@ -32,17 +33,32 @@ def passes(bounds, refused=()) -> tuple[PassRecord, ...]:
 
 
 def test_what_the_last_passes_gained():
-    assert gained_lately(passes([-3.0, -2.0, -1.5])) == math.inf
-    assert gained_lately(passes([-3.0, -2.0, -1.5, -1.25])) == 1.75
-    assert gained_lately(passes([-9.0, -3.0, -2.0, -1.5, -1.25])) == 1.75
+    assert gained_lately(passes([-3.0, -2.0])) == math.inf
+    assert gained_lately(passes([-3.0, -2.0, -1.5])) == 1.5
+    assert gained_lately(passes([-9.0, -3.0, -2.0, -1.5])) == 1.5
     # A pass that lost counts, and what it lost does not.
-    assert gained_lately(passes([-9.0, -3.0, -2.0, -4.0, -1.5], refused={3})) == 1.5
-    assert gained_lately(passes([-9.0, -3.0, -2.0, -2.5], refused={3})) == 7.0
+    assert gained_lately(passes([-9.0, -3.0, -2.0, -4.0, -1.5], refused={3})) == 0.5
+    assert gained_lately(passes([-9.0, -3.0, -2.5], refused={2})) == 6.0
+
+
+def test_what_the_last_pass_alone_tells():
+    """After many M-steps Aitken's rule says what is left; after fewer it is what was predicted, and more."""
+
+    def told(gains, n_steps, predicted=math.inf) -> float:
+        *others, last = passes(-1.0 - np.cumsum([0.0, *gains[::-1]])[::-1])
+        return gained_lately((*others, replace(last, inner_steps=n_steps, predicted_gain=predicted)))
+
+    many, few = SURPLUS.many_steps, SURPLUS.many_steps - 1
+    assert told([4.0, 0.5], many) == pytest.approx(0.5)  # and 0.07 to come
+    assert told([4.0, 3.0], many) == pytest.approx(7.0)  # 9 to come, more than in both passes
+    assert told([4.0, 0.5], few) == pytest.approx(4.5)
+    assert told([4.0, 0.5], few, 0.1) == pytest.approx(0.5)
+    assert told([4.0, 0.5], few, 0.2) == pytest.approx(0.2 * SURPLUS.cautious)
 
 
 @pytest.mark.parametrize(
     ("gained", "asked"),
-    [(0.5, [1]), (1.5, [2]), (3.9, [4]), (4.1, []), (100.0, [])],
+    [(1.5, [2]), (7.9, [8]), (8.1, []), (100.0, [])],
 )
 def test_so_many_are_asked_about_as_chance_gives_what_was_gained(gained, asked):
     """Never about all of them: one is always needed."""
@@ -52,8 +68,8 @@ def test_so_many_are_asked_about_as_chance_gives_what_was_gained(gained, asked):
         seen.append(n_components)
         return True
 
-    history = passes([-1.0 - gained * BY_CHANCE, -1.0, -1.0, -1.0])
-    ending, n_needed = Plateaus(are_surplus, N_ROWS).ending(history, mixture(), K)
+    history = passes([-1.0 - gained * BY_CHANCE, -1.0, -1.0])
+    ending, n_needed = Plateaus(N_ROWS, are_surplus).ending(history, mixture(), K)
     assert seen == asked
     assert n_needed == (asked[0] if asked else K)
     assert (ending is not None) == bool(asked)
@@ -61,6 +77,26 @@ def test_so_many_are_asked_about_as_chance_gives_what_was_gained(gained, asked):
         assert ending.converged
         assert "less than the" in ending.message
         assert f"{K} merged" in ending.message
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "gained", "ends"),
+    [
+        (N_ROWS, 0.9 * BY_CHANCE, True),
+        (N_ROWS, 1.1 * BY_CHANCE, False),
+        # Chance gives a component more than is worth going on for.
+        (1000.0, 0.9 * SURPLUS.most, True),
+        (1000.0, 1.1 * SURPLUS.most, False),
+    ],
+)
+def test_less_than_chance_gives_a_component_ends_a_fit_whether_it_is_needed_or_not(n_rows, gained, ends):
+    history = passes([-2.0, -1.0 - gained, -1.0, -1.0])
+    ending, n_needed = Plateaus(n_rows).ending(history, mixture(), K)
+    assert n_needed == K
+    assert (ending is not None) == ends
+    if ending is not None:
+        assert ending.converged
+        assert "it lately gained" in ending.message
 
 
 def run(gains, needed: int, plateaus=True):
@@ -79,7 +115,7 @@ def run(gains, needed: int, plateaus=True):
     for gain in gains:
         bound += gain * BY_CHANCE
         found = Evaluation(state.parameters, bound, mixture(), nothing, 1.0)
-        own = Plateaus(are_surplus, N_ROWS) if plateaus else None
+        own = Plateaus(N_ROWS, are_surplus) if plateaus else None
         state = corrected.advance(state, found, stopping, lambda _, n: (mixture(), n), own)
         if state.ending is not None:
             break
@@ -87,10 +123,10 @@ def run(gains, needed: int, plateaus=True):
 
 
 def test_a_fit_ends_on_a_plateau():
-    gains = [0.0, 100.0, 50.0, 1.2, 1.1, 1.0, 0.9, 0.8, 0.7]
+    gains = [0.0, 100.0, 50.0, 1.2, 1.2, 1.2]
     state, seen = run(gains, needed=1)
-    assert state.n_iter == 6  # the last three gained 3.3
-    assert seen == [4]
+    assert state.n_iter == 4  # the last gained 1.2, and little is predicted to come
+    assert seen == [2]
     assert state.ending is not None
     assert state.ending.converged
     assert state.lower_bound == max(state.lower_bounds)
@@ -99,10 +135,10 @@ def test_a_fit_ends_on_a_plateau():
 
 def test_a_fit_that_needs_its_components_goes_on():
     """Each time it is asked about less than half as many: few times in all."""
-    gains = [0.0, 100.0, 50.0, 1.2, 1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.3, 0.2, 0.1, 0.1]
+    gains = [0.0, 3.9, 3.9, 3.9, 1.3, 1.3, 1.3, 1.3]
     state, seen = run(gains, needed=K)
     assert state.ending is None
-    assert seen == [4, 1]
+    assert seen == [8, 2]
     state, seen = run(gains, needed=K - 2)
-    assert seen == [4, 1]
+    assert seen == [8, 2]
     assert state.ending is not None

@@ -139,16 +139,17 @@ def alone(gains, own_scores, n_steps=1) -> Candidate:
 NO_STATISTICS = Statistics(
     FAMILIES["full"], np.ones(2), np.zeros((2, 2)), np.zeros((2, 6)), np.zeros((2, 2)), -2000.0
 )
-BY_CHANCE = 0.5 * 6 / 1000.0
+N_ROWS = 1e6
+BY_CHANCE = 0.5 * 6 / N_ROWS
 
 
 @pytest.mark.parametrize(
     ("gains", "n_steps", "ends"),
     [
-        ([9.0, 0.5, 0.3, 0.1], 1, True),
-        ([9.0, 0.8, 0.3, 0.1], 1, False),
-        ([9.0, 0.0, 0.0, 1.1], 1, False),
-        ([0.5, 0.3], 1, False),  # not known before the fourth pass
+        ([9.0, 0.5, 0.4], 1, True),
+        ([9.0, 0.7, 0.4], 1, False),
+        ([9.0, 0.0, 1.1], 1, False),
+        ([0.5], 1, False),  # not known before the third pass
         ([9.0, 0.9], 64, True),
         ([9.0, 1.1], 64, False),
         ([9.0, 0.9], 63, False),
@@ -159,7 +160,7 @@ BY_CHANCE = 0.5 * 6 / 1000.0
 def test_the_last_ends_where_it_gains_less_than_chance_gives_a_component(gains, n_steps, ends):
     last = alone(BY_CHANCE * np.array(gains), scores(-2.0, 11), n_steps)
     gone = replace(candidate(scores(-3.0, 5), passes(-3.1, -3.0)), dropped="Left.")
-    (_, after) = settled([gone, last], CRITERIA["bic"], 1000.0)
+    (_, after) = settled([gone, last], CRITERIA["bic"], N_ROWS)
     assert after.is_running != ends
     if ends:
         assert after.state is not None
@@ -177,8 +178,8 @@ def test_nobody_ends_early_whose_place_is_open():
         candidate(scores(-3.0, 5), passes(-3.1, -3.0)),
         candidate(scores(-1.0, 5), passes(-1.1, -1.0), Ending(True, "done")),
     ):
-        assert settled([other, last], CRITERIA["bic"], 1000.0)[1] is last
+        assert settled([other, last], CRITERIA["bic"], N_ROWS)[1] is last
     assert last.state is not None
     trial = replace(last, state=replace(last.state, fallback=last.state))
-    assert settled([trial], CRITERIA["bic"], 1000.0)[0] is trial
-    assert not settled([last], CRITERIA["bic"], 1000.0)[0].is_running
+    assert settled([trial], CRITERIA["bic"], N_ROWS)[0] is trial
+    assert not settled([last], CRITERIA["bic"], N_ROWS)[0].is_running
