@@ -126,7 +126,7 @@ def test_groups_and_measurement_errors(three_clusters, tmp_path, groups, errors)
     assert (NO_COMPARISON in said) == (errors is not None)
     assert ("are less than 90 % sure" in said) == (errors is None)
     assert ("± their standard errors by all rows" in said) == (errors is None and groups is None)
-    refused = "give errors= of these rows" if groups is None else "there are no standard errors of these"
+    refused = "give errors= of these rows" if groups is None else "give groups= of the rows, as for fit"
     assert (refused in said) == (errors is not None or groups is not None)
 
 
