@@ -45,7 +45,7 @@ def source_facts(source: Source) -> list[Fact]:
     names = source.feature_names
     return [
         fact("data", source.name, data=source.name),
-        fact("rows", f"{source.n_rows:,}", n_rows=source.n_rows),
+        rows_fact(source),
         fact(
             "features",
             f"{source.n_features:,}" + _in_brackets(names),
@@ -54,6 +54,26 @@ def source_facts(source: Source) -> list[Fact]:
         ),
         fact("numbers", f"{source.dtype}, {size(n_bytes)} in memory", dtype=source.dtype, n_bytes=n_bytes),
     ]
+
+
+def rows_fact(source: Source) -> Fact:
+    """Say how many rows there are."""
+    return fact("rows", f"{source.n_rows:,}", n_rows=source.n_rows)
+
+
+def features_fact(names: Sequence[str]) -> Fact:
+    """Say what features are called."""
+    return fact("features", listed(names, FEATURES_SHOWN), feature_names=names)
+
+
+def columns_fact(names: Sequence[str], out: str) -> Fact:
+    """Say which columns have been written, and where."""
+    return fact(listed(names, FEATURES_SHOWN), out, columns=names, out=out)
+
+
+def written(what: str, out: str) -> Fact:
+    """Say what has been written, and where."""
+    return fact(what, out, out=out)
 
 
 def checksum_facts(source: Source) -> list[Fact]:

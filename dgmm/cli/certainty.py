@@ -20,8 +20,7 @@ from dgmm.cli.beside import (
     opened_parts,
     with_errors_of,
 )
-from dgmm.cli.commands import open_for, rows_fact
-from dgmm.cli.models import load_model
+from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, reading_rows
 from dgmm.cli.program import main
 from dgmm.estimators.certainty import KINDS, Intervals, StandardErrors
@@ -87,7 +86,7 @@ def standard_errors(
             source, kind, **beside, errors=cast(ErrorsLike | None, measured.given)
         )
     return [
-        rows_fact(source),
+        report.rows_fact(source),
         *errors_fact(errors, errors_are),
         fact("kind", kind, kind=kind),
         fact(
@@ -161,7 +160,7 @@ def misfit(
         for k, verdict in enumerate(found.verdicts)
     ]
     return [
-        rows_fact(source),
+        report.rows_fact(source),
         *errors_fact(errors, errors_are),
         Exhibit(
             report.table(columns, [cells for _, cells in lines]),

@@ -28,7 +28,7 @@ from dgmm.cli.beside import (
 )
 from dgmm.cli.carried import Together, write_beside
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
-from dgmm.cli.models import following_advice, load_model, open_rows
+from dgmm.cli.models import following_advice, load_model, open_for, open_rows
 from dgmm.cli.options import (
     Cluster,
     Number,
@@ -44,6 +44,7 @@ from dgmm.cli.options import (
     to_a_model,
 )
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
+from dgmm.cli.pictures import Page
 from dgmm.cli.program import main
 from dgmm.data.source import Source
 from dgmm.data.writing import check_target, creating
@@ -51,13 +52,13 @@ from dgmm.estimators.base import Quantity
 from dgmm.estimators.empty_rows import JUDGED, warn_without_values
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
-from dgmm.estimators.rowwise import RowFunction
-from dgmm.facts import Exhibit, Fact, Said, fact
+from dgmm.facts import Exhibit, Said, fact
 from dgmm.fitting.starts.methods import SEARCHES
 from dgmm.model.criteria import aic, bic
 from dgmm.model.families import FAMILIES
 
-ROWS_OF = attrgetter("values")
+COLUMNS = {"labels": ("label",), "log_densities": ("log_density",)}
+"""What is written of each row, but of probabilities: a column for each component."""
 DRAWN_TOGETHER = 2**23
 """Bytes of new rows that a task draws."""
 
@@ -139,8 +140,6 @@ def fit(
     **settings: Any,
 ) -> Sequence[Said]:
     """Fit a mixture to DATA and write it to a model file."""
-    from dgmm.cli.pictures import Page  # noqa: PLC0415 - that room uses this one
-
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
     if bayesian and (labels or groups):
         raise click.UsageError("--labels and --groups are of maximum likelihood: leave --bayesian out")
@@ -179,7 +178,7 @@ def fit(
     ]
     # Labels are no part of a page.
     judged_by = {name: beside[name] for name in ("groups", "errors") if name in beside}
-    return [*facts, written("model", out), *wanted.written(model, source, out, **judged_by)]
+    return [*facts, report.written("model", out), *wanted.written(model, source, out, **judged_by)]
 
 
 @main.command()
@@ -247,8 +246,8 @@ def predict(
     rows, results = measured.joined, []
     for quantity in wanted:
         rows, function = mixture._judged(quantity, measured, own)
-        found = quantity_of(quantity, mixture, source, function)
-        results.append(replace(found, said=n_without_values))
+        columns = COLUMNS.get(quantity, tuple(f"proba_{k}" for k in range(len(mixture.weights_))))
+        results.append(replace(Result.by(function, columns), said=n_without_values))
     result = results[0] if len(results) == 1 else Together.of(results)
     with cluster.joined(source):
         if keep is None:
@@ -257,9 +256,9 @@ def predict(
             n_empty = write_beside(source, rows, result, keep, out.rstrip("/"), **at_urls)
     warn_without_values(n_empty, source.n_rows, JUDGED)
     return [
-        rows_fact(source),
+        report.rows_fact(source),
         *errors_fact(errors, errors_are),
-        columns_fact((*(keep or ()), *result.columns), out),
+        report.columns_fact((*(keep or ()), *result.columns), out),
         Exhibit("", {"n_rows_without_values": n_empty}),
     ]
 
@@ -295,7 +294,7 @@ def score(
     with cluster.joined(source):
         mean = mixture.score(source, groups=own, errors=cast(Source | None, measured.given))
     found: list[Said] = [
-        rows_fact(source),
+        report.rows_fact(source),
         *errors_fact(errors, errors_are),
         fact("log-likelihood", f"{mean:.6f} nats a row", log_likelihood=mean),
     ]
@@ -337,7 +336,7 @@ def sample(
     with cluster.joined(source):
         result = rows_of(source, tuple(names))
         write(source, result, out, "sample", overwrite=overwrite, storage_options=storage_option)
-    return [rows_fact(source), features_fact(names), written("sample", out)]
+    return [report.rows_fact(source), report.features_fact(names), report.written("sample", out)]
 
 
 @main.command()
@@ -363,12 +362,17 @@ def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, A
             "features",
             mixture.n_features_in_,
             n_features=mixture.n_features_in_,
-            feature_names=names_in(mixture),
+            feature_names=getattr(mixture, "feature_names_in_", None),
         ),
         *report.model_facts(mixture),
         report.components(mixture),
         *report.groups(mixture),
     ]
+
+
+def rows_of(source: Source, names: tuple[str, ...] = ()) -> Result:
+    """Give what is written for the rows themselves."""
+    return Result(attrgetter("values"), names, (source.n_features,), np.dtype(source.dtype))
 
 
 @main.command()
@@ -425,70 +429,3 @@ def demo(*, cluster: Cluster, out: Path, components: int) -> Sequence[Said]:
         fact("sweep", page, sweep=page),
         fact("data", gaia.CREDIT, data=gaia.CREDIT),
     ]
-
-
-def open_for(mixture: Any, data: str, opening: dict[str, Any], missing: str | None = None) -> Source:
-    """Open rows for a model: of a table with names, the columns that it was fitted to, if none are named.
-
-    Where ``missing`` is given, the model is told so: see `GaussianMixture`.
-
-    Raises
-    ------
-    ValueError
-        If the rows are not such as the model was fitted to, or there are none.
-    """
-    if missing is not None:
-        mixture.set_params(missing=missing)
-    source = mixture._open(data, **opening)
-    if source.n_rows == 0:
-        raise ValueError(f"{data} has no rows")
-    return source
-
-
-def quantity_of(
-    quantity: Quantity, mixture: Any, source: Source, function: RowFunction | None = None
-) -> Result:
-    """Give what is written for a quantity of each row under a model; in its group, by a function of that."""
-    if function is None:
-        function = cast(RowFunction, mixture._row_function(quantity, source))
-    columns = {"labels": ("label",), "log_densities": ("log_density",)}.get(
-        quantity, tuple(f"proba_{k}" for k in range(len(mixture.weights_)))
-    )
-    return Result(function.of, columns, function.shape, function.dtype)
-
-
-def rows_of(source: Source, names: tuple[str, ...] = ()) -> Result:
-    """Give what is written for the rows themselves."""
-    return Result(ROWS_OF, names, (source.n_features,), np.dtype(source.dtype))
-
-
-def summary(names: Any) -> list[str]:
-    """Shorten a long list of names."""
-    return [*names] if len(names) <= 6 else [*names[:3], "…", names[-1]]
-
-
-def rows_fact(source: Source) -> Fact:
-    """Say how many rows there are."""
-    return fact("rows", f"{source.n_rows:,}", n_rows=source.n_rows)
-
-
-def features_fact(names: Any) -> Fact:
-    """Say what features are called."""
-    return fact("features", ", ".join(summary(names)), feature_names=names)
-
-
-def written(what: str, out: str) -> Fact:
-    """Say what has been written, and where."""
-    return fact(what, out, out=out)
-
-
-def columns_fact(columns: tuple[str, ...], out: str) -> Fact:
-    """Say which columns have been written, and where."""
-    return fact(", ".join(summary(columns)), out, columns=columns, out=out)
-
-
-def names_in(mixture: Any) -> list[str] | None:
-    """Give the names of a mixture's features, where it has some."""
-    return (
-        [str(name) for name in mixture.feature_names_in_] if hasattr(mixture, "feature_names_in_") else None
-    )

@@ -9,8 +9,7 @@ import click
 
 from dgmm import report
 from dgmm.cli.beside import errors_fact, errors_of_rows, kind_of_errors, with_errors_of
-from dgmm.cli.commands import open_for, rows_fact
-from dgmm.cli.models import load_model
+from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Cluster, missing_in_rows, on_a_cluster, reading_rows
 from dgmm.cli.program import main
 from dgmm.estimators.comparing import Comparison, PairSums, compare_on
@@ -63,7 +62,7 @@ def compare(
         sums = compare_on(one, other, measured)
     return [
         *said,
-        rows_fact(source),
+        report.rows_fact(source),
         *errors_fact(errors, errors_are),
         *_on_rows(sums, (first, second), (one, other)),
     ]

@@ -18,8 +18,7 @@ from dgmm.cli.beside import (
     opened_beside,
     with_errors_of,
 )
-from dgmm.cli.commands import open_for, rows_fact, written
-from dgmm.cli.models import load_model
+from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Cluster, at_urls, missing_in_rows, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.program import main
@@ -89,7 +88,7 @@ def merge(
         if out is not None:
             rows, function = mixture._judged("responsibilities", measured, own)
             function = merges.of_shares(function, n_clusters, "label")
-            result = Result(function.of, ("label",), (), function.dtype)
+            result = Result.by(function, ("label",))
             write(rows, result, out, "predict", overwrite=overwrite, storage_options=storage_options)
     steps = [
         (n_components - number, first, second, entropy)
@@ -110,7 +109,7 @@ def merge(
     ]
     whole = merges.entropies[-1]
     return [
-        rows_fact(source),
+        report.rows_fact(source),
         *errors_fact(errors, errors_are),
         Exhibit(
             report.table(["clusters", "merged", "with", "entropy, nats a row"], lines) if lines else "",
@@ -123,7 +122,7 @@ def merge(
         ),
         fact("entropy", f"{whole:.5f} nats a row, of {n_components} components", entropy=whole),
         fact("clusters", n_clusters, n_clusters=n_clusters),
-        *([] if out is None else [written("labels", out)]),
+        *([] if out is None else [report.written("labels", out)]),
         Exhibit(
             report.table(["cluster", "weight", "components"], found),
             {

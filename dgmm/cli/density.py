@@ -9,12 +9,11 @@ from typing import Any
 import click
 
 from dgmm import report
-from dgmm.cli.commands import columns_fact, features_fact, names_in, open_for, rows_fact, written
-from dgmm.cli.models import load_model, save_model
+from dgmm.cli.models import features_found, load_model, open_for, save_model
 from dgmm.cli.options import (
     Cluster,
     at_urls,
-    names_of,
+    features_option,
     on_a_cluster,
     overwriting,
     reading_rows,
@@ -25,31 +24,9 @@ from dgmm.cli.output import TABLES, Result, check_output, n_without_values, writ
 from dgmm.cli.program import main
 from dgmm.estimators.empty_rows import FILLED, warn_without_values
 from dgmm.estimators.imputing import METHODS
-from dgmm.estimators.rowwise import RowFunction
 from dgmm.facts import Exhibit, Said
 
 to_a_table = click.option("--out", required=True, metavar="ROWS.zarr|.parquet", help="Where to write.")
-
-
-def features_option(name: str, text: str, *, is_required: bool = True) -> Any:
-    """Make an option that names features, for `features_found`."""
-    return click.option(
-        name,
-        multiple=True,
-        required=is_required,
-        metavar="A,B",
-        callback=names_of,
-        help=text + " Names, or numbers from 0.",
-    )
-
-
-def features_found(mixture: Any, features: Sequence[str]) -> list[str | int]:
-    """Take for column numbers what is no name of a feature but a whole number."""
-    names = {str(name) for name in getattr(mixture, "feature_names_in_", [])}
-    return [
-        int(feature) if feature not in names and feature.lstrip("-").isdecimal() else feature
-        for feature in features
-    ]
 
 
 def _values(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, float]:
@@ -71,8 +48,8 @@ def _save(
     mixture: Any, out: str, storage_options: dict[str, Any] | None, *, overwrite: bool
 ) -> Sequence[Said]:
     save_model(mixture, out, storage_options, overwrite=overwrite)
-    names = names_in(mixture) or [str(number) for number in range(mixture.n_features_in_)]
-    return [features_fact(names), written("model", out), report.components(mixture)]
+    names = getattr(mixture, "feature_names_in_", [str(number) for number in range(mixture.n_features_in_)])
+    return [report.features_fact(names), report.written("model", out), report.components(mixture)]
 
 
 @main.command()
@@ -151,13 +128,13 @@ def impute(
     function = mixture._imputation(source, method, seed)
     names = tuple(source.feature_names or (f"x{i}" for i in range(source.n_features)))
     with cluster.joined(source):
-        result = replace(_result(function, names), said=n_without_values)
+        result = replace(Result.by(function, names), said=n_without_values)
         n_empty = write(source, result, out, "impute", overwrite=overwrite, storage_options=storage_options)
     warn_without_values(n_empty, source.n_rows, FILLED)
     return [
-        rows_fact(source),
-        features_fact(names),
-        written("imputed", out),
+        report.rows_fact(source),
+        report.features_fact(names),
+        report.written("imputed", out),
         Exhibit("", {"n_rows_without_values": n_empty}),
     ]
 
@@ -196,10 +173,6 @@ def regress(
         raise ValueError(f"{data} has no rows")
     names = tuple(map(str, function.columns or ()))
     with cluster.joined(source):
-        result = _result(function, names)
+        result = Result.by(function, names)
         write(source, result, out, "regress", overwrite=overwrite, storage_options=storage_options)
-    return [rows_fact(source), columns_fact(names, out)]
-
-
-def _result(function: RowFunction, names: tuple[str, ...]) -> Result:
-    return Result(function.of, names, function.shape, function.dtype)
+    return [report.rows_fact(source), report.columns_fact(names, out)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,6 +57,33 @@ def open_rows(data: str, opening: Mapping[str, Any]) -> Source:
     """
     refuse_model(data)
     return dgmm.open_dataset(data, **opening)
+
+
+def open_for(mixture: Any, data: str, opening: dict[str, Any], missing: str | None = None) -> Source:
+    """Open rows for a model: of a table with names, the columns that it was fitted to, if none are named.
+
+    Where ``missing`` is given, the model is told so: see `GaussianMixture`.
+
+    Raises
+    ------
+    ValueError
+        If the rows are not such as the model was fitted to, or there are none.
+    """
+    if missing is not None:
+        mixture.set_params(missing=missing)
+    source = mixture._open(data, **opening)
+    if source.n_rows == 0:
+        raise ValueError(f"{data} has no rows")
+    return source
+
+
+def features_found(mixture: Any, features: Sequence[str]) -> list[str | int]:
+    """Take for column numbers what is no name of a feature but a whole number."""
+    names = {str(name) for name in getattr(mixture, "feature_names_in_", [])}
+    return [
+        int(feature) if feature not in names and feature.lstrip("-").isdecimal() else feature
+        for feature in features
+    ]
 
 
 def refuse_model(data: str) -> None:

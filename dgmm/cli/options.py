@@ -174,7 +174,7 @@ def on_a_cluster(workers: int | None = None) -> Callable[[Callable[..., Any]], C
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @_options(
+        @options(
             click.option("--scheduler", metavar="tls://HOST:PORT", help="Join a Dask cluster."),
             click.option("--tls-ca", type=a_file, help="Certificates to trust, of a tls:// cluster."),
             click.option("--tls-cert", type=a_file, help="The certificate to show there."),
@@ -247,7 +247,7 @@ at_urls = click.option(
 def reading_rows(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how data is opened; the command is given ``opening``, for `open_dataset`."""
 
-    @_options(
+    @options(
         click.option(
             "--columns",
             multiple=True,
@@ -321,11 +321,11 @@ overwriting = click.option("--overwrite", is_flag=True, help="Replace what is th
 to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
 
 
-def _options(*options: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def options(*each: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Stack options, which ``--help`` lists in this order."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
+        for option in reversed(each):
             command = option(command)
         return command
 
@@ -342,6 +342,18 @@ def names_of(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
     except (csv.Error, ValueError) as error:
         raise click.BadParameter(f"{values[0]!r} is not such as a,b or 'a,\"b, c\"'") from error
     return [name.strip() for name in line]
+
+
+def features_option(name: str, text: str, *, is_required: bool = True) -> Any:
+    """Make an option that names features, for `dgmm.cli.models.features_found`."""
+    return click.option(
+        name,
+        multiple=True,
+        required=is_required,
+        metavar="A,B",
+        callback=names_of,
+        help=text + " Names, or numbers from 0.",
+    )
 
 
 def _memory(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

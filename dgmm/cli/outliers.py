@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm import report
-from dgmm.cli.commands import open_for, rows_fact, written
-from dgmm.cli.models import load_model
+from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.program import main
@@ -171,7 +170,7 @@ def outliers(
     warn_without_values(found.n_empty, source.n_rows, SCORED)
     share = found.n_outliers / source.n_rows
     return [
-        rows_fact(source),
+        report.rows_fact(source),
         fact(
             "outliers",
             f"{found.n_outliers:,} ({share:.3%})",
@@ -179,7 +178,7 @@ def outliers(
             share=share,
         ),
         fact("threshold", f"{threshold:.6f} nats", threshold=threshold),
-        written("table", out),
+        report.written("table", out),
         Exhibit(laid_out(found) if found.n_outliers else "", {"unlikeliest": described(found)}),
         Exhibit("", {"n_rows_without_values": found.n_empty}),
     ]

@@ -27,6 +27,7 @@ from dgmm.data.writing import (
     write_rows,
 )
 from dgmm.estimators.empty_rows import count_in
+from dgmm.estimators.rowwise import RowFunction
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
 from dgmm.passes.watched import Seen, Witnessed
@@ -69,6 +70,11 @@ class Result:
     shape: tuple[int, ...]
     dtype: np.dtype
     said: Callable[[ChunkRows, NDArray[Any]], Any] = _count
+
+    @classmethod
+    def by(cls, function: RowFunction, columns: tuple[str, ...]) -> Result:
+        """Give what a function says of each row."""
+        return cls(function.of, columns, function.shape, function.dtype)
 
     @property
     def row_bytes(self) -> int:

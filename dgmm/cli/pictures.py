@@ -20,10 +20,8 @@ from dgmm.cli.beside import (
     opened_beside,
     with_errors_of,
 )
-from dgmm.cli.commands import open_for
-from dgmm.cli.density import features_found, features_option
-from dgmm.cli.models import Loaded, load_model
-from dgmm.cli.options import Cluster, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.models import Loaded, features_found, load_model, open_for
+from dgmm.cli.options import Cluster, features_option, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
 from dgmm.data.writing import write_file

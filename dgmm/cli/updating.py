@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from dgmm import report
-from dgmm.cli.commands import open_for, rows_fact, written
-from dgmm.cli.models import load_model, save_model
+from dgmm.cli.models import load_model, open_for, save_model
 from dgmm.cli.options import (
     Cluster,
     missing_in_updates,
@@ -58,7 +57,7 @@ def update(
     source = open_for(mixture, data, opening, missing)
     with cluster.joined(source):
         mixture.update(source, weights, name=name)
-    return [rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
+    return [report.rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
 
 
 @main.command()
@@ -95,9 +94,9 @@ def forget(
     source = open_for(mixture, data, opening)
     with cluster.joined(source):
         mixture.forget(source, weights)
-    return [rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
+    return [report.rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
 
 
 def _saved(mixture: Any, out: str, opening: dict[str, Any], *, overwrite: bool) -> list[Said]:
     save_model(mixture, out, opening["storage_options"], overwrite=overwrite)
-    return [report.partitions_fact(mixture), report.bound_fact(mixture), written("model", out)]
+    return [report.partitions_fact(mixture), report.bound_fact(mixture), report.written("model", out)]
