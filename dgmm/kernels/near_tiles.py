@@ -156,11 +156,11 @@ def _find_winners(bounds, best, winners):
         best[row] = bounds[0, row]
         winners[row] = 0
     for k in range(1, len(bounds)):
-        own = bounds[k]
+        own, number = bounds[k], np.int32(k)
         for row in range(len(best)):
-            is_best = own[row] > best[row]
-            winners[row] = k if is_best else winners[row]
-            best[row] = own[row] if is_best else best[row]
+            bound, most, winner = own[row], best[row], winners[row]  # read first: vectors, and no branches
+            winners[row] = number if bound > most else winner
+            best[row] = bound if bound > most else most
 
 
 @compiled(REORDERED)
