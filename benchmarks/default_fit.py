@@ -29,10 +29,10 @@ from sklearn.mixture import GaussianMixture as Other
 from threadpoolctl import threadpool_limits
 
 import dgmm
-from dgmm.fitting import multistart
 from dgmm.fitting.costs import products_of_row
 from dgmm.fitting.loop.corrected_steps import CorrectedSteps
 from dgmm.fitting.multistart import default_sample_rows
+from dgmm.fitting.starts import search as searching
 from dgmm.kernels import KERNELS
 from dgmm.kernels.stack import Stack
 from dgmm.model.families import FAMILIES
@@ -95,7 +95,7 @@ def measured(owner: Any, name: str, stage: str) -> None:
 
 def metered() -> None:
     """Count what kernels do, and which stage asked for it."""
-    measured(multistart, "search", "search")
+    measured(searching, "search", "search")
     measured(CorrectedSteps, "__call__", "steps")
     for kernel in KERNELS.values():
         _count_in(kernel)
