@@ -234,6 +234,7 @@ def test_sweeps_and_standard_errors_with_labels_and_groups(cells, tmp_path):
     assert "Weights in each group of rows" in text_of((out / "report.html").read_text(encoding="utf-8"))
     found = json.loads(succeed("standard-errors", out / "model.npz", path, *told, "--json"))
     expected = model.standard_errors(features, **known)
+    assert expected.group_weights is not None
     np.testing.assert_allclose(found["standard_errors"]["group_weights"], expected.group_weights, rtol=1e-6)
     assert "±" in succeed("standard-errors", out / "model.npz", path, *told)
     found = json.loads(succeed("misfit", out / "model.npz", path, "--groups", "patient", "--json"))

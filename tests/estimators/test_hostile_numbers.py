@@ -30,7 +30,7 @@ ROUNDING = 2.0**-52 * N_ROWS * 17.0
 """Of the relative error of a variance: that of a sum of so many squares, about the centre of all rows, where
 the groups' mean squares are 1 + 4² times their variances."""
 
-SINGLE = 2.0**-24 * np.sqrt(N_ROWS) * 17.0
+SINGLE = 2.0**-24 * N_ROWS**0.5 * 17.0
 """The same where squares are added in float32, with roundings of either sign: the worst is not likely."""
 
 REG_COVAR = 1e-6
@@ -120,7 +120,7 @@ class Fitted:
         for found, expected in zip(in_order(model), in_order(theirs), strict=True):
             np.testing.assert_allclose(found, expected, rtol=0, atol=self.within * np.abs(expected).max())
         # scikit-learn's rows and means are whitened, each by itself, before they are subtracted.
-        whitened = np.abs(theirs.means_).max() * np.abs(theirs.precisions_cholesky_).max()
+        whitened = float(np.abs(theirs.means_).max() * np.abs(theirs.precisions_cholesky_).max())
         theirs_alone = 2.0**-52 * N_FEATURES**2 * whitened
         nats = self.within * N_FEATURES * condition(theirs.covariances_) + theirs_alone
         assert model.lower_bound_ == pytest.approx(theirs.lower_bound_, rel=nats, abs=nats)
