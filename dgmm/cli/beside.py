@@ -19,6 +19,12 @@ from dgmm.data.source import Source
 from dgmm.estimators.errors import MeasuredRows, with_errors
 from dgmm.facts import Fact, fact
 
+weights_of_rows = click.option(
+    "--weights",
+    metavar="COLUMN|PATH",
+    help="Row weights, such as counts: a column of DATA, or a path.",
+)
+
 labels_of_rows = click.option(
     "--labels",
     metavar="COLUMN|PATH",
@@ -72,14 +78,15 @@ def opened_beside(
 
 
 def opened_parts(
-    data: str, labels: str | None, groups: str | None, storage_options: Mapping[str, object] | None
+    data: str, storage_options: Mapping[str, object] | None, **given: str | None
 ) -> dict[str, Source]:
-    """Open labels and groups, by these names: those that were given."""
-    found = {
-        name: opened_beside(data, name, given, storage_options)
-        for name, given in (("labels", labels), ("groups", groups))
+    """Open what was given of ``weights``, ``labels`` and ``groups``, by the names that methods have."""
+    found = {name: opened_beside(data, name, each, storage_options) for name, each in given.items()}
+    return {
+        "sample_weight" if name == "weights" else name: source
+        for name, source in found.items()
+        if source is not None
     }
-    return {name: source for name, source in found.items() if source is not None}
 
 
 def with_errors_of(

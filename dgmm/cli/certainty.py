@@ -18,6 +18,7 @@ from dgmm.cli.beside import (
     kind_of_errors,
     labels_of_rows,
     opened_parts,
+    weights_of_rows,
     with_errors_of,
 )
 from dgmm.cli.models import load_model, open_for
@@ -46,6 +47,7 @@ from dgmm.model.information import Kind
     show_default=True,
     help="Of confidence intervals.",
 )
+@weights_of_rows
 @labels_of_rows
 @groups_of_rows
 @errors_of_rows
@@ -61,6 +63,7 @@ def standard_errors(
     data: str,
     kind: Kind,
     level: float,
+    weights: str | None,
     labels: str | None,
     groups: str | None,
     errors: list[str] | None,
@@ -72,15 +75,16 @@ def standard_errors(
     The parameters themselves, ± their standard errors; with --json, confidence intervals and the covariance
     of all estimates too.
     """
-    mixture = load_model(model, opening["storage_options"], data)
+    at_urls = opening["storage_options"]
+    mixture = load_model(model, at_urls, data)
     if not isinstance(mixture, dgmm.GaussianMixture):
         raise click.UsageError(
             f"{model} is a {type(mixture).__name__}: its posterior says how sure it is; standard errors are "
             "of a GaussianMixture"
         )
     source = open_for(mixture, data, opening, missing)
-    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
-    beside: dict[str, Any] = {**opened_parts(data, labels, groups, opening["storage_options"])}
+    measured = with_errors_of(data, source, errors, errors_are, at_urls)
+    beside: dict[str, Any] = {**opened_parts(data, at_urls, weights=weights, labels=labels, groups=groups)}
     with cluster.joined(source):
         found = mixture.standard_errors(
             source, kind, **beside, errors=cast(ErrorsLike | None, measured.given)
@@ -122,6 +126,7 @@ def _errors(mixture: Any, found: StandardErrors, intervals: Intervals) -> Exhibi
 @main.command()
 @click.argument("model")
 @click.argument("data")
+@weights_of_rows
 @groups_to_judge
 @errors_of_rows
 @kind_of_errors
@@ -134,6 +139,7 @@ def misfit(
     opening: dict[str, Any],
     model: str,
     data: str,
+    weights: str | None,
     groups: str | None,
     errors: list[str] | None,
     errors_are: str,
@@ -143,10 +149,11 @@ def misfit(
 
     Distances of a component's rows are held against those of a normal distribution.
     """
-    mixture = load_model(model, opening["storage_options"], data)
+    at_urls = opening["storage_options"]
+    mixture = load_model(model, at_urls, data)
     source = open_for(mixture, data, opening, missing)
-    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
-    beside: dict[str, Any] = {**opened_parts(data, None, groups, opening["storage_options"])}
+    measured = with_errors_of(data, source, errors, errors_are, at_urls)
+    beside: dict[str, Any] = {**opened_parts(data, at_urls, weights=weights, groups=groups)}
     with cluster.joined(source):
         found = mixture.misfit(source, **beside, errors=cast(ErrorsLike | None, measured.given))
     columns, lines = report.misfit_lines(found)

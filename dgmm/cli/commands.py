@@ -23,6 +23,7 @@ from dgmm.cli.beside import (
     labels_of_rows,
     opened_beside,
     opened_parts,
+    weights_of_rows,
     with_errors_of,
     without,
 )
@@ -102,6 +103,7 @@ DRAWN_TOGETHER = 2**23
     show_default=True,
     help="For starts, on these rows. auto: no more than is worth its work. thorough: however long it takes.",
 )
+@weights_of_rows
 @labels_of_rows
 @groups_of_rows
 @errors_of_rows
@@ -132,6 +134,7 @@ def fit(
     checkpoint: str | None,
     sample_rows: int | None,
     tol: float | None,
+    weights: str | None,
     labels: str | None,
     groups: str | None,
     errors: list[str] | None,
@@ -145,9 +148,10 @@ def fit(
         raise click.UsageError("--labels and --groups are of maximum likelihood: leave --bayesian out")
     wanted = Page(page, overwrite, opening["storage_options"])
     wanted.check()
-    source = without(data, opening, labels, groups, *(errors or ()))
-    beside: dict[str, Any] = {**opened_parts(data, labels, groups, opening["storage_options"])}
-    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
+    source = without(data, opening, weights, labels, groups, *(errors or ()))
+    at_urls = {"storage_options": opening["storage_options"]}
+    beside: dict[str, Any] = {**opened_parts(data, **at_urls, weights=weights, labels=labels, groups=groups)}
+    measured = with_errors_of(data, source, errors, errors_are, **at_urls)
     if errors is not None:
         beside["errors"] = measured.given
     if concentration is not None and not bayesian:
@@ -164,7 +168,6 @@ def fit(
         tol="auto" if tol is None else tol,
         **settings,
     )
-    at_urls = {"storage_options": opening["storage_options"]}
     kept = checkpoint_at(checkpoint, opening["storage_options"])
     with creating(out, overwrite=overwrite, is_file=True, **at_urls) as working:
         with cluster.joined(source), wanted.watching():
@@ -177,7 +180,7 @@ def fit(
         *report.speed_facts(model),
     ]
     # Labels are no part of a page.
-    judged_by = {name: beside[name] for name in ("groups", "errors") if name in beside}
+    judged_by = {name: beside[name] for name in ("sample_weight", "groups", "errors") if name in beside}
     return [*facts, report.written("model", out), *wanted.written(model, source, out, **judged_by)]
 
 
@@ -266,6 +269,7 @@ def predict(
 @main.command()
 @click.argument("model")
 @click.argument("data")
+@weights_of_rows
 @groups_to_judge
 @errors_of_rows
 @kind_of_errors
@@ -278,6 +282,7 @@ def score(
     opening: dict[str, Any],
     model: str,
     data: str,
+    weights: str | None,
     groups: str | None,
     errors: list[str] | None,
     errors_are: str,
@@ -285,22 +290,23 @@ def score(
 ) -> Sequence[Said]:
     """Print how well a model describes DATA.
 
-    That is its log-likelihood; and BIC and AIC, but of a Bayesian model.
+    That is its log-likelihood; and BIC and AIC, but of a Bayesian model, and where rows have weights.
     """
-    mixture = load_model(model, opening["storage_options"], data)
+    at_urls = opening["storage_options"]
+    mixture = load_model(model, at_urls, data)
     source = open_for(mixture, data, opening, missing)
-    own = opened_beside(data, "groups", groups, opening["storage_options"])
-    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
+    beside: dict[str, Any] = {**opened_parts(data, at_urls, weights=weights, groups=groups)}
+    measured = with_errors_of(data, source, errors, errors_are, at_urls)
     with cluster.joined(source):
-        mean = mixture.score(source, groups=own, errors=cast(Source | None, measured.given))
+        mean = mixture.score(source, **beside, errors=cast(Source | None, measured.given))
     found: list[Said] = [
         report.rows_fact(source),
         *errors_fact(errors, errors_are),
         fact("log-likelihood", f"{mean:.6f} nats a row", log_likelihood=mean),
     ]
-    if hasattr(mixture, "bic"):
+    if hasattr(mixture, "bic") and weights is None:
         total = mean * source.n_rows
-        n_parameters = cast(dgmm.GaussianMixture, mixture)._n_parameters(own)
+        n_parameters = cast(dgmm.GaussianMixture, mixture)._n_parameters(beside.get("groups"))
         by_bayes, by_akaike = bic(total, n_parameters, source.n_rows), aic(total, n_parameters)
         found += [
             fact("BIC", f"{by_bayes:.3f}", bic=by_bayes),

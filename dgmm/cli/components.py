@@ -15,7 +15,8 @@ from dgmm.cli.beside import (
     errors_of_rows,
     groups_to_judge,
     kind_of_errors,
-    opened_beside,
+    opened_parts,
+    weights_of_rows,
     with_errors_of,
 )
 from dgmm.cli.models import load_model, open_for
@@ -47,6 +48,7 @@ def components(*, model: str, storage_option: dict[str, Any] | None) -> Sequence
 @click.argument("data")
 @click.option("-k", "--clusters", type=click.IntRange(1), help="How many.  [default: where entropy bends]")
 @click.option("--out", metavar="LABELS.zarr|.parquet", help="Where to write the cluster of each row.")
+@weights_of_rows
 @groups_to_judge
 @errors_of_rows
 @kind_of_errors
@@ -62,6 +64,7 @@ def merge(
     data: str,
     clusters: int | None,
     out: str | None,
+    weights: str | None,
     groups: str | None,
     errors: list[str] | None,
     errors_are: str,
@@ -80,13 +83,13 @@ def merge(
     if clusters is not None and clusters > n_components:
         raise click.UsageError(f"-k {clusters} is more than the {n_components} components of {model}")
     source = open_for(mixture, data, opening, missing)
-    own = opened_beside(data, "groups", groups, storage_options)
+    beside: dict[str, Any] = {**opened_parts(data, storage_options, weights=weights, groups=groups)}
     measured = with_errors_of(data, source, errors, errors_are, storage_options)
     with cluster.joined(source):
-        merges = mixture.merge(source, groups=own, errors=cast(ErrorsLike | None, measured.given))
+        merges = mixture.merge(source, **beside, errors=cast(ErrorsLike | None, measured.given))
         n_clusters = merges.n_clusters if clusters is None else clusters
         if out is not None:
-            rows, function = mixture._judged("responsibilities", measured, own)
+            rows, function = mixture._judged("responsibilities", measured, beside.get("groups"))
             function = merges.of_shares(function, n_clusters, "label")
             result = Result.by(function, ("label",))
             write(rows, result, out, "predict", overwrite=overwrite, storage_options=storage_options)
@@ -102,10 +105,10 @@ def merge(
     ]
     labels = merges.labels(n_clusters)
     members = [np.flatnonzero(labels == label) for label in range(n_clusters)]
-    weights = [mixture.weights_[own].sum() for own in members]
+    shares = [mixture.weights_[own].sum() for own in members]
     found = [
         [str(label), f"{weight:.4f}", _joined(own)]
-        for label, (weight, own) in enumerate(zip(weights, members, strict=True))
+        for label, (weight, own) in enumerate(zip(shares, members, strict=True))
     ]
     whole = merges.entropies[-1]
     return [
@@ -128,7 +131,7 @@ def merge(
             {
                 "clusters": [
                     {"cluster": label, "weight": weight, "components": own}
-                    for label, (weight, own) in enumerate(zip(weights, members, strict=True))
+                    for label, (weight, own) in enumerate(zip(shares, members, strict=True))
                 ]
             },
         ),

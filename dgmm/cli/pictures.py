@@ -17,7 +17,8 @@ from dgmm.cli.beside import (
     errors_of_rows,
     groups_to_judge,
     kind_of_errors,
-    opened_beside,
+    opened_parts,
+    weights_of_rows,
     with_errors_of,
 )
 from dgmm.cli.models import Loaded, features_found, load_model, open_for
@@ -45,10 +46,6 @@ OF_ROWS = ("uncertainty", "fit")
 WITHOUT_ROWS = ("history",)
 """Kinds that rows have no part in."""
 FORMATS = (".png", ".svg", ".pdf")
-
-weights_of_rows = click.option(
-    "--weights", metavar="COLUMN|PATH", help="Row weights: a column of DATA, or a path."
-)
 
 
 @main.command()
@@ -176,8 +173,7 @@ def _looked_at(
         return mixture, Subject.of(mixture)
     source = open_for(mixture, data, opening)
     known: dict[str, Any] = {
-        "sample_weight": opened_beside(data, "weights", weights, at_urls),
-        "groups": opened_beside(data, "groups", groups, at_urls),
+        **opened_parts(data, at_urls, weights=weights, groups=groups),
         "errors": with_errors_of(data, source, errors, errors_are, at_urls).given,
     }
     with cluster.joined(source):

@@ -19,6 +19,7 @@ from dgmm.cli.beside import (
     kind_of_errors,
     labels_of_rows,
     opened_parts,
+    weights_of_rows,
     with_errors_of,
     without,
 )
@@ -124,6 +125,7 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True)
 @seeded
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@weights_of_rows
 @labels_of_rows
 @groups_of_rows
 @errors_of_rows
@@ -152,6 +154,7 @@ def sweep(
     allow_changed_data: bool,
     checkpoint: str | None,
     sample_rows: int | None,
+    weights: str | None,
     labels: str | None,
     groups: str | None,
     errors: list[str] | None,
@@ -167,9 +170,10 @@ def sweep(
 
     if missing := sorted(set(keep or ()) - set(components)):
         raise click.UsageError(f"--keep {missing[0]} is none of the numbers of components that are tried, -k")
-    source = without(data, opening, labels, groups, *(errors or ()))
-    beside: dict[str, Any] = {**opened_parts(data, labels, groups, opening["storage_options"])}
-    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
+    source = without(data, opening, weights, labels, groups, *(errors or ()))
+    at_urls = opening["storage_options"]
+    beside: dict[str, Any] = {**opened_parts(data, at_urls, weights=weights, labels=labels, groups=groups)}
+    measured = with_errors_of(data, source, errors, errors_are, at_urls)
     found = dgmm.GaussianMixtureSweep(
         components,
         covariance_type=covariance,

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dgmm import report
+from dgmm.cli.beside import opened_beside, weights_of_rows
 from dgmm.cli.models import load_model, open_for, save_model
 from dgmm.cli.options import (
     Cluster,
@@ -22,16 +23,12 @@ from dgmm.cli.program import main
 from dgmm.facts import Said
 
 
-def _weights(what: str) -> Any:
-    return click.option("--weights", metavar="DATA", help=f"Row weights {what}: one number for each row.")
-
-
 @main.command()
 @click.argument("model")
 @click.argument("data")
 @to_a_model
 @click.option("--name", help="Of these rows, to forget them by.  [default: update 1, update 2, …]")
-@_weights("of these rows")
+@weights_of_rows
 @missing_in_updates
 @overwriting
 @reading_rows
@@ -55,8 +52,9 @@ def update(
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
     mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
+    own = opened_beside(data, "weights", weights, opening["storage_options"])
     with cluster.joined(source):
-        mixture.update(source, weights, name=name)
+        mixture.update(source, own, name=name)
     return [report.rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
 
 
@@ -65,7 +63,7 @@ def update(
 @click.argument("data", required=False)
 @to_a_model
 @click.option("--name", help="Of the rows, in the place of DATA: they need not exist any more.")
-@_weights("that DATA was added with")
+@weights_of_rows
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -92,8 +90,9 @@ def forget(
         mixture.forget(name=name)
         return _saved(mixture, out, opening, overwrite=overwrite)
     source = open_for(mixture, data, opening)
+    own = opened_beside(data, "weights", weights, opening["storage_options"])
     with cluster.joined(source):
-        mixture.forget(source, weights)
+        mixture.forget(source, own)
     return [report.rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
 
 

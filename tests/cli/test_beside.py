@@ -1,4 +1,4 @@
-"""Labels, groups and measurement errors of rows, on the command line."""
+"""Weights, labels, groups and measurement errors of rows, on the command line."""
 
 import json
 
@@ -56,6 +56,48 @@ def test_columns_of_a_table(cells, tmp_path, kind, groups):
     said = succeed("score", model, path, "--groups", groups)
     assert f"{mean:.6f} nats a row" in said
     assert f"{same.bic(cells[['a', 'b']], groups=cells[groups]):.1f}"[:6] in said.replace(",", "")
+
+
+def test_weights_are_rows_that_are_there_so_often(cells, tmp_path):
+    """By a column of theirs, in each command that fits a mixture or judges rows."""
+    path, model, repeated = tmp_path / "cells.parquet", tmp_path / "model.npz", tmp_path / "repeated.parquet"
+    table = cells[["a", "b"]].assign(often=np.random.default_rng(1).integers(1, 4, size=len(cells)))
+    table.to_parquet(path)
+    table.loc[table.index.repeat(table["often"]), ["a", "b"]].to_parquet(repeated)
+
+    def answers(data, *weights):
+        found = {
+            name: json.loads(succeed(name, model, data, *weights, "--json"))
+            for name in ("score", "standard-errors", "misfit", "merge")
+        }
+        return [
+            found["score"]["log_likelihood"],
+            *found["standard-errors"]["standard_errors"]["weights"],
+            *(each["counts"] for each in found["misfit"]["misfit"]),
+            *(each["entropy"] for each in found["merge"]["merges"]),
+        ]
+
+    weights = ["--weights", "often"]
+    succeed("fit", path, "-k", 3, "--out", model, *weights, "--report", tmp_path / "page.html")
+    mixture = dgmm.load(model)
+    assert mixture.n_features_in_ == 2
+    alone = dgmm.GaussianMixture(3, random_state=0, means_init=mixture.means_).fit(repeated)
+    np.testing.assert_allclose(mixture.means_, alone.means_, rtol=1e-3)  # as far as tol has it
+    np.testing.assert_allclose(answers(path, *weights), answers(repeated), rtol=1e-9, atol=1e-12)
+    assert "BIC" not in succeed("score", model, path, *weights)
+    succeed("sweep", path, "-k", "3", "--out", tmp_path / "sweep", *weights)
+    swept = dgmm.load(tmp_path / "sweep" / "model.npz")
+    expected = np.average(table[["a", "b"]], axis=0, weights=table["often"])
+    np.testing.assert_allclose(swept.weights_ @ swept.means_, expected, rtol=1e-9)
+    day, updated = tmp_path / "day.parquet", tmp_path / "updated.npz"
+    table[:100].to_parquet(day)
+    succeed("update", model, day, "--out", updated, *weights)
+    expected = dgmm.load(model).update(table[["a", "b"]][:100], table["often"][:100])
+    np.testing.assert_allclose(dgmm.load(updated).means_, expected.means_, rtol=1e-12)
+    succeed("forget", updated, day, "--out", updated, "--overwrite", *weights)
+    np.testing.assert_allclose(
+        dgmm.load(updated).weights_, expected.forget(name="update 1").weights_, rtol=1e-12
+    )
 
 
 def test_data_of_their_own(cells, tmp_path, monkeypatch):

@@ -120,8 +120,10 @@ class Fitted:
         for found, expected in zip(in_order(model), in_order(theirs), strict=True):
             np.testing.assert_allclose(found, expected, rtol=0, atol=self.within * np.abs(expected).max())
         # scikit-learn's rows and means are whitened, each by itself, before they are subtracted.
-        whitened = float(np.abs(theirs.means_).max() * np.abs(theirs.precisions_cholesky_).max())
-        theirs_alone = 2.0**-52 * N_FEATURES**2 * whitened
+        whitened = (
+            np.abs(np.asarray(theirs.means_)).max() * np.abs(np.asarray(theirs.precisions_cholesky_)).max()
+        )
+        theirs_alone = 2.0**-52 * N_FEATURES**2 * float(whitened)
         nats = self.within * N_FEATURES * condition(theirs.covariances_) + theirs_alone
         assert model.lower_bound_ == pytest.approx(theirs.lower_bound_, rel=nats, abs=nats)
 
