@@ -3,9 +3,11 @@
 That pyright makes the right ones of them is checked by ``assert_type`` in `tests.estimators.test_predictor`.
 """
 
+import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import get_overloads, get_type_hints
 
 import pytest
@@ -57,12 +59,24 @@ def faults(function: Callable[..., object]) -> Iterator[str]:
             yield f"-> {given}"
 
 
+def imported_when_used(module: str) -> dict[str, object]:
+    """Give what a module imports for type checkers alone, as nothing but a few of its functions needs it."""
+    found: dict[str, object] = {}
+    for each in ast.walk(ast.parse(inspect.getsource(import_module(module)))):
+        if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING":
+            for line in each.body:
+                assert isinstance(line, ast.ImportFrom)
+                assert line.module is not None
+                found |= {name.name: getattr(import_module(line.module), name.name) for name in line.names}
+    return found
+
+
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_every_public_function_has_types(name):
     function = FUNCTIONS[name]
     for each in (function, *get_overloads(function)):
         assert [*faults(each)] == []
-        get_type_hints(each)  # all names are there when it runs
+        get_type_hints(each, localns=imported_when_used(each.__module__))  # all names are there, then or now
 
 
 def test_what_is_found():

@@ -405,16 +405,16 @@ class TestErrors:
     def test_by_default_they_are_refused_with_both_ways_out(self, stored):
         rows, _ = clustered(3000, seed=17)
         row, column = np.argwhere(np.isnan(rows))[0]
-        message = (
-            rf"(?s)^Input X contains NaN.*row {row}, column {column}.*missing='drop'.*missing='marginalize'"
-        )
+        message = rf"(?s)^Input X contains NaN.*row {row}, column {column}"
         for x in (rows, stored(rows)):
             for kind in (GaussianMixture, BayesianGaussianMixture, GaussianMixtureSweep):
-                with pytest.raises(ValueError, match=message):
+                with pytest.raises(ValueError, match=f"{message}.*missing='drop'.*missing='marginalize'"):
                     kind(n_components=2).fit(x)
         plain = GaussianMixture(2).fit(rows[~np.isnan(rows).any(axis=1)])
         for of in (plain.predict, plain.score, plain.bic):
-            with pytest.raises(ValueError, match=message):
+            with pytest.raises(
+                ValueError, match=f"{message}.*leave these rows out.*missing='marginalize'.*MixtureImputer"
+            ):
                 of(rows)
         assert np.isfinite(plain.set_params(missing="marginalize").score(rows))
 
