@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import click
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 import dgmm
 from dgmm.cli.models import open_rows, refuse_model
-from dgmm.cli.options import names_of
+from dgmm.cli.options import names_of, options
 from dgmm.data.aside import column_named, is_path
 from dgmm.data.mapped import MappedSource
 from dgmm.data.open import open_beside, open_without
@@ -61,56 +63,114 @@ kind_of_errors = click.option(
 )
 
 
-def opened_beside(
-    data: str, what: str, given: str | None, storage_options: Mapping[str, object] | None
-) -> Source | None:
-    """Open what was given as ``COLUMN|PATH``; None where nothing was.
+PARTS = {"weights": "sample_weight", "labels": "labels", "groups": "groups"}
+"""What methods call what options tell of each row."""
 
-    Raises
-    ------
-    DataError
-        Where there is no such column, or a path of its name.
+
+@dataclass(frozen=True)
+class Told:
+    """What options tell of rows beside their features: columns of DATA, or paths.
+
+    Attributes
+    ----------
+    weights, labels, groups : str or None
+    errors : sequence of str or None
+        Columns in the features' order, or a path.
+    errors_are : str
+        ``'std'`` or ``'variance'``.
     """
-    if given is None:
-        return None
+
+    weights: str | None = None
+    labels: str | None = None
+    groups: str | None = None
+    errors: Sequence[str] | None = None
+    errors_are: str = "std"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """All columns and paths that were given."""
+        each = (self.weights, self.labels, self.groups, *(self.errors or ()))
+        return tuple(place for place in each if place is not None)
+
+    def parts(self, data: str, storage_options: Mapping[str, object] | None) -> dict[str, Any]:
+        """Open weights, labels and groups that were given, by the names that methods have for them.
+
+        Raises
+        ------
+        DataError
+            Where there is no such column, or a path of its name.
+        """
+        return {
+            name: _opened(data, option, place, storage_options)
+            for option, name in PARTS.items()
+            if (place := getattr(self, option)) is not None
+        }
+
+    def measured(
+        self, data: str, source: Source, storage_options: Mapping[str, object] | None
+    ) -> MeasuredRows:
+        """Open the errors of rows, and put them beside these.
+
+        Raises
+        ------
+        click.UsageError
+            Where standard deviations are not one for each feature.
+        """
+        errors = self.errors
+        if errors is None:
+            return with_errors(source, None)
+        where, columns = (errors[0], None) if len(errors) == 1 and is_path(errors[0]) else (data, errors)
+        found = dgmm.open_dataset(where, columns=columns, storage_options=storage_options)
+        if self.errors_are == "std":
+            if found.n_features != source.n_features:
+                raise click.UsageError(
+                    f"--errors has {found.n_features} columns for {source.n_features} features: give a "
+                    "standard deviation for each, or covariances with --errors-are variance"
+                )
+            found = MappedSource(found, squared, found.n_features, found.feature_names)
+        return with_errors(source, found)
+
+    def known(
+        self, data: str, source: Source, storage_options: Mapping[str, object] | None
+    ) -> dict[str, Any]:
+        """Open all that was given: `parts`, and errors by this name."""
+        measured = self.measured(data, source, storage_options)
+        own = {} if self.errors is None else {"errors": measured.given}
+        return {**self.parts(data, storage_options), **own}
+
+    @property
+    def facts(self) -> list[Fact]:
+        """Say what errors were taken for; nothing where there are none."""
+        if self.errors is None:
+            return []
+        taken = "standard deviations" if self.errors_are == "std" else "variances"
+        said = f"{', '.join(self.errors)}, as {taken}"
+        return [fact("errors", said, errors=list(self.errors), errors_are=self.errors_are)]
+
+
+def telling(*each: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add options that tell something of rows; the command is given ``told``, a `Told`."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @options(*each)
+        @functools.wraps(command)
+        def with_told(**given: Any) -> Any:
+            own = {name.name: given.pop(name.name) for name in fields(Told) if name.name in given}
+            return command(told=Told(**own), **given)
+
+        return with_told
+
+    return decorate
+
+
+of_errors = (errors_of_rows, kind_of_errors)
+of_fits = telling(weights_of_rows, labels_of_rows, groups_of_rows, *of_errors)
+of_judged = telling(weights_of_rows, groups_to_judge, *of_errors)
+
+
+def _opened(data: str, what: str, given: str, storage_options: Mapping[str, object] | None) -> Source:
     column = column_named(data, given, what, storage_options)
     return open_beside(given, storage_options) if column is None else column
-
-
-def opened_parts(
-    data: str, storage_options: Mapping[str, object] | None, **given: str | None
-) -> dict[str, Source]:
-    """Open what was given of ``weights``, ``labels`` and ``groups``, by the names that methods have."""
-    found = {name: opened_beside(data, name, each, storage_options) for name, each in given.items()}
-    return {
-        "sample_weight" if name == "weights" else name: source
-        for name, source in found.items()
-        if source is not None
-    }
-
-
-def with_errors_of(
-    data: str, source: Source, errors: Sequence[str] | None, are: str, storage_options: Any
-) -> MeasuredRows:
-    """Open the errors of rows, given as columns or a path, and put them beside these.
-
-    Raises
-    ------
-    click.UsageError
-        Where standard deviations are not one for each feature.
-    """
-    if errors is None:
-        return with_errors(source, None)
-    where, columns = (errors[0], None) if len(errors) == 1 and is_path(errors[0]) else (data, errors)
-    found = dgmm.open_dataset(where, columns=columns, storage_options=storage_options)
-    if are == "std":
-        if found.n_features != source.n_features:
-            raise click.UsageError(
-                f"--errors has {found.n_features} columns for {source.n_features} features: give a standard "
-                "deviation for each, or covariances with --errors-are variance"
-            )
-        found = MappedSource(found, squared, found.n_features, found.feature_names)
-    return with_errors(source, found)
 
 
 def squared(deviations: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -118,15 +178,7 @@ def squared(deviations: NDArray[np.floating]) -> NDArray[np.floating]:
     return deviations * np.abs(deviations)
 
 
-def errors_fact(errors: Sequence[str] | None, are: str) -> list[Fact]:
-    """Say what errors were taken for; nothing where there are none."""
-    if errors is None:
-        return []
-    taken = "standard deviations" if are == "std" else "variances"
-    return [fact("errors", f"{', '.join(errors)}, as {taken}", errors=list(errors), errors_are=are)]
-
-
-def without(data: str, opening: Mapping[str, Any], *given: str | None) -> Source:
+def without(data: str, opening: Mapping[str, Any], told: Told) -> Source:
     """Open DATA for its features: without the columns that say something else, unless columns are named.
 
     Warns
@@ -134,7 +186,7 @@ def without(data: str, opening: Mapping[str, Any], *given: str | None) -> Source
     DataWarning
         As `dgmm.open_dataset`, but of these columns.
     """
-    aside = [each for each in given if each is not None and not is_path(each)]
+    aside = [place for place in told.places if not is_path(place)]
     if not aside or opening["columns"] is not None:
         return open_rows(data, opening)
     refuse_model(data)

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import click
 import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.beside import (
-    errors_fact,
-    errors_of_rows,
-    groups_of_rows,
-    groups_to_judge,
-    kind_of_errors,
-    labels_of_rows,
-    opened_parts,
-    weights_of_rows,
-    with_errors_of,
-)
+from dgmm.cli.beside import Told, of_fits, of_judged
 from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, reading_rows
 from dgmm.cli.program import main
 from dgmm.estimators.certainty import KINDS, Intervals, StandardErrors
-from dgmm.estimators.errors import ErrorsLike
 from dgmm.facts import Exhibit, Said, fact
 from dgmm.model.information import Kind
 
@@ -47,11 +36,7 @@ from dgmm.model.information import Kind
     show_default=True,
     help="Of confidence intervals.",
 )
-@weights_of_rows
-@labels_of_rows
-@groups_of_rows
-@errors_of_rows
-@kind_of_errors
+@of_fits
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
@@ -63,11 +48,7 @@ def standard_errors(
     data: str,
     kind: Kind,
     level: float,
-    weights: str | None,
-    labels: str | None,
-    groups: str | None,
-    errors: list[str] | None,
-    errors_are: str,
+    told: Told,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print how sure the parameters of a model are, given the rows of DATA that it was fitted to.
@@ -83,15 +64,12 @@ def standard_errors(
             "of a GaussianMixture"
         )
     source = open_for(mixture, data, opening, missing)
-    measured = with_errors_of(data, source, errors, errors_are, at_urls)
-    beside: dict[str, Any] = {**opened_parts(data, at_urls, weights=weights, labels=labels, groups=groups)}
+    known = told.known(data, source, at_urls)
     with cluster.joined(source):
-        found = mixture.standard_errors(
-            source, kind, **beside, errors=cast(ErrorsLike | None, measured.given)
-        )
+        found = mixture.standard_errors(source, kind, **known)
     return [
         report.rows_fact(source),
-        *errors_fact(errors, errors_are),
+        *told.facts,
         fact("kind", kind, kind=kind),
         fact(
             "maximum",
@@ -126,10 +104,7 @@ def _errors(mixture: Any, found: StandardErrors, intervals: Intervals) -> Exhibi
 @main.command()
 @click.argument("model")
 @click.argument("data")
-@weights_of_rows
-@groups_to_judge
-@errors_of_rows
-@kind_of_errors
+@of_judged
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
@@ -139,10 +114,7 @@ def misfit(
     opening: dict[str, Any],
     model: str,
     data: str,
-    weights: str | None,
-    groups: str | None,
-    errors: list[str] | None,
-    errors_are: str,
+    told: Told,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print which components of a model are not Gaussian, by the rows of DATA.
@@ -152,10 +124,9 @@ def misfit(
     at_urls = opening["storage_options"]
     mixture = load_model(model, at_urls, data)
     source = open_for(mixture, data, opening, missing)
-    measured = with_errors_of(data, source, errors, errors_are, at_urls)
-    beside: dict[str, Any] = {**opened_parts(data, at_urls, weights=weights, groups=groups)}
+    known = told.known(data, source, at_urls)
     with cluster.joined(source):
-        found = mixture.misfit(source, **beside, errors=cast(ErrorsLike | None, measured.given))
+        found = mixture.misfit(source, **known)
     columns, lines = report.misfit_lines(found)
     by_component = ("counts", "distances", "p_values", "beyond_99", "beyond_999", "kurtosis", "skewness")
     described = [
@@ -168,7 +139,7 @@ def misfit(
     ]
     return [
         report.rows_fact(source),
-        *errors_fact(errors, errors_are),
+        *told.facts,
         Exhibit(
             report.table(columns, [cells for _, cells in lines]),
             {"misfit": described, "edges": found.edges},

@@ -14,19 +14,7 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.beside import (
-    errors_fact,
-    errors_of_rows,
-    groups_of_rows,
-    groups_to_judge,
-    kind_of_errors,
-    labels_of_rows,
-    opened_beside,
-    opened_parts,
-    weights_of_rows,
-    with_errors_of,
-    without,
-)
+from dgmm.cli.beside import Told, groups_to_judge, of_errors, of_fits, of_judged, telling, without
 from dgmm.cli.carried import Together, write_beside
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
 from dgmm.cli.models import following_advice, load_model, open_for, open_rows
@@ -103,11 +91,7 @@ DRAWN_TOGETHER = 2**23
     show_default=True,
     help="For starts, on these rows. auto: no more than is worth its work. thorough: however long it takes.",
 )
-@weights_of_rows
-@labels_of_rows
-@groups_of_rows
-@errors_of_rows
-@kind_of_errors
+@of_fits
 @click.option(
     "--report", "page", metavar="REPORT.html", help="Write a page to read of the fit, with pictures."
 )
@@ -134,26 +118,19 @@ def fit(
     checkpoint: str | None,
     sample_rows: int | None,
     tol: float | None,
-    weights: str | None,
-    labels: str | None,
-    groups: str | None,
-    errors: list[str] | None,
-    errors_are: str,
+    told: Told,
     page: str | None,
     **settings: Any,
 ) -> Sequence[Said]:
     """Fit a mixture to DATA and write it to a model file."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
-    if bayesian and (labels or groups):
+    if bayesian and (told.labels or told.groups):
         raise click.UsageError("--labels and --groups are of maximum likelihood: leave --bayesian out")
     wanted = Page(page, overwrite, opening["storage_options"])
     wanted.check()
-    source = without(data, opening, weights, labels, groups, *(errors or ()))
+    source = without(data, opening, told)
     at_urls = {"storage_options": opening["storage_options"]}
-    beside: dict[str, Any] = {**opened_parts(data, **at_urls, weights=weights, labels=labels, groups=groups)}
-    measured = with_errors_of(data, source, errors, errors_are, **at_urls)
-    if errors is not None:
-        beside["errors"] = measured.given
+    known = told.known(data, source, **at_urls)
     if concentration is not None and not bayesian:
         raise click.UsageError("--concentration is of a prior: give --bayesian too")
     kind: Any = dgmm.GaussianMixture
@@ -171,16 +148,16 @@ def fit(
     kept = checkpoint_at(checkpoint, opening["storage_options"])
     with creating(out, overwrite=overwrite, is_file=True, **at_urls) as working:
         with cluster.joined(source), wanted.watching():
-            model.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept, **beside)
+            model.fit(source, allow_changed_data=allow_changed_data, checkpoint=kept, **known)
         model.save(working, **at_urls)
     facts = [
         *report.source_facts(source),
-        *errors_fact(errors, errors_are),
+        *told.facts,
         *report.model_facts(model),
         *report.speed_facts(model),
     ]
     # Labels are no part of a page.
-    judged_by = {name: beside[name] for name in ("sample_weight", "groups", "errors") if name in beside}
+    judged_by = {name: each for name, each in known.items() if name != "labels"}
     return [*facts, report.written("model", out), *wanted.written(model, source, out, **judged_by)]
 
 
@@ -198,9 +175,7 @@ def fit(
     help="Columns of Parquet files to write beside: then labels, log densities and probabilities go to the "
     "folder --out, in files as those of DATA.",
 )
-@groups_to_judge
-@errors_of_rows
-@kind_of_errors
+@telling(groups_to_judge, *of_errors)
 @missing_in_rows
 @overwriting
 @reading_rows
@@ -215,9 +190,7 @@ def predict(
     proba: bool,
     scores: bool,
     keep: list[str] | None,
-    groups: str | None,
-    errors: list[str] | None,
-    errors_are: str,
+    told: Told,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -244,8 +217,8 @@ def predict(
     )
     if proba or scores:
         wanted = ("responsibilities",) if proba else ("log_densities",)
-    own = opened_beside(data, "groups", groups, opening["storage_options"])
-    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
+    own = told.parts(data, opening["storage_options"]).get("groups")
+    measured = told.measured(data, source, opening["storage_options"])
     rows, results = measured.joined, []
     for quantity in wanted:
         rows, function = mixture._judged(quantity, measured, own)
@@ -260,7 +233,7 @@ def predict(
     warn_without_values(n_empty, source.n_rows, JUDGED)
     return [
         report.rows_fact(source),
-        *errors_fact(errors, errors_are),
+        *told.facts,
         report.columns_fact((*(keep or ()), *result.columns), out),
         Exhibit("", {"n_rows_without_values": n_empty}),
     ]
@@ -269,10 +242,7 @@ def predict(
 @main.command()
 @click.argument("model")
 @click.argument("data")
-@weights_of_rows
-@groups_to_judge
-@errors_of_rows
-@kind_of_errors
+@of_judged
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
@@ -282,10 +252,7 @@ def score(
     opening: dict[str, Any],
     model: str,
     data: str,
-    weights: str | None,
-    groups: str | None,
-    errors: list[str] | None,
-    errors_are: str,
+    told: Told,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print how well a model describes DATA.
@@ -295,18 +262,17 @@ def score(
     at_urls = opening["storage_options"]
     mixture = load_model(model, at_urls, data)
     source = open_for(mixture, data, opening, missing)
-    beside: dict[str, Any] = {**opened_parts(data, at_urls, weights=weights, groups=groups)}
-    measured = with_errors_of(data, source, errors, errors_are, at_urls)
+    known = told.known(data, source, at_urls)
     with cluster.joined(source):
-        mean = mixture.score(source, **beside, errors=cast(Source | None, measured.given))
+        mean = mixture.score(source, **known)
     found: list[Said] = [
         report.rows_fact(source),
-        *errors_fact(errors, errors_are),
+        *told.facts,
         fact("log-likelihood", f"{mean:.6f} nats a row", log_likelihood=mean),
     ]
-    if hasattr(mixture, "bic") and weights is None:
+    if hasattr(mixture, "bic") and told.weights is None:
         total = mean * source.n_rows
-        n_parameters = cast(dgmm.GaussianMixture, mixture)._n_parameters(beside.get("groups"))
+        n_parameters = cast(dgmm.GaussianMixture, mixture)._n_parameters(known.get("groups"))
         by_bayes, by_akaike = bic(total, n_parameters, source.n_rows), aic(total, n_parameters)
         found += [
             fact("BIC", f"{by_bayes:.3f}", bic=by_bayes),

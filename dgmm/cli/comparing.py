@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dgmm import report
-from dgmm.cli.beside import errors_fact, errors_of_rows, kind_of_errors, with_errors_of
+from dgmm.cli.beside import Told, of_errors, telling
 from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Cluster, missing_in_rows, on_a_cluster, reading_rows
 from dgmm.cli.program import main
@@ -28,8 +28,7 @@ SURE = 0.05
 @click.argument("first", metavar="MODEL")
 @click.argument("second", metavar="OTHER")
 @click.argument("data", required=False)
-@errors_of_rows
-@kind_of_errors
+@telling(*of_errors)
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
@@ -40,8 +39,7 @@ def compare(
     first: str,
     second: str,
     data: str | None,
-    errors: list[str] | None,
-    errors_are: str,
+    told: Told,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print what two models have in common, and which of them DATA like better.
@@ -57,13 +55,13 @@ def compare(
     source = open_for(one, data, opening, missing)
     if missing is not None:
         other.set_params(missing=missing)
-    measured = with_errors_of(data, source, errors, errors_are, opening["storage_options"])
+    measured = told.measured(data, source, opening["storage_options"])
     with cluster.joined(source):
         sums = compare_on(one, other, measured)
     return [
         *said,
         report.rows_fact(source),
-        *errors_fact(errors, errors_are),
+        *told.facts,
         *_on_rows(sums, (first, second), (one, other)),
     ]
 

@@ -10,15 +10,7 @@ import click
 import numpy as np
 
 from dgmm import report
-from dgmm.cli.beside import (
-    errors_fact,
-    errors_of_rows,
-    groups_to_judge,
-    kind_of_errors,
-    opened_parts,
-    weights_of_rows,
-    with_errors_of,
-)
+from dgmm.cli.beside import Told, of_judged
 from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Cluster, at_urls, missing_in_rows, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
@@ -48,10 +40,7 @@ def components(*, model: str, storage_option: dict[str, Any] | None) -> Sequence
 @click.argument("data")
 @click.option("-k", "--clusters", type=click.IntRange(1), help="How many.  [default: where entropy bends]")
 @click.option("--out", metavar="LABELS.zarr|.parquet", help="Where to write the cluster of each row.")
-@weights_of_rows
-@groups_to_judge
-@errors_of_rows
-@kind_of_errors
+@of_judged
 @missing_in_rows
 @overwriting
 @reading_rows
@@ -64,10 +53,7 @@ def merge(
     data: str,
     clusters: int | None,
     out: str | None,
-    weights: str | None,
-    groups: str | None,
-    errors: list[str] | None,
-    errors_are: str,
+    told: Told,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -83,8 +69,8 @@ def merge(
     if clusters is not None and clusters > n_components:
         raise click.UsageError(f"-k {clusters} is more than the {n_components} components of {model}")
     source = open_for(mixture, data, opening, missing)
-    beside: dict[str, Any] = {**opened_parts(data, storage_options, weights=weights, groups=groups)}
-    measured = with_errors_of(data, source, errors, errors_are, storage_options)
+    beside = told.parts(data, storage_options)
+    measured = told.measured(data, source, storage_options)
     with cluster.joined(source):
         merges = mixture.merge(source, **beside, errors=cast(ErrorsLike | None, measured.given))
         n_clusters = merges.n_clusters if clusters is None else clusters
@@ -113,7 +99,7 @@ def merge(
     whole = merges.entropies[-1]
     return [
         report.rows_fact(source),
-        *errors_fact(errors, errors_are),
+        *told.facts,
         Exhibit(
             report.table(["clusters", "merged", "with", "entropy, nats a row"], lines) if lines else "",
             {

@@ -13,14 +13,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.cli.beside import (
-    errors_of_rows,
-    groups_to_judge,
-    kind_of_errors,
-    opened_parts,
-    weights_of_rows,
-    with_errors_of,
-)
+from dgmm.cli.beside import Told, of_judged
 from dgmm.cli.models import Loaded, features_found, load_model, open_for
 from dgmm.cli.options import Cluster, features_option, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import check_output
@@ -64,10 +57,7 @@ FORMATS = (".png", ".svg", ".pdf")
 )
 @click.option("--theme", type=click.Choice(("light", "dark")), default="light", show_default=True)
 @click.option("--out", required=True, metavar="PICTURE.png|.svg|.pdf", help="Where to write.")
-@weights_of_rows
-@groups_to_judge
-@errors_of_rows
-@kind_of_errors
+@of_judged
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -82,7 +72,7 @@ def plot(
     theme: Any,
     out: str,
     overwrite: bool,
-    **told: Any,
+    told: Told,
 ) -> Sequence[Said]:
     """Draw a picture of a model, over some of the rows of DATA."""
     from dgmm import plotting  # noqa: PLC0415 - it needs an extra
@@ -93,7 +83,7 @@ def plot(
         raise click.UsageError(f"--kind {kind} is of rows: give DATA too")
     if kind in WITHOUT_ROWS and (data is not None or features):
         raise click.UsageError(f"--kind {kind} is of the model alone: give neither DATA nor --features")
-    mixture, subject = _looked_at(cluster, opening, model, data, ROWS_DRAWN, **told)
+    mixture, subject = _looked_at(cluster, opening, model, data, n_most=ROWS_DRAWN, told=told)
     with plotting.themed(theme):
         figure = plotting.new_figure(SIZES[kind])
         if kind == "history":
@@ -112,10 +102,7 @@ def plot(
 @click.argument("model")
 @click.argument("data", required=False)
 @click.option("--out", required=True, metavar="REPORT.html", help="Where to write.")
-@weights_of_rows
-@groups_to_judge
-@errors_of_rows
-@kind_of_errors
+@of_judged
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -127,7 +114,7 @@ def report(
     data: str | None,
     out: str,
     overwrite: bool,
-    **told: Any,
+    told: Told,
 ) -> Sequence[Said]:
     """Write a page to read of a model: which component is what, and whether it fits some of the rows of DATA.
 
@@ -138,7 +125,7 @@ def report(
 
     at_urls = opening["storage_options"]
     check_output(out, (".html",), overwrite=overwrite, storage_options=at_urls)
-    _, subject = _looked_at(cluster, opening, model, data, ROWS_SHOWN, **told)
+    _, subject = _looked_at(cluster, opening, model, data, n_most=ROWS_SHOWN, told=told)
     page = render(subject, Origin(subject.source))
     write_file(out, page.encode(), overwrite=overwrite, storage_options=at_urls)
     return [*_drawn(subject), fact("report", out, out=out)]
@@ -149,12 +136,9 @@ def _looked_at(
     opening: dict[str, Any],
     model: str,
     data: str | None,
-    n_most: int,
     *,
-    weights: str | None,
-    groups: str | None,
-    errors: list[str] | None,
-    errors_are: str,
+    n_most: int,
+    told: Told,
 ) -> tuple[Loaded, Subject]:
     """Read a model, and draw at most so many of the rows of DATA, with what is known of them.
 
@@ -165,17 +149,14 @@ def _looked_at(
     """
     from dgmm.plotting.subject import Subject  # noqa: PLC0415 - it needs an extra
 
-    if data is None and (weights or groups or errors):
+    if data is None and told.places:
         raise click.UsageError("--weights, --groups and --errors are of rows: give DATA too")
     at_urls = opening["storage_options"]
     mixture = load_model(model, at_urls, data)
     if data is None:
         return mixture, Subject.of(mixture)
     source = open_for(mixture, data, opening)
-    known: dict[str, Any] = {
-        **opened_parts(data, at_urls, weights=weights, groups=groups),
-        "errors": with_errors_of(data, source, errors, errors_are, at_urls).given,
-    }
+    known = told.known(data, source, at_urls)
     with cluster.joined(source):
         return mixture, Subject.of(mixture, source, n_most, **known)
 

@@ -12,17 +12,7 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.beside import (
-    errors_fact,
-    errors_of_rows,
-    groups_of_rows,
-    kind_of_errors,
-    labels_of_rows,
-    opened_parts,
-    weights_of_rows,
-    with_errors_of,
-    without,
-)
+from dgmm.cli.beside import Told, of_fits, without
 from dgmm.cli.checkpoints import checkpoint_at, keeping
 from dgmm.cli.options import (
     Cluster,
@@ -125,11 +115,7 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True)
 @seeded
 @click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
-@weights_of_rows
-@labels_of_rows
-@groups_of_rows
-@errors_of_rows
-@kind_of_errors
+@of_fits
 @missing_in_fits
 @changed_data
 @keeping
@@ -154,11 +140,7 @@ def sweep(
     allow_changed_data: bool,
     checkpoint: str | None,
     sample_rows: int | None,
-    weights: str | None,
-    labels: str | None,
-    groups: str | None,
-    errors: list[str] | None,
-    errors_are: str,
+    told: Told,
     **settings: Any,
 ) -> Sequence[Said]:
     """Fit mixtures of many sizes to DATA in the same passes, choose the best, and report.
@@ -170,10 +152,8 @@ def sweep(
 
     if missing := sorted(set(keep or ()) - set(components)):
         raise click.UsageError(f"--keep {missing[0]} is none of the numbers of components that are tried, -k")
-    source = without(data, opening, weights, labels, groups, *(errors or ()))
-    at_urls = opening["storage_options"]
-    beside: dict[str, Any] = {**opened_parts(data, at_urls, weights=weights, labels=labels, groups=groups)}
-    measured = with_errors_of(data, source, errors, errors_are, at_urls)
+    source = without(data, opening, told)
+    known = told.known(data, source, opening["storage_options"])
     found = dgmm.GaussianMixtureSweep(
         components,
         covariance_type=covariance,
@@ -192,8 +172,7 @@ def sweep(
             with cluster.joined(source):
                 found.fit(
                     source,
-                    **beside,
-                    errors=measured.given,  # pyright: ignore[reportArgumentType]
+                    **known,
                     allow_changed_data=allow_changed_data,
                     checkpoint=kept,
                 )
@@ -210,7 +189,7 @@ def sweep(
         sys.exit(code_of(ended))
     return [
         *report.source_facts(source),
-        *errors_fact(errors, errors_are),
+        *told.facts,
         *sweep_facts(found),
         models(found),
         *report.groups(found.best_estimator_),

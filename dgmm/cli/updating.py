@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dgmm import report
-from dgmm.cli.beside import opened_beside, weights_of_rows
+from dgmm.cli.beside import Told, telling, weights_of_rows
 from dgmm.cli.models import load_model, open_for, save_model
 from dgmm.cli.options import (
     Cluster,
@@ -28,7 +28,7 @@ from dgmm.facts import Said
 @click.argument("data")
 @to_a_model
 @click.option("--name", help="Of these rows, to forget them by.  [default: update 1, update 2, …]")
-@weights_of_rows
+@telling(weights_of_rows)
 @missing_in_updates
 @overwriting
 @reading_rows
@@ -41,7 +41,7 @@ def update(
     data: str,
     out: str,
     name: str | None,
-    weights: str | None,
+    told: Told,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -52,9 +52,9 @@ def update(
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
     mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
-    own = opened_beside(data, "weights", weights, opening["storage_options"])
+    known = told.parts(data, opening["storage_options"])
     with cluster.joined(source):
-        mixture.update(source, own, name=name)
+        mixture.update(source, **known, name=name)
     return [report.rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
 
 
@@ -63,7 +63,7 @@ def update(
 @click.argument("data", required=False)
 @to_a_model
 @click.option("--name", help="Of the rows, in the place of DATA: they need not exist any more.")
-@weights_of_rows
+@telling(weights_of_rows)
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -75,7 +75,7 @@ def forget(
     data: str | None,
     out: str,
     name: str | None,
-    weights: str | None,
+    told: Told,
     overwrite: bool,
 ) -> Sequence[Said]:
     """Take the rows of DATA out of those that MODEL knows: all of an update, or of its fit.
@@ -90,9 +90,9 @@ def forget(
         mixture.forget(name=name)
         return _saved(mixture, out, opening, overwrite=overwrite)
     source = open_for(mixture, data, opening)
-    own = opened_beside(data, "weights", weights, opening["storage_options"])
+    known = told.parts(data, opening["storage_options"])
     with cluster.joined(source):
-        mixture.forget(source, own)
+        mixture.forget(source, **known)
     return [report.rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
 
 
