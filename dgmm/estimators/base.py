@@ -176,18 +176,14 @@ class FittedMixture(Predictor):
         return open_measured(X, type(self).__name__, self._n_features, names, errors=errors, **opening)
 
     def _open_told(
-        self,
-        X: RowsLike,
-        groups: GroupsLike | None,
-        errors: ErrorsLike | None,
-        sample_weight: WeightsLike | None,
-    ) -> tuple[MeasuredRows, GroupsLike | None, Source | None]:
-        """Open rows, their measurement errors and weights; and give their groups, of a column where named."""
+        self, X: RowsLike, errors: ErrorsLike | None, sample_weight: WeightsLike | None = None, **told: Any
+    ) -> tuple[MeasuredRows, Source | None, dict[str, Any]]:
+        """Open rows, their measurement errors and weights; give what else is told, columns where named."""
         self._refuse_unfitted()
         names = getattr(self, "feature_names_in_", None)
-        rows, told = taken_aside(X, {"groups": groups, "sample_weight": sample_weight}, names, errors)
+        rows, found = taken_aside(X, {"sample_weight": sample_weight, **told}, names, errors)
         measured = self._open_measured(rows, errors)
-        return measured, told["groups"], open_sample_weight(told["sample_weight"], measured.rows)
+        return measured, open_sample_weight(found.pop("sample_weight"), measured.rows), found
 
     def _of_rows(
         self,
@@ -199,9 +195,9 @@ class FittedMixture(Predictor):
         then: Callable[[RowFunction], RowFunction] | None = None,
     ) -> OfRows:
         """Give a quantity of rows; or what is made of it: ``then`` takes its function, and gives another."""
-        measured, groups, _ = self._open_told(X, groups, errors, None)
+        measured, _, told = self._open_told(X, errors, groups=groups)
         check_some_rows(measured.rows, type(self).__name__)
-        rows, function = self._judged(quantity, measured, groups)
+        rows, function = self._judged(quantity, measured, told["groups"])
         if self._takes_nan:
             function = telling_of_empty(function, measured.rows, JUDGED)
         return evaluate(
@@ -301,7 +297,7 @@ class FittedMixture(Predictor):
             Nats a row. Of float32 rows in memory under float32 parameters it is a mean in float32, as
             scikit-learn's.
         """
-        measured, groups, weights = self._open_told(X, groups, errors, sample_weight)
+        measured, weights, told = self._open_told(X, errors, sample_weight, groups=groups)
         source, is_plain = measured.rows, sample_weight is None and groups is None and errors is None
         if isinstance(source, MemorySource) and source.n_rows and is_plain:
             function = self._row_function("log_densities", source)
@@ -309,7 +305,7 @@ class FittedMixture(Predictor):
                 values = np.asarray(evaluate(function, X, source))
                 if np.isfinite(values).all():
                     return float(values.mean())
-        found = self._log_likelihood(measured, groups, weights)
+        found = self._log_likelihood(measured, told["groups"], weights)
         if found.weight == 0.0:
             raise ValueError("sample_weight is zero in every row: there is nothing to score")
         return found.total / found.weight

@@ -349,8 +349,8 @@ class ComponentMixture(ConditionalMixture):
     ) -> tuple[Source, RowFunction, Source | None]:
         """Give rows with what is known of them, responsibilities as a function of these, and row weights."""
         refuse_untold(self, errors, what)
-        measured, groups, weights = self._open_told(x, groups, errors, sample_weight)
-        rows, function = self._judged("responsibilities", measured, groups)
+        measured, weights, told = self._open_told(x, errors, sample_weight, groups=groups)
+        rows, function = self._judged("responsibilities", measured, told["groups"])
         return rows, replace(function, dtype=np.dtype(np.float64)), weights
 
     def _set_sums(

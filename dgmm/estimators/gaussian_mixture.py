@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -14,11 +13,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RealNumbers, RowsLike, WeightsLike
 from dgmm.estimators.base import LogLikelihood
 from dgmm.estimators.errors import ErrorsLike, refuse_untold
-from dgmm.estimators.known import parts_for, taken_aside
+from dgmm.estimators.known import parts_for
 from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.updating import UpdatingMixture
-from dgmm.estimators.validation import check_given, open_sample_weight
+from dgmm.estimators.validation import check_given
 from dgmm.fitting.checkpoint import Checkpoint
 from dgmm.fitting.starts.methods import SEARCHES, Given
 from dgmm.fitting.steps.objective import Likelihood
@@ -376,7 +375,8 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         self, what: str, x: RowsLike, groups: GroupsLike | None, errors: ErrorsLike | None
     ) -> LogLikelihood:
         refuse_untold(self, errors, what)
-        return self._log_likelihood(*self._open_told(x, groups, errors, None))
+        measured, _, told = self._open_told(x, errors, groups=groups)
+        return self._log_likelihood(measured, told["groups"])
 
     def standard_errors(
         self,
@@ -444,19 +444,15 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         from dgmm.estimators.certainty import standard_errors  # noqa: PLC0415 - no fit needs it
 
         self._check_certain(groups, errors)
-        names = getattr(self, "feature_names_in_", None)
-        told = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
-        rows, told = taken_aside(X, told, names, errors)
-        measured = self._open_measured(rows, errors)
-        weights = open_sample_weight(told["sample_weight"], measured.rows)
-        beside, known = parts_for(self, measured.rows, told["labels"], told["groups"], weights)
+        measured, weights, told = self._open_told(X, errors, sample_weight, labels=labels, groups=groups)
+        beside, known = parts_for(self, measured, weights, **told)
         return standard_errors(
             self._parameters,
             measured,
             weights,
             kind,
             beside=beside,
-            known=None if known is None else replace(known, n_before=measured.n_errors),
+            known=known,
             missing=self.missing,
             estimator=type(self).__name__,
         )

@@ -18,7 +18,7 @@ from dgmm.data.kinds import is_open
 from dgmm.data.memory import MemorySource, is_in_memory
 from dgmm.data.open import open_beside, open_without
 from dgmm.data.types import GroupsLike, LabelsLike, RowsLike
-from dgmm.estimators.errors import ErrorsLike, names_in
+from dgmm.estimators.errors import ErrorsLike, MeasuredRows, names_in
 from dgmm.fitting.known import Beside, KnownParts, numbered
 from dgmm.kernels import group_densities
 from dgmm.model.matrices import Array
@@ -204,7 +204,11 @@ def groups_for(mixture: Any, source: Source, groups: GroupsLike) -> tuple[Source
 
 
 def parts_for(
-    mixture: Any, source: Source, labels: LabelsLike | None, groups: GroupsLike | None, weights: Source | None
+    mixture: Any,
+    measured: MeasuredRows,
+    weights: Source | None,
+    labels: LabelsLike | None,
+    groups: GroupsLike | None,
 ) -> tuple[Beside, KnownParts | None]:
     """Open labels and groups of rows for a fitted mixture, and look at labels in a pass over these alone.
 
@@ -213,13 +217,14 @@ def parts_for(
     ValueError
         Where the mixture has no groups, or others; where labels are no components.
     """
-    opened, numbers = None, None
+    source, opened, numbers = measured.rows, None, None
     if groups is not None:
         opened, numbers = groups_for(mixture, source, groups)
     told = Beside(None if labels is None else _opened("labels", labels, source), None, weights)
-    known = told.parts(len(mixture.means_))
+    known = told.parts(len(mixture.means_), n_before=measured.n_errors)
     if numbers is not None:
-        known = replace(KnownParts() if known is None else known, groups=numbers)
+        own = KnownParts(n_before=measured.n_errors) if known is None else known
+        known = replace(own, groups=numbers)
     return replace(told, groups=opened), known
 
 

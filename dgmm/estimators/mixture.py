@@ -243,9 +243,7 @@ class Mixture(
         with listening(printer), one_cluster(), keeping(place, head, may_differ) as begun:
             if begun is not head:
                 generator = generator_from(self, begun.draws)
-            known = given.beside.parts(self.n_components)
-            if known is not None:
-                known = replace(known, n_before=n_errors)
+            known = given.beside.parts(self.n_components, n_before=n_errors)
             rows = given.beside.with_features(measured.joined, source.n_features)
             groups_found = None if known is None else given.groups(known)
             is_same = groups_found is not None and np.array_equal(getattr(self, "groups_", ()), groups_found)

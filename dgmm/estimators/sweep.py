@@ -290,17 +290,17 @@ class GaussianMixtureSweep(Predictor):
         """
         self._forget()
         models = self._models()
-        told = {"labels": labels, "groups": groups, "errors": errors}
-        known = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
-        features, aside = taken_aside(X, known)
+        told = {"labels": labels, "groups": groups}
+        features, aside = taken_aside(X, {"sample_weight": sample_weight, **told})
         measured = with_errors(open_dataset(features), errors)
         source = measured.rows
         self._measured = measured.kind
-        for what in (name for name, value in told.items() if value is not None and self.n_bootstrap):
-            raise ValueError(
-                f"n_bootstrap compares mixtures by drawing rows, which have no {what}: give n_bootstrap=0 "
-                f"with {what}="
-            )
+        for what, value in {**told, "errors": errors}.items():
+            if value is not None and self.n_bootstrap:
+                raise ValueError(
+                    f"n_bootstrap compares mixtures by drawing rows, which have no {what}: give "
+                    f"n_bootstrap=0 with {what}="
+                )
         check_enough_rows(source, type(self).__name__, 1)
         weights = open_sample_weight(aside["sample_weight"], source)
         given = given_for(source, aside["labels"], aside["groups"], weights)
@@ -325,10 +325,8 @@ class GaussianMixtureSweep(Predictor):
                 keeping(place, head, may_differ, ANSWERED) as begun,
             ):
                 self.seed_ = begun.draws
-                known = given.beside.parts(*tried)
-                if known is not None:
-                    known = replace(known, n_before=measured.n_errors)
-                    self._groups = given.groups(known)
+                known = given.beside.parts(*tried, n_before=measured.n_errors)
+                self._groups = None if known is None else given.groups(known)
                 rows = given.beside.with_features(measured.joined, source.n_features)
                 sweep(rows, weights, settings.of_run(begun.draws, known), swept)
         except KeyboardInterrupt:

@@ -17,9 +17,8 @@ from dgmm.data.types import RowsLike, WeightsLike
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.exchange import Sklearn
 from dgmm.estimators.kept_sums import attributes_of_kept
-from dgmm.estimators.known import taken_aside
 from dgmm.estimators.mixture import Mixture
-from dgmm.estimators.validation import no_rows, open_sample_weight
+from dgmm.estimators.validation import no_rows
 from dgmm.fitting.fit import Fit
 from dgmm.fitting.partitions import NAMES_LISTED, Kept, Partition, texts_of
 from dgmm.fitting.steps.objective import Likelihood, Objective
@@ -289,12 +288,11 @@ class UpdatingMixture(Mixture[Sklearn]):
     def _rows_and_weights(
         self, X: RowsLike, sample_weight: WeightsLike | None
     ) -> tuple[Source, Source | None]:
-        names = getattr(self, "feature_names_in_", None)
-        rows, told = taken_aside(X, {"sample_weight": sample_weight}, names)
-        source = self._open(rows)
+        measured, weights, _ = self._open_told(X, None, sample_weight)
+        source = measured.rows
         if source.n_rows == 0:
             raise no_rows(source.n_features, type(self).__name__)
-        return source, open_sample_weight(told["sample_weight"], source)
+        return source, weights
 
     def _summed(self, source: Source, weights: Source | None, name: str) -> Partition:
         """Sum rows at the present parameters."""

@@ -254,13 +254,15 @@ class Beside:
     groups: Source | None = None
     weights: Source | None = None
 
-    def parts(self, *n_components: int) -> KnownParts | None:
+    def parts(self, *n_components: int, n_before: int = 0) -> KnownParts | None:
         """Look at it, in passes over these columns alone; None where there is nothing.
 
         Parameters
         ----------
         *n_components : int
             Of the mixtures that are fitted: labels must be components of each.
+        n_before : int, default=0
+            Columns between features and these.
 
         Raises
         ------
@@ -269,10 +271,10 @@ class Beside:
         """
         groups = None if self.groups is None else groups_in(self.groups, self.weights)
         if self.labels is None:
-            return None if groups is None else KnownParts(groups)
+            return None if groups is None else KnownParts(groups, n_before=n_before)
         check_labels(self.labels, self.weights, *n_components)
         is_one, fewest = self.labels.n_features == 1, min(n_components)
-        return KnownParts(groups, fewest if is_one else 0, 0 if is_one else fewest)
+        return KnownParts(groups, fewest if is_one else 0, 0 if is_one else fewest, n_before)
 
     def with_features(self, source: Source, n_features: int | None = None) -> Source:
         """Put it beside the features of rows; a source may have other columns behind these."""
