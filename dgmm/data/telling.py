@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import warnings
 
-INSIDE = ("dgmm", "sklearn")
-"""Packages whose lines are not the user's: scikit-learn's are around the methods of estimators."""
+INSIDE = ("dgmm", "sklearn", "contextlib")
+"""Packages whose lines are not the user's: scikit-learn's are around the methods of estimators, and those of
+context managers around what they decorate."""
 
 
 def tell(message: str, category: type[Warning]) -> None:

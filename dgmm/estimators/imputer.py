@@ -33,6 +33,7 @@ from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
 from dgmm.estimators.empty_rows import FILLED, telling_of_empty
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.imputing import METHODS, Method
+from dgmm.estimators.known import taken_aside
 from dgmm.estimators.predictor import Predictor, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.sweep import GaussianMixtureSweep, mixture_of
@@ -187,7 +188,8 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         MixtureWarning
             Where the estimator was fitted with measurement errors: it is fitted anew, without.
         """
-        source = open_dataset(X)
+        rows, told = taken_aside(X, {"sample_weight": sample_weight})
+        source = open_dataset(rows)
         given = getattr(self.estimator, "best_estimator_", self.estimator)
         if hasattr(given, "measurement_errors_") and not isinstance(self.estimator, FrozenEstimator):
             tell(
@@ -196,7 +198,7 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 MixtureWarning,
             )
         estimator: Any = self._default(source) if self.estimator is None else clone(self.estimator)
-        self.estimator_ = estimator.fit(source, None, sample_weight=sample_weight)
+        self.estimator_ = estimator.fit(source, None, **told)
         mixture = mixture_of(self.estimator_)
         if mixture is None:
             raise TypeError(

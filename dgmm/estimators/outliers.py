@@ -36,6 +36,7 @@ from dgmm.estimators.empty_rows import telling_of_empty
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.inliers import INLIERS, fit_to_inliers
+from dgmm.estimators.known import taken_aside
 from dgmm.estimators.linear import Linear, linear_before_mixture
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.predictor import Seed
@@ -179,7 +180,8 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
                 f"missing={self.missing!r} is of the default estimator: give it to your own, such as "
                 f"estimator=GaussianMixture(..., missing={self.missing!r})"
             )
-        least = self.least_weight
+        X, told = taken_aside(X, {"sample_weight": sample_weight})
+        sample_weight, least = told["sample_weight"], self.least_weight
         if self.estimator is None:
             estimator: Any = self._default(X, sample_weight)
             heaviest = float(parameters_of(estimator).weights.max())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
 
-from dgmm import GaussianMixture, MixtureWarning
+from dgmm import GaussianMixture, MixtureImputer, MixtureWarning
 from dgmm.data import DataWarning
 from dgmm.data.telling import tell
 
@@ -29,6 +29,14 @@ def test_steps_of_fits_streams_and_pipelines_are_of_the_line_that_calls_them(gen
         with pytest.warns(MixtureWarning, match="collapsed") as caught:
             call()
         assert {each.filename for each in caught} == {__file__}
+
+
+def test_what_is_said_of_rows_is_of_the_line_that_gives_them(generator):
+    rows = generator.normal(size=(50, 2))
+    rows[7] = np.nan
+    with pytest.warns(DataWarning, match="1 of 50 rows") as caught:
+        MixtureImputer(GaussianMixture(missing="marginalize", random_state=0)).fit(rows)
+    assert {each.filename for each in caught} == {__file__}
 
 
 def test_batches_of_a_stream_that_empty_a_component_are_of_the_line_that_gives_them(generator):

@@ -45,6 +45,15 @@ def rows():
     return with_holes(complete_rows(by_hand(), 400), share=0.2)
 
 
+def test_weights_that_are_a_column_of_the_rows(rows):
+    counts = np.random.default_rng(0).integers(1, 3, len(rows)).astype(float)
+    table, imputer = pd.DataFrame(rows, columns=NAMES), MixtureImputer(MARGINALIZED)
+    expected = imputer.fit(table, sample_weight=counts).transform(table)
+    imputer.fit(table.assign(often=counts), sample_weight="often")
+    assert imputer.n_features_in_ == len(NAMES)
+    assert_allclose(imputer.transform(table), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("method", ["mean", "sample", "mode"])
 def test_it_imputes_by_its_mixture(rows, method):
     imputer = MixtureImputer(MARGINALIZED, method=method, random_state=5)

@@ -115,6 +115,16 @@ def test_weights(rows, detector):
     )
 
 
+@pytest.mark.parametrize("estimator", [None, GaussianMixture(2, random_state=0)])
+def test_weights_that_are_a_column_of_the_rows(rows, estimator):
+    counts = np.random.default_rng(0).integers(1, 3, len(rows))
+    table = pd.DataFrame(rows).rename(columns=str)
+    detector = MixtureOutlierDetector(estimator, random_state=0)
+    expected = detector.fit(table, sample_weight=counts).offset_
+    found = detector.fit(table.assign(often=counts), sample_weight="often")
+    assert (found.offset_, found.n_features_in_) == (expected, rows.shape[1])
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     "estimator",
