@@ -125,7 +125,7 @@ class Priors(NamedTuple):
     groups: NDArray[np.int64]
 
 
-NOTHING_KNOWN = Priors(np.empty((0, 0)), np.empty(0, np.int64), np.empty(0, np.int64))
+NOTHING_KNOWN = Priors(in_one_form(np.empty((0, 0))), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 class Workspace(NamedTuple):
@@ -235,7 +235,8 @@ class CompiledGroup:
         natural_parameters, each = group.natural_parameters, ()
         if marginals is not None:
             natural_parameters = marginals.natural_parameters[stack.groups.index(group)]
-            factors, constants = marginals.factors[:, self.entries], marginals.log_constants[:, self.entries]
+            chosen = (each[:, self.entries] for each in (marginals.factors, marginals.log_constants))
+            factors, constants = map(np.ascontiguousarray, chosen)  # NumPy gives them in any order of axes
             each = (len(marginals.known),)
         theta = np.zeros((*each, shapes.components, shapes.features), stack.dtype)
         theta[..., :n_components, :n_own] = natural_parameters

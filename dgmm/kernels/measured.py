@@ -254,7 +254,7 @@ def compiled_gradients(
 ) -> Gradients:
     """Sum gradients over rows as `gradients` does, by the compiled loop."""
     loop = Loop.of(module, parameters, rows)
-    own = in_one_form(np.empty(0) if weights is None else weights, np.float64)
+    own = np.empty(0) if weights is None else weights
     loop.run(rows, own, np.empty((0, parameters.n_components)))
     counts, means, covariances, totals = loop.sums
     if covariances.ndim == 3:
@@ -364,8 +364,8 @@ class Loop(NamedTuple):
 
     def run(self, rows: NDArray[np.floating], weights: Array, joint: Array) -> None:
         """Run it: of weights and log joint densities there are those of all rows, or none."""
-        own = in_one_form(rows, np.float64)
-        self.function(own, weights, self.model, self.work, self.sums, joint, NEGLIGIBLE)
+        own = (in_one_form(each, np.float64) for each in (rows, weights))
+        self.function(*own, self.model, self.work, self.sums, joint, NEGLIGIBLE)
 
 
 def working_bytes(stack: Stack) -> int:

@@ -384,7 +384,7 @@ class NearRows:
         """
         if len(rows) < NEAR.fewest_rows or (bounds := self.bounds()) is None:
             return 0, 0.0
-        rows = in_one_form(rows)
+        rows, weights = in_one_form(rows), in_one_form(weights, np.float64)
         exact, work = self._exact(), self._work()
         start, log_likelihood = 0, 0.0
         while start < len(rows):

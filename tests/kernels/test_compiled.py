@@ -3,13 +3,16 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
 from dgmm import kernels
-from dgmm.kernels import compiled
+from dgmm.kernels import KERNELS, compiled, incomplete
 from dgmm.kernels.kernel import Part
+from dgmm.kernels.measured import compiled_gradients, log_joint
+from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stack import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -17,6 +20,14 @@ from dgmm.model.statistics import Moments
 from tests.model import naive
 
 tiles = pytest.importorskip("dgmm.kernels.tiles")
+from dgmm.kernels import elimination, grouping, measured_tiles, near_tiles  # noqa: E402
+
+LOOPS = (
+    *(tiles.expect, tiles.expect_patterns, tiles.evaluate, tiles.label, near_tiles.expect),
+    *(measured_tiles.dependent, measured_tiles.independent, grouping.number, grouping.sort),
+    elimination.eliminate,
+)
+"""All that is compiled for callers."""
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +52,42 @@ def test_rows_are_gathered_where_few_responsibilities_are_not_zero(spread, monke
     monkeypatch.setattr(tiles, "TILES", replace(tiles.TILES, gathers_from=25))
     (dense,) = kernels.expect(ready, [(rows, None)])
     naive.close(group.feature_sums()[:, 25:], dense.scatter, np.abs(dense.scatter).max(), 1e-12)
+
+
+def kind(argument):
+    """What has to be compiled for: types of numbers, and numbers of axes."""
+    from numba import types
+
+    if (parts := getattr(argument, "types", None)) is not None:  # of a tuple
+        return tuple(map(kind, parts))
+    return (str(argument.dtype), argument.ndim) if isinstance(argument, types.Array) else str(argument)
+
+
+def test_nothing_is_compiled_again_for_arrays_in_another_form(monkeypatch):
+    """The order of their axes, and whether they may be written to, is one, with priors and without: each
+    other form would be compiled for ten seconds."""
+    generator = np.random.default_rng(4)
+    model = naive.random_parameters(generator, "full", 3, 2)
+    rows, nothing = generator.normal(size=(300, 2)), np.zeros(300, np.int64)
+    known = RowPriors((np.zeros((3, 1)),), nothing, nothing)
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: 0.0)  # patterns, of however few rows
+    for may_lack, extent in product((False, True), (np.ones(2), np.full(2, 1e9))):  # the far one: centred
+        ready = stack_models([model], np.zeros(2), extent, np.float64, may_lack=may_lack)
+        rows[:30, 1] = np.nan if may_lack else 0.0
+        for part in (Part(rows), Part(rows, np.ones(300)), Part(rows, None, known)):
+            if may_lack:
+                incomplete.expect(KERNELS["compiled"], ready, [part])
+            else:
+                compiled.expect(ready, [part])
+    measured = np.hstack([generator.normal(size=(1000, 2)), np.ones((1000, 2))])
+    for family in ("full", "diag"):
+        model = naive.random_parameters(generator, family, 3, 2)
+        log_joint(model, measured)
+        for weights in (None, np.ones(1000)):
+            compiled_gradients(measured_tiles, model, measured, weights)
+    for loop in LOOPS:
+        kinds = [tuple(map(kind, each)) for each in loop.signatures]
+        assert len(set(kinds)) == len(kinds), loop.signatures
 
 
 def test_threads_share_nothing():

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from dgmm.model.jit import in_one_form
+
 grouping = pytest.importorskip("dgmm.kernels.grouping")
 
 
@@ -10,7 +12,7 @@ grouping = pytest.importorskip("dgmm.kernels.grouping")
 def test_patterns_that_share_places_are_told_apart(shift):
     """Of whatever patterns begin at one place, each finds one of its own."""
     generator = np.random.default_rng(1)
-    rows = np.where(generator.random((300, 5)) < 0.5, np.nan, 0.0)
+    rows = in_one_form(np.where(generator.random((300, 5)) < 0.5, np.nan, 0.0))
     table, codes = np.full(64, -1, np.int32), np.empty(32, np.uint64)
     numbers, ends = np.empty(300, np.int32), np.zeros(32, np.intp)
     n_patterns = grouping.number(rows, table, np.uint64(1), np.uint64(shift), codes, numbers, ends)
