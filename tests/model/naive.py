@@ -351,26 +351,25 @@ def log_densities_at(parameters, values, rows, errors=None, priors=None):
     With errors of covariances (n, D, D), row by row, of what of rows is not NaN; and with priors of rows over
     components (n, K).
     """
-    joint = []
+    joint, is_known = [], ~np.isnan(rows)
     for weight, mean, matrix in components_at(parameters, values):
         if errors is None:
-            joint.append(np.log(weight) + _log_normal(rows - mean, matrix))
+            joint.append(np.log(weight) + log_normal(rows - mean, matrix))
             continue
-        own = []
-        for row, error in zip(rows, errors, strict=True):
-            o = np.flatnonzero(~np.isnan(row))
-            of_known = np.ix_(o, o)
-            own.append(_log_normal((row - mean)[None, o], matrix[of_known] + error[of_known])[0])
-        joint.append(np.log(weight) + np.array(own))
+        own = np.empty(len(rows), values.dtype)
+        for pattern in np.unique(is_known, axis=0):
+            alike, o = (is_known == pattern).all(axis=1), np.flatnonzero(pattern)
+            own[alike] = log_normal((rows[alike] - mean)[:, o], (matrix + errors[alike])[:, o][:, :, o])
+        joint.append(np.log(weight) + own)
     if priors is not None:
         joint = [each + np.log(np.maximum(own, 1e-300)) for each, own in zip(joint, priors.T, strict=True)]
     largest = np.real(joint).max(axis=0)
     return largest + np.log(np.exp(np.array(joint) - largest).sum(axis=0))
 
 
-def _log_normal(deviations, matrix):
-    """Log density of deviations (n, D) from the mean, complex ones too."""
-    squares = ((deviations @ np.linalg.inv(matrix)) * deviations).sum(axis=1)
+def log_normal(deviations, matrix):
+    """Log density of deviations (n, D) from the mean, complex ones too, for one matrix or (n, D, D)."""
+    squares = ((deviations[:, None] @ np.linalg.inv(matrix))[:, 0] * deviations).sum(axis=1)
     return -(np.log(np.linalg.det(2 * np.pi * matrix)) + squares) / 2
 
 

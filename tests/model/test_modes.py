@@ -48,7 +48,7 @@ def test_highest_modes_on_a_line(covariance_type):
 @each_family
 def test_highest_modes_in_space(covariance_type):
     """As high as an optimizer finds from every component's mean, and stationary."""
-    found, log_weights, means = mixtures(covariance_type, 10, 3)
+    found, log_weights, means = mixtures(covariance_type, 4, 3)
     modes = highest_modes(found.family, log_weights, means, found.precisions_cholesky)
     for number, one in enumerate(each_of(found, log_weights, means)):
         tried = [
