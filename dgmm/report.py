@@ -17,6 +17,7 @@ from dgmm.data.source import Source
 from dgmm.data.text import listed, printable, shortened
 from dgmm.estimators.certainty import StandardErrors
 from dgmm.estimators.components import outstanding_features
+from dgmm.estimators.features import spoken_names
 from dgmm.estimators.parameters import parameters_of
 from dgmm.facts import Exhibit, Fact, fact
 from dgmm.fitting.partitions import OF_THE_FIT
@@ -233,7 +234,7 @@ def component_lines(
     """
     n_features = np.asarray(model.means_).shape[1]
     shown = range(min(n_features, FEATURES_SHOWN))
-    names = [f"feature {i}" for i in range(n_features)] if names is None else [*map(str, names)]
+    names = spoken_names(names, n_features)
     deviations, outstanding = standard_deviations(model), outstanding_features(model)
     lines = []
     for k in np.argsort(-model.weights_, kind="stable").tolist():
@@ -304,8 +305,7 @@ def error_lines(
     found = errors.estimates
     shown = range(min(found.n_features, FEATURES_SHOWN))
     own = getattr(model, "feature_names_in_", None)
-    texts = [f"feature {i}" for i in range(found.n_features)]
-    texts = next(([*map(str, given)] for given in (names, own) if given is not None), texts)
+    names = spoken_names(own if names is None else names, found.n_features)
     of_variances = found.family.variances(errors.covariances, found.n_components, found.n_features)
     lines = []
     for k in np.argsort(-found.weights, kind="stable").tolist():
@@ -315,7 +315,7 @@ def error_lines(
         lines.append(
             (k, [str(k), weight, *(cell for pair in zip(values, widths, strict=True) for cell in pair)])
         )
-    features = [text for i in shown for text in (texts[i], f"variance of {texts[i]}")]
+    features = [text for i in shown for text in (names[i], f"variance of {names[i]}")]
     return ["component", "weight", *features], lines, found.n_features - len(shown)
 
 

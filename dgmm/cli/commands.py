@@ -39,6 +39,7 @@ from dgmm.data.source import Source
 from dgmm.data.writing import check_target, creating
 from dgmm.estimators.base import Quantity
 from dgmm.estimators.empty_rows import JUDGED, warn_without_values
+from dgmm.estimators.features import column_names
 from dgmm.estimators.gaussian_mixture import ALGORITHMS, INIT_PARAMS
 from dgmm.estimators.model_file import is_model_file
 from dgmm.facts import Exhibit, Said, fact
@@ -303,10 +304,10 @@ def sample(
     check_output(out, TABLES, overwrite=overwrite, storage_options=storage_option)
     mixture = load_model(model, storage_option).set_params(random_state=seed)
     drawn, _ = mixture.sample(rows, chunks=DRAWN_TOGETHER // (8 * mixture.n_features_in_) or 1)
-    names = getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(mixture.n_features_in_)])
+    names = column_names(getattr(mixture, "feature_names_in_", None), mixture.n_features_in_)
     source = dgmm.open_dataset(drawn)
     with cluster.joined(source):
-        result = rows_of(source, tuple(names))
+        result = rows_of(source, names)
         write(source, result, out, "sample", overwrite=overwrite, storage_options=storage_option)
     return [report.rows_fact(source), report.features_fact(names), report.written("sample", out)]
 

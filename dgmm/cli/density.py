@@ -23,6 +23,7 @@ from dgmm.cli.options import (
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
 from dgmm.estimators.empty_rows import FILLED, warn_without_values
+from dgmm.estimators.features import column_names
 from dgmm.estimators.imputing import METHODS
 from dgmm.facts import Exhibit, Said
 
@@ -48,7 +49,7 @@ def _save(
     mixture: Any, out: str, storage_options: dict[str, Any] | None, *, overwrite: bool
 ) -> Sequence[Said]:
     save_model(mixture, out, storage_options, overwrite=overwrite)
-    names = getattr(mixture, "feature_names_in_", [str(number) for number in range(mixture.n_features_in_)])
+    names = column_names(getattr(mixture, "feature_names_in_", None), mixture.n_features_in_)
     return [report.features_fact(names), report.written("model", out), report.components(mixture)]
 
 
@@ -126,7 +127,7 @@ def impute(
     mixture = load_model(model, storage_options, data)
     source = open_for(mixture, data, opening)
     function = mixture._imputation(source, method, seed)
-    names = tuple(source.feature_names or (f"x{i}" for i in range(source.n_features)))
+    names = column_names(source.feature_names, source.n_features)
     with cluster.joined(source):
         result = replace(Result.by(function, names), said=n_without_values)
         n_empty = write(source, result, out, "impute", overwrite=overwrite, storage_options=storage_options)

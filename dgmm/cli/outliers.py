@@ -15,9 +15,9 @@ from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.program import main
-from dgmm.data.source import Source
 from dgmm.estimators.empty_rows import count_in, warn_without_values
 from dgmm.estimators.errors import refuse_measured
+from dgmm.estimators.features import column_names
 from dgmm.estimators.outliers import SCORED, score_function, surprise_function
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction
@@ -162,7 +162,7 @@ def outliers(
             scores,
             surprise_function(mixture, source),
             threshold,
-            _names(source),
+            column_names(source.feature_names, source.n_features),
             min(n_shown, source.n_features),
         )
         result = Result(table.of, tuple(table.dtype.names or ()), (), table.dtype, Unlikeliest.of)
@@ -182,10 +182,6 @@ def outliers(
         Exhibit(laid_out(found) if found.n_outliers else "", {"unlikeliest": described(found)}),
         Exhibit("", {"n_rows_without_values": found.n_empty}),
     ]
-
-
-def _names(source: Source) -> tuple[str, ...]:
-    return source.feature_names or tuple(f"x{i}" for i in range(source.n_features))
 
 
 def described(found: Unlikeliest) -> list[dict[str, Any]]:

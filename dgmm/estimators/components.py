@@ -14,6 +14,7 @@ from dgmm.data import Source
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.errors import ErrorsLike, refuse_untold
+from dgmm.estimators.features import column_names
 from dgmm.estimators.merging import ComponentMerges, SetSums, SetSumsWork
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.estimators.validation import check_counted
@@ -165,8 +166,8 @@ class ComponentMixture(ConditionalMixture):
         """
         parameters = self._parameters
         order = self._order("weight", parameters.weights, parameters.means)
-        names = self._features_named
-        outstanding = [", ".join(str(names[i]) for i in features) for features in outstanding_features(self)]
+        names = column_names(self._names, parameters.n_features)
+        outstanding = [", ".join(names[i] for i in features) for features in outstanding_features(self)]
         deviations = np.sqrt(parameters.variances)
         table = {
             "component": order,
@@ -176,13 +177,6 @@ class ComponentMixture(ConditionalMixture):
         for i, name in enumerate(names):
             table |= {f"{name} mean": parameters.means[order, i], f"{name} sd": deviations[order, i]}
         return table
-
-    @property
-    def _features_named(self) -> list[str]:
-        """Names of the features; x0, x1 … where the rows of the fit had none."""
-        if self._names is None:
-            return [f"x{i}" for i in range(self._parameters.n_features)]
-        return [*map(str, self._names)]
 
     def misfit(
         self,
@@ -239,7 +233,7 @@ class ComponentMixture(ConditionalMixture):
             function,
             rows,
             weights,
-            names=self._features_named,
+            names=column_names(self._names, self._n_features),
             estimator=type(self).__name__,
         )
 

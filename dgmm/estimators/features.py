@@ -1,4 +1,4 @@
-"""Features that a user names, by name or by number, of a fitted mixture."""
+"""What features are called: names and numbers that a user gives, and names for those that have none."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ Features: TypeAlias = str | int | Iterable[str | int]
 
 Known: TypeAlias = Mapping[str, float] | Mapping[int, float] | Mapping[str | int, float]
 """Features, and their values."""
+
+
+def column_names(names: Iterable[object] | None, n_features: int) -> tuple[str, ...]:
+    """Name the columns of a table: x0, x1 …, as in scikit-learn, where the features have no names."""
+    return tuple(f"x{i}" for i in range(n_features)) if names is None else tuple(map(str, names))
+
+
+def spoken_names(names: Iterable[object] | None, n_features: int) -> tuple[str, ...]:
+    """Name features in texts and pictures: feature 0, feature 1 …, where they have no names."""
+    return tuple(f"feature {i}" for i in range(n_features)) if names is None else tuple(map(str, names))
 
 
 def numbers_of(features: object, names: NDArray[np.object_] | None, n_features: int) -> NDArray[np.intp]:

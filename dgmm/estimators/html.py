@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dgmm.data.text import printable
+from dgmm.estimators.features import spoken_names
 from dgmm.estimators.parameters import parameters_of
 
 COMPONENTS_SHOWN, FEATURES_SHOWN = 20, 8
@@ -28,8 +29,7 @@ def components_table(mixture: Any) -> str:
     parameters = parameters_of(mixture)
     means, deviations = parameters.means, np.sqrt(parameters.variances)
     n_components, n_features = means.shape
-    names = getattr(mixture, "feature_names_in_", None)
-    names = [f"feature {i}" for i in range(n_features)] if names is None else [str(name) for name in names]
+    names = spoken_names(getattr(mixture, "feature_names_in_", None), n_features)
     order = np.argsort(-parameters.weights, kind="stable")[:COMPONENTS_SHOWN]
     head = "".join(_heading(name) for name in ["component", "weight", *names[:FEATURES_SHOWN]])
     rows = "".join(

@@ -27,6 +27,7 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
+from dgmm.estimators.features import column_names
 from dgmm.estimators.known import taken_aside
 from dgmm.estimators.rowwise import FILL_THEM, RowFunction, evaluate
 from dgmm.estimators.validation import (
@@ -326,8 +327,8 @@ class PCA(decomposition.PCA):
                 "what 'transform' gave"
             )
         compute = partial(reconstruct, **self._geometry())
-        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
-        return self._evaluated(X, source, compute, tuple(map(str, names)))
+        names = column_names(getattr(self, "feature_names_in_", None), self.n_features_in_)
+        return self._evaluated(X, source, compute, names)
 
     @overload
     def score_samples(self, X: DaskDataFrame) -> DaskSeries: ...

@@ -18,7 +18,7 @@ from dgmm.data.source import Source
 from dgmm.data.text import printable, shortened
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.errors import ErrorsLike
-from dgmm.estimators.features import numbers_of
+from dgmm.estimators.features import numbers_of, spoken_names
 from dgmm.estimators.known import taken_aside
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.sweep import GaussianMixtureSweep, mixture_of
@@ -147,9 +147,9 @@ class Subject:
             n_drawn = int(np.clip(VALUES_DRAWN // together.n_features, 100, n_most))
             drawn, known = take(draw(together, n_drawn), source.n_rows)
             names = source.feature_names if names is None else names
-        texts = [f"feature {i}" for i in range(n_features)] if names is None else names
         as_given = None if names is None else np.array([*map(str, names), None], dtype=object)[:-1]
-        return cls(mixture, tuple(map(printable, texts)), as_given, drawn, source, known)
+        texts = tuple(map(printable, spoken_names(names, n_features)))
+        return cls(mixture, texts, as_given, drawn, source, known)
 
     @property
     def n_rows(self) -> int:

@@ -4,8 +4,9 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.preprocessing import StandardScaler
 
-from dgmm.estimators.features import numbers_of, values_of
+from dgmm.estimators.features import column_names, numbers_of, spoken_names, values_of
 
 NAMES = np.array(["Height", "weight", "0"], dtype=object)
 
@@ -102,3 +103,11 @@ def test_values_that_are_none(value, kind, message):
 def test_values_without_features():
     with pytest.raises(TypeError, match=r"\{feature: value\}, not a list"):
         values_of([1.0, 2.0], NAMES, 3)  # pyright: ignore[reportArgumentType]
+
+
+def test_features_without_names_are_called_by_their_numbers():
+    """Columns as scikit-learn calls them, so that a table has names; in texts as a person would."""
+    expected = np.asarray(StandardScaler().fit(np.eye(2)).get_feature_names_out())
+    assert list(column_names(None, 2)) == expected.tolist()
+    assert spoken_names(None, 2) == ("feature 0", "feature 1")
+    assert column_names(NAMES, 3) == spoken_names(NAMES, 3) == ("Height", "weight", "0")
