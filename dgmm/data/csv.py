@@ -1,20 +1,14 @@
 """Rows of CSV files, plain or compressed: they are parsed anew whenever they are read.
 
-A file is cut where lines end outside quotes, once, when its rows are counted.
+Files are cut into blocks of lines (`dgmm.data.lines`), once, when their rows are counted.
 """
 
 from __future__ import annotations
 
-import atexit
-import bz2
 import csv
-import gzip
 import io
 import logging
-import lzma
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -26,11 +20,22 @@ from numpy.typing import NDArray
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from dgmm.data.choice import Choice
-from dgmm.data.codecs import DAMAGED, is_of_codec
 from dgmm.data.footers import Footer, columns_of, key_value
+from dgmm.data.lines import (
+    LINES,
+    Block,
+    CsvFile,
+    blocks_of,
+    first_text,
+    has_checksum,
+    is_compressed,
+    line_ends,
+    runs,
+    texts,
+)
 from dgmm.data.listing import keys_of
 from dgmm.data.revision import Revision, of_files
-from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
+from dgmm.data.source import DataError, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, fill, n_features, pick
 from dgmm.data.text import redacted
 
@@ -38,83 +43,22 @@ logger = logging.getLogger(__name__)
 
 DELIMITERS = ",;\t|"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-CHECKING = (gzip.open, bz2.open, lzma.open)
-"""What opens formats that have checksums: files of Zstandard and LZ4 may have some, and may not."""
-
-QUOTE, NEWLINE, RETURN = b'"\n\r'
 
 
 @dataclass(frozen=True)
 class CsvTuning:
-    """How text is read. Half and double: not measured.
+    """How columns are told from text. Half and double: not measured.
 
     Attributes
     ----------
-    block_bytes : int
-        Of text that is parsed at once.
     blocks_looked_at : int
         In which a column's first value is looked for.
-    longest_line : int
-        Bytes without an end of a line outside quotes, beyond which it is said that a quote is not closed.
-    streams_kept : int
-        Of compressed files, where a chunk ended, for the one that begins there.
     """
 
-    block_bytes: int = 4 * MEBIBYTE
     blocks_looked_at: int = 16
-    longest_line: int = 16 * MEBIBYTE
-    streams_kept: int = 8
 
 
 CSV = CsvTuning()
-
-
-@dataclass(frozen=True)
-class CsvFile:
-    """How a file is written.
-
-    Attributes
-    ----------
-    path : str
-    names : tuple of str
-        Of its columns, from its first line.
-    delimiter : str
-    start : int
-        Bytes before the first row.
-    keys : tuple of (str, float)
-        Columns that its folders give, and their value.
-    """
-
-    path: str
-    names: tuple[str, ...]
-    delimiter: str
-    start: int
-    keys: tuple[tuple[str, float], ...] = ()
-
-
-@dataclass(frozen=True)
-class Block:
-    """A run of whole lines of a file.
-
-    Attributes
-    ----------
-    file : CsvFile
-    offset, size : int
-        Bytes, of the text as it is without compression.
-    first, n_rows : int
-        Number of its first row in the file, and of rows.
-    """
-
-    file: CsvFile
-    offset: int
-    size: int
-    first: int
-    n_rows: int
-
-    @property
-    def place(self) -> str:
-        """The file, and the rows in it."""
-        return f"{redacted(self.file.path)}, rows {self.first} to {self.first + self.n_rows}"
 
 
 @dataclass(frozen=True)
@@ -144,7 +88,7 @@ class CsvChunk:
         """Bytes that reading takes: the rows, and the text and the columns of one block."""
         row_bytes = 8 * len(self.picked)
         largest = max(((block.size, block.n_rows) for block in self.blocks), default=(0, 0))
-        return self.n_rows * row_bytes + 3 * largest[0] + 2 * largest[1] * row_bytes + CSV.block_bytes
+        return self.n_rows * row_bytes + 3 * largest[0] + 2 * largest[1] * row_bytes + LINES.block_bytes
 
     @property
     def place(self) -> str:
@@ -168,7 +112,7 @@ class CsvChunk:
         rows = np.empty((self.n_rows, n_features(self.picked)))
         at = -self.skip
         for file, blocks in groupby(self.blocks, key=lambda block: block.file):
-            for block, text in _texts(self.filesystem, file.path, list(blocks)):
+            for block, text in texts(self.filesystem, file.path, list(blocks)):
                 end = min(at + block.n_rows, self.n_rows)
                 table = self._parsed(block, text).slice(max(0, -at), end - max(0, at))
                 keys = dict(file.keys)
@@ -232,7 +176,7 @@ class CsvSource(OfColumns):
     @cached_property
     def _blocks(self) -> tuple[Block, ...]:
         return tuple(
-            block for file in self.files for block in _blocks_of(self.filesystem, file) if block.n_rows
+            block for file in self.files for block in blocks_of(self.filesystem, file) if block.n_rows
         )
 
     @cached_property
@@ -257,7 +201,7 @@ class CsvSource(OfColumns):
             if first < at:
                 chunks.append(self.rows(first, at))
             start = spans[-1].start + spans[-1].n_rows if spans else 0
-            limit = span_bytes if _decompressor(file.path) is None else 2**62
+            limit = span_bytes if not is_compressed(file.path) else 2**62
             for span in cut_into_spans(chunks, limit, start=start):
                 spans.append(Span(len(spans), span.start, span.chunks))
         return tuple(spans)
@@ -274,8 +218,8 @@ class CsvSource(OfColumns):
 
     @property
     def finds_damage(self) -> bool:
-        """Whether all files are compressed, in formats that have checksums: text has none."""
-        return all(_decompressor(file.path) in CHECKING for file in self.files)
+        """Whether all files are compressed, in formats that have checksums."""
+        return all(has_checksum(file.path) for file in self.files)
 
     def revision(self) -> Revision:
         """What the file system says of the files."""
@@ -346,10 +290,9 @@ def parse(file: CsvFile, text: bytes, kinds: Mapping[str, pa.DataType] | None = 
 
 
 def _header(filesystem: Any, path: str) -> CsvFile:
-    with _opened(filesystem, path) as stream, _damage_named(path, redacted(path)):
-        text = stream.read(CSV.block_bytes)
+    text = first_text(filesystem, path)
     start = len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
-    ends = _line_ends(text[start:])
+    ends = line_ends(text[start:])
     end = start + int(ends[0]) + 1 if len(ends) else len(text)
     try:
         line = text[start:end].decode()
@@ -367,7 +310,7 @@ def _header(filesystem: Any, path: str) -> CsvFile:
 def _schema(filesystem: Any, file: CsvFile) -> pa.Schema:
     """Tell the types of columns from the first lines; of empty ones, from some more."""
     schema = pa.schema([(name, pa.null()) for name in file.names])
-    for number, (_, text) in enumerate(_runs(filesystem, file)):
+    for number, (_, text) in enumerate(runs(filesystem, file)):
         try:
             found = parse(file, text).schema
         except pa.ArrowException as error:
@@ -377,119 +320,3 @@ def _schema(filesystem: Any, file: CsvFile) -> pa.Schema:
         if number == CSV.blocks_looked_at or not any(pa.types.is_null(field.type) for field in schema):
             break
     return schema
-
-
-def _line_ends(text: bytes, n_quotes: int = 0) -> NDArray[np.intp]:
-    """Find where lines end, outside quotes, of which some come before."""
-    signs = np.frombuffer(text, np.uint8)
-    inside = (np.cumsum(signs == QUOTE, dtype=np.uint32) + np.uint32(n_quotes & 1)) & 1
-    return np.flatnonzero((signs == NEWLINE) & (inside == 0))
-
-
-def _runs(filesystem: Any, file: CsvFile) -> Iterator[tuple[int, bytes]]:
-    """Cut a file into runs of whole lines; give where each begins."""
-    with _opened(filesystem, file.path) as stream, _damage_named(file.path, redacted(file.path)):
-        _skip(stream, file.start)
-        at, rest, n_quotes = file.start, b"", 0
-        while piece := stream.read(CSV.block_bytes):
-            ends = _line_ends(piece, n_quotes)  # of what is new: lines may have no end
-            if len(ends):
-                end = int(ends[-1]) + 1
-                yield at, rest + piece[:end]
-                at, rest = at + len(rest) + end, piece[end:]
-                n_quotes = rest.count(QUOTE)
-                continue
-            rest += piece
-            n_quotes += piece.count(QUOTE)
-            if len(rest) > CSV.longest_line:
-                raise DataError(
-                    f"{file.path}: the line at byte {at} is longer than {CSV.longest_line // MEBIBYTE} MiB; "
-                    "is a quote not closed?"
-                )
-        if rest:
-            yield at, rest
-
-
-def _blocks_of(filesystem: Any, file: CsvFile) -> Iterator[Block]:
-    first = 0
-    for offset, text in _runs(filesystem, file):
-        ends = _line_ends(text)
-        if not len(ends) or ends[-1] != len(text) - 1:
-            ends = np.append(ends, len(text))
-        starts = np.concatenate([[0], ends[:-1] + 1])
-        lengths = ends - starts
-        returns = np.frombuffer(text, np.uint8)[np.minimum(starts, len(text) - 1)] == RETURN
-        n_rows = int(((lengths > 1) | ((lengths == 1) & ~returns)).sum())  # empty lines are no rows
-        yield Block(file, offset, len(text), first, n_rows)
-        first += n_rows
-
-
-def _decompressor(path: str) -> Callable[[Any], Any] | None:
-    """Give what decompresses a file of such a name."""
-    by_arrow = {".zst": "zstd", ".zstd": "zstd", ".lz4": "lz4"}
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix in by_arrow:
-        return lambda file: pa.CompressedInputStream(file, by_arrow[suffix])
-    return {".gz": gzip.open, ".gzip": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(suffix)
-
-
-def _opened(filesystem: Any, path: str) -> Any:
-    """Open the text of a file."""
-    file, decompress = filesystem.open(path, "rb"), _decompressor(path)
-    return file if decompress is None else decompress(file)
-
-
-@contextmanager
-def _damage_named(path: str, place: str) -> Iterator[None]:
-    """Say what is damaged, while the text of a file is read."""
-    try:
-        yield
-    except (*DAMAGED, OSError) as error:
-        is_damage = isinstance(error, DAMAGED) or is_of_codec(error)
-        if not is_damage or _decompressor(path) is None:
-            raise
-        raise DataError(f"{place} cannot be decompressed, it may be damaged: {error}") from error
-
-
-def _skip(stream: Any, n_bytes: int) -> None:
-    while n_bytes > 0 and (piece := stream.read(min(n_bytes, CSV.block_bytes))):
-        n_bytes -= len(piece)
-
-
-_streams: dict[tuple[str, int], Any] = {}
-"""Compressed files that were read up to some byte: what comes next need not begin at their start."""
-
-
-@atexit.register
-def _close_streams() -> None:
-    while _streams:
-        _streams.popitem()[1].close()
-
-
-def _texts(filesystem: Any, path: str, blocks: Sequence[Block]) -> Iterator[tuple[Block, bytes]]:
-    """Read consecutive blocks of a file."""
-    if _decompressor(path) is None:
-        with filesystem.open(path, "rb") as file:
-            for block in blocks:
-                file.seek(block.offset)
-                yield block, file.read(block.size)
-        return
-    before = [key for key in list(_streams) if key[0] == path and key[1] <= blocks[0].offset]
-    key = max(before, key=lambda each: each[1], default=(path, 0))
-    stream, at = _streams.pop(key, None), key[1]
-    if stream is None:  # none is there, or another thread was faster
-        stream, at = _opened(filesystem, path), 0
-    try:
-        for block in blocks:
-            with _damage_named(path, block.place):
-                _skip(stream, block.offset - at)
-                text = stream.read(block.size)
-            at = block.offset + block.size
-            yield block, text
-    except BaseException:
-        stream.close()
-        raise
-    if len(_streams) < CSV.streams_kept:
-        _streams[path, at] = stream
-    else:
-        stream.close()

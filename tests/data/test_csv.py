@@ -1,24 +1,21 @@
-"""Rows of CSV files: cut where lines end, parsed when they are read."""
+"""Rows of CSV files, parsed when they are read."""
 
 import bz2
 import gzip
 import lzma
-import tracemalloc
 from dataclasses import replace
 
 import fsspec
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgmm import DataWarning, GaussianMixture, open_dataset
 from dgmm.cli import main
-from dgmm.data import DataError
+from dgmm.data import DataError, lines
 from dgmm.data import csv as csv_module
-from dgmm.data.retrying import Count, counting, persistently
 from tests.data.contract import check_reads_elsewhere, check_source, read
 
 DRAW = np.random.default_rng(0)
@@ -51,7 +48,7 @@ def test_any_layout(tmp_path_factory, layout):
         path = folder / f"{number}.{layout['suffix']}"
         rows.to_csv(path, index=False, sep=separator, lineterminator=layout["ending"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_module, "CSV", replace(csv_module.CSV, block_bytes=layout["block_bytes"]))
+        patch.setattr(lines, "LINES", replace(lines.LINES, block_bytes=layout["block_bytes"]))
         patch.setattr(csv_module, "CHUNK_BYTES", layout["chunk_bytes"])
         check_source(open_dataset(folder, columns=["a", "b"]), np.concatenate(parts), ("a", "b"))
 
@@ -59,11 +56,6 @@ def test_any_layout(tmp_path_factory, layout):
 @pytest.fixture
 def frame():
     return pd.DataFrame({"x": DRAW.normal(size=50), "flag": [True, False] * 25, "n": np.arange(50) * 3})
-
-
-def zstd(data: bytes) -> bytes:
-    """Compress as Arrow does by default: without a checksum."""
-    return pa.compress(data, "zstd", asbytes=True)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +76,7 @@ def test_compressed_files_and_urls(frame, tmp_path, name, compress):
 
 
 def test_a_file_in_many_pieces_reads_the_same_elsewhere(frame, tmp_path, elsewhere, monkeypatch):
-    monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, block_bytes=64))
+    monkeypatch.setattr(lines, "LINES", replace(lines.LINES, block_bytes=64))
     for name in ("a.csv", "b.csv.gz"):
         frame.to_csv(tmp_path / name, index=False)
         check_reads_elsewhere(open_dataset(tmp_path / name).rows(7, 39), elsewhere)
@@ -136,31 +128,8 @@ def test_convert(frame, tmp_path, caplog):
 
 
 class TestErrors:
-    @pytest.mark.parametrize(
-        ("end", "compress"),
-        [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress), ("zst", zstd)],
-    )
-    def test_compressed_text_that_is_damaged_is_named_at_once(self, tmp_path, end, compress):
-        path = tmp_path / f"a.csv.{end}"
-        frame = pd.DataFrame(np.random.default_rng(0).normal(size=(500, 2)), columns=["x", "y"])
-        whole = compress(frame.to_csv(index=False).encode())
-        path.write_bytes(whole)
-        source = open_dataset(path)
-        assert getattr(source, "finds_damage", None) == (end != "zst")
-        chunk = source.rows(0, source.n_rows)
-        middle = len(whole) // 2
-        path.write_bytes(whole[:middle] + bytes(100) + whole[middle + 100 :])
-        with pytest.raises(DataError, match=rf"a\.csv\.{end}"):
-            _ = open_dataset(path, columns=["x", "y"]).n_rows
-        with (
-            counting(count := Count()),
-            pytest.raises(DataError, match=rf"a\.csv\.{end}, rows 0 to 500"),
-        ):
-            persistently(lambda: read(chunk), "the chunk")
-        assert count.retries == 0
-
     def test_text_among_numbers(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, block_bytes=16))
+        monkeypatch.setattr(lines, "LINES", replace(lines.LINES, block_bytes=16))
         (tmp_path / "a.csv").write_text("x,y\n" + "1,2\n" * 10 + "oops,4\n")
         chunk = open_dataset(tmp_path / "a.csv").rows(0, 11)
         with pytest.raises(DataError, match=r"a\.csv, rows \d+ to 11.*'oops'.*leave its column out with"):
@@ -170,33 +139,6 @@ class TestErrors:
         (tmp_path / "a.csv").write_text("x,y\n1,2\n1,2,3\n")
         with pytest.raises(DataError, match=r"a\.csv.*Expected 2 columns, got 3"):
             open_dataset(tmp_path / "a.csv")
-
-    def test_a_quote_that_is_not_closed(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, longest_line=1000, block_bytes=100))
-        (tmp_path / "a.csv").write_text("x,y\n" + '1,"2\n' + "1,2\n" * 1000)
-        with pytest.raises(DataError, match="is a quote not closed"):
-            _ = open_dataset(tmp_path / "a.csv").n_rows
-
-    def test_a_line_without_end_takes_no_more_memory_than_lines_may(self, tmp_path, monkeypatch):
-        """Of 64 MiB of text in 64 kB, some hundred kilobytes are read."""
-        monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, longest_line=2**18, block_bytes=2**16))
-        (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"x,y\n1,2\n" + bytes(2**26)))
-        with pytest.raises(DataError, match=r"a\.csv\.gz: the line at byte 8 is longer"):
-            _ = open_dataset(tmp_path / "a.csv.gz", columns=["x"]).n_rows
-        tracemalloc.start()
-        try:
-            with pytest.raises(DataError, match="is longer"):
-                _ = open_dataset(tmp_path / "a.csv.gz", columns=["x"]).n_rows
-            assert tracemalloc.get_traced_memory()[1] < 2**22
-        finally:
-            tracemalloc.stop()
-
-    @pytest.mark.parametrize("block_bytes", range(4, 40))
-    def test_quotes_that_go_on_in_another_block(self, tmp_path, monkeypatch, block_bytes):
-        (tmp_path / "a.csv").write_text('x,name\n1,"a\nb"\n2,"c""d\n\n"\n3,e\n4,""\n')
-        source = open_dataset(tmp_path / "a.csv", columns=["x"])
-        monkeypatch.setattr(csv_module, "CSV", replace(csv_module.CSV, block_bytes=block_bytes))
-        np.testing.assert_array_equal(read(source.rows(0, source.n_rows)), [[1], [2], [3], [4]])
 
     def test_nothing_and_two_of_one_name(self, tmp_path):
         (tmp_path / "a.csv").write_text("")
