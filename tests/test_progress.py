@@ -8,7 +8,7 @@ import pytest
 import zarr
 from rich.console import Console
 
-from dgmm import progress
+from dgmm.course import Course
 from dgmm.passes.events import (
     ClusterBack,
     ClusterWaiting,
@@ -19,25 +19,15 @@ from dgmm.passes.events import (
     PassStarted,
     Resumed,
     SpanFinished,
-    SpansKept,
     StageStarted,
     TaskFinished,
     TasksFinished,
     TasksStarted,
     emit,
 )
-from dgmm.progress import Course, Display, Lines, showing_progress
+from dgmm.progress import Display, Lines, showing_progress
 from tests.terminal import COLUMNS, run_in_terminal
-
-
-def one_pass(*fits: IterationFinished, purpose: str = "EM") -> list:
-    started = PassStarted(purpose, 1000, 2, 16_000_000)
-    return [started, SpanFinished(500), SpanFinished(500), PassFinished(purpose, 1000, 0.5), *fits]
-
-
-def fitted(n_iter: int, bound: float, **more) -> IterationFinished:
-    return IterationFinished(more.pop("number", 0), n_iter, 100, bound, 0.0, **more)
-
+from tests.test_course import fitted, one_pass
 
 TASKS = [
     TasksStarted("trying starts", 2),
@@ -143,32 +133,6 @@ def test_the_best_of_fits_that_share_passes_is_told():
     assert "log-likelihood -2.000000 nats a row, best of 3" in line
 
 
-def test_starts_in_turn_begin_again():
-    course = Course()
-    for event in [*one_pass(fitted(9, -1.0)), InitializationStarted(1), PassStarted("EM", 10, 1)]:
-        course.take(event)
-    assert course.doing == "pass 1"
-    assert course.left == ""
-
-
-def test_the_time_left_is_of_the_fit_and_of_a_pass_where_that_is_not_known():
-    now = [0.0]
-    course = Course(clock=lambda: now[0])
-    for event in (StageStarted("survey", ("passes",)), PassStarted("survey", 100, 2), SpansKept(50)):
-        course.take(event)
-    now[0] = 10.0
-    course.take(SpanFinished(25))
-    assert (course.left, course.left_here) == ("", "about 10 s left")  # rows that were kept took no time
-    course.take(StageStarted("passes"))
-    for n_iter in (1, 2):
-        now[0] += 30.0
-        for event in one_pass(fitted(n_iter, -1.0, n_left=8)):
-            course.take(event)
-    assert (course.left, course.left_here) == ("about 4 min left", "")
-    now[0] += 60.0
-    assert course.left == "about 3 min left"
-
-
 def test_before_its_passes_a_fit_says_how_many_may_follow_and_what_one_took():
     now, said = [0.0], []
     course = Course(clock=lambda: now[0])
@@ -192,35 +156,6 @@ def test_before_its_passes_a_fit_says_how_many_may_follow_and_what_one_took():
     now[0] = 6.0
     take(SpanFinished(500))
     assert (course.left, course.left_here, course.ahead) == ("", "about 2 s left", "")
-
-
-SURVEY = [PassStarted("survey", 1000, 2), SpansKept(500), PassFinished("survey", 1000, 2.0)]
-
-
-@pytest.mark.parametrize("before", [[], SURVEY[:1], SURVEY, one_pass(purpose="survey")])
-def test_what_a_survey_took_is_told_of_whole_ones_that_take_a_second(before: list):
-    course = Course()
-    for event in [*before, StageStarted("search", ("passes",), 100)]:
-        course.take(event)
-    assert course.ahead == "then at most 100 passes"
-
-
-def test_kept_rows_are_not_counted_as_read():
-    now = [0.0]
-    course = Course(clock=lambda: now[0])
-    for event in (PassStarted("EM", 1000, 2, 8000), SpansKept(900), SpanFinished(100)):
-        course.take(event)
-    now[0] = 1.0
-    assert course.speed.startswith("100 rows/s")
-    assert course.share == 1.0
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [(0.0, "1 s"), (119.0, "119 s"), (120.0, "2 min"), (7200.0, "2 h"), (1e6, "12 d")],
-)
-def test_durations(given, said):
-    assert progress.duration(given) == said
 
 
 def shown(events: list, width: int = COLUMNS) -> str:

@@ -77,7 +77,18 @@ LIBRARIES = ["zarr", "pyarrow", "xarray", "distributed", "matplotlib", "rich", "
 
 OF_LIBRARIES = ["dask.array", "dask.dataframe", "scipy.stats", "scipy.optimize"]
 
-ROOMS = ["cli", "demo", "facts", "pages", "plotting", "progress", "report", "xarray", "fitting.sweep"]
+ROOMS = [
+    "cli",
+    "course",
+    "demo",
+    "facts",
+    "pages",
+    "plotting",
+    "progress",
+    "report",
+    "xarray",
+    "fitting.sweep",
+]
 
 OWN = [
     *(f"estimators.{name}" for name in ("bayesian_mixture", "certainty", "comparing", "imputer", "load")),
