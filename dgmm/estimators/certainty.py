@@ -20,7 +20,8 @@ from dgmm.fitting.errors import check_errors
 from dgmm.fitting.known import Beside, KnownParts
 from dgmm.fitting.survey import NotFinite, check_weights
 from dgmm.kernels.scores import ScoredRows, sum_scores
-from dgmm.model.information import Kind, Layout, ScoreSums, uncertainty
+from dgmm.model.information import Kind, ScoreSums, uncertainty
+from dgmm.model.layout import Layout
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters, finite_logs
 from dgmm.passes.run import run_pass

@@ -13,7 +13,8 @@ from dgmm.kernels.densities import joint_log_densities, responsibilities
 from dgmm.kernels.measured import NEGLIGIBLE, measured_rows, roots_of
 from dgmm.kernels.rare import shares_of
 from dgmm.model.conditional import plain
-from dgmm.model.information import Layout, ScoreSums
+from dgmm.model.information import ScoreSums
+from dgmm.model.layout import Layout
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 

@@ -13,7 +13,7 @@ from dgmm import GaussianMixture, MixtureWarning
 from dgmm.data import DataError
 from dgmm.estimators.certainty import memory_bytes, names_of
 from dgmm.model.families import FAMILIES, family_named
-from dgmm.model.information import Layout
+from dgmm.model.layout import Layout
 from dgmm.passes.events import PassFinished, listening
 
 

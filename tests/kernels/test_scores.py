@@ -8,7 +8,7 @@ import pytest
 import dgmm.kernels.scores
 from dgmm.kernels.scores import SCORES, ScoredRows, sum_scores
 from dgmm.model.families import FAMILIES
-from dgmm.model.information import Layout
+from dgmm.model.layout import Layout
 from tests.model import naive
 
 

@@ -9,7 +9,8 @@ import pytest
 from dgmm import GaussianMixture
 from dgmm.kernels.scores import ScoredRows, sum_scores
 from dgmm.model.families import FAMILIES, family_named
-from dgmm.model.information import Layout, SingularInformationError, _information, uncertainty
+from dgmm.model.information import SingularInformationError, _information, uncertainty
+from dgmm.model.layout import Layout
 from dgmm.model.matrices import OverflowedError
 from dgmm.model.parameters import Parameters
 from tests.model import naive
