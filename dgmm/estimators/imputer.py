@@ -29,6 +29,7 @@ from dgmm.data.types import (
     WeightsLike,
 )
 from dgmm.estimators.base import MixtureWarning
+from dgmm.estimators.best import mixture_of
 from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
 from dgmm.estimators.empty_rows import FILLED, telling_of_empty
 from dgmm.estimators.errors import refuse_measured
@@ -36,7 +37,7 @@ from dgmm.estimators.imputing import METHODS, Method
 from dgmm.estimators.known import taken_aside
 from dgmm.estimators.predictor import Predictor, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
-from dgmm.estimators.sweep import GaussianMixtureSweep, mixture_of
+from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.estimators.validation import check_some_rows, remember_features
 from dgmm.model.matrices import Array
 from dgmm.passes.run import run_pass

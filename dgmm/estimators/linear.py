@@ -12,9 +12,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from dgmm.estimators.best import mixture_of
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.pca import PCA
-from dgmm.estimators.sweep import mixture_of
 from dgmm.model.matrices import Array
 from dgmm.model.principal import project
 

@@ -31,6 +31,7 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
+from dgmm.estimators.best import mixture_of
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.empty_rows import telling_of_empty
 from dgmm.estimators.errors import refuse_measured
@@ -42,7 +43,6 @@ from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction, evaluate
-from dgmm.estimators.sweep import mixture_of
 from dgmm.estimators.validation import (
     check_enough_rows,
     check_some_rows,

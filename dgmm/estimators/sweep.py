@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from numbers import Integral, Real
-from operator import attrgetter
 from time import perf_counter
 from typing import Any, ClassVar, Self
 
@@ -13,21 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import Source, open_dataset
 from dgmm.data.telling import tell
-from dgmm.data.types import DaskArray, GroupsLike, LabelsLike, Location, OfRows, RowsLike, WeightsLike
+from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
 from dgmm.estimators.base import MixtureWarning
+from dgmm.estimators.best import OfTheBest
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
-from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.known import given_for, taken_aside
-from dgmm.estimators.predictor import Predictor, Quantity, Seed
+from dgmm.estimators.predictor import Seed
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.checkpoint import Checkpoint, keeping
@@ -39,9 +36,9 @@ from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of
 from dgmm.fitting.sweep.neighbours import Comparison, sentences
 from dgmm.fitting.sweep.sweep import ANSWERED, SweepSettings, Swept, begin, concerns_of, sweep
-from dgmm.model.criteria import CRITERIA, Scores
+from dgmm.fitting.sweep.table import table_of
+from dgmm.model.criteria import CRITERIA
 from dgmm.model.families import family_named
-from dgmm.model.matrices import Array
 from dgmm.passes.cluster import one_cluster
 from dgmm.passes.events import listening
 
@@ -58,7 +55,7 @@ TOLERANCE = 0.01
 """Nats a row within which a smaller mixture is called as good, by default."""
 
 
-class GaussianMixtureSweep(Predictor):
+class GaussianMixtureSweep(OfTheBest):
     """Gaussian mixtures of many numbers of components and covariance types, and the best of them.
 
     One fused fit in the place of a loop: every read of a row serves all models. Rows that fit in memory are
@@ -438,7 +435,7 @@ class GaussianMixtureSweep(Predictor):
         self.seconds_ = seconds
         self.partial_ = partial
         self.n_passes_ = swept.n_passes
-        self.results_ = _table(candidates)
+        self.results_ = table_of(candidates)
         self.best_index_ = best_of(candidates, criterion)
         self.estimators_ = [self._mixture(each, swept) for each in candidates]
         self.pass_seconds_ = swept.seconds_of_passes
@@ -494,91 +491,8 @@ class GaussianMixtureSweep(Predictor):
             mixture.feature_names_in_ = self.feature_names_in_
         return mixture
 
-    @property
-    def _best(self) -> GaussianMixture:
-        check_is_fitted(self, "best_estimator_")
-        return self.best_estimator_
-
     def __sklearn_tags__(self) -> Tags:
         """Say that rows may lack values, where they may."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.missing != "error"
         return tags
-
-    def _of_rows(
-        self,
-        X: RowsLike,
-        quantity: Quantity,
-        groups: GroupsLike | None = None,
-        errors: ErrorsLike | None = None,
-    ) -> OfRows:
-        return self._best._of_rows(X, quantity, groups, errors)
-
-    def _sample(
-        self, n_samples: int, chunks: int | None
-    ) -> tuple[Array | DaskArray, NDArray[np.int64] | DaskArray]:
-        return self._best._sample(n_samples, chunks)
-
-    def score(  # pyright: ignore[reportIncompatibleMethodOverride] - scikit-learn's stub returns None
-        self,
-        X: RowsLike,
-        y: object = None,
-        sample_weight: WeightsLike | None = None,
-        *,
-        groups: GroupsLike | None = None,
-        errors: ErrorsLike | None = None,
-    ) -> float:
-        """Compute the mean log-likelihood of rows, nats a row: see `GaussianMixture.score`."""
-        return self._best.score(X, y, sample_weight, groups=groups, errors=errors)
-
-    def bic(
-        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> float:
-        """Compute the Bayesian information criterion of the best mixture: as `GaussianMixture.bic`."""
-        return self._best.bic(X, groups=groups, errors=errors)
-
-    def aic(
-        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
-    ) -> float:
-        """Compute the Akaike information criterion of the best mixture: as `GaussianMixture.aic`."""
-        return self._best.aic(X, groups=groups, errors=errors)
-
-    def save(self, path: Location, *, storage_options: Mapping[str, object] | None = None) -> None:
-        """Write the best mixture to a file, which `dgmm.load` reads as a `GaussianMixture`."""
-        self._best.save(path, storage_options=storage_options)
-
-
-def mixture_of(estimator: Any) -> ConditionalMixture | None:
-    """Give the fitted mixture that an estimator is, a sweep's best and a frozen one too; or None."""
-    if isinstance(estimator, FrozenEstimator):
-        return mixture_of(estimator.estimator)
-    if isinstance(estimator, GaussianMixtureSweep):
-        return estimator._best
-    return estimator if isinstance(estimator, ConditionalMixture) else None
-
-
-def _table(candidates: list[Candidate]) -> dict[str, NDArray[Any]]:
-    """Lay out the models as arrays."""
-
-    def figures(of: Callable[[Scores], float]) -> NDArray[np.float64]:
-        return np.array(
-            [np.nan if each.scores is None or each.failure else of(each.scores) for each in candidates],
-            float,
-        )
-
-    states = [candidate.state for candidate in candidates]
-    counts = [candidate.scores.n_parameters if candidate.scores else 0 for candidate in candidates]
-    return {
-        "n_components": np.array([candidate.n_components for candidate in candidates]),
-        "covariance_type": np.array([candidate.family.name for candidate in candidates]),
-        **{name: figures(attrgetter(name)) for name in ("log_likelihood", "entropy")},
-        **{criterion.column: figures(criterion.value) for criterion in CRITERIA.values()},
-        "held_out_error": figures(attrgetter("held_out_error")),
-        "n_parameters": np.array(counts),
-        "n_iter": np.array([0 if state is None else state.n_iter for state in states]),
-        "passes": np.array([candidate.n_passes for candidate in candidates]),
-        "converged": np.array([state is not None and state.converged for state in states]),
-        "dropped": np.array([bool(candidate.dropped) for candidate in candidates]),
-        "failed": np.array([bool(candidate.failure) for candidate in candidates]),
-        "message": np.array([candidate.message for candidate in candidates]),
-    }

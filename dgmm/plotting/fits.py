@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data.text import shortened
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
+from dgmm.estimators.best import mixture_of
 from dgmm.estimators.errors import ErrorsLike
-from dgmm.estimators.sweep import mixture_of
 from dgmm.model.generate import sample_shuffled
 from dgmm.model.matrices import Array
 from dgmm.plotting.canvas import axes_or_current, divided, ink_of, label, limits_of, note, paper_of

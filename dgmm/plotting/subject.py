@@ -17,11 +17,12 @@ from sklearn.exceptions import NotFittedError
 from dgmm.data.source import Source
 from dgmm.data.text import printable, shortened
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
+from dgmm.estimators.best import mixture_of
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.features import numbers_of, spoken_names
 from dgmm.estimators.known import taken_aside
 from dgmm.estimators.parameters import parameters_of
-from dgmm.estimators.sweep import GaussianMixtureSweep, mixture_of
+from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.estimators.validation import open_measured
 from dgmm.fitting.drawing import draw
 from dgmm.model.matrices import Array

@@ -2,7 +2,6 @@
 # pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 # pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false, reportOptionalMemberAccess=false
 
-import pickle
 import subprocess
 import sys
 import textwrap
@@ -539,21 +538,6 @@ class TestWarnings:
 
 
 class TestScikitLearn:
-    def test_it_predicts_as_its_best(self, rows, tmp_path):
-        found = GaussianMixtureSweep(range(1, 5), random_state=0).fit(rows)
-        best = found.best_estimator_
-        np.testing.assert_array_equal(found.predict(rows), best.predict(rows))
-        np.testing.assert_array_equal(found.predict_proba(rows), best.predict_proba(rows))
-        np.testing.assert_array_equal(found.score_samples(rows), best.score_samples(rows))
-        assert found.score(rows) == best.score(rows)
-        assert found.aic(rows) == best.aic(rows)
-        for own, of_best in zip(found.sample(50), best.sample(50), strict=True):
-            np.testing.assert_array_equal(own, of_best)
-        again = pickle.loads(pickle.dumps(found))
-        np.testing.assert_array_equal(again.predict(rows), found.predict(rows))
-        found.save(tmp_path / "model.npz")
-        np.testing.assert_array_equal(dgmm.load(tmp_path / "model.npz").means_, best.means_)
-
     def test_clone_repr_and_parameters(self, rows):
         found = GaussianMixtureSweep([2, 3], criterion="icl", random_state=0).fit(rows)
         again = clone(found)
