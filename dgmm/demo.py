@@ -17,7 +17,8 @@ from scipy.ndimage import gaussian_filter
 from sklearn.exceptions import ConvergenceWarning
 
 from dgmm.data import open_dataset
-from dgmm.data.writing import create_zarr, creating, write_rows
+from dgmm.data.stores import create_zarr, write_rows
+from dgmm.data.writing import creating
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.sweep import GaussianMixtureSweep
 

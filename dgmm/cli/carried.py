@@ -19,8 +19,9 @@ from dgmm.cli.output import Result, columns_of
 from dgmm.data.location import locate
 from dgmm.data.recut import Recut
 from dgmm.data.source import DataError, Source
+from dgmm.data.stores import OUTPUT, PARQUET, create_parquet
 from dgmm.data.text import listed, redacted
-from dgmm.data.writing import OUTPUT, PARQUET, create_parquet, creating
+from dgmm.data.writing import creating
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
 

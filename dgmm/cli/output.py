@@ -17,15 +17,8 @@ from numpy.typing import NDArray
 from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.recut import Recut
 from dgmm.data.source import MEBIBYTE, Source
-from dgmm.data.writing import (
-    check_target,
-    create_parquet,
-    create_zarr,
-    creating,
-    keep_checksums,
-    write_parquet_part,
-    write_rows,
-)
+from dgmm.data.stores import create_parquet, create_zarr, keep_checksums, write_parquet_part, write_rows
+from dgmm.data.writing import check_target, creating
 from dgmm.estimators.empty_rows import count_in
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.passes.run import run_pass

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from dgmm.cli import main
 from dgmm.data.owner import OWNER_FILE, this_process
 from dgmm.data.siblings import COMPLETE
-from dgmm.data.writing import create_zarr, creating, write_rows
+from dgmm.data.stores import create_zarr, write_rows
+from dgmm.data.writing import creating
 
 
 def run(*arguments: object) -> Result:
