@@ -7,24 +7,21 @@ than one step: then whoever finds it without a living owner takes the last steps
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import logging
 import os
 import re
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from glob import has_magic
 from typing import Any
 
 from dgmm.data.location import is_local, locate
 from dgmm.data.owner import OWNER_FILE, Owner, claimed, owned, owner_of
+from dgmm.data.renaming import exchange, rename_to_new
 from dgmm.data.source import MEBIBYTE
 from dgmm.data.text import redacted
 
@@ -32,10 +29,6 @@ COMPLETE = ".complete"
 """Says that the output is whole, and on its way to its place."""
 
 NAME = re.compile(r"(?s)\.(?P<target>.+)\.[0-9a-f]{8}\.tmp")
-AT_CURRENT_FOLDER, NO_REPLACE, EXCHANGE = -100, 1, 2
-"""Of the kernel's ``renameat2``."""
-UNKNOWN = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
-"""What file systems say that cannot exchange two names, or link a file to another one."""
 
 logger = logging.getLogger(__name__)
 
@@ -243,42 +236,15 @@ def put_in_place(there: str, output: str, target: str, *, overwrite: bool) -> No
         If something is there that is not to be replaced.
     """
     if not overwrite:
-        _rename_to_new(output, target)
+        rename_to_new(output, target)
     elif os.path.isfile(output) and not os.path.isdir(target):
         os.replace(output, target)
     else:
         try:
-            _rename_to_new(output, target)
+            rename_to_new(output, target)
         except FileExistsError:
-            if not _rename(output, target, EXCHANGE):
+            if not exchange(output, target):
                 _rename_in_two_steps(there, output, target)
-
-
-def _rename_to_new(output: str, target: str) -> None:
-    """Rename to what is not there."""
-    try:
-        if _rename(output, target, NO_REPLACE):
-            return
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-        if not os.path.isfile(output):
-            os.rename(output, target)  # which replaces nothing but an empty folder
-            return
-        try:
-            os.link(output, target)
-        except OSError as error:
-            if error.errno not in UNKNOWN:
-                raise
-            os.rename(output, target)
-        else:
-            os.unlink(output)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR):
-            raise FileExistsError(
-                f"{target} exists: another process has made it meanwhile; choose another path, or ask to "
-                "overwrite it"
-            ) from None
-        raise
 
 
 def _rename_in_two_steps(there: str, output: str, target: str) -> None:
@@ -296,30 +262,6 @@ def _rename_in_two_steps(there: str, output: str, target: str) -> None:
             raise
     finally:
         os.unlink(f"{there}/{COMPLETE}")
-
-
-def _rename(old: str, new: str, flags: int) -> bool:
-    """Call ``renameat2``; false where the kernel or the file system does not know it, or these flags."""
-    call = _renameat2()
-    if call is None:
-        return False
-    sys.audit("os.rename", old, new, -1, -1)
-    if call(AT_CURRENT_FOLDER, os.fsencode(old), AT_CURRENT_FOLDER, os.fsencode(new), flags) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in UNKNOWN:
-        return False
-    raise OSError(code, os.strerror(code), old, None, new)
-
-
-@cache
-def _renameat2() -> Any:
-    try:
-        call = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):  # not Linux, or an old C library
-        return None
-    call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
-    return call
 
 
 def copy_in_place(filesystem: Any, there: str, output: str, target: str) -> None:

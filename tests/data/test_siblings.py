@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dgmm.data import siblings
+from dgmm.data import renaming, siblings
 from dgmm.data.location import locate
 from dgmm.data.owner import OWNER_FILE, OwnedError, this_process
 from dgmm.data.siblings import COMPLETE, Sibling, discard, is_in_sibling, settle, size_and_touch
@@ -18,7 +18,7 @@ from dgmm.data.writing import creating
 EVERY_STEP = """
 import os, signal, sys
 from pathlib import Path
-from dgmm.data import siblings
+from dgmm.data import renaming, siblings
 from dgmm.data.writing import creating
 
 def write(folder, content, kind, overwrite):
@@ -56,7 +56,7 @@ root, points = Path(sys.argv[1]), 0
 for kind in ("folder", "file"):
     for call in ("known", "unknown"):
         if call == "unknown":
-            known, siblings._renameat2 = siblings._renameat2, lambda: None
+            known, renaming._renameat2 = renaming._renameat2, lambda: None
         for before in (None, "old"):
             for step in range(1, 1000):
                 folder = root / f"{kind}-{call}-{before}-{step}"
@@ -82,7 +82,7 @@ for kind in ("folder", "file"):
                     assert left == []
                     break
                 points += 1
-        siblings._renameat2 = known if call == "unknown" else siblings._renameat2
+        renaming._renameat2 = known if call == "unknown" else renaming._renameat2
 print(points)
 """
 
@@ -99,7 +99,7 @@ def test_killed_at_every_step(tmp_path):
 @pytest.fixture(params=["renameat2", "no renameat2", "no links either"])
 def kernel(request, monkeypatch) -> str:
     if request.param != "renameat2":
-        monkeypatch.setattr(siblings, "_renameat2", lambda: None)
+        monkeypatch.setattr(renaming, "_renameat2", lambda: None)
     if request.param == "no links either":
 
         def link(*_: object) -> None:
