@@ -36,8 +36,9 @@ from dgmm.data.lines import (
 from dgmm.data.listing import keys_of
 from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import DataError, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, fill, n_features, pick
+from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, n_features, pick
 from dgmm.data.text import redacted
+from dgmm.data.values import fill
 
 logger = logging.getLogger(__name__)
 

@@ -22,15 +22,14 @@ from dgmm.data.tables import (
     Column,
     Picked,
     feature_names,
-    fill,
     is_number,
     is_vector,
     n_features,
     pick,
     rows_type,
     whole_numbers,
-    width_of,
 )
+from dgmm.data.values import fill, width_of
 
 CATEGORIES = pa.dictionary(pa.int32(), pa.string())
 """The type of pandas' categories: of whatever they are, they are labels."""

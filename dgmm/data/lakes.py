@@ -20,8 +20,9 @@ from dgmm.data.location import is_local, locate
 from dgmm.data.parquet import parquet_source
 from dgmm.data.revision import Revision
 from dgmm.data.source import DataError, Source, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import CHUNK_BYTES, Column, OfColumns, Picked, fill, n_features, pick, rows_type
+from dgmm.data.tables import CHUNK_BYTES, Column, OfColumns, Picked, n_features, pick, rows_type
 from dgmm.data.text import redacted
+from dgmm.data.values import fill
 
 READERS = {"delta": "deltalake", "iceberg": "pyiceberg", "lance": "lance"}
 """Modules that know which rows there are; each comes with the extra of its table's name."""

@@ -25,8 +25,9 @@ from dgmm.data.footers import (
 )
 from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import MEBIBYTE, DataError, Span, cut_into_spans, span_bytes_for
-from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, fill, n_features, pick, rows_type
+from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, n_features, pick, rows_type
 from dgmm.data.text import redacted
+from dgmm.data.values import fill
 
 BATCH_BYTES = 4 * MEBIBYTE
 """Of rows that are in Arrow's form at once. Half and double: not measured."""
