@@ -16,10 +16,11 @@ from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from dgmm.data.ambient import read_now
+from dgmm.data.floats import whole_columns
 from dgmm.data.memory import MemorySource, is_in_memory
 from dgmm.data.retrying import persistently
 from dgmm.data.revision import Revision, revision_of
-from dgmm.data.source import Chunk, DataError, Labels, LazyChunk, Source, Span, whole_columns
+from dgmm.data.source import Chunk, DataError, Labels, LazyChunk, Source, Span
 
 
 @dataclass(frozen=True)

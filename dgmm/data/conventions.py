@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data.source import DataError, rows_dtype
+from dgmm.data.floats import rows_dtype
+from dgmm.data.source import DataError
 
 TIME_UNITS = re.compile(r"\s*\w+\s+since\s+[-+]?\d", re.IGNORECASE)
 """Such as ``days since 1950-01-01``."""

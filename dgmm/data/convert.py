@@ -9,8 +9,10 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from dgmm.data.choice import check_no_two
+from dgmm.data.floats import rows_dtype
 from dgmm.data.kinds import comes_from
-from dgmm.data.source import DataError, check_no_two, rows_dtype
+from dgmm.data.source import DataError
 
 RESHAPE = (
     "Reshape your data either using array.reshape(-1, 1) if your data has a single feature or "

@@ -22,19 +22,10 @@ from numpy.typing import NDArray
 from dgmm.data.ambient import compute_now
 from dgmm.data.choice import Choice
 from dgmm.data.convert import check_shape, refuse_kind, series_dtype, text_names, to_array
+from dgmm.data.floats import is_wide_integer, rows_dtype
 from dgmm.data.frames import check_promised, described, pandas_rows
 from dgmm.data.revision import Revision
-from dgmm.data.source import (
-    SPANS,
-    DataError,
-    Labels,
-    LazyChunk,
-    Span,
-    cut_into_spans,
-    is_wide_integer,
-    rows_dtype,
-    span_bytes_for,
-)
+from dgmm.data.source import SPANS, DataError, Labels, LazyChunk, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import (
     Column,
     Picked,

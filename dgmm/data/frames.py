@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dgmm.data.choice import Choice
+from dgmm.data.choice import Choice, check_columns, check_no_two
 from dgmm.data.convert import check_shape, text_names
 from dgmm.data.kinds import comes_from, is_pandas
 from dgmm.data.memory import MemorySource
-from dgmm.data.source import DataError, check_columns, check_no_two
+from dgmm.data.source import DataError
 from dgmm.data.tables import (
     ELEMENT,
     Column,

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.choice import Choice
+from dgmm.data.floats import whole_columns
 from dgmm.data.revision import Revision, revision_of
-from dgmm.data.source import Chunk, DataError, Source, Span, whole_columns
+from dgmm.data.source import Chunk, DataError, Source, Span
 
 Place = TypeVar("Place")
 

@@ -15,7 +15,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from dgmm.data.choice import Choice
+from dgmm.data.choice import Choice, check_columns, check_no_two
 from dgmm.data.conventions import CODED, coding_of, time_like
 from dgmm.data.convert import check_shape, to_array
 from dgmm.data.dask import DaskSource, dask_source
@@ -28,7 +28,7 @@ from dgmm.data.dimensions import (
 )
 from dgmm.data.kinds import comes_from
 from dgmm.data.memory import MemorySource
-from dgmm.data.source import DataError, DataWarning, check_columns, check_no_two
+from dgmm.data.source import DataError, DataWarning
 from dgmm.data.telling import tell
 
 NAMED_FEATURES = "UOT"

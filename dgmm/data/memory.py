@@ -8,17 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.floats import is_wide_integer, rows_dtype
 from dgmm.data.location import locate
 from dgmm.data.revision import Revision, of_files
-from dgmm.data.source import (
-    MEBIBYTE,
-    Labels,
-    Span,
-    cut_into_spans,
-    is_wide_integer,
-    rows_dtype,
-    span_bytes_for,
-)
+from dgmm.data.source import MEBIBYTE, Labels, Span, cut_into_spans, span_bytes_for
 
 SLICE_BYTES = 4 * MEBIBYTE
 """Of the slices of an array that are its chunks: nothing is read, so they are as small as serves the work."""

@@ -8,8 +8,7 @@ so that a result does not depend on who computes it. Every source passes the con
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.revision import Revision, revision_of
-from dgmm.data.telling import tell
 
 MEBIBYTE = 2**20
 
@@ -246,98 +244,6 @@ class Labels(Protocol):
         ...
 
 
-LARGEST_WHOLE = 2**53
-"""Whole numbers up to this are float64 as they are; larger ones are rounded."""
-
-
-def whole_columns(source: Source) -> NDArray[np.bool_]:
-    """Tell which columns are whole numbers, as a source says by ``holds_whole``: (n_features,)."""
-    return np.broadcast_to(getattr(source, "holds_whole", False), source.n_features)
-
-
-def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDArray[np.floating]) -> None:
-    """Warn of whole numbers that float64 rounds: of sources that say by ``holds_whole`` that they have such.
-
-    It is true or false of all features, or of each. Such numbers are hardly ever measurements: rows or
-    objects are numbered so.
-
-    Parameters
-    ----------
-    source : Source
-    minimum, maximum : ndarray of shape (n_features,)
-        Of its columns, or the first of them.
-
-    Warns
-    -----
-    DataWarning
-        Naming the columns.
-    """
-    is_whole = whole_columns(source)[: len(minimum)]
-    rounded = np.flatnonzero(is_whole & (np.maximum(np.abs(minimum), np.abs(maximum)) > LARGEST_WHOLE))
-    if len(rounded):
-        names = source.feature_names
-        listed = ", ".join(str(i) if names is None else repr(names[i]) for i in rounded[:5].tolist())
-        more = f" and {len(rounded) - 5} more" if len(rounded) > 5 else ""
-        tell(
-            f"{source.name}: column {listed}{more} holds whole numbers beyond 2^53, which float64 rounds: "
-            "what differs in their last digits is lost. Identifiers are such numbers, and no measurements: "
-            f"leave them out{_leaving(names, rounded)}, or take an offset off first",
-            DataWarning,
-        )
-
-
-def _leaving(names: Sequence[str] | None, left_out: NDArray[np.intp]) -> str:
-    """Give the option that leaves features out; nothing where it would be long, or leave nothing."""
-    kept = [] if names is None else [name for i, name in enumerate(names) if i not in left_out]
-    return f" with columns={kept}" if 0 < len(kept) <= 20 else ""
-
-
-def is_wide_integer(dtype: np.dtype) -> bool:
-    """Tell whether a dtype holds whole numbers that float64 may round."""
-    return dtype.kind in "iu" and dtype.itemsize >= 8
-
-
-def rows_dtype(dtype: np.dtype, where: str) -> np.dtype:
-    """Give the dtype in which values of some stored dtype are handed on.
-
-    float32 stays; other real numbers and booleans become float64.
-
-    Parameters
-    ----------
-    dtype : numpy.dtype
-        The stored dtype.
-    where : str
-        What holds it, for the message.
-
-    Returns
-    -------
-    numpy.dtype
-        float32 or float64.
-
-    Raises
-    ------
-    DataError
-        For text, complex, datetime and object values: they are not rows of real numbers.
-    """
-    if dtype.kind == "c":
-        raise DataError(f"Complex data not supported: {where} holds complex numbers (dtype {dtype})")
-    if dtype.kind not in "fiub":
-        kinds = {
-            "M": "dates",
-            "m": "time differences",
-            "U": "text",
-            "S": "text",
-            "T": "text",
-            "O": "objects",
-            "V": "records",
-        }
-        raise DataError(
-            f"{where} holds {kinds.get(dtype.kind, 'values')} (dtype {dtype}); "
-            "a mixture is fitted to real numbers: convert them, or leave that column out"
-        )
-    return np.dtype(np.float32) if dtype.newbyteorder("=") == np.float32 else np.dtype(np.float64)
-
-
 def cut_into_spans(
     chunks: Iterable[Chunk | LazyChunk],
     span_size: int,
@@ -389,20 +295,3 @@ def span_bytes_for(total_bytes: int) -> int:
     """
     own = int(np.clip(total_bytes // SPANS.wanted, SPANS.smallest_bytes, SPANS.largest_bytes))
     return max(own, -(-total_bytes // SPANS.most))
-
-
-def check_no_two(names: Iterable[Hashable], wanted: Iterable[Hashable], where: str) -> None:
-    """Raise a `DataError` if two columns have the same name, one of those wanted."""
-    counts = Counter(names)
-    twice = next((name for name in wanted if counts[name] > 1), None)
-    if twice is not None:
-        raise DataError(f"{where} has several columns {twice!r}; give them names of their own")
-
-
-def check_columns(wanted: Sequence[Hashable], available: Sequence[Hashable], where: str) -> None:
-    """Raise a `DataError` that names the columns that are not there."""
-    missing = [column for column in wanted if column not in available]
-    if missing:
-        raise DataError(
-            f"{where} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, available))}"
-        )

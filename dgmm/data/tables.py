@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dgmm.data.choice import Choice
-from dgmm.data.source import MEBIBYTE, DataError, DataWarning, check_columns, check_no_two
+from dgmm.data.choice import Choice, check_columns, check_no_two
+from dgmm.data.source import MEBIBYTE, DataError, DataWarning
 from dgmm.data.telling import tell
 from dgmm.data.text import MOST_LISTED, listed
 

@@ -11,12 +11,13 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from dgmm.data.choice import Choice
+from dgmm.data.choice import Choice, check_columns, check_no_two
 from dgmm.data.codecs import finds_damage
 from dgmm.data.conventions import time_like
 from dgmm.data.convert import check_shape
 from dgmm.data.dimensions import check_sizes, choose_sample_dims, feature_names, parts, variables_named
 from dgmm.data.fingerprint import KEPT_AS
+from dgmm.data.floats import is_wide_integer
 from dgmm.data.missing import (
     DAMAGED,
     MOST_ABSENT,
@@ -26,16 +27,7 @@ from dgmm.data.missing import (
     shard_without_room,
 )
 from dgmm.data.revision import Revision, most_keys
-from dgmm.data.source import (
-    MEBIBYTE,
-    DataError,
-    DataWarning,
-    Span,
-    check_columns,
-    check_no_two,
-    is_wide_integer,
-    span_bytes_for,
-)
+from dgmm.data.source import MEBIBYTE, DataError, DataWarning, Span, span_bytes_for
 from dgmm.data.telling import tell
 from dgmm.data.text import redacted
 from dgmm.data.variables import Variable, dimensions_of

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from dgmm.data import Source, Span
 from dgmm.data.convert import to_array
+from dgmm.data.floats import rows_dtype
 from dgmm.data.kinds import comes_from, is_table
 from dgmm.data.memory import Labels, is_in_memory
-from dgmm.data.source import cut_into_spans, rows_dtype
+from dgmm.data.source import cut_into_spans
 from dgmm.data.types import OfRows, RowsLike
 from dgmm.fitting.errors import check_errors
 from dgmm.fitting.survey import NotFinite

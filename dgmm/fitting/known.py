@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.beside import beside
-from dgmm.data.source import LARGEST_WHOLE, DataError, DataWarning, Source, whole_columns
+from dgmm.data.floats import LARGEST_WHOLE, whole_columns
+from dgmm.data.source import DataError, DataWarning, Source
 from dgmm.data.telling import tell
 from dgmm.fitting.survey import first_with
 from dgmm.kernels.priors import RowPriors

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.fingerprint import Fingerprint
+from dgmm.data.floats import warn_of_rounding
 from dgmm.data.memory import own_rows
-from dgmm.data.source import DataError, DataWarning, Source, warn_of_rounding
+from dgmm.data.source import DataError, DataWarning, Source
 from dgmm.data.telling import tell
 from dgmm.fitting.errors import check_errors
 from dgmm.fitting.filling import Filling, correlations_of, filling_of

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, cast
 
-from dgmm.data.source import SameColumns, Source, Span, whole_columns
+from dgmm.data.floats import whole_columns
+from dgmm.data.source import SameColumns, Source, Span
 from dgmm.passes.task import ChunkRows, Result, Work
 
 Adapt = Callable[[Iterator[ChunkRows]], Iterator[ChunkRows]]

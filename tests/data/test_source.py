@@ -1,4 +1,4 @@
-"""How rows are cut into spans, and which values are numbers."""
+"""How rows are cut into spans."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgmm.data.source import (
-    MEBIBYTE,
-    DataError,
-    Span,
-    check_columns,
-    check_no_two,
-    cut_into_spans,
-    rows_dtype,
-    span_bytes_for,
-)
+from dgmm.data.source import MEBIBYTE, Span, cut_into_spans, span_bytes_for
 
 
 @dataclass(frozen=True)
@@ -74,44 +65,3 @@ def test_about_64_spans_that_are_neither_small_nor_large_nor_too_many(mebibytes,
 def test_rows_of_a_span():
     assert Span(0, 0, ()).n_rows == 0
     assert Span(0, 0, (Piece(2, 0), Piece(0, 0), Piece(3, 0))).n_rows == 5
-
-
-@pytest.mark.parametrize("dtype", ["<f4", ">f4"])
-def test_single_precision_stays(dtype):
-    assert rows_dtype(np.dtype(dtype), "x") == np.dtype(np.float32)
-    assert rows_dtype(np.dtype(dtype), "x").isnative
-
-
-@pytest.mark.parametrize("dtype", ["f8", ">f8", "f2", "i1", "u8", ">i4", "?"])
-def test_other_numbers_become_double(dtype):
-    assert rows_dtype(np.dtype(dtype), "x") == np.dtype(np.float64)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "words"),
-    [
-        ("c16", "Complex data not supported: rows.zarr holds complex numbers"),
-        ("M8[ns]", "rows.zarr holds dates"),
-        ("m8[s]", "rows.zarr holds time differences"),
-        ("U3", "rows.zarr holds text"),
-        ("S3", "rows.zarr holds text"),
-        ("O", "rows.zarr holds objects"),
-        ([("a", "f8")], "rows.zarr holds records"),
-    ],
-)
-def test_what_is_no_number_is_refused(dtype, words):
-    with pytest.raises(DataError, match=words):
-        rows_dtype(np.dtype(dtype), "rows.zarr")
-
-
-def test_columns_that_are_not_there_are_named():
-    check_columns(["b"], ["a", "b"], "table")
-    with pytest.raises(DataError, match="table has no column 'c', 4; it has 'a', 'b'"):
-        check_columns(["c", "b", 4], ["a", "b"], "table")
-
-
-def test_two_columns_of_one_name():
-    check_no_two(["a", "a", "b"], ["b"], "table")  # what is not wanted may be there twice
-    check_no_two([], ["b"], "table")
-    with pytest.raises(DataError, match="table has several columns 'a'"):
-        check_no_two(["a", "b", "a"], ["b", "a"], "table")
