@@ -16,8 +16,6 @@ True
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import logging
 import os
@@ -31,9 +29,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from fsspec.implementations.local import LocalFileSystem
-
 from dgmm.data.location import is_local, locate
+from dgmm.data.locks import is_unlocked, lock, unlock
 from dgmm.data.text import redacted
 
 OWNER_FILE = ".owner"
@@ -42,9 +39,6 @@ OWNER_FILE = ".owner"
 LOCAL = ("bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "ntfs3", "overlay", "ramfs")
 LOCAL += ("reiserfs", "tmpfs", "vfat", "xfs", "zfs")
 """File systems that one kernel alone can write to: a lock that can be had is nobody's."""
-
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-"""What file systems say that know no locks."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +53,10 @@ class OwnerTuning:
         Of an owner's signs of life.
     seconds_silent : float
         After which an owner is taken for dead, where nothing else tells; clocks of machines differ by less.
-    times_tried, seconds_between_tries : int, float
-        How often a lock is tried, and the pauses: others hold it for an instant to see whether it is held.
     """
 
     seconds_between: float = 60.0
     seconds_silent: float = 900.0
-    times_tried: int = 5
-    seconds_between_tries: float = 0.02
 
 
 OWNER = OwnerTuning()
@@ -225,7 +215,10 @@ def claimed(
     """
     filesystem, root = locate(folder, storage_options)
     path = f"{root.rstrip('/')}/{OWNER_FILE}"
-    descriptor = _lock(path, os.fspath(folder)) if is_local(filesystem) else None
+    try:
+        descriptor = lock(path) if is_local(filesystem) else None
+    except BlockingIOError:
+        raise OwnedError(_refusal(os.fspath(folder), _read(filesystem, path))) from None
     try:
         before = _read(filesystem, path)
         if before is not None and _may_live(before, filesystem, path, has_lock=descriptor is not None):
@@ -233,7 +226,7 @@ def claimed(
         yield filesystem, path, descriptor
     finally:
         if descriptor is not None:
-            _unlock(descriptor)
+            unlock(descriptor)
 
 
 def owner_of(
@@ -258,7 +251,7 @@ def owner_of(
     except FileNotFoundError:
         return None
     try:
-        has_lock = _try_lock(descriptor, fcntl.LOCK_SH)
+        has_lock = is_unlocked(descriptor)
         lives = has_lock is False or _may_live(found, filesystem, path, has_lock=bool(has_lock))
     finally:
         os.close(descriptor)
@@ -324,69 +317,6 @@ def _kind_of_disk(folder: str) -> str:
         if mount.split(" ")[2] == number:
             return kind.split(" ")[0]
     return ""
-
-
-def _lock(path: str, folder: str) -> int | None:
-    """Open the owner's file and lock it; None where the file system knows no locks.
-
-    Raises
-    ------
-    OwnedError
-        If another has the lock.
-    """
-    for _ in range(OWNER.times_tried):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        _held.add(descriptor)
-        has_lock = _try_lock(descriptor, fcntl.LOCK_EX)
-        if has_lock and _is_there(descriptor, path):
-            return descriptor
-        _unlock(descriptor)
-        if has_lock is None:
-            return None
-        time.sleep(OWNER.seconds_between_tries)
-    raise OwnedError(_refusal(folder, _read(LocalFileSystem(), path)))
-
-
-def _try_lock(descriptor: int, kind: int) -> bool | None:
-    """Lock a file if no other has locked it; None where there are no locks."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno in NO_LOCKS:
-            return None
-        raise
-    return True
-
-
-def _is_there(descriptor: int, path: str) -> bool:
-    """Say whether an open file still is the one of a path: its last owner may just have removed it."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-_held: set[int] = set()
-"""Open files on which this process holds locks."""
-
-
-def _unlock(descriptor: int) -> None:
-    if descriptor in _held:  # else this is a forked child, which has closed it
-        _held.discard(descriptor)
-        os.close(descriptor)
-
-
-def _close_in_child() -> None:
-    """Close what a forked child has of its parent: it would keep the parent's locks beyond its death."""
-    for descriptor in _held:
-        with suppress(OSError):
-            os.close(descriptor)
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_close_in_child)
 
 
 def _write(ownership: Ownership, descriptor: int | None) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from dgmm.data import owner
+from dgmm.data import locks, owner
 from dgmm.data.location import locate
 from dgmm.data.owner import OWNER_FILE, OwnedError, Owner, owned, owner_of, this_process
 
@@ -187,7 +187,7 @@ def test_what_is_no_owner_stands_in_nobodys_way(tmp_path, content):
 
 
 def test_where_there_are_no_locks(tmp_path, monkeypatch):
-    monkeypatch.setattr(owner, "_try_lock", lambda *_: None)
+    monkeypatch.setattr(locks, "_try_lock", lambda *_: None)
     with owned(tmp_path), pytest.raises(OwnedError, match=f"process {os.getpid()}"), owned(tmp_path):
         pass
     assert os.listdir(tmp_path) == []
