@@ -25,7 +25,7 @@ from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parame
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.rowwise import JUDGE_THEM, RowFunction, evaluate
 from dgmm.estimators.validation import check_some_rows, no_rows, open_measured, open_sample_weight
-from dgmm.fitting.survey import NotFinite, check_weights
+from dgmm.fitting.checks import NotFinite, check_weights
 from dgmm.kernels import densities
 from dgmm.model import generate
 from dgmm.model.matrices import Array

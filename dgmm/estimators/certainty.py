@@ -15,10 +15,11 @@ from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.errors import MeasuredRows
 from dgmm.estimators.rowwise import JUDGE_THEM
 from dgmm.estimators.validation import check_counted
+from dgmm.fitting.checks import NotFinite, check_weights
 from dgmm.fitting.dropping import is_complete
 from dgmm.fitting.errors import check_errors
-from dgmm.fitting.known import Beside, KnownParts
-from dgmm.fitting.survey import NotFinite, check_weights
+from dgmm.fitting.known import KnownParts
+from dgmm.fitting.told import Beside
 from dgmm.kernels.scores import ScoredRows, sum_scores
 from dgmm.model.information import Kind, ScoreSums, uncertainty
 from dgmm.model.layout import Layout

@@ -19,7 +19,8 @@ from dgmm.data.memory import MemorySource, is_in_memory
 from dgmm.data.open import open_beside, open_without
 from dgmm.data.types import GroupsLike, LabelsLike, RowsLike
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows, names_in
-from dgmm.fitting.known import Beside, KnownParts, numbered
+from dgmm.fitting.known import KnownParts, numbered
+from dgmm.fitting.told import Beside
 from dgmm.kernels import group_densities
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters

@@ -27,7 +27,7 @@ from dgmm.estimators.base import FittedMixture
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.predictor import Told
 from dgmm.estimators.rowwise import RowFunction
-from dgmm.fitting.survey import check_weights
+from dgmm.fitting.checks import check_weights
 from dgmm.model.matrices import Array
 from dgmm.model.merging import Cluster, labels_of, merged, sums_of_sets
 from dgmm.passes.task import ChunkRows

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dgmm.data import Source
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.estimators.validation import check_counted
-from dgmm.fitting.survey import check_weights
+from dgmm.fitting.checks import check_weights
 from dgmm.kernels.measured import errors_of, standardized_rows
 from dgmm.kernels.patterns import patterns_of
 from dgmm.model.conditional import marginal, plain

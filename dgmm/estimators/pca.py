@@ -37,7 +37,7 @@ from dgmm.estimators.validation import (
     open_to_predict,
     remember_features,
 )
-from dgmm.fitting.survey import NotFinite, check_weights
+from dgmm.fitting.checks import NotFinite, check_weights
 from dgmm.model.matrices import Array
 from dgmm.model.principal import (
     CentredFactor,

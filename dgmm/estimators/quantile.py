@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import DataError, Source
-from dgmm.fitting.survey import check_weights
+from dgmm.fitting.checks import check_weights
 from dgmm.model.quantiles import FIRST_SHIFT, MOST_KEPT, Bin, Histogram, next_shift
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows

@@ -20,8 +20,8 @@ from dgmm.data.kinds import comes_from, is_table
 from dgmm.data.memory import Labels, is_in_memory
 from dgmm.data.source import cut_into_spans
 from dgmm.data.types import OfRows, RowsLike
+from dgmm.fitting.checks import NotFinite
 from dgmm.fitting.errors import check_errors
-from dgmm.fitting.survey import NotFinite
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.task import ChunkRows, span_task
 from dgmm.passes.threads import n_threads

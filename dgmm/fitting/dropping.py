@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.memory import MemorySource, mapped_from
 from dgmm.data.source import DataError, Source
-from dgmm.fitting.survey import NotFinite, check_weights
+from dgmm.fitting.checks import NotFinite, check_weights
 from dgmm.passes.adapted import AdaptedSource
 from dgmm.passes.run import first_pass
 from dgmm.passes.task import ChunkRows

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.floats import warn_of_rounding
 from dgmm.data.memory import own_rows
-from dgmm.data.source import DataError, DataWarning, Source
-from dgmm.data.telling import tell
+from dgmm.data.source import DataError, Source
+from dgmm.fitting.checks import NotFinite, check_observed, check_weight, check_weights, refuse_overflow
 from dgmm.fitting.errors import check_errors
 from dgmm.fitting.filling import Filling, correlations_of, filling_of
 from dgmm.fitting.sample import Sample, hash_numbers
@@ -30,23 +29,17 @@ from dgmm.passes.watched import Seen
 
 @dataclass(frozen=True)
 class SurveyTuning:
-    """What pass 0 draws and refuses.
+    """How pass 0 reads and draws rows.
 
     Attributes
     ----------
     spare_draws : float
         Standard deviations of the sample's size by which more rows are drawn: so that it is never short.
-    smallest_weight : float
-        Least sum of row weights: an M-step adds 2e-15 to each component's.
-    largest_squares : float
-        Most that squares of distances from the mean may sum to: what is made of them needs some room.
     piece_rows, piece_bytes : int
         Rows that are surveyed at once: with many features, as many as take so many bytes of float64.
     """
 
     spare_draws: float = 6.0
-    smallest_weight: float = 1e-6
-    largest_squares: float = float(np.finfo(np.float64).max) / 64.0
     piece_rows: int = 2**14
     piece_bytes: int = 2**22
 
@@ -57,62 +50,13 @@ class SurveyTuning:
 
 SURVEY = SurveyTuning()
 
+
 MISSING = ("error", "drop", "marginalize")
 """What to do with rows that lack values: refuse them, leave them out, or take what is observed of them."""
 
-IN_FITS = (
-    "leave these rows out, as missing='drop' does, or take what is observed of them, as "
-    "missing='marginalize' does, or fill them by a `MixtureImputer`"
-)
-"""What to do with rows that lack values, where a mixture is fitted to them."""
 
 Mask = Callable[[int, int], NDArray[np.bool_]]
 """Tells which of the rows from some number on are left out: given that number, and how many."""
-
-
-@dataclass(frozen=True)
-class NotFinite:
-    """Values that are not finite numbers: how many, and where the first is."""
-
-    n_nan: int = 0
-    n_infinite: int = 0
-    row: int = 0
-    column: int = 0
-    place: str = ""
-    dtype: str = "float64"
-
-    @classmethod
-    def of(cls, chunk: ChunkRows, *, takes_nan: bool = False) -> NotFinite:
-        """Look for values that are not finite in a chunk; for infinite ones alone, where NaN is allowed."""
-        finite = ~np.isinf(chunk.values) if takes_nan else np.isfinite(chunk.values)
-        if finite.all():
-            return cls()
-        row, column = np.argwhere(~finite)[0]
-        n_nan = 0 if takes_nan else int(np.isnan(chunk.values).sum())
-        n_infinite = int(finite.size - finite.sum()) - n_nan
-        return cls(
-            n_nan, n_infinite, chunk.start + int(row), int(column), chunk.place, str(chunk.values.dtype)
-        )
-
-    def __bool__(self) -> bool:
-        return self.n_nan + self.n_infinite > 0
-
-    def __add__(self, other: NotFinite) -> NotFinite:
-        first = self if self or not other else other
-        return replace(first, n_nan=self.n_nan + other.n_nan, n_infinite=self.n_infinite + other.n_infinite)
-
-    def error(self, feature_names: tuple[str, ...] | None, advice: str = IN_FITS) -> DataError:
-        """Make the error that says so, in scikit-learn's words, with the place and what to do about NaN."""
-        what = "NaN" if self.n_nan else f"infinity or a value too large for dtype('{self.dtype}')"
-        column = f"column {self.column}"
-        if feature_names is not None:
-            column = f"column {feature_names[self.column]!r} ({self.column})"
-        advice = advice if self.n_nan else "leave these rows out"
-        return DataError(
-            f"Input X contains {what}.\n"
-            f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan} NaN and "
-            f"{self.n_infinite} infinite values in all. They are no measurements: {advice}."
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,79 +211,6 @@ class SurveyWork:
         return int(min(1.0, spare / self.n_drawn_from) * (2**64 - 2**11))
 
 
-def _first_with(column: int, value: float, chunks: Iterator[ChunkRows]) -> list[tuple[int, str]]:
-    """Find the first row of a span that has a value in a column, and its place; empty where there is none."""
-    found: list[tuple[int, str]] = []
-    for chunk in chunks:
-        there = np.flatnonzero(chunk.values[:, column] == value)
-        if len(there) and not found:
-            found = [(chunk.start + int(there[0]), chunk.place)]
-    return found
-
-
-def first_with(source: Source, column: int, value: float, purpose: str) -> tuple[int, str]:
-    """Find the first row that has a value in a column, where there is one: its number, and its place."""
-    return run_pass(source, partial(_first_with, column, value), purpose)[0]
-
-
-def _refuse_overflow(source: Source, moments: Moments) -> None:
-    """Refuse rows whose squares leave the range of float64, naming the first row and column; and weights.
-
-    Raises
-    ------
-    DataError
-    """
-    with np.errstate(all="ignore"):
-        squares = np.maximum(moments.squares, moments.extent**2)
-        if squares.sum() < SURVEY.largest_squares:
-            return
-        if moments.n_rows * np.square(moments.maximum - moments.minimum).sum() < SURVEY.largest_squares:
-            raise DataError(
-                f"sample_weight sums to {moments.weight:.3g}: times squares of distances from the mean, that "
-                "overflows float64; divide the weights, for example so that their mean is 1"
-            )
-    column = int(np.where(np.isfinite(squares), squares, np.inf).argmax())
-    value = float(max(moments.minimum[column], moments.maximum[column], key=abs))
-    row, place = first_with(source, column, value, "overflow")
-    raise DataError(
-        f"Input X contains a value too large for a mixture: row {row}, {_named(column, source)}, of "
-        f"{place}, holds {value:g}, and squares of distances from the mean overflow float64. Leave "
-        "such rows out, or scale the data"
-    )
-
-
-def _check_observed(source: Source, observed: FeatureMoments) -> None:
-    """Refuse columns without values, and warn of rows without any."""
-    for column in np.flatnonzero(observed.weights == 0.0).tolist():
-        counted = "" if observed.minimum[column] > observed.maximum[column] else " in rows with a weight"
-        raise DataError(
-            f"{source.name}: {_named(column, source)} holds no number{counted}, NaN alone: leave it out"
-        )
-    if observed.n_empty:
-        tell(
-            f"{source.name}: {observed.n_empty:,} of {source.n_rows:,} rows lack all values; they count, but "
-            "say nothing: each belongs to the components as their weights are",
-            DataWarning,
-        )
-
-
-def _named(column: int, source: Source) -> str:
-    names = source.feature_names
-    return f"column {column}" if names is None else f"column {names[column]!r} ({column})"
-
-
-def check_weights(chunk: ChunkRows) -> None:
-    """Refuse weights that are negative or not finite, naming the first row."""
-    assert chunk.weights is not None
-    good = np.isfinite(chunk.weights) & (chunk.weights >= 0.0)
-    if not good.all():
-        first = int(np.flatnonzero(~good)[0])
-        raise DataError(
-            f"sample_weight must hold finite numbers of at least 0, but row {chunk.start + first} "
-            f"has {chunk.weights[first]}"
-        )
-
-
 def survey(
     source: Source,
     sample_size: int,
@@ -419,13 +290,10 @@ def survey(
     if everything.weight == 0.0:
         kept = "" if left_out is None else " that is not held out"
         raise DataError(f"sample_weight is zero in every row{kept}: there is nothing to fit")
-    _check_observed(source, everything)
-    _refuse_overflow(source, everything.completed(None))
-    if weights is not None and everything.weight < SURVEY.smallest_weight:
-        raise DataError(
-            f"sample_weight sums to {everything.weight:.3g}: too little beside what is added to counts; "
-            "multiply the weights, for example so that their mean is 1"
-        )
+    check_observed(source, everything)
+    refuse_overflow(source, everything.completed(None))
+    if weights is not None:
+        check_weight(everything.weight)
     warn_of_rounding(source, everything.minimum, everything.maximum)
     sample = found.sample
     if weights is not None and not takes_all and len(sample.hashes) < min(sample_size, found.n_weighted):

@@ -11,7 +11,8 @@ from dgmm.estimators.certainty import standard_errors
 from dgmm.estimators.errors import with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.fitting.dropping import is_complete
-from dgmm.fitting.known import Beside, KnownParts
+from dgmm.fitting.known import KnownParts
+from dgmm.fitting.told import Beside
 from dgmm.pages.html import Section, component, paragraph, table, text
 from dgmm.plotting.subject import Subject
 from dgmm.report import error_lines

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from dgmm.data import DataError, DataWarning, open_weights
-from dgmm.data.ambient import read_now
-from dgmm.data.memory import MemorySource
-from dgmm.fitting.known import KNOWN, Beside, KnownParts, check_labels, groups_in
+from dgmm.data import DataError
+from dgmm.fitting.known import KnownParts
 from dgmm.kernels.stack import stack_models
 from dgmm.model.parameters import LOG_OF_NOTHING
 from tests.model import naive
@@ -49,29 +47,3 @@ def test_how_much_rows_tell():
     np.testing.assert_allclose(
         soft.told(columns, 3), [[0, 1, 0], [0, 0, 0], [0.25, 0.25, 0]], rtol=1e-12, atol=1e-15
     )
-
-
-def test_groups_are_found_in_a_pass(monkeypatch):
-    values = np.array([7.0, -2.0, 7.0, 3.5])
-    with pytest.warns(DataWarning, match="2 of 3 groups have a single row"):
-        assert groups_in(open_weights(values), None).tolist() == [-2.0, 3.5, 7.0]
-    monkeypatch.setattr("dgmm.fitting.known.KNOWN", type(KNOWN)(most_groups=5))
-    with pytest.raises(DataError, match="groups holds more than 5 different values in 9 rows"):
-        groups_in(open_weights(np.arange(9.0)), None)
-
-
-def test_labels_are_checked_in_a_pass():
-    labels, weights = np.array([[0], [2], [2], [-1]]), open_weights([1.0, 0.0, 0.0, 1.0])
-    check_labels(MemorySource(labels), None, 3)
-    with pytest.raises(DataError, match="label 2 is that of 2 rows, all with a sample_weight of 0"):
-        check_labels(MemorySource(labels), weights, 3)
-    with pytest.raises(DataError, match="labels holds 2 in row 1, but n_components=2"):
-        check_labels(MemorySource(labels), None, 2)
-
-
-def test_nothing_is_beside_rows():
-    source = MemorySource(np.eye(3))
-    assert Beside().parts(3) is None
-    assert Beside().with_features(source, 3) is source
-    rows = Beside(groups=open_weights([1.0, 1.0, 2.0])).with_features(source, 3)
-    assert (rows.n_features, rows.n_rows, read_now(rows.rows(0, 3)).shape) == (3, 3, (3, 4))

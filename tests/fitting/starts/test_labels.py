@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from dgmm.data.memory import MemorySource
-from dgmm.fitting.known import Beside, KnownParts
+from dgmm.fitting.known import KnownParts
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.labels import starts_from_labels
 from dgmm.fitting.starts.methods import StartMethod
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
+from dgmm.fitting.told import Beside
 from dgmm.model.families import FAMILIES
 from dgmm.model.statistics import Moments
 from tests.model import naive

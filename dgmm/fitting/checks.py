@@ -1,0 +1,174 @@
+"""Rows and row weights that no mixture can be fitted to: they are refused, with the place of the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from dgmm.data.source import DataError, DataWarning, Source
+from dgmm.data.telling import tell
+from dgmm.model.observed import FeatureMoments
+from dgmm.model.statistics import Moments
+from dgmm.passes.run import run_pass
+from dgmm.passes.task import ChunkRows
+
+
+@dataclass(frozen=True)
+class CheckTuning:
+    """What is refused of rows and their weights.
+
+    Attributes
+    ----------
+    smallest_weight : float
+        Least sum of row weights: an M-step adds 2e-15 to each component's.
+    largest_squares : float
+        Most that squares of distances from the mean may sum to: what is made of them needs some room.
+    """
+
+    smallest_weight: float = 1e-6
+    largest_squares: float = float(np.finfo(np.float64).max) / 64.0
+
+
+CHECKS = CheckTuning()
+
+
+IN_FITS = (
+    "leave these rows out, as missing='drop' does, or take what is observed of them, as "
+    "missing='marginalize' does, or fill them by a `MixtureImputer`"
+)
+"""What to do with rows that lack values, where a mixture is fitted to them."""
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """Values that are not finite numbers: how many, and where the first is."""
+
+    n_nan: int = 0
+    n_infinite: int = 0
+    row: int = 0
+    column: int = 0
+    place: str = ""
+    dtype: str = "float64"
+
+    @classmethod
+    def of(cls, chunk: ChunkRows, *, takes_nan: bool = False) -> NotFinite:
+        """Look for values that are not finite in a chunk; for infinite ones alone, where NaN is allowed."""
+        finite = ~np.isinf(chunk.values) if takes_nan else np.isfinite(chunk.values)
+        if finite.all():
+            return cls()
+        row, column = np.argwhere(~finite)[0]
+        n_nan = 0 if takes_nan else int(np.isnan(chunk.values).sum())
+        n_infinite = int(finite.size - finite.sum()) - n_nan
+        return cls(
+            n_nan, n_infinite, chunk.start + int(row), int(column), chunk.place, str(chunk.values.dtype)
+        )
+
+    def __bool__(self) -> bool:
+        return self.n_nan + self.n_infinite > 0
+
+    def __add__(self, other: NotFinite) -> NotFinite:
+        first = self if self or not other else other
+        return replace(first, n_nan=self.n_nan + other.n_nan, n_infinite=self.n_infinite + other.n_infinite)
+
+    def error(self, feature_names: tuple[str, ...] | None, advice: str = IN_FITS) -> DataError:
+        """Make the error that says so, in scikit-learn's words, with the place and what to do about NaN."""
+        what = "NaN" if self.n_nan else f"infinity or a value too large for dtype('{self.dtype}')"
+        column = f"column {self.column}"
+        if feature_names is not None:
+            column = f"column {feature_names[self.column]!r} ({self.column})"
+        advice = advice if self.n_nan else "leave these rows out"
+        return DataError(
+            f"Input X contains {what}.\n"
+            f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan} NaN and "
+            f"{self.n_infinite} infinite values in all. They are no measurements: {advice}."
+        )
+
+
+def _first_with(column: int, value: float, chunks: Iterator[ChunkRows]) -> list[tuple[int, str]]:
+    """Find the first row of a span that has a value in a column, and its place; empty where there is none."""
+    found: list[tuple[int, str]] = []
+    for chunk in chunks:
+        there = np.flatnonzero(chunk.values[:, column] == value)
+        if len(there) and not found:
+            found = [(chunk.start + int(there[0]), chunk.place)]
+    return found
+
+
+def first_with(source: Source, column: int, value: float, purpose: str) -> tuple[int, str]:
+    """Find the first row that has a value in a column, where there is one: its number, and its place."""
+    return run_pass(source, partial(_first_with, column, value), purpose)[0]
+
+
+def refuse_overflow(source: Source, moments: Moments) -> None:
+    """Refuse rows whose squares leave the range of float64, naming the first row and column; and weights.
+
+    Raises
+    ------
+    DataError
+    """
+    with np.errstate(all="ignore"):
+        squares = np.maximum(moments.squares, moments.extent**2)
+        if squares.sum() < CHECKS.largest_squares:
+            return
+        if moments.n_rows * np.square(moments.maximum - moments.minimum).sum() < CHECKS.largest_squares:
+            raise DataError(
+                f"sample_weight sums to {moments.weight:.3g}: times squares of distances from the mean, that "
+                "overflows float64; divide the weights, for example so that their mean is 1"
+            )
+    column = int(np.where(np.isfinite(squares), squares, np.inf).argmax())
+    value = float(max(moments.minimum[column], moments.maximum[column], key=abs))
+    row, place = first_with(source, column, value, "overflow")
+    raise DataError(
+        f"Input X contains a value too large for a mixture: row {row}, {_named(column, source)}, of "
+        f"{place}, holds {value:g}, and squares of distances from the mean overflow float64. Leave "
+        "such rows out, or scale the data"
+    )
+
+
+def check_observed(source: Source, observed: FeatureMoments) -> None:
+    """Refuse columns without values, and warn of rows without any."""
+    for column in np.flatnonzero(observed.weights == 0.0).tolist():
+        counted = "" if observed.minimum[column] > observed.maximum[column] else " in rows with a weight"
+        raise DataError(
+            f"{source.name}: {_named(column, source)} holds no number{counted}, NaN alone: leave it out"
+        )
+    if observed.n_empty:
+        tell(
+            f"{source.name}: {observed.n_empty:,} of {source.n_rows:,} rows lack all values; they count, but "
+            "say nothing: each belongs to the components as their weights are",
+            DataWarning,
+        )
+
+
+def _named(column: int, source: Source) -> str:
+    names = source.feature_names
+    return f"column {column}" if names is None else f"column {names[column]!r} ({column})"
+
+
+def check_weight(weight: float) -> None:
+    """Refuse weights that sum to too little.
+
+    Raises
+    ------
+    DataError
+    """
+    if weight < CHECKS.smallest_weight:
+        raise DataError(
+            f"sample_weight sums to {weight:.3g}: too little beside what is added to counts; "
+            "multiply the weights, for example so that their mean is 1"
+        )
+
+
+def check_weights(chunk: ChunkRows) -> None:
+    """Refuse weights that are negative or not finite, naming the first row."""
+    assert chunk.weights is not None
+    good = np.isfinite(chunk.weights) & (chunk.weights >= 0.0)
+    if not good.all():
+        first = int(np.flatnonzero(~good)[0])
+        raise DataError(
+            f"sample_weight must hold finite numbers of at least 0, but row {chunk.start + first} "
+            f"has {chunk.weights[first]}"
+        )
