@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 import dgmm
 from dgmm.fitting.costs import products_of_row
 from dgmm.fitting.loop.corrected_steps import CorrectedSteps
-from dgmm.fitting.multistart import default_sample_rows
+from dgmm.fitting.settings import default_sample_rows
 from dgmm.fitting.starts import search as searching
 from dgmm.kernels import KERNELS
 from dgmm.kernels.stack import Stack

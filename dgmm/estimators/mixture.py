@@ -35,7 +35,7 @@ from dgmm.fitting.checkpoint import Checkpoint, keeping
 from dgmm.fitting.fit import Fit, fit
 from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM
-from dgmm.fitting.multistart import Settings, default_sample_rows
+from dgmm.fitting.settings import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Goal, Likelihood, Objective
 from dgmm.model.families import family_named

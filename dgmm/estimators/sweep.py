@@ -29,8 +29,8 @@ from dgmm.estimators.validation import check_enough_rows, open_sample_weight, re
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.checkpoint import Checkpoint, keeping
 from dgmm.fitting.fit import Fit
-from dgmm.fitting.multistart import Settings, default_sample_rows
 from dgmm.fitting.pool import Candidate
+from dgmm.fitting.settings import Settings, default_sample_rows
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of

@@ -17,10 +17,11 @@ from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.loop.watching import Watch
-from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, Settings, lower_bound
+from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, lower_bound
 from dgmm.fitting.origin import Shift
 from dgmm.fitting.partitions import Kept
 from dgmm.fitting.sample import Sample
+from dgmm.fitting.settings import Settings
 from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, proposals, rows_to_move_on
 from dgmm.fitting.starts.record import SearchRecord
 from dgmm.fitting.steps.expectation import Data

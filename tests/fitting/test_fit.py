@@ -11,7 +11,7 @@ from dgmm.data import DataError, open_dataset, open_weights
 from dgmm.fitting.fingerprint import fingerprint
 from dgmm.fitting.fit import fit
 from dgmm.fitting.loop.plain import EM
-from dgmm.fitting.multistart import Settings
+from dgmm.fitting.settings import Settings
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood
 from dgmm.model.families import FAMILIES

@@ -6,7 +6,7 @@ from sklearn.utils import check_random_state
 
 from dgmm.data import DataError, open_dataset, open_weights
 from dgmm.fitting.fit import fit
-from dgmm.fitting.multistart import Settings
+from dgmm.fitting.settings import Settings
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.updating import partition_of, seen_of

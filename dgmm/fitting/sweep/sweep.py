@@ -21,9 +21,10 @@ from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.fit import in_memory
 from dgmm.fitting.known import KnownParts
-from dgmm.fitting.multistart import Multistart, Settings
+from dgmm.fitting.multistart import Multistart
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
+from dgmm.fitting.settings import Settings
 from dgmm.fitting.starts.labels import starts_from_labels
 from dgmm.fitting.starts.paths import PathSettings, find_starts
 from dgmm.fitting.steps.expectation import Data

@@ -9,7 +9,7 @@ from sklearn.mixture import GaussianMixture
 from dgmm.data import DataError, open_dataset, open_weights
 from dgmm.fitting.fingerprint import fingerprint
 from dgmm.fitting.fit import fit
-from dgmm.fitting.multistart import Settings
+from dgmm.fitting.settings import Settings
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.held_out import HeldOut
