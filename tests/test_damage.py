@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 import dgmm
-from dgmm.data import DataError, writing
+from dgmm.data import DataError, stores
 from dgmm.data import fingerprint as fingerprint_module
 from tests.cli.test_commands import succeed
 
@@ -27,7 +27,7 @@ def rows() -> np.ndarray:
 def converted(tmp_path, rows, monkeypatch) -> Path:
     """Rows that dgmm has written, in chunks of 400 with checksums for each 1000."""
     monkeypatch.setattr(fingerprint_module, "RUN_ROWS", 1000)
-    monkeypatch.setattr(writing, "OUTPUT", replace(writing.OUTPUT, chunk_bytes=400 * 24))
+    monkeypatch.setattr(stores, "OUTPUT", replace(stores.OUTPUT, chunk_bytes=400 * 24))
     zarr.create_array(tmp_path / "given.zarr", data=rows, chunks=(500, 3))
     succeed("convert", tmp_path / "given.zarr", tmp_path / "x.zarr")
     return tmp_path / "x.zarr"

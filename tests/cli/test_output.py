@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster
 
 from dgmm.cli import output
 from dgmm.cli.output import Result, check_output, write
-from dgmm.data import open_dataset, writing
+from dgmm.data import open_dataset, stores
 from dgmm.passes.task import ChunkRows
 from tests.dying import die, mark
 
@@ -72,7 +72,7 @@ class Dying:
 @pytest.mark.parametrize("suffix", ["zarr", "parquet"])
 def test_a_task_that_is_run_again_writes_the_same(rows_zarr, tmp_path: Path, monkeypatch, suffix):
     monkeypatch.setattr(output, "PART_ROWS", 700)
-    monkeypatch.setattr(writing, "OUTPUT", replace(writing.OUTPUT, chunk_bytes=700 * 16))
+    monkeypatch.setattr(stores, "OUTPUT", replace(stores.OUTPUT, chunk_bytes=700 * 16))
     source = open_dataset(rows_zarr)
     once, again, marks = (str(tmp_path / name) for name in (f"once.{suffix}", f"again.{suffix}", "marks"))
     write(source, TWO, once, "test")

@@ -1,7 +1,7 @@
 """Re-seeding, as a state machine around the steps of EM: components without rows are put to use elsewhere.
 
 EM never gives a component its rows back. So one that a pass leaves with a row or none takes half of another:
-the split that gains most (`dgmm.fitting.starts.moves.reseeded`). The next pass is the test. If all rows are
+the split that gains most (`dgmm.fitting.starts.growth.reseeded`). The next pass is the test. If all rows are
 no less likely, the fit goes on from there as from a start; if they are less likely, it goes on as though
 nothing had been tried, and nothing is tried again. No data, no Dask.
 """
