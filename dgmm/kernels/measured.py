@@ -347,7 +347,7 @@ class Loop(NamedTuple):
             np.empty((n_components, n_features, lanes)),
             np.empty((n_components, lanes)),
             np.empty((len(own), lanes)),
-            np.empty((4, lanes)),
+            np.empty((3, lanes)),
         )
         inverse = np.empty((len(own), *shape, lanes))
         work = (values, known, errors, inverse, *rest)

@@ -12,52 +12,13 @@ import numpy as np
 
 from dgmm.model.jit import REORDERED, compiled
 from dgmm.model.parameters import LOG_2_PI
-
-LANES = 16
-"""Rows of a tile: two vectors of the longest kind, so that the next can begin before one has ended."""
+from dgmm.model.vectors import LANES, are_all, larger, load, root, spread, store, total, where_positive
 
 LEAST, MOST = 1e-150, 1e150
 """Between these products of variances are kept: their logarithm is taken once, and not of each."""
 
 
 # Steps of all lanes.
-
-
-@compiled(REORDERED)
-def _fill(lanes, value):
-    for lane in range(LANES):
-        lanes[lane] = value
-
-
-@compiled(REORDERED)
-def _copy(lanes, others):
-    for lane in range(LANES):
-        lanes[lane] = others[lane]
-
-
-@compiled(REORDERED)
-def _multiply(lanes, others):
-    for lane in range(LANES):
-        lanes[lane] *= others[lane]
-
-
-@compiled(REORDERED)
-def _add_product(lanes, first, second):
-    for lane in range(LANES):
-        lanes[lane] += first[lane] * second[lane]
-
-
-@compiled(REORDERED)
-def _subtract_product(lanes, first, second):
-    for lane in range(LANES):
-        lanes[lane] -= first[lane] * second[lane]
-
-
-@compiled(REORDERED)
-def _put_where_missing(lanes, known, value):
-    """Put a value where a feature is missing: added and taken off, it would take small ones along."""
-    for lane in range(LANES):
-        lanes[lane] = lanes[lane] if known[lane] > 0.0 else value
 
 
 @compiled(REORDERED)
@@ -76,10 +37,10 @@ def _add_half_logs(products, halves):
 
 
 @compiled(REORDERED)
-def _write_log_joint(constant, halves, squares, missing, log_joint):
-    """Write log joint densities; ``constant`` is that of a row that lacks nothing."""
-    for lane in range(LANES):
-        log_joint[lane] = constant - halves[lane] - 0.5 * (squares[lane] - missing[lane] * LOG_2_PI)
+def _log_joint(constant, halves, squares, missing):
+    """Give log joint densities; ``constant`` is that of a row that lacks nothing."""
+    of_missing = load(missing, ()) * spread(LOG_2_PI)
+    return spread(constant) - load(halves, ()) - spread(0.5) * (squares - of_missing)
 
 
 # Tiles.
@@ -99,7 +60,7 @@ def _error_at(rows, row, i, j, n_features):
 @compiled(REORDERED)
 def _load(rows, start, values, known, missing):
     """Load values and whether they are known, (D, lanes); and how many are not, (lanes,)."""
-    _fill(missing, 0.0)
+    store(missing, (), spread(0.0))
     for lane in range(LANES):
         row = min(start + lane, len(rows) - 1)  # the last one again, without weight
         for i in range(len(values)):
@@ -131,22 +92,14 @@ def _load_variances(rows, start, known, errors):
 
 
 @compiled(REORDERED)
-def _is_all(lanes, value):
-    n_others = 0
-    for lane in range(LANES):
-        n_others += lanes[lane] != value
-    return n_others == 0
-
-
-@compiled(REORDERED)
 def _agree(known, errors, kept):
     """Tell whether all lanes have the errors that were kept, (D + 1, D), and lack the same."""
     n_features = len(known)
     for i in range(n_features):
-        if not _is_all(known[i], kept[n_features, i]):
+        if not are_all(load(known, (i,)), spread(kept[n_features, i])):
             return False
         for j in range(i + 1):
-            if not _is_all(errors[i, j], kept[i, j]):
+            if not are_all(load(errors, (i, j)), spread(kept[i, j])):
                 return False
     return True
 
@@ -162,83 +115,86 @@ def _keep(known, errors, kept):
 
 
 @compiled(REORDERED)
+def _less_products(value, left, right, n_products):
+    """Take ``Σ_m left[m] right[m]`` of the first products off lanes: of arrays (M, lanes)."""
+    for m in range(n_products):
+        value = value - load(left, (m,)) * load(right, (m,))
+    return value
+
+
+@compiled(REORDERED)
 def _factor(covariance, known, errors, lower, halves, products):
     """Factor covariances with errors, the diagonals of factors inverted; and half their log determinants."""
-    _fill(products, 1.0)
-    _fill(halves, 0.0)
+    one = spread(1.0)
+    store(products, (), one)
+    store(halves, (), spread(0.0))
     for i in range(len(known)):
-        for j in range(i + 1):
-            entry = lower[i, j]
-            _fill(entry, covariance[i, j])
-            for lane in range(LANES):
-                entry[lane] = (entry[lane] + errors[i, j, lane]) * (known[i, lane] * known[j, lane])
-            if i == j:
-                _put_where_missing(entry, known[i], 1.0)
-            for m in range(j):
-                _subtract_product(entry, lower[i, m], lower[j, m])
-            if j < i:
-                _multiply(entry, lower[j, j])
-        _multiply(products, lower[i, i])
+        is_known = load(known, (i,))
+        for j in range(i):
+            entry = (spread(covariance[i, j]) + load(errors, (i, j))) * (is_known * load(known, (j,)))
+            entry = _less_products(entry, lower[i], lower[j], j)
+            store(lower, (i, j), entry * load(lower, (j, j)))
+        # Where a feature is missing: added and taken off, 1 would take small variances along.
+        entry = where_positive(is_known, spread(covariance[i, i]) + load(errors, (i, i)), one)
+        entry = _less_products(entry, lower[i], lower[i], i)
+        store(products, (), load(products, ()) * entry)
         _fold(products, halves)
-        for lane in range(LANES):
-            lower[i, i, lane] = 1.0 / np.sqrt(lower[i, i, lane])
+        store(lower, (i, i), one / root(entry))
     _add_half_logs(products, halves)
 
 
 @compiled(REORDERED)
-def _standardize(mean, values, known, lower, slopes, squares):
-    """Solve for standardized deviations (D, lanes), and sum their squares."""
-    _fill(squares, 0.0)
+def _standardize(mean, values, known, lower, slopes):
+    """Solve for standardized deviations (D, lanes), and give the sums of their squares."""
+    squares = spread(0.0)
     for i in range(len(known)):
-        for lane in range(LANES):
-            slopes[i, lane] = (values[i, lane] - mean[i]) * known[i, lane]
-        for m in range(i):
-            _subtract_product(slopes[i], lower[i, m], slopes[m])
-        _multiply(slopes[i], lower[i, i])
-        _add_product(squares, slopes[i], slopes[i])
+        own = (load(values, (i,)) - spread(mean[i])) * load(known, (i,))
+        own = _less_products(own, lower[i], slopes, i) * load(lower, (i, i))
+        store(slopes, (i,), own)
+        squares = squares + own * own
+    return squares
 
 
 @compiled(REORDERED)
 def _solve_on(lower, slopes):
     """Make ``T⁻¹ (x − m)`` of standardized deviations."""
-    for i in range(len(slopes) - 1, -1, -1):
-        for m in range(i + 1, len(slopes)):
-            _subtract_product(slopes[i], lower[m, i], slopes[m])
-        _multiply(slopes[i], lower[i, i])
+    n_features = len(slopes)
+    for i in range(n_features - 1, -1, -1):
+        own = _less_products(load(slopes, (i,)), lower[i + 1 :, i], slopes[i + 1 :], n_features - i - 1)
+        store(slopes, (i,), own * load(lower, (i, i)))
 
 
 @compiled(REORDERED)
 def _invert(known, lower, scratch, inverse):
     """Make the lower triangle of T⁻¹ of its factor, zero where a feature is missing."""
-    n_features = len(known)
+    n_features, zero = len(known), spread(0.0)
     for i in range(n_features):
-        _copy(scratch[i, i], lower[i, i])
+        own = load(lower, (i, i))
+        store(scratch, (i, i), own)
         for j in range(i):
-            _fill(scratch[i, j], 0.0)
-            for m in range(j, i):
-                _subtract_product(scratch[i, j], lower[i, m], scratch[m, j])
-            _multiply(scratch[i, j], lower[i, i])
+            entry = _less_products(zero, lower[i, j:], scratch[j:, j], i - j)
+            store(scratch, (i, j), entry * own)
     for i in range(n_features):
         for j in range(i + 1):
-            _fill(inverse[i, j], 0.0)
+            entry = zero
             for m in range(i, n_features):
-                _add_product(inverse[i, j], scratch[m, i], scratch[m, j])
-        _put_where_missing(inverse[i, i], known[i], 0.0)
+                entry = entry + load(scratch, (m, i)) * load(scratch, (m, j))
+            store(inverse, (i, j), where_positive(load(known, (i,)), entry, zero) if i == j else entry)
 
 
 @compiled(REORDERED)
 def _normalize(weights, start, n_rows, negligible, shares, largest, totals):
     """Make weighted responsibilities of log joint densities (K, lanes), and give the log-likelihood."""
     n_components = len(shares)
-    _copy(largest, shares[0])
-    _fill(totals, 0.0)
+    most = load(shares, (0,))
     for k in range(1, n_components):
-        for lane in range(LANES):
-            largest[lane] = max(largest[lane], shares[k, lane])
+        most = larger(most, load(shares, (k,)))
+    store(largest, (), most)
+    store(totals, (), spread(0.0))
     for k in range(n_components):
         for lane in range(LANES):
             shares[k, lane] = np.exp(shares[k, lane] - largest[lane])
-            totals[lane] += shares[k, lane]
+        store(totals, (), load(totals, ()) + load(shares, (k,)))
     log_likelihood = 0.0
     for lane in range(LANES):
         weight = 0.0
@@ -260,52 +216,27 @@ def _put(shares, start, joint):
 
 
 @compiled(REORDERED)
-def _sum(lanes):
-    total = 0.0
-    for lane in range(LANES):
-        total += lanes[lane]
-    return total
-
-
-@compiled(REORDERED)
 def _entropy(shares, missing, own_half, halves):
-    """Sum what entropies have of determinants and of missing features."""
-    total = 0.0
-    for lane in range(LANES):
-        of_missing = 0.5 * missing[lane] * (1.0 + LOG_2_PI)
-        total += shares[lane] * (of_missing - own_half - halves[lane])
-    return total
-
-
-@compiled(REORDERED)
-def _sum_products(first, second):
-    total = 0.0
-    for lane in range(LANES):
-        total += first[lane] * second[lane]
-    return total
-
-
-@compiled(REORDERED)
-def _sum_curvatures(shares, first, second, inverse, errors):
-    """Sum ``r (u_i u_j − T⁻¹_ij)``, and the same times the covariance of errors."""
-    total = of_errors = 0.0
-    for lane in range(LANES):
-        curvature = shares[lane] * (first[lane] * second[lane] - inverse[lane])
-        total += curvature
-        of_errors += errors[lane] * curvature
-    return total, of_errors
+    """Give what entropies have of determinants and of missing features."""
+    of_missing = spread(0.5 * (1.0 + LOG_2_PI)) * load(missing, ())
+    return shares * (of_missing - spread(own_half) - load(halves, ()))
 
 
 @compiled(REORDERED)
 def _add_component(shares, slopes, inverse, errors, means, covariances):
-    """Add a component's rows to its sums, of slopes (D,) and lower triangles (D, D); give their entropy."""
-    entropy = 0.0
+    """Add a component's rows to its sums, of slopes (D,) and lower triangles (D, D); give their entropy.
+
+    Sums over rows are of curvatures ``r (u_i u_j − T⁻¹_ij)``, and of these times the covariance of errors.
+    """
+    entropy, half = spread(0.0), spread(0.5)
     for i in range(len(slopes)):
-        means[i] += _sum_products(shares, slopes[i])
+        own = load(slopes, (i,))
+        means[i] += total(shares * own)
         for j in range(i + 1):
-            total, of_errors = _sum_curvatures(shares, slopes[i], slopes[j], inverse[i, j], errors[i, j])
-            covariances[i, j] += total
-            entropy -= of_errors if j < i else 0.5 * of_errors
+            curvature = shares * (own * load(slopes, (j,)) - load(inverse, (i, j)))
+            covariances[i, j] += total(curvature)
+            of_errors = load(errors, (i, j)) * curvature
+            entropy = entropy - (of_errors if j < i else half * of_errors)
     return entropy
 
 
@@ -331,7 +262,7 @@ def dependent(rows, weights, model, work, sums, joint, negligible):
     """
     constants, means, covariances, own_halves = model
     values, known, errors, lower, inverse, scratch, slopes, shares, halves, lanes, kept = work
-    squares, products, missing, largest = lanes[0], lanes[1], lanes[2], lanes[3]
+    products, missing, largest = lanes[0], lanes[1], lanes[2]
     n_components, n_own, is_kept, n_inverted = len(means), len(covariances), False, 0
     for start in range(0, len(rows), LANES):
         _load(rows, start, values, known, missing)
@@ -344,46 +275,50 @@ def dependent(rows, weights, model, work, sums, joint, negligible):
             own = min(k, n_own - 1)
             if k < n_own and not is_ready:
                 _factor(covariances[own], known, errors, lower[own], halves[own], products)
-            _standardize(means[k], values, known, lower[own], slopes[k], squares)
-            _write_log_joint(constants[k], halves[own], squares, missing, shares[k])
+            squares = _standardize(means[k], values, known, lower[own], slopes[k])
+            store(shares, (k,), _log_joint(constants[k], halves[own], squares, missing))
         if len(joint):
             _put(shares, start, joint)
             continue
         sums[3][0] += _normalize(weights, start, len(rows), negligible, shares, largest, products)
         for k in range(n_components):
-            if _is_all(shares[k], 0.0):
+            share = load(shares, (k,))
+            if are_all(share, spread(0.0)):
                 continue
             own = min(k, n_own - 1)
             while n_inverted <= own:
                 _invert(known, lower[n_inverted], scratch, inverse[n_inverted])
                 n_inverted += 1
             _solve_on(lower[own], slopes[k])
-            sums[0][k] += _sum(shares[k])
-            sums[3][1] += _entropy(shares[k], missing, own_halves[k], halves[own])
-            sums[3][1] += _add_component(shares[k], slopes[k], inverse[own], errors, sums[1][k], sums[2][k])
+            sums[0][k] += total(share)
+            entropy = _entropy(share, missing, own_halves[k], halves[own])
+            own_sums = sums[1][k], sums[2][k]
+            sums[3][1] += total(entropy + _add_component(share, slopes[k], inverse[own], errors, *own_sums))
 
 
 @compiled(REORDERED)
-def _independent_slopes(mean, values, inverse, slopes, squares):
-    """Give ``T⁻¹ (x − m)`` (D, lanes), and sum squares of standardized deviations."""
-    _fill(squares, 0.0)
+def _independent_slopes(mean, values, inverse, slopes):
+    """Write ``T⁻¹ (x − m)`` (D, lanes), and give the sums of squares of standardized deviations."""
+    squares = spread(0.0)
     for i in range(len(mean)):
-        for lane in range(LANES):
-            gap = values[i, lane] - mean[i]
-            slopes[i, lane] = gap * inverse[i, lane]
-            squares[lane] += gap * slopes[i, lane]
+        gap = load(values, (i,)) - spread(mean[i])
+        slope = gap * load(inverse, (i,))
+        store(slopes, (i,), slope)
+        squares = squares + gap * slope
+    return squares
 
 
 @compiled(REORDERED)
 def _independent_inverse(variances, known, errors, inverse, halves, products):
-    """Give T⁻¹ (D, lanes), zero where a feature is missing, and half the log determinants of T."""
-    _fill(products, 1.0)
-    _fill(halves, 0.0)
+    """Write T⁻¹ (D, lanes), zero where a feature is missing, and half the log determinants of T."""
+    one = spread(1.0)
+    store(products, (), one)
+    store(halves, (), spread(0.0))
     for i in range(len(known)):
-        for lane in range(LANES):
-            total = variances[i] + errors[i, lane] if known[i, lane] > 0.0 else 1.0
-            products[lane] *= total
-            inverse[i, lane] = known[i, lane] / total
+        is_known = load(known, (i,))
+        variance = where_positive(is_known, spread(variances[i]) + load(errors, (i,)), one)
+        store(products, (), load(products, ()) * variance)
+        store(inverse, (i,), is_known / variance)
         _fold(products, halves)
     _add_half_logs(products, halves)
 
@@ -391,13 +326,14 @@ def _independent_inverse(variances, known, errors, inverse, halves, products):
 @compiled(REORDERED)
 def _add_independent(shares, slopes, inverse, errors, means, variances):
     """Do as `_add_component` with sums of diagonals, (D,)."""
-    entropy = 0.0
+    entropy = spread(0.0)
     for i in range(len(slopes)):
-        means[i] += _sum_products(shares, slopes[i])
-        total, of_errors = _sum_curvatures(shares, slopes[i], slopes[i], inverse[i], errors[i])
-        variances[i] += total
-        entropy -= 0.5 * of_errors
-    return entropy
+        slope = load(slopes, (i,))
+        means[i] += total(shares * slope)
+        curvature = shares * (slope * slope - load(inverse, (i,)))
+        variances[i] += total(curvature)
+        entropy = entropy + load(errors, (i,)) * curvature
+    return spread(-0.5) * entropy
 
 
 @compiled(REORDERED, is_kept=True)
@@ -408,7 +344,7 @@ def independent(rows, weights, model, work, sums, joint, negligible):
     """
     constants, means, variances, own_halves = model
     values, known, errors, inverse, slopes, shares, halves, lanes = work
-    squares, products, missing, largest = lanes[0], lanes[1], lanes[2], lanes[3]
+    products, missing, largest = lanes[0], lanes[1], lanes[2]
     n_components, n_own = len(means), len(variances)
     for start in range(0, len(rows), LANES):
         _load(rows, start, values, known, missing)
@@ -417,16 +353,18 @@ def independent(rows, weights, model, work, sums, joint, negligible):
             own = min(k, n_own - 1)
             if k < n_own:
                 _independent_inverse(variances[own], known, errors, inverse[own], halves[own], products)
-            _independent_slopes(means[k], values, inverse[own], slopes[k], squares)
-            _write_log_joint(constants[k], halves[own], squares, missing, shares[k])
+            squares = _independent_slopes(means[k], values, inverse[own], slopes[k])
+            store(shares, (k,), _log_joint(constants[k], halves[own], squares, missing))
         if len(joint):
             _put(shares, start, joint)
             continue
         sums[3][0] += _normalize(weights, start, len(rows), negligible, shares, largest, products)
         for k in range(n_components):
-            if _is_all(shares[k], 0.0):
+            share = load(shares, (k,))
+            if are_all(share, spread(0.0)):
                 continue
             own = min(k, n_own - 1)
-            sums[0][k] += _sum(shares[k])
-            sums[3][1] += _entropy(shares[k], missing, own_halves[k], halves[own])
-            sums[3][1] += _add_independent(shares[k], slopes[k], inverse[own], errors, sums[1][k], sums[2][k])
+            sums[0][k] += total(share)
+            entropy = _entropy(share, missing, own_halves[k], halves[own])
+            own_sums = sums[1][k], sums[2][k]
+            sums[3][1] += total(entropy + _add_independent(share, slopes[k], inverse[own], errors, *own_sums))

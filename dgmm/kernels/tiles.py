@@ -20,6 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from dgmm.model.jit import IN_ORDER, REORDERED, compiled
+from dgmm.model.vectors import longest_vectors
 
 
 @dataclass(frozen=True)
@@ -302,6 +303,7 @@ def _write_lengths(deviations, length, n_rows):
 @compiled(REORDERED)
 def _write_products(factors, pairs, products, n_rows):
     """Write the products of pairs of factors."""
+    longest_vectors()
     for feature in range(len(pairs)):
         out, left, right = products[feature], factors[pairs[feature, 0]], factors[pairs[feature, 1]]
         for row in range(n_rows):
@@ -322,6 +324,7 @@ def _panel(first, last, model, work):
 
 def _densities_of_features(name, *, adds):
     def write(theta, panel, densities, n_rows):
+        longest_vectors()
         zero = densities.dtype.type(0)
         for k in range(0, len(theta), 4):
             a0, a1, a2, a3 = densities[k], densities[k + 1], densities[k + 2], densities[k + 3]
@@ -434,6 +437,7 @@ def _normalize(densities, weights, negligible, largest, totals, n_rows, ahead):
 @compiled(REORDERED)
 def _write_centred(tile, mean, factor, log_constant, deviations, out):
     """Write the log joint densities of a centred component, from deviations from its mean."""
+    longest_vectors()
     n_rows, n_features = tile.shape
     for feature in range(n_features):
         for row in range(n_rows):
@@ -612,6 +616,7 @@ def expect(rows, weights, priors, model, work, sums):
     sums : Sums
         See `dgmm.kernels.compiled`.
     """
+    longest_vectors()
     bounds = model.bounds
     for start in range(0, len(rows), TILE_ROWS):
         end = start + TILE_ROWS
@@ -698,6 +703,7 @@ def expect_patterns(rows, weights, ends, known, numbers, priors, model, work, su
     products : ndarray of shape (P, len(weights), side, side) or (P, len(weights), 0, 0)
         Of deviations of all rows from the centre.
     """
+    longest_vectors()
     bounds, begin = model.bounds, 0
     for segment in range(len(ends)):
         pattern = numbers[segment]
@@ -731,6 +737,7 @@ def evaluate(rows, model, work, shares, log_densities):
 
     Log densities of a tied model lack its quadratic term, but for centred components.
     """
+    longest_vectors()
     unweighted = work.largest[:0]
     for start in range(0, len(rows), TILE_ROWS):
         end = start + TILE_ROWS
@@ -749,6 +756,7 @@ def evaluate(rows, model, work, shares, log_densities):
 @compiled(REORDERED, is_kept=True)
 def label(rows, model, work, labels):
     """Write the most probable component of each row, the first of equal ones: (n_rows,)."""
+    longest_vectors()
     for start in range(0, len(rows), TILE_ROWS):
         tile = rows[start : start + TILE_ROWS]
         _write_log_joint(

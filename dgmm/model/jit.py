@@ -83,8 +83,7 @@ def compiled(options: dict[str, Any], *, is_kept: bool = False) -> Callable[[Cal
         Of Numba.
     is_kept : bool, default=False
         Keep what was compiled beside the source, for all processes (`kept`). It is compiled anew when its
-        own file changes, so what it calls is to be in that file too; not when options of this module do. For
-        what is called from outside alone.
+        own file changes, or one that this takes functions from. For what is called from outside alone.
     """
     from numba import njit  # noqa: PLC0415
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from numba.core.caching import FunctionCache, IndexDataCacheFile
@@ -71,7 +73,7 @@ class CheckedCache(FunctionCache):
         self._cache_file = CheckedFiles(
             cache_path=self._cache_path,
             filename_base=f"{self._impl.filename_base}.checked",
-            source_stamp=self._impl.locator.get_source_stamp(),
+            source_stamp=(self._impl.locator.get_source_stamp(), _stamp_of_used(function)),
         )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -97,6 +99,16 @@ class CheckedCache(FunctionCache):
 def say_compiling() -> None:
     """Log that compiling begins, which takes some seconds: once in a process."""
     logger.info("compiling for this machine, once: some seconds, in which nothing else is seen to go on")
+
+
+def _stamp_of_used(function: Any) -> str:
+    """Give a checksum of the modules of this package that a function takes functions from, beside its own."""
+    names = {getattr(value, "__module__", None) for value in function.__globals__.values()}
+    own = sorted(str(name) for name in names - {function.__module__} if str(name).startswith("dgmm."))
+    checksum = sha256()
+    for name in own:
+        checksum.update(Path(str(sys.modules[name].__file__)).read_bytes())
+    return checksum.hexdigest()
 
 
 def _check(path: str) -> None:

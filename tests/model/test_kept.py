@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("numba")
+kept = pytest.importorskip("dgmm.model.kept")
 
 MODULE = """
 from dgmm.model.jit import IN_ORDER, compiled
@@ -143,3 +145,21 @@ def test_nowhere_to_keep_it(tmp_path):
     Path(file).write_text("no folder")
     done = run(WITHOUT_ROOM, tmp_path, HOME=file, XDG_CACHE_HOME=file)
     assert (done.returncode, done.stdout, done.stderr) == (0, "5050.0 5050.0\n", "")
+
+
+def test_functions_of_other_modules_count(tmp_path, monkeypatch):
+    """What is kept of a function is no longer it, once a module that it takes functions from has changed."""
+    file = tmp_path / "beside.py"
+    file.write_text("def helper(n):\n    return n + 1\n")
+    spec = spec_from_file_location("dgmm.beside_of_a_test", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    names = {"helper": module.helper, "__name__": "of_a_test"}
+    exec("def function(n):\n    return helper(n)\n", names)
+    stamp = kept._stamp_of_used(names["function"])
+    assert stamp == kept._stamp_of_used(names["function"])
+    file.write_text("def helper(n):\n    return n + 2\n")
+    assert stamp != kept._stamp_of_used(names["function"])
