@@ -136,7 +136,7 @@ class Multistart:
             return self.sample
         return self.sample.drawn(self.size.rows_of_steps(CORRECTED.first_steps))
 
-    @property
+    @cached_property
     def _plateaus(self) -> Plateaus | None:
         """What ends fits that gain no more than chance gives; None where the user says what gains matter.
 
@@ -165,9 +165,14 @@ class Multistart:
     @cached_property
     def pool(self) -> Pool:
         """What fits share."""
-        return Pool(
-            self.data, self.objective, self.advance, self.settings.max_iter, self.stopping.passes_left
-        )
+        return Pool(self.data, self.objective, self.advance, self.settings.max_iter, self._passes_left)
+
+    def _passes_left(self, state: EM) -> int:
+        """Estimate the passes still to come of a fit that goes on."""
+        left = self.stopping.passes_left(state.history)
+        if self._plateaus is None or state.best is None:
+            return left
+        return int(min(left, self._plateaus.passes_left(state.history, state.best.parameters)))
 
     def best(self, random_state: np.random.RandomState) -> tuple[EM, SearchRecord | None]:
         """Fit from every start, and give the best: in turn in memory, else all in the same passes.

@@ -13,7 +13,6 @@ from typing import Protocol
 
 import numpy as np
 
-from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM, Advance, failed
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Objective
@@ -147,14 +146,14 @@ class Pool:
     max_iter : int
         The most passes of each.
     passes_left : callable, optional
-        Estimates from what passes said how many are to come: see `dgmm.fitting.loop.stopping.Stopping`.
+        Estimates how many passes of a fit that goes on are to come.
     """
 
     data: Data
     objective: Objective
     advance: Advance
     max_iter: int
-    passes_left: Callable[[tuple[PassRecord, ...]], int] | None = None
+    passes_left: Callable[[EM], int] | None = None
 
     def run(
         self, candidates: list[Candidate], policy: Policy | None = None, n_passes: int | None = None
@@ -222,7 +221,7 @@ class Pool:
         n_left = 0
         if after.ending is None:
             estimate = self.passes_left
-            n_left = self.max_iter - after.n_iter if estimate is None else estimate(after.history)
+            n_left = self.max_iter - after.n_iter if estimate is None else estimate(after)
         emit(
             IterationFinished(
                 number,

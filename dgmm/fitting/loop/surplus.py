@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from dgmm.fitting.loop.history import PassRecord, last_gain, predict_gain, since_start
+from dgmm.fitting.loop.history import PassRecord, last_gain, passes_until, predict_gain, since_start
 from dgmm.fitting.loop.stopping import Ending
 from dgmm.model.parameters import Parameters
 
@@ -80,11 +80,20 @@ class Plateaus:
 
     def settled(self, history: tuple[PassRecord, ...], parameters: Parameters) -> str | None:
         """Say that a fit lately gained less than chance gives a component; None where it gained more."""
-        gained, bar = gained_lately(history), min(SURPLUS.most, self.by_chance(parameters, 1))
+        gained, bar = gained_lately(history), self._bar(parameters)
         if gained >= bar:
             return None
         what = "that chance gives a component" if bar < SURPLUS.most else "worth going on for"
         return f"it lately gained {gained:.2g} nats a row, less than the {bar:.2g} {what}; {AS_FAR_AS}"
+
+    def passes_left(self, history: tuple[PassRecord, ...], parameters: Parameters) -> float:
+        """Estimate the passes until a fit has `settled`; infinite where nothing is known."""
+        gained = [gained_lately(history[:end]) for end in range(1, len(history) + 1)][-2:]
+        return passes_until(gained, self._bar(parameters))
+
+    def _bar(self, parameters: Parameters) -> float:
+        """Give what a fit that goes on has lately gained, at the least, nats a row."""
+        return min(SURPLUS.most, self.by_chance(parameters, 1))
 
     def ending(
         self, history: tuple[PassRecord, ...], parameters: Parameters, n_needed: int

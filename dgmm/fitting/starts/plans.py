@@ -92,6 +92,7 @@ def ladder(size: Size) -> Iterator[SearchTuning]:
     rows_of_component = max(PLANS.rows_of_component, of_feature * n_features)
     few = SearchTuning(
         n_starts=1,
+        of_values=(),
         surpluses=(),
         n_rows=PLANS.n_rows,
         rows_of_component=rows_of_component,
@@ -102,9 +103,7 @@ def ladder(size: Size) -> Iterator[SearchTuning]:
         n_rivals=1,
     )
     yield SEARCH
-    yield _through_variances(
-        SearchTuning(surpluses=(2.0, 3.0), n_long=3, long_steps=15, exchanges=_moves(8)), size
-    )
+    yield _through_variances(SearchTuning(n_long=3, long_steps=15, exchanges=_moves(8)), size)
     yield _through_variances(
         SearchTuning(surpluses=(2.0,), n_moved=2, n_long=2, long_steps=10, n_rivals=2, exchanges=_moves(6)),
         size,
@@ -155,7 +154,7 @@ def _products(plan: SearchTuning, size: Size) -> float:
     begun, before = PLANS.cluster_steps * n_components * n_features / (2.0 * row), 0.0
     if plan.before is not None:  # starts are E-steps of what was found before
         begun, before = 1.0, _products(plan.before, replace(size, family=FAMILIES["diag"]))
-    steps = plan.n_starts * (begun + climb) + _steps_of_moves(plan, size)
+    steps = (plan.n_starts + len(plan.of_values)) * (begun + climb) + _steps_of_moves(plan, size)
     if plan.surpluses:
         steps += _steps_of_moves(plan, size)
     for surplus in plan.surpluses:  # sizes are a geometric series, up and down

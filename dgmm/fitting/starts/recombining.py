@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from dgmm.fitting.starts.growth import GROWTH, pruned
+from dgmm.fitting.starts.record import RECORD
 from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
 from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, short_climb
 from dgmm.fitting.steps.in_memory import InMemory
@@ -45,7 +46,7 @@ class RecombiningTuning:
 
     n_mixtures: int = 4
     n_proposals: int = 12
-    n_rounds: int = 2
+    n_rounds: int = 3
     trials: TrialTuning = field(default=TrialTuning(20, 1e-4, 40, 1e-4 / 3, hopeless=1e-3, is_enough=False))
 
 
@@ -87,7 +88,8 @@ def recombinations(
         Of the round, which draws other numbers than those before.
     tuning : RecombiningTuning
     """
-    best = best_distinct(found, tuning.n_mixtures)
+    # Those that are alike give one another nothing.
+    best = best_distinct(found, tuning.n_mixtures, RECORD.alike)
     return [
         Recombination(each, tuple(other.parameters for other in best if other is not each), [seed, number])
         for each, seed in zip(best, seeds, strict=False)

@@ -28,6 +28,7 @@ from dgmm.fitting.starts.recombining import (
     recombined,
 )
 from dgmm.fitting.starts.record import RECORD, SearchRecord, unseen
+from dgmm.fitting.starts.value_splits import grouped_by_values
 from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, climb, log_likelihood
 from dgmm.fitting.steps.in_memory import InMemory, counted
 from dgmm.fitting.steps.objective import Likelihood
@@ -48,6 +49,8 @@ class SearchTuning:
     ----------
     n_starts : int
         From clusters: the first round. Half: 7.5 passes more.
+    of_values : tuple of float
+        From values that many rows have, in the first round, where there are any: see `grouped_by_values`.
     surpluses : tuple of float
         Mixtures that grow, in the second round, if there is one: to so many times the components wanted.
     n_rows, rows_of_component : int
@@ -79,7 +82,8 @@ class SearchTuning:
     """
 
     n_starts: int = 8
-    surpluses: tuple[float, ...] = (2.0, 3.0, 2.0, 3.0)
+    of_values: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    surpluses: tuple[float, ...] = (2.0, 3.0)
     n_rows: int = 20 * 2**10
     rows_of_component: int = 300
     short_steps: int = CLIMBS.short_steps
@@ -186,7 +190,8 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
     begin = partial(_begun, **own, n_steps=tuning.short_steps)
     exchange = partial(_exchanged, **own, tuning=tuning.exchanges)
     first: list[Start] = [
-        partial(_from_clusters, method, way, seed) for way, seed in enumerate(seeds[: tuning.n_starts])
+        *(partial(_from_clusters, method, way, seed) for way, seed in enumerate(seeds[: tuning.n_starts])),
+        *(partial(_from_values, method, share, seeds[0]) for share in tuning.of_values),
     ]
     n_evaluations = 0
     if tuning.before is not None:
@@ -250,6 +255,23 @@ def _from_clusters(method: StartMethod, way: int, seed: int, data: InMemory, n_r
     if method.family.is_round:  # the units of the data are its own
         coordinates = "as they are"
     labels = clusters(data, method.n_components, coordinates, seed, is_rough=bool(way & 2))
+    return from_labels(method, labels, data)
+
+
+def _from_values(method: StartMethod, share: float, seed: int, data: InMemory, n_rows: int) -> Parameters:
+    """Start from values that many of the first rows have, and from clusters of the rows that have none."""
+    data, n_components = data.first(n_rows), method.n_components
+    objective = Likelihood(method.objective.reg_covar)
+    labels = grouped_by_values(data, method.family, n_components, objective, share)
+    if labels is None:
+        raise DegenerateCovarianceError(None)
+    others, n_groups = (labels < 0).nonzero()[0], labels.max() + 1
+    if len(others) < n_components - n_groups:
+        raise DegenerateCovarianceError(None)
+    weights = None if data.row_weights is None else data.row_weights[others]
+    labels[others] = n_groups + clusters(
+        data.part(others, weights), n_components - n_groups, "unit variance", seed, is_rough=False
+    )
     return from_labels(method, labels, data)
 
 

@@ -1,4 +1,4 @@
-"""Splits of a component into its rows of one value, and the others.
+"""Values that rows repeat: splits of a component by one, and rows in groups by several.
 
 EM from two halves finds a value that rows repeat by chance alone; and where a component has such a value for
 itself, its likelihood is larger by as much as ``reg_covar`` lets it be narrow. So seeds agree only if all of
@@ -20,6 +20,7 @@ from dgmm.fitting.starts.parts import own_rows
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
+from dgmm.model.families import Family
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 
@@ -77,14 +78,10 @@ def value_splits(
     list of Move
         One of a component at the most.
     """
-    family = parameters.family
-    if family.is_shared or family.is_round or objective.reg_covar == 0.0:
+    common = _common(data, parameters.family, parameters.n_components, objective)
+    if common is None:
         return []
-    values = data.repeated
-    is_common = values.shares >= VALUE_SPLITS.of_average / parameters.n_components
-    if not is_common.any():
-        return []
-    features, members = values.features[is_common], values.members[is_common]
+    features, members = common
     numbers = np.arange(parameters.n_components) if components is None else np.array([*components], np.intp)
     promised = _promised(parameters, objective.reg_covar, share, features, members)[numbers]
     best = promised.argmax(axis=1)
@@ -106,6 +103,52 @@ def value_splits(
                     )
                 )
     return found
+
+
+def grouped_by_values(
+    data: InMemory, family: Family, n_components: int, objective: Likelihood, share: float
+) -> NDArray[np.intp] | None:
+    """Group rows by the values that many of them have: those of most rows first, without rows that are taken.
+
+    Parameters
+    ----------
+    data : InMemory
+    family : Family
+        Of the components that each have a group; see `value_splits`.
+    n_components : int
+        Of which one at least has no group.
+    objective : Likelihood
+    share : float
+        Of the components, or of the values that many rows have, where these are fewer: so many groups.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,) or None
+        The group of each row, or −1; None where there is no such value.
+    """
+    common = _common(data, family, n_components, objective)
+    if common is None or n_components == 1:
+        return None
+    _, members = common
+    weights = np.ones(len(data.rows)) if data.row_weights is None else data.row_weights.astype(np.float64)
+    groups = np.full(len(data.rows), -1)
+    for group in range(max(1, round(share * min(n_components - 1, len(members))))):
+        own = members @ np.where(groups < 0, weights, 0.0)
+        if own.max() < VALUE_SPLITS.of_average * weights.sum() / n_components:
+            break
+        groups[members[own.argmax()] & (groups < 0)] = group
+    return groups
+
+
+def _common(
+    data: InMemory, family: Family, n_components: int, objective: Likelihood
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]] | None:
+    """Give the features and members of values that components can have for themselves; None without any."""
+    if family.is_shared or family.is_round or objective.reg_covar == 0.0:
+        return None
+    values = data.repeated
+    is_common = values.shares >= VALUE_SPLITS.of_average / n_components
+    return (values.features[is_common], values.members[is_common]) if is_common.any() else None
 
 
 def _promised(

@@ -99,6 +99,15 @@ def test_less_than_chance_gives_a_component_ends_a_fit_whether_it_is_needed_or_n
         assert "it lately gained" in ending.message
 
 
+@pytest.mark.parametrize("rate", [0.3, 0.5, 0.7])
+def test_passes_left_are_right_where_gains_fall_by_the_same_factor(rate):
+    plateaus, history = Plateaus(N_ROWS), passes(np.cumsum(rate ** np.arange(60.0)))
+    ends = next(n for n in range(1, 60) if plateaus.settled(history[:n], mixture()))
+    assert plateaus.passes_left(history[:1], mixture()) == math.inf
+    for n in range(4, ends):
+        assert plateaus.passes_left(history[:n], mixture()) == pytest.approx(ends - n, abs=1)
+
+
 def run(gains, needed: int, plateaus=True):
     """Feed passes with these gains, in units of what chance gives; so many of the components are needed."""
     seen = []

@@ -14,6 +14,7 @@ from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
+from dgmm.model.parameters import Parameters
 from dgmm.passes.events import Event, TasksStarted, listening
 from tests.model import naive
 
@@ -104,6 +105,25 @@ def test_rounds_of_starts_end_where_all_reach_the_same_optimum():
 def test_mixtures_grow_where_starts_end_in_different_optima():
     """No clusters: every start finds another way to cover a square."""
     assert n_rounds(np.random.default_rng(6).uniform(size=(2000, 2)), 12) == 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_values_that_rows_repeat_have_components_of_their_own(seed):
+    """Not fewer than where each of them has one: of what is left of the rows, any mixture is as good."""
+    generator = np.random.default_rng(7)
+    values, of_value = np.arange(7.0), generator.choice(7, 3000, p=[0.2, 0.2, 0.15, 0.15, 0.1, 0.1, 0.1])
+    rows = generator.normal(size=(3000, 3)) * np.exp(0.5 * generator.normal(size=(3000, 1)))
+    rows[:, 0] = values[of_value]
+    rows[:, 1] += 0.3 * of_value
+    own = [rows[of_value == value] for value in values]
+    each = Parameters.from_covariances(
+        FAMILIES["full"],
+        np.array([len(part) for part in own]) / 3000,
+        np.stack([part.mean(axis=0) for part in own]),
+        np.stack([np.cov(part.T, bias=True) + 1e-6 * np.eye(3) for part in own]),
+    )
+    best = max(log_likelihood(other, rows) for other in found(rows, "full", 7, seed))
+    assert best > log_likelihood(each, rows) - 2e-2  # the search is fitted to four fifths of the rows
 
 
 def test_few_rows_that_have_a_weight():

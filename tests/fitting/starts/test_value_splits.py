@@ -1,10 +1,10 @@
-"""Splits by a value that rows repeat: what they gain, and where there are none."""
+"""Values that rows repeat: what splits by them gain, what groups they make, and where there are none."""
 
 import numpy as np
 import pytest
 
 from dgmm.fitting.starts.parts import shares
-from dgmm.fitting.starts.value_splits import VALUE_SPLITS, value_splits
+from dgmm.fitting.starts.value_splits import VALUE_SPLITS, grouped_by_values, value_splits
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
@@ -90,3 +90,40 @@ def test_those_that_are_asked_for():
     twice = one(rows, "full", 2)
     assert [move.component for move in splits(rows, twice, components=[1])] == [1]
     assert sorted(move.component for move in splits(rows, twice)) == [0, 1]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_groups_are_of_the_values_of_most_rows_that_have_no_group(weighted):
+    """Whole numbers in two features, of which some are of few rows: the next group is found by a loop."""
+    generator = np.random.default_rng(3)
+    rows = generator.normal(size=(900, 3))
+    rows[:, 0] = generator.binomial(6, 0.5, 900)
+    rows[:500, 2] = generator.choice([0.0, 1.0, 2.5], 500, p=[0.7, 0.27, 0.03])
+    weights = generator.integers(0, 3, 900).astype(float) if weighted else np.ones(900)
+    data, n_components = InMemory.of(rows, weights if weighted else None), 6
+    found = grouped_by_values(data, FAMILIES["diag"], n_components, PLAIN, 1.0)
+    expected = np.full(900, -1)
+    for group in range(n_components - 1):
+        counts = {
+            (feature, value): weights[(rows[:, feature] == value) & (expected < 0)].sum()
+            for feature in range(3)
+            for value in rows[:, feature]
+        }
+        feature, value = max(counts, key=lambda each: counts[each])
+        if counts[feature, value] < VALUE_SPLITS.of_average * weights.sum() / n_components:
+            break
+        expected[(rows[:, feature] == value) & (expected < 0)] = group
+    assert found is not None
+    assert expected.max() >= 2
+    np.testing.assert_array_equal(found, expected)
+    half = grouped_by_values(data, FAMILIES["diag"], n_components, PLAIN, 0.4)
+    np.testing.assert_array_equal(half, np.where(expected < 2, expected, -1))
+
+
+def test_there_are_no_groups_where_no_component_can_be_narrow():
+    rows = rows_with_zeros()
+    for covariance_type in ("tied", "spherical"):
+        assert grouped_by_values(InMemory.of(rows), FAMILIES[covariance_type], 3, PLAIN, 1.0) is None
+    normal = InMemory.of(np.random.default_rng(0).normal(size=(500, 2)))
+    assert grouped_by_values(normal, FAMILIES["full"], 3, PLAIN, 1.0) is None
+    assert grouped_by_values(InMemory.of(rows), FAMILIES["full"], 1, PLAIN, 1.0) is None
