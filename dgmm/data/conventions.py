@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.floats import rows_dtype
+from dgmm.data.measurements import tell_of
 from dgmm.data.source import DataError
 
 TIME_UNITS = re.compile(r"\s*\w+\s+since\s+[-+]?\d", re.IGNORECASE)
@@ -29,6 +30,9 @@ FILL_ATTRIBUTES = ("_FillValue", "missing_value")
 
 CODED = (*FILL_ATTRIBUTES, "scale_factor", "add_offset", "_Unsigned")
 """Attributes of numbers that xarray has not decoded."""
+
+FLAG_ATTRIBUTES = ("flag_meanings", "flag_values", "flag_masks")
+"""Attributes of numbers that are flags (CF conventions 3.5): labels, as categories are."""
 
 TIME_DTYPES = ("datetime64", "timedelta64")
 """As the attribute ``dtype`` has them where xarray wrote times as integers."""
@@ -126,6 +130,49 @@ def time_like(attributes: Mapping[str, Any], dtype: np.dtype) -> str | None:
     if isinstance(kind, str) and kind.startswith(TIME_DTYPES):
         return f"dtype {kind!r}"
     return f"dtype {dtype}" if dtype.kind in "mM" else None
+
+
+def _no_measurement(attributes: Mapping[str, Any], dtype: np.dtype) -> str | None:
+    """Say why an array is no feature unless it is named; None where it is one."""
+    if dtype.kind not in "fiub":
+        return f"dtype {dtype}"
+    if times := time_like(attributes, dtype):
+        return f"times: {times}"
+    flags = next((key for key in FLAG_ATTRIBUTES if key in attributes), None)
+    return flags and f"flags, by its {flags}"
+
+
+def measured(variables: Mapping[str, tuple[np.dtype, Mapping[str, Any]]], what: str) -> list[str]:
+    """Choose the variables that are features where none are named, and tell of the others.
+
+    Parameters
+    ----------
+    variables : mapping of str to tuple of (numpy.dtype, mapping)
+        The dtype and the attributes of each.
+    what : str
+        What has them, for messages.
+
+    Returns
+    -------
+    list of str
+        Those of numbers; not times, nor flags, which are labels. None, if there are none such.
+
+    Raises
+    ------
+    DataError
+        Where all identify rows, by their names.
+
+    Warns
+    -----
+    DataWarning
+        Of variables that are left out, and of those that by their names are no measurements.
+    """
+    reasons = {name: _no_measurement(attributes, dtype) for name, (dtype, attributes) in variables.items()}
+    found = [name for name, reason in reasons.items() if reason is None]
+    if found:
+        left_out = [f"{name!r} ({reason})" for name, reason in reasons.items() if reason is not None]
+        tell_of({name: variables[name][0].kind in "iub" for name in found}, left_out, what)
+    return found
 
 
 def coding_of(

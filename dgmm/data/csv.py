@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,14 +36,16 @@ from dgmm.data.lines import (
 )
 from dgmm.data.listing import keys_of
 from dgmm.data.revision import Revision, of_files
-from dgmm.data.source import DataError, Span, cut_into_spans, span_bytes_for
+from dgmm.data.source import DataError, DataWarning, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, n_features, pick
-from dgmm.data.text import redacted
+from dgmm.data.telling import tell
+from dgmm.data.text import listed, redacted
 from dgmm.data.values import fill
 
 logger = logging.getLogger(__name__)
 
 DELIMITERS = ",;\t|"
+QUOTED = re.compile(r'"[^"]*"')
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -265,9 +268,30 @@ def csv_source(name: str, filesystem: Any, paths: Sequence[str], choice: Choice)
         )
         for file, footer in zip(headers, footers, strict=True)
     )
+    if choice.fitted is None and choice.columns is None:
+        _tell_of_header([str(each.name) for each in picked], headers[0].path)
     if choice.fitted is None:
         logger.warning("%s is CSV, which each pass parses again: `dgmm convert` writes it once as Zarr", name)
     return CsvSource(name, filesystem, files, picked, tuple(map(_kind, picked, kinds)))
+
+
+def _tell_of_header(names: Sequence[str], path: str) -> None:
+    """Warn where the names of all features are numbers: the file may have no header, and one row less then.
+
+    Evenly spaced ones are names, as of columns that are numbered, and of wavelengths.
+    """
+    try:
+        numbers = np.array([float(name) for name in names])
+    except ValueError:
+        return
+    steps = np.diff(numbers)
+    if np.array_equal(numbers, np.arange(len(names))) or (len(steps) > 1 and np.allclose(steps, steps[0])):
+        return
+    tell(
+        f"{redacted(path)}: its first line, which names the columns, holds numbers ({listed(names, 4)}): if "
+        "it is a row, put a line with names before it; else say with columns= which are wanted",
+        DataWarning,
+    )
 
 
 def _kind(picked: Picked, kind: pa.DataType | None) -> pa.DataType:
@@ -301,7 +325,8 @@ def _header(filesystem: Any, path: str) -> CsvFile:
         raise DataError(
             f"{redacted(path)}: its first line is not UTF-8: {error}; write the file as UTF-8"
         ) from error
-    delimiter = max(DELIMITERS, key=lambda sign: (line.count(sign), -DELIMITERS.index(sign)))
+    plain = QUOTED.sub("", line)
+    delimiter = max(DELIMITERS, key=lambda sign: (plain.count(sign), -DELIMITERS.index(sign)))
     names = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
     if not names:
         raise DataError(f"{redacted(path)} is empty: its first line names the columns")

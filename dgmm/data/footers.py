@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -20,8 +20,12 @@ from dgmm.data.retrying import ReadError, is_transient, persistently
 from dgmm.data.source import DataError
 from dgmm.data.tables import Column, is_number, is_vector, stored_type
 from dgmm.data.text import redacted
+from dgmm.data.values import width_of
 
 BUFFER_BYTES = 64 * 1024
+
+LOOKED_AT = 1024
+"""Rows that are read at once to see how long lists are, where some are null."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Footer:
     counts : tuple of int
         Rows of each row group.
     widths : mapping of str to int
-        Of columns of lists, the length that all may have: as many numbers are there.
+        Of columns of lists, the length that all may have: as many numbers are there. 0 where none is there,
+        None where they differ.
     keys : mapping of str to (str or None)
         Columns that are not in the file, and their value in all rows.
     """
@@ -87,9 +92,9 @@ def _footer(filesystem: Any, path: str, keys: Mapping[str, str | None] | None) -
             raise DataError(f"{path} cannot be read as Parquet: its footer contradicts itself")
         leaves = [0, *accumulate(_n_leaves(field.type) for field in schema)]
         widths = {
-            field.name: _width(metadata, leaf)
+            field.name: _width(file, field.name, leaf)
             for field, leaf in zip(schema, leaves, strict=False)
-            if is_vector(field.type)
+            if is_vector(field.type) and not pa.types.is_fixed_size_list(stored_type(field.type))
         }
         found = keys_of(path) if keys is None else keys
         beside = {key: value for key, value in found.items() if key not in schema.names}
@@ -135,12 +140,38 @@ def _n_leaves(kind: pa.DataType) -> int:
     return sum(_n_leaves(kind.field(i).type) for i in range(kind.num_fields))
 
 
-def _width(metadata: Any, leaf: int) -> int | None:
-    """Give how many numbers each row has on average, if that is the same whole number in all row groups."""
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    shares = {divmod(group.column(leaf).num_values, group.num_rows) for group in groups if group.num_rows}
-    width, rest = shares.pop() if len(shares) == 1 else (0, 1)
-    return width if rest == 0 else None
+def _width(file: pq.ParquetFile, name: str, leaf: int) -> int | None:
+    """Give how many numbers each list has, if they may all have as many; 0 where there is no number at all.
+
+    A footer counts a list that is null, or empty, as one number that is null, as it does one in a list.
+    Without nulls the numbers of each row are known from it; else some rows are looked at.
+    """
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    counts = [(group.num_rows, *_n_values(group.column(leaf))) for group in groups if group.num_rows]
+    there = [each for each in counts if each[1] != each[2]]
+    if not there:
+        return 0 if counts else None
+    widths = {n_values / n_rows for n_rows, n_values, _ in there}
+    if not any(n_nulls for _, _, n_nulls in there) and len(widths) == 1 and min(widths).is_integer():
+        return int(min(widths))
+    if all(n_nulls == 0 for _, _, n_nulls in there):
+        return None
+    with_rows = [i for i, group in enumerate(groups) if group.num_rows]
+    batches = file.iter_batches(LOOKED_AT, row_groups=with_rows, columns=[name], use_threads=False)
+    width = next((found for batch in batches if (found := width_of(batch.column(0))) != 0), 0)
+    return width if width and all(_fits(width, *each) for each in there) else None
+
+
+def _n_values(column: pq.ColumnChunkMetaData) -> tuple[int, int | None]:
+    """Count the numbers of a column of lists, and those that are null; None where that is not told."""
+    told = column.statistics
+    return column.num_values, told.null_count if told is not None and told.has_null_count else None
+
+
+def _fits(width: int, n_rows: int, n_values: int, n_nulls: int | None) -> bool:
+    """Say whether lists of one length, and rows that are null, may have so many numbers and nulls."""
+    n_absent, rest = divmod(width * n_rows - n_values, max(1, width - 1))
+    return rest == 0 and 0 <= n_absent <= (n_rows if n_nulls is None else n_nulls)
 
 
 def columns_of(footers: Sequence[Footer], choice: Choice) -> list[Column]:
@@ -161,11 +192,19 @@ def columns_of(footers: Sequence[Footer], choice: Choice) -> list[Column]:
     index = (footers[0].schema.pandas_metadata or {}).get("index_columns", [])  # names, and ranges as dicts
     named = choice.columns or choice.fitted or ()
     names = dict.fromkeys(name for footer in footers for name in footer.schema.names)
+    labels = {name for footer in footers for name in _categories(footer.schema)}
     found = [_joined(name, footers) for name in names if name not in index or name in named]
+    found = [replace(each, aside="categories of pandas") if each.name in labels else each for each in found]
     twice = [name for name in names if any(footer.schema.names.count(name) > 1 for footer in footers)]
     found += [column for column in found if column.name in twice]  # which only matters where it is taken
     keys = dict.fromkeys(key for footer in footers for key in footer.keys if key not in names)
     return found + [_of_folders(key, footers) for key in keys]
+
+
+def _categories(schema: pa.Schema) -> list[str]:
+    """Name the columns that pandas had as categories: Parquet keeps what they are of, text or numbers."""
+    told = (schema.pandas_metadata or {}).get("columns", [])
+    return [each.get("field_name", each["name"]) for each in told if each["pandas_type"] == "categorical"]
 
 
 def _joined(name: str, footers: Sequence[Footer]) -> Column:
@@ -178,7 +217,7 @@ def _joined(name: str, footers: Sequence[Footer]) -> Column:
     usable = {path: column for path, column in columns.items() if column is not None and column.is_usable}
     first = next(column for column in columns.values() if column is not None)
     if not usable:
-        return next((each for each in columns.values() if each and not _is_null(each)), first)
+        return next((each for each in columns.values() if each and not each.is_null), first)
     path, model = next(iter(usable.items()))
     other = next((each for each in columns if each not in usable), None)
     if other is not None:
@@ -190,7 +229,7 @@ def _joined(name: str, footers: Sequence[Footer]) -> Column:
             )
         elif column is None:
             what, nulls = f"{other} has no column {name!r}, but {path} has", False
-        elif _is_null(column):
+        elif column.is_null:
             what, nulls = f"{other}: column {name!r} holds only nulls, but numbers in {path}", True
         else:
             what, nulls = (
@@ -211,10 +250,6 @@ def _joined(name: str, footers: Sequence[Footer]) -> Column:
 def _first(schema: pa.Schema, name: str) -> pa.Field | None:
     places = schema.get_all_field_indices(name)
     return schema.field(places[0]) if places else None
-
-
-def _is_null(column: Column) -> bool:
-    return column.type is not None and pa.types.is_null(column.type)
 
 
 def _promoted(columns: Any) -> pa.DataType:

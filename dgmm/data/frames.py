@@ -259,7 +259,13 @@ def _to_arrow(series: Any, what: str) -> Any:
             if not isinstance(value, (Real, Decimal, np.bool_))
         ]
         if not wrong:
-            return pa.array(series.astype(float), from_pandas=True)
+            try:
+                return pa.array(series.astype(float), from_pandas=True)
+            except OverflowError as error:
+                raise DataError(
+                    f"{what}: column {series.name!r} ({series.dtype}) has numbers beyond the range of "
+                    f"float64: {error}; scale or convert that column, or leave it out with columns="
+                ) from error
         if len(wrong) == len(present):
             return pa.nulls(len(series), pa.binary())  # things that are no numbers, all of them
         first = wrong[0]

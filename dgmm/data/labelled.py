@@ -16,7 +16,7 @@ import dask.array as da
 import numpy as np
 
 from dgmm.data.choice import Choice, check_columns, check_no_two
-from dgmm.data.conventions import CODED, coding_of, time_like
+from dgmm.data.conventions import CODED, coding_of, measured
 from dgmm.data.convert import check_shape, to_array
 from dgmm.data.dask import DaskSource, dask_source
 from dgmm.data.dimensions import (
@@ -28,8 +28,7 @@ from dgmm.data.dimensions import (
 )
 from dgmm.data.kinds import comes_from
 from dgmm.data.memory import MemorySource
-from dgmm.data.source import DataError, DataWarning
-from dgmm.data.telling import tell
+from dgmm.data.source import DataError
 
 NAMED_FEATURES = "UOT"
 """Kinds of NumPy's dtypes of coordinates that may name features: text."""
@@ -127,7 +126,7 @@ def labelled_source(
     Warns
     -----
     DataWarning
-        If variables are left out as they hold no numbers.
+        If variables are left out as they hold no numbers, or by their names are no measurements.
     """
     what = f"xarray {type(x).__name__}"
     if comes_from(x, "xarray", "DataTree"):
@@ -189,18 +188,11 @@ def _variables(x: Any, choice: Choice, what: str) -> list[str]:
     if fitted is not None:
         return fitted
     names = [name for name in map(str, x.data_vars) if x[name].ndim and name not in choice.aside]
-    numbers = [
-        name
-        for name in names
-        if x[name].dtype.kind in "fiub" and time_like(x[name].attrs, x[name].dtype) is None
-    ]
+    numbers = measured({name: (x[name].dtype, x[name].attrs) for name in names}, what)
     if not numbers:
-        raise DataError(f"{what} has no data variables of numbers over any dimensions")
-    if left_out := [name for name in names if name not in numbers]:
-        tell(
-            f"{what}: {', '.join(map(repr, left_out))} hold no numbers, or times, and are left out; "
-            f"columns={numbers} says which are wanted",
-            DataWarning,
+        raise DataError(
+            f"{what} has no data variables of numbers over any dimensions, but for times and flags; name "
+            "those that are features with columns="
         )
     return numbers
 

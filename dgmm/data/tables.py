@@ -22,26 +22,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dgmm.data.choice import Choice, check_columns, check_no_two
-from dgmm.data.source import MEBIBYTE, DataError, DataWarning
-from dgmm.data.telling import tell
-from dgmm.data.text import MOST_LISTED, listed
+from dgmm.data.measurements import tell_of
+from dgmm.data.source import MEBIBYTE, DataError
 
 CHUNK_BYTES = 16 * MEBIBYTE
 """Rows of a chunk of a table that is read have about as many bytes. Half and double: not measured."""
 
 ELEMENT = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
-
-IDENTIFIER = re.compile(
-    r"_?(?:.*_)?(?:id|ids|uuid|guid|objid|rowid|healpix\w*|hpx\w*)|(?:id|ids)_\w+"
-    r"|[Nn]order|[Nn]pix|Unnamed: 0|__index_level_\d+__|[a-z]+(?:ID|Id)"
-)
-"""Names of columns that say which row it is, or where it is stored."""
-
-TARGET = re.compile(r"target|label|labels|class|cluster", re.IGNORECASE)
-"""Names of columns of whole numbers that say what is to be found."""
-
-DATE = re.compile(r"(?:.*_)?(?:date|datetime|timestamp)", re.IGNORECASE)
-"""Names of dates, which may be stored as numbers."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,7 @@ class Column:
     described : str
         The type, as the library that holds the column calls it.
     width : int, optional
-        Of lists: their length, where all have one.
+        Of lists: their length, where all have one; 0 where none is there.
     aside : str, optional
         Why it is not taken unless it is named, though it may hold numbers.
     conflict : str, optional
@@ -92,12 +79,17 @@ class Column:
     @property
     def shown(self) -> str:
         """The name, and what it holds."""
-        of = (
-            ", of different lengths"
-            if self.type is not None and is_vector(self.type) and not self.width
-            else ""
-        )
+        of = ""
+        if self.type is not None and is_vector(self.type) and not self.width:
+            of = ", of different lengths" if self.width is None else ", none of which has any number"
         return f"{self.name!r} ({self.aside or self.described + of})"
+
+    @property
+    def is_null(self) -> bool:
+        """Whether no value is there."""
+        if self.type is None:
+            return False
+        return pa.types.is_null(self.type) or (is_vector(self.type) and self.width == 0)
 
 
 @dataclass(frozen=True)
@@ -219,6 +211,13 @@ def pick(columns: Sequence[Column], choice: Choice, what: str, *, by_name: bool 
     DataWarning
         Of columns that are left out, or that look like identifiers, dates or targets.
     """
+    picked = _picked(columns, choice, what, by_name=by_name)
+    names = feature_names(picked)
+    check_no_two(names, names, what)  # a list's elements may be called as another column
+    return picked
+
+
+def _picked(columns: Sequence[Column], choice: Choice, what: str, *, by_name: bool) -> tuple[Picked, ...]:
     if choice.columns is not None:
         return _texts(columns, choice, what) if choice.is_text else _named(columns, choice.columns, what)
     columns = [column for column in columns if column.name not in choice.aside]
@@ -326,40 +325,15 @@ def _check_not_complex(columns: Iterable[Column], what: str) -> None:
 def _tell(columns: Sequence[Column], usable: Sequence[Column], what: str) -> None:
     """Warn of columns that were left out, and of features that look like no measurements."""
     left_out = [column.shown for column in columns if column not in usable and column.is_told]
-    doubtful = [column.name for column in usable if is_doubtful(column, (IDENTIFIER, DATE, TARGET))]
-    kept = [column.name for column in usable if column.name not in doubtful]
-    if all(is_doubtful(column, (IDENTIFIER, DATE)) for column in usable):
-        beside = f", and {listed(left_out)} cannot be a feature" if left_out else ""
-        raise DataError(
-            f"{what} has no column of measurements: {listed(map(repr, doubtful))} by name identifies rows, "
-            f"or is a date{beside}; name the columns to take with columns="
-        )
-    if left_out:
-        tell(
-            f"{what}: column {listed(left_out)} {'was' if len(left_out) == 1 else 'were'} left out; "
-            f"say which columns to take with {_as_option(kept or [column.name for column in usable])}",
-            DataWarning,
-        )
-    if doubtful and kept:
-        tell(
-            f"{what}: column {listed(map(repr, doubtful))} by name identifies rows, or is a date or a "
-            f"target, and no measurement; leave it out with {_as_option(kept)}",
-            DataWarning,
-        )
+    tell_of({column.name: _counts(column) for column in usable}, left_out, what)
 
 
-def is_doubtful(column: Column, patterns: Sequence[re.Pattern[str]]) -> bool:
-    """Say whether a column, by its name, is no measurement."""
-    if not isinstance(column.name, str) or column.type is None or is_vector(column.type):
-        return False
+def _counts(column: Column) -> bool | None:
+    """Say whether values count, as identifiers and targets do; None for lists of them."""
+    if column.type is None or is_vector(column.type):
+        return None
     kind = stored_type(column.type)
-    counts = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
-    return any(pattern.fullmatch(column.name) for pattern in patterns if counts or pattern is not TARGET)
-
-
-def _as_option(names: Iterable[Any]) -> str:
-    each = list(names)
-    return f"columns={each}" if len(each) <= MOST_LISTED else f"columns=[{', '.join(map(repr, each[:3]))}, …]"
+    return pa.types.is_integer(kind) or pa.types.is_boolean(kind)
 
 
 class OfColumns:

@@ -67,13 +67,16 @@ def _vectors(
     assert picked.elements is not None
     if isinstance(values.type, pa.BaseExtensionType):
         values = values.cast(values.type.storage_type)
+    if pa.types.is_null(values.type):
+        return np.full((len(values), len(picked.elements)), np.nan, target.to_pandas_dtype())
     lengths = _numbers(_call("list_value_length", values), pa.float64())
     present, width = ~np.isnan(lengths), picked.width
     wrong = np.flatnonzero(present & (lengths != width))
     if len(wrong):
         raise DataError(
             f"{place}: column {picked.name!r} has {lengths[wrong[0]]:.0f} numbers in row {first + wrong[0]}, "
-            f"where {width} are expected; only lists of one length are features"
+            f"where {width} are expected; only lists of one length are features: mend that row, or leave the "
+            "column out with columns="
         )
     found = np.full((len(values), len(picked.elements)), np.nan, target.to_pandas_dtype())
     flat = _numbers(_call("list_flatten", values), target).reshape(-1, width)
@@ -84,6 +87,8 @@ def _vectors(
 
 
 def width_of(values: Any) -> int | None:
-    """Give the one length of an array of lists; None where there are several, or only nulls."""
+    """Give the one length of an array of lists: None where there are several, 0 where there is no list."""
+    if isinstance(values.type, pa.BaseExtensionType):
+        values = values.cast(values.type.storage_type)
     found = _call("list_value_length", values).drop_null().unique().to_pylist()
-    return found[0] if len(found) == 1 else None
+    return None if len(found) > 1 else sum(found)

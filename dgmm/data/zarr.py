@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from dgmm.data.choice import Choice, check_columns, check_no_two
 from dgmm.data.codecs import finds_damage
-from dgmm.data.conventions import time_like
+from dgmm.data.conventions import measured
 from dgmm.data.convert import check_shape
 from dgmm.data.dimensions import check_sizes, choose_sample_dims, feature_names, parts, variables_named
 from dgmm.data.fingerprint import KEPT_AS
-from dgmm.data.floats import is_wide_integer
+from dgmm.data.floats import is_wide_integer, rows_dtype
 from dgmm.data.missing import (
     DAMAGED,
     MOST_ABSENT,
@@ -27,9 +27,8 @@ from dgmm.data.missing import (
     shard_without_room,
 )
 from dgmm.data.revision import Revision, most_keys
-from dgmm.data.source import MEBIBYTE, DataError, DataWarning, Span, span_bytes_for
-from dgmm.data.telling import tell
-from dgmm.data.text import redacted
+from dgmm.data.source import MEBIBYTE, DataError, Span, span_bytes_for
+from dgmm.data.text import listed, redacted
 from dgmm.data.variables import Variable, dimensions_of
 
 
@@ -308,7 +307,7 @@ def zarr_source(
     Warns
     -----
     DataWarning
-        If variables of a group are left out as they hold no numbers.
+        If variables of a group are left out as they hold no numbers, or by their names are no measurements.
     """
     choice = choice or Choice()
     name = redacted(node.store_path).removeprefix("file://") if name is None else name
@@ -325,7 +324,11 @@ def zarr_source(
         columns = _data_variables(arrays, node, name, choice.aside)
     check_columns(columns, list(arrays), name)
     if not columns:
-        raise DataError(f"{name} is a Zarr group without arrays of numbers; give the path of an array in it")
+        inside = sorted(node.keys())
+        raise DataError(
+            f"{name} is a Zarr group without arrays that are features; give the path of one of the arrays or "
+            f"groups in it ({listed(inside) or 'there are none'}), or name arrays of numbers with columns="
+        )
     dimensions = {column: dimensions_of(arrays[column]) for column in columns}
     chosen = choose_sample_dims(dimensions, sample_dims, name)
     variables = [Variable.of(arrays[column], chosen, f"{name}, column {column!r}") for column in columns]
@@ -343,6 +346,7 @@ def _of_array(
     array: zarr.Array[Any], sample_dims: Sequence[str] | None, name: str, n_dims: int, *, fill_missing: bool
 ) -> ZarrSource:
     own = dimensions_of(array)
+    rows_dtype(array.dtype, name)  # before its shape: of records, fields would be columns
     if sample_dims is None or n_dims == 1:
         check_shape(array.shape, n_dims, name)
         sample_dims = own[:1]
@@ -382,20 +386,14 @@ def _data_variables(
     listed += [each.get(key) for each in attributes.values() for key in RELATED]
     related = {word.strip(":") for text in listed if isinstance(text, str) for word in text.split()}
     related |= {key for key, array in arrays.items() if dimensions_of(array) in ((key,), ())}
-    variables = [key for key in arrays if key not in related and key not in aside]
-    numbers = [
-        key
-        for key in variables
-        if arrays[key].dtype.kind in "fiub" and time_like(attributes[key], arrays[key].dtype) is None
-    ]
-    left_out = [key for key in variables if key not in numbers]
-    if numbers and left_out:
-        tell(
-            f"{name}: {', '.join(map(repr, left_out))} hold no numbers, or times, and are left out; "
-            f"columns={numbers} says which are wanted",
-            DataWarning,
-        )
-    return numbers
+    return measured(
+        {
+            key: (array.dtype, attributes[key])
+            for key, array in arrays.items()
+            if key not in related and key not in aside
+        },
+        name,
+    )
 
 
 def _check_complete(variable: Variable) -> None:

@@ -215,9 +215,41 @@ def test_times_among_columns(tmp_path, zarr_format):
     path = write(tmp_path / "x.zarr", data, zarr_format)
     with pytest.raises(DataError, match=r"column 'seen' holds times or dates .units 'days since"):
         open_dataset(path, columns=["mag", "seen"])
-    with pytest.warns(UserWarning, match=r"'seen' hold no numbers, or times, and are left out"):
+    with pytest.warns(UserWarning, match=r"column 'seen' \(times: units 'days since .*'\) was left out"):
         source = open_dataset(path)
     assert source.feature_names == ("mag",)
+
+
+@FORMATS
+@pytest.mark.parametrize("key", ["flag_values", "flag_masks", "flag_meanings"])
+def test_flags_are_labels(tmp_path, zarr_format, key):
+    values = weather(20)
+    quality = np.arange(20, dtype="i1") % 2 + 1
+    told = "good bad" if key == "flag_meanings" else np.array([1, 2], "i1")
+    data = xr.Dataset(
+        {"t2m": ("obs", values[:, 0]), "rh": ("obs", values[:, 1]), "quality": ("obs", quality, {key: told})}
+    )
+    path = write(tmp_path / "x.zarr", data, zarr_format)
+    for given_as in (path, data):
+        with pytest.warns(UserWarning, match=rf"column 'quality' \(flags, by its {key}\) was left out"):
+            source = open_dataset(given_as)
+        assert sorted(source.feature_names or ()) == ["rh", "t2m"]
+        named = open_dataset(given_as, columns=["quality", "rh"])
+        check_source(named, np.column_stack([quality, values[:, 1]]), ("quality", "rh"))
+
+
+@FORMATS
+def test_names_that_are_of_no_measurement(tmp_path, zarr_format):
+    values = weather(20)
+    data = xr.Dataset({"t2m": ("obs", values[:, 0]), "station_id": ("obs", np.arange(20) + 1)})
+    path = write(tmp_path / "x.zarr", data, zarr_format)
+    for given_as in (path, data):
+        with pytest.warns(UserWarning, match=r"'station_id' by name identifies rows.*columns=\['t2m'\]"):
+            assert open_dataset(given_as).n_features == 2
+        check_source(open_dataset(given_as, columns=["t2m"]), values[:, :1], ("t2m",))
+    for given_as in (write(tmp_path / "y.zarr", data[["station_id"]], zarr_format), data[["station_id"]]):
+        with pytest.raises(DataError, match="no column of measurements: 'station_id'"):
+            open_dataset(given_as)
 
 
 def test_the_fill_value_of_a_plain_array_is_a_value(tmp_path):

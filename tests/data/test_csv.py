@@ -106,6 +106,27 @@ def test_columns_that_are_no_features(tmp_path):
     assert "'id' by name identifies rows" in str(told[1].message)
 
 
+def test_a_first_line_that_may_be_a_row(tmp_path):
+    rows = DRAW.normal(size=(6, 3)).round(3)
+    (tmp_path / "a.csv").write_text("\n".join(",".join(map(str, row)) for row in rows.tolist()))
+    with pytest.warns(DataWarning, match=r"a\.csv: its first line, which names the columns, holds numbers"):
+        assert open_dataset(tmp_path / "a.csv").n_rows == 5
+    names = tuple(map(str, rows[0]))
+    check_source(open_dataset(tmp_path / "a.csv", columns=names), rows[1:], names)
+
+
+@pytest.mark.parametrize("names", ["0,1,2,3", "400,410,420,430", "star,400,405,420", "1,b,2,3"])
+def test_names_that_are_numbers(tmp_path, names):
+    (tmp_path / "a.csv").write_text(f"{names}\n1,2,3,4\n5,6,7,8\n")
+    check_source(open_dataset(tmp_path / "a.csv"), np.arange(1.0, 9).reshape(2, 4), tuple(names.split(",")))
+
+
+def test_delimiters_within_names(tmp_path):
+    (tmp_path / "a.csv").write_text('"depth, m, below";"speed"\n1.5;2\n3;4\n')
+    names = ("depth, m, below", "speed")
+    check_source(open_dataset(tmp_path / "a.csv"), np.array([[1.5, 2], [3, 4]]), names)
+
+
 def test_a_fit_and_its_labels(frame, tmp_path, caplog):
     frame.to_csv(tmp_path / "a.csv", index=False)
     model = GaussianMixture(1).fit(tmp_path / "a.csv")

@@ -1,6 +1,7 @@
 """Parquet files that do not all say the same of their columns."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -54,6 +55,17 @@ class TestFilesThatDiffer:
         write_parquet(tmp_path / "2.parquet", {"a": [1.0]})
         with pytest.warns(DataWarning, match="column 'kind' .* was left out"):
             assert open_dataset(tmp_path).feature_names == ("a",)
+
+    @pytest.mark.parametrize("labels", [["u", "v", "u"], [7, 9, 7], [0.5, 0.1, 0.5]])
+    def test_categories_of_pandas_are_labels_as_in_memory(self, tmp_path, labels):
+        frame = pd.DataFrame({"kind": pd.Categorical(labels), "x": [1.0, 2, 4]})
+        frame.to_parquet(tmp_path / "0.parquet")
+        for given in (tmp_path, frame):
+            with pytest.warns(DataWarning, match=r"column 'kind' \(.*categor.*\) was left out"):
+                check_source(open_dataset(given), np.array([[1.0], [2], [4]]), ("x",))
+        if not isinstance(labels[0], str):
+            rows = np.column_stack([labels, [1.0, 2, 4]])
+            check_source(open_dataset(tmp_path, columns=["kind", "x"]), rows, ("kind", "x"))
 
     def test_a_prediction_finds_the_columns_of_the_fit(self, tmp_path):
         table = write_parquet(

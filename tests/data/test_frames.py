@@ -22,6 +22,13 @@ COLUMNS = {"warm": WARM, "dry": np.repeat([20.0, 0.0], 80) + DRAW.normal(size=16
 RADIUS = DRAW.normal(size=160)
 
 
+@pytest.mark.parametrize("others", [[1, 2], [0.5, None], [True, decimal.Decimal("1.5")]])
+def test_numbers_beyond_the_range_are_named(others):
+    frame = pd.DataFrame({"x": [1.0, 2, 3], "huge": pd.Series([10**400, *others], dtype=object)})
+    with pytest.raises(DataError, match=r"column 'huge' \(object\) has numbers beyond the range of float64"):
+        open_dataset(frame)
+
+
 def record_batch(columns):
     return pa.record_batch(columns)
 

@@ -43,6 +43,55 @@ class TestVectors:
         found = np.asarray(model.score_samples(tmp_path))
         np.testing.assert_allclose(found, GaussianMixture(1).fit(values).score_samples(values), rtol=1e-9)
 
+    @pytest.mark.parametrize("told", [True, False], ids=["nulls counted", "no statistics"])
+    @pytest.mark.parametrize(
+        "lists",
+        [
+            [None, [1, 2, 3], [4, 5, 6]],
+            [[1, 2, 3], None, None, [4, None, 6]],
+            [None, [None, 1]],
+            [[1, None], [2, 3]],
+            [[None, None, 1], [None, 2, 3]],
+            [None, [1, 2], *[[3, 4]] * 30],
+            [None, [1.5], [2.5]],
+        ],
+    )
+    def test_some_of_which_are_null(self, tmp_path, lists, told):
+        column = pa.array(lists, pa.list_(pa.float64()))
+        write_parquet(
+            tmp_path / "a.parquet",
+            {"e": column, "x": np.ones(len(lists))},
+            row_group_size=2,
+            write_statistics=told,
+        )
+        width = len(next(filter(None, lists)))
+        rows = np.array([each or [np.nan] * width for each in lists], float)
+        names = tuple(f"e[{i}]" for i in range(width))
+        check_source(open_dataset(tmp_path, columns=["e"]), rows, names)
+        check_source(open_dataset(tmp_path), np.column_stack([rows, np.ones(len(lists))]), (*names, "x"))
+
+    def test_none_of_which_is_there_in_one_file(self, tmp_path):
+        write_parquet(
+            tmp_path / "0.parquet", {"e": pa.array([None, None], pa.list_(pa.float64())), "x": [1.0, 2]}
+        )
+        with pytest.warns(DataWarning, match=r"'e' \(list<.*, none of which has any number\) was left out"):
+            check_source(open_dataset(tmp_path), np.array([[1.0], [2]]), ("x",))
+        write_parquet(tmp_path / "1.parquet", {"e": [[3.0, 4]], "x": [5.0]})
+        with pytest.raises(
+            DataError, match=r"0\.parquet: column 'e' holds only nulls, but numbers in .*1\.parq"
+        ):
+            open_dataset(tmp_path)
+        rows = np.array([[np.nan] * 2, [np.nan] * 2, [3, 4]])
+        check_source(open_dataset(tmp_path, columns=["e"]), rows, ("e[0]", "e[1]"))
+        write_parquet(tmp_path / "0.parquet", {"e": pa.nulls(2), "x": [1.0, 2]})
+        check_source(open_dataset(tmp_path, columns=["e"]), rows, ("e[0]", "e[1]"))
+
+    def test_whose_elements_are_called_as_another_column(self, tmp_path):
+        table = write_parquet(tmp_path / "a.parquet", {"e": [[1.0, 2]], "e[0]": [3.0]})
+        for given in (tmp_path, table, table.to_pandas()):
+            with pytest.raises(DataError, match=r"several columns 'e\[0\]'"):
+                open_dataset(given)
+
     @pytest.mark.parametrize("even", [True, False], ids=["as many numbers as if even", "fewer"])
     def test_that_are_ragged(self, tmp_path, even):
         lists = [[1.0, 2.0]] * 20 + ([[1.0], [1.0, 2, 3]] if even else [[1.0]])

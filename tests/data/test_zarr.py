@@ -139,8 +139,26 @@ class TestGroups:
 
     def test_without_columns(self, tmp_path):
         zarr.open_group(tmp_path / "empty.zarr", mode="w")
-        with pytest.raises(DataError, match="group without arrays of numbers"):
+        with pytest.raises(DataError, match="group without arrays that are features"):
             open_dataset(tmp_path / "empty.zarr")
+
+    @pytest.mark.parametrize("zarr_format", [2, 3])
+    def test_what_is_in_a_group_is_named(self, tmp_path, zarr_format):
+        root = zarr.open_group(tmp_path / "tree.zarr", mode="w", zarr_format=zarr_format)
+        for name in ("day", "night"):
+            root.create_group(name).create_array("speed", data=np.arange(4.0))
+        with pytest.raises(DataError, match=r"one of the arrays or groups in it \(day, night\)"):
+            open_dataset(tmp_path / "tree.zarr")
+        check_source(open_dataset(tmp_path / "tree.zarr" / "day"), np.arange(4.0)[:, None], ("speed",))
+
+    @pytest.mark.filterwarnings("ignore:The data type")
+    @pytest.mark.parametrize("zarr_format", [2, 3])
+    def test_an_array_of_records(self, tmp_path, zarr_format):
+        kind = np.dtype([("a", "f8"), ("b", "i4")])
+        store = zarr.create_array(tmp_path / "r.zarr", shape=(4,), dtype=kind, zarr_format=zarr_format)
+        store[:] = np.ones(4, kind)
+        with pytest.raises(DataError, match=r"r\.zarr holds records \(dtype \[\('a'"):
+            open_dataset(tmp_path / "r.zarr")
 
 
 class TestDatasets:
