@@ -146,11 +146,11 @@ def to_array(values: Any, what: str) -> NDArray[Any]:
     if comes_from(values, "pandas", "Series"):
         return _of_series(values, what)
     try:
-        array = np.asarray(values)
-        if array.dtype.kind == "O" and array.ndim > 0:
-            array = array.astype(np.float64)
+        given = np.asanyarray(values)
+        array = np.asarray(given, np.float64 if given.dtype.kind == "O" and given.ndim > 0 else None)
     except (ValueError, OverflowError) as error:
         raise DataError(f"{what}: {error}") from error
+    refuse_kind(given, what)  # variables of netCDF4, for example, give masked arrays
     rows_dtype(array.dtype, what)
     return array
 

@@ -56,6 +56,30 @@ class TestShape:
             check_shape(shape, 1, "weights")
 
 
+class Gives:
+    """Something that NumPy asks for its array, as variables of netCDF4, h5py and others are."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values if dtype is None else self.values.astype(dtype)
+
+
+class TestWhatGivesArrays:
+    @pytest.mark.parametrize("n_dims", [1, 2])
+    def test_masked_ones_are_refused(self, n_dims):
+        values = np.ma.masked_equal(np.arange(6.0).reshape((6, 1)[:n_dims]), 3.0)
+        for given in (Gives(values), Gives(np.ma.array(values.data))):
+            with pytest.raises(DataError, match=r"temperature is .* a masked array"):
+                to_array(given, "temperature")
+
+    @pytest.mark.parametrize("kind", ["f4", "i2", ">f8", "?", object])
+    def test_others_are_their_numbers(self, kind):
+        values = np.arange(6).reshape(3, 2).astype(kind)
+        np.testing.assert_array_equal(to_array(Gives(values), "x"), values.astype(float))
+
+
 class TestKinds:
     @pytest.mark.parametrize("make", [scipy.sparse.csr_array, scipy.sparse.coo_matrix])
     def test_sparse_is_refused(self, make):
