@@ -151,11 +151,9 @@ def _width(file: pq.ParquetFile, name: str, leaf: int) -> int | None:
     there = [each for each in counts if each[1] != each[2]]
     if not there:
         return 0 if counts else None
-    widths = {n_values / n_rows for n_rows, n_values, _ in there}
-    if not any(n_nulls for _, _, n_nulls in there) and len(widths) == 1 and min(widths).is_integer():
-        return int(min(widths))
     if all(n_nulls == 0 for _, _, n_nulls in there):
-        return None
+        (width, rest), *others = {divmod(n_values, n_rows) for n_rows, n_values, _ in there}
+        return None if rest or others else width
     with_rows = [i for i, group in enumerate(groups) if group.num_rows]
     batches = file.iter_batches(LOOKED_AT, row_groups=with_rows, columns=[name], use_threads=False)
     width = next((found for batch in batches if (found := width_of(batch.column(0))) != 0), 0)
