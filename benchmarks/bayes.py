@@ -29,7 +29,7 @@ from dgmm import BayesianGaussianMixture
 from dgmm.demo import read_stars
 from dgmm.fitting.steps.objective import Belief
 from dgmm.kernels import expect
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import variational
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters

@@ -14,7 +14,7 @@ import zarr
 from dgmm import GaussianMixture
 from dgmm.kernels import expect
 from dgmm.kernels.kernel import Part
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 
 N_ROWS, WIDTHS = 400_000, np.array([0.5, 1.0, 0.7])
 CENTRES = np.array([[0.0, 0.0, 0.0], [5.0, 3.0, 0.0], [0.0, 5.0, 4.0]])

@@ -28,7 +28,8 @@ from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 from threadpoolctl import threadpool_limits
 
 from dgmm.kernels import expect
-from dgmm.kernels.stack import Stack, stack_models
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import em
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters

@@ -27,7 +27,8 @@ from common import print_table, rows_of, synthetic_mixture
 from threadpoolctl import threadpool_limits
 
 from dgmm.kernels import expect
-from dgmm.kernels.stack import Stack, stack_models
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
@@ -66,7 +67,10 @@ CASES = (
     Case("diag", 3_000, 4, 2, n_models=16),
 )
 
-PLACES = {"compiled": [("tiles", "TILES")], "numpy": [("workspace", "BLOCKS"), ("stack", "STACKING")]}
+PLACES = {
+    "compiled": [("tiles", "TILES")],
+    "numpy": [("workspace", "BLOCKS"), ("stack", "STACK"), ("stacking", "STACKING")],
+}
 """Modules with the records of each kernel."""
 
 

@@ -27,7 +27,8 @@ from dgmm import GaussianMixture
 from dgmm.fitting.known import KnownParts
 from dgmm.kernels import expect
 from dgmm.kernels.kernel import Part
-from dgmm.kernels.stack import Stack, stack_models
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.passes.blas import single_threaded
 

@@ -29,7 +29,8 @@ import dgmm
 from dgmm.data import Source
 from dgmm.fitting.steps.expectation import ExpectationWork
 from dgmm.kernels import expect, working_bytes
-from dgmm.kernels.stack import Stack, stack_models
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import stack_models
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.plan import plan
 from dgmm.passes.run import run_pass

@@ -30,7 +30,7 @@ from common import print_table, rows_of, synthetic_mixture
 
 from dgmm import GaussianMixture
 from dgmm.kernels import expect
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics

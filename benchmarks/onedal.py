@@ -33,7 +33,7 @@ from iteration import start_of
 from threadpoolctl import threadpool_limits
 
 from dgmm.kernels import expect
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import em
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters

@@ -39,7 +39,7 @@ import dgmm
 import dgmm.data.source
 from dgmm.data.source import span_bytes_for
 from dgmm.fitting.steps.expectation import ExpectationWork
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.passes.run import run_timed_pass, travels_alone
 
 N_COMPONENTS, N_FEATURES, ROWS_OF_SPAN, REPEATS = 16, 10, 10, 2

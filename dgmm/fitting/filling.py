@@ -19,7 +19,7 @@ from scipy.special import ndtri
 from dgmm.fitting.sample import Sample, uniform_numbers
 from dgmm.kernels import expect
 from dgmm.kernels.patterns import by_pattern, patterns_of
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import em
 from dgmm.model.conditional import conditional
 from dgmm.model.families import FAMILIES

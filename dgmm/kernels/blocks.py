@@ -254,7 +254,7 @@ def assign(
     Parameters
     ----------
     stack : Stack
-        See `dgmm.kernels.stack.blank_stack`.
+        See `dgmm.kernels.stacking.blank_stack`.
     chunks : iterable of (rows, weights)
     responsibilities_of : callable
         Given a block of rows and the number of rows before it, returns (n_components, rows of the block).

@@ -19,7 +19,8 @@ from dgmm.kernels.far import FAR, far_rows, log_joint_of_far, responsibilities_o
 from dgmm.kernels.measured import log_joint
 from dgmm.kernels.patterns import patterns_of
 from dgmm.kernels.rare import expected_rows, row_seconds, shares_of
-from dgmm.kernels.stack import Stack, elimination_work, stack_models
+from dgmm.kernels.stack import Stack, elimination_work
+from dgmm.kernels.stacking import stack_models
 from dgmm.kernels.workspace import block_rows
 from dgmm.model.conditional import marginal, plain
 from dgmm.model.matrices import Array

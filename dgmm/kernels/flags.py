@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dgmm.kernels.stack import Group, Stack, groups_of
+from dgmm.kernels.stack import Group, Stack
+from dgmm.kernels.stacking import groups_of
 from dgmm.model.families import FAMILIES
 from dgmm.model.flags import natural_parameters
 from dgmm.model.parameters import Parameters

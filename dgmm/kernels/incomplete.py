@@ -22,7 +22,8 @@ from dgmm.kernels.marginals import Marginals, bytes_of_a_pattern
 from dgmm.kernels.patterns import Grouped, grouped
 from dgmm.kernels.priors import weighted_shares
 from dgmm.kernels.rare import expected_rows, row_seconds
-from dgmm.kernels.stack import Stack, some_of
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import some_of
 from dgmm.kernels.sums import expected_sums
 from dgmm.model.conditional import plain
 from dgmm.model.matrices import DegenerateCovarianceError

@@ -81,7 +81,7 @@ def allows_single_precision(
 ) -> bool:
     """Tell whether float32 features are exact enough for a model, and within the range of float32.
 
-    Of ``reach`` see `dgmm.kernels.stack.stack_models`.
+    Of ``reach`` see `dgmm.kernels.stacking.stack_models`.
     """
     # Means may lie outside the rows: float32 would not hold the densities there to this error.
     farthest = np.maximum(extent, np.abs(model.means - centre))

@@ -5,7 +5,7 @@ import pytest
 
 from dgmm.data import DataError
 from dgmm.fitting.known import KnownParts
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.parameters import LOG_OF_NOTHING
 from tests.model import naive
 

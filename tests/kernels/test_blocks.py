@@ -8,7 +8,8 @@ from dgmm import kernels
 from dgmm.kernels import blocks as numpy_kernel
 from dgmm.kernels import workspace
 from dgmm.kernels.precision import SINGLE
-from dgmm.kernels.stack import Stack, blank_stack, stack_models
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import blank_stack, stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments

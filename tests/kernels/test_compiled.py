@@ -13,7 +13,7 @@ from dgmm.kernels import KERNELS, compiled, incomplete
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.measured import compiled_gradients, log_joint
 from dgmm.kernels.priors import RowPriors
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments

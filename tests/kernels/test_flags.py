@@ -6,7 +6,7 @@ import pytest
 from dgmm import kernels
 from dgmm.kernels.flags import flagged, with_flags
 from dgmm.kernels.incomplete import Ways
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from tests.model import naive
 
 pytestmark = pytest.mark.usefixtures("each_kernel")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dgmm import kernels
 from dgmm.kernels import incomplete
 from dgmm.kernels.patterns import by_pattern
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.statistics import Statistics

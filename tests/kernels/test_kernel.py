@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dgmm import kernels
 from dgmm.kernels import KERNELS
 from dgmm.kernels.kernel import Kernel, Part, pieces_of
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
 

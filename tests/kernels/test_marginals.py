@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dgmm.kernels.marginals import Marginals
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.conditional import conditional
 from dgmm.model.families import FAMILIES
 from tests.model import naive

@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 from dgmm.kernels import expect, measured, working_bytes
 from dgmm.kernels.densities import labels, log_densities, responsibilities
 from dgmm.kernels.kernel import Part
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.entropy import entropy
 from dgmm.model.matrices import unpack
 from dgmm.model.parameters import Parameters

@@ -9,7 +9,7 @@ import pytest
 from dgmm.kernels import compiled, near
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.priors import RowPriors
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments

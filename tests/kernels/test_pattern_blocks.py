@@ -11,7 +11,7 @@ from dgmm import kernels
 from dgmm.kernels import workspace
 from dgmm.kernels.pattern_blocks import segments_of
 from dgmm.kernels.patterns import grouped
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from tests.model import naive
 
 

@@ -6,7 +6,7 @@ import pytest
 from dgmm.kernels import blocks as numpy_kernel
 from dgmm.kernels.densities import responsibilities
 from dgmm.kernels.precision import DOUBLE, SINGLE, rounding_errors
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.kernels.workspace import Workspace
 from dgmm.model.em import update
 from dgmm.model.families import FAMILIES

@@ -7,7 +7,7 @@ from dgmm import kernels
 from dgmm.kernels import KERNELS, incomplete
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.priors import RowPriors
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import LOG_OF_NOTHING, Parameters
 from dgmm.model.statistics import Moments

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dgmm.kernels import reference
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 

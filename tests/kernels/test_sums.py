@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.kernels.sums import statistics_of
 from tests.model import naive
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from dgmm import kernels
-from dgmm.kernels import KERNELS, blocks, reference, stack, whitened
+from dgmm.kernels import KERNELS, blocks, reference, stack, stacking, whitened
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.priors import RowPriors
-from dgmm.kernels.stack import blank_stack, stack_models
+from dgmm.kernels.stacking import blank_stack, stack_models
 from dgmm.model import matrices
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import LOG_OF_NOTHING
@@ -23,8 +23,8 @@ N_FEATURES = 12
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Components of few features are whitened, and their triangles left to BLAS; pieces are short."""
-    tuning = replace(stack.STACKING, whitened_features=N_FEATURES, tabled_features=0)
-    monkeypatch.setattr(stack, "STACKING", tuning)
+    tuning = replace(stacking.STACKING, whitened_features=N_FEATURES, tabled_features=0)
+    monkeypatch.setattr(stacking, "STACKING", tuning)
     wide = replace(
         matrices.MATRICES, wide_features=N_FEATURES, indexed_features=N_FEATURES, compiled_features=0
     )
@@ -79,7 +79,7 @@ def test_the_table_of_features_gives_the_same(spread, monkeypatch):
     model = mixture(5, spread)
     rows = naive.random_rows(np.random.default_rng(2), model, 400)
     (found,) = blocks.expect(ready_for([model], rows), [(rows, None)])
-    monkeypatch.setattr(stack, "STACKING", replace(stack.STACKING, whitened_features=N_FEATURES + 1))
+    monkeypatch.setattr(stacking, "STACKING", replace(stacking.STACKING, whitened_features=N_FEATURES + 1))
     with_table = ready_for([model], rows)
     assert not any(group.is_whitened for group in with_table.groups)
     (wanted,) = blocks.expect(with_table, [(rows, None)])
@@ -90,8 +90,8 @@ def test_the_table_of_features_gives_the_same(spread, monkeypatch):
 
 def test_the_compiled_loop_has_a_table_of_more_features(monkeypatch):
     """Where there is one, all models have components enough, and the sums of none would cancel."""
-    tuning = replace(stack.STACKING, tabled_features=N_FEATURES + 1, tabled_components=4)
-    monkeypatch.setattr(stack, "STACKING", tuning)
+    tuning = replace(stacking.STACKING, tabled_features=N_FEATURES + 1, tabled_components=4)
+    monkeypatch.setattr(stacking, "STACKING", tuning)
     monkeypatch.setenv("DGMM_COMPILED", "1")
     is_there = KERNELS["compiled"].missing() is None
     model, small = mixture(5, 1.0), mixture(3, 1.0)
@@ -208,7 +208,7 @@ def test_which_kernel_is_chosen(monkeypatch):
     assert kernels.kernel_for(ready_for([diag, full], rows)) is blocks
     assert kernels.kernel_for(ready_for([diag], rows)) is kernels.chosen_kernel()
     assert kernels.kernel_for(ready_for([full], rows, may_lack=True)) is kernels.chosen_kernel()
-    monkeypatch.setattr(stack, "STACKING", replace(stack.STACKING, blas_features=N_FEATURES))
+    monkeypatch.setattr(stack, "STACK", replace(stack.STACK, blas_features=N_FEATURES))
     assert kernels.kernel_for(ready_for([diag], rows)) is blocks
     monkeypatch.setenv("DGMM_KERNEL", "reference")
     assert kernels.kernel_for(ready_for([diag], rows)) is reference

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgmm.kernels import stack as stacks
+from dgmm.kernels import stacking
 from dgmm.kernels import workspace as numpy_workspace
 from dgmm.kernels.precision import DOUBLE, SINGLE
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
 from tests.model import naive
 
@@ -100,7 +100,7 @@ def check_blocks(weighted, sizes):
 def test_products_of_a_group_take_the_path_without_packing():
     """Unless a single model is larger than that."""
     blocks = numpy_workspace.BLOCKS
-    assert stacks.STACKING.group_numbers == blocks.small_product // blocks.tile_rows
+    assert stacking.STACKING.group_numbers == blocks.small_product // blocks.tile_rows
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgmm import kernels
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import em
 from dgmm.model.addition import about_means, joined, shifted
 from dgmm.model.entropy import expected_log_joint

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dgmm.kernels import expect
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import calibration, em, matrices, statistics
 from dgmm.model.calibration import Calibration
 from dgmm.model.extrapolation import extrapolated

@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture, _gaussian_mixture
 
 import dgmm
 from dgmm import kernels
-from dgmm.kernels.stack import blank_stack, stack_models
+from dgmm.kernels.stacking import blank_stack, stack_models
 from dgmm.model.em import cancels, promised_gain, update, update_means
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError

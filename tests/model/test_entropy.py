@@ -5,7 +5,7 @@ import pytest
 
 from dgmm.kernels import expect
 from dgmm.kernels.densities import responsibilities
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.entropy import entropy
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters

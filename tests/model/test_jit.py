@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dgmm.kernels import compiled
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import jit
 from tests.model import naive
 

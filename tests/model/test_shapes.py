@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64, Int64, TypeCheckError, jaxtyped
 
 from dgmm import kernels
 from dgmm.kernels import densities
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import generate
 from dgmm.model.em import update
 from dgmm.model.statistics import Moments

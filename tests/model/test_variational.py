@@ -9,7 +9,7 @@ from scipy.stats import beta, dirichlet, wishart
 from sklearn.mixture import BayesianGaussianMixture
 
 from dgmm import kernels
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import variational
 from dgmm.model.concentration import CONCENTRATIONS
 from dgmm.model.families import FAMILIES

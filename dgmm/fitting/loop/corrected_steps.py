@@ -20,7 +20,8 @@ from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
 from dgmm.fitting.steps.expectation import Data, Evaluation, part_of
 from dgmm.fitting.steps.in_memory import expect_rows
 from dgmm.fitting.steps.objective import Objective
-from dgmm.kernels.stack import Stack, stack_models
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import em
 from dgmm.model.calibration import Calibration
 from dgmm.model.extrapolation import extrapolated

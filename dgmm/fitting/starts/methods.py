@@ -18,7 +18,8 @@ from dgmm.fitting.steps.objective import ROUNDS, Objective
 from dgmm.fitting.survey import SURVEY
 from dgmm.kernels import assign
 from dgmm.kernels.precision import LARGEST_FLOAT32
-from dgmm.kernels.stack import Stack, blank_stack
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import blank_stack
 from dgmm.model.families import Family, SingleRows
 from dgmm.model.matrices import Array, DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Parameters

@@ -21,7 +21,8 @@ from dgmm.fitting.steps.expectation import completed
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.kernels import assign
-from dgmm.kernels.stack import Stack, blank_stack
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import blank_stack
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
 from dgmm.model.parameters import Parameters

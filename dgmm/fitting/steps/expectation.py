@@ -15,7 +15,8 @@ from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.objective import ROUNDS, EMStep, Objective
 from dgmm.kernels import expect
 from dgmm.kernels.kernel import Part
-from dgmm.kernels.stack import Stack, stack_models
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import em
 from dgmm.model.matrices import Array, DegenerateCovarianceError, OverflowedError
 from dgmm.model.parameters import Evaluable, Parameters

@@ -18,7 +18,8 @@ from dgmm.fitting.steps.expectation import NOT_MEASURED, AllStatistics, Data, co
 from dgmm.fitting.steps.repeated import RepeatedValues, repeated_values
 from dgmm.kernels import Kernel, expect, kernel_for
 from dgmm.kernels.kernel import Part
-from dgmm.kernels.stack import Stack, stack_models
+from dgmm.kernels.stack import Stack
+from dgmm.kernels.stacking import stack_models
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics

@@ -17,7 +17,7 @@ from dgmm.fitting.starts.kmeans_parallel import (
     scalable_kmeans,
     squared_distances,
 )
-from dgmm.kernels.stack import blank_stack
+from dgmm.kernels.stacking import blank_stack
 from dgmm.model.families import FAMILIES
 from dgmm.passes.events import PassFinished, listening
 from dgmm.passes.run import run_pass

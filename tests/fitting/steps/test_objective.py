@@ -8,7 +8,7 @@ from sklearn.mixture import BayesianGaussianMixture
 
 from dgmm import kernels
 from dgmm.fitting.steps.objective import Belief, EMStep, Evidence, EvidenceAfter, Likelihood
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.model import em, variational
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dgmm.kernels import assign
-from dgmm.kernels.stack import blank_stack
+from dgmm.kernels.stacking import blank_stack
 from dgmm.model.em import update
 from dgmm.model.families import FAMILIES
 from dgmm.model.statistics import Moments

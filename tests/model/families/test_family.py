@@ -7,7 +7,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.mixture import _gaussian_mixture as sklearn_mixture
 
 from dgmm.kernels import assign
-from dgmm.kernels.stack import blank_stack
+from dgmm.kernels.stacking import blank_stack
 from dgmm.model.em import update
 from dgmm.model.families import FAMILIES, family_named
 from dgmm.model.families.family import SingleRows
