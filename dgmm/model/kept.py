@@ -44,7 +44,11 @@ class CheckedFiles(IndexDataCacheFile):
         except OSError as error:
             _warn(self._cache_path, error)
             return {}
-        return super()._load_index()  # pickles end where they end, whatever follows
+        try:
+            return super()._load_index()  # pickles end where they end, whatever follows
+        except Exception as error:  # of another version, with classes that this one does not have
+            _warn(self._cache_path, error)
+            return {}
 
     def _load_data(self, name: str) -> Any:
         try:

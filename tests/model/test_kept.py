@@ -132,6 +132,22 @@ def test_fits_with_damages(tmp_path):
         assert "is damaged. What Numba keeps there is compiled anew" in done.stderr
 
 
+class Gone:
+    """What types of another version are made of."""
+
+
+def test_an_index_of_another_version_is_made_anew(tmp_path, monkeypatch, caplog):
+    """Numba reads all of it before it asks what it is of: it may name classes that are gone."""
+    files = kept.CheckedFiles(cache_path=str(tmp_path), filename_base="f", source_stamp=1)
+    files.save(("signature", Gone), "machine code")
+    assert files.load(("signature", Gone)) == "machine code"
+    monkeypatch.delattr(sys.modules[__name__], "Gone")
+    assert files.load("another") is None
+    assert f"{tmp_path}: " in caplog.text
+    files.save("another", "new machine code")
+    assert files.load("another") == "new machine code"
+
+
 def test_a_full_disk(tmp_path):
     """Files that cannot grow stand for one."""
     done = run(WITHOUT_ROOM, tmp_path)
