@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
-from itertools import accumulate, chain
-from typing import Any, NamedTuple
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.kernel import Part, Parts, pieces_of
+from dgmm.kernels.loop import (
+    NOTHING_KNOWN,
+    Model,
+    Priors,
+    Shapes,
+    Sums,
+    gathers_rows,
+    loop,
+    padded,
+    pairs_of,
+    workspace_of,
+)
 from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.near import NearRows, may_leave_out, own_bytes
 from dgmm.kernels.patterns import Grouped
@@ -30,165 +40,7 @@ more."""
 
 def is_available() -> bool:
     """Tell whether the loop is compiled in this process."""
-    return _loop() is not None
-
-
-def _loop() -> Any:
-    return compiled_module("dgmm.kernels.tiles")
-
-
-def _padded(number: int) -> int:
-    unrolled = _loop().UNROLLED
-    return -(-number // unrolled) * unrolled
-
-
-@cache
-def _pairs(n_products: int, n_padded: int, n_features: int) -> NDArray[np.int64]:
-    """Give the two factors of the first products in the feature table, then of padding: (n_padded, 2).
-
-    The table begins with the factors themselves: ‖z‖², 1, the deviations, and flags if there are any.
-    """
-    pairs = np.ones((n_padded, 2), np.int64)
-    n_squares = min(n_products, n_features)
-    pairs[:n_squares] = 2 + np.arange(n_squares)[:, None]
-    if n_products > n_squares:  # the others are a matrix of all features
-        above = np.transpose(np.triu_indices(n_features, 1))
-        pairs[n_squares:n_products] = 2 + above[: n_products - n_squares]
-    return pairs
-
-
-class Model(NamedTuple):
-    """A group of models of one family, as the loop takes them: K components together, P features.
-
-    K and P are padded to multiples of four, with zeros; C components are *centred* (see
-    `dgmm.kernels.stack`). float64, but for what is said to have the dtype of products. For rows that lack
-    values, theta, precision factors and log constants have an axis of patterns before others, as all sums.
-
-    Attributes
-    ----------
-    theta : ndarray of shape (K, P)
-        Natural parameters, of the dtype of products; zero for centred components.
-    first_feature : int
-        The row of the feature table with which those of the family begin: 0 is ‖z‖², 1 is 1.
-    pairs : ndarray of shape (products, 2), int64
-        The factors of each feature that is no factor itself.
-    at_once : int
-        Features of a panel: the loop makes as many before it uses them.
-    bounds : ndarray of shape (n_models + 1,), int64
-        Where the components of each model begin, and where the last end.
-    negligible : floating
-        Logarithm of the responsibilities below which they are zero, of the dtype of products.
-    centre : ndarray of shape (D,)
-    slots : ndarray of shape (K,), int64
-        The buffer of each component; −1 for those whose rows are never gathered.
-    origins : ndarray of shape (K, D)
-        Points about which gathered sums are.
-    centred : ndarray of shape (C,), int64
-        Which components are centred.
-    means : ndarray of shape (C, D)
-    precision_factors : ndarray of shape (C, D, D)
-        ``Uᵀ``: the Mahalanobis distance of x is ``‖Uᵀ(x − μ)‖``.
-    log_constants : ndarray of shape (C,)
-        Log joint densities at the means.
-    gathers : bool
-        Whether the rows of all components are gathered where few responsibilities are not zero.
-    """
-
-    theta: NDArray[np.floating]
-    first_feature: int
-    pairs: NDArray[np.int64]
-    at_once: int
-    bounds: NDArray[np.int64]
-    negligible: np.floating
-    centre: Array
-    slots: NDArray[np.int64]
-    origins: Array
-    centred: NDArray[np.int64]
-    means: Array
-    precision_factors: Array
-    log_constants: Array
-    gathers: bool
-
-
-class Priors(NamedTuple):
-    """What is known of rows, as the loop takes it (`dgmm.kernels.priors.RowPriors`); empty where nothing is.
-
-    Attributes
-    ----------
-    log_priors : ndarray of shape (K, n_places)
-    places, groups : ndarray of shape (n_rows,), int64
-        No groups where no counts are taken by them.
-    """
-
-    log_priors: Array
-    places: NDArray[np.int64]
-    groups: NDArray[np.int64]
-
-
-NOTHING_KNOWN = Priors(in_one_form(np.empty((0, 0))), np.empty(0, np.int64), np.empty(0, np.int64))
-
-
-class Workspace(NamedTuple):
-    """What the loop writes to while it works on a tile, of the dtype of products.
-
-    The last axis is of the rows of a tile, and a few more that are not used.
-
-    Attributes
-    ----------
-    table : ndarray of shape (n_factors + features at once, rows)
-        Factors, then products.
-    factors : ndarray of shape (n_factors, rows)
-        Of the table: D + 2, or 2 D + 2 with flags.
-    products : ndarray of shape (features at once, rows)
-        Of the table.
-    densities : ndarray of shape (K, rows)
-        Log joint densities, then responsibilities.
-    largest, totals : ndarray of shape (rows,)
-    deviations : ndarray of shape (D + 1, rows)
-        From the mean of a centred component.
-    buffers : ndarray of shape (n_buffers, 1 + side, rows)
-        Gathered rows of components: their responsibilities, then 1 and deviations, ``side`` of them with the
-        zeros that make it a multiple of four.
-    weighted : ndarray of shape (4, rows)
-        Factors of gathered rows, times their responsibilities.
-    filled : ndarray of shape (n_buffers,), int64
-        Rows in each buffer.
-    """
-
-    table: NDArray[np.floating]
-    factors: NDArray[np.floating]
-    products: NDArray[np.floating]
-    densities: NDArray[np.floating]
-    largest: NDArray[np.floating]
-    totals: NDArray[np.floating]
-    deviations: NDArray[np.floating]
-    buffers: NDArray[np.floating]
-    weighted: NDArray[np.floating]
-    filled: NDArray[np.int64]
-
-
-class Sums(NamedTuple):
-    """What the loop adds to, float64.
-
-    Attributes
-    ----------
-    features : ndarray of shape (K, P)
-        Weighted by responsibilities.
-    gathered : ndarray of shape (n_buffers, side, side)
-        The same of gathered rows: of products of 1 and deviations, in the blocks on and above the diagonal.
-    log_likelihoods : ndarray of shape (n_models,)
-    squares : ndarray of shape (n_models, D) or (0, D)
-        Of deviations of all rows from the centre, where models need them: in the first if rows weigh the same
-        for all.
-    counts : ndarray of shape (K, n_groups)
-        Of responsibilities, by the groups of rows.
-    """
-
-    features: Array
-    gathered: Array
-    log_likelihoods: Array
-    squares: Array
-    counts: Array
+    return loop() is not None
 
 
 class CompiledGroup:
@@ -224,9 +76,9 @@ class CompiledGroup:
         self.entries = stack.centred_in(group)
         centred = [stack.centred[index] for index in self.entries]
         n_components, n_own = group.natural_parameters.shape
-        shapes = _Shapes.of(stack, group)
+        shapes = Shapes.of(stack, group)
         n_factors = stack.n_factors
-        pairs = _pairs(
+        pairs = pairs_of(
             max(0, group.features.stop - n_factors),
             max(0, group.features.start + shapes.features - n_factors),
             stack.n_features,
@@ -265,7 +117,7 @@ class CompiledGroup:
             constants,
             gathers,
         )
-        self.work = _workspace(shapes, stack.dtype)
+        self.work = workspace_of(shapes, stack.dtype)
         self.has_weights_of_each = False
         gathered = np.zeros((*each, shapes.buffers, shapes.side, shapes.side))
         squares = np.zeros(
@@ -289,7 +141,7 @@ class CompiledGroup:
             part, own = part.of_rows(slice(start, None)), own[:, start:]
         self.has_weights_of_each = len(own) > 1
         priors = self._priors(part.priors)
-        _loop().expect(in_one_form(part.rows), own, priors, self.model, self.work, self.sums)
+        loop().expect(in_one_form(part.rows), own, priors, self.model, self.work, self.sums)
 
     def _priors(self, priors: RowPriors | None) -> Priors:
         """Give what is known of rows as the loop takes it."""
@@ -317,13 +169,13 @@ class CompiledGroup:
         """
         shares = np.empty((len(rows), len(self.model.slots)), self.stack.dtype)
         log_densities = np.empty(len(rows), self.stack.dtype)
-        _loop().evaluate(in_one_form(rows), self.model, self.work, shares, log_densities)
+        loop().evaluate(in_one_form(rows), self.model, self.work, shares, log_densities)
         return shares, log_densities
 
     def label(self, rows: NDArray[np.floating]) -> NDArray[np.int64]:
         """Give the most probable component of each of the rows (n, D), in one model: (n,)."""
         labels = np.empty(len(rows), np.int64)
-        _loop().label(in_one_form(rows), self.model, self.work, labels)
+        loop().label(in_one_form(rows), self.model, self.work, labels)
         return labels
 
     def feature_sums(self) -> Array:
@@ -374,14 +226,14 @@ class PatternGroup(CompiledGroup):
         super().__init__(stack, group, marginals=marginals)
         self.known = marginals.known
         self.incomplete = [model for model in group.models if not stack.is_complete(model)]
-        side = _padded(stack.n_features) if self.incomplete else 0
+        side = padded(stack.n_features) if self.incomplete else 0
         self.products = np.zeros((len(self.known), n_weights, side, side))
 
     def add_patterns(self, part: Grouped, numbers: NDArray[np.intp]) -> None:
         """Add rows of patterns, which have these numbers among the marginal mixtures."""
         rows, weights = in_one_form(part.rows), self._weights(part.weights)
         patterns, own = (part.ends, part.known, numbers), (self.model, self.work, self.sums, self.products)
-        _loop().expect_patterns(rows, weights, *patterns, self._priors(part.priors), *own)
+        loop().expect_patterns(rows, weights, *patterns, self._priors(part.priors), *own)
 
     def shared(self) -> Iterator[tuple[int, Array]]:
         """Give the scatter of each pattern's rows, for each model that needs it."""
@@ -434,65 +286,9 @@ def _centred_arrays(stack: Stack, centred: Sequence[Centred]) -> tuple[Array, Ar
     return means, factors, constants
 
 
-def gathers_rows(stack: Stack, group: Group) -> bool:
-    """Tell whether rows may be gathered for all components of a group: full ones with many features."""
-    several = len(group.natural_parameters) > 2 * len(group.models) and not group.is_whitened
-    return group.family.has_all_features and stack.n_features >= _loop().TILES.gathers_from and several
-
-
 def _may_leave_out(stack: Stack, group: Group) -> bool:
     """Tell whether bounds may leave out components: full ones are gathered then."""
     return (gathers_rows(stack, group) or not group.family.has_products) and may_leave_out(stack, group)
-
-
-class _Shapes(NamedTuple):
-    """Of what the loop writes to and adds to, for a group of models.
-
-    Attributes
-    ----------
-    components, features : int
-        Padded.
-    at_once : int
-        Features of a panel.
-    buffers, side : int
-        Of gathered rows; the factors of a row in one, padded.
-    deviations : int
-        Rows of the table of deviations of a centred component.
-    factors : int
-        Of a row.
-    """
-
-    components: int
-    features: int
-    at_once: int
-    buffers: int
-    side: int
-    deviations: int
-    factors: int
-
-    @classmethod
-    def of(cls, stack: Stack, group: Group) -> _Shapes:
-        """Find them."""
-        n_components, n_own = group.natural_parameters.shape
-        n_features = _padded(n_own)
-        n_panels = -(-n_features // _loop().TILES.panel_features)
-        n_centred = len(stack.centred_in(group))
-        return cls(
-            _padded(n_components),
-            n_features,
-            _padded(-(-n_features // n_panels)),  # panels of about one size
-            n_components if gathers_rows(stack, group) else n_centred,
-            _padded(stack.n_features + 1),
-            stack.n_features + 1 if n_centred else 0,
-            stack.n_factors,
-        )
-
-    @property
-    def n_numbers(self) -> tuple[int, int]:
-        """Numbers in the workspace for each row of a tile, and in parameters and sums."""
-        rows = self.factors + self.at_once + self.components + 2 + self.deviations + _padded(1)
-        others = 3 * self.components * self.features + self.buffers * self.side**2
-        return rows + self.buffers * (self.side + 1), others
 
 
 def expect(
@@ -574,46 +370,13 @@ def library_bytes() -> int:
 
 def working_bytes(stack: Stack) -> int:
     """Forecast the bytes that the loop allocates for all groups of a stack."""
-    width = _loop().TILES.tile_rows + _loop().CACHE_LINE // stack.dtype.itemsize
-    sizes = [_Shapes.of(stack, group).n_numbers for group in stack.groups]
+    width = loop().TILES.tile_rows + loop().CACHE_LINE // stack.dtype.itemsize
+    sizes = [Shapes.of(stack, group).n_numbers for group in stack.groups]
     plain = sum(stack.dtype.itemsize * width * of_rows + 8 * others for of_rows, others in sizes)
     return plain + sum(own_bytes(stack, group) for group in stack.groups if _may_leave_out(stack, group))
 
 
-def _workspace(shapes: _Shapes, dtype: np.dtype) -> Workspace:
-    """Allocate what the loop writes to.
-
-    Tables begin with a cache line: else each vector would be in two. Their rows are longer by one than a
-    power of two: else these would compete for the same few places of the caches.
-    """
-    loop = _loop()
-    line = loop.CACHE_LINE // dtype.itemsize
-    width = loop.TILES.tile_rows + line
-    gathered = shapes.buffers * (shapes.side + 1)
-    sizes = [
-        shapes.factors + shapes.at_once,
-        shapes.components,
-        1,
-        1,
-        shapes.deviations,
-        gathered,
-        _padded(1),
-    ]
-    memory = np.zeros(sum(sizes) * width + line, dtype)
-    start = -memory.ctypes.data % loop.CACHE_LINE // dtype.itemsize
-    tables = memory[start : start + sum(sizes) * width].reshape(-1, width)
-    table, densities, largest, totals, deviations, buffers, weighted = (
-        tables[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)
-    )
-    buffers = buffers.reshape(shapes.buffers, shapes.side + 1, width)
-    filled = np.zeros(shapes.buffers, np.int64)
-    factors, products = table[: shapes.factors], table[shapes.factors :]
-    return Workspace(
-        table, factors, products, densities, largest[0], totals[0], deviations, buffers, weighted, filled
-    )
-
-
 def _pieces(part: Part) -> Iterator[Part]:
     """Cut a run of rows into pieces of as many bytes as a call takes."""
-    n_bytes = _loop().TILES.piece_bytes
+    n_bytes = loop().TILES.piece_bytes
     return pieces_of(part, max(1, n_bytes // (part.rows.itemsize * part.rows.shape[1])))

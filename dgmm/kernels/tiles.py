@@ -6,7 +6,7 @@ The formulas are those of `dgmm.kernels`. The loop holds no interpreter lock: th
 each other. Features are *factors* of a row, which are ‖z‖², 1 and its deviations z from the centre, and
 products of two of them: the first of its features, and pairs of factors, are all that is known of a family.
 
-Numba compiles it; `dgmm.kernels.compiled` imports it where that is installed.
+Numba compiles it; `dgmm.kernels.loop` imports it where that is installed.
 """
 
 from __future__ import annotations
@@ -614,7 +614,7 @@ def expect(rows, weights, priors, model, work, sums):
     model : Model
     work : Workspace
     sums : Sums
-        See `dgmm.kernels.compiled`.
+        See `dgmm.kernels.loop`.
     """
     longest_vectors()
     bounds = model.bounds
@@ -699,7 +699,7 @@ def expect_patterns(rows, weights, ends, known, numbers, priors, model, work, su
     model : Model
     work : Workspace
     sums : Sums
-        See `dgmm.kernels.compiled`: with an axis of patterns, as arrays of the model that depend on these.
+        See `dgmm.kernels.loop`: with an axis of patterns, as arrays of the model that depend on these.
     products : ndarray of shape (P, len(weights), side, side) or (P, len(weights), 0, 0)
         Of deviations of all rows from the centre.
     """

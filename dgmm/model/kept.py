@@ -46,8 +46,7 @@ class CheckedFiles(IndexDataCacheFile):
             return {}
         try:
             return super()._load_index()  # pickles end where they end, whatever follows
-        except Exception as error:  # of another version, with classes that this one does not have
-            _warn(self._cache_path, error)
+        except Exception:  # of another version, with classes that this one does not have
             return {}
 
     def _load_data(self, name: str) -> Any:

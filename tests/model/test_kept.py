@@ -143,7 +143,7 @@ def test_an_index_of_another_version_is_made_anew(tmp_path, monkeypatch, caplog)
     assert files.load(("signature", Gone)) == "machine code"
     monkeypatch.delattr(sys.modules[__name__], "Gone")
     assert files.load("another") is None
-    assert f"{tmp_path}: " in caplog.text
+    assert not caplog.text  # nothing is damaged
     files.save("another", "new machine code")
     assert files.load("another") == "new machine code"
 
