@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,11 @@ def bring_together(items: list[pytest.Item], n_values: int, salt: str = "") -> s
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the cases that are asked for; where coverage is counted, follow those that bring a value.
+    """Run the cases that are asked for; where coverage is counted, follow one of those that combine values.
 
     Faults that show only where three values come together are rare: each pair of values has a case. To follow
-    a test takes half as long again as to run it, and cases that combine the same values otherwise reach
-    hardly a line more.
+    a test takes half as long again as to run it, and other values in combinations, of which other tests have
+    other cases, reach hardly a line more.
     """
     salt = config.getoption("--fewer-cases")
     if not config.getoption("--all-cases"):
@@ -110,10 +111,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = [item for item in items if item in chosen]
     if config.pluginmanager.hasplugin("_cov"):
-        followed = bring_together(items, 1)
+        followed = bring_together(items, 0) | {item for item in items if len(values_of(item)) < 2}
         for item in items:
             if item not in followed:
                 item.add_marker("no_cover")
+
+
+@pytest.fixture(scope="module")
+def short_search() -> Iterator[None]:
+    """Starts are searched for as little as finds what is plain to see: fits of little data take half as long.
+
+    For modules that are not about how good they are.
+    """
+    from dgmm.fitting.starts import paths, plans, recombining, search
+
+    made = recombining.NOTHING_MADE
+    short = replace(search.SEARCH, n_starts=2, surpluses=(2.0,), n_moved=1, recombining=made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plans, "SEARCH", short)
+        patch.setattr(paths, "PATHS", replace(paths.PATHS, ways=paths.PATHS.ways[::4], fewest_clusters=2))
+        yield
 
 
 MEANS = np.array([[0.0, 0.0], [6.0, 3.0], [-5.0, 4.0]])

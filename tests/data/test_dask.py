@@ -255,7 +255,7 @@ frame = dd.from_pandas(pd.DataFrame(rows, columns=["a", "b"]), npartitions=5)
 print(hasattr(array, "to_delayed"))
 
 def bits(x):
-    model = GaussianMixture(2, random_state=0, sample_rows=500).fit(x)
+    model = GaussianMixture(2, random_state=0, sample_rows=500, init_params="kmeans").fit(x)
     found = model.means_, model.score(x), np.asarray(model.predict_proba(x).compute())
     return hashlib.sha256(b"".join(np.asarray(each).tobytes() for each in found)).hexdigest()
 

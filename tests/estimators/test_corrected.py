@@ -54,9 +54,7 @@ def test_a_search_says_how_sure_it_is(tmp_path):
     assert 1 <= record.n_best <= record.n_starts
     assert 1 <= record.n_optima <= record.n_starts
     assert 0.0 < record.unseen <= 1.0
-    assert (
-        record.n_evaluations > 8 * 4 * 1200
-    )  # eight starts of four components on most of the sample, at least
+    assert record.n_evaluations > 2 * 4 * 1200  # starts of four components on most of the sample, at least
     mixture.save(tmp_path / "model.npz")
     assert load(tmp_path / "model.npz").search_ == record
     assert mixture.set_params(init_params="kmeans").fit(rows).search_ is None
@@ -88,14 +86,14 @@ def test_auto_is_corrected_for_more_rows_than_the_sample():
     assert all(small.history_["accepted"])
 
 
-@pytest.mark.parametrize("sample_rows", [1500, 9000])
+@pytest.mark.parametrize("sample_rows", [1500, 4000])
 def test_the_history_tells_of_every_pass(sample_rows):
-    rows = overlapping(9000)
+    rows = overlapping(4000)
     history = fit(rows, sample_rows=sample_rows).history_
     n_passes = len(history["log_likelihood"])
     assert {name: len(values) for name, values in history.items()} == dict.fromkeys(history, n_passes)
     for seconds, rate in zip(history["seconds"], history["rows_per_second"], strict=True):
-        assert rate * seconds == pytest.approx(9000)
+        assert rate * seconds == pytest.approx(4000)
     for name in ("reading_seconds", "computing_seconds"):
         assert (np.array(history[name]) > 0.0).all()
     lazy = fit(da.from_array(rows, chunks=(1000, 3)), sample_rows=1500).history_

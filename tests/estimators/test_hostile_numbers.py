@@ -36,6 +36,11 @@ SINGLE = 2.0**-24 * N_ROWS**0.5 * 17.0
 REG_COVAR = 1e-6
 
 
+@pytest.fixture(scope="module")
+def short_search() -> None:
+    """Searches are whole: what a table says is of what users have."""
+
+
 def groups(n_rows: int = N_ROWS, n_features: int = N_FEATURES) -> np.ndarray:
     rows = np.random.default_rng(0).normal(size=(n_rows, n_features))
     rows[1::2] += 8.0

@@ -304,11 +304,11 @@ def bomb(path: Path, kind: str) -> None:
             with archive.open(f"{name}.npy", "w") as file:
                 np.lib.format.write_array(file, values)
         with archive.open("means_.npy" if kind != "header" else "x.npy", "w", force_zip64=True) as file:
-            shape = (100_000_000_000, 1) if kind == "claim" else (2**25, 1)
+            shape = (100_000_000_000, 1) if kind == "claim" else (2**24, 1)
             np.lib.format.write_array_header_1_0(
                 file, {"shape": shape, "fortran_order": False, "descr": "<f8"}
             )
-            for _ in range(2**4 if kind.startswith("zeros") else 0):
+            for _ in range(2**3 if kind.startswith("zeros") else 0):
                 file.write(bytes(2**24))
 
 

@@ -135,11 +135,11 @@ class TestEM:
     @each_family
     def test_corrected_em_comes_to_the_same_end(self, covariance_type, stored):
         """Steps on a sample that lacks values, corrected to all rows: of shared covariances as well."""
-        rows, truth = clustered(4000, covariance_type=covariance_type, spread=4.0)
+        rows, truth = clustered(2000, covariance_type=covariance_type, spread=4.0)
         covariances = 1.5 * truth.covariances
         start = Parameters.from_covariances(truth.family, truth.weights, truth.means + 0.3, covariances)
         wanted = started_at(start, rows, max_iter=150, tol=1e-9)
-        own = {"sample_rows": 1500, "algorithm": "corrected", "max_iter": 60, "tol": 1e-8}
+        own = {"sample_rows": 1000, "algorithm": "corrected", "max_iter": 60, "tol": 1e-8}
         found = started_at(start, stored(rows), **own)
         assert found.lower_bound_ == pytest.approx(wanted.score(rows), abs=1e-6)
         assert max(found.history_["inner_steps"]) > 1
@@ -172,7 +172,7 @@ class TestEM:
         assert found.covariances_[0, 0, 1] == pytest.approx(0.8, abs=0.05)
 
     def test_float32_rows(self):
-        rows, _ = clustered(3000)
+        rows, _ = clustered(1500)
         wanted, found = mixture(rows, tol=1e-5), mixture(rows.astype(np.float32), tol=1e-5)
         assert found.means_.dtype == np.float32
         np.testing.assert_allclose(found.means_, wanted.means_, atol=2e-2)
@@ -201,7 +201,7 @@ class TestEM:
 
 @pytest.fixture(scope="module")
 def rows():
-    return clustered(4000, seed=8)[0]
+    return clustered(2000, seed=8)[0]
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,8 @@ class TestSources:
         (tmp_path / "rows.parquet").mkdir()
         for number, part in enumerate(np.array_split(np.arange(len(rows)), 5)):
             frame.iloc[part].to_parquet(tmp_path / "rows.parquet" / f"part-{number}.parquet")
-        own = {"algorithm": algorithm, "init_params": init_params, "sample_rows": 1000, "tol": 1e-5}
+        own = {"algorithm": algorithm, "init_params": init_params, "sample_rows": 700, "tol": 1e-5}
+        own["max_iter"] = 10
         wanted = mixture(frame, **own)
         order = np.argsort(wanted.means_[:, 0])
         places = [stored(rows, 333), str(tmp_path / "rows.parquet"), dd.from_pandas(frame, npartitions=3)]
@@ -312,10 +313,10 @@ class TestBayesian:
 
 
 class TestSweep:
-    @pytest.mark.parametrize("sample_rows", [5000, 1000])
+    @pytest.mark.parametrize("sample_rows", [5000, 800])
     def test_a_sweep(self, sample_rows, stored):
         """In memory and in shared passes: figures are those of each mixture alone, of all rows."""
-        rows, _ = clustered(3000, seed=13)
+        rows, _ = clustered(1800, seed=13)
         found = GaussianMixtureSweep(
             range(1, 5),
             covariance_type=["full", "tied"],
@@ -352,14 +353,14 @@ class TestSweep:
 
     @pytest.mark.parametrize("sample_rows", [5000, 500])
     def test_dropped(self, sample_rows, stored):
-        rows, _ = clustered(3000, seed=15)
+        rows, _ = clustered(1500, seed=15)
         kept = rows[~np.isnan(rows).any(axis=1)]
         own = {"covariance_type": ["full"], "sample_rows": sample_rows, "random_state": 0}
         dropped = GaussianMixtureSweep(range(2, 4), missing="drop", **own).fit(rows)
         alone = GaussianMixtureSweep(range(2, 4), **own).fit(kept)
         np.testing.assert_array_equal(dropped.results_["bic"], alone.results_["bic"])
         assert dropped.n_passes_ == alone.n_passes_
-        assert dropped.n_rows_dropped_ == dropped.best_estimator_.n_rows_dropped_ == 3000 - len(kept)
+        assert dropped.n_rows_dropped_ == dropped.best_estimator_.n_rows_dropped_ == 1500 - len(kept)
         assert dropped.data_fingerprint_ == str(dgmm.fingerprint(rows))
         there = GaussianMixtureSweep(range(2, 4), missing="drop", **own).fit(stored(rows))
         np.testing.assert_allclose(there.results_["bic"], alone.results_["bic"], rtol=1e-6)

@@ -46,6 +46,7 @@ def test_they_are_those_of_double_precision_rounded(covariance_type):
     assert single.lower_bound_ == pytest.approx(double.lower_bound_, rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::dgmm.MixtureWarning")  # whole numbers are values that rows repeat
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "f2"])
 def test_whatever_holds_the_rows(dtype, tmp_path):
     rows = ROWS.astype(dtype)

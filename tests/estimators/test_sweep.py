@@ -2,9 +2,6 @@
 # pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 # pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false, reportOptionalMemberAccess=false
 
-import subprocess
-import sys
-import textwrap
 import warnings
 
 import dask
@@ -24,6 +21,7 @@ import dgmm
 from dgmm import GaussianMixture, GaussianMixtureSweep
 from dgmm.data import DataError
 from dgmm.fitting.sweep.held_out import HeldOut
+from dgmm.passes.events import IterationFinished, listening
 from tests.model import naive
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
@@ -382,34 +380,25 @@ class TestFailures:
         assert sum("Iteration 10" in line for line in lines) == 2
         assert sum(line.startswith("Initialization did not converge.") for line in lines) == 2
 
-    def test_an_interrupted_sweep_keeps_what_it_has(self):
-        code = """
-            import numpy as np
-            from dgmm import GaussianMixtureSweep
-            from dgmm.passes.events import IterationFinished, listening
-            rows = np.random.default_rng(0).normal(size=(3000, 2))
-            def interrupt(event):
-                if isinstance(event, IterationFinished):
-                    seen.append(event)
-                    if len(seen) == 9:
-                        raise KeyboardInterrupt
-            for sample_rows in (5000, 500):
-                seen = []
-                sweep = GaussianMixtureSweep(range(1, 5), tol=0.0, sample_rows=sample_rows, prune=False)
-                try:
-                    with listening(interrupt):
-                        sweep.set_params(covariance_type="full", random_state=0, max_iter=5).fit(rows)
-                except KeyboardInterrupt:
-                    assert sweep.partial_
-                    assert abs(sweep.best_score_ - sweep.bic(rows)) < 1e-9 * abs(sweep.best_score_)
-                    assert "interrupted" in sweep.advice_[0]
-                    messages = sweep.results_["message"].tolist()
-                    assert "Interrupted." in messages or "Not fitted." in messages, messages
-                    print("partial")
-        """
-        command = [sys.executable, "-c", textwrap.dedent(code)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.stdout == "partial\npartial\n", done.stderr
+    @pytest.mark.parametrize("sample_rows", [5000, 500])
+    def test_an_interrupted_sweep_keeps_what_it_has(self, sample_rows):
+        rows, seen = np.random.default_rng(0).normal(size=(3000, 2)), []
+
+        def interrupt(event):
+            if isinstance(event, IterationFinished):
+                seen.append(event)
+                if len(seen) == 9:
+                    raise KeyboardInterrupt
+
+        own = {"covariance_type": "full", "sample_rows": sample_rows, "random_state": 0}
+        sweep = GaussianMixtureSweep(range(1, 5), tol=0.0, max_iter=5, prune=False, **own)
+        with listening(interrupt), pytest.raises(KeyboardInterrupt):
+            sweep.fit(rows)
+        assert sweep.partial_
+        assert sweep.best_score_ == pytest.approx(sweep.bic(rows), rel=1e-9)
+        assert "interrupted" in sweep.advice_[0]
+        messages = sweep.results_["message"].tolist()
+        assert "Interrupted." in messages or "Not fitted." in messages, messages
 
 
 class TestAdvice:

@@ -21,6 +21,8 @@ from dgmm.model.families import FAMILIES
 from dgmm.model.variational import Posterior
 from tests.model import naive
 
+pytestmark = pytest.mark.usefixtures("short_search")  # moves follow whatever was found
+
 each_family = pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 each_kind = pytest.mark.parametrize("kind", CONCENTRATIONS)
 own_covariance = pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
