@@ -23,12 +23,14 @@ from dgmm.cli.options import (
     Number,
     at_urls,
     changed_data,
+    iterating,
     missing_in_fits,
     missing_in_rows,
     names_of,
     on_a_cluster,
     overwriting,
     reading_rows,
+    rows_in_memory,
     seeded,
     to_a_model,
 )
@@ -74,17 +76,14 @@ DRAWN_TOGETHER = 2**23
     help="em: each pass is a step. corrected: each is followed by many on a sample, and the next one is "
     "their test. auto: corrected for more than --sample-rows rows.",
 )
-@click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
-@click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True)
-@seeded
+@iterating
 @click.option(
     "--bayesian",
     is_flag=True,
     help="Variational Bayes: -k is the most components; the others end without rows.",
 )
 @click.option("--concentration", type=Number(0, min_open=True), help="Of the Dirichlet process; less: fewer.")
-@click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@rows_in_memory
 @click.option(
     "--search",
     type=click.Choice(SEARCHES),

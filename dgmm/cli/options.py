@@ -332,6 +332,17 @@ def options(*each: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Calla
     return decorate
 
 
+iterating = options(
+    click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True),
+    click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts."),
+    click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True),
+    seeded,
+)
+rows_in_memory = click.option(
+    "--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from."
+)
+
+
 def names_of(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
     """Read names: as a line of CSV where they are given once, else as they are."""
     if len(values) != 1:

@@ -18,11 +18,12 @@ from dgmm.cli.options import (
     Cluster,
     Number,
     changed_data,
+    iterating,
     missing_in_fits,
     on_a_cluster,
     overwriting,
     reading_rows,
-    seeded,
+    rows_in_memory,
 )
 from dgmm.cli.program import main
 from dgmm.cli.shell import code_of, say, say_notes
@@ -110,11 +111,8 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     "--init", type=click.Choice(INIT_PARAMS), default="auto", show_default=True, help="How to start."
 )
 @click.option("--tol", type=Number(0), help="Ends fits, nats a row. [default: depends on the rows]")
-@click.option("--max-iter", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--n-init", type=click.IntRange(1), default=1, show_default=True, help="Number of starts.")
-@click.option("--reg-covar", type=Number(0), default=1e-6, show_default=True)
-@seeded
-@click.option("--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from.")
+@iterating
+@rows_in_memory
 @of_fits
 @missing_in_fits
 @changed_data
