@@ -224,6 +224,7 @@ def _as_promised(column: Column) -> Column:
 
 
 def _from_array(x: Any, choice: Choice, n_dims: int) -> DaskSource:
+    """Take a Dask array for rows: blocks of whole rows, as floats."""
     name = "Dask array"
     if choice.columns is not None:
         raise DataError(f"columns= was given, but a {name} has no named columns")

@@ -231,6 +231,7 @@ def _open(
     aside: tuple[str, ...] = (),
     sample_dims: Sequence[str] | None = None,
 ) -> Source:
+    """Open rows by what they are: paths, Zarr, what xarray or Dask has, a source, or in memory."""
     if isinstance(columns, str):
         raise TypeError(f"columns= is a list of names; for one column give [{columns!r}]")
     check_sample_dims(sample_dims)

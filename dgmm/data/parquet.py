@@ -125,6 +125,7 @@ class ParquetChunk:
         return rows
 
     def _read_piece(self, piece: Piece, rows: NDArray[np.floating]) -> None:
+        """Read the rows of a piece, batch by batch, into their place."""
         keys = dict(piece.keys)
         stored = [str(each.name) for each in self.picked if each.name not in keys]
         batch_rows = max(1, BATCH_BYTES // max(1, rows.itemsize * rows.shape[1]))

@@ -199,6 +199,7 @@ def first_pass(
 def _watched(
     source: WatchedSource, work: Work[Result], purpose: str, weights: Source | None
 ) -> Timed[Result]:
+    """Make a pass that is to read the rows of the first one; whether it did is checked before it is kept."""
     source.give_notice(weights)
     checked = False
 
@@ -233,6 +234,11 @@ def _sum(*results: Any) -> Any:
 def _run_on_dask(
     source: Source, planned: Plan, work: Work[Result], purpose: str, weights: Source | None, *, parts: Parts
 ) -> Timed[Result]:
+    """Make a pass by tasks of Dask: one for each span that ``parts`` do not know, and a tree of sums.
+
+    The scheduler is the ambient one, and threads for rows of this process's memory. On a cluster, what is
+    lost is run again by other names, and what is done is told of as it is done.
+    """
     name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
     is_large = travels_alone(work, len(planned.spans))
     shared = [delayed(work, name=f"parameters-{name}", traverse=False)] if is_large else []

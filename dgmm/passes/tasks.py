@@ -68,6 +68,7 @@ def _run(
     *,
     parts: Parts,
 ) -> list[Result]:
+    """Compute by tasks of Dask what ``parts`` do not know, the first items first; give all, in order."""
     name = f"{purpose.replace(' ', '-')}-{uuid.uuid4().hex[:8]}"
     get = scheduler_for()
     client = client_of(get)

@@ -238,6 +238,7 @@ def _by_all_rows(
     pairs: Sequence[tuple[int, int]],
     rows: RowsCompared,
 ) -> list[Comparison]:
+    """Compare pairs of models by their log densities of each row, in a pass; but those that left a race."""
     found = [
         Comparison(
             candidates[fewer].family.name, candidates[fewer].n_components, candidates[more].n_components
