@@ -11,8 +11,9 @@ import numpy as np
 import dgmm
 from dgmm import report
 from dgmm.cli.beside import Told, of_fits, of_judged
+from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
-from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, reading_rows
+from dgmm.cli.options import Number, missing_in_rows, reading_rows
 from dgmm.cli.program import main
 from dgmm.estimators.certainty import KINDS, Intervals, StandardErrors
 from dgmm.facts import Exhibit, Said, fact

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import click
 
-from dgmm.cli.options import at_urls, on_a_cluster, overwriting
+from dgmm.cli.cluster import on_a_cluster
+from dgmm.cli.options import at_urls, overwriting
 from dgmm.cli.program import main
 from dgmm.data.aside import is_path
 from dgmm.data.location import portable

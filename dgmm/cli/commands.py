@@ -17,9 +17,9 @@ from dgmm import report
 from dgmm.cli.beside import Told, groups_to_judge, of_errors, of_fits, of_judged, telling, without
 from dgmm.cli.carried import Together, write_beside
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
+from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import following_advice, load_model, open_for, open_rows
 from dgmm.cli.options import (
-    Cluster,
     Number,
     at_urls,
     changed_data,
@@ -27,7 +27,6 @@ from dgmm.cli.options import (
     missing_in_fits,
     missing_in_rows,
     names_of,
-    on_a_cluster,
     overwriting,
     reading_rows,
     rows_in_memory,

@@ -9,8 +9,9 @@ import click
 
 from dgmm import report
 from dgmm.cli.beside import Told, of_errors, telling
+from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
-from dgmm.cli.options import Cluster, missing_in_rows, on_a_cluster, reading_rows
+from dgmm.cli.options import missing_in_rows, reading_rows
 from dgmm.cli.program import main
 from dgmm.estimators.comparing import Comparison, PairSums, compare_on
 from dgmm.estimators.comparing import compare as compared

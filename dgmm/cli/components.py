@@ -11,8 +11,9 @@ import numpy as np
 
 from dgmm import report
 from dgmm.cli.beside import Told, of_judged
+from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
-from dgmm.cli.options import Cluster, at_urls, missing_in_rows, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import at_urls, missing_in_rows, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.program import main
 from dgmm.estimators.errors import ErrorsLike

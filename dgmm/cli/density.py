@@ -9,17 +9,9 @@ from typing import Any
 import click
 
 from dgmm import report
+from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import features_found, load_model, open_for, save_model
-from dgmm.cli.options import (
-    Cluster,
-    at_urls,
-    features_option,
-    on_a_cluster,
-    overwriting,
-    reading_rows,
-    seeded,
-    to_a_model,
-)
+from dgmm.cli.options import at_urls, features_option, overwriting, reading_rows, seeded, to_a_model
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
 from dgmm.estimators.empty_rows import FILLED, warn_without_values

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm import report
+from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
-from dgmm.cli.options import Cluster, Number, missing_in_rows, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import Number, missing_in_rows, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.program import main
 from dgmm.estimators.empty_rows import count_in, warn_without_values

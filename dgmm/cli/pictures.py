@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.cli.beside import Told, of_judged
+from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import Loaded, features_found, load_model, open_for
-from dgmm.cli.options import Cluster, features_option, on_a_cluster, overwriting, reading_rows
+from dgmm.cli.options import features_option, overwriting, reading_rows
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
 from dgmm.data.writing import write_file

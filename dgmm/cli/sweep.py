@@ -14,13 +14,12 @@ import dgmm
 from dgmm import report
 from dgmm.cli.beside import Told, of_fits, without
 from dgmm.cli.checkpoints import checkpoint_at, keeping
+from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.options import (
-    Cluster,
     Number,
     changed_data,
     iterating,
     missing_in_fits,
-    on_a_cluster,
     overwriting,
     reading_rows,
     rows_in_memory,

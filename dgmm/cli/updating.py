@@ -9,15 +9,9 @@ import click
 
 from dgmm import report
 from dgmm.cli.beside import Told, telling, weights_of_rows
+from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for, save_model
-from dgmm.cli.options import (
-    Cluster,
-    missing_in_updates,
-    on_a_cluster,
-    overwriting,
-    reading_rows,
-    to_a_model,
-)
+from dgmm.cli.options import missing_in_updates, overwriting, reading_rows, to_a_model
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
 from dgmm.facts import Said

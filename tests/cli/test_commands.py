@@ -450,7 +450,7 @@ class TestBadInput:
             assert "--memory 300MiB is too little" in fail("fit", rows_zarr, "-k", 2, *options)
 
     def test_scheduler_that_does_not_answer(self, rows_zarr, tmp_path, monkeypatch):
-        monkeypatch.setattr("dgmm.cli.options.SECONDS_TO_JOIN", 1)
+        monkeypatch.setattr("dgmm.cli.cluster.SECONDS_TO_JOIN", 1)
         options = ["--scheduler", "tcp://127.0.0.1:1", "--out", tmp_path / "m.npz"]
         assert "tcp://127.0.0.1:1" in fail("fit", rows_zarr, "-k", 2, *options)
 

@@ -115,7 +115,7 @@ def test_a_cluster_joined_by_tls(tmp_path, rows_zarr, three_clusters, monkeypatc
         assert address.startswith("tls://127.0.0.1:")
         done = CliRunner().invoke(main, [*fit, "--scheduler", address, *options(files)])
         assert done.exit_code == 0, done.output
-        monkeypatch.setattr("dgmm.cli.options.SECONDS_TO_JOIN", 1)
+        monkeypatch.setattr("dgmm.cli.cluster.SECONDS_TO_JOIN", 1)
         for refused in (options(others), options(files | {"ca": others["ca"]})):
             done = CliRunner().invoke(main, [*fit, "--overwrite", "--scheduler", address, *refused])
             assert done.exit_code == 2
