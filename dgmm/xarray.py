@@ -113,11 +113,8 @@ class Accessor:
 
         Parameters
         ----------
-        mixture : fitted mixture or sweep
-        columns, sample_dims : sequence of str, optional
-            The variables that are features; the dimensions that number rows.
-        **beside
-            What else its ``predict_proba`` takes.
+        mixture, columns, sample_dims, **beside
+            As for `predict`.
 
         Returns
         -------
@@ -138,11 +135,8 @@ class Accessor:
 
         Parameters
         ----------
-        mixture : fitted mixture or sweep
-        columns, sample_dims : sequence of str, optional
-            The variables that are features; the dimensions that number rows.
-        **beside
-            What else its ``score_samples`` takes.
+        mixture, columns, sample_dims, **beside
+            As for `predict`.
 
         Returns
         -------

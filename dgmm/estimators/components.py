@@ -287,12 +287,8 @@ class ComponentMixture(ConditionalMixture):
 
         Parameters
         ----------
-        X : array-like, Dask collection, path or source of shape (n_samples, n_features)
-        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
-        groups : array-like, Dask collection or path of shape (n_samples,), optional
-            The group of each row, as for `predict`.
-        errors : optional
-            Measurement errors of the rows, as for `fit`: a mixture that was fitted with errors asks for them.
+        X, sample_weight, groups, errors
+            As for `assignment_entropy`.
 
         Returns
         -------
