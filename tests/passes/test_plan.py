@@ -26,7 +26,7 @@ from dgmm import open_dataset
 from dgmm.fitting.steps.expectation import ExpectationWork
 from dgmm.kernels import working_bytes
 from dgmm.model.parameters import Parameters
-from dgmm.kernels.stack import stack_models
+from dgmm.kernels.stacking import stack_models
 from dgmm.passes.plan import plan
 from dgmm.passes.run import run_pass
 from dgmm.model.families import FAMILIES
