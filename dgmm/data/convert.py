@@ -150,6 +150,12 @@ def to_array(values: Any, what: str) -> NDArray[Any]:
         array = np.asarray(given, np.float64 if given.dtype.kind == "O" and given.ndim > 0 else None)
     except (ValueError, OverflowError) as error:
         raise DataError(f"{what}: {error}") from error
+    if array.dtype.kind == "O":
+        raise DataError(
+            f"{what} is neither an array, a table nor a path: to NumPy it is one object. Give rows as an "
+            "array, a table of pandas, Polars or Arrow, an object of Dask or xarray, or a path; those of an "
+            "iterator as a list, or piece by piece to partial_fit"
+        )
     refuse_kind(given, what)  # variables of netCDF4, for example, give masked arrays
     rows_dtype(array.dtype, what)
     return array

@@ -143,7 +143,10 @@ class CsvChunk:
                 f"{block.place}: {error}; mend that line, or leave its column out with columns="
             ) from error
         if len(table) != block.n_rows:
-            raise DataError(f"{block.place}: there are {len(table)}; the file has changed, open it again")
+            raise DataError(
+                f"{block.place}: there are {len(table)}: the file has changed, open it again; or a quote "
+                "stands within a field that is not quoted: quote that field, and double the quote"
+            )
         return table
 
 

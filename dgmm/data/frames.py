@@ -126,6 +126,9 @@ def _arrow_table(x: Any, choice: Choice) -> pa.Table:
     if isinstance(x, (pa.RecordBatch, pa.RecordBatchReader)):
         return pa.table(x)
     frame = nw.from_native(x)
+    wide = [name for name, kind in frame.collect_schema().items() if kind in (nw.Int128, nw.UInt128)]
+    if wide:  # Arrow has no such numbers
+        frame = frame.with_columns(nw.col(*wide).cast(nw.Float64))
     empty = frame.head(0)
     schema = (empty.collect("pyarrow") if isinstance(empty, nw.LazyFrame) else empty).to_arrow().schema
     names = [field.name for field in schema if is_number(field.type) or is_vector(field.type)]

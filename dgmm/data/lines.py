@@ -26,6 +26,10 @@ CHECKING = (gzip.open, bz2.open, lzma.open)
 QUOTE, NEWLINE, RETURN = b'"\n\r'
 
 
+SHOWN_BYTES = 60
+"""Of a line that a message shows."""
+
+
 @dataclass(frozen=True)
 class LineTuning:
     """How text is read. Half and double: not measured.
@@ -120,7 +124,13 @@ def line_ends(text: bytes, n_quotes: int = 0) -> NDArray[np.intp]:
 
 
 def runs(filesystem: Any, file: CsvFile) -> Iterator[tuple[int, bytes]]:
-    """Cut a file into runs of whole lines; give where each begins."""
+    """Cut a file into runs of whole lines; give where each begins.
+
+    Raises
+    ------
+    DataError
+        Where a line is too long, or a quote is not closed.
+    """
     with _opened(filesystem, file.path) as stream, _damage_named(file.path, redacted(file.path)):
         _skip(stream, file.start)
         at, rest, n_quotes = file.start, b"", 0
@@ -139,6 +149,12 @@ def runs(filesystem: Any, file: CsvFile) -> Iterator[tuple[int, bytes]]:
                     f"{file.path}: the line at byte {at} is longer than "
                     f"{LINES.longest_line // MEBIBYTE} MiB; is a quote not closed?"
                 )
+        if n_quotes & 1:  # it would hold all rows to the end of the file
+            first = bytes(rest.partition(b"\n")[0][:SHOWN_BYTES]).decode("utf-8", "replace")
+            raise DataError(
+                f"{redacted(file.path)}: a quote after byte {at} is not closed before the file ends: in the "
+                f"line {first!r}, or in one after it; close it, or double those that are part of a text"
+            )
         if rest:
             yield at, rest
 

@@ -22,6 +22,18 @@ COLUMNS = {"warm": WARM, "dry": np.repeat([20.0, 0.0], 80) + DRAW.normal(size=16
 RADIUS = DRAW.normal(size=160)
 
 
+@pytest.mark.parametrize("kind", ["Int128", "UInt128"])
+@pytest.mark.parametrize("lazy", [True, False])
+def test_numbers_that_arrow_lacks(kind, lazy):
+    kind = getattr(pl, kind, None) or pytest.skip("this Polars has no such numbers")
+    values = [2**70, None, 5]
+    frame = pl.DataFrame({"x": [1.0, 2, 3], "wide": pl.Series(values, dtype=kind)})
+    given = frame.lazy() if lazy else frame
+    rows = np.array([[1, 2.0**70], [2, np.nan], [3, 5]])
+    check_source(open_dataset(given), rows, ("x", "wide"))
+    check_source(open_dataset(given, columns=["x"]), rows[:, :1], ("x",))
+
+
 @pytest.mark.parametrize("others", [[1, 2], [0.5, None], [True, decimal.Decimal("1.5")]])
 def test_numbers_beyond_the_range_are_named(others):
     frame = pd.DataFrame({"x": [1.0, 2, 3], "huge": pd.Series([10**400, *others], dtype=object)})

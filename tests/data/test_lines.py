@@ -71,6 +71,23 @@ def test_compressed_text_that_is_damaged_is_named_at_once(tmp_path, end, compres
     assert count.retries == 0
 
 
+@pytest.mark.parametrize("block_bytes", [1, 5, 9, 100])
+@pytest.mark.parametrize(
+    ("text", "shown"), [('1,"u\n2,w\n3,x\n', '1,"u'), ('1,"u"\n2,"w""\n3,x', '2,"w""'), ('1,u\n2,"', '2,"')]
+)
+def test_rows_after_a_quote_that_is_not_closed_are_not_lost(tmp_path, monkeypatch, block_bytes, text, shown):
+    monkeypatch.setattr(lines, "LINES", replace(lines.LINES, block_bytes=block_bytes))
+    (tmp_path / "a.csv").write_text(f"x,name\n{text}")
+    file = CsvFile(str(tmp_path / "a.csv"), ("x", "name"), ",", 7)
+    with pytest.raises(DataError, match=r"a\.csv: a quote after byte \d+ is not closed") as told:
+        list(blocks_of(fsspec.filesystem("file"), file))
+    assert repr(shown) in str(told.value)
+    monkeypatch.undo()  # a header is in the first block
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(f"x,name\n{text}".encode()))
+    with pytest.raises(DataError, match=r"b\.csv\.gz: a quote after byte \d+ is not closed"):
+        _ = open_dataset(tmp_path / "b.csv.gz", columns=["x"]).n_rows
+
+
 def test_a_quote_that_is_not_closed(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "LINES", replace(lines.LINES, longest_line=1000, block_bytes=100))
     (tmp_path / "a.csv").write_text("x,y\n" + '1,"2\n' + "1,2\n" * 1000)

@@ -68,7 +68,9 @@ def test_refuses_what_scikit_learn_refuses_with_its_type(x):
             pd.DataFrame({"a": [1.5, "q"]}, dtype=object),
             r"column 'a' \(object\) holds numbers, but 'q' in row 1; convert that column",
         ),
-        (None, "holds objects"),
+        (None, "NoneType is neither an array, a table nor a path"),
+        (iter(np.eye(2)), r"is neither an array.*those of an iterator as a list"),
+        ({"a": np.arange(3.0)}, r"dict is neither an array"),
     ],
     ids=type_name,
 )
