@@ -1,5 +1,6 @@
 """Slow, plain references: loops over components, densities of SciPy, and sums in extended precision."""
 
+from functools import cache
 from itertools import starmap
 from typing import NamedTuple
 
@@ -262,17 +263,19 @@ def _summed(points, weights, each):
         shares.append(share)
         densities.append(density)
         total += weight * density
-        for k, (expected, within, added) in enumerate(zip(*of_components, strict=True)):
-            own, gap = weight * share[k], expected - points[k]
-            counts[k] += own
-            sums[k] += own * gap
-            products[k] += own * (np.outer(gap, gap) + within)
-            entropy += own * added
+        expected, within, added = map(np.array, of_components)
+        own, gaps = weight * share, expected - points
+        counts += own
+        sums += own[:, None] * gaps
+        products += own[:, None, None] * (gaps[:, :, None] * gaps[:, None] + within)
+        entropy += own @ added
     return ExpectedSums(counts, sums, products, total, entropy, np.array(shares), np.array(densities))
 
 
 def expect_incomplete(parameters, rows, weights, points, constants=None):
     """Statistics about points (K, D) of rows that lack values (NaN): regression, row by row.
+
+    What depends on the pattern alone is made once.
 
     ``constants`` (K,) are log joint densities at the means, if not those of the mixture.
     """
@@ -284,26 +287,33 @@ def expect_incomplete(parameters, rows, weights, points, constants=None):
         halves = -0.5 * np.linalg.slogdet(2.0 * np.pi * matrices)[1]
         constants = np.log(parameters.weights) + halves
 
-    def expected_of(row):
-        lacks = np.isnan(row)
-        known, missing = np.flatnonzero(~lacks), np.flatnonzero(lacks)
-        joint, completed, within, entropies = np.empty(n_components), [], [], []
-        for k, mean in enumerate(parameters.means):
-            both = matrices[k][np.ix_(missing, known)]
-            regression = both @ np.linalg.inv(matrices[k][np.ix_(known, known)])
-            gap = row[known] - mean[known]
+    @cache
+    def of_pattern(lacks):
+        known, missing = np.flatnonzero(np.invert(lacks)), np.flatnonzero(lacks)
+        own = []
+        for matrix, precision in zip(matrices, precisions, strict=True):
+            both, inner = matrix[np.ix_(missing, known)], np.linalg.inv(matrix[np.ix_(known, known)])
+            left = matrix[np.ix_(missing, missing)] - both @ inner @ both.T
             # The density over the missing features is integrated out of the joint one.
-            inner = np.linalg.inv(matrices[k][np.ix_(known, known)])
-            outer = precisions[k][np.ix_(missing, missing)]
-            joint[k] = constants[k] - 0.5 * gap @ inner @ gap
-            joint[k] += 0.5 * np.linalg.slogdet(2.0 * np.pi * np.linalg.inv(outer))[1]
-            complete, left = row.copy(), np.zeros((n_features, n_features))
+            outer = np.linalg.inv(precision[np.ix_(missing, missing)])
+            integral, entropy = (
+                0.5 * np.linalg.slogdet(2.0 * np.pi * each)[1] for each in (outer, np.e * left)
+            )
+            own.append((both @ inner, inner, left, integral, entropy))
+        return known, missing, own
+
+    def expected_of(row):
+        known, missing, own = of_pattern(tuple(np.isnan(row)))
+        joint, completed, within, entropies = np.empty(n_components), [], [], []
+        for k, (regression, inner, left, integral, entropy) in enumerate(own):
+            mean, complete, whole = parameters.means[k], row.copy(), np.zeros((n_features, n_features))
+            gap = row[known] - mean[known]
+            joint[k] = constants[k] - 0.5 * gap @ inner @ gap + integral
             complete[missing] = mean[missing] + regression @ gap
-            left[np.ix_(missing, missing)] = matrices[k][np.ix_(missing, missing)] - regression @ both.T
+            whole[np.ix_(missing, missing)] = left
             completed.append(complete)
-            within.append(left)
-            left = left[np.ix_(missing, missing)]
-            entropies.append(0.5 * np.linalg.slogdet(2.0 * np.pi * np.e * left)[1])
+            within.append(whole)
+            entropies.append(entropy)
         return joint, completed, within, entropies
 
     return _summed(points, weights, map(expected_of, rows.astype(float)))
@@ -429,6 +439,7 @@ def expect_measured(parameters, rows, errors, weights, points, *, log_priors=Non
     row over the components, (n, K), are by default those of the mixture's weights.
     """
     n_components, matrices = len(parameters.means), matrices_of(parameters)
+    halves = 0.5 * np.linalg.slogdet(2.0 * np.pi * matrices)[1]
     weights = np.ones(len(rows)) if weights is None else weights
     if log_priors is None:
         log_priors = np.tile(np.log(parameters.weights), (len(rows), 1))
@@ -440,14 +451,13 @@ def expect_measured(parameters, rows, errors, weights, points, *, log_priors=Non
             whole = matrix[np.ix_(o, o)] + error[np.ix_(o, o)]
             gain = np.linalg.solve(whole, matrix[o]).T
             if len(o):
-                own_logs[k] = multivariate_normal(mean[o], whole).logpdf(row[o])
+                own_logs[k] = log_normal((row - mean)[None, o], whole)[0]
             expected.append(mean + gain @ (row - mean)[o])
             within.append(matrix - gain @ matrix[o])
             # log p(x, k) is E log p(v, k) and this, whatever the errors.
             centred = expected[k] - mean
             squares = np.trace(np.linalg.solve(matrix, np.outer(centred, centred) + within[k]))
-            half = 0.5 * np.linalg.slogdet(2.0 * np.pi * matrix)[1]
-            entropies.append(own_logs[k] + half + 0.5 * squares)
+            entropies.append(own_logs[k] + halves[k] + 0.5 * squares)
         return priors + own_logs, expected, within, entropies
 
     each = zip(rows.astype(float), errors, log_priors, strict=True)
