@@ -26,6 +26,7 @@ from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.near import NearRows, may_leave_out, own_bytes
 from dgmm.kernels.patterns import Grouped
 from dgmm.kernels.priors import RowPriors, no_counts
+from dgmm.kernels.rare import own_covariances
 from dgmm.kernels.stack import Centred, Group, Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.model.jit import compiled_module, in_one_form
@@ -348,9 +349,9 @@ def eliminate(
 ) -> tuple[Array, Array, Array, Array]:
     """Eliminate what is observed, row by row: see `dgmm.kernels.kernel.Kernel`."""
     n_rows, n_components, n_features = deviations.shape
-    covariances = np.reshape(parameters.covariances, (-1, n_features, n_features))
-    completed, within = deviations.copy(), np.zeros((*deviations.shape, n_features))
-    squares, halves = np.empty((n_rows, n_components)), np.empty((n_rows, n_components))
+    covariances = own_covariances(parameters)
+    completed, within = deviations.copy(), np.zeros((n_rows, *covariances.shape))
+    squares, halves = np.empty((n_rows, n_components)), np.empty((n_rows, len(covariances)))
     work = np.empty((n_features, n_features)), np.empty(n_features, np.int64), np.empty(n_features)
     compiled_module("dgmm.kernels.elimination").eliminate(
         np.ascontiguousarray(covariances), completed, is_known, *work, within, squares, halves

@@ -181,7 +181,7 @@ def expected_log_densities(model: Evaluable, rows: NDArray[np.floating]) -> Arra
     kernel = chosen_kernel(len(patterns) * elimination_work(mixture))
     each = expected_rows(mixture, np.array([first for _, first in patterns]), kernel.eliminate)
     shares = responsibilities(model, own)
-    entropies = np.concatenate([part.entropies for part in each])
+    entropies = np.concatenate([np.broadcast_to(part.entropies, part.log_joint.shape) for part in each])
     for (which, _), of_components in zip(patterns, entropies, strict=True):
         found[lacking[which]] -= shares[which] @ of_components
     return found

@@ -25,12 +25,12 @@ def _put_first(is_known, row, order):
 
 
 @compiled(REORDERED)
-def _factor(covariances, own, order, n_known, lower):
+def _factor(covariances, k, order, n_known, lower):
     """Fill the columns of the observed features, and give half their log determinant."""
     half = 0.0
     for i in range(len(order)):
         for j in range(min(i + 1, n_known)):
-            value = covariances[own, order[i], order[j]]
+            value = covariances[k, order[i], order[j]]
             for m in range(j):
                 value -= lower[i, m] * lower[j, m]
             if i == j:
@@ -58,11 +58,11 @@ def _complete(deviations, row, k, order, n_known, lower, standardized):
 
 
 @compiled(REORDERED)
-def _subtract(covariances, own, row, k, order, n_known, lower, within):
+def _subtract(covariances, row, k, order, n_known, lower, within):
     """Fill the covariance of what is missing, given the observed features."""
     for i in range(n_known, len(order)):
         for j in range(n_known, i + 1):
-            value = covariances[own, order[i], order[j]]
+            value = covariances[k, order[i], order[j]]
             for m in range(n_known):
                 value -= lower[i, m] * lower[j, m]
             within[row, k, order[i], order[j]] = value
@@ -86,19 +86,19 @@ def eliminate(covariances, deviations, is_known, lower, order, standardized, wit
     order : ndarray of shape (D,), int
     standardized : ndarray of shape (D,)
         Where to work.
-    within : ndarray of shape (n_rows, K, D, D)
+    within : ndarray of shape (n_rows, K, D, D), or (n_rows, 1, D, D)
         Zeros, filled here.
-    squares, halves : ndarray of shape (n_rows, K)
+    squares : ndarray of shape (n_rows, K)
+        Filled here.
+    halves : ndarray of shape (n_rows, K), or (n_rows, 1)
         Filled here.
     """
     n_rows, n_components, _ = deviations.shape
-    n_own, half = len(covariances), 0.0
+    n_own = len(covariances)
     for row in range(n_rows):
         n_known = _put_first(is_known, row, order)
         for k in range(n_components):
-            own = min(k, n_own - 1)
             if k < n_own:
-                half = _factor(covariances, own, order, n_known, lower)
+                halves[row, k] = _factor(covariances, k, order, n_known, lower)
+                _subtract(covariances, row, k, order, n_known, lower, within)
             squares[row, k] = _complete(deviations, row, k, order, n_known, lower, standardized)
-            halves[row, k] = half
-            _subtract(covariances, own, row, k, order, n_known, lower, within)

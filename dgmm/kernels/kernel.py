@@ -166,11 +166,11 @@ class Kernel(Protocol):
         -------
         deviations : ndarray of shape (n_rows, K, D)
             Completed by regression.
-        within : ndarray of shape (n_rows, K, D, D)
-            Covariances of what is missing.
+        within : ndarray of shape (n_rows, K, D, D), or (n_rows, 1, D, D)
+            Covariances of what is missing: one, where components share theirs.
         squares : ndarray of shape (n_rows, K)
             Squared Mahalanobis lengths of what is observed.
-        halves : ndarray of shape (n_rows, K)
+        halves : ndarray of shape (n_rows, K), or (n_rows, 1)
             Half the log determinants of its covariances.
         """
         ...

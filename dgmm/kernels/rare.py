@@ -35,7 +35,7 @@ class Expected(NamedTuple):
     log_joint : ndarray of shape (n_rows, K)
         Log joint densities of what is observed, and the component.
     deviations, within, entropies : ndarray
-        As `dgmm.model.observed.ExpectedSums.add_rows` takes them.
+        As `dgmm.model.observed.ExpectedSums.add_rows` takes them. What components share they have once.
     """
 
     rows: slice
@@ -53,9 +53,9 @@ def eliminate(
     parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
 ) -> tuple[Array, Array, Array, Array]:
     """Eliminate what is observed by NumPy, of all rows at a time: see `dgmm.kernels.kernel.Kernel`."""
-    left = np.repeat(parameters.covariance_matrices[None], len(deviations), axis=0)
+    left = np.repeat(own_covariances(parameters)[None], len(deviations), axis=0)
     rest = deviations.copy()
-    squares, halves = np.zeros(deviations.shape[:2]), np.zeros(deviations.shape[:2])
+    squares, halves = np.zeros(deviations.shape[:2]), np.zeros(left.shape[:2])
     for feature in range(deviations.shape[2]):
         mine = np.flatnonzero(is_known[:, feature])
         if not len(mine):
@@ -111,12 +111,19 @@ def expected_rows(
         yield Expected(part, log_joint, deviations, within, entropies)
 
 
+def own_covariances(parameters: Parameters) -> Array:
+    """Give the covariances, (K, D, D); of components that share theirs that one alone, (1, D, D)."""
+    n_features = parameters.n_features
+    return np.reshape(parameters.covariances, (-1, n_features, n_features))
+
+
 def row_seconds(model: Parameters) -> float:
     """Forecast the seconds that a row takes here."""
     n_components, n_features = model.means.shape
-    has_products = model.family.has_products
-    each = PRODUCT_SECONDS * n_features**3 if has_products else SQUARE_SECONDS * n_features
-    return ROW_SECONDS + n_components * each
+    if not model.family.has_products:
+        return ROW_SECONDS + n_components * SQUARE_SECONDS * n_features
+    products = len(own_covariances(model)) * n_features**3 + n_components * n_features**2
+    return ROW_SECONDS + PRODUCT_SECONDS * products
 
 
 def _independent(

@@ -289,4 +289,5 @@ class Stack:
 def elimination_work(model: Evaluable) -> int:
     """About what it takes to eliminate observed features for a row that lacks others, in such products."""
     n_components, n_features = model.means.shape
-    return STACK.eliminates_as * n_components * n_features**3 if model.family.has_products else 0
+    n_own = 1 if model.family.is_shared else n_components
+    return STACK.eliminates_as * n_own * n_features**3 if model.family.has_products else 0

@@ -266,16 +266,21 @@ class ExpectedSums:
         deviations : ndarray of shape (n_rows, K, D)
             Expected rows less the components' means.
         within : ndarray of shape (n_rows, K, D, D), or (n_rows, K, D) of families without products
-            Covariances of what is missing, zero elsewhere.
+            Covariances of what is missing, zero elsewhere. (n_rows, 1, D, D) of one that components share.
         log_densities : ndarray of shape (n_rows,)
             Times the weights.
-        entropies : ndarray of shape (n_rows, K)
+        entropies : ndarray of shape (n_rows, K), or (n_rows, 1)
             Of what is missing, nats.
         """
         gaps = deviations + (self.parameters.means - self.points)
         weighted = shares[:, :, None] * gaps
-        if self.parameters.family.has_products:
+        if self.parameters.family.has_products and self.is_pooled:
+            n_features = gaps.shape[2]
+            found = weighted.reshape(-1, n_features).T @ gaps.reshape(-1, n_features)
+            found = (found + np.tensordot(shares.sum(axis=1), within[:, 0], 1))[None]
+        elif self.parameters.family.has_products:
             found = np.einsum("nki,nkj->kij", weighted, gaps, optimize=True)
+            within = np.broadcast_to(within, (*gaps.shape, gaps.shape[2]))
             found += np.einsum("nk,nkij->kij", shares, within, optimize=True)
         else:
             found = (weighted * gaps).sum(axis=0) + (shares[:, :, None] * within).sum(axis=0)
@@ -292,6 +297,7 @@ class ExpectedSums:
         counts, sums, log_likelihood
             As in `Statistics`.
         scatter : ndarray of shape (K, D, D), or (K, D) of families without products
+            Or of all components together, where it is pooled.
         entropy : float
             As ``entropy_of_missing`` in `Statistics`.
         """
