@@ -22,6 +22,7 @@ from dgmm.estimators.parameters import parameters_of
 from dgmm.facts import Exhibit, Fact, fact
 from dgmm.fitting.partitions import OF_THE_FIT
 from dgmm.model.misfit import Misfit
+from dgmm.passes.events import lacked_by_feature
 from dgmm.passes.watched import without_checksums
 
 FEATURES_SHOWN = 6
@@ -124,6 +125,11 @@ def model_facts(model: Any) -> list[Fact]:
     if n_dropped:
         text = f"{_count(n_dropped, 'row', 'rows')} that lack values"
         found.append(fact("dropped", text, n_rows_dropped=n_dropped))
+    if n_incomplete := getattr(model, "n_rows_incomplete_", 0):
+        n_missing = model.n_missing_.tolist()
+        by_feature = lacked_by_feature(n_missing, getattr(model, "feature_names_in_", None))
+        text = f"{_count(n_incomplete, 'row lacks', 'rows lack')} values: {by_feature}"
+        found.append(fact("missing", text, n_rows_incomplete=n_incomplete, n_missing=n_missing))
     if (changes := getattr(model, "data_changes_", None)) is not None:
         text = "; ".join(changes) or "none, though it was allowed"
         found.append(fact("changed data", text, data_changes=changes))

@@ -42,6 +42,12 @@ def _count(value: Any) -> int:
     return int(_held(value, _is_number(value) and isinstance(value, Integral) and int(value) >= 0, "a count"))
 
 
+def _counts(value: Any) -> NDArray[np.int64]:
+    found = np.asarray(value)
+    is_good = found.ndim == 1 and found.dtype.kind in "iu" and bool((found >= 0).all())
+    return _held(found, is_good, "counts").astype(np.int64)
+
+
 def _flag(value: Any) -> bool:
     return bool(_held(value, isinstance(value, (bool, np.bool_)), "true or false"))
 
@@ -151,7 +157,9 @@ ATTRIBUTES: dict[str, Read] = {
         ("weight_concentration_prior_", "mean_precision_prior_", "degrees_of_freedom_prior_"), _number
     ),
     **dict.fromkeys(("lower_bound_", "elbo_"), _number),
-    **dict.fromkeys(("n_features_in_", "n_iter_", "n_passes_", "n_rows_dropped_"), _count),
+    **dict.fromkeys(("n_features_in_", "n_iter_", "n_passes_"), _count),
+    **dict.fromkeys(("n_rows_dropped_", "n_rows_incomplete_"), _count),
+    "n_missing_": _counts,
     "effective_components_": _count,
     "converged_": _flag,
     "lower_bounds_": _series,

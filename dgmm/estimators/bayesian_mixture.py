@@ -150,6 +150,9 @@ default='dirichlet_process'
         As in `GaussianMixture`.
     n_rows_dropped_ : int
         Rows that ``missing='drop'`` left out.
+    n_rows_incomplete_ : int
+    n_missing_ : ndarray of shape (n_features_in_,), int
+        Rows of the fit that lack values, and those that lack each feature.
     data_changes_ : list of str or None
         Where ``fit`` was told ``allow_changed_data=True``: how rows changed meanwhile, a sentence for each
         change; empty if they did not. None where a change would have been refused.

@@ -364,6 +364,9 @@ class Mixture(
         self._set_ended(fitted.best, fitted.objective, dtype)
         self.data_fingerprint_ = str(fitted.fingerprint)
         self.n_rows_dropped_ = fitted.n_dropped
+        if fitted.lacking is not None:
+            self.n_rows_incomplete_ = fitted.lacking.n_rows
+            self.n_missing_ = fitted.lacking.n_missing
         self.data_changes_ = None if fitted.changes is None else list(fitted.changes)
         self.search_ = fitted.search
 

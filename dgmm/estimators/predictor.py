@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Literal, Self, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
@@ -17,6 +18,8 @@ from dgmm.data.types import (
     GroupsLike,
     InMemory,
     Labelled,
+    LabelsLike,
+    Location,
     OfRows,
     RowsLike,
     Source,
@@ -25,6 +28,7 @@ from dgmm.data.types import (
 )
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.reporting import Reporting
+from dgmm.fitting.checkpoint import Checkpoint
 from dgmm.model.matrices import Array
 
 Quantity = Literal["labels", "responsibilities", "log_densities"]
@@ -39,6 +43,14 @@ class Told(TypedDict, total=False):
 
     groups: GroupsLike | None
     errors: ErrorsLike | None
+
+
+class ToldToFit(Told, total=False):
+    """What may be told of a fit: the keywords of `Predictor.fit`."""
+
+    labels: LabelsLike | None
+    allow_changed_data: bool
+    checkpoint: Location | Checkpoint | None
 
 
 # What X is decides on the result, and what is more special comes first. A Dask frame is also a table.
@@ -177,8 +189,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         X: DaskDataFrame,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        *,
-        errors: ErrorsLike | None = None,
+        **told: Unpack[ToldToFit],
     ) -> DaskSeries: ...
     @overload
     def fit_predict(
@@ -186,8 +197,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         X: Labelled,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        *,
-        errors: ErrorsLike | None = None,
+        **told: Unpack[ToldToFit],
     ) -> DataArray: ...
     @overload
     def fit_predict(
@@ -195,8 +205,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         X: DaskArray | Stored,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        *,
-        errors: ErrorsLike | None = None,
+        **told: Unpack[ToldToFit],
     ) -> DaskArray: ...
     @overload
     def fit_predict(
@@ -204,8 +213,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         X: Source,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        *,
-        errors: ErrorsLike | None = None,
+        **told: Unpack[ToldToFit],
     ) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
     def fit_predict(
@@ -213,30 +221,32 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         X: InMemory,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        *,
-        errors: ErrorsLike | None = None,
+        **told: Unpack[ToldToFit],
     ) -> NDArray[np.int64]: ...
     def fit_predict(
         self,
         X: RowsLike,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        *,
-        errors: ErrorsLike | None = None,
+        **told: Unpack[ToldToFit],
     ) -> OfRows:
-        """Fit, and give the most probable component of each row.
+        """Fit, and give the most probable component of each row: by groups and errors where these are given.
 
         Parameters
         ----------
-        X, y, sample_weight, errors
+        X, y, sample_weight
             As for `fit`.
+        **told
+            All else that `fit` takes: ``errors``, ``checkpoint``, ``allow_changed_data``; and ``labels`` and
+            ``groups``, where it does.
 
         Returns
         -------
         labels : of shape (n_samples,)
-            As from `predict`.
+            As from `predict`, also of rows whose labels are given.
         """
-        return self.fit(X, y, sample_weight, errors=errors)._of_rows(X, "labels", errors=errors)
+        fit: Callable[..., Self] = self.fit
+        return fit(X, y, sample_weight, **told)._of_rows(X, "labels", told.get("groups"), told.get("errors"))
 
     @overload
     def sample(self, n_samples: int = 1, *, chunks: None = None) -> tuple[Array, NDArray[np.int64]]: ...

@@ -149,6 +149,9 @@ class GaussianMixtureSweep(OfTheBest):
         Rows drawn at random from those that are fitted, for pictures.
     n_rows_dropped_ : int
         Rows that ``missing='drop'`` left out.
+    n_rows_incomplete_ : int
+    n_missing_ : ndarray of shape (n_features_in_,), int
+        Rows that lack values and are not left out, and rows that lack each feature.
     partial_ : bool
         Whether the sweep was interrupted: the attributes then tell of what was done until then.
     n_features_in_ : int
@@ -440,6 +443,9 @@ class GaussianMixtureSweep(OfTheBest):
         self.estimators_ = [self._mixture(each, swept) for each in candidates]
         self.pass_seconds_ = swept.seconds_of_passes
         self.n_rows_dropped_ = swept.n_dropped
+        if swept.lacking is not None:
+            self.n_rows_incomplete_ = swept.lacking.n_rows
+            self.n_missing_ = swept.lacking.n_missing
         if swept.fingerprint is not None:
             self.data_fingerprint_ = str(swept.fingerprint)
         if swept.sample is not None:
@@ -480,6 +486,7 @@ class GaussianMixtureSweep(OfTheBest):
             Likelihood(self.reg_covar),
             swept.fingerprint,
             n_dropped=swept.n_dropped,
+            lacking=swept.lacking,
             changes=None if swept.changes is None else tuple(swept.changes),
         )
         mixture._set_fitted(fit, swept.dtype)

@@ -10,6 +10,7 @@ from dgmm.passes.events import (
     InitializationStarted,
     IterationFinished,
     Resumed,
+    ValuesLacked,
 )
 
 
@@ -50,6 +51,8 @@ class VerbosePrinter:
                     )
                     self.last[number] = now
                 print(line)
+            case ValuesLacked():
+                print(event)
             case Resumed(place, what):
                 print(f"Going on from {place}: {what}")
             case InitializationFinished(number, lower_bound, converged):

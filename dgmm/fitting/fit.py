@@ -28,6 +28,7 @@ from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood, Objective
 from dgmm.fitting.survey import survey
 from dgmm.fitting.updating import kept_of
+from dgmm.model.observed import FeatureMoments
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior
 from dgmm.passes.adapted import FeaturesAlone
@@ -55,6 +56,8 @@ class Fit:
         What a person should know of it: see `dgmm.fitting.care`.
     n_dropped : int
         Rows that were left out, as they lack values.
+    lacking : FeatureMoments or None
+        Of the rows of the fit that lack values; None where nothing is told of them.
     changes : tuple of str or None
         How rows changed during the fit, where they were allowed to; None where they were not.
     kept : Kept or None
@@ -69,6 +72,7 @@ class Fit:
     fingerprint: Fingerprint
     concerns: tuple[str, ...] = ()
     n_dropped: int = 0
+    lacking: FeatureMoments | None = None
     changes: tuple[str, ...] | None = None
     kept: Kept | None = None
     search: SearchRecord | None = None
@@ -194,7 +198,17 @@ def fit(
         )
     n_passes = n_survey_passes if is_small else _count(passes)
     changes = changes_among(passes) if settings.allow_changed_data else None
-    return Fit(best, n_passes, objective, found.fingerprint, about, changes=changes, kept=kept, search=record)
+    return Fit(
+        best,
+        n_passes,
+        objective,
+        found.fingerprint,
+        about,
+        lacking=found.lacking,
+        changes=changes,
+        kept=kept,
+        search=record,
+    )
 
 
 def _seen_from(shift: Shift | None, watch: Watch | None) -> Watch | None:

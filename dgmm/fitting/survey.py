@@ -21,7 +21,7 @@ from dgmm.fitting.filling import Filling, correlations_of, filling_of
 from dgmm.fitting.sample import Sample, hash_numbers
 from dgmm.model.observed import FeatureMoments
 from dgmm.model.statistics import Moments
-from dgmm.passes.events import RowsDrawn, emit
+from dgmm.passes.events import RowsDrawn, ValuesLacked, emit
 from dgmm.passes.run import first_pass, run_pass
 from dgmm.passes.task import ChunkRows
 from dgmm.passes.watched import Seen
@@ -309,6 +309,8 @@ def survey(
     emit(RowsDrawn(found.sample.counting))
     if not found.lacking.n_rows:
         return found
+    n_missing = tuple(found.lacking.n_missing.tolist())
+    emit(ValuesLacked(source.n_rows, found.lacking.n_rows, n_missing, source.feature_names))
     filling = filling_of(found.sample, everything, seed)
     moments = everything.completed(correlations_of(filling.normal) if products else None)
     return replace(found, moments=moments, filling=filling)

@@ -348,6 +348,8 @@ class FeatureMoments:
     mean, squares : ndarray of shape (D,)
         Of each feature; squares are weighted sums about the mean.
     minimum, maximum : ndarray of shape (D,)
+    n_values : ndarray of shape (D,), int
+        Rows that have each feature, whatever they weigh.
     """
 
     n_rows: int
@@ -358,13 +360,14 @@ class FeatureMoments:
     squares: Array
     minimum: Array
     maximum: Array
+    n_values: NDArray[np.int64]
 
     @classmethod
     def nothing(cls, n_features: int) -> FeatureMoments:
         """Give those of no rows."""
         zeros = np.zeros(n_features)
         none = np.full(n_features, np.inf)
-        return cls(0, 0, 0.0, zeros, zeros, zeros, none, -none)
+        return cls(0, 0, 0.0, zeros, zeros, zeros, none, -none, np.zeros(n_features, np.int64))
 
     @classmethod
     def of(cls, rows: NDArray[np.floating], weights: Array | None = None) -> FeatureMoments:
@@ -386,7 +389,8 @@ class FeatureMoments:
             squares = own @ deviations**2
         n_empty = int((~is_known.any(axis=1)).sum())
         mean = np.where(each > 0.0, guess + shift, 0.0)
-        return cls(len(rows), n_empty, float(own.sum()), each, mean, squares, low, high)
+        n_values = is_known.sum(axis=0, dtype=np.int64)
+        return cls(len(rows), n_empty, float(own.sum()), each, mean, squares, low, high, n_values)
 
     @classmethod
     def of_complete(cls, moments: Moments) -> FeatureMoments:
@@ -401,6 +405,7 @@ class FeatureMoments:
             moments.squares,
             moments.minimum,
             moments.maximum,
+            np.full(len(moments.mean), moments.n_rows, np.int64),
         )
 
     def __add__(self, other: FeatureMoments) -> FeatureMoments:
@@ -420,7 +425,13 @@ class FeatureMoments:
             squares,
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
+            self.n_values + other.n_values,
         )
+
+    @property
+    def n_missing(self) -> NDArray[np.int64]:
+        """Rows that lack each feature: shape (D,)."""
+        return self.n_rows - self.n_values
 
     @property
     def variances(self) -> Array:

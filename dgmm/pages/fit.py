@@ -19,6 +19,7 @@ from dgmm.pages.goodness import is_it_good
 from dgmm.pages.html import PANEL, Section, bullets, figure, page, paragraph, text
 from dgmm.pages.origin import Origin, how_computed, how_it_ended, passes_of
 from dgmm.pages.sweep import sweep_page
+from dgmm.passes.events import lacked_by_feature
 from dgmm.plotting.canvas import label
 from dgmm.plotting.palette import GREY, color_of
 from dgmm.plotting.subject import UNSURE, Subject, percentage
@@ -123,6 +124,9 @@ def _sentences(subject: Subject) -> list[str]:
     n_dropped = getattr(mixture, "n_rows_dropped_", 0)
     if n_dropped:
         said.append(f"{n_dropped:,} rows that lack values were left out.")
+    if n_incomplete := getattr(mixture, "n_rows_incomplete_", 0):
+        by_feature = lacked_by_feature(mixture.n_missing_.tolist(), subject.names)
+        said.append(f"{n_incomplete:,} rows lack values, and count by what is observed: {by_feature}.")
     return said
 
 

@@ -11,13 +11,15 @@ Passes and fits `emit` events; a progress display listens:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dgmm.data.text import listed
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,40 @@ class RowsDrawn:
     """Rows were drawn at random, of those that are fitted: shape (n_drawn, n_features), in row order."""
 
     rows: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class ValuesLacked:
+    """A survey found rows that lack values, of which what is observed is fitted.
+
+    Attributes
+    ----------
+    n_rows, n_incomplete : int
+        Rows, and those of them that lack values.
+    n_missing : tuple of int
+        Rows that lack each feature.
+    feature_names : tuple of str or None
+    """
+
+    n_rows: int
+    n_incomplete: int
+    n_missing: tuple[int, ...]
+    feature_names: tuple[str, ...] | None
+
+    def __str__(self) -> str:
+        told = lacked_by_feature(self.n_missing, self.feature_names)
+        return f"{self.n_incomplete:,} of {self.n_rows:,} rows lack values: {told}"
+
+
+def lacked_by_feature(n_missing: Sequence[int], feature_names: Sequence[str] | None) -> str:
+    """Say how many rows lack each feature that some do, the most first.
+
+    >>> lacked_by_feature([3, 0, 1200], None)
+    'column 2 (1,200), column 0 (3)'
+    """
+    named = [f"column {each}" for each in range(len(n_missing))] if feature_names is None else feature_names
+    order = sorted(range(len(n_missing)), key=lambda each: (-n_missing[each], each))
+    return listed(f"{named[each]} ({n_missing[each]:,})" for each in order if n_missing[each])
 
 
 @dataclass(frozen=True)
@@ -174,6 +210,7 @@ Event = (
     | PassFinished
     | DataChanged
     | RowsDrawn
+    | ValuesLacked
     | TasksStarted
     | TaskFinished
     | TasksFinished

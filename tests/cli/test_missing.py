@@ -24,9 +24,13 @@ def incomplete(tmp_path, three_clusters):
 def test_fit_and_predict(incomplete, tmp_path):
     path, rows = incomplete
     model = tmp_path / "model.npz"
-    succeed("fit", path, "-k", 3, "--out", model, "--seed", 0, "--missing", "marginalize")
+    told = succeed("fit", path, "-k", 3, "--out", model, "--seed", 0, "--missing", "marginalize")
     mixture = dgmm.load(model)
     assert mixture.missing == "marginalize"
+    n_missing, n_incomplete = np.isnan(rows).sum(axis=0), np.isnan(rows).any(axis=1).sum()
+    counted = f"{n_incomplete} rows lack values: a ({n_missing[0]}), b ({n_missing[1]})"
+    assert counted in told.replace(",", "").replace(") b", "), b")
+    assert counted in succeed("info", model).replace(",", "").replace(") b", "), b")
     succeed("predict", model, path, "--out", tmp_path / "labels.zarr")
     frame = pd.DataFrame(rows, columns=["a", "b"])
     labels = zarr.open_array(tmp_path / "labels.zarr", mode="r")[:]

@@ -378,9 +378,24 @@ def test_labels_and_groups_by_the_names_of_columns(groups, kind, tmp_path):
     np.testing.assert_allclose(
         shares, own.predict_proba(frame[features], groups=frame[groups]), rtol=1e-7, atol=1e-12
     )
+    labels = GaussianMixture(3, random_state=0).fit_predict(x[kind], labels="kind", groups=groups)
+    np.testing.assert_array_equal(np.asarray(labels), shares.argmax(axis=1))
     for method in ("score", "bic", "aic", "assignment_entropy"):
         wanted = getattr(own, method)(frame[features], groups=frame[groups])
         assert getattr(found, method)(x[kind], groups=groups) == pytest.approx(wanted, rel=1e-7)
+
+
+def test_to_fit_and_predict_takes_what_a_fit_takes(tmp_path):
+    one, other, third = (
+        dgmm.GaussianMixtureSweep([3], covariance_type="full", random_state=0) for _ in range(3)
+    )
+    labels = np.where(np.arange(150) % 9, -1, Y)
+    expected = one.fit(X, labels=labels, groups=GROUPS).predict(X, groups=GROUPS)
+    told = {"labels": labels, "groups": GROUPS, "allow_changed_data": True, "checkpoint": tmp_path / "kept"}
+    np.testing.assert_array_equal(other.fit_predict(X, **told), expected)
+    np.testing.assert_array_equal(third.fit_predict(X, **told), expected)  # goes on from there
+    with pytest.raises(DataError, match="labels"):
+        one.fit_predict(X, labels=labels[1:])
 
 
 @pytest.mark.parametrize("kind", ["frame", "dask", "parquet"])

@@ -329,6 +329,9 @@ class TestSweep:
         assert found.best_params_["n_components"] == 3
         best, results = found.best_estimator_, found.results_
         assert best.missing == "marginalize"
+        for fitted in (found, best):
+            assert fitted.n_rows_incomplete_ == np.isnan(rows).any(axis=1).sum()
+            np.testing.assert_array_equal(fitted.n_missing_, np.isnan(rows).sum(axis=0))
         held = np.isfinite(results["held_out"]).all()
         assert held
         shares = best.predict_proba(rows)
@@ -390,6 +393,8 @@ class TestDrop:
         dropped.save(tmp_path / "model.npz")
         loaded = dgmm.load(tmp_path / "model.npz")
         assert loaded.n_rows_dropped_ == dropped.n_rows_dropped_
+        assert loaded.n_rows_incomplete_ == 0
+        assert not loaded.n_missing_.any()
         np.testing.assert_array_equal(loaded.predict(rows), dropped.predict(rows))
 
     def test_too_few_are_left(self):

@@ -47,3 +47,11 @@ def test_a_fit_that_does_not_converge_says_so(rows, capsys):
 
 def test_nothing_is_printed_unasked(rows, capsys):
     assert printed(dgmm.GaussianMixture, rows, capsys) == []
+
+
+def test_rows_that_lack_values_are_counted(rows, capsys):
+    holes = np.array(rows, float)
+    holes[:5, 1] = holes[3:5, 0] = np.nan
+    with pytest.warns(dgmm.DataWarning, match="lack all values"):
+        lines = printed(dgmm.GaussianMixture, holes, capsys, verbose=1, missing="marginalize")
+    assert lines[0].startswith(f"5 of {len(holes)} rows lack values: column 1 (5), column 0 (2)")

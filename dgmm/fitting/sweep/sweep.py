@@ -37,6 +37,7 @@ from dgmm.fitting.sweep.race import Race
 from dgmm.fitting.sweep.scores import score_models
 from dgmm.model.criteria import Criterion, resolution
 from dgmm.model.families import Family
+from dgmm.model.observed import FeatureMoments
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 from dgmm.passes.blas import single_threaded
@@ -120,6 +121,8 @@ class Swept:
         Of the rows.
     n_dropped : int
         Rows that were left out, as they lack values.
+    lacking : FeatureMoments or None
+        Of the rows that lack values and are not left out; None before the survey.
     changes : list of str or None
         How rows changed during the sweep, where they were allowed to; None where they were not.
     comparisons : list of Comparison
@@ -133,6 +136,7 @@ class Swept:
     moments: Moments | None = None
     dtype: np.dtype | None = None
     n_dropped: int = 0
+    lacking: FeatureMoments | None = None
     changes: list[str] | None = None
     comparisons: list[Comparison] = field(default_factory=list)
 
@@ -200,7 +204,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
             allow_changed_data=allow_changed_data,
         )
     source = found.source
-    swept.fingerprint, swept.dtype = found.fingerprint, source.dtype
+    swept.fingerprint, swept.dtype, swept.lacking = found.fingerprint, source.dtype, found.lacking
     held = held_out.among(found.sample.numbers)
     fitted = found.sample.part(~held)
     swept.sample = fitted
