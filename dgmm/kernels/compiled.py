@@ -352,9 +352,16 @@ def eliminate(
     covariances = own_covariances(parameters)
     completed, within = deviations.copy(), np.zeros((n_rows, *covariances.shape))
     squares, halves = np.empty((n_rows, n_components)), np.empty((n_rows, len(covariances)))
-    work = np.empty((n_features, n_features)), np.empty(n_features, np.int64), np.empty(n_features)
-    compiled_module("dgmm.kernels.elimination").eliminate(
-        np.ascontiguousarray(covariances), completed, is_known, *work, within, squares, halves
+    module = compiled_module("dgmm.kernels.elimination")
+    of_features, lanes = (n_features, module.LANES), module.LANES
+    work = (
+        *np.empty((3, *of_features)),
+        *np.empty((2, n_features, *of_features)),
+        *np.empty((2, lanes)),
+    )
+    order = np.empty((lanes, n_features), np.int64)
+    module.eliminate(
+        np.ascontiguousarray(covariances), completed, is_known, order, work, within, squares, halves
     )
     return completed, within, squares, halves
 

@@ -1,80 +1,111 @@
-"""Observed features eliminated from covariances, row by row, compiled by Numba: see `dgmm.kernels.rare`."""
+"""Observed features eliminated from covariances, row by row, compiled by Numba: see `dgmm.kernels.rare`.
+
+Rows go through the steps of their Cholesky factors side by side (`dgmm.model.vectors`), each with its own
+observed features first. What a missing feature would take off later ones is zero.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-
 from dgmm.model.jit import REORDERED, compiled
+from dgmm.model.vectors import (
+    LANES,
+    fold_logs,
+    less_products,
+    load,
+    root,
+    spread,
+    store,
+    where_positive,
+)
 
 
 @compiled(REORDERED)
-def _put_first(is_known, row, order):
-    """Order features: the observed ones, whose number is given, then the missing ones."""
-    n_features = is_known.shape[1]
-    n_known = 0
-    for feature in range(n_features):
-        if is_known[row, feature]:
-            order[n_known] = feature
-            n_known += 1
-    last = n_known
-    for feature in range(n_features):
-        if not is_known[row, feature]:
-            order[last] = feature
-            last += 1
-    return n_known
+def _put_first(is_known, start, order, known):
+    """Order features, (lanes, D), the observed ones of each row first; and say which they are (D, lanes)."""
+    n_rows, n_features = is_known.shape
+    for lane in range(LANES):
+        row, place = min(start + lane, n_rows - 1), 0  # the last one again
+        for wanted in (True, False):
+            for feature in range(n_features):
+                if is_known[row, feature] == wanted:
+                    order[lane, place] = feature
+                    known[place, lane] = 1.0 if wanted else 0.0
+                    place += 1
 
 
 @compiled(REORDERED)
-def _factor(covariances, k, order, n_known, lower):
-    """Fill the columns of the observed features, and give half their log determinant."""
-    half = 0.0
-    for i in range(len(order)):
-        for j in range(min(i + 1, n_known)):
-            value = covariances[k, order[i], order[j]]
-            for m in range(j):
-                value -= lower[i, m] * lower[j, m]
-            if i == j:
-                lower[i, i] = np.sqrt(value)
-                half += np.log(lower[i, i])
-            else:
-                lower[i, j] = value / lower[j, j]
-    return half
+def _factor(covariance, order, known, left, lower, halves, products):
+    """Fill what is left when earlier features are eliminated, and factors of that, their diagonals inverted.
+
+    Columns of missing features are zero; ``halves`` are half the log determinants of the observed ones.
+    """
+    n_features, one = len(known), spread(1.0)
+    for lane in range(LANES):
+        own = order[lane]
+        for i in range(n_features):
+            entries = covariance[own[i]]
+            for j in range(i + 1):
+                left[i, j, lane] = entries[own[j]]
+    store(halves, (), spread(0.0))
+    store(products, (), one)
+    for i in range(n_features):
+        for j in range(i):
+            entry = less_products(load(left, (i, j)), lower[i], lower[j], j)
+            store(left, (i, j), entry)
+            store(lower, (i, j), entry * load(lower, (j, j)))
+        entry, is_known = less_products(load(left, (i, i)), lower[i], lower[i], i), load(known, (i,))
+        store(left, (i, i), entry)
+        pivot = where_positive(is_known, entry, one)
+        store(lower, (i, i), is_known / root(pivot))
+        store(products, (), load(products, ()) * pivot)
+        fold_logs(products, halves, i == n_features - 1)
 
 
 @compiled(REORDERED)
-def _complete(deviations, row, k, order, n_known, lower, standardized):
-    """Complete deviations, and give the squared length of the observed ones."""
-    square = 0.0
-    for i in range(len(order)):
-        value = 0.0
-        for m in range(min(i, n_known)):
-            value += lower[i, m] * standardized[m]
-        if i < n_known:
-            standardized[i] = (deviations[row, k, order[i]] - value) / lower[i, i]
-            square += standardized[i] * standardized[i]
-        else:
-            deviations[row, k, order[i]] = value
-    return square
+def _load_gaps(deviations, start, k, order, known, gaps):
+    for lane in range(LANES):
+        row, own = deviations[min(start + lane, len(deviations) - 1), k], order[lane]
+        for i in range(len(gaps)):
+            gaps[i, lane] = row[own[i]] if known[i, lane] > 0.0 else 0.0
 
 
 @compiled(REORDERED)
-def _subtract(covariances, row, k, order, n_known, lower, within):
-    """Fill the covariance of what is missing, given the observed features."""
-    for i in range(n_known, len(order)):
-        for j in range(n_known, i + 1):
-            value = covariances[k, order[i], order[j]]
-            for m in range(n_known):
-                value -= lower[i, m] * lower[j, m]
-            within[row, k, order[i], order[j]] = value
-            within[row, k, order[j], order[i]] = value
+def _complete(lower, gaps, standardized):
+    """Complete deviations in place, (D, lanes), and give the squared lengths of the observed ones."""
+    squares, zero = spread(0.0), spread(0.0)
+    for i in range(len(gaps)):
+        rest = less_products(load(gaps, (i,)), lower[i], standardized, i)
+        own = rest * load(lower, (i, i))
+        store(standardized, (i,), own)
+        store(gaps, (i,), zero - rest)
+        squares = squares + own * own
+    return squares
+
+
+@compiled(REORDERED)
+def _put_deviations(lane, order, known, gaps, deviations):
+    """Write the deviations of what a row lacks, (D,)."""
+    for i in range(len(order) - 1, -1, -1):
+        if known[i, lane] > 0.0:
+            break
+        deviations[order[i]] = gaps[i, lane]
+
+
+@compiled(REORDERED)
+def _put_within(lane, order, known, left, within):
+    """Write the covariance of what a row lacks, (D, D), given what is observed."""
+    for i in range(len(order) - 1, -1, -1):
+        if known[i, lane] > 0.0:
+            break
+        for j in range(i, -1, -1):
+            if known[j, lane] > 0.0:
+                break
+            within[order[i], order[j]] = within[order[j], order[i]] = left[i, j, lane]
 
 
 @compiled(REORDERED, is_kept=True)
-def eliminate(covariances, deviations, is_known, lower, order, standardized, within, squares, halves):
+def eliminate(covariances, deviations, is_known, order, work, within, squares, halves):
     """Do as `dgmm.kernels.rare.eliminate`, in place.
-
-    With the observed features first, ``lower`` has a row's Cholesky factor, as far as that is of them: dot
-    products are of its rows, which lie in one piece.
 
     Parameters
     ----------
@@ -82,10 +113,10 @@ def eliminate(covariances, deviations, is_known, lower, order, standardized, wit
     deviations : ndarray of shape (n_rows, K, D)
         Completed here.
     is_known : ndarray of shape (n_rows, D), bool
-    lower : ndarray of shape (D, D)
-    order : ndarray of shape (D,), int
-    standardized : ndarray of shape (D,)
-        Where to work.
+    order : ndarray of shape (lanes, D), int
+        Where to work, as in the next.
+    work : tuple of ndarray
+        Three of shape (D, lanes), two of (D, D, lanes), and two of (lanes,).
     within : ndarray of shape (n_rows, K, D, D), or (n_rows, 1, D, D)
         Zeros, filled here.
     squares : ndarray of shape (n_rows, K)
@@ -93,12 +124,19 @@ def eliminate(covariances, deviations, is_known, lower, order, standardized, wit
     halves : ndarray of shape (n_rows, K), or (n_rows, 1)
         Filled here.
     """
+    known, gaps, standardized, left, lower, own_halves, some = work
     n_rows, n_components, _ = deviations.shape
-    n_own = len(covariances)
-    for row in range(n_rows):
-        n_known = _put_first(is_known, row, order)
+    for start in range(0, n_rows, LANES):
+        n_own = min(LANES, n_rows - start)
+        _put_first(is_known, start, order, known)
         for k in range(n_components):
-            if k < n_own:
-                halves[row, k] = _factor(covariances, k, order, n_known, lower)
-                _subtract(covariances, row, k, order, n_known, lower, within)
-            squares[row, k] = _complete(deviations, row, k, order, n_known, lower, standardized)
+            if k < len(covariances):
+                _factor(covariances[k], order, known, left, lower, own_halves, some)
+                for lane in range(n_own):
+                    halves[start + lane, k] = own_halves[lane]
+                    _put_within(lane, order[lane], known, left, within[start + lane, k])
+            _load_gaps(deviations, start, k, order, known, gaps)
+            store(some, (), _complete(lower, gaps, standardized))
+            for lane in range(n_own):
+                squares[start + lane, k] = some[lane]
+                _put_deviations(lane, order[lane], known, gaps, deviations[start + lane, k])

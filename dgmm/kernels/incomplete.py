@@ -43,8 +43,9 @@ READY_BYTES = 2**26
 WORKING_BYTES = 2 * WAITING_BYTES + READY_BYTES + 3 * GROUPED_BYTES
 """Of all that."""
 
-PATTERN_SECONDS, CUBE_SECONDS = 2e-5, 4e-9
-"""About what a pattern takes, however few its rows are; and more for each component and cube of features."""
+PATTERN_SECONDS, ENTRY_SECONDS, CUBE_SECONDS = 1e-5, 4e-8, 5e-10
+"""About what a pattern takes, however few its rows are; and more for each entry of a covariance, and for the
+cube of its features."""
 
 WAYS = b""
 """Under which a stack keeps its `Ways`: no pattern is empty."""
@@ -287,7 +288,11 @@ class _Work:
 
 def fewest_rows(models: Sequence[Parameters]) -> float:
     """Give the rows from which on a pattern is worth marginal mixtures of its own."""
-    of_pattern = sum(
-        PATTERN_SECONDS + CUBE_SECONDS * model.n_components * model.n_features**3 for model in models
-    )
+    of_pattern = sum(_pattern_seconds(model) for model in models)
     return of_pattern / sum(row_seconds(model) for model in models)
+
+
+def _pattern_seconds(model: Parameters) -> float:
+    """Forecast the seconds that a pattern takes to be made ready."""
+    n_own, n_features = 1 if model.family.is_shared else model.n_components, model.n_features
+    return PATTERN_SECONDS + n_own * n_features**2 * (ENTRY_SECONDS + n_features * CUBE_SECONDS)

@@ -12,28 +12,21 @@ import numpy as np
 
 from dgmm.model.jit import REORDERED, compiled
 from dgmm.model.parameters import LOG_2_PI
-from dgmm.model.vectors import LANES, are_all, larger, load, root, spread, store, total, where_positive
-
-LEAST, MOST = 1e-150, 1e150
-"""Between these products of variances are kept: their logarithm is taken once, and not of each."""
-
+from dgmm.model.vectors import (
+    LANES,
+    are_all,
+    fold_logs,
+    larger,
+    less_products,
+    load,
+    root,
+    spread,
+    store,
+    total,
+    where_positive,
+)
 
 # Steps of all lanes.
-
-
-@compiled(REORDERED)
-def _fold(products, halves):
-    """Take logarithms of products that are about to leave the range of float64."""
-    for lane in range(LANES):
-        if not LEAST < products[lane] < MOST:
-            halves[lane] += 0.5 * np.log(products[lane])
-            products[lane] = 1.0
-
-
-@compiled(REORDERED)
-def _add_half_logs(products, halves):
-    for lane in range(LANES):
-        halves[lane] += 0.5 * np.log(products[lane])
 
 
 @compiled(REORDERED)
@@ -115,32 +108,23 @@ def _keep(known, errors, kept):
 
 
 @compiled(REORDERED)
-def _less_products(value, left, right, n_products):
-    """Take ``Σ_m left[m] right[m]`` of the first products off lanes: of arrays (M, lanes)."""
-    for m in range(n_products):
-        value = value - load(left, (m,)) * load(right, (m,))
-    return value
-
-
-@compiled(REORDERED)
 def _factor(covariance, known, errors, lower, halves, products):
     """Factor covariances with errors, the diagonals of factors inverted; and half their log determinants."""
-    one = spread(1.0)
+    n_features, one = len(known), spread(1.0)
     store(products, (), one)
     store(halves, (), spread(0.0))
-    for i in range(len(known)):
+    for i in range(n_features):
         is_known = load(known, (i,))
         for j in range(i):
             entry = (spread(covariance[i, j]) + load(errors, (i, j))) * (is_known * load(known, (j,)))
-            entry = _less_products(entry, lower[i], lower[j], j)
+            entry = less_products(entry, lower[i], lower[j], j)
             store(lower, (i, j), entry * load(lower, (j, j)))
         # Where a feature is missing: added and taken off, 1 would take small variances along.
         entry = where_positive(is_known, spread(covariance[i, i]) + load(errors, (i, i)), one)
-        entry = _less_products(entry, lower[i], lower[i], i)
+        entry = less_products(entry, lower[i], lower[i], i)
         store(products, (), load(products, ()) * entry)
-        _fold(products, halves)
+        fold_logs(products, halves, i == n_features - 1)
         store(lower, (i, i), one / root(entry))
-    _add_half_logs(products, halves)
 
 
 @compiled(REORDERED)
@@ -149,7 +133,7 @@ def _standardize(mean, values, known, lower, slopes):
     squares = spread(0.0)
     for i in range(len(known)):
         own = (load(values, (i,)) - spread(mean[i])) * load(known, (i,))
-        own = _less_products(own, lower[i], slopes, i) * load(lower, (i, i))
+        own = less_products(own, lower[i], slopes, i) * load(lower, (i, i))
         store(slopes, (i,), own)
         squares = squares + own * own
     return squares
@@ -160,7 +144,7 @@ def _solve_on(lower, slopes):
     """Make ``T⁻¹ (x − m)`` of standardized deviations."""
     n_features = len(slopes)
     for i in range(n_features - 1, -1, -1):
-        own = _less_products(load(slopes, (i,)), lower[i + 1 :, i], slopes[i + 1 :], n_features - i - 1)
+        own = less_products(load(slopes, (i,)), lower[i + 1 :, i], slopes[i + 1 :], n_features - i - 1)
         store(slopes, (i,), own * load(lower, (i, i)))
 
 
@@ -172,7 +156,7 @@ def _invert(known, lower, scratch, inverse):
         own = load(lower, (i, i))
         store(scratch, (i, i), own)
         for j in range(i):
-            entry = _less_products(zero, lower[i, j:], scratch[j:, j], i - j)
+            entry = less_products(zero, lower[i, j:], scratch[j:, j], i - j)
             store(scratch, (i, j), entry * own)
     for i in range(n_features):
         for j in range(i + 1):
@@ -311,16 +295,15 @@ def _independent_slopes(mean, values, inverse, slopes):
 @compiled(REORDERED)
 def _independent_inverse(variances, known, errors, inverse, halves, products):
     """Write T⁻¹ (D, lanes), zero where a feature is missing, and half the log determinants of T."""
-    one = spread(1.0)
+    n_features, one = len(known), spread(1.0)
     store(products, (), one)
     store(halves, (), spread(0.0))
-    for i in range(len(known)):
+    for i in range(n_features):
         is_known = load(known, (i,))
         variance = where_positive(is_known, spread(variances[i]) + load(errors, (i,)), one)
         store(products, (), load(products, ()) * variance)
         store(inverse, (i,), is_known / variance)
-        _fold(products, halves)
-    _add_half_logs(products, halves)
+        fold_logs(products, halves, i == n_features - 1)
 
 
 @compiled(REORDERED)

@@ -20,9 +20,11 @@ BATCH_ENTRIES = 2**18
 """Entries of covariances that are worked on at a time: they stay in a cache."""
 
 
-ROW_SECONDS, PRODUCT_SECONDS, SQUARE_SECONDS = 3e-7, 4e-10, 2.5e-8
-"""About what a row takes; and more for each component and the cube of its features, or for each component and
-feature where it has no products."""
+ROW_SECONDS, FEATURE_SECONDS = 3e-7, 2.5e-8
+"""About what a row takes; and more for each component and feature, of families without products."""
+
+ENTRY_SECONDS, PRODUCT_SECONDS, REST_SECONDS = 2e-9, 1e-11, 3e-10
+"""Of others: for each entry of a covariance, the cube of its features, and the square for each component."""
 
 
 class Expected(NamedTuple):
@@ -121,9 +123,10 @@ def row_seconds(model: Parameters) -> float:
     """Forecast the seconds that a row takes here."""
     n_components, n_features = model.means.shape
     if not model.family.has_products:
-        return ROW_SECONDS + n_components * SQUARE_SECONDS * n_features
-    products = len(own_covariances(model)) * n_features**3 + n_components * n_features**2
-    return ROW_SECONDS + PRODUCT_SECONDS * products
+        return ROW_SECONDS + n_components * FEATURE_SECONDS * n_features
+    entries = own_covariances(model).size
+    own = entries * (ENTRY_SECONDS + n_features * PRODUCT_SECONDS)
+    return ROW_SECONDS + own + n_components * n_features**2 * REST_SECONDS
 
 
 def _independent(

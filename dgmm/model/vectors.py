@@ -13,10 +13,13 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
+
+from dgmm.model.jit import REORDERED, compiled
 
 LANES = 16
 """Numbers of a vector: two of the longest that processors have, so that one begins before another ends."""
@@ -192,3 +195,24 @@ def total(typingctx, value):
         return builder.extract_element(sums, _INDEX(0))
 
     return types.float64(value), generate
+
+
+@compiled(REORDERED)
+def less_products(value, left, right, n_products):
+    """Take ``Σ_m left[m] right[m]`` of the first products off lanes: of arrays (M, LANES)."""
+    for m in range(n_products):
+        value = value - load(left, (m,)) * load(right, (m,))
+    return value
+
+
+LEAST, MOST = 1e-150, 1e150
+"""Between these products of variances are kept: their logarithm is taken once, and not of each."""
+
+
+@compiled(REORDERED)
+def fold_logs(products, halves, of_all):
+    """Add half the logarithms of products (LANES,) about to leave the range of float64; or of all."""
+    for lane in range(LANES):
+        if of_all or not LEAST < products[lane] < MOST:
+            halves[lane] += 0.5 * np.log(products[lane])
+            products[lane] = 1.0
