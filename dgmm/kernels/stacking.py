@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.kernels.precision import DOUBLE, allows_single_precision, largest_rounding_errors, rounding_errors
 from dgmm.kernels.stack import JUST_ONE, Centred, Group, Run, Stack
@@ -185,6 +186,49 @@ def _is_tabled(batch: _Batch, fewest: int, n_rows: int | None, extent: Array, dt
     )
 
 
+def _on_paths(
+    batch: _Batch, about: Array, centre: Array, extent: Array, dtype: np.dtype, *, whitened: bool
+) -> tuple[NDArray[np.bool_], Array, Array]:
+    """Say which components take the centred path, and give the natural parameters of the others.
+
+    Parameters
+    ----------
+    batch : _Batch
+    about : ndarray of shape (K, D)
+        Points near components that are to take the centred path; NaN for others.
+    centre, extent, dtype
+        As for `stack_models`, and the dtype of products: float32 where that is exact enough for all.
+    whitened : bool
+        All are on the centred path, and this says which have sums about points of their own.
+
+    Returns
+    -------
+    narrow : ndarray of shape (K,), bool
+    points : ndarray of shape (K, D)
+        About which sums are.
+    theta : ndarray of shape (K, n_features of the family), or (K, 1)
+    """
+    narrow = np.asarray(np.isfinite(about).all(axis=1))
+    points = np.where(narrow[:, None], about, batch.means)
+    is_double = dtype == np.float64
+    if whitened:
+        theta = np.zeros((len(narrow), 1))
+        if is_double:  # densities are exact, and sums where no feature's squares cancel
+            narrow |= ~(largest_rounding_errors(batch, extent, dtype) <= DOUBLE.density_error)
+        points = np.where(narrow[:, None], points, centre)
+    else:
+        finite = np.maximum(batch.log_constants, LOG_OF_NOTHING)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not used
+            theta = batch.family.natural_parameters(finite, batch.means - centre, batch.precisions_cholesky)
+        if is_double:
+            narrow |= ~(rounding_errors(batch, extent, dtype) <= DOUBLE.density_error)
+            narrow |= ~np.isfinite(theta).all(axis=1)
+    if batch.family.is_shared:  # with or without the quadratic term that they share, but all of them
+        narrow[:] = narrow.any()
+    theta[narrow] = 0.0  # not used, and too large for products
+    return narrow, points, theta
+
+
 def stack_models(
     models: Sequence[Evaluable],
     centre: Array,
@@ -252,23 +296,7 @@ def stack_models(
                 fewest = min(len(models[index].means) for index in batch.members)
                 whitened = not _is_tabled(batch, fewest, n_rows, extent, dtype)
             about = np.full(batch.means.shape, np.nan) if references is None else batch.joined(references)
-            narrow = np.asarray(np.isfinite(about).all(axis=1))
-            points = np.where(narrow[:, None], about, batch.means)
-            if whitened:
-                theta = np.zeros((len(narrow), 1))
-                if not single:  # densities are exact, and sums where no feature's squares cancel
-                    narrow |= ~(largest_rounding_errors(batch, extent, dtype) <= DOUBLE.density_error)
-                points = np.where(narrow[:, None], points, centre)
-            else:
-                finite = np.maximum(batch.log_constants, LOG_OF_NOTHING)
-                with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not used
-                    theta = family.natural_parameters(finite, batch.means - centre, batch.precisions_cholesky)
-                if not single:
-                    narrow |= ~(rounding_errors(batch, extent, dtype) <= DOUBLE.density_error)
-                    narrow |= ~np.isfinite(theta).all(axis=1)
-            if family.is_shared:  # with or without the quadratic term that they share, but all of them
-                narrow[:] = narrow.any()
-            theta[narrow] = 0.0  # not used, and too large for products
+            narrow, points, theta = _on_paths(batch, about, centre, extent, dtype, whitened=whitened)
             thetas.append(theta)
             members += batch.members
             components = [(index, k) for index in batch.members for k in range(len(models[index].means))]
