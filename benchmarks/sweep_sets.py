@@ -1,6 +1,7 @@
 """Sweeps of real rows, more than the sample: passes, and each model against scikit-learn's best of three.
 
-    python benchmarks/sweep_sets.py [--sets gaia flights] [--seeds 2] [--rows 100000] [--sample-rows 20000]
+    python benchmarks/sweep_sets.py [--sets gaia sky flights diamonds] [--seeds 2] [--rows 100000]
+        [--sample-rows 20000]
 
 1 to 10 components of two covariance types. What scikit-learn's three starts give is computed by dgmm's own
 path for rows in memory, which has its answers (tests/estimators/test_parity.py). The survey counts as a pass.
@@ -16,11 +17,12 @@ from typing import Any
 import numpy as np
 from common import print_table
 from passes import flights
+from seeds import diamonds, sky
 
 from dgmm import GaussianMixtureSweep
 from dgmm.demo import read_stars
 
-SETS = {"gaia": read_stars, "flights": flights}
+SETS = {"gaia": read_stars, "sky": sky, "flights": flights, "diamonds": diamonds}
 FAMILIES = ("full", "diag")
 MOST, N_INIT, NEAR = 10, 3, 1e-4
 

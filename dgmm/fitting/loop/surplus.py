@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import count
 from typing import Protocol
 
-from dgmm.fitting.loop.history import PassRecord, last_gain, passes_until, predict_gain, since_start
+from dgmm.fitting.loop.history import PassRecord, last_gain, predict_gain, since_start
 from dgmm.fitting.loop.stopping import Ending
 from dgmm.model.parameters import Parameters
 
@@ -35,6 +36,9 @@ class SurplusTuning:
         Nats that chance gives a parameter.
     most : float
         Nats a row: more is worth going on for, however few rows tell of however many parameters.
+    patient, loosest : int, float
+        Passes after which each one must gain twice what the one before had to, and how many times as much
+        as the first ones at the most: a fit that takes many passes gains little by the next.
     fewest_rows : int
         Of all rows: of fewer, passes take no time, and chance gives much.
     """
@@ -44,6 +48,8 @@ class SurplusTuning:
     cautious: float = 4.0
     by_chance: float = 0.5
     most: float = 1e-4
+    patient: int = 4
+    loosest: float = 8.0
     fewest_rows: int = 2**15
 
 
@@ -80,20 +86,26 @@ class Plateaus:
 
     def settled(self, history: tuple[PassRecord, ...], parameters: Parameters) -> str | None:
         """Say that a fit lately gained less than chance gives a component; None where it gained more."""
-        gained, bar = gained_lately(history), self._bar(parameters)
+        gained, bar = gained_lately(history), self._bar(len(since_start(history)), parameters)
         if gained >= bar:
             return None
-        what = "that chance gives a component" if bar < SURPLUS.most else "worth going on for"
+        is_of_chance = bar == self.by_chance(parameters, 1)
+        what = "that chance gives a component" if is_of_chance else "worth going on for"
         return f"it lately gained {gained:.2g} nats a row, less than the {bar:.2g} {what}; {AS_FAR_AS}"
 
     def passes_left(self, history: tuple[PassRecord, ...], parameters: Parameters) -> float:
         """Estimate the passes until a fit has `settled`; infinite where nothing is known."""
-        gained = [gained_lately(history[:end]) for end in range(1, len(history) + 1)][-2:]
-        return passes_until(gained, self._bar(parameters))
+        gained = [gained_lately(history[:end]) for end in range(1, len(history) + 1)]
+        *_, before, last = [math.inf, *gained]
+        if not 0.0 < last < before < math.inf:
+            return math.inf
+        n_passes, share = len(since_start(history)), last / before
+        return next(n for n in count() if last * share**n < self._bar(n_passes + n, parameters))
 
-    def _bar(self, parameters: Parameters) -> float:
-        """Give what a fit that goes on has lately gained, at the least, nats a row."""
-        return min(SURPLUS.most, self.by_chance(parameters, 1))
+    def _bar(self, n_passes: int, parameters: Parameters) -> float:
+        """Give what a fit that goes on after so many passes has lately gained, at the least, nats a row."""
+        times = min(SURPLUS.loosest, 2.0 ** max(0, n_passes - SURPLUS.patient))
+        return times * min(SURPLUS.most, self.by_chance(parameters, 1))
 
     def ending(
         self, history: tuple[PassRecord, ...], parameters: Parameters, n_needed: int

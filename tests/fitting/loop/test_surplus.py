@@ -99,6 +99,14 @@ def test_less_than_chance_gives_a_component_ends_a_fit_whether_it_is_needed_or_n
         assert "it lately gained" in ending.message
 
 
+@pytest.mark.parametrize(("gained", "ends"), [(0.9, 3), (1.5, 5), (5.0, 7), (9.0, None)])
+def test_later_passes_must_gain_more(gained, ends):
+    """In two passes, in units of what chance gives: twice with each pass after four, up to eight times."""
+    history = passes(0.5 * gained * BY_CHANCE * np.arange(30))
+    settled = [n for n in range(1, 30) if Plateaus(N_ROWS).settled(history[:n], mixture())]
+    assert (settled[0] if settled else None) == ends
+
+
 @pytest.mark.parametrize("rate", [0.3, 0.5, 0.7])
 def test_passes_left_are_right_where_gains_fall_by_the_same_factor(rate):
     plateaus, history = Plateaus(N_ROWS), passes(np.cumsum(rate ** np.arange(60.0)))
