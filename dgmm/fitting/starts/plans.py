@@ -103,7 +103,9 @@ def ladder(size: Size) -> Iterator[SearchTuning]:
         n_rivals=1,
     )
     yield SEARCH
-    yield _through_variances(SearchTuning(n_long=3, long_steps=15, exchanges=_moves(8)), size)
+    yield _through_variances(
+        SearchTuning(surpluses=(2.0, 3.0), n_moved=4, n_long=3, long_steps=15, exchanges=_moves(8)), size
+    )
     yield _through_variances(
         SearchTuning(surpluses=(2.0,), n_moved=2, n_long=2, long_steps=10, n_rivals=2, exchanges=_moves(6)),
         size,
@@ -154,9 +156,9 @@ def _products(plan: SearchTuning, size: Size) -> float:
     begun, before = PLANS.cluster_steps * n_components * n_features / (2.0 * row), 0.0
     if plan.before is not None:  # starts are E-steps of what was found before
         begun, before = 1.0, _products(plan.before, replace(size, family=FAMILIES["diag"]))
-    steps = (plan.n_starts + len(plan.of_values)) * (begun + climb) + _steps_of_moves(plan, size)
-    if plan.surpluses:
-        steps += _steps_of_moves(plan, size)
+    n_starts, n_grown = plan.n_starts + len(plan.of_values), len(plan.surpluses)
+    n_moved = min(plan.n_moved, n_starts) + min(plan.n_moved, n_grown)
+    steps = n_starts * (begun + climb) + n_moved * _steps_of_moves(plan, size)
     for surplus in plan.surpluses:  # sizes are a geometric series, up and down
         most = min(surplus, 1.0 + GROWTH.most_surplus / n_components)
         up, down = most / GROWTH.split_at_once, (most - 1.0) / GROWTH.merged_at_once
@@ -168,12 +170,12 @@ def _products(plan: SearchTuning, size: Size) -> float:
 
 
 def _steps_of_moves(plan: SearchTuning, size: Size) -> float:
-    """Forecast the E-steps of moving the components of the best of a round."""
+    """Forecast the E-steps of moving the components of one mixture."""
     exchanges, trials, n_components = plan.exchanges, plan.exchanges.trials, size.n_components
     n_judged = max(exchanges.n_judged, n_components // exchanges.judged_of)
     judged = _steps_of_splits(size) + 3.0 * n_judged * (exchanges.local_steps + 2.0) / n_components
     tried = (exchanges.n_tried + 1) * (trials.n_steps + trials.n_more + 2.0)
-    return plan.n_moved * (exchanges.n_moves * (judged + tried) + exchanges.converged_steps + 1.0)
+    return exchanges.n_moves * (judged + tried) + exchanges.converged_steps + 1.0
 
 
 def _steps_of_splits(size: Size) -> float:

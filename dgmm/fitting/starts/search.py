@@ -83,11 +83,11 @@ class SearchTuning:
 
     n_starts: int = 8
     of_values: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
-    surpluses: tuple[float, ...] = (2.0, 3.0)
+    surpluses: tuple[float, ...] = (2.0,)
     n_rows: int = 20 * 2**10
     rows_of_component: int = 300
     short_steps: int = CLIMBS.short_steps
-    n_moved: int = 4
+    n_moved: int = 8
     unseen: float = 0.2
     n_long: int = 4
     long_rows: int = 4
