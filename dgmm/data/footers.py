@@ -65,6 +65,9 @@ def opened(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
         if isinstance(error, OSError) and error.errno is not None and is_transient(error):
             raise  # Arrow numbers errors of files, not of what is in them
         raise DataError(f"{redacted(path)} cannot be read as Parquet, it may be damaged: {error}") from error
+    finally:
+        if where is not path:  # Arrow closes what it has opened itself
+            where.close()
 
 
 def read_footer(filesystem: Any, path: str, keys: Mapping[str, str | None] | None = None) -> Footer:

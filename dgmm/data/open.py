@@ -28,7 +28,8 @@ from dgmm.data.mapped import of_columns
 from dgmm.data.memory import MemorySource
 from dgmm.data.retrying import persistently
 from dgmm.data.siblings import settle
-from dgmm.data.source import DataError, Source
+from dgmm.data.source import DataError, DataWarning, Source
+from dgmm.data.telling import tell
 from dgmm.data.text import redacted
 from dgmm.data.types import RowsLike, WeightsLike
 
@@ -283,7 +284,7 @@ def _open_paths(
     places = [place for path in paths for place in _places(path, options)]
     name = places[0].name if len(places) == 1 else f"{places[0].name} and {len(places) - 1} more"
     kind, filesystem = places[0].kind, places[0].filesystem
-    _once([place.root for place in places])
+    _once(filesystem, [place.root for place in places])
     for place in places:
         if place.kind != kind or place.filesystem != filesystem:
             raise DataError(
@@ -303,12 +304,14 @@ def _open_paths(
         case "parquet":
             from dgmm.data.parquet import parquet_source
 
-            files = _once([path for place in places for path in parquet_files(filesystem, place.root)])
+            found = [path for place in places for path in parquet_files(filesystem, place.root)]
+            files = _once(filesystem, found)
             return parquet_source(name, filesystem, files, choice)
         case "csv":
             from dgmm.data.csv import csv_source
 
-            files = _once([path for place in places for path in csv_files(filesystem, place.root)])
+            found = [path for place in places for path in csv_files(filesystem, place.root)]
+            files = _once(filesystem, found)
             return csv_source(name, filesystem, files, choice)
     from dgmm.data.lakes import lake_source
 
@@ -322,11 +325,20 @@ def _open_paths(
     )
 
 
-def _once(paths: list[str]) -> list[str]:
-    """Refuse what is there twice, as by patterns that overlap: its rows would count twice."""
+def _once(filesystem: Any, paths: list[str]) -> list[str]:
+    """Refuse what is there twice, as by patterns that overlap, and tell of links: rows would count twice."""
     twice = [path for path, n_times in Counter(paths).items() if n_times > 1]
     if twice:
         raise DataError(f"{redacted(twice[0])} is among the paths more than once; name it once")
+    if is_local(filesystem):
+        names: dict[str, str] = {}
+        for path in paths:
+            other = names.setdefault(os.path.realpath(path), path)
+            if other != path:
+                tell(
+                    f"{other} and {path} are the same, by a link: their rows count twice; name one of them",
+                    DataWarning,
+                )
     return paths
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import zarr
 from sklearn.utils import check_array
 
-from dgmm.data import DataError, open_dataset, open_weights
+from dgmm.data import DataError, DataWarning, open_dataset, open_weights
 from tests.data.contract import type_name
 
 
@@ -145,6 +146,24 @@ def test_what_is_named_twice_would_count_twice(tmp_path):
     for paths in ([path, path], [path, tmp_path], [path, tmp_path / "*.parquet"]):
         with pytest.raises(DataError, match=r"rows\.parquet is among the paths more than once"):
             open_dataset(paths)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "zarr"])
+def test_a_link_to_what_is_there_too_is_told_of(tmp_path, kind):
+    first, latest, other = (tmp_path / f"{name}.{kind}" for name in ("2024", "latest", "2025"))
+    frame = pd.DataFrame({"x": [1.0, 2.0]})
+    for path in (first, other):
+        if kind == "zarr":
+            zarr.create_array(path, data=frame.to_numpy())
+        else:
+            (frame.to_parquet if kind == "parquet" else frame.to_csv)(path, index=False)
+    assert open_dataset([first, other]).n_rows == 4
+    latest.symlink_to(first)
+    assert open_dataset([latest, other]).n_rows == 4  # wherever it leads
+    ways = [[first, other, latest], tmp_path / f"*.{kind}", *([tmp_path] if kind != "zarr" else [])]
+    for given in ways:
+        with pytest.warns(DataWarning, match=rf"2024\.{kind} and .*latest\.{kind} are the same, by a link"):
+            assert open_dataset(given).n_rows == 6
 
 
 def test_a_source_is_given_back():

@@ -1,5 +1,7 @@
 import decimal
+import gc
 import shutil
+import warnings
 
 import dask.dataframe as dd
 import numpy as np
@@ -244,3 +246,15 @@ def test_footers_that_contradict_themselves_are_refused(tmp_path):
         except DataError:
             n_refused += 1
     assert n_refused >= 2
+
+
+def test_files_of_a_cache_are_closed(tmp_path):
+    """They are this machine's, but another file system than its own opens them."""
+    values = count_up(50, 2)
+    write(tmp_path / "a.parquet", values, row_group_size=20)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        source = open_dataset(f"simplecache::file://{tmp_path}/a.parquet")
+        np.testing.assert_array_equal(read(source.rows(10, 45)), values[10:45])
+        gc.collect()
+    assert not [str(each.message) for each in caught if "unclosed" in str(each.message)]
