@@ -107,10 +107,18 @@ class Sample:
 
     def drawn(self, size: int) -> Sample:
         """Keep the rows with the ``size`` smallest hashes, in row order."""
-        if len(self.hashes) <= size and (self.numbers[1:] > self.numbers[:-1]).all():
-            return self
-        kept = np.sort(np.argsort(self.hashes, kind="stable")[:size])
-        return self.part(kept[np.argsort(self.numbers[kept], kind="stable")])
+        kept = None if len(self.hashes) <= size else self.smallest(size)
+        numbers = self.numbers if kept is None else self.numbers[kept]
+        if not (numbers[1:] > numbers[:-1]).all():
+            order = np.argsort(numbers, kind="stable")
+            kept = order if kept is None else kept[order]
+        return self if kept is None else self.part(kept)
+
+    def smallest(self, size: int) -> NDArray[np.intp]:
+        """Give the places of the ``size`` smallest hashes, of which no two are the same: (size,), rising."""
+        if not 0 < size < len(self.hashes):
+            return np.arange(max(0, min(size, len(self.hashes))))
+        return np.flatnonzero(self.hashes <= np.partition(self.hashes, size - 1)[size - 1])
 
 
 def hash_numbers(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -16,6 +16,9 @@ from dgmm.model.matrices import MATRICES, Array
 SMALLEST_COUNT = 10 * np.finfo(np.float64).eps
 """Added to every count in an M-step, as in scikit-learn."""
 
+FEW_COLUMNS = 16
+"""Of fewer, extremes are found of a copy in which each column is together: in a tenth of the time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
@@ -291,23 +294,22 @@ class Moments:
         with np.errstate(over="ignore"):
             total = float(n_rows if weights is None else weights.sum())
         if n_rows == 0 or total == 0.0:
-            zeros = np.zeros(n_features)
-            empty = n_rows == 0
-            low = np.full(n_features, np.inf) if empty else rows.min(axis=0).astype(np.float64)
-            high = np.full(n_features, -np.inf) if empty else rows.max(axis=0).astype(np.float64)
+            zeros, nothing = np.zeros(n_features), np.full(n_features, np.inf)
+            low, high = (nothing, -nothing) if n_rows == 0 else _extremes(rows)
             scatter = np.zeros((n_features, n_features) if products else n_features)
             return cls(n_rows, 0.0, zeros, scatter, low, high)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite, and found by that
-            # A first guess near the mean, then its correction: sums stay small about a far mean.
+            # A first guess near the mean, then its correction: sums stay small about a far mean. Features
+            # come first, as sums along few columns are slow.
             guess = rows[0].astype(np.float64)
-            deviations = rows - guess
-            weighted = deviations if weights is None else deviations * weights[:, None]
-            shift = weighted.sum(axis=0) / total
-            deviations -= shift
-            weighted = deviations if weights is None else deviations * weights[:, None]
-            scatter = deviations.T @ weighted if products else np.einsum("nd,nd->d", deviations, weighted)
-        low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
-        return cls(n_rows, total, guess + shift, scatter, low, high)
+            deviations = np.subtract(rows.T, guess[:, None], order="C")
+            own = None if weights is None else np.asarray(weights, np.float64)
+            shift = (deviations.sum(axis=1) if own is None else deviations @ own) / total
+            deviations -= shift[:, None]
+            if own is not None:
+                deviations *= np.sqrt(own)
+            scatter = deviations @ deviations.T if products else np.einsum("dn,dn->d", deviations, deviations)
+        return cls(n_rows, total, guess + shift, scatter, *_extremes(rows))
 
     def __add__(self, other: Moments) -> Moments:
         weight = self.weight + other.weight
@@ -339,3 +341,9 @@ class Moments:
     def extent(self) -> Array:
         """Largest distance of a row from the mean, per feature: shape (n_features,)."""
         return np.maximum(self.maximum - self.mean, self.mean - self.minimum)
+
+
+def _extremes(rows: np.ndarray) -> tuple[Array, Array]:
+    """Give the least and the largest value of each feature of rows, (n_rows, n_features), at least one."""
+    columns = np.ascontiguousarray(rows.T) if rows.shape[1] < FEW_COLUMNS else rows.T
+    return columns.min(axis=1).astype(np.float64), columns.max(axis=1).astype(np.float64)

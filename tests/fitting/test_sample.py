@@ -32,3 +32,10 @@ def test_the_smallest_hashes_are_drawn_in_row_order_whatever_the_order_of_the_pa
     np.testing.assert_array_equal(drawn.numbers, expected)
     np.testing.assert_array_equal(drawn.values, rows[expected])
     np.testing.assert_array_equal(drawn.weights, weights[expected])
+
+
+def test_the_places_of_the_smallest_hashes_are_those_of_a_sort():
+    hashes = hash_numbers(3, np.random.default_rng(1).permutation(200))
+    whole = Sample(hashes, np.arange(200), np.zeros((200, 1)), None)
+    for size in (-1, 0, 1, 77, 199, 200, 300):
+        np.testing.assert_array_equal(whole.smallest(size), np.sort(np.argsort(hashes)[: max(0, size)]))

@@ -232,11 +232,13 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
 def _divided(sample: Sample, n_components: int, n_rows: int | None = None) -> tuple[Sample, Sample]:
     """Divide the sample into rows to fit to, one for each component at least, and rows that are held out.
 
-    Both are in random order; of the first there are ``n_rows`` at the most.
+    The first are in random order, and ``n_rows`` at the most.
     """
-    order = np.argsort(sample.hashes, kind="stable")
-    n_held_out = max(0, min(len(order) // SEARCH.held_out, len(order) - n_components))
-    return sample.part(order[n_held_out:][:n_rows]), sample.part(order[:n_held_out])
+    n_held_out = max(0, min(len(sample.hashes) // SEARCH.held_out, len(sample.hashes) - n_components))
+    n_used = len(sample.hashes) if n_rows is None else n_held_out + n_rows
+    held_out = sample.smallest(n_held_out)
+    used = np.setdiff1d(sample.smallest(n_used), held_out, assume_unique=True)
+    return sample.part(used[np.argsort(sample.hashes[used], kind="stable")]), sample.part(held_out)
 
 
 def _in_memory(sample: Sample, centre: NDArray[np.floating]) -> InMemory:
