@@ -26,7 +26,7 @@ from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, proposals, rows_t
 from dgmm.fitting.starts.record import SearchRecord
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood, Objective
-from dgmm.fitting.survey import survey
+from dgmm.fitting.survey import Surveyed, survey
 from dgmm.fitting.updating import kept_of
 from dgmm.model.observed import FeatureMoments
 from dgmm.model.parameters import Parameters
@@ -106,25 +106,12 @@ def fit(
     watch : callable, optional
         Is shown each pass of each fit, and may end it.
     """
-    passes: list[Event] = []
     is_small = source.n_rows <= settings.sample_rows
     stages = ("passes",) if is_small or resumed is not None else ("search", "passes")
     if settings.missing == "drop":
         emit(StageStarted("complete", ("survey", *stages), settings.most_passes(source.n_rows)))
-        with listening(passes.append):
-            cases = complete_cases(source, weights, allow_changed_data=settings.allow_changed_data)
-        own = replace(settings, missing="error")
-        kept = fit(cases.source, cases.weights, own, random_state, resumed, watch=watch)
-        return replace(
-            kept,
-            n_passes=kept.n_passes + cases.n_passes,
-            fingerprint=cases.fingerprint,
-            kept=None if kept.kept is None else kept.kept.of_rows(cases.seen),
-            n_dropped=cases.n_dropped,
-            changes=None
-            if kept.changes is None
-            else tuple(dict.fromkeys(changes_among(passes) + kept.changes)),
-        )
+        return _fit_complete_cases(source, weights, settings, random_state, resumed=resumed, watch=watch)
+    passes: list[Event] = []
     seed = 0 if is_small else int(random_state.randint(2**31 - 1))
     emit(StageStarted("survey", stages, settings.most_passes(source.n_rows)))
     with listening(passes.append):
@@ -177,31 +164,13 @@ def fit(
             best, kept = shift.back(best), None if kept is None else shift.kept_back(kept)
     if best.ending is not None:
         logger.info("%s", best.ending.message)
-    about: tuple[str, ...] = ()
-    objective = fits.objective
-    if isinstance(objective, Likelihood):  # variational Bayes empties components on purpose
-        accepted = [record.log_likelihood for record in best.history if record.accepted]
-        about = concerns(
-            best.parameters,
-            accepted,
-            replace(found.moments, n_rows=found.n_weighted),  # rows without weight are as if not there
-            found.sample,
-            reg_covar=objective.reg_covar,
-            feature_names=source.feature_names,
-        )
-    elif isinstance(settings.goal, Belief) and settings.goal.covariance is None:
-        about = concerns_of_prior(
-            settings.goal.family,
-            found.moments,
-            reg_covar=objective.reg_covar,
-            feature_names=source.feature_names,
-        )
+    about = _concerns(best, fits, found, source.feature_names)
     n_passes = n_survey_passes if is_small else _count(passes)
     changes = changes_among(passes) if settings.allow_changed_data else None
     return Fit(
         best,
         n_passes,
-        objective,
+        fits.objective,
         found.fingerprint,
         about,
         lacking=found.lacking,
@@ -209,6 +178,53 @@ def fit(
         kept=kept,
         search=record,
     )
+
+
+def _fit_complete_cases(
+    source: Source,
+    weights: Source | None,
+    settings: Settings,
+    random_state: np.random.RandomState,
+    *,
+    resumed: EM | None,
+    watch: Watch | None,
+) -> Fit:
+    """Fit to the rows that lack nothing; say how many others there are."""
+    passes: list[Event] = []
+    with listening(passes.append):
+        cases = complete_cases(source, weights, allow_changed_data=settings.allow_changed_data)
+    own = replace(settings, missing="error")
+    found = fit(cases.source, cases.weights, own, random_state, resumed, watch=watch)
+    changes = None if found.changes is None else changes_among(passes) + found.changes
+    return replace(
+        found,
+        n_passes=found.n_passes + cases.n_passes,
+        fingerprint=cases.fingerprint,
+        kept=None if found.kept is None else found.kept.of_rows(cases.seen),
+        n_dropped=cases.n_dropped,
+        changes=None if changes is None else tuple(dict.fromkeys(changes)),
+    )
+
+
+def _concerns(
+    best: EM, fits: Multistart, found: Surveyed, feature_names: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Say what a person should know of a fit: see `dgmm.fitting.care`."""
+    goal, objective = fits.settings.goal, fits.objective
+    if isinstance(objective, Likelihood):  # variational Bayes empties components on purpose
+        return concerns(
+            best.parameters,
+            [record.log_likelihood for record in best.history if record.accepted],
+            replace(found.moments, n_rows=found.n_weighted),  # rows without weight are as if not there
+            found.sample,
+            reg_covar=objective.reg_covar,
+            feature_names=feature_names,
+        )
+    if isinstance(goal, Belief) and goal.covariance is None:
+        return concerns_of_prior(
+            goal.family, found.moments, reg_covar=objective.reg_covar, feature_names=feature_names
+        )
+    return ()
 
 
 def _seen_from(shift: Shift | None, watch: Watch | None) -> Watch | None:
