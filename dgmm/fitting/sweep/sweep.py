@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.source import DataError, Source
 from dgmm.fitting.care import concerns
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.fit import in_memory
-from dgmm.fitting.known import KnownParts
 from dgmm.fitting.multistart import Multistart
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.settings import Settings
 from dgmm.fitting.starts.labels import starts_from_labels
 from dgmm.fitting.starts.paths import PathSettings, find_starts
 from dgmm.fitting.steps.expectation import Data
@@ -32,20 +29,16 @@ from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Survey, survey
 from dgmm.fitting.sweep.choice import best_of
 from dgmm.fitting.sweep.held_out import HeldOut, Scored, ScoredStatistics, SplitData, score
-from dgmm.fitting.sweep.neighbours import Comparison, DifferenceSums, RowsCompared, compare
+from dgmm.fitting.sweep.neighbours import DifferenceSums, RowsCompared, compare
 from dgmm.fitting.sweep.race import Race
 from dgmm.fitting.sweep.scores import score_models
-from dgmm.model.criteria import Criterion, resolution
+from dgmm.fitting.sweep.swept import SweepSettings, Swept
+from dgmm.model.criteria import resolution
 from dgmm.model.families import Family
-from dgmm.model.observed import FeatureMoments
 from dgmm.model.parameters import Parameters
-from dgmm.model.statistics import Moments
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.events import (
-    DataChanged,
-    Event,
     InitializationStarted,
-    PassFinished,
     StageStarted,
     emit,
     listening,
@@ -61,98 +54,6 @@ FAILURES_OF_A_MODEL = (ValueError, FloatingPointError, np.linalg.LinAlgError)
 """What may be wrong with one model, and leaves the others as they are."""
 
 
-@dataclass(frozen=True, eq=False)
-class SweepSettings:
-    """What to fit, and how.
-
-    Attributes
-    ----------
-    models : tuple of Settings
-        One for each model; they differ in the covariance type and the number of components alone.
-    criterion : Criterion
-    prune : bool
-        Let models leave that cannot be the best any more.
-    held_out : float
-        Share of the rows that is held out.
-    seed : int
-        Of every model's starts, of the sample, of what is held out, and of what is drawn to compare models.
-    n_bootstrap : int
-        Samples that are drawn to compare the best with its neighbours; 0 compares none.
-    settles : bool
-        Whether the last model in the race may end as `dgmm.fitting.sweep.race.settled` says.
-    """
-
-    models: tuple[Settings, ...]
-    criterion: Criterion
-    prune: bool
-    held_out: float
-    seed: int
-    n_bootstrap: int = 0
-    settles: bool = False
-
-    def of_run(self, seed: int, known: KnownParts | None) -> SweepSettings:
-        """Give them with the seed of a run, and what is known of its rows."""
-        models = tuple(replace(each, known=known) for each in self.models)
-        return replace(self, models=models, seed=seed)
-
-    @property
-    def common(self) -> Settings:
-        """What all models have in common."""
-        return self.models[0]
-
-
-@dataclass(eq=False)
-class Swept:
-    """What a sweep has found so far; changed as it goes on, so that an interruption leaves what is there.
-
-    Attributes
-    ----------
-    candidates : list of Candidate
-        In the order of the settings.
-    seconds_of_passes : list of float
-        That each of them took.
-    fingerprint : Fingerprint or None
-        Of all rows; None before the survey.
-    sample : Sample or None
-        Of the rows that are fitted; all of them, where they are not more.
-    moments : Moments or None
-        Of the rows that are fitted.
-    dtype : dtype or None
-        Of the rows.
-    n_dropped : int
-        Rows that were left out, as they lack values.
-    lacking : FeatureMoments or None
-        Of the rows that lack values and are not left out; None before the survey.
-    changes : list of str or None
-        How rows changed during the sweep, where they were allowed to; None where they were not.
-    comparisons : list of Comparison
-        Of neighbouring numbers of components, where they are asked for.
-    """
-
-    candidates: list[Candidate]
-    seconds_of_passes: list[float] = field(default_factory=list)
-    fingerprint: Fingerprint | None = None
-    sample: Sample | None = None
-    moments: Moments | None = None
-    dtype: np.dtype | None = None
-    n_dropped: int = 0
-    lacking: FeatureMoments | None = None
-    changes: list[str] | None = None
-    comparisons: list[Comparison] = field(default_factory=list)
-
-    @property
-    def n_passes(self) -> int:
-        """Full passes over the data."""
-        return len(self.seconds_of_passes)
-
-
-def begin(settings: SweepSettings) -> Swept:
-    """Give a sweep that has not begun."""
-    methods = [each.method for each in settings.models]
-    candidates = [Candidate(method.family, method.n_components) for method in methods]
-    return Swept(candidates, changes=[] if settings.common.allow_changed_data else None)
-
-
 @single_threaded()
 def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept: Swept) -> None:
     """Fit all models.
@@ -166,33 +67,16 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     swept : Swept
         As `begin` gives it; filled.
     """
-
-    def count(event: Event) -> None:
-        if isinstance(event, PassFinished):
-            swept.seconds_of_passes.append(event.seconds)
-        elif isinstance(event, DataChanged) and swept.changes is not None:
-            swept.changes = [*dict.fromkeys([*swept.changes, event.message])]
-
-    allow_changed_data, n_errors = settings.common.allow_changed_data, settings.common.n_errors
-    known = settings.common.known
+    known, n_errors = settings.common.known, settings.common.n_errors
     is_small = source.n_rows <= settings.common.sample_rows
     stages = ("passes",) if is_small else ("search", "passes")
     if settings.common.missing == "drop":
         emit(StageStarted("complete", ("survey", *stages)))
-        with listening(count):
-            cases = complete_cases(source, weights, allow_changed_data=allow_changed_data)
-        if not cases.n_passes:  # rows in memory
-            swept.seconds_of_passes.clear()
-        swept.n_dropped = cases.n_dropped
-        models = tuple(replace(each, missing="error") for each in settings.models)
-        try:
-            sweep(cases.source, cases.weights, replace(settings, models=models), swept)
-        finally:
-            swept.fingerprint = cases.fingerprint
+        _sweep_complete_cases(source, weights, settings, swept)
         return
     held_out = HeldOut(settings.seed, settings.held_out)
     emit(StageStarted("survey", stages))
-    with listening(count):
+    with listening(swept.take):
         found = survey(
             source,
             settings.common.sample_rows,
@@ -201,7 +85,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
             held_out if settings.held_out else None,
             takes_nan=settings.common.missing == "marginalize",
             n_errors=n_errors,
-            allow_changed_data=allow_changed_data,
+            allow_changed_data=settings.common.allow_changed_data,
         )
     source = found.source
     swept.fingerprint, swept.dtype, swept.lacking = found.fingerprint, source.dtype, found.lacking
@@ -210,6 +94,51 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     swept.sample = fitted
     whole, observed = filled(fitted, found.filling), in_patterns(fitted, found.filling)
     swept.moments = replace(found.moments, n_rows=found.n_weighted - found.n_left_out)
+    _check_held_out(source, settings, found, fitted)
+    settings = _with_tolerance(settings, found, is_small=is_small)
+    _refuse_too_many_components(swept, whole, is_small=is_small)
+    if is_small:
+        emit(StageStarted("passes"))
+        rows, own = in_memory(observed, source)
+        data = Data(rows, own, found.moments, filling=found.filling, known=known, n_errors=n_errors)
+        _fit_each(data, observed, whole, settings, swept, left_out=found.sample.part(held))
+    else:
+        with listening(swept.take):
+            data = SplitData(
+                source,
+                weights,
+                found.moments,
+                held_out,
+                filling=found.filling,
+                known=known,
+                n_errors=n_errors,
+            )
+            _fit_together(data, observed, whole, settings, swept)
+
+
+def _sweep_complete_cases(
+    source: Source, weights: Source | None, settings: SweepSettings, swept: Swept
+) -> None:
+    """Fit all models to the rows that lack nothing; say how many others there are."""
+    with listening(swept.take):
+        cases = complete_cases(source, weights, allow_changed_data=settings.common.allow_changed_data)
+    if not cases.n_passes:  # rows in memory
+        swept.seconds_of_passes.clear()
+    swept.n_dropped = cases.n_dropped
+    models = tuple(replace(each, missing="error") for each in settings.models)
+    try:
+        sweep(cases.source, cases.weights, replace(settings, models=models), swept)
+    finally:
+        swept.fingerprint = cases.fingerprint
+
+
+def _check_held_out(source: Source, settings: SweepSettings, found: Survey, fitted: Sample) -> None:
+    """Refuse to hold out so many rows that too few are left, or so few that nothing is scored.
+
+    Raises
+    ------
+    DataError
+    """
     if len(fitted.counting) < 2:
         raise DataError(
             f"Of {source.n_rows} rows, {found.n_weighted} with a weight, {found.n_left_out} are held out: "
@@ -221,25 +150,6 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
             "of these is held out, and there is nothing to choose by; make held_out larger, give more rows, "
             "or another random_state"
         )
-    settings = _with_tolerance(settings, found, is_small=is_small)
-    _refuse_too_many_components(swept, whole, is_small=is_small)
-    if is_small:
-        emit(StageStarted("passes"))
-        rows, own = in_memory(observed, source)
-        data = Data(rows, own, found.moments, filling=found.filling, known=known, n_errors=n_errors)
-        _fit_each(data, observed, whole, settings, swept, left_out=found.sample.part(held))
-    else:
-        with listening(count):
-            data = SplitData(
-                source,
-                weights,
-                found.moments,
-                held_out,
-                filling=found.filling,
-                known=known,
-                n_errors=n_errors,
-            )
-            _fit_together(data, observed, whole, settings, swept)
 
 
 def concerns_of(

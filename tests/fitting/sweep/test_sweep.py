@@ -13,7 +13,8 @@ from dgmm.fitting.settings import Settings
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.held_out import HeldOut
-from dgmm.fitting.sweep.sweep import SweepSettings, Swept, begin, concerns_of, sweep
+from dgmm.fitting.sweep.sweep import concerns_of, sweep
+from dgmm.fitting.sweep.swept import SweepSettings, Swept, begin
 from dgmm.kernels.densities import log_densities
 from dgmm.model.criteria import CRITERIA
 from dgmm.model.families import FAMILIES
@@ -49,13 +50,6 @@ def swept(rows, settings, weights=None) -> tuple[Swept, int]:
     with listening(seen.append):
         sweep(open_dataset(rows), weights, settings, found)
     return found, sum(isinstance(event, PassFinished) for event in seen)
-
-
-def test_before_it_has_begun():
-    found = begin(settings_for())
-    assert [(each.family.name, each.n_components) for each in found.candidates] == list(MODELS)
-    assert all(each.message == "Not fitted." for each in found.candidates)
-    assert (found.n_passes, found.fingerprint, found.sample) == (0, None, None)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
