@@ -55,7 +55,7 @@ class Footer:
 @contextmanager
 def opened(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
     """Open a file, pages verified, read through a small buffer: else a whole column chunk is held."""
-    where = path if is_local(filesystem) else filesystem.open(path)
+    where: Any = path if is_local(filesystem) else filesystem.open(path)
     try:
         with pq.ParquetFile(where, page_checksum_verification=True, buffer_size=BUFFER_BYTES) as file:
             yield file
