@@ -50,7 +50,8 @@ class SearchTuning:
     n_starts : int
         From clusters: the first round. Half: 7.5 passes more.
     of_values : tuple of float
-        From values that many rows have, in the first round, where there are any: see `grouped_by_values`.
+        From values that many rows have, in the first round, where there are any: for this share of the
+        components but one. See `grouped_by_values`.
     surpluses : tuple of float
         Mixtures that grow, in the second round, if there is one: to so many times the components wanted.
     n_rows, rows_of_component : int
@@ -189,9 +190,10 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
     own = {"objective": method.objective, "n_rows": n_rows}
     begin = partial(_begun, **own, n_steps=tuning.short_steps)
     exchange = partial(_exchanged, **own, tuning=tuning.exchanges)
+    n_groups_of_values = {round(share * (method.n_components - 1)) for share in tuning.of_values} - {0}
     first: list[Start] = [
         *(partial(_from_clusters, method, way, seed) for way, seed in enumerate(seeds[: tuning.n_starts])),
-        *(partial(_from_values, method, share, seeds[0]) for share in tuning.of_values),
+        *(partial(_from_values, method, n_groups, seeds[0]) for n_groups in sorted(n_groups_of_values)),
     ]
     n_evaluations = 0
     if tuning.before is not None:
@@ -260,15 +262,15 @@ def _from_clusters(method: StartMethod, way: int, seed: int, data: InMemory, n_r
     return from_labels(method, labels, data)
 
 
-def _from_values(method: StartMethod, share: float, seed: int, data: InMemory, n_rows: int) -> Parameters:
+def _from_values(method: StartMethod, n_groups: int, seed: int, data: InMemory, n_rows: int) -> Parameters:
     """Start from values that many of the first rows have, and from clusters of the rows that have none."""
     data, n_components = data.first(n_rows), method.n_components
     objective = Likelihood(method.objective.reg_covar)
-    labels = grouped_by_values(data, method.family, n_components, objective, share)
+    labels = grouped_by_values(data, method.family, n_components, objective, n_groups)
     if labels is None:
         raise DegenerateCovarianceError(None)
-    others, n_groups = (labels < 0).nonzero()[0], labels.max() + 1
-    if len(others) < n_components - n_groups:
+    others = (labels < 0).nonzero()[0]
+    if len(np.unique(data.rows[others], axis=0)) < n_components - n_groups:
         raise DegenerateCovarianceError(None)
     weights = None if data.row_weights is None else data.row_weights[others]
     labels[others] = n_groups + clusters(

@@ -34,6 +34,8 @@ class ValueSplitTuning:
     of_average : float
         Share of the rows that a component has on average: a value that fewer have is none of its own. Whole
         numbers with many values are left to be what they are, nearly continuous.
+    fewest : int
+        Components: of mixtures with fewer, as much as one of so many has on average counts.
     n_splits : int
         That promise most are made.
     widest : float
@@ -41,6 +43,7 @@ class ValueSplitTuning:
     """
 
     of_average: float = 0.5
+    fewest: int = 10
     n_splits: int = 4
     widest: float = 4.0
 
@@ -106,7 +109,7 @@ def value_splits(
 
 
 def grouped_by_values(
-    data: InMemory, family: Family, n_components: int, objective: Likelihood, share: float
+    data: InMemory, family: Family, n_components: int, objective: Likelihood, n_groups: int
 ) -> NDArray[np.intp] | None:
     """Group rows by the values that many of them have: those of most rows first, without rows that are taken.
 
@@ -116,28 +119,31 @@ def grouped_by_values(
     family : Family
         Of the components that each have a group; see `value_splits`.
     n_components : int
-        Of which one at least has no group.
     objective : Likelihood
-    share : float
-        Of the components, or of the values that many rows have, where these are fewer: so many groups.
+    n_groups : int
 
     Returns
     -------
     ndarray of shape (n_rows,) or None
-        The group of each row, or −1; None where there is no such value.
+        The group of each row, or −1; None where there are not so many such values.
     """
     common = _common(data, family, n_components, objective)
-    if common is None or n_components == 1:
+    if common is None:
         return None
     _, members = common
     weights = np.ones(len(data.rows)) if data.row_weights is None else data.row_weights.astype(np.float64)
-    groups = np.full(len(data.rows), -1)
-    for group in range(max(1, round(share * min(n_components - 1, len(members))))):
+    groups, least = np.full(len(data.rows), -1), least_share(n_components) * weights.sum()
+    for group in range(n_groups):
         own = members @ np.where(groups < 0, weights, 0.0)
-        if own.max() < VALUE_SPLITS.of_average * weights.sum() / n_components:
-            break
+        if own.max() < least:
+            return None
         groups[members[own.argmax()] & (groups < 0)] = group
     return groups
+
+
+def least_share(n_components: int) -> float:
+    """Give the share of the rows that a value must have for a component of its own."""
+    return VALUE_SPLITS.of_average / max(n_components, VALUE_SPLITS.fewest)
 
 
 def _common(
@@ -147,7 +153,7 @@ def _common(
     if family.is_shared or family.is_round or objective.reg_covar == 0.0:
         return None
     values = data.repeated
-    is_common = values.shares >= VALUE_SPLITS.of_average / n_components
+    is_common = values.shares >= least_share(n_components)
     return (values.features[is_common], values.members[is_common]) if is_common.any() else None
 
 

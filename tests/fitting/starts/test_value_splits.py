@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dgmm.fitting.starts.parts import shares
-from dgmm.fitting.starts.value_splits import VALUE_SPLITS, grouped_by_values, value_splits
+from dgmm.fitting.starts.value_splits import VALUE_SPLITS, grouped_by_values, least_share, value_splits
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
@@ -70,11 +70,11 @@ def test_there_are_none_where_nothing_can_be_narrow():
 
 
 def test_a_value_of_few_rows_is_none_of_a_component():
-    """Of three components, a value is to have a sixth of the rows; that of half as many is left alone."""
-    least = VALUE_SPLITS.of_average / 3
-    rows = rows_with_zeros(share=0.5 * least)
+    """It has half of what a component has on average, or one of ten; half as many rows are left alone."""
+    rows = rows_with_zeros(share=0.5 * VALUE_SPLITS.of_average / VALUE_SPLITS.fewest, n_rows=20_000)
     assert splits(rows, one(rows, "full", 3)) == []
-    assert splits(rows, one(rows, "full", 12)) != []
+    assert splits(rows, one(rows, "full", VALUE_SPLITS.fewest)) == []
+    assert splits(rows, one(rows, "full", 3 * VALUE_SPLITS.fewest)) != []
 
 
 def test_a_component_that_has_the_value_is_not_split_by_it_again():
@@ -101,29 +101,27 @@ def test_groups_are_of_the_values_of_most_rows_that_have_no_group(weighted):
     rows[:500, 2] = generator.choice([0.0, 1.0, 2.5], 500, p=[0.7, 0.27, 0.03])
     weights = generator.integers(0, 3, 900).astype(float) if weighted else np.ones(900)
     data, n_components = InMemory.of(rows, weights if weighted else None), 6
-    found = grouped_by_values(data, FAMILIES["diag"], n_components, PLAIN, 1.0)
+    found = grouped_by_values(data, FAMILIES["diag"], n_components, PLAIN, 3)
     expected = np.full(900, -1)
-    for group in range(n_components - 1):
+    for group in range(3):
         counts = {
             (feature, value): weights[(rows[:, feature] == value) & (expected < 0)].sum()
             for feature in range(3)
             for value in rows[:, feature]
         }
         feature, value = max(counts, key=lambda each: counts[each])
-        if counts[feature, value] < VALUE_SPLITS.of_average * weights.sum() / n_components:
-            break
+        assert counts[feature, value] >= least_share(n_components) * weights.sum()
         expected[(rows[:, feature] == value) & (expected < 0)] = group
     assert found is not None
-    assert expected.max() >= 2
     np.testing.assert_array_equal(found, expected)
-    half = grouped_by_values(data, FAMILIES["diag"], n_components, PLAIN, 0.4)
-    np.testing.assert_array_equal(half, np.where(expected < 2, expected, -1))
+    two = grouped_by_values(data, FAMILIES["diag"], n_components, PLAIN, 2)
+    np.testing.assert_array_equal(two, np.where(expected < 2, expected, -1))
+    assert grouped_by_values(data, FAMILIES["diag"], n_components, PLAIN, 10) is None
 
 
 def test_there_are_no_groups_where_no_component_can_be_narrow():
     rows = rows_with_zeros()
     for covariance_type in ("tied", "spherical"):
-        assert grouped_by_values(InMemory.of(rows), FAMILIES[covariance_type], 3, PLAIN, 1.0) is None
+        assert grouped_by_values(InMemory.of(rows), FAMILIES[covariance_type], 3, PLAIN, 3) is None
     normal = InMemory.of(np.random.default_rng(0).normal(size=(500, 2)))
-    assert grouped_by_values(normal, FAMILIES["full"], 3, PLAIN, 1.0) is None
-    assert grouped_by_values(InMemory.of(rows), FAMILIES["full"], 1, PLAIN, 1.0) is None
+    assert grouped_by_values(normal, FAMILIES["full"], 3, PLAIN, 3) is None
