@@ -45,4 +45,5 @@ def test_lists_of_another_length_are_named_by_their_row():
 def test_the_one_length_of_lists():
     assert width_of(LISTS) == 3
     assert width_of(pa.array([[1, 2], [3]])) is None
-    assert width_of(pa.array([None], pa.list_(pa.int64()))) is None
+    assert width_of(pa.array([None], pa.list_(pa.int64()))) == 0
+    assert width_of(pa.array([[], None], pa.list_(pa.int64()))) == 0
