@@ -47,11 +47,12 @@ def tell_of(features: Mapping[Hashable, bool | None], left_out: Sequence[str], w
 
     Examples
     --------
-    >>> import warnings
-    >>> with warnings.catch_warnings(record=True) as caught:
-    ...     tell_of({"mass": False, "star_id": True}, ["'name' (string)"], "the table")
-    >>> print(caught[0].message)
-    the table: column 'name' (string) was left out; say which columns to take with columns=['mass']
+    >>> tell_of({"mass": False, "radius": False}, [], "the table")
+    >>> try:
+    ...     tell_of({"star_id": True}, ["'name' (string)"], "the table")
+    ... except DataError as error:
+    ...     print(str(error).partition(":")[0])
+    the table has no column of measurements
     """
     doubtful = [name for name, counts in features.items() if _is_doubtful(name, counts)]
     kept = [name for name in features if name not in doubtful]
