@@ -12,7 +12,7 @@ import numpy as np
 from dgmm.fitting.starts.moves import Move, apply, cheapest_merges, merge, merge_costs
 from dgmm.fitting.starts.parts import objectives_of, own_rows, shares
 from dgmm.fitting.starts.splits import SPLITS, best_splits
-from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
+from dgmm.fitting.starts.trials import TrialTuning, first_that_gains, hopeful_climb
 from dgmm.fitting.starts.value_splits import value_splits
 from dgmm.fitting.steps.climb import CLIMBS, Climb, climb
 from dgmm.fitting.steps.in_memory import InMemory
@@ -61,11 +61,28 @@ EXCHANGES = ExchangeTuning()
 
 
 def exchanged(
-    found: Climb, data: InMemory, objective: Likelihood, tuning: ExchangeTuning = EXCHANGES
+    found: Climb,
+    data: InMemory,
+    objective: Likelihood,
+    tuning: ExchangeTuning = EXCHANGES,
+    *,
+    known: float | None = None,
 ) -> Climb:
-    """Move components by merges and splits as long as it gains, and climb to convergence."""
+    """Move components by merges and splits as long as it gains, and climb to convergence.
+
+    Parameters
+    ----------
+    found : Climb
+    data : InMemory
+    objective : Likelihood
+    tuning : ExchangeTuning, optional
+    known : float, optional
+        The lower bound of an optimum that no move improves, nats a row: what comes to it is not moved again.
+    """
     tried: Sequence[int] | None = None
     for _ in range(tuning.n_moves):
+        if known is not None and abs(found.lower_bound - known) <= CLIMBS.same:
+            break
         moves, tried = judged(data, found.parameters, objective, tried)
         proposals = promising(found.parameters, moves, tuning.n_tried)
         after = first_that_gains(data, found, proposals, objective, tuning.trials, gain=CLIMBS.same)
@@ -170,6 +187,7 @@ def split_and_merge(
     before = parameters.part(components)
     alone = climb(rows, before, own_objective, 0)
     after = merge(apply(before, replace(split, components=[0])), 1, 2)
-    after = climb(rows, after, own_objective, EXCHANGES.local_steps, CLIMBS.same)
+    n_steps, bar = EXCHANGES.local_steps, alone.lower_bound
+    after = hopeful_climb(rows, after, own_objective, n_steps, CLIMBS.same, bar=bar)
     gain = (after.lower_bound - alone.lower_bound) * rows.moments.weight / data.moments.weight
     return Move(components, after.parameters, gain)

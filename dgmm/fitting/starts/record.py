@@ -79,5 +79,16 @@ def unseen(climbs: Sequence[Climb]) -> float:
     optima with any shares were equally probable (Boender and Rinnooy Kan, 1987, *Bayesian stopping rules for
     multistart global optimization methods*).
     """
-    n_climbs, n_optima = len(climbs), n_distinct(climbs)
+    return _unseen(len(climbs), n_distinct(climbs))
+
+
+def n_missing(climbs: Sequence[Climb], share: float) -> int:
+    """Give how many more climbs leave less than a share unseen, if they end in the optima that are known."""
+    n_optima, n_climbs = max(1, n_distinct(climbs)), len(climbs)
+    while _unseen(n_climbs, n_optima) >= share:
+        n_climbs += 1
+    return n_climbs - len(climbs)
+
+
+def _unseen(n_climbs: int, n_optima: int) -> float:
     return 1.0 if n_climbs < 2 else min(1.0, n_optima * (n_optima + 1) / (n_climbs * (n_climbs - 1)))

@@ -27,7 +27,7 @@ from dgmm.fitting.starts.recombining import (
     recombinations,
     recombined,
 )
-from dgmm.fitting.starts.record import RECORD, SearchRecord, unseen
+from dgmm.fitting.starts.record import RECORD, SearchRecord, n_missing, unseen
 from dgmm.fitting.starts.value_splits import grouped_by_values
 from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, climb, log_likelihood
 from dgmm.fitting.steps.in_memory import InMemory, counted
@@ -59,9 +59,9 @@ class SearchTuning:
     short_steps : int
         EM steps of a start before it is compared with others.
     n_moved : int
-        The best of a round, whose components are moved, those of the very best first: where enough starts
-        came to it, the others are left. Half: 1.7 times the arithmetic, as a second round follows more
-        often; double: 1.5 times.
+        The best of a round, whose components are moved, those of the very best first, and then no more than
+        are enough if they end in optima that are known. Half: 1.7 times the arithmetic, as a second round
+        follows more often; double: 1.5 times.
     unseen : float
         Share of the starts: the search ends after a round where optima that were not found would attract
         less. Half: 1.9 times the arithmetic.
@@ -210,15 +210,17 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
         if unseen(found) < tuning.unseen:
             break
         begun = run_tasks(begin, starts, fitted, purpose)
-        best, n_evaluations = best_distinct(begun, tuning.n_moved), n_evaluations + _cost(begun)
-        for some in (best[:1], best[1:]):  # where many starts are the best one, it is enough
-            if not some or unseen(found) < tuning.unseen:
-                break
-            ended = run_tasks(exchange, some, fitted, "moving components")
+        left, n_evaluations = best_distinct(begun, tuning.n_moved), n_evaluations + _cost(begun)
+        n_next = 1  # the best first, which many starts may have come to; then as many as may be enough
+        while left and n_next:
+            some, left = left[:n_next], left[n_next:]
+            known = max((each.lower_bound for each in found), default=None)
+            ended = run_tasks(partial(exchange, known=known), some, fitted, "moving components")
             n_evaluations += _cost(ended)
             for one, end in zip(some, ended, strict=True):  # those that were the same would end the same
                 behind = [one.lower_bound - each.lower_bound for each in begun if each]
                 found += [end] * sum(0 <= each <= CLIMBS.same for each in behind)
+            n_next = n_missing(found, tuning.unseen)
     last: Sequence[Climb] = tuple(found)
     recombine = partial(_recombined, **own, tuning=tuning.recombining)
     for number in range(tuning.recombining.n_rounds if found else 0):
@@ -302,9 +304,15 @@ def _begun(start: Start, data: InMemory, *, objective: Likelihood, n_rows: int, 
 
 
 def _exchanged(
-    found: Climb, data: InMemory, *, objective: Likelihood, n_rows: int, tuning: ExchangeTuning
+    found: Climb,
+    data: InMemory,
+    *,
+    objective: Likelihood,
+    n_rows: int,
+    tuning: ExchangeTuning,
+    known: float | None = None,
 ) -> Climb:
-    return _counted(lambda: exchanged(found, data.first(n_rows), objective, tuning)) or found
+    return _counted(lambda: exchanged(found, data.first(n_rows), objective, tuning, known=known)) or found
 
 
 def _recombined(

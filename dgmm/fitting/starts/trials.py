@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dgmm.fitting.steps.climb import Climb, climb
 from dgmm.fitting.steps.in_memory import InMemory
@@ -24,7 +24,8 @@ class TrialTuning:
     n_more, more_tol : int, float
         EM steps of a proposal that is not decided then, and the gain that ends them.
     hopeless : float
-        Nats a row: a proposal that is worse by this after its first steps is given up.
+        Nats a row: a proposal that is worse by this after its first steps is given up, or before that, as
+        soon as the last gain in all of them that are left would not do.
     is_enough : bool
         Whether a proposal that gains after its first steps is kept as it is.
     """
@@ -64,10 +65,38 @@ def first_that_gains(
     least = before.lower_bound + gain
     for proposal in proposals:
         with suppress(DegenerateCovarianceError):
-            tried = climb(data, proposal, objective, tuning.n_steps, tuning.tol)
-            is_hopeless = tried.lower_bound <= before.lower_bound - tuning.hopeless
+            bar = before.lower_bound - tuning.hopeless
+            tried = hopeful_climb(data, proposal, objective, tuning.n_steps, tuning.tol, bar=bar)
+            is_hopeless = tried.lower_bound <= bar
             if not is_hopeless and not (tuning.is_enough and tried.lower_bound > least):
                 tried = climb(data, tried.parameters, objective, tuning.n_more, tuning.more_tol)
             if tried.lower_bound > least:
                 return tried
     return None
+
+
+def hopeful_climb(
+    data: InMemory, parameters: Parameters, objective: Objective, n_steps: int, tol: float, *, bar: float
+) -> Climb:
+    """Climb, but no further where as much as the last gain in all the steps that are left stays below a bar.
+
+    Parameters
+    ----------
+    data : InMemory
+    parameters : Parameters
+    objective : Objective
+    n_steps, tol
+        Of `climb`.
+    bar : float
+        Lower bound, nats a row.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite.
+    """
+    found = climb(data, parameters, objective, n_steps, tol, goal=bar)
+    if found.lower_bound < bar or found.n_steps >= n_steps:
+        return found
+    more = climb(data, found.parameters, objective, n_steps - found.n_steps, tol)
+    return replace(more, n_steps=found.n_steps + more.n_steps)

@@ -51,6 +51,8 @@ def test_a_move_takes_a_component_to_where_it_is_needed():
     np.testing.assert_allclose(
         moved.parameters.means[np.argsort(moved.parameters.means @ [1, 2])], centres, atol=0.2
     )
+    known = exchanged(stuck, InMemory.of(rows), Likelihood(1e-6), known=stuck.lower_bound)
+    assert known.lower_bound < stuck.lower_bound + 0.3  # what is known is not moved
 
 
 def test_one_is_split_and_two_others_are_merged():

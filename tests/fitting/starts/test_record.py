@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.starts.record import RECORD, SearchRecord, unseen
+from dgmm.fitting.starts.record import RECORD, SearchRecord, n_missing, unseen
 from dgmm.fitting.steps.climb import Climb
 from tests.model import naive
 
@@ -45,3 +45,11 @@ def test_a_record_counts_climbs_and_optima():
     record = SearchRecord.of(ends, ends[2:], 123)
     assert record == SearchRecord(n_starts=4, n_optima=3, n_best=2, unseen=1.0, n_evaluations=123)
     assert str(record) == "4 starts led to 3 optima, 2 of them to the best; unseen: 100%"
+
+
+@pytest.mark.parametrize("values", [[], [0], [0, 0, 0], [0, -1], [0, -1, 0, -1], [0, 0, 0, 0], [0] * 9])
+def test_so_many_climbs_more_into_known_optima_leave_little_unseen(values):
+    """With as many as are missing less than the share is unseen, and with one less it is not."""
+    missing, known = n_missing(climbs(values), 0.2), values or [0]
+    assert unseen(climbs([*values, *known[:1] * missing])) < 0.2
+    assert missing == 0 or unseen(climbs([*values, *known[:1] * (missing - 1)])) >= 0.2

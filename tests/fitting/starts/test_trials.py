@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
+from dgmm.fitting.starts.trials import TrialTuning, first_that_gains, hopeful_climb
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
@@ -74,3 +74,15 @@ def test_a_gain_after_the_first_steps_may_be_enough(data, whole):
     assert more is not None
     assert one.n_steps == 1
     assert more.lower_bound > one.lower_bound
+
+
+def test_a_climb_ends_where_a_bar_is_out_of_reach(data):
+    """What is within reach is climbed to; gains fall, and soon would not reach a bar above the optimum."""
+    near, n_steps = mixture(0.5, 9.0), 100
+    optimum = climb(data, near, OBJECTIVE, n_steps)
+    for bar in (-np.inf, optimum.lower_bound - 1e-3):
+        reached = hopeful_climb(data, near, OBJECTIVE, n_steps, 0.0, bar=bar)
+        assert reached.lower_bound == pytest.approx(optimum.lower_bound, abs=1e-9)
+    given_up = hopeful_climb(data, near, OBJECTIVE, n_steps, 0.0, bar=optimum.lower_bound + 1.0)
+    assert given_up.n_steps < n_steps
+    assert given_up.lower_bound <= optimum.lower_bound + 1e-9
