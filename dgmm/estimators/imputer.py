@@ -28,6 +28,7 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
+from dgmm.estimators.averaged import fit_average
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.best import mixture_of
 from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
@@ -37,24 +38,18 @@ from dgmm.estimators.imputing import METHODS, Method
 from dgmm.estimators.known import taken_aside
 from dgmm.estimators.predictor import Predictor, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
-from dgmm.estimators.sweep import GaussianMixtureSweep
-from dgmm.estimators.validation import check_some_rows, remember_features
+from dgmm.estimators.validation import (
+    check_enough_rows,
+    check_some_rows,
+    open_sample_weight,
+    remember_features,
+)
 from dgmm.model.matrices import Array
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
 
 # What X is decides on the result, and what is more special comes first. A Dask frame is also a table.
 # pyright: reportOverlappingOverload=false
-
-MOST_COMPONENTS = 5
-"""Components of the largest mixture that is tried where no estimator is given."""
-
-ROWS_OF_COMPONENT = 3
-"""Rows for each component that is tried, as a multiple of those that a covariance needs: of fewer, components
-collapse onto them, and the criterion likes that."""
-
-COVARIANCE_TYPES = ("full", "tied")
-"""Families that are tried: without covariances, what a row has would hardly tell of what it lacks."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +96,10 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     estimator : estimator, default=None
         `GaussianMixture`, `BayesianGaussianMixture` or `GaussianMixtureSweep`, which is cloned and fitted;
         with ``missing='marginalize'``, if it is to be fitted to rows that lack values.
-        ``sklearn.frozen.FrozenEstimator(mixture)`` is a mixture that is fitted already. Default: a sweep over
-        mixtures of 1 to 5 components, fewer of few rows, each with its covariance or all with one, from which
-        the Bayesian information criterion chooses.
+        ``sklearn.frozen.FrozenEstimator(mixture)`` is a mixture that is fitted already. Default: the mean of
+        the densities of mixtures of 1 to 5 components, fewer of few rows, each with its covariance or all
+        with one, which are fitted to a sample of at most 50,000 rows. How much is added to variances, in
+        those of the features, is what fills values best that are hidden for it.
     method : {'mean', 'sample', 'mode'}, default='mean'
         What a missing value becomes: see `GaussianMixture.impute`. ``'sample'`` keeps variances and
         covariances, and ``'mean'`` the squared error low.
@@ -198,8 +194,13 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 "filled as they would be measured",
                 MixtureWarning,
             )
-        estimator: Any = self._default(source) if self.estimator is None else clone(self.estimator)
-        self.estimator_ = estimator.fit(source, None, **told)
+        if self.estimator is None:
+            check_enough_rows(source, type(self).__name__, 1)
+            weights = open_sample_weight(told["sample_weight"], source)
+            self.estimator_ = fit_average(source, weights, self.method, self.random_state)
+        else:
+            estimator: Any = clone(self.estimator)
+            self.estimator_ = estimator.fit(source, None, **told)
         mixture = mixture_of(self.estimator_)
         if mixture is None:
             raise TypeError(
@@ -214,15 +215,6 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self.indicator_features_ = np.array(numbers, np.intp)
         remember_features(self, source)
         return self
-
-    def _default(self, source: Source) -> GaussianMixtureSweep:
-        enough = source.n_rows // (ROWS_OF_COMPONENT * (source.n_features + 1))
-        return GaussianMixtureSweep(
-            range(1, max(1, min(MOST_COMPONENTS, enough)) + 1),
-            covariance_type=COVARIANCE_TYPES,
-            missing="marginalize",
-            random_state=self.random_state,
-        )
 
     @overload
     def transform(self, X: DaskDataFrame) -> DaskDataFrame: ...

@@ -11,14 +11,13 @@ from sklearn.utils import check_random_state
 from dgmm.data import Source
 from dgmm.data.memory import MemorySource
 from dgmm.estimators.gaussian_mixture import GaussianMixture
-from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.predictor import Seed
+from dgmm.estimators.standardized import centre_and_widths, in_units
 from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled
 from dgmm.fitting.survey import survey
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import Parameters
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,6 @@ class InlierTuning:
 
 INLIERS = InlierTuning()
 
-EPSILON = 8.0 * float(np.finfo(np.float64).eps)
-"""Width of a feature that does not vary, in its mean."""
-
 
 def robust_distances(rows: NDArray[np.floating], weights: Array) -> Array:
     """Give squared distances of rows from the middle of most of them, in covariances of these.
@@ -84,7 +80,7 @@ def robust_distances(rows: NDArray[np.floating], weights: Array) -> Array:
     is_near, distances = np.ones(len(rows), dtype=bool), np.zeros(len(rows))
     for _ in range(INLIERS.n_steps):
         own = weights[is_near]
-        centre, widths = _centre_and_widths(rows[is_near], own)
+        centre, widths = centre_and_widths(rows[is_near], own)
         standardized = (rows - centre) / widths
         factor = np.linalg.cholesky(np.linalg.inv(shrunk_covariance(standardized[is_near], own)))
         distances = np.square(standardized @ factor).sum(axis=1)
@@ -113,14 +109,6 @@ def shrunk_covariance(rows: Array, weights: Array) -> Array:
     shrinkage = np.clip(errors / apart, 0.0, 1.0) if apart > 0.0 else 0.0
     unit = np.eye(n_features)
     return (1.0 - shrinkage) * covariance + (shrinkage * mean + INLIERS.ridge_of_distances) * unit
-
-
-def _centre_and_widths(rows: NDArray[np.floating], weights: Array) -> tuple[Array, Array]:
-    """Give means and standard deviations of features; 1 where they do not vary."""
-    centre = np.average(rows, axis=0, weights=weights)
-    widths = np.sqrt(np.average(np.square(rows - centre), axis=0, weights=weights))
-    widths[widths <= EPSILON * np.abs(centre)] = 1.0
-    return centre, widths
 
 
 def _nearest(distances: Array, weights: Array, farthest: float) -> NDArray[np.bool_]:
@@ -178,23 +166,8 @@ def fit_to_inliers(
         missing=missing,
         random_state=int(generator.randint(2**31 - 1)),
     )
-    centre, widths = _centre_and_widths(rows, counts)
+    centre, widths = centre_and_widths(rows, counts)
     near = MemorySource((sample.values[is_near] - centre) / widths, source.feature_names, source.name)
     own = None if sample.weights is None else counts[is_near]
     found = candidates.fit(near, sample_weight=own).best_estimator_
-    return _in_units(found, centre, widths, source.dtype)
-
-
-def _in_units(mixture: GaussianMixture, centre: Array, widths: Array, dtype: np.dtype) -> GaussianMixture:
-    """Give a mixture of standardized features as one of the features themselves.
-
-    Figures of its fit are of other rows than those: they are left out.
-    """
-    scaled = parameters_of(mixture)
-    covariances = scaled.covariances * np.outer(widths, widths)
-    found = Parameters.from_covariances(
-        scaled.family, scaled.weights, scaled.means * widths + centre, covariances
-    )
-    made = mixture._with(found, np.arange(found.n_features))
-    made._set_parameters(found, dtype)
-    return made
+    return in_units(found, centre, widths, source.dtype)

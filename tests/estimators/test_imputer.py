@@ -103,12 +103,10 @@ def test_a_frozen_sweep_gives_its_best_and_what_is_no_mixture_is_refused(rows):
         MixtureImputer(FrozenEstimator(KMeans(2, n_init=1).fit(found))).fit(rows)
 
 
-def test_the_default_is_chosen_by_bic(rows):
-    """Of rows of one component it finds that there is one, and regresses."""
+def test_the_default_regresses():
     generator = np.random.default_rng(0)
     line = generator.normal(size=(500, 1)) * [1.0, 2.0, -1.0] + 0.1 * generator.normal(size=(500, 3))
     imputer = MixtureImputer(random_state=0).fit(with_holes(line, share=0.2))
-    assert imputer.mixture_.n_components == 1
     found = imputer.transform([[np.nan, 2.0, -1.0], [1.0, np.nan, np.nan]])
     assert_allclose(found, [[1.0, 2.0, -1.0], [1.0, 2.0, -1.0]], atol=0.1)
 
