@@ -71,7 +71,7 @@ class AveragingTuning:
     many_rows_of_component: int = 30
     covariance_types: tuple[str, ...] = ("full", "tied")
     max_iter: int = 30
-    ridges: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0)
+    ridges: tuple[float, ...] = (1e-3, 1e-2, 0.03, 0.1, 0.3)
     usual_ridge: float = 1e-2
     hidden: float = 0.1
     fewest_hidden: int = 20

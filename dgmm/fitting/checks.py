@@ -122,7 +122,7 @@ def refuse_overflow(source: Source, moments: Moments) -> None:
     value = float(max(moments.minimum[column], moments.maximum[column], key=abs))
     row, place = first_with(source, column, value, "overflow")
     raise DataError(
-        f"Input X contains a value too large for a mixture: row {row}, {_named(column, source)}, of "
+        f"Input X contains a value too large for a mixture: row {row}, {named_column(column, source)}, of "
         f"{place}, holds {value:g}, and squares of distances from the mean overflow float64. Leave "
         "such rows out, or scale the data"
     )
@@ -133,7 +133,7 @@ def check_observed(source: Source, observed: FeatureMoments) -> None:
     for column in np.flatnonzero(observed.weights == 0.0).tolist():
         counted = "" if observed.minimum[column] > observed.maximum[column] else " in rows with a weight"
         raise DataError(
-            f"{source.name}: {_named(column, source)} holds no number{counted}, NaN alone: leave it out"
+            f"{source.name}: {named_column(column, source)} holds no number{counted}, NaN alone: leave it out"
         )
     if observed.n_empty:
         tell(
@@ -143,7 +143,8 @@ def check_observed(source: Source, observed: FeatureMoments) -> None:
         )
 
 
-def _named(column: int, source: Source) -> str:
+def named_column(column: int, source: Source) -> str:
+    """Name a column as messages do: by its name, where it has one, and its number."""
     names = source.feature_names
     return f"column {column}" if names is None else f"column {names[column]!r} ({column})"
 

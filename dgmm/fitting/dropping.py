@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.memory import MemorySource, mapped_from
 from dgmm.data.source import DataError, Source
-from dgmm.fitting.checks import NotFinite, check_weights
+from dgmm.fitting.checks import NotFinite, check_weights, named_column
 from dgmm.passes.adapted import AdaptedSource
 from dgmm.passes.run import first_pass
 from dgmm.passes.task import ChunkRows
@@ -61,26 +61,31 @@ class Counted:
         The number of each span's first row, and how many of its rows are complete.
     not_finite : NotFinite
         Infinite values.
+    n_values : ndarray of shape (n_features,), int; or 0
+        Values of each column; 0 of no rows.
     """
 
     spans: tuple[tuple[int, int], ...]
     not_finite: NotFinite
+    n_values: NDArray[np.int64] | int = 0
 
     def __add__(self, other: Counted) -> Counted:
-        return Counted(self.spans + other.spans, self.not_finite + other.not_finite)
+        spans, not_finite = self.spans + other.spans, self.not_finite + other.not_finite
+        return Counted(spans, not_finite, self.n_values + other.n_values)
 
 
 def count_complete(chunks: Iterator[ChunkRows]) -> Counted:
     """Count the complete rows of a span: the work of a pass."""
     start, n_complete = None, 0
-    not_finite = NotFinite()
+    not_finite, n_values = NotFinite(), 0
     for chunk in chunks:
         if chunk.weights is not None:
             check_weights(chunk)
         start = chunk.start if start is None else start
         n_complete += int(is_complete(chunk.values).sum())
+        n_values += np.isfinite(chunk.values).sum(axis=0)
         not_finite += NotFinite.of(chunk, takes_nan=True)
-    return Counted(() if start is None else ((start, n_complete),), not_finite)
+    return Counted(() if start is None else ((start, n_complete),), not_finite, n_values)
 
 
 @dataclass(frozen=True)
@@ -145,10 +150,16 @@ def complete_cases(
     sizes = [size for _, size in found.spans]
     n_rows = sum(sizes)
     n_dropped = source.n_rows - n_rows
+    empty = np.flatnonzero(np.broadcast_to(found.n_values, source.n_features) == 0).tolist()
+    if empty and source.n_rows:
+        raise DataError(
+            f"{source.name}: {named_column(empty[0], source)} holds no number, NaN alone, so that "
+            "missing='drop' leaves no row: leave it out"
+        )
     if n_rows < 2 <= source.n_rows:
         raise DataError(
             f"missing='drop' leaves {n_rows} of the {source.n_rows} rows of {source.name}: the others lack "
-            "values. missing='marginalize' takes what is observed of them; leave out columns of nothing"
+            "values. missing='marginalize' takes what is observed of them"
         )
     logger.info("%s: %d of %d rows lack values and are left out", source.name, n_dropped, source.n_rows)
     if n_dropped and is_here:

@@ -399,7 +399,8 @@ class TestDrop:
 
     def test_too_few_are_left(self):
         rows = np.full((50, 2), np.nan)
-        rows[:, 0] = np.arange(50)
+        rows[:49, 0] = np.arange(49)
+        rows[49, 1] = 1.0
         with pytest.raises(ValueError, match=r"missing='drop' leaves 0 of the 50 rows .*'marginalize'"):
             GaussianMixture(missing="drop").fit(rows)
         rows[:5, 1] = 1.0

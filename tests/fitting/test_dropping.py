@@ -76,9 +76,18 @@ def test_infinite_values_are_named_where_they_are(rows, stored):
 def test_too_few_are_left(rows, n_left):
     rows[:, 0] = np.nan
     rows[:n_left] = 0.0
-    advice = "missing='marginalize' takes .*; leave out columns of nothing"
-    with pytest.raises(DataError, match=rf"leaves {n_left} of the 6000 rows of .*{advice}"):
+    rows[5999] = [0.0, np.nan, np.nan]
+    with pytest.raises(
+        DataError, match=rf"leaves {n_left} of the 6000 rows of .*missing='marginalize' takes"
+    ):
         complete_cases(open_dataset(rows), None)
+
+
+def test_a_column_of_nothing_is_named(rows, stored):
+    rows[:, 1] = np.nan
+    for x in (rows, stored(rows)):
+        with pytest.raises(DataError, match=r"column 1 holds no number.*leaves no row: leave it out"):
+            complete_cases(open_dataset(x), None)
 
 
 def test_weights_are_checked_by_their_rows(rows):
