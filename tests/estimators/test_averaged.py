@@ -17,6 +17,7 @@ def rows():
     return with_holes(complete_rows(by_hand(), 60), share=0.2)
 
 
+@pytest.mark.filterwarnings("ignore:The best model")  # of one among several
 def test_the_density_is_the_mean_of_those_of_all_sizes(rows):
     found = fit_average(open_dataset(rows), None, "mean", 0)
     centre, widths = centre_and_widths(rows, np.ones(len(rows)))
