@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import logsumexp
 
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.loop import plain
@@ -114,5 +113,5 @@ def test_the_rival_goes_on_that_all_rows_like_best(best):
     assert candidates[0].state is not None
     assert candidates[0].state.n_iter == 2
     assert candidates[0].evaluated is not None
-    expected = np.mean(logsumexp(naive.log_joint(candidates[0].evaluated, rows), axis=1))
+    expected = np.mean(naive.log_sums(naive.log_joint(candidates[0].evaluated, rows)))
     assert candidates[0].state.lower_bound == pytest.approx(expected, abs=1e-10)

@@ -5,6 +5,7 @@ from itertools import starmap
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
@@ -81,6 +82,11 @@ def log_joint(parameters, rows):
         )
     ]
     return np.reshape(columns, (-1, len(rows))).T
+
+
+def log_sums(joint) -> np.ndarray:
+    """Log densities (n_rows,) of log joint densities (n_rows, K), by SciPy."""
+    return np.asarray(logsumexp(joint, axis=1))
 
 
 def _cholesky(matrix):
