@@ -34,9 +34,13 @@ class RaceTuning:
         best, nor what all further M-steps promise. After its first pass so many times what one promises
         stands for these. Half and double: the same log-likelihoods, by as many passes, on small data
         (docs/notes/2026-11-26-tuning.md).
+    worth : float
+        Nats a row: a model whose last pass gained more goes on as long as one does that can be the best. All
+        are compared, and scikit-learn would go on with it, too.
     """
 
     generous: float = 20.0
+    worth: float = 1e-3
 
 
 RACE = RaceTuning()
@@ -121,23 +125,36 @@ def _is_behind(scores: Scores, gain: float, criterion: Criterion, best: float) -
 def drop_losers(candidates: Sequence[Candidate], criterion: Criterion) -> list[Candidate]:
     """Mark the models that cannot become the best any more, whatever they may reasonably gain.
 
+    Not those that gain much, while others go on: passes are shared.
+
     Parameters
     ----------
     candidates : sequence of Candidate
     criterion : Criterion
     """
-    losses = [
-        criterion.loss(candidate.scores)
-        for candidate in candidates
-        if candidate.scores and not candidate.failure
-    ]
-    if not losses:
-        return list(candidates)
-    best = min(losses)
+    lost = losers(candidates, criterion)
+    others_go_on = any(each.is_running for index, each in enumerate(candidates) if index not in lost)
     return [
-        _dropped(candidate, criterion, best) if candidate.is_running else candidate
-        for candidate in candidates
+        lost[index] if index in lost and not (others_go_on and _gains_much(each)) else each
+        for index, each in enumerate(candidates)
     ]
+
+
+def losers(candidates: Sequence[Candidate], criterion: Criterion) -> dict[int, Candidate]:
+    """Give the running models that cannot become the best any more, as they would leave."""
+    losses = [criterion.loss(each.scores) for each in candidates if each.scores and not each.failure]
+    best = min(losses, default=-np.inf)
+    running = {index: each for index, each in enumerate(candidates) if each.is_running}
+    after = {index: _dropped(each, criterion, best) for index, each in running.items()}
+    return {index: each for index, each in after.items() if each.dropped}
+
+
+def _gains_much(candidate: Candidate) -> bool:
+    return (
+        candidate.is_running
+        and candidate.state is not None
+        and last_gain(candidate.state.history) > RACE.worth
+    )
 
 
 def _dropped(candidate: Candidate, criterion: Criterion, best: float) -> Candidate:
@@ -155,9 +172,9 @@ def _dropped(candidate: Candidate, criterion: Criterion, best: float) -> Candida
 
 
 def settled(candidates: Sequence[Candidate], criterion: Criterion, n_rows: float) -> list[Candidate]:
-    """End the last model, where it is the best and has lately gained less than chance gives a component.
+    """End the last model that can be the best, where it has lately gained less than chance gives a component.
 
-    As single fits end: see `dgmm.fitting.loop.surplus`.
+    As single fits end: see `dgmm.fitting.loop.surplus`. All others leave with it.
 
     Parameters
     ----------
@@ -167,7 +184,8 @@ def settled(candidates: Sequence[Candidate], criterion: Criterion, n_rows: float
     n_rows : float
         Of all rows: what chance gives is shared by them.
     """
-    running = [index for index, each in enumerate(candidates) if each.is_running]
+    lost = losers(candidates, criterion)
+    running = [index for index, each in enumerate(candidates) if each.is_running and index not in lost]
     if len(running) != 1 or running[0] != best_of(candidates, criterion):
         return list(candidates)
     (last,) = running
@@ -180,7 +198,8 @@ def settled(candidates: Sequence[Candidate], criterion: Criterion, n_rows: float
         return list(candidates)
     ending = Ending(converged=True, message=f"Converged: no other model can be the best any more, and {why}.")
     ended = replace(state, parameters=parameters, ending=ending)
-    return [replace(each, state=ended) if index == last else each for index, each in enumerate(candidates)]
+    after = [replace(each, state=ended) if index == last else each for index, each in enumerate(candidates)]
+    return drop_losers(after, criterion)
 
 
 def possible_gain(history: tuple[PassRecord, ...]) -> float:

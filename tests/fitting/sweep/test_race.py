@@ -50,7 +50,7 @@ def test_what_a_model_may_gain():
 
 def test_nobody_leaves_while_a_re_seeding_may_gain():
     best = candidate(scores(-2.0, 5), passes(-2.1, -2.0))
-    behind = candidate(scores(-3.0, 5), passes(-3.001, -3.0))
+    behind = candidate(scores(-3.0, 5), passes(-3.0005, -3.0))
     assert behind.state is not None
     trial = replace(behind, state=replace(behind.state, fallback=behind.state))
     start = PassRecord(-3.0, np.inf, 0, True, 0.0)
@@ -63,11 +63,11 @@ def test_nobody_leaves_while_a_re_seeding_may_gain():
 @pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
 def test_only_those_leave_that_cannot_win(criterion):
     best = candidate(scores(-2.0, 5), passes(-2.1, -2.0))
-    hopeless = candidate(scores(-3.0, 5), passes(-3.001, -3.0))
+    hopeless = candidate(scores(-3.0, 5), passes(-3.0005, -3.0))
     hopeful = candidate(scores(-3.0, 5), passes(-3.1, -3.0))
     undecided = candidate(scores(-2.01, 5, entropy=0.2), passes(-2.011, -2.01))
     new = candidate(scores(-9.0, 5), passes(-9.0))
-    dear = candidate(scores(-1.999, 500), passes(-2.0, -1.999))
+    dear = candidate(scores(-1.999, 500), passes(-1.9995, -1.999))
     ended = candidate(scores(-3.0, 5), passes(-3.001, -3.0), Ending(True, "done"))
     after = drop_losers([best, hopeless, hopeful, undecided, new, dear, ended], CRITERIA[criterion])
     assert [bool(each.dropped) for each in after] == [False, True, False, False, False, True, False]
@@ -77,10 +77,21 @@ def test_only_those_leave_that_cannot_win(criterion):
 
 def test_held_out_scores_decide_alone():
     best = candidate(scores(-2.0, 5, held_out=-2.5), passes(-2.1, -2.0))
-    overfitted = candidate(scores(-1.0, 50, held_out=-3.0), passes(-1.001, -1.0))
+    overfitted = candidate(scores(-1.0, 50, held_out=-3.0), passes(-1.0005, -1.0))
     near = candidate(scores(-2.0, 5, held_out=-2.51), passes(-2.001, -2.0))
     after = drop_losers([best, overfitted, near], CRITERIA["held-out"])
     assert [bool(each.dropped) for each in after] == [False, True, False]
+
+
+def test_models_that_gain_much_go_on_with_others():
+    """Passes are shared, and all models are compared; alone they would not be worth any."""
+    best = candidate(scores(-2.0, 5), passes(-2.1, -2.0))
+    far, slow = (candidate(scores(-9.0, 5), passes(-9.0 - gain, -9.0)) for gain in (5e-3, 5e-4))
+    after = drop_losers([best, far, slow], CRITERIA["bic"])
+    assert [bool(each.dropped) for each in after] == [False, False, True]
+    ended = candidate(scores(-2.0, 5), passes(-2.1, -2.0), Ending(True, "done"))
+    after = drop_losers([ended, far, slow], CRITERIA["bic"])
+    assert [bool(each.dropped) for each in after] == [False, True, True]
 
 
 @pytest.mark.parametrize("criterion", ["bic", None])
