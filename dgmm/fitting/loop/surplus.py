@@ -38,7 +38,8 @@ class SurplusTuning:
         Nats a row: more is worth going on for, however few rows tell of however many parameters.
     patient, loosest : int, float
         Passes after which each one must gain twice what the one before had to, and how many times as much
-        as the first ones at the most: a fit that takes many passes gains little by the next.
+        as the first ones at the most: a fit that takes many passes gains little by the next. Not of so many
+        rows that chance gives a component less than ``most``.
     fewest_rows : int
         Of all rows: of fewer, passes take no time, and chance gives much.
     """
@@ -104,8 +105,10 @@ class Plateaus:
 
     def _bar(self, n_passes: int, parameters: Parameters) -> float:
         """Give what a fit that goes on after so many passes has lately gained, at the least, nats a row."""
-        times = min(SURPLUS.loosest, 2.0 ** max(0, n_passes - SURPLUS.patient))
-        return times * min(SURPLUS.most, self.by_chance(parameters, 1))
+        by_chance = self.by_chance(parameters, 1)
+        if by_chance < SURPLUS.most:  # of so many rows criteria would tell what is left
+            return by_chance
+        return SURPLUS.most * min(SURPLUS.loosest, 2.0 ** max(0, n_passes - SURPLUS.patient))
 
     def ending(
         self, history: tuple[PassRecord, ...], parameters: Parameters, n_needed: int

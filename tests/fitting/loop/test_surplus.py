@@ -101,10 +101,16 @@ def test_less_than_chance_gives_a_component_ends_a_fit_whether_it_is_needed_or_n
 
 @pytest.mark.parametrize(("gained", "ends"), [(0.9, 3), (1.5, 5), (5.0, 7), (9.0, None)])
 def test_later_passes_must_gain_more(gained, ends):
-    """In two passes, in units of what chance gives: twice with each pass after four, up to eight times."""
-    history = passes(0.5 * gained * BY_CHANCE * np.arange(30))
-    settled = [n for n in range(1, 30) if Plateaus(N_ROWS).settled(history[:n], mixture())]
+    """In two passes, in units of what is worth it: twice with each pass after four, up to eight times."""
+    history = passes(0.5 * gained * SURPLUS.most * np.arange(30))
+    settled = [n for n in range(1, 30) if Plateaus(1000.0).settled(history[:n], mixture())]
     assert (settled[0] if settled else None) == ends
+
+
+def test_of_many_rows_later_passes_need_gain_no_more():
+    """What is left of 10⁶ rows is many nats, by which criteria choose."""
+    history = passes(0.5 * 1.5 * BY_CHANCE * np.arange(30))
+    assert not any(Plateaus(N_ROWS).settled(history[:n], mixture()) for n in range(1, 30))
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.5, 0.7])
