@@ -389,7 +389,7 @@ def size(n_bytes: float) -> str:
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _in_brackets(names: Sequence[str] | None) -> str:
