@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import count
 from typing import Protocol
 
-from dgmm.fitting.loop.history import PassRecord, last_gain, predict_gain, since_start
+from dgmm.fitting.loop.history import PassRecord, last_gain, passes_until, predict_gain, since_start
 from dgmm.fitting.loop.stopping import Ending
 from dgmm.model.parameters import Parameters
 
@@ -96,19 +95,17 @@ class Plateaus:
 
     def passes_left(self, history: tuple[PassRecord, ...], parameters: Parameters) -> float:
         """Estimate the passes until a fit has `settled`; infinite where nothing is known."""
-        gained = [gained_lately(history[:end]) for end in range(1, len(history) + 1)]
-        *_, before, last = [math.inf, *gained]
-        if not 0.0 < last < before < math.inf:
-            return math.inf
-        n_passes, share = len(since_start(history)), last / before
-        return next(n for n in count() if last * share**n < self._bar(n_passes + n, parameters))
+        n_passes, ends = len(since_start(history)), range(max(1, len(history) - 1), len(history) + 1)
+        lately = [gained_lately(history[:end]) for end in ends]
+        growing = range(SURPLUS.patient + int(math.log2(SURPLUS.loosest)) + 1)  # what is asked for, at most
+        return min(max(n, passes_until(lately, self._bar(n_passes + n, parameters))) for n in growing)
 
     def _bar(self, n_passes: int, parameters: Parameters) -> float:
         """Give what a fit that goes on after so many passes has lately gained, at the least, nats a row."""
         by_chance = self.by_chance(parameters, 1)
         if by_chance < SURPLUS.most:  # of so many rows criteria would tell what is left
             return by_chance
-        return SURPLUS.most * min(SURPLUS.loosest, 2.0 ** max(0, n_passes - SURPLUS.patient))
+        return SURPLUS.most * 2.0 ** min(math.log2(SURPLUS.loosest), max(0, n_passes - SURPLUS.patient))
 
     def ending(
         self, history: tuple[PassRecord, ...], parameters: Parameters, n_needed: int

@@ -122,6 +122,14 @@ def test_passes_left_are_right_where_gains_fall_by_the_same_factor(rate):
         assert plateaus.passes_left(history[:n], mixture()) == pytest.approx(ends - n, abs=1)
 
 
+def test_what_hardly_changes_is_foreseen_at_once():
+    """Neither gains that are all but the same nor many passes take time, or leave the range of numbers."""
+    for n_rows in (N_ROWS, 1000.0):
+        plateaus, history = Plateaus(n_rows), passes(np.cumsum(1.0 - 1e-12 * np.arange(3000.0)))
+        assert plateaus.settled(history, mixture()) is None
+        assert plateaus.passes_left(history, mixture()) > 1e9
+
+
 def run(gains, needed: int, plateaus=True):
     """Feed passes with these gains, in units of what chance gives; so many of the components are needed."""
     seen = []
