@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -76,9 +76,7 @@ class NotFinite:
     def error(self, feature_names: tuple[str, ...] | None, advice: str = IN_FITS) -> DataError:
         """Make the error that says so, in scikit-learn's words, with the place and what to do about NaN."""
         what = "NaN" if self.n_nan else f"infinity or a value too large for dtype('{self.dtype}')"
-        column = f"column {self.column}"
-        if feature_names is not None:
-            column = f"column {feature_names[self.column]!r} ({self.column})"
+        column = named_column(self.column, feature_names)
         advice = advice if self.n_nan else "leave these rows out"
         return DataError(
             f"Input X contains {what}.\n"
@@ -121,9 +119,10 @@ def refuse_overflow(source: Source, moments: Moments) -> None:
     column = int(np.where(np.isfinite(squares), squares, np.inf).argmax())
     value = float(max(moments.minimum[column], moments.maximum[column], key=abs))
     row, place = first_with(source, column, value, "overflow")
+    where = f"row {row}, {named_column(column, source.feature_names)}, of {place}"
     raise DataError(
-        f"Input X contains a value too large for a mixture: row {row}, {named_column(column, source)}, of "
-        f"{place}, holds {value:g}, and squares of distances from the mean overflow float64. Leave "
+        f"Input X contains a value too large for a mixture: {where}, holds {value:g}, and squares "
+        "of distances from the mean overflow float64. Leave "
         "such rows out, or scale the data"
     )
 
@@ -132,9 +131,8 @@ def check_observed(source: Source, observed: FeatureMoments) -> None:
     """Refuse columns without values, and warn of rows without any."""
     for column in np.flatnonzero(observed.weights == 0.0).tolist():
         counted = "" if observed.minimum[column] > observed.maximum[column] else " in rows with a weight"
-        raise DataError(
-            f"{source.name}: {named_column(column, source)} holds no number{counted}, NaN alone: leave it out"
-        )
+        named = named_column(column, source.feature_names)
+        raise DataError(f"{source.name}: {named} holds no number{counted}, NaN alone: leave it out")
     if observed.n_empty:
         tell(
             f"{source.name}: {observed.n_empty:,} of {source.n_rows:,} rows lack all values; they count, but "
@@ -143,10 +141,9 @@ def check_observed(source: Source, observed: FeatureMoments) -> None:
         )
 
 
-def named_column(column: int, source: Source) -> str:
+def named_column(column: int, feature_names: Sequence[str] | None) -> str:
     """Name a column as messages do: by its name, where it has one, and its number."""
-    names = source.feature_names
-    return f"column {column}" if names is None else f"column {names[column]!r} ({column})"
+    return f"column {column}" if feature_names is None else f"column {feature_names[column]!r} ({column})"
 
 
 def check_weight(weight: float) -> None:

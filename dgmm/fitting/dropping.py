@@ -152,9 +152,10 @@ def complete_cases(
     n_dropped = source.n_rows - n_rows
     empty = np.flatnonzero(np.broadcast_to(found.n_values, source.n_features) == 0).tolist()
     if empty and source.n_rows:
+        named = named_column(empty[0], source.feature_names)
         raise DataError(
-            f"{source.name}: {named_column(empty[0], source)} holds no number, NaN alone, so that "
-            "missing='drop' leaves no row: leave it out"
+            f"{source.name}: {named} holds no number, NaN alone, so that missing='drop' leaves no row: "
+            "leave it out"
         )
     if n_rows < 2 <= source.n_rows:
         raise DataError(
