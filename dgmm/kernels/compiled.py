@@ -41,7 +41,7 @@ more."""
 
 def is_available() -> bool:
     """Tell whether the loop is compiled in this process."""
-    return loop() is not None
+    return compiled_module("dgmm.kernels.tiles") is not None
 
 
 class CompiledGroup:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.stack import Group, Stack
-from dgmm.model.jit import compiled_module, in_one_form
+from dgmm.model.jit import imported_module, in_one_form
 from dgmm.model.matrices import Array
 
 
 def loop() -> Any:
-    """Give the module of the loop; None where none is compiled."""
-    return compiled_module("dgmm.kernels.tiles")
+    """Give the module of the loop: many times in each step, so the environment is not asked whether to."""
+    return imported_module("dgmm.kernels.tiles")
 
 
 def padded(number: int) -> int:

@@ -150,7 +150,12 @@ class _Batch:
 
     def joined(self, arrays: Sequence[Array]) -> Array:
         """Join those of all models' arrays, with a row for each component, that belong to this batch."""
-        return np.concatenate([arrays[index] for index in self.members])
+        return _joined([arrays[index] for index in self.members])
+
+
+def _joined(arrays: Sequence[Array]) -> Array:
+    """Join arrays; one is given as it is, as steps of EM on few rows make a stack each."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _batches(models: Sequence[Evaluable]) -> Iterator[_Batch]:
@@ -159,13 +164,12 @@ def _batches(models: Sequence[Evaluable]) -> Iterator[_Batch]:
         members = tuple(i for i, model in enumerate(models) if model.family is family)
         for batch in [(i,) for i in members] if family.is_shared else [members] if members else []:
             own = [models[index] for index in batch]
-            factors = [model.precisions_cholesky for model in own]
             yield _Batch(
                 family,
                 batch,
-                np.concatenate([model.log_constants for model in own]),
-                np.concatenate([model.means for model in own]),
-                factors[0] if len(own) == 1 else np.concatenate(factors),
+                _joined([model.log_constants for model in own]),
+                _joined([model.means for model in own]),
+                _joined([model.precisions_cholesky for model in own]),
             )
 
 
@@ -187,15 +191,15 @@ def _is_tabled(batch: _Batch, fewest: int, n_rows: int | None, extent: Array, dt
 
 
 def _on_paths(
-    batch: _Batch, about: Array, centre: Array, extent: Array, dtype: np.dtype, *, whitened: bool
+    batch: _Batch, about: Array | None, centre: Array, extent: Array, dtype: np.dtype, *, whitened: bool
 ) -> tuple[NDArray[np.bool_], Array, Array]:
     """Say which components take the centred path, and give the natural parameters of the others.
 
     Parameters
     ----------
     batch : _Batch
-    about : ndarray of shape (K, D)
-        Points near components that are to take the centred path; NaN for others.
+    about : ndarray of shape (K, D), or None
+        Points near components that are to take the centred path; NaN for others. None for no such points.
     centre, extent, dtype
         As for `stack_models`, and the dtype of products: float32 where that is exact enough for all.
     whitened : bool
@@ -208,8 +212,10 @@ def _on_paths(
         About which sums are.
     theta : ndarray of shape (K, n_features of the family), or (K, 1)
     """
-    narrow = np.asarray(np.isfinite(about).all(axis=1))
-    points = np.where(narrow[:, None], about, batch.means)
+    narrow, points = np.zeros(len(batch.means), bool), batch.means
+    if about is not None:
+        narrow[:] = np.isfinite(about).all(axis=1)
+        points = np.where(narrow[:, None], about, points)
     is_double = dtype == np.float64
     if whitened:
         theta = np.zeros((len(narrow), 1))
@@ -295,7 +301,7 @@ def stack_models(
             if whitened and references is None:  # one batch, as no covariance is shared
                 fewest = min(len(models[index].means) for index in batch.members)
                 whitened = not _is_tabled(batch, fewest, n_rows, extent, dtype)
-            about = np.full(batch.means.shape, np.nan) if references is None else batch.joined(references)
+            about = None if references is None else batch.joined(references)
             narrow, points, theta = _on_paths(batch, about, centre, extent, dtype, whitened=whitened)
             thetas.append(theta)
             members += batch.members
@@ -316,7 +322,7 @@ def stack_models(
                 rows[index] = slice(first, first := first + len(models[index].means))
         sizes = [(index, len(models[index].means)) for index in members]
         features = JUST_ONE if whitened else family.feature_rows(len(centre))
-        theta = np.concatenate(thetas).astype(dtype)
+        theta = _joined(thetas).astype(dtype, copy=False)
         groups += groups_of(family, sizes, start, features, theta, whitened=whitened)
     in_order = tuple(rows[index] for index in range(len(models)))
     return Stack(

@@ -41,7 +41,7 @@ def compiled_module(name: str) -> Any:
 
     To import Numba takes a second: it is imported when it is first needed.
     """
-    return _imported(name) if os.environ.get("DGMM_COMPILED", "1") != "0" else None
+    return imported_module(name) if os.environ.get("DGMM_COMPILED", "1") != "0" else None
 
 
 def ready_module(name: str) -> Any:
@@ -51,11 +51,12 @@ def ready_module(name: str) -> Any:
     """
     loops = sys.modules.get("dgmm.kernels.tiles")  # another thread may be importing it
     own = [getattr(loops, loop, None) for loop in ("expect", "expect_patterns")]
-    return compiled_module(name) if any(loop is not None and loop.signatures for loop in own) else None
+    return compiled_module(name) if any(loop is not None and loop.overloads for loop in own) else None
 
 
 @cache
-def _imported(name: str) -> Any:
+def imported_module(name: str) -> Any:
+    """Give such a module, for who has found that functions are to be compiled; None where it cannot be."""
     if find_spec("numba") is None:
         return None
     try:

@@ -1,4 +1,3 @@
-# pyright: reportPrivateUsage=false
 """Whether functions are compiled: where Numba is, where it is not to be used, and where it cannot be."""
 
 import logging
@@ -42,11 +41,11 @@ def test_what_numpy_does_to_the_same_bits_is_compiled_where_the_loops_are(monkey
 def test_without_numba_nothing_is_compiled(monkeypatch):
     monkeypatch.setenv("DGMM_COMPILED", "1")
     monkeypatch.setattr(jit, "find_spec", lambda name: None)
-    jit._imported.cache_clear()
+    jit.imported_module.cache_clear()
     try:
         assert jit.compiled_module("dgmm.model.factors") is None
     finally:
-        jit._imported.cache_clear()
+        jit.imported_module.cache_clear()
 
 
 def test_numpy_works_where_numba_cannot_be_imported(monkeypatch, caplog):
@@ -56,14 +55,14 @@ def test_numpy_works_where_numba_cannot_be_imported(monkeypatch, caplog):
     def broken(name):
         raise ImportError("Numba needs NumPy 2.3 or less")
 
-    jit._imported.cache_clear()
+    jit.imported_module.cache_clear()
     monkeypatch.setattr(jit, "import_module", broken)
     try:
         with caplog.at_level(logging.WARNING, "dgmm.model.jit"):
             assert not compiled.is_available()
     finally:
         monkeypatch.setattr(jit, "import_module", import_module)
-        jit._imported.cache_clear()
+        jit.imported_module.cache_clear()
     assert "Numba needs NumPy 2.3 or less" in caplog.text
     assert compiled.is_available()
 

@@ -186,7 +186,8 @@ class InMemory(Data):
         _count(ready, len(self.rows))
         result = np.empty((parameters.n_components, len(self.rows)), ready.dtype)
         start = 0
-        for shares, densities in kernel_for(ready).evaluate(ready, self.rows, self._features(ready)):
+        kernel = kernel_for(ready)
+        for shares, densities in kernel.evaluate(ready, self.rows, self._features(ready, kernel)):
             result[:, start : (start := start + len(densities))] = shares
         return result
 
@@ -201,13 +202,13 @@ class InMemory(Data):
     def expect_stack(self, ready: Stack, weights: Array | None) -> tuple[Statistics, ...]:
         """E-step with these weights of the rows, (n_rows,) or (n_models, n_rows), or None: not completed."""
         _count(ready, len(self.rows))
-        return expect(ready, [(self.rows, weights)], self._features(ready))
+        kernel = kernel_for(ready)
+        return kernel.expect(ready, [(self.rows, weights)], self._features(ready, kernel))
 
-    def _features(self, ready: Stack) -> NDArray[np.floating] | None:
+    def _features(self, ready: Stack, kernel: Kernel) -> NDArray[np.floating] | None:
         """Give what the kernel keeps of the rows, found once; None where it is nothing, or too large."""
         if ready.n_table * len(self.rows) * ready.dtype.itemsize > IN_MEMORY.largest_table_bytes:
             return None
-        kernel = kernel_for(ready)
         kind = (kernel, ready.n_table, ready.has_norm, ready.dtype)
         if kind not in self.tables:
             self.tables[kind] = kernel.features_of(ready, self.rows)

@@ -282,8 +282,9 @@ class Spheres(Variances):
         return np.broadcast_to(covariances, (n_components,))[:, None, None] * np.eye(n_features)
 
     def variances(self, covariances, n_components, n_features):
-        own = np.broadcast_to(covariances, (n_components,))
-        return np.broadcast_to(own[:, None], (n_components, n_features))
+        found = np.empty((n_components, n_features))
+        found[:] = np.asarray(covariances)[..., None]
+        return found
 
     def smallest_variances(self, covariances, n_components):
         return np.broadcast_to(covariances, (n_components,))
