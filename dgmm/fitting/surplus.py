@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 
 import numpy as np
 
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.starts.moves import cheapest_merges, merge, merge_costs
+from dgmm.fitting.starts.moves import merged_cheaply
 from dgmm.fitting.steps.climb import climb, log_likelihood
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Objective
@@ -92,7 +92,7 @@ class MergedOnSample:
         data = self.rows_with_products if family.is_shared and family.has_products else self.rows
         worth = 0.5 * np.log(len(data.rows)) * n_components * own / len(data.rows)
         climbed = partial(climb, data, objective=self.objective, n_steps=NEED.n_steps)
-        fewer = reduce(lambda found, _: _merged(found), range(n_components), parameters)
+        fewer = merged_cheaply(parameters, n_components)
         goal = log_likelihood(data, parameters) - worth
         reached = climbed(fewer, goal=goal)
         if reached.lower_bound < goal:
@@ -100,11 +100,3 @@ class MergedOnSample:
         # With all components, too, these rows can be fitted better than all rows are.
         goal = climbed(parameters).lower_bound - worth
         return reached.lower_bound >= goal or climbed(reached.parameters, goal=goal).lower_bound >= goal
-
-
-def _merged(parameters: Parameters) -> Parameters:
-    """Merge the two components that it costs least to merge."""
-    pairs = cheapest_merges(merge_costs(parameters), 1)
-    if not pairs:
-        raise DegenerateCovarianceError(None)
-    return merge(parameters, *pairs[0])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from dgmm.model.matrices import MATRICES, Array, DegenerateCovarianceError
+from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.statistics import Statistics
 
 
@@ -33,7 +33,7 @@ class Calibration:
     means, sample_means : ndarray of shape (K, D)
         Of the components, in all rows and in the sample.
     maps : ndarray of shape (K, D, D) or (K, D), or None
-        Linear parts of the affine maps; diagonals of them, of many features without products. None where
+        Linear parts of the affine maps; diagonals of them, of families without products. None where
         components share a covariance: it is found from the scatter of all rows. Of rows that lack values
         this depends on the parameters, and has a map too: (1, D, D) or (1, D).
     floor : float
@@ -144,22 +144,16 @@ def _shared_spread(statistics: Statistics) -> Array:
     """Give the scatter of all rows, where components share a covariance: (1, D, D), or diagonal, (1, D)."""
     assert statistics.shared is not None
     family, n_features = statistics.family, statistics.sums.shape[1]
-    is_small = family.has_products or n_features < MATRICES.wide_features
-    form = family.to_matrices if is_small else family.variances
+    form = family.to_matrices if family.has_products else family.variances
     return form(statistics.shared, 1, n_features)
 
 
 def _maps(sample: Array, all_rows: Array, *, has_products: bool) -> Array:
     """Give matrices A, or diagonals: ``A C Aᵀ`` is the covariance in all rows, C that in the sample."""
     if not has_products:
-        is_small = sample.ndim == 3
-        variances, wanted = (
-            np.diagonal(each, axis1=1, axis2=2) if is_small else each for each in (sample, all_rows)
-        )
-        if not ((variances > 0.0) & (wanted > 0.0)).all():
+        if not ((sample > 0.0) & (all_rows > 0.0)).all():
             raise DegenerateCovarianceError(None)
-        widths = np.sqrt(wanted / variances)
-        return widths[:, :, None] * np.eye(widths.shape[1]) if is_small else widths
+        return np.sqrt(all_rows / sample)
     found = []
     for component, (own, wanted) in enumerate(zip(sample, all_rows, strict=True)):
         try:

@@ -58,8 +58,7 @@ class Coordinates:
     means : ndarray of shape (K, D)
         Less the reference points.
     factors : ndarray of shape (K, D, D) or (K, D)
-        Lower Cholesky factors of the covariances; of families without products standard deviations,
-        where there are many features.
+        Lower Cholesky factors of the covariances; of families without products standard deviations.
     """
 
     floor: float

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dgmm.model.families import Deviations, Family
 from dgmm.model.families.forms import Variances
-from dgmm.model.matrices import MATRICES, Array
+from dgmm.model.matrices import Array
 
 SMALLEST_COUNT = 10 * np.finfo(np.float64).eps
 """Added to every count in an M-step, as in scikit-learn."""
@@ -206,8 +206,8 @@ class Statistics:
         return self.family.to_matrices(own, n_components, n_features)
 
     def spread(self, floor: float = 0.0) -> Array:
-        """Give what `covariances` gives; of many features without products the variances alone, (K, D)."""
-        if self.family.has_products or self.sums.shape[1] < MATRICES.wide_features:
+        """Give what `covariances` gives; of families without products the variances alone, (K, D)."""
+        if self.family.has_products:
             return self.covariances(floor)
         own = self.family.covariances(self.deviations(), floor)
         return self.family.variances(own, *self.sums.shape)

@@ -82,7 +82,7 @@ def test_steps_that_each_leave_the_same_share_lead_to_their_limit(covariance_typ
     shift = 0.02 * np.random.default_rng(4).normal(size=Coordinates.about(limit, FLOOR).of(limit).shape)
     shift[:, 0] = 0.0  # a circle: not a straight line
     if covariance_type in ("diag", "spherical"):
-        shift[:, 3:] = np.where(np.arange(3) < 2, shift[:, 3:4], 0.0)
+        shift[:, 3:] = shift[:, 3:4]
     path = [moved(limit, share**power * shift) for power in range(3)]
     found = extrapolated(path, FLOOR, 1e6)
     assert found is not None

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.starts.moves import apply, cheapest_merges, merge, merge_costs
+from dgmm.fitting.starts.moves import apply, merged_cheaply
 from dgmm.fitting.starts.splits import SPLITS, best_splits
 from dgmm.fitting.steps.climb import Climb, short_climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import Family
-from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
 
@@ -82,13 +81,8 @@ def pruned(found: Climb, data: InMemory, n_components: int, objective: Likelihoo
         Where a covariance is not positive definite.
     """
     while (n_now := found.parameters.n_components) > n_components:
-        parameters = found.parameters
-        for _ in range(min(max(1, int(GROWTH.merged_at_once * n_now)), n_now - n_components)):
-            cheapest = cheapest_merges(merge_costs(parameters), 1)
-            if not cheapest:
-                raise DegenerateCovarianceError(None)
-            parameters = merge(parameters, *cheapest[0])
-        found = short_climb(data, parameters, objective)
+        n_merges = min(max(1, int(GROWTH.merged_at_once * n_now)), n_now - n_components)
+        found = short_climb(data, merged_cheaply(found.parameters, n_merges), objective)
     return found
 
 

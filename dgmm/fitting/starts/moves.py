@@ -6,14 +6,19 @@ there are too few. A merge and a split do (Ueda, Nakano, Ghahramani and Hinton, 
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
+
+MERGED_NUMBERS = 2**18
+"""Numbers in the covariances of merged pairs that are found at once: not all pairs' of many components."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +80,13 @@ def merge(parameters: Parameters, first: int, second: int) -> Parameters:
     at = int(np.flatnonzero(kept == first)[0])
     weights, means = parameters.weights[kept], parameters.means[kept]
     weights[at], means[at] = weight, mean
-    between = share[0] * share[1] * np.outer(gap, gap)
+    between = share[0] * share[1] * parameters.family.outer(gap[None])[0]
     if parameters.family.is_shared:
-        covariances = parameters.covariances + parameters.family.of_scatter(weight * between)
+        covariances = parameters.covariances + weight * between
     else:
         within = np.tensordot(share, parameters.covariances[pair], 1)
         covariances = parameters.covariances[kept]
-        covariances[at] = within + parameters.family.projected(between)
+        covariances[at] = within + between
     return Parameters.from_covariances(parameters.family, weights, means, covariances)
 
 
@@ -97,28 +102,65 @@ def merge_costs(parameters: Parameters) -> Array:
     ndarray of shape (K, K)
         Symmetric; infinite on the diagonal, and where the merged covariance is not positive definite.
     """
-    n_components, n_features = parameters.means.shape
-    if n_components == 1:
-        return np.full((1, 1), np.inf)
-    family, factors = parameters.family, parameters.precisions_cholesky
+    n_components = parameters.n_components
+    costs = np.full((n_components, n_components), np.inf)
     first, second = np.triu_indices(n_components, 1)
+    costs[first, second] = costs[second, first] = _pair_costs(parameters, first, second)
+    return costs
+
+
+def merged_cheaply(parameters: Parameters, n_merges: int) -> Parameters:
+    """Merge the two components that it costs least to merge, so many times over.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite, or no two components can be merged.
+    """
+    costs = merge_costs(parameters)
+    for _ in range(n_merges):
+        pairs = cheapest_merges(costs, 1)
+        if not pairs:
+            raise DegenerateCovarianceError(None)
+        ((first, second),) = pairs
+        parameters = merge(parameters, first, second)
+        if parameters.family.is_shared:  # its covariance has grown
+            costs = merge_costs(parameters)
+            continue
+        costs = np.delete(np.delete(costs, second, axis=0), second, axis=1)
+        own, others = first - (second < first), np.arange(parameters.n_components)
+        others = others[others != own]
+        costs[own, others] = costs[others, own] = _pair_costs(parameters, np.full(len(others), own), others)
+    return parameters
+
+
+def _pair_costs(parameters: Parameters, first: NDArray[np.intp], second: NDArray[np.intp]) -> Array:
+    """Give the costs of merging pairs of components: (n_pairs,), infinite where that is impossible."""
+    family, n_features = parameters.family, parameters.n_features
+    of_one = 1 if family.is_shared else math.prod(family.shape_of_one(n_features))
+    at_once = max(1, MERGED_NUMBERS // max(of_one, n_features))
+    costs = np.empty(len(first))
+    for start in range(0, len(first), at_once):
+        part = slice(start, start + at_once)
+        costs[part] = _costs_of_pairs(parameters, first[part], second[part])
+    return costs
+
+
+def _costs_of_pairs(parameters: Parameters, first: NDArray[np.intp], second: NDArray[np.intp]) -> Array:
+    n_features, family, factors = parameters.n_features, parameters.family, parameters.precisions_cholesky
     pairs = np.stack([first, second])
     weights = np.maximum(parameters.weights[pairs], np.finfo(float).tiny)
     weight = weights.sum(axis=0)
     gaps = parameters.means[first] - parameters.means[second]
     if family.is_shared:  # the covariance of all rows grows a little
         standardized = family.standardize(gaps.T, factors, 0)
-        bounds = family.half_log_growth(standardized, weights.prod(axis=0) / weight)
-    else:
-        share = (weights / weight).reshape(2, len(first), *(1,) * (parameters.covariances.ndim - 1))
-        between = (weights.prod(axis=0) / weight**2)[:, None, None] * gaps[:, :, None] * gaps[:, None, :]
-        within = (share * parameters.covariances[pairs]).sum(axis=0)
-        halves = family.half_log_determinants(factors, n_features)
-        merged = _half_log_determinants(family, within + family.projected(between), n_features)
-        bounds = (weights * halves[pairs]).sum(axis=0) - weight * merged
-    costs = np.full((n_components, n_components), np.inf)
-    costs[first, second] = costs[second, first] = bounds
-    return costs
+        return family.half_log_growth(standardized, weights.prod(axis=0) / weight)
+    shape = (len(first), *(1,) * (parameters.covariances.ndim - 1))
+    share, between = (weights / weight).reshape(2, *shape), (weights.prod(axis=0) / weight**2).reshape(shape)
+    within = (share * parameters.covariances[pairs]).sum(axis=0)
+    halves = family.half_log_determinants(factors, n_features)
+    merged = _half_log_determinants(family, within + between * family.outer(gaps), n_features)
+    return (weights * halves[pairs]).sum(axis=0) - weight * merged
 
 
 def _half_log_determinants(family: Family, covariances: Array, n_features: int) -> Array:

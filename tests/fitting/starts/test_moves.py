@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.starts.moves import apply, cheapest_merges, merge, merge_costs
+from dgmm.fitting.starts import moves
+from dgmm.fitting.starts.moves import apply, cheapest_merges, merge, merge_costs, merged_cheaply
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
@@ -54,6 +56,24 @@ def test_merge_costs_bound_the_loss(covariance_type):
             assert costs[first, second] == costs[second, first]
             loss = before - log_likelihood(merge(parameters, first, second), data)
             assert loss <= costs[first, second] + 0.02  # the sampling error of 20,000 rows
+
+
+@pytest.mark.parametrize("covariance_type", [*FAMILIES])
+def test_several_merges_are_the_cheapest_ones_in_turn(covariance_type, monkeypatch):
+    """Costs of pairs that a merge leaves alone are not found again; how many at once is nothing to a pair."""
+    parameters = naive.random_parameters(np.random.default_rng(2), covariance_type, 7, 3)
+    expected = parameters
+    for _ in range(5):
+        expected = merge(expected, *cheapest_merges(merge_costs(expected), 1)[0])
+    costs = merge_costs(parameters)
+    monkeypatch.setattr(moves, "MERGED_NUMBERS", 20)
+    np.testing.assert_array_equal(merge_costs(parameters), costs)
+    found = merged_cheaply(parameters, 5)
+    np.testing.assert_array_equal(found.means, expected.means)
+    np.testing.assert_array_equal(found.covariances, expected.covariances)
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    with pytest.raises(DegenerateCovarianceError):
+        merged_cheaply(parameters, 7)
 
 
 def test_the_cheapest_merges_are_those_that_can_be_made():
