@@ -119,7 +119,8 @@ def _die_at_work(place: Path, head: Head) -> None:
 
 
 def test_who_has_died_does_not_keep_it(tmp_path, head):
-    process = multiprocessing.get_context("fork").Process(target=_die_at_work, args=(tmp_path, head))
+    # A fork would have what other tests imported: Lance warns of one, and a warning is an error.
+    process = multiprocessing.get_context("spawn").Process(target=_die_at_work, args=(tmp_path, head))
     process.start()
     process.join()
     assert process.exitcode == 3
