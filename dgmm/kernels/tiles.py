@@ -1,10 +1,8 @@
-# Numba gives its intrinsics their first argument, which type checkers do not know:
-# pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
 """The E-step in one compiled loop: tiles of rows go through features, densities and sums in the cache.
 
 The formulas are those of `dgmm.kernels`. The loop holds no interpreter lock: threads do not wait for
-each other. Features are *factors* of a row, which are ‖z‖², 1 and its deviations z from the centre, and
-products of two of them: the first of its features, and pairs of factors, are all that is known of a family.
+each other. Features are *factors* of a row (see `dgmm.kernels.factors`) and products of two of them: the
+first of its features, and pairs of factors, are all that is known of a family.
 
 Numba compiles it; `dgmm.kernels.loop` imports it where that is installed.
 """
@@ -14,11 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, overload
 
+from dgmm.kernels.elementary import exponential, logarithm
+from dgmm.kernels.factors import CACHE_LINE, prefetch, write_factors, write_products
 from dgmm.model.jit import IN_ORDER, REORDERED, compiled
 from dgmm.model.vectors import longest_vectors
 
@@ -60,12 +56,6 @@ TILES = TileTuning()
 TILE_ROWS, GATHERED_SHARE = TILES.tile_rows, TILES.gathered_share
 """Compiled functions take globals for constants, if they are numbers: records they would not."""
 
-CACHE_LINE = 64
-"""Bytes that processors fetch at once, and that their longest vectors have."""
-
-SIDE = 8
-"""Rows, and features, of the blocks in which rows are transposed."""
-
 COMPLETE = np.empty(0, np.bool_)
 """Of rows that have all features it is not asked which."""
 
@@ -77,237 +67,6 @@ INLINE = {**REORDERED, "inline": "always"}
 """Options of parts of the loop. As calls, those that add rows up would be there twice, in a module of their
 own and in the loop's, with sums in orders that can differ: which of them runs depends on whether the loop was
 just compiled, or loaded."""
-
-
-@intrinsic
-def _bits(typingctx, value):  # pyright: ignore[reportUnusedParameter]
-    """Read the bits of a float64 as an int64, of a float32 as an int32."""
-    integer = types.int64 if value == types.float64 else types.int32
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
-
-    return integer(value), generate
-
-
-@intrinsic
-def _from_bits(typingctx, bits):  # pyright: ignore[reportUnusedParameter]
-    """Read the bits of an int64 as a float64, of an int32 as a float32."""
-    is_double = bits == types.int64
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.DoubleType() if is_double else ir.FloatType())
-
-    return (types.float64 if is_double else types.float32)(bits), generate
-
-
-def exponential(x):
-    """Compute e to the power of x ≤ 0, where that is a normal number, to its rounding and that of x.
-
-    In a form that compilers make vectors of: x = n log 2 + r, a polynomial in r, and n in the exponent. It is
-    the polynomial of the least relative error for |r| ≤ ½ log 2 (Remez's algorithm): 3e-18 for float64, 2e-9
-    for float32. What comes for lower x means nothing.
-    """
-    raise NotImplementedError("for compiled functions only")
-
-
-# The large number that is added and taken away must not be reordered away: it leaves n, rounded, in the last
-# bits, and with it the bias of the exponent.
-@overload(exponential, jit_options=IN_ORDER)
-def _exponential(x):
-    if x == types.float64:
-        return _exponential_float64
-    return _exponential_float32 if x == types.float32 else None
-
-
-def _exponential_float64(x):
-    shifted = x * 1.4426950408889634 + 6755399441056767.0  # 3/2 2⁵² + 1023
-    r = x - (shifted - 6755399441056767.0) * 0.6931471805599453
-    square = r * r
-    p = 2.4994304873278693e-08 * r + 2.763229329440413e-07
-    p = p * square + (2.755762253099339e-06 * r + 2.4801486521387327e-05)
-    p = p * square + (0.00019841269432678993 * r + 0.0013888888951224026)
-    p = p * square + (0.008333333333559272 * r + 0.04166666666649277)
-    p = p * square + (0.1666666666666617 * r + 0.5000000000000018)
-    p = p * square + (r + 1.0)
-    return p * _from_bits(_bits(shifted) << 52)
-
-
-_F = np.float32
-_INVERSE, _SHIFT, _LOG_2, _WIDTH = (
-    _F(1.4426950408889634),
-    _F(12583039.0),
-    _F(0.6931471805599453),
-    np.int32(23),
-)
-_C6, _C5, _C4, _C3 = (
-    _F(0.0013836846124185467),
-    _F(0.008374815806553677),
-    _F(0.04166822556754512),
-    _F(0.16666420169848561),
-)
-_C2, _ONE = _F(0.4999999207982328), _F(1.0)
-
-
-def _exponential_float32(x):
-    shifted = x * _INVERSE + _SHIFT  # 3/2 2²³ + 127
-    r = x - (shifted - _SHIFT) * _LOG_2
-    square = r * r
-    p = _C6 * square + (_C5 * r + _C4)
-    p = p * square + (_C3 * r + _C2)
-    p = p * square + (r + _ONE)
-    return p * _from_bits(np.int32(_bits(shifted) << _WIDTH))
-
-
-_HALF_ROOT = 4604544271217802189  # the bits of √½
-
-
-@compiled(IN_ORDER)
-def logarithm(x):
-    """Compute the natural logarithm of a normal float64 x > 0, in a form that compilers make vectors of.
-
-    x = 2ⁿ m with m about 1, and log m = 2 artanh((m − 1) / (m + 1)).
-    """
-    n = (_bits(x) - _HALF_ROOT) >> 52
-    m = _from_bits(_bits(x) - (n << 52))
-    s = (m - 1.0) / (m + 1.0)
-    z = s * s
-    p = z * (1.0 / 21.0) + 1.0 / 19.0
-    p = p * z + 1.0 / 17.0
-    p = p * z + 1.0 / 15.0
-    p = p * z + 1.0 / 13.0
-    p = p * z + 1.0 / 11.0
-    p = p * z + 1.0 / 9.0
-    p = p * z + 1.0 / 7.0
-    p = p * z + 1.0 / 5.0
-    p = p * z + 1.0 / 3.0
-    return n * 0.6931471805599453 + (2.0 * s + 2.0 * s * z * p)
-
-
-@intrinsic
-def _prefetch(typingctx, rows, line):  # pyright: ignore[reportUnusedParameter]
-    """Ask for a cache line of rows, counted from the first."""
-
-    def generate(context, builder, signature, arguments):
-        data = context.make_array(rows)(context, builder, arguments[0]).data
-        start = builder.bitcast(data, ir.IntType(8).as_pointer())
-        pointer = builder.gep(start, [builder.mul(arguments[1], arguments[1].type(CACHE_LINE))])
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
-        ask = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
-        builder.call(ask, [pointer, number(0), number(2), number(1)])  # to read data, in the second level
-        return context.get_dummy_value()
-
-    return types.void(rows, types.intp), generate
-
-
-@intrinsic
-def _transpose(typingctx, rows, row, feature, centre, factors):  # pyright: ignore[reportUnusedParameter]
-    """Write the deviations of 8 rows in 8 features, from the first of each, to factors: 8 vectors at once."""
-    # Compilers gather each vector of a column number by number, which takes three times as long.
-
-    def generate(context, builder, signature, arguments):
-        def vector_at(array_type, array, index, kind):
-            pointer = cgutils.get_item_pointer(context, builder, array_type, array, index)
-            return builder.bitcast(pointer, kind.as_pointer())
-
-        def read(array_type, argument, index):
-            kind = ir.VectorType(context.get_data_type(array_type.dtype), SIDE)
-            array = context.make_array(array_type)(context, builder, argument)
-            values = builder.load(
-                vector_at(array_type, array, index, kind), align=array_type.dtype.bitwidth // 8
-            )
-            return values if array_type.dtype == types.float64 else builder.fpext(values, doubles)
-
-        first_row, first_feature = arguments[1:3]
-        doubles, mask = ir.VectorType(ir.DoubleType(), SIDE), ir.VectorType(ir.IntType(32), SIDE)
-        number = first_row.type
-        middle = read(centre, arguments[3], [first_feature])
-        vectors = []
-        for i in range(SIDE):
-            values = read(rows, arguments[0], [builder.add(first_row, number(i)), first_feature])
-            vectors.append(builder.fsub(values, middle))
-        for step in (1, 2, 4):  # of vectors that are as many apart: numbers that are, change places
-            low = ir.Constant(mask, [k + (SIDE - step if k & step else 0) for k in range(SIDE)])
-            high = ir.Constant(mask, [k + (SIDE if k & step else step) for k in range(SIDE)])
-            for i in range(SIDE):
-                if not i & step:
-                    pair = vectors[i], vectors[i + step]
-                    vectors[i] = builder.shuffle_vector(*pair, low)
-                    vectors[i + step] = builder.shuffle_vector(*pair, high)
-        out = context.make_array(factors)(context, builder, arguments[4])
-        own = ir.VectorType(context.get_data_type(factors.dtype), SIDE)
-        for j, values in enumerate(vectors):
-            index = [builder.add(first_feature, number(j + 2)), first_row]
-            written = values if factors.dtype == types.float64 else builder.fptrunc(values, own)
-            builder.store(written, vector_at(factors, out, index, own), align=factors.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(rows, types.intp, types.intp, centre, factors), generate
-
-
-@compiled(REORDERED)
-def _write_factors(rows, centre, known, factors, has_length):
-    """Write the factors of rows (n, D): their squared lengths if asked, 1, and deviations from the centre.
-
-    ``known`` tells which features rows have, whose deviations are zero elsewhere; empty where they have all.
-    """
-    n_rows, n_features = rows.shape
-    length, one = factors[0], factors[1]
-    for row in range(n_rows):
-        one[row] = 1.0
-    n_whole, n_alone = n_rows // SIDE * SIDE, n_features % SIDE
-    for feature in range(0, n_features - n_alone, SIDE):
-        for row in range(0, n_whole, SIDE):
-            _transpose(rows, row, feature, centre, factors)
-    for row in range(n_whole, n_rows):
-        for feature in range(n_features - n_alone):
-            factors[feature + 2, row] = rows[row, feature] - centre[feature]
-    for feature in range(n_features - n_alone, n_features):
-        own, middle = factors[feature + 2], centre[feature]
-        for row in range(n_rows):
-            own[row] = rows[row, feature] - middle
-    if len(factors) > n_features + 2:
-        _write_flags(factors[2 : n_features + 2], factors[n_features + 2 :], n_rows)
-    for feature in range(len(known)):
-        if not known[feature]:
-            own = factors[feature + 2]
-            for row in range(n_rows):
-                own[row] = 0.0
-    if has_length:
-        _write_lengths(factors[2 : n_features + 2], length, n_rows)
-
-
-@compiled(REORDERED)
-def _write_flags(deviations, flags, n_rows):
-    """Write 1 where deviations are missing, and 0 elsewhere; and 0 for these."""
-    one, zero = deviations.dtype.type(1), deviations.dtype.type(0)
-    for feature in range(len(deviations)):
-        own, flag = deviations[feature], flags[feature]
-        for row in range(n_rows):
-            lacks = np.isnan(own[row])
-            flag[row] = one if lacks else zero
-            own[row] = zero if lacks else own[row]
-
-
-@compiled(REORDERED)
-def _write_lengths(deviations, length, n_rows):
-    """Write the squared lengths of rows."""
-    for row in range(n_rows):
-        length[row] = 0.0
-    for own in deviations:
-        for row in range(n_rows):
-            length[row] += own[row] * own[row]
-
-
-@compiled(REORDERED)
-def _write_products(factors, pairs, products, n_rows):
-    """Write the products of pairs of factors."""
-    longest_vectors()
-    for feature in range(len(pairs)):
-        out, left, right = products[feature], factors[pairs[feature, 0]], factors[pairs[feature, 1]]
-        for row in range(n_rows):
-            out[row] = left[row] * right[row]
 
 
 @compiled(INLINE)
@@ -408,7 +167,7 @@ def _normalize(densities, weights, negligible, largest, totals, n_rows, ahead):
     for k in range(n_components):
         own = densities[k]
         for line in range(k * n_lines // n_components, (k + 1) * n_lines // n_components):
-            _prefetch(ahead, line)
+            prefetch(ahead, line)  # pyright: ignore[reportCallIssue] - Numba gives the first argument
         for row in range(n_rows):
             less = own[row] - largest[row]
             share = exponential(less) if less > negligible else zero
@@ -509,11 +268,11 @@ def _write_log_joint(tile, known, theta, factors, log_constants, model, work):
     ``known`` features: these are empty where rows have all.
     """
     n_rows, n_features = len(tile), theta.shape[1]
-    _write_factors(tile, model.centre, known, work.factors, model.first_feature == 0)
+    write_factors(tile, model.centre, known, work.factors, model.first_feature == 0)
     for first in range(0, n_features, model.at_once):
         last = min(first + model.at_once, n_features)
         panel, pairs = _panel(first, last, model, work)
-        _write_products(work.factors, pairs, work.products, n_rows)
+        write_products(work.factors, pairs, work.products, n_rows)
         if first == 0:
             _write_densities(theta[:, :4], panel, work.densities, n_rows)
             _add_densities(theta[:, 4:last], panel[4:], work.densities, n_rows)
@@ -597,7 +356,7 @@ def _add_tile(tile, model, work, features, gathered):
         last = min(first + model.at_once, n_features)
         panel, pairs = _panel(first, last, model, work)
         if n_features > model.at_once:
-            _write_products(work.factors, pairs, work.products, n_rows)
+            write_products(work.factors, pairs, work.products, n_rows)
         _add_sums(work.densities, panel, features[:, first:last], n_rows)
 
 
