@@ -26,13 +26,27 @@ from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.near import NearRows, may_leave_out, own_bytes
 from dgmm.kernels.patterns import Grouped
 from dgmm.kernels.priors import RowPriors, no_counts
-from dgmm.kernels.rare import own_covariances
+from dgmm.kernels.rare_compiled import eliminate
 from dgmm.kernels.stack import Centred, Group, Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.model.jit import compiled_module, in_one_form
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
+
+__all__ = [
+    "CompiledGroup",
+    "PatternSums",
+    "eliminate",
+    "evaluate",
+    "expect",
+    "features_of",
+    "is_available",
+    "label",
+    "library_bytes",
+    "missing",
+    "pattern_sums",
+    "working_bytes",
+]
 
 LIBRARY_BYTES = 105 * 2**20
 """What Numba takes. A process that has to compile, as the first one on a machine does, takes up to 90 MiB
@@ -342,28 +356,6 @@ def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integ
     group = CompiledGroup(stack, stack.groups[0])
     for piece in _pieces(Part(rows)):
         yield group.label(piece.rows)
-
-
-def eliminate(
-    parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
-) -> tuple[Array, Array, Array, Array]:
-    """Eliminate what is observed, row by row: see `dgmm.kernels.kernel.Kernel`."""
-    n_rows, n_components, n_features = deviations.shape
-    covariances = own_covariances(parameters)
-    completed, within = deviations.copy(), np.zeros((n_rows, *covariances.shape))
-    squares, halves = np.empty((n_rows, n_components)), np.empty((n_rows, len(covariances)))
-    module = compiled_module("dgmm.kernels.elimination")
-    of_features, lanes = (n_features, module.LANES), module.LANES
-    work = (
-        *np.empty((3, *of_features)),
-        *np.empty((2, n_features, *of_features)),
-        *np.empty((2, lanes)),
-    )
-    order = np.empty((lanes, n_features), np.int64)
-    module.eliminate(
-        np.ascontiguousarray(covariances), completed, is_known, order, work, within, squares, halves
-    )
-    return completed, within, squares, halves
 
 
 def missing() -> str | None:

@@ -21,7 +21,7 @@ from dgmm.kernels.kernel import Kernel, Part, Parts, PatternSums, pieces_of
 from dgmm.kernels.marginals import Marginals, bytes_of_a_pattern
 from dgmm.kernels.patterns import Grouped, grouped
 from dgmm.kernels.priors import weighted_shares
-from dgmm.kernels.rare import expected_rows, row_seconds
+from dgmm.kernels.rare import Eliminate, expected_rows, row_seconds
 from dgmm.kernels.stack import Stack
 from dgmm.kernels.stacking import some_of
 from dgmm.kernels.sums import expected_sums
@@ -146,7 +146,7 @@ class _Work:
         self.kernel, self.stack = kernel, stack
         self.sums = expected_sums(stack)
         self.models = [sums.parameters for sums in self.sums]
-        self.fewest = fewest_rows(self.models)
+        self.fewest = fewest_rows(self.models, kernel.eliminate)
         self.most_ready = max(1, READY_BYTES // bytes_of_a_pattern(self.models))
         self.held: list[Grouped] = []
         self.waiting: list[Grouped] = []
@@ -286,10 +286,10 @@ class _Work:
                 sums.add_rows(shares, expected.deviations, expected.within, densities, expected.entropies)
 
 
-def fewest_rows(models: Sequence[Parameters]) -> float:
+def fewest_rows(models: Sequence[Parameters], by: Eliminate) -> float:
     """Give the rows from which on a pattern is worth marginal mixtures of its own."""
     of_pattern = sum(_pattern_seconds(model) for model in models)
-    return of_pattern / sum(row_seconds(model) for model in models)
+    return of_pattern / sum(row_seconds(model, by) for model in models)
 
 
 def _pattern_seconds(model: Parameters) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.patterns import Grouped
 from dgmm.kernels.priors import RowPriors
+from dgmm.kernels.rare import Eliminated
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
@@ -149,29 +150,15 @@ class Kernel(Protocol):
         """Give the most probable component of each row in one model, one run of rows after the other."""
         ...
 
-    def eliminate(
-        self, parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_], /
-    ) -> tuple[Array, Array, Array, Array]:
-        """Eliminate what is observed of each row from a plain mixture, feature by feature.
+    def eliminate(self, parameters: Parameters, rows: NDArray[np.floating], /) -> Iterator[Eliminated]:
+        """Eliminate what is observed of each row from a plain mixture, one run of rows after the other.
 
         Parameters
         ----------
         parameters : Parameters
             Of a family whose features depend on each other.
-        deviations : ndarray of shape (n_rows, K, D)
-            From the components' means, zero where missing.
-        is_known : ndarray of shape (n_rows, D), bool
-
-        Returns
-        -------
-        deviations : ndarray of shape (n_rows, K, D)
-            Completed by regression.
-        within : ndarray of shape (n_rows, K, D, D), or (n_rows, 1, D, D)
-            Covariances of what is missing: one, where components share theirs.
-        squares : ndarray of shape (n_rows, K)
-            Squared Mahalanobis lengths of what is observed.
-        halves : ndarray of shape (n_rows, K), or (n_rows, 1)
-            Half the log determinants of its covariances.
+        rows : ndarray of shape (n_rows, D)
+            NaN where a value is missing.
         """
         ...
 

@@ -2,7 +2,8 @@
 
 A factor of each component's covariance is made row by row, with the observed features first: what is left of
 the covariance when these are eliminated is that of the missing ones, and what is left of the deviations is
-their regression. No features are in this, and no sums about a centre: nothing cancels.
+their regression. No features are in this, and no sums about a centre: nothing cancels. The compiled kernel
+does less where no feature is nearly known from the others (`dgmm.kernels.completion`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,49 @@ from dgmm.model.parameters import LOG_2_PI, Parameters, finite_logs
 BATCH_ENTRIES = 2**18
 """Entries of covariances that are worked on at a time: they stay in a cache."""
 
+MOST_KNOWN = 1e4
+"""Of a feature's variance in a component to what the others leave of it: with more, differences of squares
+would show rounding errors."""
 
 ROW_SECONDS, FEATURE_SECONDS = 3e-7, 2.5e-8
 """About what a row takes; and more for each component and feature, of families without products."""
 
 ENTRY_SECONDS, PRODUCT_SECONDS, REST_SECONDS = 2e-9, 1e-11, 3e-10
 """Of others: for each entry of a covariance, the cube of its features, and the square for each component."""
+
+COMPLETED_SECONDS, SHARED_SECONDS = (3e-8, 6e-9, 2e-10), (3e-8, 3e-9, 6e-11)
+"""Of those that are completed, for each component: in all, for its features, and their square."""
+
+
+Within = Callable[[Array], Array]
+"""Sums the covariances of what rows lack, each times its share: of shares (n_rows, j) gives (j, D, D), or
+(j, D) of families without products. Shares are of each component, or any where these share a covariance."""
+
+
+class Eliminated(NamedTuple):
+    """A plain mixture and some rows, of which what is observed is eliminated.
+
+    Attributes
+    ----------
+    rows : slice
+        Which rows.
+    is_known : ndarray of shape (n_rows, D), bool
+        What they have.
+    deviations : ndarray of shape (n_rows, K, D)
+        From the components' means, completed by regression.
+    within : Within
+    squares : ndarray of shape (n_rows, K)
+        Squared Mahalanobis lengths of what is observed.
+    halves : ndarray of shape (n_rows, K), or (n_rows, 1)
+        Half the log determinants of its covariances; once, where components share theirs.
+    """
+
+    rows: slice
+    is_known: NDArray[np.bool_]
+    deviations: Array
+    within: Within
+    squares: Array
+    halves: Array
 
 
 class Expected(NamedTuple):
@@ -36,46 +74,77 @@ class Expected(NamedTuple):
         Which rows.
     log_joint : ndarray of shape (n_rows, K)
         Log joint densities of what is observed, and the component.
-    deviations, within, entropies : ndarray
-        As `dgmm.model.observed.ExpectedSums.add_rows` takes them. What components share they have once.
+    deviations : ndarray of shape (n_rows, K, D)
+        As in `Eliminated`.
+    within : Within
+    entropies : ndarray of shape (n_rows, K), or (n_rows, 1)
+        Of what is missing, nats.
     """
 
     rows: slice
     log_joint: Array
     deviations: Array
-    within: Array
+    within: Within
     entropies: Array
 
 
-Eliminate = Callable[[Parameters, Array, NDArray[np.bool_]], tuple[Array, Array, Array, Array]]
+Eliminate = Callable[[Parameters, NDArray[np.floating]], Iterator[Eliminated]]
 """That of a kernel: see `dgmm.kernels.kernel.Kernel`."""
 
 
-def eliminate(
-    parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
-) -> tuple[Array, Array, Array, Array]:
-    """Eliminate what is observed by NumPy, of all rows at a time: see `dgmm.kernels.kernel.Kernel`."""
-    left = np.repeat(own_covariances(parameters)[None], len(deviations), axis=0)
-    rest = deviations.copy()
-    squares, halves = np.zeros(deviations.shape[:2]), np.zeros(left.shape[:2])
-    for feature in range(deviations.shape[2]):
-        mine = np.flatnonzero(is_known[:, feature])
-        if not len(mine):
-            continue
-        everyone = len(mine) == len(deviations)
-        own, gaps = (left, rest) if everyone else (left[mine], rest[mine])
-        pivots = np.sqrt(own[:, :, feature, feature])
-        column = own[:, :, :, feature] / pivots[:, :, None]
-        standardized = gaps[:, :, feature] / pivots
-        gaps -= column * standardized[:, :, None]
-        own -= column[:, :, :, None] * column[:, :, None, :]
-        if not everyone:
-            left[mine], rest[mine] = own, gaps
-        squares[mine] += standardized**2
-        halves[mine] += np.log(pivots)
-    lacks = ~is_known
-    left *= (lacks[:, :, None] & lacks[:, None, :])[:, None]
-    return np.where(is_known[:, None, :], deviations, -rest), left, squares, halves
+def batches(
+    parameters: Parameters, rows: NDArray[np.floating], entries: int
+) -> Iterator[tuple[slice, NDArray[np.bool_], Array]]:
+    """Cut rows by the entries of a covariance that are kept of each row and component.
+
+    Yields
+    ------
+    rows : slice
+    is_known : ndarray of shape (n_rows, D), bool
+    deviations : ndarray of shape (n_rows, K, D)
+        From the components' means, zero where missing.
+    """
+    step = max(1, BATCH_ENTRIES // (parameters.n_components * entries))
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        is_known = ~np.isnan(rows[part])
+        deviations = np.where(is_known[:, None, :], rows[part, None, :] - parameters.means, 0.0)
+        yield part, is_known, deviations
+
+
+def eliminate(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[Eliminated]:
+    """Eliminate what is observed by NumPy, of many rows at a time: see `dgmm.kernels.kernel.Kernel`."""
+    n_features = parameters.n_features
+    for part, is_known, deviations in batches(parameters, rows, n_features**2):
+        left = np.repeat(own_covariances(parameters)[None], len(deviations), axis=0)
+        rest = deviations.copy()
+        squares, halves = np.zeros(deviations.shape[:2]), np.zeros(left.shape[:2])
+        for feature in range(n_features):
+            mine = np.flatnonzero(is_known[:, feature])
+            if not len(mine):
+                continue
+            everyone = len(mine) == len(deviations)
+            own, gaps = (left, rest) if everyone else (left[mine], rest[mine])
+            pivots = np.sqrt(own[:, :, feature, feature])
+            column = own[:, :, :, feature] / pivots[:, :, None]
+            standardized = gaps[:, :, feature] / pivots
+            gaps -= column * standardized[:, :, None]
+            own -= column[:, :, :, None] * column[:, :, None, :]
+            if not everyone:
+                left[mine], rest[mine] = own, gaps
+            squares[mine] += standardized**2
+            halves[mine] += np.log(pivots)
+        lacks = ~is_known
+        left *= (lacks[:, :, None] & lacks[:, None, :])[:, None]
+        completed = np.where(is_known[:, None, :], deviations, -rest)
+        yield Eliminated(part, is_known, completed, sums_of(left), squares, halves)
+
+
+def sums_of(within: Array) -> Within:
+    """Sum covariances of each row: (n_rows, K, D, D), or (n_rows, 1, D, D) of one that components share."""
+    if within.shape[1] == 1:
+        return lambda shares: np.tensordot(shares, within[:, 0], (0, 0))
+    return lambda shares: np.einsum("nk,nkij->kij", shares, within, optimize=True)
 
 
 def expected_rows(
@@ -92,25 +161,20 @@ def expected_rows(
     by : callable, optional
         What eliminates observed features; by default NumPy.
     """
-    n_components, n_features = parameters.means.shape
+    n_features, family = parameters.n_features, parameters.family
     constants = finite_logs(parameters.weights)
-    has_products = parameters.family.has_products
-    entries = n_components * n_features * (n_features if has_products else 1)
-    step = max(1, BATCH_ENTRIES // entries)
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        own = rows[part]
-        is_known = ~np.isnan(own)
-        n_known = is_known.sum(axis=1)[:, None]
+    whole = -family.half_log_determinants(parameters.precisions_cholesky, n_features)
+    eliminated = (by if family.has_products else _independent)(parameters, rows)
+    while True:
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite, and found by that
-            deviations = np.where(is_known[:, None, :], own[:, None, :] - parameters.means, 0.0)
-            eliminated = by if has_products else _independent
-            deviations, within, squares, halves = eliminated(parameters, deviations, is_known)
-            log_joint = constants - 0.5 * (n_known * LOG_2_PI + squares) - halves
+            if (found := next(eliminated, None)) is None:
+                return
+            n_known = found.is_known.sum(axis=1)[:, None]
+            log_joint = constants - 0.5 * (n_known * LOG_2_PI + found.squares) - found.halves
         n_missing = n_features - n_known
-        whole = -parameters.family.half_log_determinants(parameters.precisions_cholesky, n_features)
-        entropies = 0.5 * n_missing * (1.0 + LOG_2_PI) + np.where(n_missing > 0, whole - halves, 0.0)
-        yield Expected(part, log_joint, deviations, within, entropies)
+        of_missing = np.where(n_missing > 0, whole - found.halves, 0.0)
+        entropies = 0.5 * n_missing * (1.0 + LOG_2_PI) + of_missing
+        yield Expected(found.rows, log_joint, found.deviations, found.within, entropies)
 
 
 def own_covariances(parameters: Parameters) -> Array:
@@ -119,25 +183,38 @@ def own_covariances(parameters: Parameters) -> Array:
     return np.reshape(parameters.covariances, (-1, n_features, n_features))
 
 
-def row_seconds(model: Parameters) -> float:
-    """Forecast the seconds that a row takes here."""
+def no_feature_is_known(parameters: Parameters) -> bool:
+    """Tell whether no feature is nearly known from the others, in any component; nor is any width lost."""
+    n_features, variances = parameters.n_features, own_covariances(parameters).diagonal(axis1=1, axis2=2)
+    precisions = np.reshape(parameters.precisions, (-1, n_features, n_features)).diagonal(axis1=1, axis2=2)
+    known = precisions * variances
+    return bool(((known > 0.0) & (known <= MOST_KNOWN)).all())
+
+
+def row_seconds(model: Parameters, by: Eliminate = eliminate) -> float:
+    """Forecast the seconds that a row takes here, by what eliminates observed features."""
     n_components, n_features = model.means.shape
     if not model.family.has_products:
         return ROW_SECONDS + n_components * FEATURE_SECONDS * n_features
+    if by is not eliminate and no_feature_is_known(model):
+        seconds = SHARED_SECONDS if model.family.is_shared else COMPLETED_SECONDS
+        return ROW_SECONDS + n_components * sum(each * n_features**i for i, each in enumerate(seconds))
     entries = own_covariances(model).size
     own = entries * (ENTRY_SECONDS + n_features * PRODUCT_SECONDS)
     return ROW_SECONDS + own + n_components * n_features**2 * REST_SECONDS
 
 
-def _independent(
-    parameters: Parameters, deviations: Array, is_known: NDArray[np.bool_]
-) -> tuple[Array, Array, Array, Array]:
-    """Do as `eliminate` for families without products: ``within`` are variances, (n_rows, K, D)."""
+def _independent(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[Eliminated]:
+    """Do as `eliminate` for families without products."""
     variances = parameters.variances
-    within = np.where(is_known[:, None, :], 0.0, variances)
-    squares = (deviations**2 / variances).sum(axis=2)
-    halves = 0.5 * is_known @ np.log(variances).T
-    return deviations, within, squares, halves
+    for part, is_known, deviations in batches(parameters, rows, parameters.n_features):
+        squares = (deviations**2 / variances).sum(axis=2)
+        halves = 0.5 * is_known @ np.log(variances).T
+
+        def within(shares: Array, lacks: NDArray[np.bool_] = ~is_known) -> Array:
+            return (shares.T @ lacks) * variances
+
+        yield Eliminated(part, is_known, deviations, within, squares, halves)
 
 
 def shares_of(log_joint: Array) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ on at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
@@ -255,7 +255,12 @@ class ExpectedSums:
             self.group_counts += statistics.group_counts
 
     def add_rows(
-        self, shares: Array, deviations: Array, within: Array, log_densities: Array, entropies: Array
+        self,
+        shares: Array,
+        deviations: Array,
+        within: Callable[[Array], Array],
+        log_densities: Array,
+        entropies: Array,
     ) -> None:
         """Add rows that each have features of their own.
 
@@ -265,8 +270,8 @@ class ExpectedSums:
             Responsibilities, times the weights of rows.
         deviations : ndarray of shape (n_rows, K, D)
             Expected rows less the components' means.
-        within : ndarray of shape (n_rows, K, D, D), or (n_rows, K, D) of families without products
-            Covariances of what is missing, zero elsewhere. (n_rows, 1, D, D) of one that components share.
+        within : callable
+            Sums the covariances of what is missing, times shares: see `dgmm.kernels.rare.Within`.
         log_densities : ndarray of shape (n_rows,)
             Times the weights.
         entropies : ndarray of shape (n_rows, K), or (n_rows, 1)
@@ -277,13 +282,11 @@ class ExpectedSums:
         if self.parameters.family.has_products and self.is_pooled:
             n_features = gaps.shape[2]
             found = weighted.reshape(-1, n_features).T @ gaps.reshape(-1, n_features)
-            found = (found + np.tensordot(shares.sum(axis=1), within[:, 0], 1))[None]
+            found = found[None] + within(shares.sum(axis=1, keepdims=True))
         elif self.parameters.family.has_products:
-            found = np.einsum("nki,nkj->kij", weighted, gaps, optimize=True)
-            within = np.broadcast_to(within, (*gaps.shape, gaps.shape[2]))
-            found += np.einsum("nk,nkij->kij", shares, within, optimize=True)
+            found = weighted.transpose(1, 2, 0) @ gaps.transpose(1, 0, 2) + within(shares)
         else:
-            found = (weighted * gaps).sum(axis=0) + (shares[:, :, None] * within).sum(axis=0)
+            found = (weighted * gaps).sum(axis=0) + within(shares)
         entropy = float((shares * entropies).sum())
         self.add_sums(shares.sum(axis=0), weighted.sum(axis=0), found, float(log_densities.sum()), entropy)
 

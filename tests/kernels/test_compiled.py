@@ -20,12 +20,12 @@ from dgmm.model.statistics import Moments
 from tests.model import naive
 
 tiles = pytest.importorskip("dgmm.kernels.tiles")
-from dgmm.kernels import elimination, grouping, measured_tiles, near_tiles  # noqa: E402
+from dgmm.kernels import completion, elimination, grouping, measured_tiles, near_tiles  # noqa: E402
 
 LOOPS = (
     *(tiles.expect, tiles.expect_patterns, tiles.evaluate, tiles.label, near_tiles.expect),
     *(measured_tiles.dependent, measured_tiles.independent, grouping.number, grouping.sort),
-    elimination.eliminate,
+    *(elimination.eliminate, completion.complete, completion.add_within),
 )
 """All that is compiled for callers."""
 
@@ -70,7 +70,7 @@ def test_nothing_is_compiled_again_for_arrays_in_another_form(monkeypatch):
     model = naive.random_parameters(generator, "full", 3, 2)
     rows, nothing = generator.normal(size=(300, 2)), np.zeros(300, np.int64)
     known = RowPriors((np.zeros((3, 1)),), nothing, nothing)
-    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: 0.0)  # patterns, of however few rows
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models, by: 0.0)  # patterns, of however few rows
     for may_lack, extent in product((False, True), (np.ones(2), np.full(2, 1e9))):  # the far one: centred
         ready = stack_models([model], np.zeros(2), extent, np.float64, may_lack=may_lack)
         rows[:30, 1] = np.nan if may_lack else 0.0

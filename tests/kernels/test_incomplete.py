@@ -27,7 +27,7 @@ def way(request, monkeypatch):
     """Rows of a pattern together, each row for itself, or what is faster."""
     fewest = {"patterns": 0.0, "each row": np.inf}.get(request.param)
     if fewest is not None:
-        monkeypatch.setattr(incomplete, "fewest_rows", lambda models: fewest)
+        monkeypatch.setattr(incomplete, "fewest_rows", lambda models, by: fewest)
     return request.param
 
 
@@ -184,7 +184,7 @@ def test_what_waits_is_worked_off(monkeypatch):
     ready = stacked([parameters], rows)
     waiting = []
     work_off = incomplete._Work._work_off
-    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: np.inf)
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models, by: np.inf)
     monkeypatch.setattr(incomplete, "GROUPED_BYTES", 100 * rows.shape[1] * rows.itemsize)
     monkeypatch.setattr(incomplete, "WAITING_BYTES", 5000)
     monkeypatch.setattr(
@@ -212,7 +212,7 @@ def test_patterns_of_rows_in_order_are_made_ready_together(covariance_type, at_m
         made.extend([len(keys)] if keys else [])
         make_ready(work, keys)
 
-    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: 0.0)
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models, by: 0.0)
     monkeypatch.setattr(incomplete, "GROUPED_BYTES", 30 * rows.shape[1] * rows.itemsize)
     monkeypatch.setattr(incomplete, "WAITING_BYTES", at_most)
     monkeypatch.setattr(incomplete._Work, "_make_ready", counted)
@@ -225,7 +225,7 @@ def test_patterns_of_rows_in_order_are_made_ready_together(covariance_type, at_m
 
 def test_a_stack_that_has_been_used_travels(monkeypatch):
     """What tasks share of a stack in a process is made anew in another."""
-    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: 0.0)
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models, by: 0.0)
     generator = np.random.default_rng(8)
     parameters = naive.random_parameters(generator, "full", 2, 3)
     rows = incomplete_rows(generator, parameters)
@@ -241,7 +241,7 @@ def test_a_stack_that_has_been_used_travels(monkeypatch):
 @each_family
 def test_what_was_evaluated_before_has_no_part_in_it(covariance_type, wider, monkeypatch):
     """Tasks share the patterns that one has made ready: the bits are the same, whichever came first."""
-    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: 0.0)
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models, by: 0.0)
     generator = np.random.default_rng(11)
     parameters = naive.random_parameters(generator, covariance_type, 3, 5)
     rows = naive.with_missing(generator, naive.random_rows(generator, parameters, 900))
@@ -264,7 +264,7 @@ def test_a_model_without_a_factor_fails_for_itself(monkeypatch):
     rows = incomplete_rows(generator, parameters)
     broken = replace(parameters, covariances=parameters.covariances - 9.0 * np.eye(3))
     ready = stacked([broken, parameters], rows)
-    monkeypatch.setattr(incomplete, "fewest_rows", lambda models: 0.0)
+    monkeypatch.setattr(incomplete, "fewest_rows", lambda models, by: 0.0)
     monkeypatch.setattr(incomplete.Marginals, "of", refused)
     bad, good = kernels.expect(ready, [(rows, None)])
     assert np.isnan(bad.log_likelihood)

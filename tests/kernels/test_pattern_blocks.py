@@ -33,7 +33,7 @@ def test_every_row_is_in_the_segment_of_its_pattern(sizes, n_rows):
 @pytest.mark.parametrize("covariance_type", ["full", "tied"])
 def test_blocks_of_any_length_give_the_same(covariance_type, monkeypatch):
     monkeypatch.setenv("DGMM_KERNEL", "numpy")
-    monkeypatch.setattr("dgmm.kernels.incomplete.fewest_rows", lambda models: 0.0)
+    monkeypatch.setattr("dgmm.kernels.incomplete.fewest_rows", lambda models, by: 0.0)
     generator = np.random.default_rng(1)
     parameters = naive.random_parameters(generator, covariance_type, 3, 4)
     rows = naive.with_missing(generator, naive.random_rows(generator, parameters, 3000), n_patterns=5)
