@@ -33,6 +33,9 @@ class CostTuning:
         Passes: the first steps in memory after a pass cost as much together.
     least_steps : float
         Products: or as much as this, if that is more.
+    products_of_exponential : float
+        Products that take as long as the exponential and what else a row takes of each component: 8 ns. Of
+        few features they are most of a step.
     rows_of_covariance : int
         Rows to step on for each row that the covariances of all components need.
     """
@@ -42,7 +45,8 @@ class CostTuning:
     least_search: float = 1e10
     cheap_search: float = 2.5e11
     step_passes: float = 1.0
-    least_steps: float = 5e8
+    least_steps: float = 2e8
+    products_of_exponential: float = 40.0
     rows_of_covariance: int = 4
 
 
@@ -86,7 +90,8 @@ class Size:
         """Give the rows on which so many steps in memory cost what they may, between two passes."""
         products = max(COSTS.least_steps, COSTS.step_passes * self.products_of_pass)
         fewest = COSTS.rows_of_covariance * self.n_components * rows_of_a_covariance(self.n_features)
-        return max(fewest, int(products / (n_steps * self.products_of_row)))
+        row = self.products_of_row + COSTS.products_of_exponential * self.n_components
+        return max(fewest, int(products / (n_steps * row)))
 
 
 def products_of_row(family: Family, n_components: int, n_features: int, itemsize: int = 8) -> float:

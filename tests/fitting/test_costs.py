@@ -47,8 +47,14 @@ def test_larger_fits_may_search_and_step_as_much(family):
 def test_steps_cost_what_a_pass_does():
     """Where there is much to do: 8 steps on an eighth of the rows, and a little more for the reading."""
     large = size(10**7, 64, 10)
-    work = 8 * large.rows_of_steps(8) * large.products_of_row
+    row = large.products_of_row + 10 * COSTS.products_of_exponential
+    work = 8 * large.rows_of_steps(8) * row
     assert work == pytest.approx(COSTS.step_passes * large.products_of_pass, rel=1e-4)
+
+
+def test_exponentials_are_most_of_the_steps_of_few_features():
+    few, more = size(260_000, 4, 5, "diag"), size(260_000, 8, 5, "diag")
+    assert few.rows_of_steps(8) < 1.3 * more.rows_of_steps(8)  # nearly twice the products
 
 
 def test_covariances_of_all_components_have_rows_to_step_on():
