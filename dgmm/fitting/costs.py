@@ -43,7 +43,7 @@ class CostTuning:
     products_of_byte: float = 8.0
     search_passes: float = 2.0
     least_search: float = 1e10
-    cheap_search: float = 2.5e11
+    cheap_search: float = 3.2e11
     step_passes: float = 1.0
     least_steps: float = 2e8
     products_of_exponential: float = 40.0

@@ -1,9 +1,8 @@
 """Mixtures made of others: a component put elsewhere at random, and mixtures of the components of two.
 
-Where starts end in many optima, the best of them are good in different places. One component at a random row
-(random swap, Fränti 2018), of each two components that are alike one (Gribel and Vidal 2019, *HG-means*), or
-all of both mixtures, merged again to as many as are wanted: EM from there often ends in an optimum that no
-start finds.
+Where starts end in many optima, the best of them are good in different places. Of each two components of two
+mixtures that are alike one (Gribel and Vidal 2019, *HG-means*), one component at a random row (random swap,
+Fränti 2018), or both: EM from there often ends in an optimum that no start finds.
 """
 
 from __future__ import annotations
@@ -13,16 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
-from dgmm.fitting.starts.growth import GROWTH, pruned
-from dgmm.fitting.starts.record import RECORD
+from dgmm.fitting.starts.alike import best_unlike, partners
 from dgmm.fitting.starts.trials import TrialTuning, first_that_gains
-from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, short_climb
+from dgmm.fitting.steps.climb import CLIMBS, Climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.model.matrices import Array, DegenerateCovarianceError
-from dgmm.model.overlap import normal_distances
+from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 
 
@@ -40,21 +36,24 @@ class RecombiningTuning:
         For each of them, in a round.
     n_rounds : int
         At the most, or none: between them, mixtures get to know those that others have become.
+    n_idle : int
+        So many rounds, one after the other, that do not improve the best are the last.
     trials : TrialTuning
         How long a proposal is tried.
     """
 
-    n_mixtures: int = 4
-    n_proposals: int = 12
-    n_rounds: int = 3
+    n_mixtures: int = 8
+    n_proposals: int = 6
+    n_rounds: int = 8
+    n_idle: int = 2
     trials: TrialTuning = field(default=TrialTuning(20, 1e-4, 40, 1e-4 / 3, hopeless=1e-3, is_enough=False))
 
 
 RECOMBINING = RecombiningTuning()
 NOTHING_MADE = replace(RECOMBINING, n_rounds=0)
 
-WAYS = ("moved", "paired", "moved", "moved", "united", "moved")
-"""Functions that make mixtures of others, as they are tried, over and over: more often what costs less."""
+WAYS = ("paired", "paired", "paired and moved", "paired", "paired", "moved")
+"""How mixtures are made of others, over and over: more often what gains more for what it takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +87,7 @@ def recombinations(
         Of the round, which draws other numbers than those before.
     tuning : RecombiningTuning
     """
-    # Those that are alike give one another nothing.
-    best = best_distinct(found, tuning.n_mixtures, RECORD.alike)
+    best = best_unlike(found, tuning.n_mixtures)  # those that are alike give one another nothing
     return [
         Recombination(each, tuple(other.parameters for other in best if other is not each), [seed, number])
         for each, seed in zip(best, seeds, strict=False)
@@ -129,15 +127,13 @@ def _proposed(
     random: np.random.RandomState,
 ) -> Iterator[Parameters]:
     for way in ways:
+        proposal = parameters
         with suppress(DegenerateCovarianceError):
-            if way == "moved" or not others:
-                yield moved(parameters, data, random)
-                continue
-            other = others[random.randint(len(others))]
-            if way == "united" and parameters.n_components <= GROWTH.most_surplus:
-                yield united(parameters, other, data, objective)
-            else:
-                yield paired(parameters, other, random)
+            if "paired" in way and others:
+                proposal = paired(proposal, others[random.randint(len(others))], random)
+            if "moved" in way or not others:
+                proposal = moved(proposal, data, random)
+            yield proposal
 
 
 def moved(parameters: Parameters, data: InMemory, random: np.random.RandomState) -> Parameters:
@@ -184,23 +180,11 @@ def paired(parameters: Parameters, other: Parameters, random: np.random.RandomSt
         Of one family, and as many components.
     random : RandomState
     """
-    _, partners = linear_sum_assignment(unlikeness(parameters, other))
+    of_other, _ = partners(parameters, other)
     n_components = parameters.n_components
     is_own = random.random_sample(n_components) < 0.5
-    chosen = np.where(is_own, np.arange(n_components), n_components + partners)
+    chosen = np.where(is_own, np.arange(n_components), n_components + of_other)
     return joined(parameters, other).part(chosen)
-
-
-def unlikeness(parameters: Parameters, other: Parameters) -> Array:
-    """Measure how unlike components are: Bhattacharyya distances, by means and variances alone.
-
-    Returns
-    -------
-    ndarray of shape (K, K of the other)
-        Nats. Their weights do not count.
-    """
-    gaps = parameters.means[:, None] - other.means[None]
-    return normal_distances(gaps, parameters.variances[:, None], other.variances[None]).sum(axis=2)
 
 
 def joined(parameters: Parameters, other: Parameters) -> Parameters:
@@ -217,17 +201,3 @@ def joined(parameters: Parameters, other: Parameters) -> Parameters:
         np.concatenate([parameters.covariances, other.covariances]),
         np.concatenate([parameters.precisions_cholesky, other.precisions_cholesky]),
     )
-
-
-def united(parameters: Parameters, other: Parameters, data: InMemory, objective: Likelihood) -> Parameters:
-    """Fit a mixture of all components of two, and merge them again to as many as each has.
-
-    Of at most `GrowthTuning.most_surplus` components: with more, work would grow with their square.
-
-    Raises
-    ------
-    DegenerateCovarianceError
-        Where a covariance is not positive definite.
-    """
-    both = short_climb(data, joined(parameters, other), objective)
-    return pruned(both, data, parameters.n_components, objective).parameters

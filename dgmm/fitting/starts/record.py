@@ -40,7 +40,7 @@ class SearchRecord:
     n_best : int
         How many of them ended in the best.
     unseen : float
-        Estimated share of starts that lead to optima which none of the last round found: see `unseen`.
+        Estimated share of starts that lead to optima which none of these found: see `evidence`.
     n_evaluations : int
         What it cost: rows times components, of all E-steps of these climbs. Those of a pass are all rows
         times the components.
@@ -53,11 +53,12 @@ class SearchRecord:
     n_evaluations: int
 
     @classmethod
-    def of(cls, climbs: Sequence[Climb], last: Sequence[Climb], n_evaluations: int) -> SearchRecord:
-        """Make the record of all climbs, of which these are the last round."""
+    def of(cls, drawn: Sequence[Climb], made: Sequence[Climb], n_evaluations: int) -> SearchRecord:
+        """Make the record of climbs from starts that were drawn, and of others."""
+        climbs = [*drawn, *made]
         best = max(each.lower_bound for each in climbs)
         n_best = sum(best - each.lower_bound <= RECORD.alike for each in climbs)
-        return cls(len(climbs), n_distinct(climbs), n_best, unseen(last), n_evaluations)
+        return cls(len(climbs), n_distinct(climbs), n_best, unseen(evidence(drawn, made)), n_evaluations)
 
     def __str__(self) -> str:
         """Say it in a line."""
@@ -70,6 +71,15 @@ class SearchRecord:
 def n_distinct(climbs: Sequence[Climb]) -> int:
     """Count the optima that climbs ended in: those are one that hardly differ in log-likelihood."""
     return len(best_distinct(climbs, len(climbs), RECORD.alike))
+
+
+def evidence(drawn: Sequence[Climb], made: Sequence[Climb]) -> list[Climb]:
+    """Give the climbs that say how much is unseen: all from starts that were drawn, one of the others.
+
+    From values that rows repeat, from growth and from what is made of other mixtures the search would come to
+    the same again: that these agree says nothing. What they found at best is an optimum that does exist.
+    """
+    return [*drawn, *best_distinct(made, 1)]
 
 
 def unseen(climbs: Sequence[Climb]) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.sample import Sample
+from dgmm.fitting.starts.alike import best_unlike
 from dgmm.fitting.starts.clusters import Way, clusters
 from dgmm.fitting.starts.exchanges import EXCHANGES, ExchangeTuning, exchanged
 from dgmm.fitting.starts.growth import grown
@@ -27,7 +28,7 @@ from dgmm.fitting.starts.recombining import (
     recombinations,
     recombined,
 )
-from dgmm.fitting.starts.record import RECORD, SearchRecord, n_missing, unseen
+from dgmm.fitting.starts.record import RECORD, SearchRecord, evidence, n_distinct, n_missing, unseen
 from dgmm.fitting.starts.value_splits import grouped_by_values
 from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, climb, log_likelihood
 from dgmm.fitting.steps.in_memory import InMemory, counted
@@ -48,12 +49,13 @@ class SearchTuning:
     Attributes
     ----------
     n_starts : int
-        From clusters: the first round. Half: 7.5 passes more.
+        From clusters: in the first round as many as are enough if they agree, in the second the others. Half:
+        7.5 passes more.
     of_values : tuple of float
         From values that many rows have, in the first round, where there are any: for this share of the
         components but one. See `grouped_by_values`.
     surpluses : tuple of float
-        Mixtures that grow, in the second round, if there is one: to so many times the components wanted.
+        Mixtures that grow, in the last round, if there is one: to so many times the components wanted.
     n_rows, rows_of_component : int
         Rows to fit to: so many, or so many of each component, if that is more.
     short_steps : int
@@ -64,7 +66,7 @@ class SearchTuning:
         follows more often; double: 1.5 times.
     unseen : float
         Share of the starts: the search ends after a round where optima that were not found would attract
-        less. Half: 1.9 times the arithmetic.
+        less of those that are drawn. Half: 1.9 times the arithmetic.
     n_long, long_rows, long_steps : int
         So many of the best of all rounds go on for at most so many EM steps, on so many times the rows.
     long_tol : float
@@ -90,7 +92,7 @@ class SearchTuning:
     short_steps: int = CLIMBS.short_steps
     n_moved: int = 8
     unseen: float = 0.2
-    n_long: int = 4
+    n_long: int = 8
     long_rows: int = 4
     long_steps: int = 30
     long_tol: float = 1e-5
@@ -159,7 +161,7 @@ def search(
     seeds = random_state.randint(2**31 - 1, size=SEARCH.n_starts).tolist()
     rounds = _rounds(method, fitted, seeds, tuning)
     # Mixtures made of one another differ a little: they would leave no place for other optima.
-    best, n_evaluations = best_distinct(rounds.found, tuning.n_long, RECORD.alike), rounds.n_evaluations
+    best, n_evaluations = best_unlike(rounds.found, tuning.n_long), rounds.n_evaluations
     if tuning.long_steps:
         go_on = partial(_gone_on, objective=objective, tuning=tuning)
         refined = run_tasks(go_on, best, fitted, "refining starts")
@@ -171,66 +173,110 @@ def search(
         test = test if test.moments.weight else fitted  # few rows, or few that have a weight
         scores = [log_likelihood(test, each.parameters) for each in best]
         best = [best[index] for index in np.argsort(scores)[::-1][: tuning.n_rivals]]
-    record = SearchRecord.of(rounds.found, rounds.last, n_evaluations)
+    record = SearchRecord.of(rounds.drawn, rounds.made, n_evaluations)
     return Searched(tuple(each.parameters.shifted(centre) for each in best), record)
 
 
 @dataclass(frozen=True, eq=False)
-class _Rounds:
-    """What came of all rounds, and of the last; with what they cost."""
+class _Round:
+    """Starts to try: those that are drawn, and those that would be the same again."""
 
-    found: Sequence[Climb]
-    last: Sequence[Climb]
+    to_draw: Sequence[Start]
+    to_make: Sequence[Start]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rounds:
+    """What came of all rounds: of starts that were drawn, and of others; with what they cost."""
+
+    drawn: Sequence[Climb]
+    made: Sequence[Climb]
     n_evaluations: int
+
+    @property
+    def found(self) -> list[Climb]:
+        """All of them."""
+        return [*self.drawn, *self.made]
 
 
 def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning: SearchTuning) -> _Rounds:
     """Make rounds of starts, move the components of the best of each, and make others of these."""
-    n_rows = tuning.rows(method.n_components)
-    own = {"objective": method.objective, "n_rows": n_rows}
+    own = {"objective": method.objective, "n_rows": tuning.rows(method.n_components)}
     begin = partial(_begun, **own, n_steps=tuning.short_steps)
     exchange = partial(_exchanged, **own, tuning=tuning.exchanges)
-    n_groups_of_values = {round(share * (method.n_components - 1)) for share in tuning.of_values} - {0}
-    first: list[Start] = [
-        *(partial(_from_clusters, method, way, seed) for way, seed in enumerate(seeds[: tuning.n_starts])),
-        *(partial(_from_values, method, n_groups, seeds[0]) for n_groups in sorted(n_groups_of_values)),
-    ]
-    n_evaluations = 0
-    if tuning.before is not None:
-        before = _rounds(replace(method, family=FAMILIES["diag"]), fitted, seeds, tuning.before)
-        best = best_distinct(before.found, tuning.n_starts)
-        first = [partial(_from_other, method, each.parameters) for each in best]
-        n_evaluations = before.n_evaluations
-    rounds: dict[str, list[Start]] = {
-        "trying starts": first,
-        "growing mixtures": [partial(_from_growth, method, *each) for each in enumerate(tuning.surpluses)],
-    }
-    found: list[Climb] = []
-    for purpose, starts in rounds.items():
-        if unseen(found) < tuning.unseen:
+    drawn: list[Climb] = []
+    made: list[Climb] = []
+    rounds, n_evaluations = _starts(method, fitted, seeds, tuning)
+    for purpose, starts in rounds:
+        if unseen(evidence(drawn, made)) < tuning.unseen:
             break
-        begun = run_tasks(begin, starts, fitted, purpose)
+        begun = run_tasks(begin, [*starts.to_draw, *starts.to_make], fitted, purpose)
+        n_drawn = len(starts.to_draw)
         left, n_evaluations = best_distinct(begun, tuning.n_moved), n_evaluations + _cost(begun)
         n_next = 1  # the best first, which many starts may have come to; then as many as may be enough
         while left and n_next:
             some, left = left[:n_next], left[n_next:]
-            known = max((each.lower_bound for each in found), default=None)
+            known = max((each.lower_bound for each in [*drawn, *made]), default=None)
             ended = run_tasks(partial(exchange, known=known), some, fitted, "moving components")
             n_evaluations += _cost(ended)
             for one, end in zip(some, ended, strict=True):  # those that were the same would end the same
-                behind = [one.lower_bound - each.lower_bound for each in begun if each]
-                found += [end] * sum(0 <= each <= CLIMBS.same for each in behind)
-            n_next = n_missing(found, tuning.unseen)
-    last: Sequence[Climb] = tuple(found)
-    recombine = partial(_recombined, **own, tuning=tuning.recombining)
-    for number in range(tuning.recombining.n_rounds if found else 0):
-        if unseen(last) < tuning.unseen:
-            break
-        items = recombinations(found, seeds, number, tuning.recombining)
+                is_same = [each and 0 <= one.lower_bound - each.lower_bound <= CLIMBS.same for each in begun]
+                drawn += [end] * sum(map(bool, is_same[:n_drawn]))
+                made += [end] * any(is_same[n_drawn:])
+            n_next = n_missing(evidence(drawn, made), tuning.unseen)
+    if unseen(evidence(drawn, made)) >= tuning.unseen:
+        others = _made_of_others([*drawn, *made], fitted, seeds, tuning.recombining, **own)
+        made, n_evaluations = [*made, *others], n_evaluations + _cost(others)
+    return _Rounds(drawn, made, n_evaluations)
+
+
+def _starts(
+    method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning: SearchTuning
+) -> tuple[list[tuple[str, _Round]], int]:
+    """Give rounds of starts with their names, and what it took to find them.
+
+    As many as are enough if they agree, and those from values, come first.
+    """
+    if tuning.before is not None:
+        before = _rounds(replace(method, family=FAMILIES["diag"]), fitted, seeds, tuning.before)
+        best = best_distinct(before.found, tuning.n_starts)
+        others = _Round([partial(_from_other, method, each.parameters) for each in best], [])
+        return [("trying starts", others)], before.n_evaluations
+    clusters = [partial(_from_clusters, method, *each) for each in enumerate(seeds[: tuning.n_starts])]
+    n_groups_of_values = {round(share * (method.n_components - 1)) for share in tuning.of_values} - {0}
+    values = [partial(_from_values, method, each, seeds[0]) for each in sorted(n_groups_of_values)]
+    growth = [partial(_from_growth, method, *each) for each in enumerate(tuning.surpluses)]
+    n_first = n_missing([], tuning.unseen)
+    rounds = [
+        ("trying starts", _Round(clusters[:n_first], values)),
+        ("trying starts", _Round(clusters[n_first:], [])),
+        ("growing mixtures", _Round([], growth)),
+    ]
+    return [(purpose, each) for purpose, each in rounds if each.to_draw or each.to_make], 0
+
+
+def _made_of_others(
+    found: Sequence[Climb],
+    fitted: InMemory,
+    seeds: Sequence[int],
+    tuning: RecombiningTuning,
+    *,
+    objective: Likelihood,
+    n_rows: int,
+) -> list[Climb]:
+    """Make mixtures of those that were found, until rounds of it gain nothing or all have become alike."""
+    recombine = partial(_recombined, objective=objective, n_rows=n_rows, tuning=tuning)
+    made: list[Climb] = []
+    best, n_idle = max((each.lower_bound for each in found), default=-np.inf), 0
+    for number in range(tuning.n_rounds if found else 0):
+        items = recombinations([*found, *made], seeds, number, tuning)
         last = run_tasks(recombine, items, fitted, "recombining")
-        n_evaluations += _cost(last)
-        found += last
-    return _Rounds(found, last, n_evaluations)
+        made += last
+        best, before = max(best, *(each.lower_bound for each in last)), best
+        n_idle = 0 if best - before > RECORD.alike else n_idle + 1
+        if n_idle == tuning.n_idle or n_distinct(last) < 2:
+            break
+    return made
 
 
 def _divided(sample: Sample, n_components: int, n_rows: int | None = None) -> tuple[Sample, Sample]:

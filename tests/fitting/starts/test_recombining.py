@@ -1,20 +1,19 @@
 """Mixtures made of others: what they are made of, and that they lead where no start does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.integrate import quad
-from scipy.stats import norm
 
 from dgmm.fitting.starts.recombining import (
+    RECOMBINING,
     Recombination,
     joined,
     moved,
     paired,
     recombined,
-    united,
-    unlikeness,
 )
-from dgmm.fitting.steps.climb import Climb, climb, log_likelihood
+from dgmm.fitting.steps.climb import Climb, climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES
@@ -78,27 +77,6 @@ def test_pairs_are_of_both():
     assert len(set(which)) == 4
 
 
-def test_the_distance_of_components_is_bhattacharyyas():
-    """Of one feature: −log ∫ √(p q). Of several, with variances alone, it is the sum."""
-    means, others = np.array([[0.0, 1.0], [2.0, -1.0]]), np.array([[0.5, 3.0]])
-    variances, of_others = np.array([[1.0, 4.0], [0.25, 2.0]]), np.array([[9.0, 0.5]])
-    family = FAMILIES["diag"]
-    first = Parameters.from_covariances(family, np.full(2, 0.5), means, variances)
-    second = Parameters.from_covariances(family, np.ones(1), others, of_others)
-
-    def distance(m, v, n, w):
-        def overlap(x):
-            return np.sqrt(norm.pdf(x, m, v**0.5) * norm.pdf(x, n, w**0.5))
-
-        return -np.log(quad(overlap, -30.0, 30.0, limit=200)[0])
-
-    expected = [
-        [sum(distance(means[k, d], variances[k, d], others[0, d], of_others[0, d]) for d in range(2))]
-        for k in range(2)
-    ]
-    np.testing.assert_allclose(unlikeness(first, second), expected, rtol=1e-6)
-
-
 def test_two_mixtures_joined_are_half_of_each():
     first, second = mixtures("full")
     rows = np.random.default_rng(1).normal(size=(20, 2))
@@ -106,18 +84,6 @@ def test_two_mixtures_joined_are_half_of_each():
         np.exp(naive.log_joint(each, rows)) for each in (first, second, joined(first, second))
     )
     np.testing.assert_allclose(both, 0.5 * np.concatenate([own, other], axis=1))
-
-
-@pytest.mark.parametrize("covariance_type", ["full", "tied"])
-def test_a_mixture_united_with_itself_is_as_likely(covariance_type):
-    """Twice the same components cost nothing to merge."""
-    generator = np.random.default_rng(2)
-    truth = naive.random_parameters(generator, covariance_type, 3, 2, spread=5.0)
-    data = InMemory.of(naive.random_rows(generator, truth, 600))
-    fitted = climb(data, truth, PLAIN, 30, 1e-9).parameters
-    after = united(fitted, fitted, data, PLAIN)
-    assert after.n_components == 3
-    assert log_likelihood(data, after) > log_likelihood(data, fitted) - 1e-3
 
 
 @pytest.fixture
@@ -144,7 +110,8 @@ def apart():
 def test_what_is_good_in_two_mixtures_comes_together(apart):
     data, own, other, best = apart
     assert max(own.lower_bound, other.lower_bound) < best.lower_bound - 0.05  # EM alone stays there
-    after = recombined(Recombination(own, (other.parameters,), [0, 0]), data, PLAIN)
+    tuning = replace(RECOMBINING, n_proposals=24)  # which components are taken of which is by chance
+    after = recombined(Recombination(own, (other.parameters,), [0, 0]), data, PLAIN, tuning)
     assert after.lower_bound == pytest.approx(best.lower_bound, abs=1e-3)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.starts.record import RECORD, SearchRecord, n_missing, unseen
+from dgmm.fitting.starts.record import RECORD, SearchRecord, evidence, n_missing, unseen
 from dgmm.fitting.steps.climb import Climb
 from tests.model import naive
 
@@ -42,9 +42,17 @@ def test_the_estimate_is_the_posterior_mean():
 
 def test_a_record_counts_climbs_and_optima():
     ends = climbs([0, -1, -2, 0])
-    record = SearchRecord.of(ends, ends[2:], 123)
+    record = SearchRecord.of(ends[:2], ends[2:], 123)
     assert record == SearchRecord(n_starts=4, n_optima=3, n_best=2, unseen=1.0, n_evaluations=123)
     assert str(record) == "4 starts led to 3 optima, 2 of them to the best; unseen: 100%"
+
+
+def test_starts_that_were_not_drawn_count_as_one():
+    """Four that were drawn leave a sixth unseen, and one optimum more that does exist 6 / 20."""
+    drawn = climbs([0, 0, 0, 0])
+    assert unseen(evidence(drawn, climbs([-1] * 9))) == pytest.approx(2 * 3 / (5 * 4))
+    assert unseen(evidence([], climbs([0] * 9))) == 1.0
+    assert evidence(drawn, []) == drawn
 
 
 @pytest.mark.parametrize("values", [[], [0], [0, 0, 0], [0, -1], [0, -1, 0, -1], [0, 0, 0, 0], [0] * 9])
