@@ -8,7 +8,6 @@ values go through any of them by `incomplete`; those that are measured with erro
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from dgmm.kernels import blocks, compiled, incomplete, measured, reference
 from dgmm.kernels.blocks import assign
-from dgmm.kernels.kernel import Kernel, Parts
+from dgmm.kernels.kernel import Kernel, Parts, named_kernel
 from dgmm.kernels.stack import Stack
 from dgmm.model.statistics import Statistics
 
@@ -66,7 +65,7 @@ def chosen_kernel(work: float = np.inf) -> Kernel:
     ImportError
         Where it cannot run.
     """
-    name = os.environ.get("DGMM_KERNEL")
+    name = named_kernel()
     if not name and work < COMPILING.least_work:
         return blocks
     if not name:
@@ -84,7 +83,7 @@ def kernel_for(stack: Stack) -> Kernel:
     The number of features, of components and of rows in all, and the paths that components take decide, so
     that one kernel makes a pass; and where the environment names a kernel, that is the one.
     """
-    if stack.is_for_blas and not os.environ.get("DGMM_KERNEL"):
+    if stack.is_for_blas and not named_kernel():
         return blocks
     return chosen_kernel(stack.work)
 

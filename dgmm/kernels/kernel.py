@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -173,6 +174,11 @@ class Kernel(Protocol):
     def working_bytes(self, stack: Stack, /) -> int:
         """Forecast the bytes that `expect` allocates beyond the rows, temporary arrays included."""
         ...
+
+
+def named_kernel() -> str:
+    """Give the name of the kernel that the environment asks for by ``DGMM_KERNEL``; empty for any."""
+    return os.environ.get("DGMM_KERNEL", "")
 
 
 def pieces_of(part: Part, n_rows: int) -> Iterator[Part]:

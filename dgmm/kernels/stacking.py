@@ -15,6 +15,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.kernels.kernel import named_kernel
 from dgmm.kernels.precision import DOUBLE, allows_single_precision, largest_rounding_errors, rounding_errors
 from dgmm.kernels.stack import JUST_ONE, Centred, Group, Run, Stack
 from dgmm.model.families import FAMILIES, Family
@@ -185,6 +186,7 @@ def _is_tabled(batch: _Batch, fewest: int, n_rows: int | None, extent: Array, dt
         n_features < STACKING.tabled_features
         and fewest >= STACKING.tabled_components
         and (n_rows is None or n_rows * n_each >= STACKING.tabled_work)
+        and named_kernel() in {"", "compiled"}
         and compiled_module("dgmm.kernels.tiles") is not None
         and bool((rounding_errors(batch, extent, dtype) <= DOUBLE.density_error).all())
     )

@@ -93,6 +93,7 @@ def test_the_compiled_loop_has_a_table_of_more_features(monkeypatch):
     tuning = replace(stacking.STACKING, tabled_features=N_FEATURES + 1, tabled_components=4)
     monkeypatch.setattr(stacking, "STACKING", tuning)
     monkeypatch.setenv("DGMM_COMPILED", "1")
+    monkeypatch.delenv("DGMM_KERNEL", raising=False)
     is_there = KERNELS["compiled"].missing() is None
     model, small = mixture(5, 1.0), mixture(3, 1.0)
     rows = naive.random_rows(np.random.default_rng(11), model, 300)
@@ -111,6 +112,9 @@ def test_the_compiled_loop_has_a_table_of_more_features(monkeypatch):
     assert all(group.is_whitened for group in ready_for([wider], others).groups)
     ready = ready_for([model], rows)
     assert_same(kernels.expect(ready, [(rows, None)])[0], reference.expect(ready, [(rows, None)])[0])
+    monkeypatch.setenv("DGMM_KERNEL", "numpy")
+    assert is_whitened([model])
+    monkeypatch.delenv("DGMM_KERNEL")
     monkeypatch.setenv("DGMM_COMPILED", "0")
     assert is_whitened([model])
 
