@@ -86,6 +86,11 @@ class Size:
         """Products that a search may take."""
         return max(COSTS.least_search, COSTS.search_passes * self.products_of_pass)
 
+    @property
+    def n_cheap_passes(self) -> int:
+        """Give how many passes are little work in any case."""
+        return int(COSTS.least_search / self.products_of_pass)
+
     def rows_of_steps(self, n_steps: int) -> int:
         """Give the rows on which so many steps in memory cost what they may, between two passes."""
         products = max(COSTS.least_steps, COSTS.step_passes * self.products_of_pass)

@@ -77,8 +77,10 @@ def plan_for(search: str, size: Size) -> SearchTuning:
     size : Size
         Of the fit.
     """
-    if search == "thorough" or products_of_plan(SEARCH, size) <= COSTS.cheap_search:
-        return SEARCH
+    if search == "thorough":
+        return replace(SEARCH, n_rivals=SEARCH.n_long)
+    if products_of_plan(SEARCH, size) <= COSTS.cheap_search:
+        return replace(SEARCH, n_rivals=max(SEARCH.n_rivals, min(SEARCH.n_long, size.n_cheap_passes)))
     plans = [*ladder(size)]
     return next(
         (each for each in plans if products_of_plan(each, size) <= size.products_of_search), plans[-1]

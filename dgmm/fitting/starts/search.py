@@ -72,7 +72,8 @@ class SearchTuning:
     long_tol : float
         Nats a row: gain that ends these steps.
     n_rivals : int
-        Distinct mixtures that a pass over all rows is to choose from.
+        Distinct mixtures that a pass over all rows is to choose from, at the most. All rows tell optima apart
+        that some do not: where such a pass is little work a plan has all that went on.
     held_out : int
         One row of so many is held out. Half: nine passes more.
     exchanges : ExchangeTuning

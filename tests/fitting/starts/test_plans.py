@@ -1,6 +1,8 @@
 """Plans of a search: what they cost by the forecast, and by counting."""
 # pyright: reportPrivateImportUsage=false
 
+from dataclasses import replace
+
 import dask
 import numpy as np
 import pytest
@@ -57,11 +59,15 @@ def test_more_rows_are_searched_no_less(of):
     assert costs == sorted(costs)
 
 
-def test_few_features_and_components_are_searched_as_ever():
-    for n_rows in (250_001, 10**6, 10**9):
-        assert plan_for("auto", size(n_rows, 8, 10, "full")) is SEARCH
-    assert plan_for("thorough", size(260_000, 100, 10, "full")) is SEARCH
-    assert plan_for("auto", size(260_000, 100, 10, "full")) is not SEARCH
+@pytest.mark.parametrize(("n_rows", "n_rivals"), [(250_001, 8), (10**9, 3)])
+def test_few_features_and_components_are_searched_as_ever(n_rows, n_rivals):
+    """But of few rows a pass has more to choose from."""
+    assert plan_for("auto", size(n_rows, 8, 10, "full")) == replace(SEARCH, n_rivals=n_rivals)
+
+
+def test_who_wants_all_has_all():
+    assert plan_for("thorough", size(260_000, 100, 10, "full")) == replace(SEARCH, n_rivals=8)
+    assert plan_for("auto", size(260_000, 100, 10, "full")) != replace(SEARCH, n_rivals=8)
 
 
 class Counter:
