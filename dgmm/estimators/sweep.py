@@ -87,7 +87,8 @@ class GaussianMixtureSweep(OfTheBest):
         Nats a row within which a smaller mixture is called as good in `advice_`.
     n_bootstrap : int, default=0
         Samples that are drawn to tell whether the best needs its last component, or one more (the likelihood
-        ratio by parametric bootstrap): 99 are usual. 0 makes no such tests. See ``comparisons_``.
+        ratio by parametric bootstrap): 99 are usual. 0 makes no such tests. See ``comparisons_``. What is
+        known of rows, ``labels``, ``groups`` and ``errors``, is so of the samples that are drawn too.
     tol : float or 'auto', default='auto'
         As for `GaussianMixture`; but ``'auto'`` with more than ``sample_rows`` rows is the gain that could
         change no choice by BIC, the price of half a parameter: ¼ log(n) / n, where n is the weight of
@@ -296,12 +297,6 @@ class GaussianMixtureSweep(OfTheBest):
         measured = with_errors(open_dataset(features), errors)
         source = measured.rows
         self._measured = measured.kind
-        for what, value in {**told, "errors": errors}.items():
-            if value is not None and self.n_bootstrap:
-                raise ValueError(
-                    f"n_bootstrap compares mixtures by drawing rows, which have no {what}: give "
-                    f"n_bootstrap=0 with {what}="
-                )
         check_enough_rows(source, type(self).__name__, 1)
         weights = open_sample_weight(aside["sample_weight"], source)
         given = given_for(source, aside["labels"], aside["groups"], weights)

@@ -43,14 +43,19 @@ def sample_shuffled(
     rows : ndarray of shape (n_rows, n_features)
     labels : ndarray of shape (n_rows,)
     """
-    labels = generator.choice(parameters.n_components, size=n_rows, p=parameters.weights)
-    rows = generator.standard_normal((n_rows, parameters.n_features))
+    labels = generator.choice(parameters.n_components, size=n_rows, p=parameters.weights).astype(np.int64)
+    return rows_of_components(parameters, labels, generator), labels
+
+
+def rows_of_components(
+    parameters: Parameters, labels: NDArray[np.int64], generator: np.random.Generator
+) -> Array:
+    """Draw a row of each of these components, (n_rows,): (n_rows, n_features)."""
+    rows = generator.standard_normal((len(labels), parameters.n_features))
     if not parameters.family.has_products:
-        return parameters.means[labels] + rows * np.sqrt(parameters.variances)[labels], labels.astype(
-            np.int64
-        )
+        return parameters.means[labels] + rows * np.sqrt(parameters.variances)[labels]
     factors = np.linalg.cholesky(parameters.covariance_matrices)
     for k, factor in enumerate(factors):
         mine = labels == k
         rows[mine] = parameters.means[k] + rows[mine] @ factor.T
-    return rows, labels.astype(np.int64)
+    return rows

@@ -191,8 +191,6 @@ def test_a_sweep_takes_errors_as_a_fit_does(three_clusters, tmp_path):
     np.testing.assert_allclose(other.covariances_, found.covariances_, rtol=1e-9)
     line = fail("sweep", path, *own, "--errors", "e_a", "--columns", "a,b", "--out", tmp_path / "no")
     assert "give a standard deviation for each" in line
-    line = fail("sweep", path, *own, "--errors", "e_a,e_b", "--bootstrap", 9, "--out", tmp_path / "no")
-    assert "n_bootstrap compares mixtures by drawing rows, which have no errors" in line
     assert not (tmp_path / "no").exists()
 
 

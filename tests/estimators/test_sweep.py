@@ -204,9 +204,27 @@ class TestKnown:
     def test_what_is_refused(self, rows, told):
         with pytest.raises(DataError, match=r"labels holds [12] in row \d+, but n_components=1.* fewer"):
             GaussianMixtureSweep(range(1, 4)).fit(rows, labels=told["labels"])
-        for name, value in told.items():
-            with pytest.raises(ValueError, match=f"rows, which have no {name}: give n_bootstrap=0"):
-                GaussianMixtureSweep([3, 4], n_bootstrap=9).fit(rows, **{name: value})
+
+    @pytest.mark.parametrize("what", ["groups", "errors"])
+    def test_neighbours_are_compared_by_what_is_known(self, rows, told, what):
+        """Vuong's statistic is of the log densities that a fit alone gives rows, with groups or errors."""
+        few, own = rows[::3], {what: told["groups"][::3] if what == "groups" else np.full((200, 2), 0.05)}
+        found = GaussianMixtureSweep([2, 3], covariance_type="diag", random_state=0, n_bootstrap=3)
+        found.fit(few, **own)
+        fewer, more = (each.score_samples(few, **own) for each in found.estimators_)
+        d, table = more - fewer, found.comparisons_
+        price = 0.5 * np.diff(found.results_["n_parameters"])[0] * np.log(len(d))
+        statistic = (d.sum() - price) / np.sqrt(((d - d.mean()) ** 2).sum())
+        assert table["vuong"][0] == pytest.approx(statistic, rel=1e-6)
+        assert table["likelihood_ratio"][0] == pytest.approx(2 * d.sum(), rel=1e-6)
+        assert table["sample_ratio"][0] >= 0.99 * table["likelihood_ratio"][0]
+        assert table["bootstrap_p"][0] == 0.25
+
+    def test_labels_stay_in_samples_that_are_drawn(self, rows, told):
+        found = GaussianMixtureSweep([3, 4], covariance_type="diag", random_state=0, n_bootstrap=9)
+        table = found.fit(rows[::3], labels=told["labels"][::3]).comparisons_
+        assert np.isfinite(table["vuong"]).all()
+        assert table["bootstrap_p"][0] > 0.1
 
     def test_by_the_names_of_columns(self, rows, told, tmp_path):
         frame = pd.DataFrame(rows, columns=["a", "b"]).assign(**told)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
-from dgmm.fitting.steps.expectation import Evaluation
-from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Objective
 from dgmm.model.extrapolation import extrapolated
 from dgmm.model.parameters import Parameters
@@ -63,7 +62,7 @@ class Climb:
         return cls(steps.reached.parameters, steps.reached.lower_bound, steps.n_made)
 
 
-def log_likelihood(data: InMemory, parameters: Parameters) -> float:
+def log_likelihood(data: Data, parameters: Parameters) -> float:
     """Give the mean log density of the rows under a mixture, nats a row: an E-step without an M-step."""
     (statistics,), _, _ = data.expect([parameters])
     return statistics.log_likelihood / data.moments.weight
@@ -73,7 +72,7 @@ def log_likelihood(data: InMemory, parameters: Parameters) -> float:
 class Upwards(Course[Evaluation]):
     """Steps end where the lower bound gains little; extrapolations that do not climb are taken back."""
 
-    data: InMemory
+    data: Data
     objective: Objective
     tol: float
 
@@ -103,7 +102,7 @@ class Upwards(Course[Evaluation]):
 
 
 def climb(
-    data: InMemory,
+    data: Data,
     parameters: Parameters,
     objective: Objective,
     n_steps: int,
@@ -136,7 +135,7 @@ def climb(
     return Climb.of(steps)
 
 
-def short_climb(data: InMemory, parameters: Parameters, objective: Objective) -> Climb:
+def short_climb(data: Data, parameters: Parameters, objective: Objective) -> Climb:
     """Climb as far as tells how good a start is: see `ClimbTuning`; raises as `climb` does."""
     return climb(data, parameters, objective, CLIMBS.short_steps, CLIMBS.same)
 
@@ -152,7 +151,7 @@ def best_distinct(climbs: Iterable[Climb | None], n_wanted: int, same: float | N
 
 
 def contest(
-    data: InMemory,
+    data: Data,
     starts: Sequence[Parameters],
     objective: Objective,
     n_steps: int,
@@ -167,7 +166,7 @@ def contest(
 
     Parameters
     ----------
-    data : InMemory
+    data : Data
     starts : sequence of Parameters
     objective : Objective
     n_steps : int

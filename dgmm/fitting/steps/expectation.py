@@ -54,6 +54,23 @@ def part_of(rows: ChunkRows | Sample, stack: Stack, known: KnownParts | None = N
     return Part(rows.values, rows.weights, priors, errors)
 
 
+def told_of(
+    model: Parameters, beside: Array | None, known: KnownParts | None, n_errors: int
+) -> tuple[Array | None, Array | None]:
+    """Take apart what is beside rows, (n_rows, n_columns), for one model.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_rows, n_errors), or None
+    log_priors : ndarray of shape (n_rows, K), or None
+        Of the rows over the components: see `dgmm.kernels.priors`.
+    """
+    if beside is None:
+        return None, None
+    log_priors = None if known is None else known.priors_of_rows(model, beside)
+    return beside[:, :n_errors] if n_errors else None, log_priors
+
+
 def completed(
     statistics: Sequence[Statistics], models: Sequence[Evaluable], moments: Sequence[Moments]
 ) -> tuple[Statistics, ...]:
@@ -226,8 +243,13 @@ class Data:
             n_groups=self.n_groups,
             n_errors=self.n_errors,
         )
+        statistics, effort = self._summed(ready)
+        return completed(statistics, models, [moments] * len(models)), ready, effort
+
+    def _summed(self, ready: Stack) -> tuple[tuple[Statistics, ...], Effort]:
+        """Sum over all rows, in a pass."""
         timed = run_timed_pass(self.source, self._work(ready), "EM", self.weights)
-        return completed(timed.result.models, models, [moments] * len(models)), ready, timed.effort
+        return timed.result.models, timed.effort
 
     def _work(self, ready: Stack) -> Work[AllStatistics]:
         """Give what the tasks of an E-step do."""

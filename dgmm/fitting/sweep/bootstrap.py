@@ -10,20 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
+from dgmm.data.memory import MemorySource
 from dgmm.fitting.dropping import is_complete
+from dgmm.fitting.known import KnownParts, priors_of
 from dgmm.fitting.sample import Sample, uniform_numbers
 from dgmm.fitting.starts.moves import apply
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import Climb, climb, contest
+from dgmm.fitting.steps.expectation import NOT_MEASURED, Data, told_of
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.model.generate import sample_shuffled
+from dgmm.fitting.sweep.held_out import joint_densities_of_told
+from dgmm.kernels import expect
+from dgmm.kernels.kernel import Part
+from dgmm.kernels.measured import error_matrices
+from dgmm.kernels.rare import shares_of
+from dgmm.kernels.stack import Stack
+from dgmm.model.generate import rows_of_components, sample_shuffled
 from dgmm.model.matrices import Array, DegenerateCovarianceError
-from dgmm.model.parameters import Parameters
+from dgmm.model.parameters import Parameters, finite_logs
+from dgmm.model.statistics import Statistics
+from dgmm.passes.task import Effort
 
 DRAWN_BY_WEIGHT_KEY = 0x2545F4914F6CDD1D
 """Makes another key of the same seed: rows to test on are drawn apart from other samples."""
@@ -55,6 +67,81 @@ BOOTSTRAP = BootstrapTuning()
 
 
 @dataclass(frozen=True, eq=False)
+class Told:
+    """What is known of the rows of a sample beside their features, and stays so in samples that are drawn.
+
+    Attributes
+    ----------
+    beside : ndarray of shape (n_rows, n_columns), or None
+    known : KnownParts or None
+    n_errors : int
+        See `dgmm.fitting.steps.expectation.Data`.
+    """
+
+    beside: Array | None = None
+    known: KnownParts | None = None
+    n_errors: int = 0
+
+    def drawn(self, parameters: Parameters, n_rows: int, generator: np.random.Generator) -> Array:
+        """Draw rows of a mixture: of the groups and labels, and with the errors, that each has.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_features)
+        """
+        if self.beside is None:
+            return sample_shuffled(parameters, n_rows, generator)[0]
+        errors, log_priors = told_of(parameters, self.beside, self.known, self.n_errors)
+        shares = np.exp(
+            finite_logs(parameters.weights) + (np.zeros((n_rows, 1)) if log_priors is None else log_priors)
+        )
+        bounds = np.cumsum(shares, axis=1)
+        labels = (bounds < generator.uniform(size=(n_rows, 1)) * bounds[:, -1:]).sum(axis=1)
+        rows = rows_of_components(parameters, labels, generator)
+        return rows if errors is None else rows + errors_drawn(errors, rows.shape[1], generator)
+
+    def data(self, rows: Array) -> Data:
+        """Give rows (n_rows, n_features) to be fitted, in memory."""
+        plain = InMemory.of(rows)
+        if self.beside is None:
+            return plain
+        own = {"known": self.known, "n_errors": self.n_errors, "beside": self.beside}
+        return ToldInMemory(plain.source, None, plain.moments, **own)
+
+    def shares(self, parameters: Parameters, rows: Array) -> Array | None:
+        """Give the responsibilities of components for rows: (K, n_rows); None where nothing is known."""
+        if self.beside is None:
+            return None
+        told = told_of(parameters, self.beside, self.known, self.n_errors)
+        return shares_of(joint_densities_of_told(parameters, rows, *told))[0].T
+
+
+NOTHING = Told()
+
+
+@dataclass(frozen=True, eq=False)
+class ToldInMemory(Data):
+    """Rows in memory with what is known of them: (n_rows, n_columns)."""
+
+    beside: Array
+
+    def _summed(self, ready: Stack) -> tuple[tuple[Statistics, ...], Effort]:
+        rows = cast(MemorySource, self.source).values
+        errors = self.beside[:, : self.n_errors] if self.n_errors else None
+        part = Part(rows, None, priors_of(self.known, ready, self.beside), errors)
+        return expect(ready, [part]), NOT_MEASURED
+
+
+def errors_drawn(errors: Array, n_features: int, generator: np.random.Generator) -> Array:
+    """Draw errors, (n_rows, n_features), of variances or covariances: see `dgmm.kernels.measured`."""
+    standard = generator.standard_normal((len(errors), n_features))
+    if errors.shape[1] == n_features:
+        return standard * np.sqrt(errors)
+    variances, axes = np.linalg.eigh(error_matrices(errors, n_features))  # some may be zero
+    return (axes @ (np.sqrt(np.maximum(variances, 0.0)) * standard)[:, :, None])[:, :, 0]
+
+
+@dataclass(frozen=True, eq=False)
 class Null:
     """A mixture that is taken to be true, and what it is held against.
 
@@ -67,6 +154,8 @@ class Null:
         Of a sample.
     objective : Likelihood
     seed : int
+    told : Told
+        Of the rows of every sample.
     """
 
     parameters: Parameters
@@ -74,17 +163,18 @@ class Null:
     n_rows: int
     objective: Likelihood
     seed: int
+    told: Told = NOTHING
 
     def ratio_of_sample(self, number: int) -> float:
         """Draw a sample, and give the ratio of both fits to it."""
         generator = np.random.default_rng([self.seed, self.n_more, number])
-        rows, _ = sample_shuffled(self.parameters, self.n_rows, generator)
-        _, ratio = likelihood_ratio(rows, self.parameters, self.n_more, self.objective)
+        rows = self.told.drawn(self.parameters, self.n_rows, generator)
+        _, ratio = likelihood_ratio(rows, self.parameters, self.n_more, self.objective, self.told)
         return ratio
 
 
 def likelihood_ratio(
-    rows: Array, start: Parameters, n_more: int, objective: Likelihood
+    rows: Array, start: Parameters, n_more: int, objective: Likelihood, told: Told = NOTHING
 ) -> tuple[Parameters, float]:
     """Fit a mixture, and a larger one that begins from splits of it, and compare them.
 
@@ -96,6 +186,8 @@ def likelihood_ratio(
     n_more : int
         Components of the larger one.
     objective : Likelihood
+    told : Told
+        Of these rows.
 
     Returns
     -------
@@ -104,18 +196,27 @@ def likelihood_ratio(
     ratio : float
         Twice the difference of log-likelihoods, nats: at least 0; NaN where the larger one cannot be fitted.
     """
-    data, tol = InMemory.of(rows), BOOTSTRAP.tol / len(rows)
+    data, tol = told.data(rows), BOOTSTRAP.tol / len(rows)
     fewer = climb(data, start, objective, BOOTSTRAP.n_steps, tol)
     more: Climb | None = fewer
     while more is not None and more.parameters.n_components < n_more:
-        more = _with_one_more(data, more.parameters, objective, tol)
+        more = _with_one_more(data, more.parameters, objective, tol, told)
     if more is None:
         return fewer.parameters, np.nan
     return fewer.parameters, max(0.0, 2.0 * len(rows) * (more.lower_bound - fewer.lower_bound))
 
 
-def _with_one_more(data: InMemory, parameters: Parameters, objective: Likelihood, tol: float) -> Climb | None:
-    starts = [apply(parameters, move) for move in best_splits(data, parameters, objective)]
+def _with_one_more(
+    data: Data, parameters: Parameters, objective: Likelihood, tol: float, told: Told
+) -> Climb | None:
+    rows = cast(MemorySource, data.source).values
+    plain = data if isinstance(data, InMemory) else InMemory.of(rows)
+    # The weights that halves have in groups come with the first step.
+    of_all = replace(parameters, group_weights=None)
+    moves = best_splits(plain, of_all, objective, share=told.shares(parameters, rows))
+    if told.known is not None and told.known.has_labels:  # a label may be that of either half
+        moves += [replace(each, parts=each.parts.part([1, 0])) for each in moves]
+    starts = [apply(of_all, move) for move in moves]
     found = contest(data, starts, objective, BOOTSTRAP.n_steps, tol, n_wanted=1)
     return max(found, key=lambda each: each.lower_bound, default=None)
 
@@ -128,12 +229,12 @@ def ratio_of(item: tuple[int, int], nulls: Sequence[Null]) -> float:
     return np.nan
 
 
-def rows_to_test(sample: Sample, seed: int) -> Array:
-    """Draw complete rows of a sample, by their weights, each once at most: (n, n_features), float64."""
+def rows_to_test(sample: Sample, seed: int) -> Sample:
+    """Draw complete rows of a sample, by their weights, each once at most: as float64, without weights."""
     kept = is_complete(sample.values)
     weights = np.ones(len(kept)) if sample.weights is None else sample.weights
     some = sample.part(kept & (weights > 0.0))
     numbers = uniform_numbers(seed ^ DRAWN_BY_WEIGHT_KEY, some.numbers)
     keys = -np.log(numbers) / (1.0 if some.weights is None else some.weights)  # Efraimidis and Spirakis 2006
-    chosen = np.sort(np.argsort(keys, kind="stable")[: BOOTSTRAP.n_rows])
-    return some.values[chosen].astype(np.float64)
+    own = some.part(np.sort(np.argsort(keys, kind="stable")[: BOOTSTRAP.n_rows]))
+    return replace(own, values=own.values.astype(np.float64), weights=None)

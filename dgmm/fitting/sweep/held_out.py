@@ -171,23 +171,46 @@ def score(
     errors: NDArray[np.floating] | None = None,
     log_priors: Array | None = None,
 ) -> Scored:
-    """Sum rows' log densities under a model.
+    """Sum rows' log densities under a model, of weights (n_rows,) or None: see `densities_of_told`."""
+    squares = float(len(rows)) if weights is None else float(weights @ weights)
+    densities = densities_of_told(model, rows, errors, log_priors)
+    return Scored(Moments.of(densities[:, None], weights), squares)
+
+
+def densities_of_told(
+    model: Evaluable,
+    rows: NDArray[np.floating],
+    errors: NDArray[np.floating] | None,
+    log_priors: Array | None,
+) -> Array:
+    """Give the log density of each row under a model, (n_rows,), nats.
 
     Parameters
     ----------
     model : Evaluable
     rows : ndarray of shape (n_rows, n_features)
-    weights : ndarray of shape (n_rows,) or None
-    errors : ndarray of shape (n_rows, n_errors), optional
+    errors : ndarray of shape (n_rows, n_errors) or None
         See `dgmm.kernels.measured`.
-    log_priors : ndarray of shape (n_rows, n_components), optional
+    log_priors : ndarray of shape (n_rows, n_components) or None
         What is known of the rows' components: see `dgmm.kernels.priors`.
     """
-    squares = float(len(rows)) if weights is None else float(weights @ weights)
-    n_errors = 0 if errors is None else errors.shape[1]
-    joined = rows if errors is None else np.hstack([rows, errors])
-    if log_priors is None:
-        densities = log_densities(model, joined, n_errors)
-    else:
-        densities = np.logaddexp.reduce(joint_log_densities(model, joined, n_errors) + log_priors, axis=1)
-    return Scored(Moments.of(densities[:, None], weights), squares)
+    if log_priors is not None:
+        return np.logaddexp.reduce(joint_densities_of_told(model, rows, errors, log_priors), axis=1)
+    return log_densities(model, *_joined(rows, errors))
+
+
+def joint_densities_of_told(
+    model: Evaluable,
+    rows: NDArray[np.floating],
+    errors: NDArray[np.floating] | None,
+    log_priors: Array | None,
+) -> Array:
+    """Give log joint densities of rows and components, (n_rows, K), nats: see `densities_of_told`."""
+    joint = joint_log_densities(model, *_joined(rows, errors))
+    return joint if log_priors is None else joint + log_priors
+
+
+def _joined(
+    rows: NDArray[np.floating], errors: NDArray[np.floating] | None
+) -> tuple[NDArray[np.floating], int]:
+    return (rows, 0) if errors is None else (np.hstack([rows, errors]), errors.shape[1])

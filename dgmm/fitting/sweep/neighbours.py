@@ -13,13 +13,14 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import ndtr
 
-from dgmm.data.source import Source
+from dgmm.fitting.fit import in_memory
+from dgmm.fitting.known import KnownParts
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
+from dgmm.fitting.steps.expectation import Data, told_of
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.bootstrap import BOOTSTRAP, Null, likelihood_ratio, ratio_of, rows_to_test
-from dgmm.fitting.sweep.held_out import HeldOut
-from dgmm.kernels.densities import log_densities
+from dgmm.fitting.sweep.bootstrap import BOOTSTRAP, Null, Told, likelihood_ratio, ratio_of, rows_to_test
+from dgmm.fitting.sweep.held_out import HeldOut, densities_of_told
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.run import run_pass
@@ -97,24 +98,29 @@ class DifferencesWork:
         Of models: the smaller one, and the larger.
     held_out : HeldOut or None
         The rows that are held out are summed, and no others; None: all are.
+    known : KnownParts or None
+    n_errors : int
+        What is beside the features: see `dgmm.fitting.steps.expectation.Data`.
     """
 
     models: tuple[Parameters, ...]
     pairs: tuple[tuple[int, int], ...]
     held_out: HeldOut | None
+    known: KnownParts | None
+    n_errors: int
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> DifferenceSums:
         """Sum over a span."""
         total = self._sums(np.zeros((len(self.pairs), 0)), np.zeros(0))
         for chunk in chunks:
-            rows, weights = (
-                chunk.values,
-                np.ones(len(chunk.values)) if chunk.weights is None else chunk.weights,
-            )
+            rows = chunk
             if self.held_out is not None:
-                held = self.held_out(chunk.start, len(rows))
-                rows, weights = rows[held], weights[held]
-            densities = [log_densities(model, rows) for model in self.models]
+                rows = chunk.of_rows(self.held_out(chunk.start, len(chunk.values)))
+            weights = np.ones(len(rows.values)) if rows.weights is None else rows.weights
+            densities = [
+                densities_of_told(model, rows.values, *told_of(model, rows.beside, self.known, self.n_errors))
+                for model in self.models
+            ]
             differences = [densities[more] - densities[fewer] for fewer, more in self.pairs]
             total += self._sums(np.array(differences), weights)
         return total
@@ -137,31 +143,30 @@ class RowsCompared:
 
     Attributes
     ----------
-    source : Source
-    weights : Source or None
+    data : Data
     held_out : HeldOut or None
         Which of them are taken; None: all are.
     is_held_out : bool
         No model was fitted to those that are.
     """
 
-    source: Source
-    weights: Source | None
+    data: Data
     held_out: HeldOut | None
     is_held_out: bool
 
     @classmethod
-    def of_memory(cls, source: Source, weights: Source | None, held: Sample) -> RowsCompared:
+    def of_memory(cls, data: Data, held: Sample) -> RowsCompared:
         """Take rows in memory: those held out, where there are some, and else those that are fitted."""
         if not len(held.values):
-            return cls(source, weights, None, is_held_out=False)
-        return cls(*held.sources(source.name), None, is_held_out=True)
+            return cls(data, None, is_held_out=False)
+        source, weights = in_memory(held, data.source)
+        return cls(replace(data, source=source, weights=weights), None, is_held_out=True)
 
     @classmethod
-    def of_passes(cls, source: Source, weights: Source | None, held_out: HeldOut) -> RowsCompared:
+    def of_passes(cls, data: Data, held_out: HeldOut) -> RowsCompared:
         """Take those of them that are held out, or, where none are, all."""
         is_held_out = held_out.share > 0.0
-        return cls(source, weights, held_out if is_held_out else None, is_held_out)
+        return cls(data, held_out if is_held_out else None, is_held_out)
 
 
 def compare(
@@ -195,15 +200,16 @@ def compare(
     """
     pairs = [*_neighbours(candidates)]
     found = _by_all_rows(candidates, pairs, rows)
-    own = rows_to_test(sample, seed) if n_bootstrap else np.empty((0, 0))
     tested: dict[int, tuple[Null, float]] = {}
+    own = rows_to_test(sample, seed) if n_bootstrap else sample.part(np.arange(0))
+    told = Told(own.beside, rows.data.known, rows.data.n_errors)
     for index, pair in enumerate(pairs):
-        start = candidates[pair[0]].evaluated
-        if best in pair and start is not None and len(own) > 0:
+        start, n_rows, n_more = candidates[pair[0]].evaluated, len(own.values), found[index].n_more
+        if best in pair and start is not None and n_rows:
             with suppress(DegenerateCovarianceError):
-                fewer, ratio = likelihood_ratio(own, start, found[index].n_more, objective)
+                fewer, ratio = likelihood_ratio(own.values, start, n_more, objective, told)
                 if np.isfinite(ratio):
-                    tested[index] = Null(fewer, found[index].n_more, len(own), objective, seed), ratio
+                    tested[index] = Null(fewer, n_more, n_rows, objective, seed, told), ratio
     nulls = [null for null, _ in tested.values()]
     items = [(which, number) for which in reversed(range(len(nulls))) for number in range(n_bootstrap)]
     drawn = run_tasks(ratio_of, items, nulls, "bootstrap") if items else []
@@ -257,8 +263,10 @@ def _by_all_rows(
         tuple(each for each in parameters if each is not None),
         tuple((models.index(fewer), models.index(more)) for fewer, more in own),
         rows.held_out,
+        rows.data.known,
+        rows.data.n_errors,
     )
-    sums = run_pass(rows.source, work, "comparison", rows.weights)
+    sums = run_pass(rows.data.source, work, "comparison", rows.data.weights)
     scores = [[candidates[index].scores for index in pair] for pair in own]
     sizes = np.array([[0 if each is None else each.n_parameters for each in pair] for pair in scores], float)
     with np.errstate(divide="ignore"):

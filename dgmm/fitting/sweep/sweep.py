@@ -24,7 +24,7 @@ from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.labels import starts_from_labels
 from dgmm.fitting.starts.paths import PathSettings, find_starts
-from dgmm.fitting.steps.expectation import Data
+from dgmm.fitting.steps.expectation import Data, told_of
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Survey, survey
 from dgmm.fitting.sweep.choice import best_of
@@ -220,7 +220,7 @@ def _fit_each(
         else:
             swept.candidates[index] = replace(candidate, state=state)
     _score_ended(data, swept.candidates, left_out)
-    compared = RowsCompared.of_memory(data.source, data.weights, left_out)
+    compared = RowsCompared.of_memory(data, left_out)
     _compare(swept, compared, sample, settings)
 
 
@@ -247,7 +247,7 @@ def _fit_together(
     fits.pool.run(candidates, Race(data, fits.advance, fits.hurried, criterion, settings.settles))
     if fits.algorithm == "em" or common.max_iter == 0:  # the last M-step came after the last pass
         _score_ended(data, candidates)
-    _compare(swept, RowsCompared.of_passes(data.source, data.weights, data.held_out), sample, settings)
+    _compare(swept, RowsCompared.of_passes(data, data.held_out), sample, settings)
 
 
 def _compare(swept: Swept, rows: RowsCompared, sample: Sample, settings: SweepSettings) -> None:
@@ -312,10 +312,8 @@ def _score_ended(data: Data, candidates: list[Candidate], held_out: Sample | Non
     scores = score_models(data, [parameters for _, parameters in ended])
     for (index, parameters), own in zip(ended, scores, strict=True):
         if held_out is not None and len(held_out.values):
-            beside, known = held_out.beside, data.known
-            errors = None if beside is None or not data.n_errors else beside[:, : data.n_errors]
-            priors = None if beside is None or known is None else known.priors_of_rows(parameters, beside)
-            scored = score(parameters, held_out.values, held_out.weights, errors, priors)
+            told = told_of(parameters, held_out.beside, data.known, data.n_errors)
+            scored = score(parameters, held_out.values, held_out.weights, *told)
             mean, error = scored.mean_and_error
             own = replace(own, held_out=mean, held_out_error=error)  # noqa: PLW2901
         n_passes = candidates[index].n_passes + 1

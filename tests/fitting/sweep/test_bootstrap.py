@@ -9,9 +9,11 @@ import pytest
 from scipy.stats import norm
 
 import dgmm.fitting.sweep.bootstrap
+from dgmm import GaussianMixture
+from dgmm.fitting.known import KnownParts
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.bootstrap import BOOTSTRAP, Null, likelihood_ratio, ratio_of, rows_to_test
+from dgmm.fitting.sweep.bootstrap import BOOTSTRAP, Null, Told, likelihood_ratio, ratio_of, rows_to_test
 from dgmm.model.families import family_named
 from dgmm.model.parameters import Parameters
 from tests.model import naive
@@ -89,13 +91,72 @@ def test_rows_to_test_are_complete_and_drawn_by_weight(monkeypatch):
     weights = np.where(np.arange(4000) < 2000, 3.0, 1.0)
     weights[:100] = 0.0
     sample = Sample(np.zeros(4000, np.uint64), np.arange(4000), values, weights)
-    rows = rows_to_test(sample, 0)
+    beside = np.arange(4000.0)[:, None]
+    tested = rows_to_test(replace(sample, beside=beside), 0)
+    rows = tested.values
+    assert tested.weights is None
+    np.testing.assert_array_equal(tested.beside, rows)
     assert rows.shape == (500, 1)
     assert rows.dtype == np.float64
     assert np.isfinite(rows).all()
     assert rows.min() >= 100
     assert len(np.unique(rows)) == 500
     assert 300 < (rows < 2000).sum() < 420  # about 0.7 of them: three times as likely, until they are fewer
-    np.testing.assert_array_equal(rows_to_test(sample, 0), rows)
-    assert not np.array_equal(rows_to_test(sample, 1), rows)
-    assert len(rows_to_test(replace(sample, weights=None), 0)) == 500
+    np.testing.assert_array_equal(rows_to_test(sample, 0).values, rows)
+    assert not np.array_equal(rows_to_test(sample, 1).values, rows)
+    assert len(rows_to_test(replace(sample, weights=None), 0).values) == 500
+
+
+class TestWhatIsKnown:
+    """Groups, labels and errors: of the rows that are drawn, and in both fits."""
+
+    def test_rows_are_drawn_of_their_groups_and_labels(self, generator):
+        means = np.array([[0.0], [100.0], [200.0]])
+        weights = np.array([[0.2, 0.3, 0.5], [0.9, 0.1, 0.0]])
+        own = replace(mixture(means), group_weights=weights)
+        columns = np.stack([np.repeat([5.0, 7.0], 3000), np.tile([0.0, -1.0, -1.0], 2000)], axis=1)
+        told = Told(columns, KnownParts(np.array([5.0, 7.0]), n_labels=2))
+        rows = told.drawn(own, 6000, generator)[:, 0]
+        labels = np.round(rows / 100.0).astype(int)
+        assert (labels[columns[:, 1] == 0.0] == 0).all()
+        for group, expected in zip((5.0, 7.0), weights, strict=True):
+            among = (columns[:, 0] == group) & (columns[:, 1] == -1.0)
+            np.testing.assert_allclose(np.bincount(labels[among], minlength=3) / 2000, expected, atol=0.04)
+        assert (rows - 100.0 * labels).std() == pytest.approx(1.0, abs=0.04)
+
+    @pytest.mark.parametrize("kind", ["variances", "triangles", "matrices"])
+    def test_rows_are_drawn_with_their_errors(self, generator, kind):
+        own = mixture([[0.0, 1.0]], "full")
+        covariance = np.array([[4.0, 2.0], [2.0, 1.0]])  # singular: errors along a line
+        expected = np.diag([4.0, 1.0]) if kind == "variances" else covariance
+        columns = {"variances": [4.0, 1.0], "triangles": [4.0, 2.0, 1.0], "matrices": covariance.ravel()}
+        beside = np.repeat(np.array(columns[kind], float)[None], 20_000, axis=0)
+        rows = Told(beside, None, beside.shape[1]).drawn(own, 20_000, generator)
+        np.testing.assert_allclose(np.cov(rows.T), expected + np.eye(2), atol=0.15)
+
+    def test_the_ratio_is_that_of_extreme_deconvolution(self, generator):
+        """Two clusters measured with errors of many widths: the fits climb to where those of one K do."""
+        truth = np.where(generator.uniform(size=300) < 0.5, -1.5, 1.5) + 0.5 * generator.normal(size=300)
+        variances = generator.uniform(0.05, 0.5, (300, 1))
+        rows = truth[:, None] + generator.normal(size=(300, 1)) * np.sqrt(variances)
+        told = Told(variances, None, 1)
+        fewer, ratio = likelihood_ratio(rows, mixture([[0.0]]), 2, OBJECTIVE, told)
+        settings = {"tol": 1e-9, "max_iter": 2000, "random_state": 0, "n_init": 3}
+        fits = [GaussianMixture(k, **settings).fit(rows, errors=variances) for k in (1, 2)]
+        totals = [300 * fit.score(rows, errors=variances) for fit in fits]
+        np.testing.assert_allclose(fewer.means, fits[0].means_, atol=1e-3)
+        assert ratio == pytest.approx(2 * (totals[1] - totals[0]), abs=0.05)
+
+    def test_the_ratio_is_that_of_fits_by_group_and_label(self, generator):
+        groups = np.repeat([0, 1], 150)
+        truth = np.where(generator.uniform(size=300) < np.array([0.2, 0.7])[groups], 1, 0)
+        rows = generator.normal(size=(300, 1)) + 4.0 * truth[:, None]
+        labels = np.where(np.arange(300) % 10 == 0, np.minimum(truth, 0), -1)
+        labels[truth == 1] = -1
+        told = Told(np.stack([groups, labels], axis=1).astype(float), KnownParts(np.arange(2.0), n_labels=1))
+        _, ratio = likelihood_ratio(rows, mixture([[2.0]]), 2, OBJECTIVE, told)
+        given = {"groups": groups, "labels": labels}
+        settings = {"covariance_type": "spherical", "tol": 1e-9, "max_iter": 2000, "random_state": 0}
+        fits = [GaussianMixture(k, **settings).fit(rows, **given) for k in (1, 2)]
+        totals = [300 * fit.lower_bound_ for fit in fits]
+        assert ratio == pytest.approx(2 * (totals[1] - totals[0]), abs=0.05)

@@ -9,10 +9,12 @@ from scipy.stats import norm
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
+from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.held_out import HeldOut
 from dgmm.fitting.sweep.neighbours import RowsCompared, compare, sentences
 from dgmm.model.criteria import Scores
+from dgmm.model.statistics import Moments
 from tests.model import naive
 
 
@@ -42,6 +44,10 @@ def sample_of(rows):
     return Sample(np.arange(n_rows, dtype=np.uint64), np.arange(n_rows), rows, None)
 
 
+def data_of(source, weights=None):
+    return Data(source, weights, Moments.of(source.values))
+
+
 def compared(candidates, best, rows, which, n_bootstrap=0):
     return compare(
         candidates,
@@ -62,10 +68,10 @@ def test_vuongs_test_is_its_formula(generator, models):
     source, own = MemorySource(rows), MemorySource(weights[:, None])
     densities = [naive.split(naive.log_joint(each, rows))[0] for each in models]
     for which, taken, their in (
-        (RowsCompared.of_passes(source, None, HeldOut(0, 0.0)), np.ones(300, bool), np.ones(300)),
-        (RowsCompared.of_passes(source, own, held_out), held, weights),
-        (RowsCompared.of_memory(source, own, sample_of(rows[:0])), np.ones(300, bool), weights),
-        (RowsCompared.of_memory(source, own, sample_of(rows[held])), held, np.ones(300)),
+        (RowsCompared.of_passes(data_of(source), HeldOut(0, 0.0)), np.ones(300, bool), np.ones(300)),
+        (RowsCompared.of_passes(data_of(source, own), held_out), held, weights),
+        (RowsCompared.of_memory(data_of(source, own), sample_of(rows[:0])), np.ones(300, bool), weights),
+        (RowsCompared.of_memory(data_of(source, own), sample_of(rows[held])), held, np.ones(300)),
     ):
         found = compared(candidates, 0, rows, which)
         assert [(each.covariance_type, each.n_components, each.n_more) for each in found] == [
@@ -90,12 +96,14 @@ def test_models_that_left_early_have_no_figures_of_all_rows(generator, models):
     candidates = [candidate(each, rows) for each in models[:3]]
     candidates[1] = candidate(models[1], rows, dropped="It left.")
     first, second = compared(
-        candidates, 0, rows, RowsCompared.of_passes(MemorySource(rows), None, HeldOut(0, 0.0))
+        candidates, 0, rows, RowsCompared.of_passes(data_of(MemorySource(rows)), HeldOut(0, 0.0))
     )
     assert np.isfinite(first.vuong)
     assert np.isnan([second.vuong, second.vuong_p, second.likelihood_ratio]).all()
     alone = [candidates[1], candidate(models[2], rows, failure="It failed.")]
-    assert compared(alone, 0, rows, RowsCompared.of_passes(MemorySource(rows), None, HeldOut(0, 0.0))) == []
+    assert (
+        compared(alone, 0, rows, RowsCompared.of_passes(data_of(MemorySource(rows)), HeldOut(0, 0.0))) == []
+    )
 
 
 def test_the_best_and_its_neighbours_are_drawn_for(generator):
@@ -105,7 +113,7 @@ def test_the_best_and_its_neighbours_are_drawn_for(generator):
     three = naive.random_parameters(generator, "diag", 3, 1)
     four = naive.random_parameters(generator, "diag", 4, 1)
     candidates = [candidate(each, rows) for each in (one, two, three, four)]
-    which = RowsCompared.of_passes(MemorySource(rows), None, HeldOut(0, 0.0))
+    which = RowsCompared.of_passes(data_of(MemorySource(rows)), HeldOut(0, 0.0))
     found = compared(candidates, 1, rows, which, n_bootstrap=19)
     assert [each.n_rows for each in found] == [160, 160, 0]
     assert found[0].bootstrap_p == 1 / 20
