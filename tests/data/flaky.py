@@ -1,7 +1,8 @@
 """A file system that fails now and then, as those elsewhere do: ``flaky://`` is a folder of this machine.
 
 Workers of a cluster import this module, and so know the scheme. Each request fails at a rate that a file
-``rate`` in the folder says; which ones is drawn from a random state of each process.
+``rate`` in the folder says; which ones is drawn from one seed in each process: the same run after run, as far
+as requests come in the same order.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class FlakyFileSystem(AbstractFileSystem):
 
     def __init__(self, home: str = "", **options: Any) -> None:
         super().__init__(**options)
-        self.home, self._local, self._random = home, LocalFileSystem(), random.Random()
+        self.home, self._local, self._random = home, LocalFileSystem(), random.Random(0)
 
     def fail(self) -> None:
         """Raise an error, or not."""
