@@ -1,8 +1,6 @@
 """What every source must keep: the same rows in the same order, whatever holds them."""
 
-import gc
 import pickle
-import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pyarrow.parquet as pq
 from dask.base import compute
 
 from dgmm.data import Chunk, LazyChunk, Source
+from tests.memory import traced_peak
 
 OVERHEAD_BYTES = 256 * 1024  # Python's own objects: modules, metadata, event loops
 
@@ -115,23 +114,11 @@ def chunk_starts(source: Source) -> list[int]:
 
 
 def check_memory(chunk: Chunk | LazyChunk) -> None:
-    """Reading needs no more memory than the chunk says.
-
-    The least of some readings counts: when the collector takes the cycles that event loops leave is its own.
-    """
-    nbytes, peaks = read(chunk).nbytes, []
-    for _ in range(3):
-        gc.collect()
-        tracemalloc.start()
-        try:
-            read(chunk)
-            peaks.append(tracemalloc.get_traced_memory()[1])
-        finally:
-            tracemalloc.stop()
-        if peaks[-1] <= chunk.n_bytes + OVERHEAD_BYTES:
-            break
-    assert nbytes <= min(peaks) + OVERHEAD_BYTES
-    assert min(peaks) <= chunk.n_bytes + OVERHEAD_BYTES
+    """Reading needs no more memory than the chunk says."""
+    nbytes = read(chunk).nbytes
+    peak = traced_peak(lambda: read(chunk), chunk.n_bytes + OVERHEAD_BYTES)
+    assert nbytes <= peak + OVERHEAD_BYTES
+    assert peak <= chunk.n_bytes + OVERHEAD_BYTES
 
 
 def type_name(parameter: object) -> str:

@@ -3,12 +3,12 @@
 import json
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
 
 from dgmm import GaussianMixture
+from tests.memory import traced_peak
 
 SCRIPT = """
 import json, os, resource, sys, warnings
@@ -75,11 +75,6 @@ def test_no_matrix_of_all_features_where_a_family_needs_none(kind, sample_rows):
     rows = draw.normal(size=(60, 20_000))
     rows[::2] += 1.0
     mixture = GaussianMixture(2, covariance_type=kind, random_state=0, sample_rows=sample_rows)
-    tracemalloc.start()
-    try:
-        mixture.fit(rows)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    most = 6 * rows.nbytes
+    assert traced_peak(lambda: mixture.fit(rows), most) <= most
     np.testing.assert_allclose(mixture.weights_, 0.5)
-    assert peak <= 6 * rows.nbytes

@@ -1,5 +1,5 @@
-import tracemalloc
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from dgmm.kernels.stacking import blank_stack, stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments
+from tests.memory import traced_peak
 from tests.model import naive
 
 pytestmark = pytest.mark.usefixtures("each_kernel")
@@ -306,17 +307,6 @@ def test_rows_at_the_ends_of_tiles_and_blocks(covariance_type, n_rows):
         np.testing.assert_allclose(getattr(whole, name), getattr(parts, name), rtol=1e-10, atol=1e-9)
 
 
-def peak_bytes(ready: Stack, rows, weights=None):
-    """Largest number of bytes that `expect` holds at once, statistics included."""
-    kernels.expect(ready, [(rows, weights)])  # what a first call imports and keeps is no work of its own
-    tracemalloc.start()
-    try:
-        kernels.expect(ready, [(rows, weights)])
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 @pytest.mark.parametrize("all_centred", [False, True])
 @pytest.mark.parametrize("rows_dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
@@ -347,8 +337,11 @@ def test_working_bytes_are_the_peak(families, n_components, n_features, rows_dty
     rows = generator.normal(size=(2 * workspace.block_rows(ready) + 100, n_features)).astype(rows_dtype)
     statistics = 8 * sum(model.n_parameters for model in models)
     for weights in (None, generator.gamma(1.0, size=len(rows))):
-        peak = peak_bytes(ready, rows, weights)
-        assert peak <= 1.3 * kernels.working_bytes(ready) + 4 * statistics + 100_000
+        work = partial(kernels.expect, ready, [(rows, weights)])
+        work()  # what a first call imports and keeps is no work of its own
+        most = 1.3 * kernels.working_bytes(ready) + 4 * statistics + 100_000
+        peak = traced_peak(work, most)
+        assert peak <= most
         assert peak >= 0.5 * kernels.working_bytes(ready)  # and no more is asked for than is needed
 
 

@@ -1,7 +1,6 @@
 """All kernels do what the protocol says, and the one door leads to the one that is chosen."""
 
 import inspect
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from dgmm.kernels import KERNELS
 from dgmm.kernels.kernel import Kernel, Part, pieces_of
 from dgmm.kernels.stacking import stack_models
 from dgmm.model.statistics import Moments
+from tests.memory import traced_peak
 from tests.model import naive
 
 
@@ -128,15 +128,7 @@ def test_it_allocates_no_more_than_it_says(kernel):
     rows = naive.random_rows(generator, model, 40_000)
     ready = stack_models([model], np.zeros(6), np.abs(rows).max(axis=0), np.float64)
     kernel.expect(ready, [(rows[:10], None)])  # what is compiled is compiled once
-    peaks = []
-    for _ in range(3):  # other threads of this process may allocate meanwhile
-        tracemalloc.start()
-        try:
-            kernel.expect(ready, [(rows, None)])
-            peaks.append(tracemalloc.get_traced_memory()[1])
-        finally:
-            tracemalloc.stop()
-    peak = min(peaks)
+    peak = traced_peak(lambda: kernel.expect(ready, [(rows, None)]))
     assert 0 < peak <= kernel.working_bytes(ready) + 64 * 1024  # Python's own objects
     assert peak < rows.nbytes * 8  # responsibilities of all rows alone take more
 

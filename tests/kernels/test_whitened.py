@@ -1,6 +1,5 @@
 """Full components of many features: against the formulas of the reference kernel, and tables of features."""
 
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from dgmm.model import matrices
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import LOG_OF_NOTHING
 from dgmm.model.statistics import Moments
+from tests.memory import traced_peak
 from tests.model import naive
 
 N_FEATURES = 12
@@ -227,12 +227,7 @@ def test_it_takes_no_more_memory_than_it_says(n_rows, spread, monkeypatch):
     rows = naive.random_rows(np.random.default_rng(9), model, n_rows)
     ready = ready_for([model], rows)
     blocks.expect(ready, [(rows[:10], None)])
-    tracemalloc.start()
-    try:
-        blocks.expect(ready, [(rows, None)])
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    peak = traced_peak(lambda: blocks.expect(ready, [(rows, None)]))
     assert peak <= kernels.working_bytes(ready) + 64 * 1024
     assert peak <= 2.5 * model.covariances.nbytes + 6 * rows[:512].nbytes + 8 * 10 * n_rows * 6
 
