@@ -11,8 +11,10 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import make_zarr, print_table, synthetic_mixture
@@ -20,10 +22,12 @@ from scipy.special import ndtr
 
 from dgmm import GaussianMixture
 from dgmm.estimators.certainty import KINDS
+from dgmm.fitting.known import KnownParts
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.bootstrap import Null, likelihood_ratio
+from dgmm.fitting.sweep.bootstrap import Null, Told, likelihood_ratio
 from dgmm.kernels.densities import log_densities
 from dgmm.model.families import FAMILIES, family_named
+from dgmm.model.generate import rows_of_components
 from dgmm.model.information import SingularInformationError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.events import Event, PassFinished, listening
@@ -63,8 +67,8 @@ def with_third(two: Parameters, weight: float, mean: list[float]) -> Parameters:
     )
 
 
-def fit(rows: np.ndarray, start: Parameters, family: str) -> GaussianMixture:
-    """Fit from where it should be, so that components keep their numbers."""
+def fit(rows: np.ndarray, start: Parameters, family: str, **told: Any) -> GaussianMixture:
+    """Fit from where it should be, so that components keep their numbers; `told`: what is known of rows."""
     mixture = GaussianMixture(
         len(start.weights),
         covariance_type=family,
@@ -75,35 +79,62 @@ def fit(rows: np.ndarray, start: Parameters, family: str) -> GaussianMixture:
         means_init=start.means,
         precisions_init=np.atleast_1d(start.precisions),
     )
-    return mixture.fit(rows)
+    return mixture.fit(rows, **told)
 
 
-def coverage(family: str, n_rows: int, n_simulations: int, degrees: float) -> list[list[object]]:
+SHARES = np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])
+"""Weights of the components in each of three groups."""
+
+KNOWN = ("labels", "groups", "errors", "groups and errors")
+
+
+def rows_with(
+    known: str, truth: Parameters, n_rows: int, generator: np.random.Generator, degrees: float = np.inf
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Draw rows of which something is known, or nothing: groups, labels of three rows in ten, errors."""
+    if not known:
+        return rows_of(truth, n_rows, generator, degrees), {}
+    told: dict[str, np.ndarray] = {}
+    weights = np.tile(truth.weights, (n_rows, 1))
+    if "groups" in known:
+        told["groups"] = np.arange(n_rows) % len(SHARES)
+        weights = SHARES[told["groups"]]
+    labels = (generator.uniform(size=n_rows) > weights[:, 0]).astype(int)
+    if "labels" in known:
+        told["labels"] = np.where(generator.uniform(size=n_rows) < 0.3, labels, -1)
+    rows = rows_of_components(truth, labels, generator)
+    if "errors" in known:
+        told["errors"] = generator.uniform(0.1, 2.0, rows.shape)  # variances, about those of the components
+        rows = rows + generator.normal(size=rows.shape) * np.sqrt(told["errors"])
+    return rows, told
+
+
+def coverage(
+    family: str, n_rows: int, n_simulations: int, degrees: float = np.inf, known: str = ""
+) -> list[list[object]]:
     """Give the share of simulations in which the interval of each parameter holds it, of both kinds."""
     truth, generator = truth_of(family), np.random.default_rng(7)
     pseudo = truth
     if np.isfinite(degrees):  # the mixture that is nearest to the rows, by many of them
         pseudo = fit(rows_of(truth, 1_000_000, generator, degrees), truth, family)._parameters
-    names = ("weights", "means", "covariances")
-    values = [np.asarray(getattr(pseudo, name)) for name in names]
+    values = {name: np.asarray(getattr(pseudo, name)) for name in ("weights", "means", "covariances")}
+    if "groups" in known:
+        values["weights"], values["group_weights"] = SHARES.mean(axis=0), SHARES
     held: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
     for _ in range(n_simulations):
-        rows = rows_of(truth, n_rows, generator, degrees)
-        mixture = fit(rows, pseudo, family)
+        rows, told = rows_with(known, truth, n_rows, generator, degrees)
+        mixture = fit(rows, pseudo, family, **told)
         for kind in KINDS:
-            found = mixture.standard_errors(rows, kind).intervals(0.95)
-            ends = [getattr(found, name) for name in names]
-            inside = [
-                (each[..., 0] <= value) & (value <= each[..., 1])
-                for each, value in zip(ends, values, strict=True)
-            ]
+            found = mixture.standard_errors(rows, kind, **told).intervals(0.95)
+            ends = [(getattr(found, name), value) for name, value in values.items()]
+            inside = [(each[..., 0] <= value) & (value <= each[..., 1]) for each, value in ends]
             held[kind].append(np.concatenate([each.ravel() for each in inside]))
+    rows_are = f"t, {degrees:g} d.f." if np.isfinite(degrees) else "normal"
     lines: list[list[object]] = []
     for kind, each in held.items():
         shares = np.mean(each, axis=0)
         said = [f"{share:.1%}" for share in (shares.mean(), shares.min(), shares.max())]
-        rows_are = f"t, {degrees:g} d.f." if np.isfinite(degrees) else "normal"
-        lines.append([family, rows_are, kind, f"{n_rows:,}", n_simulations, len(shares), *said])
+        lines.append([family, known or rows_are, kind, f"{n_rows:,}", n_simulations, len(shares), *said])
     return lines
 
 
@@ -132,7 +163,22 @@ def vuong_of(name: str, truth: Parameters, n_rows: int, n_simulations: int) -> l
     return [name, f"{n_rows:,}", n_simulations, *(f"{share:.1%}" for share in counts / n_simulations)]
 
 
-def tests_of(name: str, truth: Parameters, n_rows: int, n_simulations: int) -> list[object]:
+def told_as(columns: dict[str, np.ndarray]) -> Told:
+    """Give what is known of rows as columns beside them."""
+    if not columns:
+        return Told()
+    in_order = [columns[name] for name in ("errors", "groups", "labels") if name in columns]
+    n_errors = columns["errors"].shape[1] if "errors" in columns else 0
+    parts = KnownParts(
+        groups=np.arange(float(len(SHARES))) if "groups" in columns else None,
+        n_labels=2 if "labels" in columns else 0,
+        n_before=n_errors,
+    )
+    is_known = len(columns) > ("errors" in columns)
+    return Told(np.column_stack(in_order).astype(float), parts if is_known else None, n_errors)
+
+
+def tests_of(name: str, truth: Parameters, n_rows: int, n_simulations: int, known: str) -> list[object]:
     """Give how often K + 1 = 3 rather than K = 2 is called needed, by the bootstrap, at 5%.
 
     One sample is drawn in each simulation, and the ratios of all are the distribution that those of the rows
@@ -140,12 +186,15 @@ def tests_of(name: str, truth: Parameters, n_rows: int, n_simulations: int) -> l
     """
     generator, objective = np.random.default_rng(11), Likelihood(1e-6)
     start = truth_of("full")
+    if "groups" in known:
+        start = replace(start, group_weights=SHARES)
     ratios, drawn = [], []
     for simulation in range(n_simulations):
-        rows = rows_of(truth, n_rows, generator)
-        fewer, ratio = likelihood_ratio(rows, start, 3, objective)
+        rows, columns = rows_with(known, truth, n_rows, generator)
+        told = told_as(columns)
+        fewer, ratio = likelihood_ratio(rows, start, 3, objective, told)
         ratios.append(ratio)
-        drawn.append(Null(fewer, 3, n_rows, objective, simulation).ratio_of_sample(0))
+        drawn.append(Null(fewer, 3, n_rows, objective, simulation, told).ratio_of_sample(0))
     rejected = np.mean(np.array(ratios) > np.nanquantile(drawn, 0.95))
     return [name, f"{n_rows:,}", n_simulations, f"{rejected:.1%}"]
 
@@ -233,7 +282,7 @@ def main() -> None:
     if "coverage" in parts:
         header = [
             "covariance",
-            "rows are",
+            "rows are, or have",
             "kind",
             "rows",
             "simulations",
@@ -242,9 +291,11 @@ def main() -> None:
             "least",
             "most",
         ]
-        cases = [("full", 2000, 10.0), *((family, 1000, np.inf) for family in FAMILIES), ("full", 2000, 5.0)]
-        for family, n_rows, degrees in cases:
-            lines = coverage(family, n_rows, 1000 // tenth, degrees)
+        cases = [("full", 2000, 10.0, ""), *((family, 1000, np.inf, "") for family in FAMILIES)]
+        cases += [("full", 2000, 5.0, "")]
+        cases += [(family, 1000, np.inf, known) for family in ("full", "tied_diag") for known in KNOWN]
+        for family, n_rows, degrees, known in cases:
+            lines = coverage(family, n_rows, 1000 // tenth, degrees, known)
             print_table(f"Coverage of 95% intervals, {family}", header, lines)
     if "misfit" in parts:
         cases = ((5.0, 500), (5.0, 2000), (10.0, 2000), (10.0, 10_000))
@@ -256,8 +307,10 @@ def main() -> None:
     truths = {"2": two, **{f"3, the third of weight {w}": with_third(two, w, near[w]) for w in near}}
     what = "3 components rather than 2 are called needed, at 5%"
     if "tests" in parts:
-        for name, truth in truths.items():
-            line = tests_of(name, truth, 300, 500 // tenth)
+        cases = [*((name, truth, "") for name, truth in truths.items())]
+        cases += [(f"2, with {known}", two, known) for known in KNOWN]
+        for name, truth, known in cases:
+            line = tests_of(name, truth, 300, 500 // tenth, known)
             print_table(f"{what}: by the bootstrap", ["true", "rows", "simulations", "bootstrap"], [line])
     if "vuong" in parts:
         header = ["true", "rows", "simulations", "Vuong, Schwarz's correction", "Vuong, held out"]
