@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 import numpy as np
@@ -256,23 +256,24 @@ def score(
 ) -> Sequence[Said]:
     """Print how well a model describes DATA.
 
-    That is its log-likelihood; and BIC and AIC, but of a Bayesian model, and where rows have weights.
+    That is its log-likelihood; and, but of a Bayesian model, BIC and AIC. Weights of rows count rows.
     """
     at_urls = opening["storage_options"]
     mixture = load_model(model, at_urls, data)
     source = open_for(mixture, data, opening, missing)
     known = told.known(data, source, at_urls)
     with cluster.joined(source):
-        mean = mixture.score(source, **known)
+        scored = mixture._scored(source, known.pop("sample_weight", None), **known)
+    mean = scored.total / scored.weight
     found: list[Said] = [
         report.rows_fact(source),
         *told.facts,
         fact("log-likelihood", f"{mean:.6f} nats a row", log_likelihood=mean),
     ]
-    if hasattr(mixture, "bic") and told.weights is None:
-        total = mean * source.n_rows
-        n_parameters = cast(dgmm.GaussianMixture, mixture)._n_parameters(known.get("groups"))
-        by_bayes, by_akaike = bic(total, n_parameters, source.n_rows), aic(total, n_parameters)
+    if hasattr(mixture, "bic"):
+        n_parameters = mixture._n_parameters(known.get("groups"))
+        by_bayes = bic(scored.total, n_parameters, scored.weight)
+        by_akaike = aic(scored.total, n_parameters)
         found += [
             fact("BIC", f"{by_bayes:.3f}", bic=by_bayes),
             fact("AIC", f"{by_akaike:.3f}", aic=by_akaike),

@@ -262,7 +262,20 @@ class FittedMixture(Predictor):
             raise found.not_finite.error(function.feature_names, function.advice)
         if found.n_rows == 0:
             raise no_rows(self._n_features, type(self).__name__)
+        if found.weight == 0.0:
+            raise ValueError("sample_weight is zero in every row: there is nothing to score")
         return found
+
+    def _scored(
+        self,
+        x: RowsLike,
+        weights: WeightsLike | None = None,
+        *,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
+    ) -> LogLikelihood:
+        measured, opened, told = self._open_told(x, errors, weights, groups=groups)
+        return self._log_likelihood(measured, told["groups"], opened)
 
     def _n_parameters(self, groups: GroupsLike | None = None) -> int:
         """Give the number of free parameters, with the weights of groups or of all rows."""
@@ -306,8 +319,6 @@ class FittedMixture(Predictor):
                 if np.isfinite(values).all():
                     return float(values.mean())
         found = self._log_likelihood(measured, told["groups"], weights)
-        if found.weight == 0.0:
-            raise ValueError("sample_weight is zero in every row: there is nothing to score")
         return found.total / found.weight
 
     def _sample(

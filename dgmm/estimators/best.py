@@ -57,16 +57,26 @@ class OfTheBest(Predictor):
         return self._best.score(X, y, sample_weight, groups=groups, errors=errors)
 
     def bic(
-        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+        self,
+        X: RowsLike,
+        sample_weight: WeightsLike | None = None,
+        *,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
     ) -> float:
         """Compute the Bayesian information criterion of the best mixture: as `GaussianMixture.bic`."""
-        return self._best.bic(X, groups=groups, errors=errors)
+        return self._best.bic(X, sample_weight, groups=groups, errors=errors)
 
     def aic(
-        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+        self,
+        X: RowsLike,
+        sample_weight: WeightsLike | None = None,
+        *,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
     ) -> float:
         """Compute the Akaike information criterion of the best mixture: as `GaussianMixture.aic`."""
-        return self._best.aic(X, groups=groups, errors=errors)
+        return self._best.aic(X, sample_weight, groups=groups, errors=errors)
 
     def save(self, path: Location, *, storage_options: Mapping[str, object] | None = None) -> None:
         """Write the best mixture to a file, which `dgmm.load` reads as a `GaussianMixture`."""

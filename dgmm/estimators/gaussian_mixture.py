@@ -337,13 +337,20 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         return dtype if fits_in(parameters, dtype) else super()._dtype_for(dtype, parameters)
 
     def bic(
-        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+        self,
+        X: RowsLike,
+        sample_weight: WeightsLike | None = None,
+        *,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
     ) -> float:
         """Compute the Bayesian information criterion on rows, in one pass: lower is better.
 
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
+        sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+            Weights of the rows, whose sum is the number of rows then.
         groups : array-like, Dask collection or path of shape (n_samples,), optional
             The group of each row: then the weights of groups are judged, and count as parameters.
         errors : optional
@@ -353,33 +360,42 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         -------
         bic : float
         """
-        found = self._judged_by_criteria("BIC", X, groups, errors)
-        return criteria.bic(found.total, self._n_parameters(groups), found.n_rows)
+        found = self._judged_by_criteria("BIC", X, sample_weight, groups, errors)
+        return criteria.bic(found.total, self._n_parameters(groups), found.weight)
 
     def aic(
-        self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
+        self,
+        X: RowsLike,
+        sample_weight: WeightsLike | None = None,
+        *,
+        groups: GroupsLike | None = None,
+        errors: ErrorsLike | None = None,
     ) -> float:
         """Compute the Akaike information criterion on rows, in one pass: lower is better.
 
         Parameters
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
-        groups, errors : optional
+        sample_weight, groups, errors : optional
             As for `bic`.
 
         Returns
         -------
         aic : float
         """
-        total = self._judged_by_criteria("AIC", X, groups, errors).total
+        total = self._judged_by_criteria("AIC", X, sample_weight, groups, errors).total
         return criteria.aic(total, self._n_parameters(groups))
 
     def _judged_by_criteria(
-        self, what: str, x: RowsLike, groups: GroupsLike | None, errors: ErrorsLike | None
+        self,
+        what: str,
+        x: RowsLike,
+        weights: WeightsLike | None,
+        groups: GroupsLike | None,
+        errors: ErrorsLike | None,
     ) -> LogLikelihood:
         refuse_untold(self, errors, what)
-        measured, _, told = self._open_told(x, errors, groups=groups)
-        return self._log_likelihood(measured, told["groups"])
+        return self._scored(x, weights, groups=groups, errors=errors)
 
     def standard_errors(
         self,

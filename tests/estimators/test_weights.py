@@ -51,6 +51,9 @@ def test_whole_numbers_repeat_rows_and_zeros_drop_them(rows, generator, covarian
     assert_same(weighted, repeated)
     score = weighted.score(rows, sample_weight=weights)
     assert score == pytest.approx(repeated.score(np.repeat(rows, weights, axis=0)), rel=1e-10)
+    for name in ("bic", "aic"):
+        judged = getattr(weighted, name)(rows, sample_weight=weights)
+        assert judged == pytest.approx(getattr(repeated, name)(np.repeat(rows, weights, axis=0)), rel=1e-10)
 
 
 @pytest.mark.usefixtures("small_spans")
