@@ -7,6 +7,8 @@ from pathlib import Path
 
 from distributed import get_worker
 
+from tests.waiting import PATIENCE
+
 
 def die() -> None:
     """End the worker without a word to its scheduler, as when its process is killed."""
@@ -19,7 +21,7 @@ def die() -> None:
         is_dead.set()
 
     worker.loop.add_callback(cut)
-    assert is_dead.wait(20)
+    assert is_dead.wait(PATIENCE)
 
 
 def mark(folder: str) -> int:

@@ -12,6 +12,8 @@ from termios import TIOCSWINSZ
 
 import pyte
 
+from tests.waiting import PATIENCE
+
 COLUMNS, LINES = 80, 24
 
 
@@ -60,4 +62,4 @@ def run_in_terminal(*command: str, **environment: str) -> Shown:
             pass
         finally:
             os.close(ours)
-        return Shown(process.wait(timeout=60), frames)
+        return Shown(process.wait(timeout=PATIENCE), frames)

@@ -10,6 +10,8 @@ import dask.config
 import pytest
 from dask_jobqueue.slurm import SLURMCluster
 
+from tests.waiting import PATIENCE
+
 RECIPES = Path(__file__).parent.parent / "docs" / "clusters-of-machines.md"
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
@@ -45,7 +47,7 @@ def test_an_example_with_processes_of_its_own(tmp_path: Path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -111,6 +113,6 @@ def test_jobs_of_a_batch_queue_fit_to_the_same_bits(tmp_path: Path):
     script = tmp_path / "script.py"
     script.write_text(IN_A_QUEUE)
     done = subprocess.run(
-        [sys.executable, script, tmp_path], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, script, tmp_path], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.stdout == "the same\n", done.stderr

@@ -26,6 +26,7 @@ import dgmm
 from dgmm.cli import main
 from dgmm.kernels.compiled import is_available
 from tests.conftest import MEANS, WEIGHTS
+from tests.waiting import PATIENCE, until
 
 
 def read(path: Path) -> Any:
@@ -559,10 +560,9 @@ def fitting(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     ) as process:
         try:
             yield process
-            until = time.monotonic() + 60  # helpers of multiprocessing end when they see it gone
-            while (is_left := is_alive(process.pid)) and time.monotonic() < until:
-                time.sleep(0.01)
-            assert not is_left
+            assert until(
+                lambda: not is_alive(process.pid)
+            )  # helpers of multiprocessing end when they see it gone
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -585,7 +585,7 @@ def test_interrupted(cluster, number, tmp_path):
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        printed, errors = process.communicate(timeout=300)
+        printed, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
     assert printed == ""
     assert errors.splitlines()[-1].startswith("interrupted: ")
@@ -611,7 +611,7 @@ def test_interrupted_while_workers_start(n_children, tmp_path):
             assert process.poll() is None
             time.sleep(0.002)
         os.killpg(process.pid, signal.SIGINT)
-        printed, errors = process.communicate(timeout=300)
+        printed, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert printed == ""
     assert errors.strip() == "interrupted: the output is as it was before"

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from distributed.security import Security
 import dgmm
 from dgmm.cli import main
 from dgmm.cli.doors import check_address, is_here, security_for
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,7 @@ def cluster(folder: Path, files: dict[str, str]) -> Iterator[str]:
                 )
             )
             stack.callback(process.kill)
-            until = time.monotonic() + 120
-            while not where.exists() and process.poll() is None and time.monotonic() < until:
-                time.sleep(0.01)
+            assert until(lambda process=process: where.exists() or process.poll() is not None)
         yield next(line.split('"')[3] for line in where.read_text().splitlines() if '"address"' in line)
 
 

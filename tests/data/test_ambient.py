@@ -26,14 +26,13 @@ from sklearn.model_selection import GridSearchCV
 
 import dgmm
 from dgmm import BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep
+from tests.waiting import PATIENCE
 
 pytestmark = [
     pytest.mark.usefixtures("short_search"),
     pytest.mark.filterwarnings("ignore::dgmm.MixtureWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
-PATIENCE = 60
-"""Seconds after which a task hangs, on the slowest of machines."""
 
 
 @pytest.fixture(scope="module")

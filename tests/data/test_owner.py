@@ -19,6 +19,7 @@ import pytest
 from dgmm.data import locks, owner
 from dgmm.data.location import locate
 from dgmm.data.owner import OWNER_FILE, OwnedError, Owner, owned, owner_of, this_process
+from tests.waiting import until
 
 ODD = json.dumps(asdict(this_process()) | {"since": 1e300}).encode()
 HOLDS = """
@@ -26,9 +27,9 @@ import os, sys, time
 from dgmm.data.owner import owned
 with owned(sys.argv[1]):
     if len(sys.argv) > 2 and os.fork() == 0:
-        time.sleep(60)  # a child that outlives it
+        time.sleep(600)  # a child that outlives it
     print("owned", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -162,16 +163,14 @@ def test_owners_give_signs_of_life(tmp_path, monkeypatch, place):
     with owned(folder):
         if place == "folder":
             os.utime(tmp_path / OWNER_FILE, (0, 0))
-        until = time.monotonic() + 30
         seen = this_process().sign
-        while time.monotonic() < until:
+
+        def is_alive() -> bool:
             found = owner_of(folder)
             last = os.stat(tmp_path / OWNER_FILE).st_mtime if place == "folder" else found and found.sign
-            if last and last >= seen:
-                break
-            time.sleep(0.01)
-        else:
-            pytest.fail("no sign of life")
+            return bool(last and last >= seen)
+
+        assert until(is_alive)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from dgmm import GaussianMixture
 from tests.memory import traced_peak
+from tests.waiting import PATIENCE
 
 SCRIPT = """
 import json, os, resource, sys, warnings
@@ -56,7 +57,7 @@ LARGE = {
 def grown() -> dict[tuple[int, int, str, str], float]:
     """The MiB by which the peak of a process grows, each one's own."""
     arguments = [sys.executable, "-c", SCRIPT, json.dumps([*LARGE])]
-    ran = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
+    ran = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ran.returncode == 0, ran.stderr
     return dict(zip(LARGE, map(float, ran.stdout.split()), strict=True))
 

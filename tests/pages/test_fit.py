@@ -15,6 +15,7 @@ pytest.importorskip("matplotlib")
 import dgmm
 from dgmm.data import DataError
 from tests.pages.reading import check_page, text_of
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -203,7 +204,7 @@ def test_in_a_browser_nothing_is_wider_than_the_page(width, tmp_path):
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=True,
     )
     inner, scrolled, n_wide = map(int, done.stdout.split("<title>")[1].split("</title>")[0].split())

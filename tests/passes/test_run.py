@@ -3,7 +3,6 @@
 import dataclasses
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 
 import dask
@@ -16,6 +15,7 @@ import dgmm.data.source
 from dgmm.data import open_dataset, open_weights
 from dgmm.passes.events import PassFinished, PassStarted, SpanFinished, listening
 from dgmm.passes.run import run_pass, run_timed_pass
+from tests.waiting import PATIENCE, until
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,8 @@ def test_events_count_every_row(kind, stored):
     seen = []
     with listening(seen.append):
         run_pass(sources(stored)[kind], VisitWork(), "visit")
-        deadline = time.monotonic() + 5  # a cluster tells of spans from another thread
-        while sum(isinstance(event, SpanFinished) for event in seen) < 22 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        # A cluster tells of spans from another thread.
+        assert until(lambda: sum(isinstance(event, SpanFinished) for event in seen) == 22)
     assert seen[0] == PassStarted("visit", 11_000, 22, 352_000)
     assert sum(event.n_rows for event in seen if isinstance(event, SpanFinished)) == 11_000
     (finished,) = [event for event in seen if isinstance(event, PassFinished)]
@@ -236,7 +235,7 @@ class TestTasksOnACluster:
     @pytest.mark.usefixtures("interrupts")
     def test_an_interrupt_leaves_nothing_behind(self):
         result = subprocess.run(
-            [sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True, timeout=PATIENCE
         )
         assert result.stdout.strip() == "interrupted, no tasks left", result.stderr
 
@@ -252,6 +251,7 @@ from dgmm.data import open_dataset
 from dgmm.fitting.survey import SurveyWork
 from dgmm.passes.events import SpanFinished, listening
 from dgmm.passes.run import run_pass
+from tests.waiting import until
 
 spans = dgmm.data.source.SPANS
 dgmm.data.source.SPANS = dataclasses.replace(spans, smallest_bytes=16_000, largest_bytes=16_000)
@@ -273,15 +273,9 @@ with (
         with listening(interrupt):
             run_pass(open_dataset(x), SurveyWork(11_000, 4, np.dtype(float), 10, 0, False, False), "visit")
     except KeyboardInterrupt:
-        deadline = time.monotonic() + 20
-        while cluster.scheduler.tasks and time.monotonic() < deadline:
-            time.sleep(0.01)
-        print("interrupted,", "tasks left" if cluster.scheduler.tasks else "no tasks left")
+        print("interrupted,", "no tasks left" if until(lambda: not cluster.scheduler.tasks) else "tasks left")
 """
 
 
 def assert_no_tasks(cluster):
-    deadline = time.monotonic() + 10
-    while cluster.scheduler.tasks and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not cluster.scheduler.tasks
+    assert until(lambda: not cluster.scheduler.tasks)

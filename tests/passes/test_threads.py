@@ -15,6 +15,7 @@ from dask.system import CPU_COUNT
 
 from dgmm.data.retrying import Count, counting, persistently, persistently_awaited
 from dgmm.passes.threads import n_threads, threads_of_our_own
+from tests.waiting import PATIENCE
 
 
 def test_as_many_threads_as_dask_would_use():
@@ -25,7 +26,7 @@ def test_as_many_threads_as_dask_would_use():
 
 
 def test_the_threads_are_as_many_and_have_our_name():
-    here = threading.Barrier(3, timeout=30)  # breaks unless three tasks run at once
+    here = threading.Barrier(3, timeout=PATIENCE)  # breaks unless three tasks run at once
 
     def name() -> str:
         here.wait()
@@ -46,7 +47,7 @@ def test_after_an_error_no_task_is_at_work():
         ended.set()
 
     def fails() -> None:
-        started.wait(30)
+        started.wait(PATIENCE)
         raise ValueError("this task fails")
 
     with dask.config.set(num_workers=2):
@@ -75,7 +76,7 @@ def test_after_an_error_no_read_is_tried_again(awaited):
             asyncio.run(persistently_awaited(read_there, "x")) if awaited else persistently(read, "x")
 
     def fails() -> None:
-        tried.wait(30)
+        tried.wait(PATIENCE)
         raise ValueError("this task fails")
 
     pauses = {"dgmm.reads.first-pause": "1 hour", "dgmm.reads.longest-pause": "1 hour"}
