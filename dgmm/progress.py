@@ -1,4 +1,4 @@
-"""What a person sees while rows are read: a display that lives on a terminal, else lines for logs."""
+"""The progress display: live on a terminal, lines in logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees of rows and of a fitted mixture: facts and tables."""
+"""Facts and tables about rows and fitted mixtures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The former place of `dgmm.pages.sweep`, for programs that have the report of a sweep from here."""
+"""The former module of the report of a sweep, for old imports."""
 
 from dgmm.pages.sweep import write_report
 

@@ -1,4 +1,4 @@
-"""What xarray's objects do by themselves, after ``import dgmm.xarray``: ``dataset.dgmm.predict(mixture)``.
+"""The accessor ``dgmm`` of xarray's objects, which forwards to the estimators.
 
 It says nothing that ``mixture.predict(dataset)`` does not say. Needs xarray (``pip install 'dgmm[xarray]'``).
 """

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a known mixture, and its rows in files."""
+"""What tests of several folders share: a known mixture, and its rows in files."""
 
 import os
 import signal

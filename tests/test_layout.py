@@ -1,5 +1,6 @@
 """Tests mirror the package: ``tests/data/test_zarr.py`` is about ``dgmm/data/zarr.py``."""
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -25,3 +26,15 @@ def test_every_module_has_a_twin():
 def test_no_exception_is_left_over():
     assert {module for module in WITHOUT_TWIN if has_twin(module)} == set()
     assert modules() >= WITHOUT_TWIN
+
+
+def test_every_module_has_a_row_in_the_architecture():
+    layer, named = "", []
+    text = (ROOT / "dgmm" / "DESIGN.md").read_text(encoding="utf-8")
+    for line in text.partition("## Modules")[2].partition("\n## ")[0].splitlines():
+        if line.startswith("### "):
+            layer = line.removeprefix("### ").strip("`") if "/" in line else ""
+        elif line.startswith("| `"):
+            files = re.findall(r"`([\w/]+\.py)`", line.split(" | ")[0])
+            named += [layer + file for file in files if not file.startswith("__")]
+    assert sorted(named) == sorted(modules())

@@ -1,4 +1,4 @@
-"""Columns of DATA, or data of their own, that say something of each row beside its features."""
+"""Options for side information: columns of DATA, or data of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results beside columns of the input, such as identifiers: in files as those of the input, in one pass.
+"""Results next to columns of the input, such as identifiers, in files as the input's.
 
 The columns go through as they are stored, of whatever type: as numbers, identifiers would lose digits. A task
 reads one file of the input, and writes the file of the same name.

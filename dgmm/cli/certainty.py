@@ -1,4 +1,4 @@
-"""The commands that say how far a model is to be trusted: ``dgmm standard-errors`` and ``misfit``."""
+"""The commands ``standard-errors`` and ``misfit``."""
 
 from __future__ import annotations
 

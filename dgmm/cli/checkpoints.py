@@ -1,4 +1,4 @@
-"""Commands that keep what they reach: ``--checkpoint``, and ``dgmm resume``, which goes on."""
+"""The option ``--checkpoint``, and the command ``resume``."""
 
 from __future__ import annotations
 

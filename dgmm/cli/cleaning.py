@@ -1,4 +1,4 @@
-"""The command that removes what killed runs have left: ``dgmm clean``."""
+"""The command ``clean``, which removes what killed runs have left."""
 
 from __future__ import annotations
 

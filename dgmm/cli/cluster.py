@@ -1,4 +1,4 @@
-"""Where the work of a command is done: on threads, or on workers that it starts or joins."""
+"""Where a command computes: on threads, or on workers that it starts or joins."""
 
 from __future__ import annotations
 

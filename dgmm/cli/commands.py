@@ -1,4 +1,4 @@
-"""The commands themselves."""
+"""The commands ``fit``, ``predict``, ``score``, ``sample``, ``info``, ``convert`` and ``demo``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``dgmm compare``: two models side by side."""
+"""The command ``compare``: two models side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that look at a model's components: ``dgmm components`` and ``merge``."""
+"""The commands ``components`` and ``merge``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that use a model as a density: ``dgmm marginal``, ``condition``, ``impute``, ``regress``."""
+"""The commands ``marginal``, ``condition``, ``impute`` and ``regress``."""
 
 from __future__ import annotations
 

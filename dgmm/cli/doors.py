@@ -1,4 +1,4 @@
-"""Which schedulers a command joins: on this machine, by TLS, or where a user trusts the network."""
+"""Which schedulers a command may join: on this machine, by TLS, or on a trusted network."""
 
 from __future__ import annotations
 

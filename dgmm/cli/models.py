@@ -1,4 +1,4 @@
-"""Model files and rows, as commands are given them: one in the place of the other is recognised."""
+"""Model files and rows as arguments, and one recognised in the place of the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that finds rows of low density: ``dgmm outliers``."""
+"""The command ``outliers``, which finds rows of low density."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands draw: ``dgmm plot``, ``dgmm report``, and the page that ``--report`` asks a fit for."""
+"""The commands ``plot`` and ``report``, and the option ``--report``."""
 
 from __future__ import annotations
 

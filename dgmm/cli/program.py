@@ -1,4 +1,4 @@
-"""The program: which commands there are. Their modules are imported when they run: help comes at once."""
+"""Which commands there are; their modules are imported when they run, so that help is quick."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How commands end: in a result, in one line that says what is wrong and what to do, or interrupted.
+"""How commands print and end: output made printable, errors, signals, exit codes.
 
-What takes long to import is imported by those who run: not for help.
+Slow imports are left to the commands that run, so that help is quick.
 """
 
 from __future__ import annotations

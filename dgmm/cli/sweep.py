@@ -1,4 +1,4 @@
-"""The command that chooses a model: ``dgmm sweep``."""
+"""The command ``sweep``, which chooses a model."""
 
 from __future__ import annotations
 

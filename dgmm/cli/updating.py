@@ -1,4 +1,4 @@
-"""The commands that take rows into a model and out of it: ``dgmm update`` and ``forget``."""
+"""The commands ``update`` and ``forget``, which take rows into a model and out of it."""
 
 from __future__ import annotations
 

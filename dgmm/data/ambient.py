@@ -1,4 +1,4 @@
-"""Who computes Dask tasks: the ambient scheduler, or this process where that one cannot be waited for.
+"""Which scheduler computes Dask tasks: the ambient one, or this process where waiting would deadlock.
 
 A task of a cluster holds one of its slots. If it waited for other tasks there, and all slots were taken by
 such as itself, none would ever end. So it does its work on its own thread: that is what its slot is for, and

@@ -1,4 +1,4 @@
-"""Columns of rows that are no features, but say something of each row, by their names."""
+"""Columns that a user names as side information."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Columns of several sources side by side: rows, and what is known of each row beside its features.
+"""Columns of several sources side by side: features, then side information.
 
-Measurement errors, labels and groups are such columns. Whatever reads, cuts, checks or keeps rows has the
-others with them, in the same chunks.
+Measurement errors, labels and groups are columns after the features, so that they are read, cut, checked and
+kept with their rows, in the same chunks.
 """
 
 from __future__ import annotations

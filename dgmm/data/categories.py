@@ -1,4 +1,4 @@
-"""Columns of text as numbers: which value each row has, among the values that there are."""
+"""Columns of text as category numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which columns a user wants, and whether they are there."""
+"""Which columns a user chose, and whether they exist."""
 
 from __future__ import annotations
 

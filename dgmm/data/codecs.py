@@ -1,4 +1,4 @@
-"""How the chunks of a Zarr array are encoded: whether damage shows, and what they unpack to before they do.
+"""How chunks of Zarr are encoded: whether damage shows, and how large they are unpacked.
 
 A few kilobytes can unpack to gigabytes, and Zarr finds after that only that these are no chunk of the array.
 Encoded bytes are looked into first, as formats of compression say how much is in them, or can be unpacked

@@ -1,4 +1,4 @@
-"""Stored numbers as the values that they stand for: the CF conventions, as xarray writes and reads them.
+"""Stored numbers decoded by the CF conventions, as xarray does.
 
 Packed integers (``scale_factor``, ``add_offset``, ``_Unsigned``), numbers that stand for missing values
 (``_FillValue``, ``missing_value``, and what is outside ``valid_range``, ``valid_min``, ``valid_max``),

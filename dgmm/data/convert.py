@@ -1,4 +1,4 @@
-"""From whatever holds numbers in memory to an ndarray, or to an error that says why not."""
+"""From array-likes in memory to an ndarray, or to an error that says why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of CSV files, plain or compressed: they are parsed anew whenever they are read.
+"""Rows of CSV files, plain or compressed, parsed whenever they are read.
 
 Files are cut into blocks of lines (`dgmm.data.lines`), once, when their rows are counted.
 """

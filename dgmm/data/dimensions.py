@@ -1,4 +1,4 @@
-"""Variables over named dimensions as a table: which dimensions number the rows, and which the features."""
+"""Variables over named dimensions as a table: which dimensions number rows, and which features."""
 
 from __future__ import annotations
 

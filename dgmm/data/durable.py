@@ -1,4 +1,4 @@
-"""A folder of small files, each there whole or not at all, that outlive the process and the machine.
+"""A folder of small files, each there whole or not at all, flushed to disk.
 
 >>> import tempfile
 >>> folder = DurableFolder.at(tempfile.mkdtemp() + "/notes")

@@ -1,4 +1,4 @@
-"""The fingerprint of a data set: which rows these are, whatever holds them and however they are cut.
+"""The fingerprint of a data set: checksums of rows, which add up.
 
 It is made of a checksum for each run of `RUN_ROWS` rows, counted from the first row of all. Tasks cut rows
 elsewhere; so the checksum must be one whose value for two byte strings in a row follows from the values for

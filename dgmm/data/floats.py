@@ -1,4 +1,4 @@
-"""Which floating-point numbers stored numbers become, and which of them are rounded then."""
+"""Which floating-point type stored numbers become, and when that rounds."""
 
 from __future__ import annotations
 

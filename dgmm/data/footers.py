@@ -1,4 +1,4 @@
-"""What the footers of Parquet files say: rows, and one schema for all files, checked."""
+"""Footers of Parquet files: numbers of rows, and one schema for all files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables in memory: pandas, Polars, Arrow, and what narwhals reads; partitions of Dask frames."""
+"""Tables in memory (pandas, Polars, Arrow, others by narwhals) and partitions of Dask frames."""
 
 from __future__ import annotations
 

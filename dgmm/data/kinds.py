@@ -1,4 +1,4 @@
-"""What an object is, told without importing the library that it comes from: who has one has imported it."""
+"""What kind of object a user passed, without importing its library."""
 
 from __future__ import annotations
 

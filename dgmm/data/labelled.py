@@ -1,4 +1,4 @@
-"""Rows of xarray's Datasets and DataArrays, in memory or as Dask arrays, and results with their coordinates.
+"""Rows of xarray's Datasets and DataArrays, and results with their coordinates.
 
 Of a Dataset each data variable is a feature, over the dimensions that they share; of a DataArray the last
 dimension numbers the features. ``sample_dims`` says otherwise. Nothing here imports xarray: who has such an

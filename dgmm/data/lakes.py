@@ -1,4 +1,4 @@
-"""Tables of data lakes, whose folders also hold files of rows that were removed: Delta, Iceberg, Lance."""
+"""Tables of data lakes, by their own readers: Delta, Iceberg, Lance."""
 
 from __future__ import annotations
 

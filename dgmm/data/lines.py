@@ -1,4 +1,4 @@
-"""Lines of text files, plain or compressed: a file is cut where these end outside quotes, and read so."""
+"""Text files, plain or compressed, in blocks of whole lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths and URLs: where they lead."""
+"""Where paths and URLs lead."""
 
 from __future__ import annotations
 

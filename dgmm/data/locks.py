@@ -1,4 +1,4 @@
-"""Locks of the operating system on files, which end with the process that holds them, however it ends."""
+"""Locks of the operating system on files, which end with their process."""
 
 from __future__ import annotations
 

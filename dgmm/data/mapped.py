@@ -1,4 +1,4 @@
-"""Rows that are made of another source's, chunk by chunk: some of their columns, squares of these."""
+"""Rows computed from another source's, chunk by chunk."""
 
 from __future__ import annotations
 

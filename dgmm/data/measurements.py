@@ -1,4 +1,4 @@
-"""Which columns are measurements: of what was left out, and of what by its name is none, a warning tells."""
+"""Warnings about columns that were left out, or look like identifiers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of an array in memory (or in a memory map, which is read piece by piece)."""
+"""Rows of an array in memory, or of a memory map, which is read piece by piece."""
 
 from __future__ import annotations
 

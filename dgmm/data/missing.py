@@ -1,4 +1,4 @@
-"""Chunks of a Zarr array that are not there: Zarr reads them as the fill value, and says nothing.
+"""Chunks missing from a Zarr array: found, where Zarr would read the fill value.
 
 They are looked for when an array is opened, in one listing of its store; and while it is read, as chunks can
 be lost in between, and be missing in a shard that is there.

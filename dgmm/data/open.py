@@ -1,6 +1,6 @@
-"""One way in: whatever the user has becomes a `Source`.
+"""From whatever a user passes to a `Source`; libraries are imported when they are needed.
 
-A room for a kind of rows is imported when there are such rows: it takes its libraries along.
+The module for a kind of rows is imported when there are such rows, as it imports their libraries.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Folders that one process works in at a time, and how another one sees that it has died.
+"""Folders that one process owns at a time, and how others see that it died.
 
 The owner of a folder holds a lock of the operating system on a file in it, which ends with the process,
 however that ends, and has written there who it is. Where a lock does not tell (the stores of URLs know none,

@@ -1,4 +1,4 @@
-"""Values as bytes, and back: dataclasses of arrays and plain values. No pickle; checked as a whole.
+"""Dataclasses of arrays and plain values as bytes, with a checksum; no pickle.
 
 A record is a header of JSON, the bytes of arrays, and a SHA-256 of all that. Nothing in it is looked at
 before the checksum is; then only classes of a given list are made, and arrays of plain numbers and text.

@@ -1,4 +1,4 @@
-"""The rows of another source in other spans: those of what is written."""
+"""The rows of another source, cut as the output is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""File systems whose reads fail now and then: each request is made again by itself.
+"""Remote file systems that retry each request.
 
 fsspec takes an error of a listing for an empty folder, and one of a request for a file that is not there.
 Here such an answer is asked for twice, or rows would be missing without a word.

@@ -1,4 +1,4 @@
-"""Stores of Zarr elsewhere, whose requests are made again where they fail: see `dgmm.data.remote`."""
+"""Remote Zarr stores that retry each request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Renames on this machine that replace nothing, or exchange two names at once, where the kernel can."""
+"""Atomic renames on this machine that replace nothing, or exchange two names."""
 
 from __future__ import annotations
 

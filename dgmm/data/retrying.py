@@ -1,4 +1,4 @@
-"""Reads that fail now and then are tried again: errors of input and output alone, after pauses that grow.
+"""Reads that are tried again after transient errors, with growing pauses.
 
 Which errors those are is one list, `is_transient`. What is wrong with the rows themselves, or is not there,
 or may not be read, is told at once.

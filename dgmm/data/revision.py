@@ -1,4 +1,4 @@
-"""What a store says of itself without its rows being read: whether it was written to, and where.
+"""Whether a store was written to, by sizes, times and tags, without reading rows.
 
 The sizes, times and tags of files tell at once that something was written, not that it is other than it was:
 a file may be touched, copied or written anew with the same numbers. Which numbers were read is what checksums

@@ -1,4 +1,4 @@
-"""Settings that users change through Dask's configuration: fields of frozen records.
+"""Frozen records of settings that Dask's configuration can change.
 
 >>> import dask
 >>> from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Hidden folders beside the targets of output, in which it is written, and what is left of them.
+"""Hidden temporary folders next to the targets of output.
 
 A sibling ``.NAME.8f14e45f.tmp`` of a target ``NAME`` belongs to the process that writes (`owned`). It holds
 the output under the name of the target, and an empty file ``.complete`` while that takes its place by more

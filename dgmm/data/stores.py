@@ -1,4 +1,4 @@
-"""Zarr arrays and Parquet files that dgmm writes, with checksums, from many tasks at once.
+"""Zarr arrays and Parquet files as dgmm writes them, with checksums.
 
 >>> import tempfile, numpy as np
 >>> from dgmm.data.writing import creating

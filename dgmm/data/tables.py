@@ -1,4 +1,4 @@
-"""Tables: which columns are features. One rule for all kinds of tables.
+"""Which columns of a table are features: one rule for tables of all kinds.
 
 The type that Arrow has for a column decides, in pandas, Polars, Arrow, Parquet, CSV and frames of Dask:
 

@@ -1,4 +1,4 @@
-"""Text of users: names of columns and paths, which may hold any character."""
+"""Names and paths in messages: any character, made printable, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of types: what users may pass as rows and as weights, and what they get for each row.
+"""Type aliases: what users may pass as rows and weights, and what they get for each row.
 
 No library is imported for a type, as that takes a while: a type checker knows their classes, and what runs
 knows the names alone.

@@ -1,4 +1,4 @@
-"""Values of columns, as Arrow has them, written into rows of floating-point numbers."""
+"""Arrow columns written into rows of floating-point numbers."""
 
 from __future__ import annotations
 

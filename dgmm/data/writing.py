@@ -1,4 +1,4 @@
-"""Output that is there whole or not at all: where it is written meanwhile, and how it gets to its place."""
+"""Output that is there whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model file may hold of a fitted mixture: what is not listed here is neither saved nor set.
+"""Which attributes a model file may hold, and of which kinds.
 
 A file is data from anywhere: each value is of the kind that the attribute has, or the file is refused.
 """

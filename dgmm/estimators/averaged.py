@@ -1,4 +1,4 @@
-"""The mixture that values are filled from where an imputer is given none: the mean of several.
+"""The default mixture of an imputer: the mean of several.
 
 Which number of components errs least only shows by values that are known, and hardly where rows are few. The
 mean of the densities of several mixtures is a mixture again, and errs less than the one that a criterion

@@ -1,4 +1,4 @@
-"""What all mixtures share once they are fitted: predictions, scores, samples, files."""
+"""Base class of fitted mixtures: predictions, scores, samples, files."""
 
 from __future__ import annotations
 

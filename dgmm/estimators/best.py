@@ -1,4 +1,4 @@
-"""What the best of several mixtures says of rows; and the mixture that an estimator is or has."""
+"""Predictions by the best of several mixtures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scikit-learn's callbacks, told of a fit and of its iterations, any of which they may end."""
+"""Scikit-learn's callbacks, which are called at each iteration and may end the fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure a fitted mixture is of its parameters: standard errors and confidence intervals, in one pass."""
+"""Standard errors and confidence intervals, in one pass."""
 
 from __future__ import annotations
 

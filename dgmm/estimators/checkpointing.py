@@ -1,4 +1,4 @@
-"""What the checkpoint of an estimator is of: its parameters, and the rows that it is fitted to."""
+"""What a checkpoint and a call must have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two fitted mixtures side by side: which components are the same, and which model rows like better."""
+"""Two fitted mixtures compared: components matched, and densities on rows."""
 
 from __future__ import annotations
 

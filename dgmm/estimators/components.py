@@ -1,4 +1,4 @@
-"""What there is to say of a mixture's components: their order, their overlap, a table of them, clusters."""
+"""Methods about components: their order, overlap, a table of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mixture says of some features, given others or whatever they are."""
+"""Methods about some features: marginal, conditional, imputed."""
 
 from __future__ import annotations
 

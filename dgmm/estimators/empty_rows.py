@@ -1,4 +1,4 @@
-"""Rows that have no value at all: they are told of, since whatever is said of them is not of the row."""
+"""Warnings about rows without any value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measurement errors as users give them: opened, and put beside the rows that they are of."""
+"""Measurement errors as users give them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mixtures exchanged with scikit-learn: its class of the same name made of one, and the other way round."""
+"""Conversion from and to scikit-learn's mixtures."""
 
 from __future__ import annotations
 

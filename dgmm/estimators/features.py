@@ -1,4 +1,4 @@
-"""What features are called: names and numbers that a user gives, and names for those that have none."""
+"""Names and numbers of features, as users give them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What notebooks show of a fitted mixture: its components, as a table of HTML."""
+"""What notebooks show of a fitted mixture."""
 
 from __future__ import annotations
 

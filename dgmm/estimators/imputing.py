@@ -1,4 +1,4 @@
-"""What a mixture fills missing values with, and what it says of some features given others, row by row."""
+"""Missing values filled, and features regressed on others, row by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mixture that rows are compared with where a detector of outliers is given none."""
+"""The default mixture of an outlier detector, fitted to its inliers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mixture keeps of its rows, as a model file has it: arrays of all partitions, and records of each."""
+"""Sums of an updatable mixture's partitions, in a model file."""
 
 from __future__ import annotations
 

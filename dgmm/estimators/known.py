@@ -1,4 +1,4 @@
-"""What users say of rows beside their features: labels and groups."""
+"""Labels and groups as users give them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps before a mixture that are linear, as frozen values: what it sees of the features that users know."""
+"""Linear pipeline steps before a mixture, such as scalers and PCA, as frozen values."""
 
 from __future__ import annotations
 

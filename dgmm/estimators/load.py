@@ -1,4 +1,4 @@
-"""From a model file to a fitted mixture. What is loaded is checked: it may be damaged, or not a mixture."""
+"""From a model file to a fitted mixture, checked."""
 
 from __future__ import annotations
 

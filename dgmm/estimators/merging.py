@@ -1,4 +1,4 @@
-"""Components merged into clusters: the sums of passes that decide on it, and what comes of it."""
+"""Methods that merge components into clusters."""
 
 from __future__ import annotations
 

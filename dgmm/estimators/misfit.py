@@ -1,4 +1,4 @@
-"""How far the components of a fitted mixture are from Gaussian, by the rows: in one pass."""
+"""How far components are from Gaussian, in one pass."""
 
 from __future__ import annotations
 

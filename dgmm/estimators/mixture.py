@@ -1,4 +1,4 @@
-"""How a mixture is fitted: what all estimators share."""
+"""Base class of the mixtures: how they are fitted."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A fitted mixture in one file: arrays as ``.npz`` and a JSON header. No pickle, either way.
+"""Model files: arrays as ``.npz`` with a JSON header, no pickle.
 
-The file is written beside its target, flushed to disk and renamed, so that it is whole or not there.
+The file is written next to its target, flushed to disk and renamed, so that it is whole or not there.
 """
 
 from __future__ import annotations

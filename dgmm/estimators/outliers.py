@@ -1,4 +1,4 @@
-"""`MixtureOutlierDetector`: rows of low density, by a threshold from all rows, and what is odd of them."""
+"""`MixtureOutlierDetector`: rows of low density, and which of their values are unlikely."""
 
 from __future__ import annotations
 

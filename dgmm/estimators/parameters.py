@@ -1,4 +1,4 @@
-"""The fitted attributes of a mixture as frozen parameters, whoever has set them, and the other way round."""
+"""From fitted attributes to frozen parameters, and back."""
 
 from __future__ import annotations
 

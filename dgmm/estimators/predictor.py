@@ -1,4 +1,4 @@
-"""What is said of rows once something is fitted, and of which type: the same of a mixture and of a sweep."""
+"""Base class of whatever predicts for rows, with the types of the results."""
 
 from __future__ import annotations
 

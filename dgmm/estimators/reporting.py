@@ -1,4 +1,4 @@
-"""A page to read of what has been fitted: the one door from estimators to what a person sees."""
+"""``report``: the one import upwards, to the pages."""
 
 from __future__ import annotations
 

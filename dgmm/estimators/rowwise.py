@@ -1,4 +1,4 @@
-"""Results that have a value for each row: in memory for rows in memory, lazy for all others."""
+"""Results for each row: in memory for rows in memory, lazy for all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features in units of their own: rows standardized, and mixtures of them in the units that rows have."""
+"""Standardized features, and mixtures of them in the original units."""
 
 from __future__ import annotations
 

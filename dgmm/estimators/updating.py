@@ -1,4 +1,4 @@
-"""Rows in and out of a fitted mixture, without the other rows: updates, and streams."""
+"""Methods that add rows to a fitted mixture or remove them: ``partial_fit``, updates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Atoms: values that many rows have exactly, such as zeros, censored or missing measurements.
+"""Atoms: exact values that many rows share, such as zeros, censored or missing measurements.
 
 A density has none, so a component that meets one becomes as narrow as ``reg_covar`` lets it. Atoms are sought
 in the survey's sample of rows, and depend on the seed and the row numbers alone, as it does; and only where a

@@ -1,4 +1,4 @@
-"""What a person should know of a fitted mixture: where its scale, or a component, went wrong."""
+"""Warnings about a fitted mixture: collapsed components, ill-scaled features."""
 
 from __future__ import annotations
 

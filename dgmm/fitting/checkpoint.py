@@ -1,4 +1,4 @@
-"""Checkpoints: a fit that is ended by whatever it be is gone on with by the same call.
+"""Checkpoints: an interrupted fit goes on when the same call is made again.
 
 A checkpoint is a folder: a head, which says what is fitted to which rows, and a journal of what passes and
 searches gave (`dgmm.passes.journal`).

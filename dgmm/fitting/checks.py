@@ -1,4 +1,4 @@
-"""Rows and row weights that no mixture can be fitted to: they are refused, with the place of the first."""
+"""Rows and row weights that are refused, with the place of the first."""
 
 from __future__ import annotations
 

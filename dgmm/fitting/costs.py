@@ -1,4 +1,4 @@
-"""What the work of a fit costs, in products and bytes: by it a fit chooses how much is searched.
+"""Forecasts of the work of a fit, in products and bytes: how much search is worth it.
 
 Products are of two numbers of float64; those of float32 count as half. Nothing is timed, and where rows are
 kept does not matter: the same rows and the same seed give the same bits.

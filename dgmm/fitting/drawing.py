@@ -1,4 +1,4 @@
-"""Rows drawn at random to be looked at: from all chunks of a source, or from some that are spread over it."""
+"""Random rows to look at, from all chunks of a source or from some."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that lack values, left out of a fit: complete cases, as though there were no others."""
+"""Complete cases: rows with missing values left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measurement errors of rows, checked: variances, or covariances, that errors can have."""
+"""Measurement errors checked: variances, or covariance matrices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Too few rows: what a component needs, whatever is asked of it."""
+"""How few rows are too few for a component."""
 
 from __future__ import annotations
 

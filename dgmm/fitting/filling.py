@@ -1,4 +1,4 @@
-"""Rows that lack values, completed for what cannot do without: starts, and moves.
+"""Rows with missing values completed by random draws, for starts and moves.
 
 A normal distribution is fitted to a sample of the rows by EM, which takes what is observed of each; the
 values that a row lacks are drawn from it, given those that it has. What is drawn depends on the seed and the

@@ -1,4 +1,4 @@
-"""What is known of the components of rows: labels, distributions over components, and groups.
+"""Labels, weights of components, and groups: as columns after the features, and as log priors.
 
 In a pass these are columns behind the features (`dgmm.data.beside`): the group's number, then a label, or a
 weight for each component. For kernels all are log priors of rows (`dgmm.kernels.priors`).

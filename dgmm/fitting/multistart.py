@@ -1,4 +1,4 @@
-"""The fits of one mixture to the same rows: from starts, pass by pass, to their ends."""
+"""Several fits of one mixture to the same rows, from starts to ends in shared passes."""
 
 from __future__ import annotations
 

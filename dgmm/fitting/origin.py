@@ -1,7 +1,7 @@
-"""Rows that are far from the origin, fitted less a point near them.
+"""Rows far from the origin: fitted less a point near them.
 
-There a mean of float64 is rounded to more than its component's width allows: at 1e12 widths to 1e-4 of one.
-EM would go on from what is rounded in each step, and covariances would err as much.
+So far out, a mean of float64 is rounded to more than its component's width allows: at 1e12 widths to 1e-4 of
+one. EM would go on from rounded means in each step, and covariances would err as much.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a mixture keeps of rows that it knows, partition by partition: their sums, without the rows.
+"""Sums of each partition of the rows, of which an updatable mixture is a function.
 
 The rows of the fit are the first partition; each update adds one. The mixture is what the M-step makes of all
 of them together, so that it is a function of the partitions: without one, it has the bits that it would have

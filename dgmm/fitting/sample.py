@@ -1,6 +1,6 @@
-"""A sample of the rows, drawn at random: those with the smallest keyed hashes of their row numbers.
+"""A random sample of the rows: those with the smallest keyed hashes of their numbers.
 
-It merges like any statistic, and does not depend on how the rows are cut.
+Samples of parts of the rows merge to that of all, whichever way the rows are cut.
 """
 
 from __future__ import annotations

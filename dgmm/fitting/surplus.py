@@ -1,4 +1,4 @@
-"""Whether rows need all components of a mixture, asked of a sample in memory.
+"""Whether the rows need all components, by BIC on a sample in memory.
 
 By BIC: a component is needed if it adds more to the log-likelihood than half the logarithm of the number of
 rows for each of its parameters. Chance adds several times as much to surplus components as to parameters that

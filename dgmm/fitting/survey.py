@@ -1,7 +1,4 @@
-"""Pass 0: what must be known of the rows before a mixture is fitted to them.
-
-Moments, extremes, values that are not numbers, the rows' fingerprint, and a sample of them.
-"""
+"""Pass 0: moments, extremes, invalid values, the fingerprint, and a random sample of the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users tell of rows, labels and groups: looked at in passes of their own, and checked."""
+"""Labels and groups checked, in passes over their columns."""
 
 from __future__ import annotations
 

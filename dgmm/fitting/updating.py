@@ -1,4 +1,4 @@
-"""A pass over some rows at given parameters: what updates add, and what a mixture keeps of its fit."""
+"""A pass over new rows at given parameters: what an update adds."""
 
 from __future__ import annotations
 

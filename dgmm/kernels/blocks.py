@@ -1,4 +1,4 @@
-"""The E-step of blocks of rows by NumPy: several models, one table of features, two matrix products.
+"""NumPy's kernel: several models, one table of features, two matrix products a block.
 
 Where most responsibilities are zero, the sums of a component are taken over its own rows alone. Of rows that
 lack values see `dgmm.kernels.pattern_blocks`; of how blocks are worked on, `dgmm.kernels.workspace`.

@@ -1,4 +1,4 @@
-"""Stacks made ready for the compiled loop of `dgmm.kernels.tiles`, and its sums made statistics."""
+"""The compiled kernel: stacks laid out for its loop, and its sums made statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows completed by the precisions of what they lack, compiled by Numba: see `dgmm.kernels.rare`.
+"""Incomplete rows completed by a factor as small as what they lack, compiled.
 
 With ``d`` the deviations of a row, zero where it lacks a value, and ``g = Λ d``, the covariance of what is
 missing, given the rest, is the inverse of its block of the precision, ``C = Λ_MM⁻¹``; its regression is

@@ -1,4 +1,4 @@
-"""What a mixture says of each row: log densities, responsibilities, labels.
+"""Log densities, responsibilities and labels of rows.
 
 The rows of a call decide on the path that narrow components take: densities of the same row in chunks of
 other rows may differ by what `dgmm.kernels.precision.DOUBLE` allows. Rows whose squares overflow take a path

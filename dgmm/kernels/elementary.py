@@ -1,6 +1,6 @@
 # Numba gives its intrinsics their first argument, which type checkers do not know:
 # pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
-"""Exponentials and logarithms that compilers make vectors of.
+"""Exponentials and logarithms that compilers vectorize.
 
 Numba compiles it: modules whose functions are compiled import it.
 """

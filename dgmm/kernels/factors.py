@@ -1,6 +1,6 @@
 # Numba gives its intrinsics their first argument, which type checkers do not know:
 # pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
-"""Rows as columns of factors: what a tile of rows is made into before anything is computed of it.
+"""A tile of rows as factors, of whose products all features are made, in compiled functions.
 
 *Factors* of a row are ‖z‖², 1 and its deviations z from the centre; features of a family are factors, and
 products of two. Numba compiles it: modules whose functions are compiled import it.

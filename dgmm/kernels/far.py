@@ -1,4 +1,4 @@
-"""Rows so far from a mixture that squares of their distances leave the range of float64.
+"""Log densities and responsibilities of rows beyond the range of squares in float64.
 
 Responsibilities have limits there all the same: of components that differ in the width along the row's
 direction the widest has the row; of those as wide, the one that lies farthest in that direction; and of those

@@ -1,4 +1,4 @@
-"""Which models of a stack take rows that lack values as they come, with flags for what is missing."""
+"""Models without covariances between features, which take incomplete rows as they come."""
 
 from __future__ import annotations
 

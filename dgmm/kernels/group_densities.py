@@ -1,4 +1,4 @@
-"""What a mixture says of rows whose groups have weights of their own.
+"""Log densities and responsibilities where groups have weights of their own.
 
 Responsibilities under the weights of all rows, times the ratios of weights, are those under the weights of
 groups, but for a factor that is the ratio of densities. So rows of many groups are evaluated together. Where

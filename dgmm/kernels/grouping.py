@@ -1,4 +1,4 @@
-"""Patterns of missing values found and sorted in compiled loops: see `dgmm.kernels.patterns`."""
+"""Patterns of missing values found and sorted in compiled loops."""
 
 from __future__ import annotations
 

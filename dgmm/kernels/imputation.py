@@ -1,4 +1,4 @@
-"""What a mixture says of the missing values of rows: their means, covariances, modes, and draws of them.
+"""Missing values given the observed ones: means, covariances, modes and draws.
 
 Rows that lack the same features share all that does not depend on their values, and are worked on together.
 """

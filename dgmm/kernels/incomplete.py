@@ -1,4 +1,4 @@
-"""The E-step of rows that lack values: expected statistics of the complete rows, exactly.
+"""The E-step of incomplete rows: expected statistics of the complete rows, exactly.
 
 Models without covariances between features take rows as they come (`dgmm.kernels.flags`). For the others,
 rows are put together by the features that they have (`dgmm.kernels.patterns`), and a kernel sums the

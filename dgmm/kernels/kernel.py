@@ -1,4 +1,4 @@
-"""What a kernel is: the work on blocks of rows, by one way of computing."""
+"""The interface of a kernel: an E-step on blocks of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled loop of `dgmm.kernels.tiles`: the arrays that it is given, writes to and adds to."""
+"""The arrays that the compiled loop reads, works in and adds to."""
 
 from __future__ import annotations
 

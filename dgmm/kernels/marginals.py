@@ -1,4 +1,4 @@
-"""Models of a stack on the features that rows have, for many patterns of missing values."""
+"""Marginal models of a stack for many patterns of missing values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The E-step of rows that are measured with errors, and what a mixture says of such rows.
+"""The E-step and densities of rows with measurement errors.
 
 Columns of errors follow the features of each row: as many as features, the variances of independent errors;
 or the upper triangles of their covariances, row by row; or these as whole matrices. Values that are NaN are

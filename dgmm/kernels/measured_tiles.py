@@ -1,4 +1,4 @@
-"""Rows that are measured with errors, compiled by Numba: see `dgmm.kernels.measured`.
+"""Rows with measurement errors in compiled loops: see `dgmm.kernels.measured`.
 
 A tile is as many rows as vectors hold together, its *lanes*: each has a covariance of its own, and all go
 through the same steps of its Cholesky factor, lane beside lane. Where all rows of a tile have the errors of

@@ -1,4 +1,4 @@
-"""Components of which most are far from most rows: bounds tell, and densities of the near are exact.
+"""Components far from a row skipped by bounds, where most are far from most rows.
 
 Of any m directions of the rows, a component's marginal distribution has a Mahalanobis distance that is at
 most that of all features: so the marginal mixture, with the constants of the whole one, bounds all log joint

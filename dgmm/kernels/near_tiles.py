@@ -1,6 +1,6 @@
 # Numba gives its intrinsics their first argument, which type checkers do not know:
 # pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
-"""Densities and sums of those pairs of a row and a component that bounds leave, in one compiled loop.
+"""The compiled loop over the pairs of row and component that the bounds leave.
 
 The rows of a component are put together, one after the other as they are in memory, and go through products
 of 4 × 8 numbers that stay in registers. Numba compiles it; `dgmm.kernels.near` calls it where that is

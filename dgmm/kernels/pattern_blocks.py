@@ -1,4 +1,4 @@
-"""The E-step of blocks of rows that lack values: rows of many patterns, with natural parameters for each.
+"""NumPy's kernel on incomplete rows, pattern by pattern.
 
 All is as in `dgmm.kernels.blocks`, but that the two products are made pattern by pattern.
 """

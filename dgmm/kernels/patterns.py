@@ -1,4 +1,4 @@
-"""Rows put together by the features that they lack: their *patterns*."""
+"""Rows grouped by which values they lack: their patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How exact a component's features are: whether it needs the centred path, and whether float32 serves.
+"""Rounding errors of features: which components need the centred path, and where float32 serves.
 
 Sums about the centre of the data cancel where a component is very narrow. The rounding error of its log
 densities from features is about ``ε |z|ᵀ|Λ_k||z|``.

@@ -1,4 +1,4 @@
-"""What is known of the components of rows beside the rows themselves: priors, row by row.
+"""Log priors of single rows over components, from labels, weights or groups.
 
 A log prior is added to each log joint density of a row before these are normalized. So a label, which leaves
 one component alone; a distribution over components that a row has of its own; and the weights of the group

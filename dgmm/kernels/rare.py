@@ -1,4 +1,4 @@
-"""Rows whose missing features few others share: each with its own marginal, many at a time.
+"""Rows of rare patterns: a marginal for each row, many rows at a time.
 
 A factor of each component's covariance is made row by row, with the observed features first: what is left of
 the covariance when these are eliminated is that of the missing ones, and what is left of the deviations is

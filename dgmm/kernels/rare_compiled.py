@@ -1,4 +1,4 @@
-"""Rows of rare patterns, by what is compiled: see `dgmm.kernels.rare`.
+"""Rows of rare patterns in compiled loops: by completion where that is exact, else by elimination.
 
 Where no feature is nearly known from the others, they are completed by the precisions of what they lack
 (`dgmm.kernels.completion`), for which a product with one matrix and small factors do. Else all that is

@@ -1,6 +1,6 @@
-"""Models that are ready for evaluation: in groups of one family, some components on a path of their own.
+"""A stack: several models, ready for evaluation together.
 
-`dgmm.kernels.stacking` makes them, and says which path each component takes.
+`dgmm.kernels.stacking` makes stacks, and says which path each component takes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Models made ready for evaluation: stacked by family, cut into groups, and each component put on its path.
+"""How a stack is made: models grouped by family, and a path chosen for each component.
 
 A component whose log densities from features would not be exact (`dgmm.kernels.precision`) takes the *centred
 path*: deviations from its own mean, which never cancel, at a few times the cost. Full components of many

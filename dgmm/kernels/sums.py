@@ -1,4 +1,4 @@
-"""What a kernel has summed for a stack, as the statistics of its models."""
+"""From a kernel's sums for a stack to the statistics of its models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How NumPy works on blocks of rows: features, products in tiles, and log-sum-exp.
+"""Arrays and steps of NumPy's kernel: features, products in tiles, and log-sum-exp.
 
 For a block, the features ``Φ`` (features in rows, data rows in columns, so that every operation runs along
 memory) give all log joint densities as ``A = Θ Φ`` and, with the responsibilities R, all sufficient

@@ -1,4 +1,4 @@
-"""Statistics of several sets of rows, added up wherever these rows are.
+"""Sufficient statistics of several data sets, each about its own centre, added without cancellation.
 
 Sums of a pass are about its centre, or about points near components: those of other rows are about other
 points, and do not add up as they are. To take both to the centre of all rows would cancel, as variances are

@@ -1,4 +1,4 @@
-"""From a sample's statistics to those of all rows: measured where both are known, applied nearby.
+"""Statistics of a sample corrected to those of all rows.
 
 With the same parameters a sample's components differ from those of all rows by sampling errors: in count,
 mean and covariance. As the parameters move, these errors change slowly. So they are measured once, as a

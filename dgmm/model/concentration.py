@@ -1,4 +1,4 @@
-"""Priors of the weights of a Bayesian mixture: a Dirichlet process, cut off, and a Dirichlet distribution.
+"""Priors of the weights of a Bayesian mixture: truncated Dirichlet process, Dirichlet distribution.
 
 Both are exponential families: their divergence from the prior is a product of what the parameters differ by
 and the expected logarithms, and a difference of log normalizers.

@@ -1,4 +1,4 @@
-"""Marginal and conditional mixtures: of some features, and of the others where some are known.
+"""Marginal and conditional mixtures: some features, alone or given others.
 
 Each family is closed under both. With the known features o and the missing ones m, component k has of the
 missing ones the mean ``μ_m + B (x_o − μ_o)`` with ``B = Σ_mo Σ_oo⁻¹``, and the covariance

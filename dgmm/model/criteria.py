@@ -1,4 +1,4 @@
-"""Criteria that choose between models: what is to be small, what each is called, how it is written.
+"""Criteria for model selection, a class each: BIC, AIC, ICL, CAIC, held-out density.
 
 A criterion is a class here and an entry of `CRITERIA`: estimators, races and reports ask its methods.
 """

@@ -1,4 +1,4 @@
-"""Expectation-maximization: from sufficient statistics to the parameters of highest likelihood."""
+"""Expectation-maximization: from sufficient statistics to maximum likelihood parameters."""
 
 from __future__ import annotations
 

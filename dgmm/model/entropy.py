@@ -1,4 +1,4 @@
-"""How undecided responsibilities are: from a pass's sums, with no pass of its own."""
+"""The entropy of responsibilities, from the sums of a pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many steps of EM in one: from two steps to where they lead.
+"""Extrapolated EM (SQUAREM): from two steps to where many would lead.
 
 EM crawls where components overlap: each step is nearly the one before. Two steps in a row say how fast they
 shrink, and so how far many more would go (SQUAREM; Varadhan and Roland, 2008, *Simple and globally convergent

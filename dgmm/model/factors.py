@@ -1,4 +1,4 @@
-"""Factors of small precision matrices, compiled by Numba: a call of LAPACK takes longer than the work.
+"""Cholesky factors of small precision matrices, compiled by Numba: faster there than LAPACK.
 
 Sums are made in the order in which `dgmm.model.matrices` makes them by NumPy, to the same bits.
 """

@@ -1,4 +1,4 @@
-"""Mixtures without covariances between features, of rows that lack values: no patterns are needed.
+"""Incomplete rows for families without covariances between features: a flag for each missing value.
 
 What a row lacks leaves the terms of these features out of its log density. So that is linear in the row, with
 z = 0 where a value is missing, and in *flags* f that are 1 there:

@@ -1,4 +1,4 @@
-"""How sure the parameters of a mixture are: the information that rows give, from sums over them.
+"""Observed information and covariance of the parameters, from sums of products of scores.
 
 Each component has its own coordinates: a row is ``y = Uᵀ (x − μ)``, a change of the mean is ``L a``, one of
 the covariance ``L B Lᵀ`` with ``L = U⁻ᵀ``, and one of the weight ``π η``. All of these are linear, so that

@@ -1,4 +1,4 @@
-"""Functions that Numba compiles: whether there are any, and how they are made.
+"""Compilation by Numba: whether it is available, and how functions are compiled.
 
 Numba is the extra ``fast``. Where it is not installed, or the environment variable ``DGMM_COMPILED`` is 0,
 NumPy does the same work, at half the speed or less.

@@ -1,4 +1,4 @@
-"""What Numba keeps of compiled functions for other processes: checked before it is opened, and never needed.
+"""Numba's cache on disk, with checksums that are verified before Numba opens it.
 
 Numba loads what it finds: damaged files raise errors of many kinds, damaged machine code ends the process.
 Here each file ends in a checksum of itself. What does not fit is compiled anew; so is, in each process, what

@@ -1,4 +1,4 @@
-"""Where each parameter of a mixture is in a row of all of them: weights, means, covariances."""
+"""Where each parameter stands in a flat vector of all: weights, means, covariances."""
 
 from __future__ import annotations
 

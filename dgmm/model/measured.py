@@ -1,4 +1,4 @@
-"""Rows that are measured with errors: expected sums of their true values, from gradients.
+"""Expected statistics of true values, given rows with measurement errors.
 
 A row is ``x = v + e`` of a true value v and an error e of a known covariance S. Under component k, of mean m
 and covariance V, it is normal with the covariance ``T = V + S``; with ``u = T⁻¹ (x − m)`` its true value has

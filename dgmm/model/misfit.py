@@ -1,4 +1,4 @@
-"""Which components are not Gaussian: squared distances of their rows against χ², in sums that add up.
+"""Tests of whether components are Gaussian: Mahalanobis distances of their rows against χ².
 
 Under a mixture, rows weighted by responsibilities of a component are as if drawn from it alone. So the χ²
 distribution function of their squared Mahalanobis distances is uniform, whatever the neighbours are, and a

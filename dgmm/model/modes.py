@@ -1,4 +1,4 @@
-"""Modes of mixtures: where a density is highest.
+"""Modes of mixtures: where the density is highest.
 
 ``x ← x + (Σ_k r_k Λ_k)⁻¹ Σ_k r_k Λ_k (μ_k − x)``, with the responsibilities r at x, is a step of EM with the
 point as its parameter: it never lowers the density, and rests where that is stationary (Carreira-Perpiñán,

@@ -1,4 +1,4 @@
-"""Expected statistics of complete rows, from what is observed of them.
+"""Expected statistics of complete rows, given their observed values.
 
 EM with missing values needs what the complete rows' statistics would be, expected given what is observed and
 the component (Ghahramani and Jordan, 1994; Little and Rubin, 2002, chapter 11). With ``u`` the deviation of

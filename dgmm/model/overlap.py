@@ -1,4 +1,4 @@
-"""How near normal distributions are, in closed form: by Bhattacharyya, Hellinger, Kullback and Leibler."""
+"""Distances between normal distributions in closed form: Bhattacharyya, Hellinger, Kullback-Leibler."""
 
 from __future__ import annotations
 

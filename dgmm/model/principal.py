@@ -1,4 +1,4 @@
-"""Principal components from a triangular factor of the rows, which adds up over blocks, chunks and workers.
+"""Principal components from triangular factors of rows, which add up.
 
 The factor R has ``RᵀR = Σ w (x − x̄)(x − x̄)ᵀ``. It is made by reflections and never squared: a variance that
 is 10⁻²⁰ of the largest one is found as a singular value decomposition of all rows finds it.

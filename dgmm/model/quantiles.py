@@ -1,4 +1,4 @@
-"""Quantiles of numbers that are counted in passes: histograms of their leading bits, finer from pass to pass.
+"""Quantiles over passes: additive histograms of leading bits, finer from pass to pass.
 
 As integers, the 64 bits of a number (those of a negative one turned round) are in the numbers' order. A bin
 is all numbers that have the same leading bits: its borders do not depend on the data, so that counts add up

@@ -1,4 +1,4 @@
-"""The additive sums that passes give: over blocks, chunks, workers."""
+"""Additive sufficient statistics: sums over blocks, chunks and workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which features make a row unlikely: how surprising the value of each is, where the others are known."""
+"""How unlikely each value of a row is, given the other values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors in compiled functions: numbers of several rows, *lanes*, go through the same steps side by side.
+"""Vectors in compiled functions: numbers of several rows as one value.
 
 Compilers make vectors of long loops by themselves. Of a loop over a few lanes they make as many single
 numbers, before they look for vectors; and an array that is written to might be one of those that are read.

@@ -1,4 +1,4 @@
-"""What pages are made of: sections, tables, figures, and how they look, light and dark, narrow and wide."""
+"""The parts of a page: sections, tables, figures, and how they look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a page that say how a fit ended, and how all was computed."""
+"""The parts of a page that say how a fit ended and how it was computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a sweep: one HTML file with its pictures inside, and nothing from elsewhere."""
+"""The report of a sweep: one self-contained HTML file."""
 
 from __future__ import annotations
 

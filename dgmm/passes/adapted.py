@@ -1,4 +1,4 @@
-"""Passes over rows that are made of others: fewer of them, with values put in, or without some columns."""
+"""Passes over rows that are made of those stored: filtered, completed, or features alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One thread of BLAS and of OpenMP, so that results have the same bits on any number of processors.
+"""One thread of BLAS and OpenMP, for the same bits on any number of processors.
 
 Two BLAS threads on the kernels' skinny products are slower than one, and change the last bits of a
 Cholesky factor. BLAS threads are a setting of the whole process, so it is set once, by whoever comes

@@ -1,4 +1,4 @@
-"""Work on a cluster whose workers may die: what is lost is done again, and no wait is silent or for ever.
+"""Tasks on a cluster whose workers may die: lost work is done again, and no wait is endless.
 
 Dask itself runs the tasks of a worker that died on others. Here is what it leaves to its users: workers that
 are all gone, tasks that it gives up since workers died around them, and a scheduler that is lost.

@@ -1,4 +1,4 @@
-"""The files of a journal: answers to requests, each file with the checksum of the one before it."""
+"""The files of a journal: answers to requests, chained by checksums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A journal of what passes and other long work gave, in order, so that the same call made again goes on.
+"""A journal of results of passes and other long work, so that a repeated call resumes.
 
 Between passes a fit depends on its rows, parameters and seed alone. So its state, whatever that is, need not
 be kept: the same call asks for the same work in the same order, and the journal answers what was answered

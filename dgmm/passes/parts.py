@@ -1,4 +1,4 @@
-"""What a pass has so far: sums of its spans, so that a death within an hour's pass costs minutes.
+"""Partial sums of an unfinished pass, from which it resumes.
 
 A pass adds up its spans by a tree. Of the nodes of that tree those are kept that are done and whose parents
 are not; a pass that goes on computes the others, and adds up by the same tree, to the same bits.

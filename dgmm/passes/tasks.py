@@ -1,4 +1,4 @@
-"""Tasks that run side by side on the ambient scheduler, apart from passes over the rows."""
+"""Other tasks, side by side on the ambient scheduler: no pass over the rows."""
 
 from __future__ import annotations
 

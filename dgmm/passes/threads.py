@@ -1,4 +1,4 @@
-"""Threads of this process: how many, and that none is at work when its caller goes on."""
+"""Threads of this process: how many, and none left at work when the caller goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes that take note of which rows they read, and are refused where these are others than before.
+"""Passes that verify by checksums that they read the same rows as the first one.
 
 The checksums of each pass are held to those of the first one: at 0.04 ns a byte every pass can have them.
 What the store says of its files is asked before a pass, as early notice, and names what was written.

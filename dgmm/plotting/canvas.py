@@ -1,4 +1,4 @@
-"""Where pictures are drawn: axes, grids of them, and how text and lines look there."""
+"""Axes, grids of them, and how text and lines look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What components are: how each differs from all rows together, feature by feature."""
+"""Pictures of how each component differs from all rows, feature by feature."""
 
 from __future__ import annotations
 

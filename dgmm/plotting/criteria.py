@@ -1,4 +1,4 @@
-"""How the models of a sweep compare."""
+"""Pictures of how the models of a sweep compare."""
 
 from __future__ import annotations
 

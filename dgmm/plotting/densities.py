@@ -1,4 +1,4 @@
-"""The density of a mixture, as contours."""
+"""Pictures of the density of a mixture, as contours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a mixture fits its rows, and how the fit came about."""
+"""Pictures of how well a mixture fits its rows, and of how the fit went."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the rows of a picture beside their features: weights, measurement errors, groups."""
+"""Side information of the rows of a picture: weights, measurement errors, groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pictures are put together from: components as ellipses or curves, and rows behind them."""
+"""What pictures are put together from: ellipses, curves and rows."""
 
 from __future__ import annotations
 

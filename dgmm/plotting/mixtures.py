@@ -1,4 +1,4 @@
-"""Components over rows: in a plane, in pairs of features, and the rows that are undecided."""
+"""Pictures of components over rows: in a plane, in pairs of features, undecided rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a picture is of: a fitted mixture, the rows to draw, and what its axes show."""
+"""What a picture is of: a fitted mixture, rows drawn of its data, axes by name or number."""
 
 from __future__ import annotations
 

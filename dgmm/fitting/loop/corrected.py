@@ -1,4 +1,4 @@
-"""Corrected EM, as a state machine: few passes, each followed by EM in memory. No data, no Dask.
+"""The state machine of corrected EM: few passes, each followed by EM in memory.
 
 The log-likelihood that a pass gives belongs to the parameters that went in. So every pass is also the test
 of the M-steps that were made in memory before it: parameters are accepted only if all rows together are no

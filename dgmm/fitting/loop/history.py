@@ -1,4 +1,4 @@
-"""What passes said of one fit, and what they say of the passes to come. No data, no Dask."""
+"""Log-likelihoods of the passes of a fit, and predictions of those to come."""
 
 from __future__ import annotations
 

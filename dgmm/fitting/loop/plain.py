@@ -1,4 +1,4 @@
-"""The EM loop, as a state machine: a finished E-step in, the next state out. No data, no Dask."""
+"""The state machine of EM: a finished E-step in, the next state out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Re-seeding, as a state machine around the steps of EM: components without rows are put to use elsewhere.
+"""Re-seeding, around either state machine: components without rows are used elsewhere.
 
 EM never gives a component its rows back. So one that a pass leaves with a row or none takes half of another:
 the split that gains most (`dgmm.fitting.starts.growth.reseeded`). The next pass is the test. If all rows are

@@ -1,4 +1,4 @@
-"""When a fit ends: rules that look at what passes said, apart from the steps. No data, no Dask.
+"""Stopping rules: when a fit has converged.
 
 A rule is a frozen class with the two methods of `StoppingRule`. To have an algorithm stop by another one,
 name it in `rules_of`.

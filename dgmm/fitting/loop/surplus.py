@@ -1,4 +1,4 @@
-"""Gains of chance: a fit that lately gained no more than chance gives its components has ended.
+"""Stopping where components gain no more than chance gives.
 
 Parameters that the rows do not need gain what chance gives them all the same: half a nat each over all rows
 (Wilks, 1938, *The large-sample distribution of the likelihood ratio*). Such gains tell nothing of other rows,

@@ -1,4 +1,4 @@
-"""Fits that somebody watches, and may end, as a state machine around the steps. No data, no Dask."""
+"""Fits that a callback watches and may end, around either state machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which mixtures are alike: those of nearly one log-likelihood whose components are in the same places."""
+"""Which mixtures are the same local optimum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves of a Bayesian mixture that its updates do not make by themselves, scored on the lower bound.
+"""Moves of a Bayesian mixture, scored on its lower bound: merges, deletes and births.
 
 A component that covers part of a cluster hardly ever leaves it to another: two components are merged,
 which leaves one without rows; a component is deleted; or one without rows takes half of another's, as the

@@ -1,4 +1,4 @@
-"""Clusters of rows by k-means, in coordinates in which they look round."""
+"""Clusters of rows by k-means, in coordinates in which clusters are round."""
 
 from __future__ import annotations
 

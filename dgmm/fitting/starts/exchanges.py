@@ -1,4 +1,4 @@
-"""Splits and merges of a mixture with as many components as are wanted, as long as they gain."""
+"""A split and a merge at a time, as long as that gains."""
 
 from __future__ import annotations
 

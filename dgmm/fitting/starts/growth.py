@@ -1,4 +1,4 @@
-"""Mixtures that grow: one component is split into more than are wanted, and the surplus is merged again.
+"""Mixtures grown beyond the components wanted, then merged back.
 
 Where clusters are of very different sizes and shapes, k-means has components where most rows are, and EM with
 moves of single components does not get away from there. Splits go where the likelihood gains; and with more

@@ -1,4 +1,4 @@
-"""Where EM starts if components of rows are known: at the means of these rows.
+"""Starts from rows whose components are known.
 
 A pass sums the rows of which something is known. k-means on the sample goes on from their means, with
 labelled rows where they are; components that nothing is known of begin in rows far from the others. Another

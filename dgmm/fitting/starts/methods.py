@@ -1,4 +1,4 @@
-"""Where EM starts: scikit-learn's own starts on rows in memory, or k-means|| over all rows."""
+"""Scikit-learn's ways to start on rows in memory, or k-means|| over all rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves that EM does not make by itself: a component split in two, two merged into one.
+"""Moves that EM does not make: a component split in two, two merged into one.
 
 EM climbs to the nearest optimum: it hardly ever moves a component from where there are too many to where
 there are too few. A merge and a split do (Ueda, Nakano, Ghahramani and Hinton, 2000, *SMEM*).

@@ -1,4 +1,4 @@
-"""Parts of a mixture: some of its components, fitted to their rows while the others keep theirs."""
+"""Some components of a mixture, fitted while the others keep their rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts for every number of components, on a sample: grown by splits, pruned by merges, the best kept.
+"""Starts for every number of components: grown by splits, pruned by merges.
 
 A model of K + 1 components starts from the best one of K, with the component split that gains most; on the
 way back a model of K starts from the best one of K + 1, with the two components merged that cost least.

@@ -1,4 +1,4 @@
-"""How much a search does: all that `SEARCH` says where that is cheap, else what is worth its work.
+"""How much a search does, by the cost of its work.
 
 A plan is a `SearchTuning`. What it takes is forecast in products, from sizes alone, and a fit takes the first
 that it can afford: see `dgmm.fitting.costs`.

@@ -1,4 +1,4 @@
-"""Mixtures made of others: a component put elsewhere at random, and mixtures of the components of two.
+"""Recombined mixtures: a component moved at random, or components of two mixtures.
 
 Where starts end in many optima, the best of them are good in different places. Of each two components of two
 mixtures that are alike one (Gribel and Vidal 2019, *HG-means*), one component at a random row (random swap,

@@ -1,4 +1,4 @@
-"""What a search for starts says of itself: how much was searched, and how sure it is of what it found."""
+"""The record of a search: how much was searched, and how sure its result is."""
 
 from __future__ import annotations
 

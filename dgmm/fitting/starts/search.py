@@ -1,4 +1,4 @@
-"""The search for starts on a sample: from clusters, and mixtures that grow, with split and merge moves.
+"""The search for starts on a sample, for one number of components.
 
 What is the best on the rows that it was fitted to can be spurious, a component on a handful of rows. So the
 last word is with rows of the sample that are held out.

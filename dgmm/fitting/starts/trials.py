@@ -1,4 +1,4 @@
-"""Propose, climb, keep: mixtures that were proposed in the place of another are tried until one gains."""
+"""Proposed mixtures tried in turn, until one gains."""
 
 from __future__ import annotations
 

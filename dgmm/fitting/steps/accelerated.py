@@ -1,4 +1,4 @@
-"""EM steps on their way, with extrapolations of two steps where these are slow; on whatever rows.
+"""EM steps with extrapolations, on any rows.
 
 An extrapolation stands for as many steps as lead there (see `dgmm.model.extrapolation`). It is a trial:
 whoever drives evaluates it as any step, and a `Course` says whether it is accepted or taken back.

@@ -1,4 +1,4 @@
-"""EM on rows in memory: from a start to where it leads, alone or beside others."""
+"""EM on rows in memory: one run, or several that compete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""E-steps on rows in memory, with no pass and no Dask: many times over, or inside a task."""
+"""E-steps on rows in memory, without Dask."""
 
 from __future__ import annotations
 

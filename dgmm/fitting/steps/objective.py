@@ -1,7 +1,7 @@
-"""What a fit climbs: the likelihood, or the evidence of variational Bayes.
+"""What a fit maximizes: the likelihood, or the evidence of variational Bayes.
 
-Models, lower bounds and what steps promise come from here; beside it, only re-seeding and what a person is
-told of a fit ask which of the two it was.
+Models, lower bounds and the gains that steps promise come from here; elsewhere, only re-seeding and the
+warnings about a fit ask which of the two it was.
 
 A `Goal` is what the user wants, and becomes an `Objective` when the moments of the rows are known.
 """

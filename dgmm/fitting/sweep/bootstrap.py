@@ -1,4 +1,4 @@
-"""The likelihood ratio of a mixture and a larger one, by parametric bootstrap.
+"""The likelihood ratio test of two mixtures by parametric bootstrap.
 
 Twice the log-likelihood ratio has no χ² distribution here: with one component too many, parameters are at the
 border of what may be, or tell nothing. What it would be if the smaller mixture were true is drawn: samples of

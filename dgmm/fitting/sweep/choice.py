@@ -1,4 +1,4 @@
-"""Which model to choose, and what to say of the choice: the best density is not the number of clusters."""
+"""The best model of a sweep, and advice on the choice."""
 
 from __future__ import annotations
 

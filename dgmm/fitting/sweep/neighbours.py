@@ -1,6 +1,7 @@
-"""Whether one more component is needed: tests between mixtures of neighbouring numbers of components.
+"""Tests of whether one more component is needed, between neighbouring numbers of components.
 
-All of them by Vuong's test, from sums of a pass, and those of the best by a bootstrap (`bootstrap.py`).
+All neighbours are compared by Vuong's test, from the sums of a pass; those of the best one also by a
+parametric bootstrap (`dgmm.fitting.sweep.bootstrap`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which models of a sweep leave the passes that they share: those that can no longer be the best.
+"""Which models leave the shared passes, as they can no longer be the best.
 
-And when the last one has gone far enough, which alone is left: the choice is made then, and what it still
-gains changes none.
+The last model that is left ends when it has gone far enough: the choice is made then, and what it would still
+gain does not change it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a pass says of a model when models are compared: exact, for the very parameters that went in."""
+"""Scores of a model from a pass: exact for the parameters that went in."""
 
 from __future__ import annotations
 

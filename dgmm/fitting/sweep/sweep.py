@@ -1,4 +1,4 @@
-"""Many models at once: numbers of components × covariance types, in the same passes.
+"""From a source to all models: numbers of components × covariance types, in the same passes.
 
 At most ``sample_rows`` rows are gathered, and each model is fitted to them as `dgmm.fitting.fit` would fit it
 alone. With more rows the starts of all models are found on a sample (`dgmm.fitting.starts.paths`), and every

@@ -1,4 +1,4 @@
-"""What a covariance family is: the features of a row that it needs, natural parameters, and an M-step.
+"""What a covariance family is: features of a row, natural parameters and an M-step.
 
 The log joint density of a row and a component is linear in fixed features of the row,
 ``log p(x, k) = features(z) · theta_k`` with ``z = x − centre``. All families draw their features from

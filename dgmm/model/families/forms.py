@@ -1,4 +1,4 @@
-"""What families have in common: forms of one covariance, and one covariance that all components share."""
+"""What families have in common: forms of one covariance, and one shared by all components."""
 
 from __future__ import annotations
 
