@@ -157,7 +157,7 @@ class Course:
         if self.is_waiting:
             return "waiting for workers"
         if self.unit == "tasks":
-            return f"{self.purpose}, {self.n_done} of {self.n_total}"
+            return f"{self.purpose}, {self.n_done:,} of {self.n_total:,}"
         if self.purpose != "EM":
             return self.purpose
         longest = max(self.fits, key=lambda each: each.n_iter, default=None)
@@ -166,7 +166,7 @@ class Course:
         if self.is_after_all:
             return "sums of the fit"
         number = longest.n_iter + 1 if self.takes_fits else longest.n_iter
-        return f"pass {min(number, longest.max_iter)} of at most {longest.max_iter}"
+        return f"pass {min(number, longest.max_iter):,} of at most {longest.max_iter:,}"
 
     @property
     def share(self) -> float:
@@ -215,7 +215,7 @@ class Course:
             return ""
         took = f"; the survey's took {duration(self.survey_took)}" if self.survey_took >= 1.0 else ""
         before = "".join(f"{name}, then " for name in self.following[:-1])
-        return f"then {before}at most {self.most_passes} passes{took}"
+        return f"then {before}at most {self.most_passes:,} passes{took}"
 
 
 def reached(event: IterationFinished, last: IterationFinished | None, n_fits: int = 1) -> str:
@@ -231,14 +231,14 @@ def reached(event: IterationFinished, last: IterationFinished | None, n_fits: in
     """
     text = f"{event.quantity} {event.lower_bound:.6f} nats a row"
     if n_fits > 1:
-        text += f", best of {n_fits}"
+        text += f", best of {n_fits:,}"
     if last is not None and last.initialization == event.initialization and last.n_iter < event.n_iter:
         gain = event.lower_bound - last.lower_bound
         if gain or event.lost is None:
-            text += f", {gain:+.1e} since pass {last.n_iter}"
+            text += f", {gain:+.1e} since pass {last.n_iter:,}"
     if event.lost is not None:
         how = f"lost {event.lost:.1e}" if np.isfinite(event.lost) else "failed"
-        text += f"; pass {event.n_iter} {how}: rejected"
+        text += f"; pass {event.n_iter:,} {how}: rejected"
     return text
 
 

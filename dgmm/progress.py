@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgmm.course import Course, reached
-from dgmm.data.text import printable
+from dgmm.data.text import counted, printable
 from dgmm.passes.events import (
     Event,
     IterationFinished,
@@ -199,8 +199,7 @@ class Lines:
             case PassFinished():
                 self._waits = True
             case TasksFinished() if event.n_tasks:
-                tasks = "task" if event.n_tasks == 1 else "tasks"
-                self._print(f"{event.purpose}: {event.n_tasks} {tasks} in {event.seconds:.1f} s")
+                self._print(f"{event.purpose}: {counted(event.n_tasks, 'task')} in {event.seconds:.1f} s")
             case Resumed():
                 self._print(going_on(event), with_step=False)
 
@@ -223,7 +222,7 @@ class Lines:
         self.tell()
         course = self._course
         if course.stages:
-            n_passes = f"{course.n_passes} {'pass' if course.n_passes == 1 else 'passes'}"
+            n_passes = counted(course.n_passes, "pass", "passes")
             self._print(f"done: {n_passes} in {course.clock() - self._began:.1f} s", with_step=False)
 
     def _print(self, line: str, *, with_step: bool = True) -> None:

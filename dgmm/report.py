@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgmm.data.source import Source
-from dgmm.data.text import listed, printable, shortened
+from dgmm.data.text import counted, listed, printable, shortened
 from dgmm.estimators.certainty import StandardErrors
 from dgmm.estimators.components import outstanding_features
 from dgmm.estimators.features import spoken_names
@@ -90,12 +90,12 @@ def checksum_facts(source: Source) -> list[Fact]:
 def model_facts(model: Any) -> list[Fact]:
     """Give what there is to say of a fitted mixture, but for its components."""
     n_components = len(model.weights_)
-    components = fact("components", n_components, n_components=n_components)
+    components = fact("components", f"{n_components:,}", n_components=n_components)
     if hasattr(model, "elbo_"):
         n_effective = model.effective_components_
         components = fact(
             "components",
-            f"{n_effective} with rows, of {n_components}",
+            f"{n_effective:,} with rows, of {n_components:,}",
             n_components=n_components,
             effective_components=n_effective,
         )
@@ -106,10 +106,10 @@ def model_facts(model: Any) -> list[Fact]:
     if not hasattr(model, "lower_bound_"):
         return [*found, fact("fit", "none: set by hand, or made of another", converged=None)]
     ending = "converged" if model.converged_ else "stopped before it converged"
-    text = f"{ending}, {_count(model.n_iter_, 'iteration')}"
+    text = f"{ending}, {counted(model.n_iter_, 'iteration')}"
     own = {"converged": model.converged_, "n_iter": model.n_iter_}
     if hasattr(model, "n_passes_"):  # a mixture that came from scikit-learn has made none
-        text += f", {_count(model.n_passes_, 'pass', 'passes')}"
+        text += f", {counted(model.n_passes_, 'pass', 'passes')}"
         own["n_passes"] = model.n_passes_
     found += [fact("fit", text, **own), bound_fact(model), *search_facts(model)]
     if is_updated(model):
@@ -123,12 +123,12 @@ def model_facts(model: Any) -> list[Fact]:
         found.append(fact("measured", text, measurement_errors=kind))
     n_dropped = getattr(model, "n_rows_dropped_", 0)
     if n_dropped:
-        text = f"{_count(n_dropped, 'row', 'rows')} that lack values"
+        text = f"{counted(n_dropped, 'row')} that lack values"
         found.append(fact("dropped", text, n_rows_dropped=n_dropped))
     if n_incomplete := getattr(model, "n_rows_incomplete_", 0):
         n_missing = model.n_missing_.tolist()
         by_feature = lacked_by_feature(n_missing, getattr(model, "feature_names_in_", None))
-        text = f"{_count(n_incomplete, 'row lacks', 'rows lack')} values: {by_feature}"
+        text = f"{counted(n_incomplete, 'row lacks', 'rows lack')} values: {by_feature}"
         found.append(fact("missing", text, n_rows_incomplete=n_incomplete, n_missing=n_missing))
     if (changes := getattr(model, "data_changes_", None)) is not None:
         text = "; ".join(changes) or "none, though it was allowed"
@@ -160,7 +160,7 @@ def bound_fact(model: Any) -> Fact:
 
 def partitions_fact(model: Any) -> Fact:
     """Say which rows a mixture knows, as they were added."""
-    told = [f"{each.name} ({_count(each.n_rows, 'row')})" for each in model.partitions_]
+    told = [f"{each.name} ({counted(each.n_rows, 'row')})" for each in model.partitions_]
     names = ("name", "n_rows", "weight", "rows", "row_weights", "added")
     records = [{name: getattr(each, name) for name in names} for each in model.partitions_]
     return fact("partitions", listed(told, PARTITIONS_SHOWN), partitions=records)
@@ -203,7 +203,7 @@ def components(model: Any) -> Exhibit:
     names = getattr(model, "feature_names_in_", None)
     columns, lines, rest = component_lines(model, names)
     found = table(columns, [cells for _, cells in lines])
-    found.caption = f"and {rest} more features" if rest else None
+    found.caption = f"and {rest:,} more features" if rest else None
     deviations, outstanding = standard_deviations(model), outstanding_features(model)
     described = [
         {
@@ -386,10 +386,6 @@ def size(n_bytes: float) -> str:
     power = min(4, int(np.log2(max(n_bytes, 1))) // 10)
     unit = ("bytes", "KiB", "MiB", "GiB", "TiB")[power]
     return f"{n_bytes / 1024**power:,.{min(power, 1)}f} {unit}"
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _in_brackets(names: Sequence[str] | None) -> str:

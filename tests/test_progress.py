@@ -194,7 +194,7 @@ def test_eighty_columns_have_room_for_large_numbers():
     for part in (
         "step 4 of 4",
         "complete · survey · search · passes · done",
-        "pass 998 of at most 1000",
+        "pass 998 of at most 1,000",
         "100%",
     ):
         assert part in lines

@@ -124,7 +124,7 @@ class Told:
         if self.errors_are == "std":
             if found.n_features != source.n_features:
                 raise click.UsageError(
-                    f"--errors has {found.n_features} columns for {source.n_features} features: give a "
+                    f"--errors has {found.n_features:,} columns for {source.n_features:,} features: give a "
                     "standard deviation for each, or covariances with --errors-are variance"
                 )
             found = MappedSource(found, squared, found.n_features, found.feature_names)

@@ -85,7 +85,7 @@ def standard_errors(
 def _errors(mixture: Any, found: StandardErrors, intervals: Intervals) -> Exhibit:
     columns, lines, n_more = report.error_lines(mixture, found)
     shown = report.table(columns, [cells for _, cells in lines])
-    shown.caption = f"and {n_more} more features: see --json" if n_more else None
+    shown.caption = f"and {n_more:,} more features: see --json" if n_more else None
     own = {"weights": found.weights, "means": found.means, "covariances": found.covariances}
     if found.group_weights is not None:
         own["group_weights"] = found.group_weights

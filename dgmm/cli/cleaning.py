@@ -56,7 +56,7 @@ def clean(path: str, *, dry_run: bool, storage_option: dict[str, Any] | None) ->
     verb = "to remove" if dry_run else "removed"
     return [
         Exhibit("\n".join(lines), values),
-        fact(verb, f"{len(removed)}, {report.size(total)}", bytes=total),
+        fact(verb, f"{len(removed):,}, {report.size(total)}", bytes=total),
     ]
 
 

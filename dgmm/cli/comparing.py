@@ -101,7 +101,7 @@ def _pairs(found: Comparison, weights: Any, others: Any) -> Exhibit:
     ]
     more = len(lines) - PAIRS_SHOWN
     table = report.table(columns, lines[:PAIRS_SHOWN])
-    table.caption = "; ".join([*([f"and {more} more pairs"] if more > 0 else []), *rest]) or None
+    table.caption = "; ".join([*([f"and {more:,} more pairs"] if more > 0 else []), *rest]) or None
     return Exhibit(table, {"pairs": described, "unmatched": [*found.unmatched]})
 
 

@@ -68,7 +68,7 @@ def merge(
     mixture = load_model(model, storage_options, data)
     n_components = len(mixture.weights_)
     if clusters is not None and clusters > n_components:
-        raise click.UsageError(f"-k {clusters} is more than the {n_components} components of {model}")
+        raise click.UsageError(f"-k {clusters} is more than the {n_components:,} components of {model}")
     source = open_for(mixture, data, opening, missing)
     beside = told.parts(data, storage_options)
     measured = told.measured(data, source, storage_options)
@@ -110,7 +110,7 @@ def merge(
                 ]
             },
         ),
-        fact("entropy", f"{whole:.5f} nats a row, of {n_components} components", entropy=whole),
+        fact("entropy", f"{whole:.5f} nats a row, of {n_components:,} components", entropy=whole),
         fact("clusters", n_clusters, n_clusters=n_clusters),
         *([] if out is None else [report.written("labels", out)]),
         Exhibit(

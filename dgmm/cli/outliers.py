@@ -208,7 +208,7 @@ def laid_out(found: Unlikeliest) -> Any:
     lines = []
     for each in described(found):
         odd = [f"{one['feature']} = {one['value']:.5g} ({one['surprise']:.1f})" for one in each["features"]]
-        lines.append([f"{each['row']:,}", f"{each['log_density']:.2f}", *odd])
+        lines.append([str(each["row"]), f"{each['log_density']:.2f}", *odd])
     n_columns = max(3, *map(len, lines))
     lines = [line + [""] * (n_columns - len(line)) for line in lines]
     columns = ["row", "log density", "most surprising (nats)", *[""] * (n_columns - 3)]

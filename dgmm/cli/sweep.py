@@ -26,6 +26,7 @@ from dgmm.cli.options import (
 )
 from dgmm.cli.program import main
 from dgmm.cli.shell import code_of, say, say_notes
+from dgmm.data.text import counted
 from dgmm.data.writing import creating_in
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
 from dgmm.estimators.sweep import SWEPT
@@ -224,15 +225,19 @@ def sweep_facts(found: Any) -> list[Fact]:
     return [
         fact(
             "models",
-            f"{n_models}, of which {n_dropped} left early and {n_failed} failed",
+            f"{n_models:,}, of which {n_dropped:,} left early and {n_failed:,} failed",
             n_models=n_models,
             n_dropped=n_dropped,
             n_failed=n_failed,
         ),
         fact(
-            "passes", f"{found.n_passes_} over all rows, for all of them together", n_passes=found.n_passes_
+            "passes", f"{found.n_passes_:,} over all rows, for all of them together", n_passes=found.n_passes_
         ),
-        fact("best", f"{best['n_components']} components, {best['covariance_type']} covariance", best=best),
+        fact(
+            "best",
+            f"{counted(best['n_components'], 'component')}, {best['covariance_type']} covariance",
+            best=best,
+        ),
         fact(
             found.criterion,
             f"{found.best_score_:.6f}",
@@ -271,7 +276,7 @@ def models(found: Any) -> Exhibit:
         ["components", "covariance", "log-likelihood", found.criterion, "converged"], rows
     )
     rest = len(losses) - len(rows)
-    laid_out.caption = f"and {rest} more models in results.csv" if rest else None
+    laid_out.caption = f"and {rest:,} more models in results.csv" if rest else None
     others = [index for index in range(len(losses)) if index not in order]
     each = [{name: column[index] for name, column in results.items()} for index in (*order, *others)]
     return Exhibit(laid_out, {"models": each})

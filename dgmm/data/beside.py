@@ -199,8 +199,8 @@ def side_by_side(
         elif len(values) != len(found):
             where = "what is computed beside them" if part is None else part.place
             raise DataError(
-                f"{where} gives {len(values)} rows beside {len(found)} others: the data changed since they "
-                "were opened, or the chunk sizes of a Dask collection are wrong"
+                f"{where} gives {len(values):,} rows beside {len(found):,} others: the data changed since "
+                "they were opened, or the chunk sizes of a Dask collection are wrong"
             )
         found[:, first : first + width] = values
         first += width
@@ -236,8 +236,8 @@ def beside(rows: Source, *others: Source) -> Source:
     for other in others:
         if other.n_rows != rows.n_rows:
             raise DataError(
-                f"{other.name} has {other.n_rows} rows, but {rows.name} has {rows.n_rows}: what is beside "
-                "rows is one row for each, in the same order"
+                f"{other.name} has {other.n_rows:,} rows, but {rows.name} has {rows.n_rows:,}: what is "
+                "beside rows is one row for each, in the same order"
             )
     if is_in_memory(rows):
         # Rows in memory are worked on by threads here, which cannot ask a cluster for what is beside them.

@@ -172,7 +172,7 @@ def _places(values: Any, categories: NDArray[np.str_]) -> NDArray[np.float64]:
     if other.any():
         row = int(np.flatnonzero(other)[0])
         raise DataError(
-            f"row {row} holds {str(text[row])!r}, which is none of the {len(categories)} known values"
+            f"row {row} holds {str(text[row])!r}, which is none of the {len(categories):,} known values"
         )
     return places.astype(np.float64)
 

@@ -144,7 +144,7 @@ class CsvChunk:
             ) from error
         if len(table) != block.n_rows:
             raise DataError(
-                f"{block.place}: there are {len(table)}: the file has changed, open it again; or a quote "
+                f"{block.place}: there are {len(table):,}: the file has changed, open it again; or a quote "
                 "stands within a field that is not quoted: quote that field, and double the quote"
             )
         return table

@@ -270,7 +270,9 @@ def _to_rows(block: Any, n_features: int, dtype: np.dtype, name: str) -> NDArray
     rows = to_array(block, name)
     rows = rows[:, None] if rows.ndim == 1 else rows
     if rows.ndim != 2 or rows.shape[1] != n_features:
-        raise DataError(f"{name} has a chunk of shape {rows.shape}, where {n_features} columns were promised")
+        raise DataError(
+            f"{name} has a chunk of shape {rows.shape}, where {n_features:,} columns were promised"
+        )
     with np.errstate(over="ignore"):  # extended precision beyond the range of float64 is infinite
         return np.asarray(rows, dtype=dtype)
 

@@ -86,7 +86,7 @@ def check_sizes(shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
     first = next(iter(shapes))
     for name, shape in shapes.items():
         if shape != shapes[first]:
-            own, other = (" × ".join(map(str, sizes)) for sizes in (shape, shapes[first]))
+            own, other = (" × ".join(f"{each:,}" for each in sizes) for sizes in (shape, shapes[first]))
             raise DataError(
                 f"{where}: column {name!r} has {own} rows, but {first!r} has {other}; pick columns of one "
                 "length with columns="

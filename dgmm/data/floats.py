@@ -41,7 +41,7 @@ def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDA
     if len(rounded):
         names = source.feature_names
         listed = ", ".join(str(i) if names is None else repr(names[i]) for i in rounded[:5].tolist())
-        more = f" and {len(rounded) - 5} more" if len(rounded) > 5 else ""
+        more = f" and {len(rounded) - 5:,} more" if len(rounded) > 5 else ""
         tell(
             f"{source.name}: column {listed}{more} holds whole numbers beyond 2^53, which float64 rounds: "
             "what differs in their last digits is lost. Identifiers are such numbers, and no measurements: "

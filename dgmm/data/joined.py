@@ -180,4 +180,4 @@ def joined(
 
 def _features(source: Source) -> str:
     names = source.feature_names
-    return f"{source.n_features} without names" if names is None else ", ".join(map(repr, names))
+    return f"{source.n_features:,} without names" if names is None else ", ".join(map(repr, names))

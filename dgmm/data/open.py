@@ -123,7 +123,7 @@ def open_weights(x: WeightsLike, storage_options: Mapping[str, object] | None = 
     source = _open(x, storage_options=storage_options, n_dims=1)
     if source.n_features != 1:
         raise DataError(
-            f"Expected one weight for each row, but {source.name} has {source.n_features} columns"
+            f"Expected one weight for each row, but {source.name} has {source.n_features:,} columns"
         )
     return source
 
@@ -282,7 +282,7 @@ def _open_paths(
 ) -> Source:
     """Open what is at paths, one after another; patterns stand for what they match."""
     places = [place for path in paths for place in _places(path, options)]
-    name = places[0].name if len(places) == 1 else f"{places[0].name} and {len(places) - 1} more"
+    name = places[0].name if len(places) == 1 else f"{places[0].name} and {len(places) - 1:,} more"
     kind, filesystem = places[0].kind, places[0].filesystem
     _once(filesystem, [place.root for place in places])
     for place in places:

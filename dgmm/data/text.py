@@ -38,7 +38,19 @@ def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:
     'a, b and 1 more'
     """
     each = list(names)
-    return ", ".join(each[:most]) + (f" and {len(each) - most} more" if len(each) > most else "")
+    return ", ".join(each[:most]) + (f" and {len(each) - most:,} more" if len(each) > most else "")
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Say how many there are of something, for people.
+
+    Thousands are set apart in every count that people read. Numbers of rows and columns, which are looked up,
+    and values that are set stay as they are typed.
+
+    >>> counted(1, "pass", "passes"), counted(9430, "row")
+    ('1 pass', '9,430 rows')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def redacted(text: object) -> str:

@@ -401,7 +401,7 @@ def _check_complete(variable: Variable) -> None:
     absent = absent_keys(variable.array)
     if absent:
         at_least = "at least " if len(absent) == MOST_ABSENT else ""
-        others = f" and {at_least}{len(absent) - 1} more" if len(absent) > 1 else ""
+        others = f" and {at_least}{len(absent) - 1:,} more" if len(absent) > 1 else ""
         raise DataError(_lacks(variable.label, f"{absent[0]}{others}", variable.array))
     short = shard_without_room(variable.array)
     if short:

@@ -279,7 +279,7 @@ default='dirichlet_process'
             if getattr(found, name).shape != shape:
                 raise DataError(
                     f"{name}_ has the shape {getattr(found, name).shape}, not {shape}, for "
-                    f"{plain.n_components} components and weight_concentration_prior_type={kind!r}"
+                    f"{plain.n_components:,} components and weight_concentration_prior_type={kind!r}"
                 )
         return found
 

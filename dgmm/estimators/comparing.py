@@ -86,7 +86,7 @@ def check_features(first: FittedMixture, second: FittedMixture) -> None:
     names = [getattr(each, "feature_names_in_", None) for each in (first, second)]
     if counts[0] != counts[1]:
         raise ValueError(
-            f"the first model has {counts[0]} features, the second {counts[1]}: only models of the same "
+            f"the first model has {counts[0]:,} features, the second {counts[1]:,}: only models of the same "
             "features can be compared; dgmm marginal gives the model of some features"
         )
     if names[0] is not None and names[1] is not None and [*names[0]] != [*names[1]]:

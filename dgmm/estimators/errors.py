@@ -224,7 +224,7 @@ def _flat(values: Any, n_features: int) -> Any:
         return values
     if values.shape[1:] != (n_features, n_features):
         raise DataError(
-            f"errors has the shape {values.shape}: covariances of {n_features} features are of shape "
+            f"errors has the shape {values.shape}: covariances of {n_features:,} features are of shape "
             f"(n_rows, {n_features}, {n_features})"
         )
     return values.reshape(values.shape[0], n_features**2)
@@ -234,7 +234,7 @@ def _check_width(n_errors: int, rows: Source) -> None:
     variances, triangle, whole = widths_of(rows.n_features)
     if n_errors not in {variances, triangle, whole}:
         raise DataError(
-            f"errors has {n_errors} columns for {rows.n_features} features: give {variances} variances, "
+            f"errors has {n_errors:,} columns for {rows.n_features:,} features: give {variances} variances, "
             f"{triangle} for the upper triangles of covariances, row by row, or {whole} for whole ones"
         )
 

@@ -64,8 +64,8 @@ class ExchangedMixture(ComponentMixture, Generic[Sklearn]):
         """
         if hasattr(self, "group_weights_"):
             tell(
-                f"scikit-learn's mixtures have no groups: the weights of the {len(self.groups_)} groups are "
-                "lost, and those of all rows are kept",
+                f"scikit-learn's mixtures have no groups: the weights of the {len(self.groups_):,} groups "
+                "are lost, and those of all rows are kept",
                 MixtureWarning,
             )
         if hasattr(self, "measurement_errors_"):

@@ -84,7 +84,9 @@ def _number_of(feature: object, names: NDArray[np.object_] | None, n_features: i
         raise TypeError(f"features are names or whole numbers, not {feature!r}, a {type(feature).__name__}")
     number = int(feature)
     if not -n_features <= number < n_features:
-        raise DataError(f"there is no feature {number}: the mixture has {n_features}, 0 to {n_features - 1}")
+        raise DataError(
+            f"there is no feature {number}: the mixture has {n_features:,}, 0 to {n_features - 1}"
+        )
     return number % n_features
 
 

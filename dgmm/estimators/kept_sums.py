@@ -81,7 +81,7 @@ def kept_from(attributes: Mapping[str, Any], mixture: Parameters) -> Kept:
     for name, shape in shapes.items():
         found = arrays.get(name)
         if found is None or not records or found.shape != (len(records), *shape):
-            raise DataError(f"{name} is not of {len(records)} partitions of such a mixture")
+            raise DataError(f"{name} is not of {len(records):,} partitions of such a mixture")
         if not np.isfinite(found).all() or (name == "partition_counts_" and (found < 0.0).any()):
             raise DataError(f"{name} holds values that no sums have")
     partitions = tuple(

@@ -76,7 +76,7 @@ def given_for(
             opened[name] = _opened(name, value, source)
     of_groups = opened["groups"]
     if of_groups is not None and of_groups.n_features != 1:
-        raise DataError(f"groups has {of_groups.n_features} columns: give one group for each row")
+        raise DataError(f"groups has {of_groups.n_features:,} columns: give one group for each row")
     return Given(Beside(opened["labels"], of_groups, weights), names)
 
 
@@ -127,7 +127,7 @@ def _opened(name: str, value: Any, source: Source) -> Source:
     found = open_beside(value)
     if found.n_rows != source.n_rows:
         raise DataError(
-            f"{name} has {found.n_rows} rows, but X has {source.n_rows}: give one for each row, in order"
+            f"{name} has {found.n_rows:,} rows, but X has {source.n_rows:,}: give one for each row, in order"
         )
     return found
 

@@ -102,7 +102,7 @@ class ComponentMerges:
         n_components = len(self.entropies)
         wanted = self.n_clusters if n_clusters is None else n_clusters
         if not 1 <= wanted <= n_components:
-            raise ValueError(f"n_clusters must be from 1 to the {n_components} components, not {wanted}")
+            raise ValueError(f"n_clusters must be from 1 to the {n_components:,} components, not {wanted}")
         found = [frozenset({k}) for k in range(n_components)]
         for pair in self.merges[: n_components - wanted]:
             found = merged(found, pair)

@@ -352,8 +352,8 @@ class Mixture(
         if changed is not None:
             raise ValueError(
                 f"warm_start=True goes on from the last fit, but {changed}; now n_components={shape[0]}, "
-                f"covariance_type={self.covariance_type!r} and the rows have {shape[1]} features: give what "
-                "was fitted before, or warm_start=False"
+                f"covariance_type={self.covariance_type!r} and the rows have {shape[1]:,} features: give "
+                "what was fitted before, or warm_start=False"
             )
 
     def _resumed(self) -> EM:

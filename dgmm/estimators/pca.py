@@ -228,7 +228,8 @@ class PCA(decomposition.PCA):
         if wanted > most:
             raise ValueError(
                 f"n_components={wanted} must be between 0 and min(n_samples, n_features)={most} with "
-                f"svd_solver={self.svd_solver!r}: there are {factor.n_rows} rows and {n_features} features"
+                f"svd_solver={self.svd_solver!r}: there are {factor.n_rows:,} rows and {n_features:,} "
+                "features"
             )
         return int(wanted)
 
@@ -323,8 +324,8 @@ class PCA(decomposition.PCA):
         source = open_dataset(X)
         if source.n_features != self.n_components_:
             raise DataError(
-                f"X has {source.n_features} columns, but this PCA has {self.n_components_} components: give "
-                "what 'transform' gave"
+                f"X has {source.n_features:,} columns, but this PCA has {self.n_components_:,} components: "
+                "give what 'transform' gave"
             )
         compute = partial(reconstruct, **self._geometry())
         names = column_names(getattr(self, "feature_names_in_", None), self.n_features_in_)

@@ -334,7 +334,7 @@ class GaussianMixtureSweep(OfTheBest):
             raise ValueError(f"No model could be fitted: {failures}")
         if not self.best_estimator_.converged_ and self.max_iter > 0:
             tell(
-                f"The best model, of {self.best_params_['n_components']} components, did not converge. "
+                f"The best model, of {self.best_params_['n_components']:,} components, did not converge. "
                 "Increase max_iter or tol, or check for degenerate data.",
                 ConvergenceWarning,
             )

@@ -100,7 +100,7 @@ def concerns(
             )
             places.setdefault(onto, []).append(component)
         each = [f"component {_some(map(str, those))} collapsed onto {onto}" for onto, those in places.items()]
-        more = f", and {len(collapsed) - CARE.named} more" if len(collapsed) > CARE.named else ""
+        more = f", and {len(collapsed) - CARE.named:,} more" if len(collapsed) > CARE.named else ""
         found.append(
             f"{'; '.join(each)}{more}: reg_covar={reg_covar:g} makes most of the smallest variance, and the "
             "log-likelihood depends on it; use fewer components, another covariance type, or a larger "
@@ -118,7 +118,7 @@ def concerns(
     n_falls = int((changes < -largest_fall).sum())
     if n_falls:
         found.append(
-            f"the log-likelihood fell in {n_falls} of {len(log_likelihoods)} iterations, by up to "
+            f"the log-likelihood fell in {n_falls:,} of {len(log_likelihoods):,} iterations, by up to "
             f"{-changes.min():.3g} nats a row: reg_covar={reg_covar:g} is not small beside the variances of "
             "the narrowest component"
         )
@@ -207,5 +207,5 @@ def _named(features: Sequence[int], feature_names: Sequence[str] | None) -> str:
 def _some(names: Iterable[str]) -> str:
     """Name the first few."""
     all_of = list(names)
-    more = f" and {len(all_of) - CARE.named} more" if len(all_of) > CARE.named else ""
+    more = f" and {len(all_of) - CARE.named:,} more" if len(all_of) > CARE.named else ""
     return ", ".join(all_of[: CARE.named]) + more

@@ -80,8 +80,8 @@ class NotFinite:
         advice = advice if self.n_nan else "leave these rows out"
         return DataError(
             f"Input X contains {what}.\n"
-            f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan} NaN and "
-            f"{self.n_infinite} infinite values in all. They are no measurements: {advice}."
+            f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan:,} NaN and "
+            f"{self.n_infinite:,} infinite values in all. They are no measurements: {advice}."
         )
 
 

@@ -159,8 +159,8 @@ def complete_cases(
         )
     if n_rows < 2 <= source.n_rows:
         raise DataError(
-            f"missing='drop' leaves {n_rows} of the {source.n_rows} rows of {source.name}: the others lack "
-            "values. missing='marginalize' takes what is observed of them"
+            f"missing='drop' leaves {n_rows:,} of the {source.n_rows:,} rows of {source.name}: the others "
+            "lack values. missing='marginalize' takes what is observed of them"
         )
     logger.info("%s: %d of %d rows lack values and are left out", source.name, n_dropped, source.n_rows)
     if n_dropped and is_here:

@@ -130,7 +130,7 @@ def fit(
         if found.n_weighted < settings.method.n_components:
             raise DataError(
                 f"Expected n_samples >= n_components but got n_components = {settings.method.n_components}, "
-                f"and {found.n_weighted} of {source.n_rows} rows with a sample_weight above 0"
+                f"and {found.n_weighted:,} of {source.n_rows:,} rows with a sample_weight above 0"
             )
         shift = None
         if found.filling is None and isinstance(settings.goal, Likelihood):

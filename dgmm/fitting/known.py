@@ -143,5 +143,7 @@ def numbered(values: Array, groups: Array) -> NDArray[np.int64]:
     other = groups[found] != values
     if other.any():
         row = int(np.flatnonzero(other)[0])
-        raise DataError(f"groups holds {values[row]:g}, which is none of the {len(groups)} groups of the fit")
+        raise DataError(
+            f"groups holds {values[row]:g}, which is none of the {len(groups):,} groups of the fit"
+        )
     return found

@@ -258,8 +258,8 @@ class Multistart:
         had, has = (len(with_rows(prior, each.parameters)) for each in (before, after))
         gained = after.lower_bound - before.lower_bound
         told = (
-            f" Before, {had - has} of {after.parameters.n_components} components were merged into others or "
-            f"deleted, which gave all rows a lower bound {gained:.2g} nats a row higher."
+            f" Before, {had - has:,} of {after.parameters.n_components:,} components were merged into others "
+            f"or deleted, which gave all rows a lower bound {gained:.2g} nats a row higher."
         )
         return replace(ended, ending=replace(ended.ending, message=ended.ending.message + told))
 

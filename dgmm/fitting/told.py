@@ -263,8 +263,8 @@ def _check_weights(labels: Source, *n_components: int) -> None:
     for number in n_components:
         if labels.n_features != number:
             raise DataError(
-                f"labels has {labels.n_features} columns, but n_components={number}: give one label for each "
-                "row, or a weight for each component"
+                f"labels has {labels.n_features:,} columns, but n_components={number}: give one label for "
+                "each row, or a weight for each component"
             )
     faults = run_pass(labels, find_weights_fault, "labels")
     if not faults:

@@ -294,10 +294,10 @@ def judge(parameters: Parameters, sums: MisfitSums, names: Sequence[str]) -> Mis
 def _sentences(found: Misfit, parameters: Parameters, skewed: Array, names: Sequence[str]) -> Iterator[str]:
     n_components, wrong = len(found.counts), np.flatnonzero(~found.is_gaussian).tolist()
     few = [verdict == UNKNOWN for verdict in found.verdicts]
-    whole = f"{n_components} component{'s' if n_components > 1 else ''}"
-    unknown = f"; of {sum(few)}, too few rows tell" if any(few) else ""
+    whole = f"{n_components:,} component{'s' if n_components > 1 else ''}"
+    unknown = f"; of {sum(few):,}, too few rows tell" if any(few) else ""
     if wrong:
-        yield f"Of {whole}, {len(wrong)} {'is' if len(wrong) == 1 else 'are'} not Gaussian{unknown}."
+        yield f"Of {whole}, {len(wrong):,} {'is' if len(wrong) == 1 else 'are'} not Gaussian{unknown}."
     else:
         yield f"Of {whole}, none is seen not to be Gaussian, by {found.n_rows:,} rows{unknown}."
     for k in wrong:

@@ -78,7 +78,7 @@ def render(subject: Subject, origin: Origin) -> str:
     """Give the page as HTML."""
     subject = replace(subject, source=origin.source or subject.source)
     mixture, found = subject.mixture, subject.parameters
-    kind = f"{len(subject.heaviest)} × {mixture.covariance_type}"
+    kind = f"{len(subject.heaviest):,} × {mixture.covariance_type}"
     of_what = f" of {printable(origin.name)}" if origin.name else ""
     shape = (
         f"{subject.n_rows:,} rows × {found.n_features:,} features"

@@ -172,7 +172,7 @@ def _titles(sweep: Any, origin: Origin) -> tuple[str, str]:
     name = f": {printable(origin.name)}" if source is not None else ""
     return (
         f"{'Partial sweep' if sweep.partial_ else 'Sweep'}{name}",
-        f"{n_models} Gaussian mixtures fitted{of_what}, compared by {CRITERIA[sweep.criterion].title}",
+        f"{n_models:,} Gaussian mixtures fitted{of_what}, compared by {CRITERIA[sweep.criterion].title}",
     )
 
 
@@ -248,7 +248,7 @@ def _computed(sweep: Any, origin: Origin) -> Section:
         rate = f", {sweep.n_passes_ * origin.source.n_rows / max(seconds, 1e-9):,.0f} rows/s"
     about = [
         *([("fingerprint", sweep.data_fingerprint_)] if hasattr(sweep, "data_fingerprint_") else []),
-        ("full passes", f"{sweep.n_passes_} for all models together"),
+        ("full passes", f"{sweep.n_passes_:,} for all models together"),
         ("reading and E-steps", f"{seconds:.1f} s{rate}"),
         ("whole sweep", f"{sweep.seconds_:.1f} s"),
         ("seed", sweep.seed_),

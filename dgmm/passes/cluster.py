@@ -386,8 +386,8 @@ class Watch:
     def _lost(self, what: str) -> str:
         died = f" Workers had died at work on {self.died_at}." if self.died_at else ""
         return (
-            f"{self._purpose}: the cluster at {self._address} is lost: {what}. {self._n_done()} of "
-            f"{self._n_tasks} tasks were done, and are lost with it.{died} Fit again when there are workers"
+            f"{self._purpose}: the cluster at {self._address} is lost: {what}. {self._n_done():,} of "
+            f"{self._n_tasks:,} tasks were done, and are lost with it.{died} Fit again when there are workers"
         )
 
     def _ask(self, now: float) -> None:
@@ -417,10 +417,10 @@ class Watch:
         if not workers:
             return NO_WORKER
         if silent:
-            return f"{len(silent)} of its {len(workers)} workers give no sign of life ({silent[0]})"
+            return f"{len(silent):,} of its {len(workers):,} workers give no sign of life ({silent[0]})"
         if all(each["status"] != "running" for each in workers.values()):
             return (
-                f"none of its {len(workers)} workers takes tasks ({next(iter(workers.values()))['status']})"
+                f"none of its {len(workers):,} workers takes tasks ({next(iter(workers.values()))['status']})"
             )
         dying = now - self._died_at < self._settings.say_after
         return "its workers die one after another, and none ends a task" if dying else None

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from dgmm.data.durable import DurableFolder
 from dgmm.data.records import Kinds, Likeness, RecordError, digest_of, read_record
+from dgmm.data.text import counted
 from dgmm.passes.parts import Kept, Tree
 
 WORK = {
@@ -134,7 +135,7 @@ class Extent:
 
 def in_words(counts: Mapping[str, int]) -> str:
     """Say how many requests were answered."""
-    found = [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in WORK.items() if counts.get(kind)]
+    found = [counted(counts[kind], *words) for kind, words in WORK.items() if counts.get(kind)]
     return ", ".join(found) or "nothing"
 
 

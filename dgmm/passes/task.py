@@ -217,8 +217,8 @@ class SpanTask:
         for rows, place, size in zip(values, self.places, self.sizes, strict=True):
             if len(rows) != size:  # row numbers and weights would be those of other rows
                 raise DataError(
-                    f"{place} gives {len(rows)} rows, but was said to have {size}: the data changed since "
-                    "they were opened, or the chunk sizes of the Dask collection are wrong"
+                    f"{place} gives {len(rows):,} rows, but was said to have {size:,}: the data changed "
+                    "since they were opened, or the chunk sizes of the Dask collection are wrong"
                 )
             own = None if weights is None else weights[offset : offset + len(rows)]
             clock.not_working += time.perf_counter() - left_work

@@ -122,7 +122,7 @@ def plot_pairs(
     subject = Subject.of(model, rows, sample_weight=sample_weight, groups=groups, errors=errors)
     axes = subject.axes(features, PAIRED_FEATURES)
     if len(axes) > MOST_PAIRED:
-        raise ValueError(f"a grid of {len(axes)} features cannot be read: give {MOST_PAIRED} at most")
+        raise ValueError(f"a grid of {len(axes):,} features cannot be read: give {MOST_PAIRED} at most")
     grid, n_axes = divided(ax, len(axes), len(axes)), len(axes)
     names = [shortened(axis.label, signs_beside(grid[0, 0])) for axis in axes]
     for i, j in np.ndindex(n_axes, n_axes):

@@ -247,7 +247,7 @@ class Subject:
         if coefficients.shape != (n_features,) or not np.isfinite(coefficients).all():
             raise ValueError(
                 "an axis is a feature's name or number, or a finite coefficient for each of the "
-                f"{n_features} features, not an array of shape {coefficients.shape}"
+                f"{n_features:,} features, not an array of shape {coefficients.shape}"
             )
         used = np.flatnonzero(coefficients)
         if len(used) == 0:

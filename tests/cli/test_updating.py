@@ -25,7 +25,7 @@ def day(tmp_path: Path, three_clusters: np.ndarray) -> Path:
 def test_a_day_in_and_out(tmp_path: Path, model: Path, day: Path):
     updated, without = tmp_path / "updated.npz", tmp_path / "without.npz"
     said = succeed("update", model, day, "--out", updated, "--name", "monday")
-    assert "partitions      fit (3000 rows), monday (300 rows)\n" in said
+    assert "partitions      fit (3,000 rows), monday (300 rows)\n" in said
     assert "log-likelihood  at least -" in said
     expected = dgmm.load(model).update(day, name="monday")
     found = dgmm.load(updated)

@@ -171,5 +171,5 @@ def test_a_chunk_that_no_memory_has_room_for(tmp_path):
 def test_an_array_of_more_chunks_than_can_be_counted(tmp_path, chunk, n_rows, zarr_format):
     path = tmp_path / "x.zarr"
     zarr.create_array(path, shape=(n_rows, 1), chunks=(chunk, 1), dtype="f8", zarr_format=zarr_format)
-    with pytest.raises(DataError, match="and at least 9999 more"):
+    with pytest.raises(DataError, match="and at least 9,999 more"):
         open_dataset(path)

@@ -1,10 +1,15 @@
 """Names are text: whatever they hold, outputs show it, and none of it works on a terminal."""
 
+import ast
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+import dgmm
 from dgmm import GaussianMixture, load
 from dgmm.cli import main
 from dgmm.data.text import printable, redacted
@@ -38,6 +43,31 @@ def test_only_control_characters_are_written_otherwise(name):
     for sign, written in signs.items():
         name = name.replace(sign, written)
     assert shown == name
+
+
+NOUNS = "rows|components|features|columns|groups|passes|iterations|tasks|models|values|NaN|infinite"
+AS_ELSEWHERE = {"validation.py", "parameters.py", "dimensions.py"}
+"""Words of scikit-learn's; what somebody has set, of whatever type; and text."""
+
+
+def bare_counts(source: str) -> list[str]:
+    """Give what texts count without a format, ``{…} rows``; values that are set, ``x={…}``, are not."""
+    found = []
+    for text in ast.walk(ast.parse(source)):
+        parts = text.values if isinstance(text, ast.JoinedStr) else []
+        written = [part.value if isinstance(part, ast.Constant) else "" for part in parts]
+        for value, before, after in zip(parts, ["", *written], [*written[1:], ""], strict=False):
+            if isinstance(value, ast.FormattedValue) and value.format_spec is None:
+                counts = re.match(rf" ({NOUNS})\b", str(after)) and not str(before).endswith("=")
+                shown = f"{{{ast.unparse(value.value)}}}{after}"
+                found += [shown] if counts and not shown.startswith("{counted(") else []
+    return found
+
+
+def test_what_is_counted_for_people_has_separators_of_thousands():
+    assert bare_counts('f"{n} rows of {m:,} columns"') == ["{n} rows of "]
+    modules = (path for path in Path(dgmm.__path__[0]).rglob("*.py") if path.name not in AS_ELSEWHERE)
+    assert {path.name: bare for path in modules if (bare := bare_counts(path.read_text("utf-8")))} == {}
 
 
 def test_a_backslash_alone_is_not_touched():

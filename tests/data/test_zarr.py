@@ -363,7 +363,7 @@ class TestStaleMetadata:
 
 def test_metadata_that_promises_a_billion_chunks_is_refused_quickly(tmp_path):
     zarr.create_array(tmp_path / "x.zarr", shape=(10**15, 1), chunks=(10**6, 1), dtype="f8")
-    with pytest.raises(DataError, match=r"lacks chunk c/0/0 and at least 9999 more"):
+    with pytest.raises(DataError, match=r"lacks chunk c/0/0 and at least 9,999 more"):
         open_dataset(tmp_path / "x.zarr")
 
 

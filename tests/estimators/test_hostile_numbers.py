@@ -347,7 +347,7 @@ INPUTS = [
         bad("infinity .*\n.*row 600, column 2, of "),
     ),
     both("NaN", lambda: with_value(groups(), (600, 2), np.nan), bad("NaN.\n.*row 600, column 2, of .*1 NaN")),
-    both("NaN alone", lambda: groups() * np.nan, bad("NaN.\n.*row 0, column 0, of .*2100 NaN")),
+    both("NaN alone", lambda: groups() * np.nan, bad("NaN.\n.*row 0, column 0, of .*2,100 NaN")),
     memory("masked, none", lambda: np.ma.MaskedArray(groups()), bad("a masked array")),
     memory("masked", lambda: np.ma.MaskedArray(groups(), groups() > 9.0), bad("a masked array")),
     # Other holders of numbers.

@@ -78,7 +78,7 @@ def test_too_few_are_left(rows, n_left):
     rows[:n_left] = 0.0
     rows[5999] = [0.0, np.nan, np.nan]
     with pytest.raises(
-        DataError, match=rf"leaves {n_left} of the 6000 rows of .*missing='marginalize' takes"
+        DataError, match=rf"leaves {n_left} of the 6,000 rows of .*missing='marginalize' takes"
     ):
         complete_cases(open_dataset(rows), None)
 

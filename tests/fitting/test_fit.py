@@ -83,7 +83,7 @@ def test_rows_without_weight_are_as_if_not_there(rows):
 def test_fewer_rows_with_a_weight_than_components(rows, n_weighted):
     weights = np.zeros(3000)
     weights[:n_weighted] = 1.0
-    words = rf"n_components = 3, and {n_weighted} of 3000 rows with a sample_weight above 0"
+    words = rf"n_components = 3, and {n_weighted} of 3,000 rows with a sample_weight above 0"
     with pytest.raises(DataError, match=words):
         fitted(rows, settings_for(), open_weights(weights))
 

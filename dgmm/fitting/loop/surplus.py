@@ -140,11 +140,11 @@ class Plateaus:
         if not self.are_surplus(parameters, n_surplus):
             return None, (n_surplus + 1) // 2
         by_chance = self.by_chance(parameters, n_surplus)
-        which = "a component" if n_surplus == 1 else f"{n_surplus} components"
+        which = "a component" if n_surplus == 1 else f"{n_surplus:,} components"
         why = (
             f"it lately gained {gained:.2g} nats a row, less than the {by_chance:.2g} "
             f"that chance gives {which}, and by BIC the sample is described as well with so many of the "
-            f"{parameters.n_components} merged; {AS_FAR_AS}"
+            f"{parameters.n_components:,} merged; {AS_FAR_AS}"
         )
         return Ending(converged=True, message=f"Converged: {why}."), n_surplus
 

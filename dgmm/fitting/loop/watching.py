@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from dgmm.data.text import counted
 from dgmm.fitting.loop.plain import EM, Advance
 from dgmm.fitting.loop.stopping import Ending
 from dgmm.fitting.steps.expectation import Evaluation
@@ -48,7 +49,7 @@ def stopped(state: EM, evaluation: Evaluation) -> EM:
         return stopped(state.fallback, evaluation)
     if state.ending is not None:
         return state
-    number = "1 pass" if state.n_iter == 1 else f"{state.n_iter} passes"
+    number = counted(state.n_iter, "pass", "passes")
     ending = Ending(converged=False, message=f"Stopped by a callback after {number}.", at_wish=True)
     if state.best is not None:  # corrected EM has it, and goes back to it
         return replace(state, parameters=state.best.parameters, ending=ending)

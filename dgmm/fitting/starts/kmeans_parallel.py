@@ -179,7 +179,7 @@ def scalable_kmeans(
         centres = np.concatenate([centres, drawn.values])
     if len(centres) < n_clusters:
         raise ValueError(
-            f"k-means|| found only {len(centres)} distinct rows for n_components={n_clusters}: "
+            f"k-means|| found only {len(centres):,} distinct rows for n_components={n_clusters}: "
             "lower n_components"
         )
     counts = run_pass(source, partial(count_nearest, origin, centres), "k-means||", weights)

@@ -197,8 +197,8 @@ def _started(
     rows = _Unlabelled.of(known, sample, len(is_told))
     if len(rows.values) < np.count_nonzero(~is_told):
         raise DataError(
-            f"labels leave {len(rows.values)} rows of the sample for {np.count_nonzero(~is_told)} components "
-            f"without a label (the first is {np.flatnonzero(~is_told)[0]}): lower n_components to "
+            f"labels leave {len(rows.values):,} rows of the sample for {np.count_nonzero(~is_told):,} "
+            f"components without a label (the first is {np.flatnonzero(~is_told)[0]}): lower n_components to "
             f"{np.count_nonzero(is_told)}, or give fewer labels"
         )
     told = ToldSums(found.counts, found.sums + found.counts[:, None] * moments.mean)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dgmm.data.text import counted
 from dgmm.fitting.steps.climb import Climb, best_distinct
 
 
@@ -63,8 +64,8 @@ class SearchRecord:
     def __str__(self) -> str:
         """Say it in a line."""
         return (
-            f"{self.n_starts} starts led to {self.n_optima} {'optimum' if self.n_optima == 1 else 'optima'}, "
-            f"{self.n_best} of them to the best; unseen: {self.unseen:.0%}"
+            f"{counted(self.n_starts, 'start')} led to {counted(self.n_optima, 'optimum', 'optima')}, "
+            f"{self.n_best:,} of them to the best; unseen: {self.unseen:.0%}"
         )
 
 

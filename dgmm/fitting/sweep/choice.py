@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dgmm.data.text import counted
 from dgmm.fitting.pool import Candidate
 from dgmm.model.criteria import Criterion, resolution
 
@@ -100,27 +101,27 @@ def _sentences(
     assert chosen.scores is not None
     name, fit = criterion.title, criterion.fit_name
     yield (
-        f"{name[0].upper()}{name[1:]} chooses {_components(chosen.n_components)} of {chosen.family.name} "
-        "covariance: the best density among those tried, which is not the number of clusters. One cluster "
-        "that is not Gaussian takes several components, and the more rows there are, the more components "
-        "pay for themselves."
+        f"{name[0].upper()}{name[1:]} chooses {counted(chosen.n_components, 'component')} of "
+        f"{chosen.family.name} covariance: the best density among those tried, which is not the number of "
+        "clusters. One cluster that is not Gaussian takes several components, and the more rows there are, "
+        "the more components pay for themselves."
     )
     if found.at_edge:
         yield (
-            f"It is at the edge of the range: nothing above {_components(chosen.n_components)} was tried, "
-            "and more may be better still."
+            f"It is at the edge of the range: nothing above {counted(chosen.n_components, 'component')} was "
+            "tried, and more may be better still."
         )
     if found.smallest is not None and found.smallest != best:
         few = candidates[found.smallest]
         yield (
-            f"{_components(few.n_components)} of the same kind are within {tolerance:g} nats a row of its "
-            f"{fit}: the smallest mixture that describes the rows about as well."
+            f"{counted(few.n_components, 'component')} of the same kind are within {tolerance:g} nats a row "
+            f"of its {fit}: the smallest mixture that describes the rows about as well."
         )
     elif found.smallest == best and chosen.n_components > 1:
         yield f"Fewer components of the same kind lose more than {tolerance:g} nats a row of {fit}."
     if found.elbow is not None:
         bend = candidates[found.elbow]
-        yield f"The curve bends most (its elbow) at {_components(bend.n_components)}."
+        yield f"The curve bends most (its elbow) at {counted(bend.n_components, 'component')}."
     if not criterion.needs_held_out and chosen.state is not None and chosen.state.history:
         left = chosen.state.history[-1].predicted_gain
         if not chosen.state.converged and np.isfinite(left) and left > resolution(chosen.scores.weight):
@@ -152,9 +153,5 @@ def _rival(candidates: Sequence[Candidate], best: int, criterion: Criterion) -> 
         return None
     return (
         f"Within one standard error of the best there is one with fewer parameters: "
-        f"{_components(fewest.n_components)} of {fewest.family.name} covariance."
+        f"{counted(fewest.n_components, 'component')} of {fewest.family.name} covariance."
     )
-
-
-def _components(number: int) -> str:
-    return f"{number} component" + ("" if number == 1 else "s")

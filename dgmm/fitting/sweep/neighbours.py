@@ -294,7 +294,7 @@ def sentences(comparisons: Sequence[Comparison]) -> Iterator[str]:
         needed = "are needed" if each.bootstrap_p <= BOOTSTRAP.level else "are not seen to be needed"
         fewer, chance = each.n_components, f"{each.bootstrap_p:.2g}"
         yield (
-            f"By {each.n_rows:,} rows, {each.n_more} components rather than {fewer} {needed}: if {fewer} are "
-            f"true, the chance of a likelihood ratio of {each.sample_ratio:.1f} or more is {chance} "
-            "(parametric bootstrap)."
+            f"By {each.n_rows:,} rows, {each.n_more:,} components rather than {fewer:,} {needed}: if "
+            f"{fewer:,} are true, the chance of a likelihood ratio of {each.sample_ratio:.1f} or more is "
+            f"{chance} (parametric bootstrap)."
         )

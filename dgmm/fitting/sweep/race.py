@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dgmm.data.text import counted
 from dgmm.fitting.loop.corrected import CorrectedEM
 from dgmm.fitting.loop.history import PassRecord, last_gain, predict_gain, since_start
 from dgmm.fitting.loop.plain import Advance
@@ -166,8 +167,8 @@ def _dropped(candidate: Candidate, criterion: Criterion, best: float) -> Candida
     behind = criterion.loss(candidate.scores) - best
     return replace(
         candidate,
-        dropped=f"Left after {candidate.n_passes} passes: by {criterion.title} it is {criterion.gap(behind)} "
-        f"behind the best, and would be behind with {gain:.2g} nats a row more.",
+        dropped=f"Left after {counted(candidate.n_passes, 'pass', 'passes')}: by {criterion.title} it is "
+        f"{criterion.gap(behind)} behind the best, and would be behind with {gain:.2g} nats a row more.",
     )
 
 

@@ -141,14 +141,14 @@ def _check_held_out(source: Source, settings: SweepSettings, found: Survey, fitt
     """
     if len(fitted.counting) < 2:
         raise DataError(
-            f"Of {source.n_rows} rows, {found.n_weighted} with a weight, {found.n_left_out} are held out: "
-            "too few are left; make held_out smaller, or give more rows"
+            f"Of {source.n_rows:,} rows, {found.n_weighted:,} with a weight, {found.n_left_out:,} are held "
+            "out: too few are left; make held_out smaller, or give more rows"
         )
     if settings.criterion.needs_held_out and not found.n_left_out:
         raise DataError(
-            f"held_out={settings.held_out:g} of {source.n_rows} rows, {found.n_weighted} with a weight: none "
-            "of these is held out, and there is nothing to choose by; make held_out larger, give more rows, "
-            "or another random_state"
+            f"held_out={settings.held_out:g} of {source.n_rows:,} rows, {found.n_weighted:,} with a weight: "
+            "none of these is held out, and there is nothing to choose by; make held_out larger, give more "
+            "rows, or another random_state"
         )
 
 
@@ -194,9 +194,9 @@ def _refuse_too_many_components(swept: Swept, sample: Sample, *, is_small: bool)
     where = "" if is_small else " of the sample"
     for index, candidate in enumerate(swept.candidates):
         if candidate.n_components > n_rows:
-            failure = f"{candidate.n_components} components, but only {n_rows} rows{where} to fit them to"
+            failure = f"{candidate.n_components:,} components, but only {n_rows:,} rows{where} to fit them to"
         elif candidate.n_components > n_distinct:
-            failure = f"{candidate.n_components} components, but only {n_distinct} distinct rows{where}"
+            failure = f"{candidate.n_components:,} components, but only {n_distinct:,} distinct rows{where}"
         else:
             continue
         swept.candidates[index] = replace(candidate, failure=failure)
