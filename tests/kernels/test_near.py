@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dgmm.kernels import compiled, near
+from dgmm.kernels import bounds, compiled, near
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stacking import stack_models
@@ -29,16 +29,15 @@ def small(monkeypatch):
         fewest_rows=60,
         component_rows=11,
         most_near=0.5,
-        row_work=0.0,
-        gather_work=0.0,
     )
     monkeypatch.setattr(near, "NEAR", tuning)
+    monkeypatch.setattr(bounds, "BOUNDS", replace(bounds.BOUNDS, row_work=0.0, gather_work=0.0))
     monkeypatch.setenv("DGMM_COMPILED", "1")  # it is the compiled loop that leaves components out
 
 
-def mixture(spread, n_components=N_COMPONENTS, n_features=N_FEATURES, seed=0, family="full"):
+def mixture(spread, n_components=N_COMPONENTS, n_features=N_FEATURES, seed=0):
     generator = np.random.default_rng(seed)
-    model = naive.random_parameters(generator, family, n_components, n_features)
+    model = naive.random_parameters(generator, "full", n_components, n_features)
     return replace(model, means=spread * generator.normal(size=(n_components, n_features)))
 
 
@@ -96,7 +95,7 @@ def test_statistics_are_those_of_the_plain_way(dtype, weighted):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n_features", [8, 21])
 def test_statistics_of_independent_features_are_those_of_the_plain_way(n_features, weighted, monkeypatch):
-    monkeypatch.setattr(near, "NEAR", replace(near.NEAR, diagonal_pair_work=0.0))
+    monkeypatch.setattr(bounds, "BOUNDS", replace(bounds.BOUNDS, diagonal_pair_work=0.0))
     generator = np.random.default_rng(5)
     model = naive.random_parameters(generator, "diag", 30, n_features)
     model = replace(model, means=9.0 * generator.normal(size=(30, n_features)))
@@ -127,7 +126,6 @@ def test_rows_of_overlapping_components_go_the_plain_way_to_the_same_bits():
     rows = drawn(model, 700)
     (found,) = compiled.expect(ready_for([model], rows), [(rows, None)])
     (wanted,) = compiled.expect(ready_for([model], rows, leaves_out=False), [(rows, None)])
-    assert near.bounds_of(model, rows.mean(axis=0)) is None
     np.testing.assert_array_equal(found.scatter, wanted.scatter)
 
 
@@ -181,36 +179,6 @@ def test_little_work_goes_the_plain_way():
     assert compiled.CompiledGroup(ready, ready.groups[0]).near is None
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e4])
-@pytest.mark.parametrize("family", ["full", "diag"])
-def test_bounds_are_bounds(family, scale, monkeypatch):
-    """Of rows near and far, in float32, and in float64 where that would not do."""
-    monkeypatch.setattr(near, "NEAR", replace(near.NEAR, diagonal_pair_work=0.0))
-    model = mixture(4.0, family=family)
-    apart = np.where(np.arange(N_COMPONENTS) < 2, scale, 1.0)[:, None]
-    model = replace(model, means=model.means * apart)
-    rows = np.concatenate([drawn(model, 200), 3 * drawn(model, 50), model.means])
-    centre = rows.mean(axis=0)
-    bounds = near.bounds_of(model, centre)
-    assert bounds is not None
-    found = bounds.of_rows(rows)
-    assert found is not None
-    exact = naive.exact_log_joint(model, rows).T
-    assert (found[0] + found[1] + 1e-6 * np.abs(found[0]) >= exact).all()
-    assert found[1] <= near.NEAR.bound_error
-
-
-def test_bounds_that_rounding_spoils_are_none():
-    model = mixture(4.0)
-    bounds = near.bounds_of(model, np.zeros(N_FEATURES))
-    assert bounds is not None
-    rows = drawn(model, 100)
-    rows[7] = 1e12
-    assert bounds.of_rows(rows) is None
-    rows[7] = np.nan
-    assert bounds.of_rows(rows) is None
-
-
 def test_what_is_left_out_is_as_little_as_it_says():
     """One component has next to nothing of rows that lie ever nearer to it, around where it is left out."""
     generator = np.random.default_rng(4)
@@ -227,14 +195,14 @@ def test_what_is_left_out_is_as_little_as_it_says():
     exact = np.exp(joint - joint.max(axis=1, keepdims=True))
     exact /= exact.sum(axis=1, keepdims=True)
     behind = -np.log(exact[:, 0])
-    margin = near.margin_of(N_COMPONENTS)
+    margin = bounds.margin_of(N_COMPONENTS)
     assert np.count_nonzero(np.abs(behind - margin) < 3.0) > 20  # rows on both sides, and near
     assert np.count_nonzero(behind < margin) > 100
     ready = ready_for([model], rows)
     assert n_near(ready, rows) == 3000
     for row, own in zip(rows[:40], exact[:40], strict=True):
         (found,) = compiled.expect(ready, [(np.repeat(row[None], 60, axis=0), None)])
-        assert (np.abs(found.counts - 60 * own) <= 60 * near.NEAR.left_out + 1e-11 * 60 * own).all()
+        assert (np.abs(found.counts - 60 * own) <= 60 * bounds.BOUNDS.left_out + 1e-11 * 60 * own).all()
     (found,) = compiled.expect(ready, [(rows, None)])
     wanted = exact.sum(axis=0)
-    assert (np.abs(found.counts - wanted) <= 3000 * near.NEAR.left_out + 1e-11 * wanted).all()
+    assert (np.abs(found.counts - wanted) <= 3000 * bounds.BOUNDS.left_out + 1e-11 * wanted).all()
