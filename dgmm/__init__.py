@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dgmm.fitting.checkpoint import Checkpoint, CheckpointError
     from dgmm.fitting.fingerprint import fingerprint
     from dgmm.model.information import SingularInformationError
-    from dgmm.passes.cluster import ClusterLostError
+    from dgmm.passes.health import ClusterLostError
     from dgmm.passes.journal import CheckpointWarning
 
 __version__ = version("dgmm")
@@ -48,7 +48,7 @@ _HOMES = {
     "Checkpoint": "fitting.checkpoint",
     "CheckpointError": "fitting.checkpoint",
     "CheckpointWarning": "passes.journal",
-    "ClusterLostError": "passes.cluster",
+    "ClusterLostError": "passes.health",
     "DataWarning": "data",
     "GaussianMixture": "estimators.gaussian_mixture",
     "GaussianMixtureSweep": "estimators.sweep",

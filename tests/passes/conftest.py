@@ -1,9 +1,10 @@
-# pyright: reportReturnType=false
+# pyright: reportPrivateImportUsage=false, reportReturnType=false
 """Clusters, and passes of many spans on little data."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+import dask
 import numpy as np
 import pytest
 import zarr
@@ -38,6 +39,15 @@ def client(cluster) -> Iterator[Client]:
     """The ambient scheduler is the cluster while the test runs."""
     with Client(cluster) as connected:
         yield connected
+
+
+@pytest.fixture
+def empty_cluster() -> Iterator[LocalCluster]:
+    """No worker, as yet."""
+    with LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0") as running:
+        yield running
+        with dask.config.set({"distributed.comm.timeouts.connect": 1.0}):  # its scheduler may be gone
+            running.close()
 
 
 @pytest.fixture
