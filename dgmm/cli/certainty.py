@@ -10,11 +10,11 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.beside import Told, of_fits, of_judged
 from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Number, missing_in_rows, reading_rows
 from dgmm.cli.program import main
+from dgmm.cli.side_information import SideInformation, of_fits, of_judged
 from dgmm.estimators.certainty import KINDS, Intervals, StandardErrors
 from dgmm.facts import Exhibit, Said, fact
 from dgmm.model.information import Kind
@@ -49,7 +49,7 @@ def standard_errors(
     data: str,
     kind: Kind,
     level: float,
-    told: Told,
+    side_information: SideInformation,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print how sure the parameters of a model are, given the rows of DATA that it was fitted to.
@@ -65,12 +65,12 @@ def standard_errors(
             "of a GaussianMixture"
         )
     source = open_for(mixture, data, opening, missing)
-    known = told.known(data, source, at_urls)
+    known = side_information.known(data, source, at_urls)
     with cluster.joined(source):
         found = mixture.standard_errors(source, kind, **known)
     return [
         report.rows_fact(source),
-        *told.facts,
+        *side_information.facts,
         fact("kind", kind, kind=kind),
         fact(
             "maximum",
@@ -115,7 +115,7 @@ def misfit(
     opening: dict[str, Any],
     model: str,
     data: str,
-    told: Told,
+    side_information: SideInformation,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print which components of a model are not Gaussian, by the rows of DATA.
@@ -125,7 +125,7 @@ def misfit(
     at_urls = opening["storage_options"]
     mixture = load_model(model, at_urls, data)
     source = open_for(mixture, data, opening, missing)
-    known = told.known(data, source, at_urls)
+    known = side_information.known(data, source, at_urls)
     with cluster.joined(source):
         found = mixture.misfit(source, **known)
     columns, lines = report.misfit_lines(found)
@@ -140,7 +140,7 @@ def misfit(
     ]
     return [
         report.rows_fact(source),
-        *told.facts,
+        *side_information.facts,
         Exhibit(
             report.table(columns, [cells for _, cells in lines]),
             {"misfit": described, "edges": found.edges},

@@ -14,7 +14,6 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.beside import Told, groups_to_judge, of_errors, of_fits, of_judged, telling, without
 from dgmm.cli.carried import Together, write_beside
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
 from dgmm.cli.cluster import Cluster, on_a_cluster
@@ -36,6 +35,15 @@ from dgmm.cli.options import (
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.pictures import Page
 from dgmm.cli.program import main
+from dgmm.cli.side_information import (
+    SideInformation,
+    groups_to_judge,
+    of_errors,
+    of_fits,
+    of_judged,
+    open_features,
+    side_information_options,
+)
 from dgmm.data.source import Source
 from dgmm.data.writing import check_target, creating
 from dgmm.estimators.base import Quantity
@@ -117,19 +125,19 @@ def fit(
     checkpoint: str | None,
     sample_rows: int | None,
     tol: float | None,
-    told: Told,
+    side_information: SideInformation,
     page: str | None,
     **settings: Any,
 ) -> Sequence[Said]:
     """Fit a mixture to DATA and write it to a model file."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
-    if bayesian and (told.labels or told.groups):
+    if bayesian and (side_information.labels or side_information.groups):
         raise click.UsageError("--labels and --groups are of maximum likelihood: leave --bayesian out")
     wanted = Page(page, overwrite, opening["storage_options"])
     wanted.check()
-    source = without(data, opening, told)
+    source = open_features(data, opening, side_information)
     at_urls = {"storage_options": opening["storage_options"]}
-    known = told.known(data, source, **at_urls)
+    known = side_information.known(data, source, **at_urls)
     if concentration is not None and not bayesian:
         raise click.UsageError("--concentration is of a prior: give --bayesian too")
     kind: Any = dgmm.GaussianMixture
@@ -151,7 +159,7 @@ def fit(
         model.save(working, **at_urls)
     facts = [
         *report.source_facts(source),
-        *told.facts,
+        *side_information.facts,
         *report.model_facts(model),
         *report.speed_facts(model),
     ]
@@ -174,7 +182,7 @@ def fit(
     help="Columns of Parquet files to write beside: then labels, log densities and probabilities go to the "
     "folder --out, in files as those of DATA.",
 )
-@telling(groups_to_judge, *of_errors)
+@side_information_options(groups_to_judge, *of_errors)
 @missing_in_rows
 @overwriting
 @reading_rows
@@ -189,7 +197,7 @@ def predict(
     proba: bool,
     scores: bool,
     keep: list[str] | None,
-    told: Told,
+    side_information: SideInformation,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -216,8 +224,8 @@ def predict(
     )
     if proba or scores:
         wanted = ("responsibilities",) if proba else ("log_densities",)
-    own = told.parts(data, opening["storage_options"]).get("groups")
-    measured = told.measured(data, source, opening["storage_options"])
+    own = side_information.parts(data, opening["storage_options"]).get("groups")
+    measured = side_information.measured(data, source, opening["storage_options"])
     rows, results = measured.joined, []
     for quantity in wanted:
         rows, function = mixture._judged(quantity, measured, own)
@@ -232,7 +240,7 @@ def predict(
     warn_without_values(n_empty, source.n_rows, JUDGED)
     return [
         report.rows_fact(source),
-        *told.facts,
+        *side_information.facts,
         report.columns_fact((*(keep or ()), *result.columns), out),
         Exhibit("", {"n_rows_without_values": n_empty}),
     ]
@@ -251,7 +259,7 @@ def score(
     opening: dict[str, Any],
     model: str,
     data: str,
-    told: Told,
+    side_information: SideInformation,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print how well a model describes DATA.
@@ -261,13 +269,13 @@ def score(
     at_urls = opening["storage_options"]
     mixture = load_model(model, at_urls, data)
     source = open_for(mixture, data, opening, missing)
-    known = told.known(data, source, at_urls)
+    known = side_information.known(data, source, at_urls)
     with cluster.joined(source):
         scored = mixture._scored(source, known.pop("sample_weight", None), **known)
     mean = scored.total / scored.weight
     found: list[Said] = [
         report.rows_fact(source),
-        *told.facts,
+        *side_information.facts,
         fact("log-likelihood", f"{mean:.6f} nats a row", log_likelihood=mean),
     ]
     if hasattr(mixture, "bic"):

@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from dgmm import report
-from dgmm.cli.beside import Told, of_errors, telling
 from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import missing_in_rows, reading_rows
 from dgmm.cli.program import main
+from dgmm.cli.side_information import SideInformation, of_errors, side_information_options
 from dgmm.estimators.comparing import Comparison, PairSums, compare_on
 from dgmm.estimators.comparing import compare as compared
 from dgmm.facts import Exhibit, Fact, Said, fact
@@ -29,7 +29,7 @@ SURE = 0.05
 @click.argument("first", metavar="MODEL")
 @click.argument("second", metavar="OTHER")
 @click.argument("data", required=False)
-@telling(*of_errors)
+@side_information_options(*of_errors)
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
@@ -40,7 +40,7 @@ def compare(
     first: str,
     second: str,
     data: str | None,
-    told: Told,
+    side_information: SideInformation,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print what two models have in common, and which of them DATA like better.
@@ -56,13 +56,13 @@ def compare(
     source = open_for(one, data, opening, missing)
     if missing is not None:
         other.set_params(missing=missing)
-    measured = told.measured(data, source, opening["storage_options"])
+    measured = side_information.measured(data, source, opening["storage_options"])
     with cluster.joined(source):
         sums = compare_on(one, other, measured)
     return [
         *said,
         report.rows_fact(source),
-        *told.facts,
+        *side_information.facts,
         *_on_rows(sums, (first, second), (one, other)),
     ]
 

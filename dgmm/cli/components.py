@@ -10,12 +10,12 @@ import click
 import numpy as np
 
 from dgmm import report
-from dgmm.cli.beside import Told, of_judged
 from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import at_urls, missing_in_rows, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.program import main
+from dgmm.cli.side_information import SideInformation, of_judged
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.facts import Exhibit, Said, fact
 
@@ -54,7 +54,7 @@ def merge(
     data: str,
     clusters: int | None,
     out: str | None,
-    told: Told,
+    side_information: SideInformation,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -70,8 +70,8 @@ def merge(
     if clusters is not None and clusters > n_components:
         raise click.UsageError(f"-k {clusters} is more than the {n_components:,} components of {model}")
     source = open_for(mixture, data, opening, missing)
-    beside = told.parts(data, storage_options)
-    measured = told.measured(data, source, storage_options)
+    beside = side_information.parts(data, storage_options)
+    measured = side_information.measured(data, source, storage_options)
     with cluster.joined(source):
         merges = mixture.merge(source, **beside, errors=cast(ErrorsLike | None, measured.given))
         n_clusters = merges.n_clusters if clusters is None else clusters
@@ -100,7 +100,7 @@ def merge(
     whole = merges.entropies[-1]
     return [
         report.rows_fact(source),
-        *told.facts,
+        *side_information.facts,
         Exhibit(
             report.table(["clusters", "merged", "with", "entropy, nats a row"], lines) if lines else "",
             {

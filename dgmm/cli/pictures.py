@@ -13,12 +13,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.cli.beside import Told, of_judged
 from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import Loaded, features_found, load_model, open_for
 from dgmm.cli.options import features_option, overwriting, reading_rows
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
+from dgmm.cli.side_information import SideInformation, of_judged
 from dgmm.data.writing import write_file
 from dgmm.facts import Fact, Said, fact
 
@@ -73,7 +73,7 @@ def plot(
     theme: Any,
     out: str,
     overwrite: bool,
-    told: Told,
+    side_information: SideInformation,
 ) -> Sequence[Said]:
     """Draw a picture of a model, over some of the rows of DATA."""
     from dgmm import plotting  # noqa: PLC0415 - it needs an extra
@@ -84,7 +84,9 @@ def plot(
         raise click.UsageError(f"--kind {kind} is of rows: give DATA too")
     if kind in WITHOUT_ROWS and (data is not None or features):
         raise click.UsageError(f"--kind {kind} is of the model alone: give neither DATA nor --features")
-    mixture, subject = _looked_at(cluster, opening, model, data, n_most=ROWS_DRAWN, told=told)
+    mixture, subject = _looked_at(
+        cluster, opening, model, data, n_most=ROWS_DRAWN, side_information=side_information
+    )
     with plotting.themed(theme):
         figure = plotting.new_figure(SIZES[kind])
         if kind == "history":
@@ -115,7 +117,7 @@ def report(
     data: str | None,
     out: str,
     overwrite: bool,
-    told: Told,
+    side_information: SideInformation,
 ) -> Sequence[Said]:
     """Write a page to read of a model: which component is what, and whether it fits some of the rows of DATA.
 
@@ -126,7 +128,9 @@ def report(
 
     at_urls = opening["storage_options"]
     check_output(out, (".html",), overwrite=overwrite, storage_options=at_urls)
-    _, subject = _looked_at(cluster, opening, model, data, n_most=ROWS_SHOWN, told=told)
+    _, subject = _looked_at(
+        cluster, opening, model, data, n_most=ROWS_SHOWN, side_information=side_information
+    )
     page = render(subject, Origin(subject.source))
     write_file(out, page.encode(), overwrite=overwrite, storage_options=at_urls)
     return [*_drawn(subject), fact("report", out, out=out)]
@@ -139,7 +143,7 @@ def _looked_at(
     data: str | None,
     *,
     n_most: int,
-    told: Told,
+    side_information: SideInformation,
 ) -> tuple[Loaded, Subject]:
     """Read a model, and draw at most so many of the rows of DATA, with what is known of them.
 
@@ -150,14 +154,14 @@ def _looked_at(
     """
     from dgmm.plotting.subject import Subject  # noqa: PLC0415 - it needs an extra
 
-    if data is None and told.places:
+    if data is None and side_information.places:
         raise click.UsageError("--weights, --groups and --errors are of rows: give DATA too")
     at_urls = opening["storage_options"]
     mixture = load_model(model, at_urls, data)
     if data is None:
         return mixture, Subject.of(mixture)
     source = open_for(mixture, data, opening)
-    known = told.known(data, source, at_urls)
+    known = side_information.known(data, source, at_urls)
     with cluster.joined(source):
         return mixture, Subject.of(mixture, source, n_most, **known)
 

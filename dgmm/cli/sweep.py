@@ -12,7 +12,6 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.beside import Told, of_fits, without
 from dgmm.cli.checkpoints import checkpoint_at, keeping
 from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.options import (
@@ -26,6 +25,7 @@ from dgmm.cli.options import (
 )
 from dgmm.cli.program import main
 from dgmm.cli.shell import code_of, say, say_notes
+from dgmm.cli.side_information import SideInformation, of_fits, open_features
 from dgmm.data.text import counted
 from dgmm.data.writing import creating_in
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
@@ -138,7 +138,7 @@ def sweep(
     allow_changed_data: bool,
     checkpoint: str | None,
     sample_rows: int | None,
-    told: Told,
+    side_information: SideInformation,
     **settings: Any,
 ) -> Sequence[Said]:
     """Fit mixtures of many sizes to DATA in the same passes, choose the best, and report.
@@ -150,8 +150,8 @@ def sweep(
 
     if missing := sorted(set(keep or ()) - set(components)):
         raise click.UsageError(f"--keep {missing[0]} is none of the numbers of components that are tried, -k")
-    source = without(data, opening, told)
-    known = told.known(data, source, opening["storage_options"])
+    source = open_features(data, opening, side_information)
+    known = side_information.known(data, source, opening["storage_options"])
     found = dgmm.GaussianMixtureSweep(
         components,
         covariance_type=covariance,
@@ -187,7 +187,7 @@ def sweep(
         sys.exit(code_of(ended))
     return [
         *report.source_facts(source),
-        *told.facts,
+        *side_information.facts,
         *sweep_facts(found),
         models(found),
         *report.groups(found.best_estimator_),

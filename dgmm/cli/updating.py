@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from dgmm import report
-from dgmm.cli.beside import Told, telling, weights_of_rows
 from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for, save_model
 from dgmm.cli.options import missing_in_updates, overwriting, reading_rows, to_a_model
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
+from dgmm.cli.side_information import SideInformation, side_information_options, weights_of_rows
 from dgmm.facts import Said
 
 
@@ -22,7 +22,7 @@ from dgmm.facts import Said
 @click.argument("data")
 @to_a_model
 @click.option("--name", help="Of these rows, to forget them by.  [default: update 1, update 2, …]")
-@telling(weights_of_rows)
+@side_information_options(weights_of_rows)
 @missing_in_updates
 @overwriting
 @reading_rows
@@ -35,7 +35,7 @@ def update(
     data: str,
     out: str,
     name: str | None,
-    told: Told,
+    side_information: SideInformation,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -46,7 +46,7 @@ def update(
     check_output(out, (".npz",), overwrite=overwrite, storage_options=opening["storage_options"])
     mixture = load_model(model, opening["storage_options"], data)
     source = open_for(mixture, data, opening, missing)
-    known = told.parts(data, opening["storage_options"])
+    known = side_information.parts(data, opening["storage_options"])
     with cluster.joined(source):
         mixture.update(source, **known, name=name)
     return [report.rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]
@@ -57,7 +57,7 @@ def update(
 @click.argument("data", required=False)
 @to_a_model
 @click.option("--name", help="Of the rows, in the place of DATA: they need not exist any more.")
-@telling(weights_of_rows)
+@side_information_options(weights_of_rows)
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -69,7 +69,7 @@ def forget(
     data: str | None,
     out: str,
     name: str | None,
-    told: Told,
+    side_information: SideInformation,
     overwrite: bool,
 ) -> Sequence[Said]:
     """Take the rows of DATA out of those that MODEL knows: all of an update, or of its fit.
@@ -84,7 +84,7 @@ def forget(
         mixture.forget(name=name)
         return _saved(mixture, out, opening, overwrite=overwrite)
     source = open_for(mixture, data, opening)
-    known = told.parts(data, opening["storage_options"])
+    known = side_information.parts(data, opening["storage_options"])
     with cluster.joined(source):
         mixture.forget(source, **known)
     return [report.rows_fact(source), *_saved(mixture, out, opening, overwrite=overwrite)]

@@ -64,12 +64,12 @@ kind_of_errors = click.option(
 
 
 PARTS = {"weights": "sample_weight", "labels": "labels", "groups": "groups"}
-"""What methods call what options tell of each row."""
+"""The methods' name for each option."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What options tell of rows beside their features: columns of DATA, or paths.
+class SideInformation:
+    """Side information of rows, as options give it: columns of DATA, or paths.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class Told:
     def measured(
         self, data: str, source: Source, storage_options: Mapping[str, object] | None
     ) -> MeasuredRows:
-        """Open the errors of rows, and put them beside these.
+        """Open the errors of rows, as columns after the features.
 
         Raises
         ------
@@ -148,24 +148,26 @@ class Told:
         return [fact("errors", said, errors=list(self.errors), errors_are=self.errors_are)]
 
 
-def telling(*each: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add options that tell something of rows; the command is given ``told``, a `Told`."""
+def side_information_options(
+    *each: Callable[[Any], Any],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add options for side information, which the command gets as one `SideInformation`."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @options(*each)
         @functools.wraps(command)
-        def with_told(**given: Any) -> Any:
-            own = {name.name: given.pop(name.name) for name in fields(Told) if name.name in given}
-            return command(told=Told(**own), **given)
+        def with_side_information(**given: Any) -> Any:
+            own = {name.name: given.pop(name.name) for name in fields(SideInformation) if name.name in given}
+            return command(side_information=SideInformation(**own), **given)
 
-        return with_told
+        return with_side_information
 
     return decorate
 
 
 of_errors = (errors_of_rows, kind_of_errors)
-of_fits = telling(weights_of_rows, labels_of_rows, groups_of_rows, *of_errors)
-of_judged = telling(weights_of_rows, groups_to_judge, *of_errors)
+of_fits = side_information_options(weights_of_rows, labels_of_rows, groups_of_rows, *of_errors)
+of_judged = side_information_options(weights_of_rows, groups_to_judge, *of_errors)
 
 
 def _opened(data: str, what: str, given: str, storage_options: Mapping[str, object] | None) -> Source:
@@ -178,15 +180,15 @@ def squared(deviations: NDArray[np.floating]) -> NDArray[np.floating]:
     return deviations * np.abs(deviations)
 
 
-def without(data: str, opening: Mapping[str, Any], told: Told) -> Source:
-    """Open DATA for its features: without the columns that say something else, unless columns are named.
+def open_features(data: str, opening: Mapping[str, Any], side_information: SideInformation) -> Source:
+    """Open DATA for its features: without the columns of side information, unless columns are named.
 
     Warns
     -----
     DataWarning
         As `dgmm.open_dataset`, but of these columns.
     """
-    aside = [place for place in told.places if not is_path(place)]
+    aside = [place for place in side_information.places if not is_path(place)]
     if not aside or opening["columns"] is not None:
         return open_rows(data, opening)
     refuse_model(data)
