@@ -168,7 +168,7 @@ def check_carried(carried: Sequence[str], there: Sequence[str], path: str) -> No
             )
 
 
-def write_beside(
+def write_with_columns(
     source: Source,
     rows: Source,
     result: Result,

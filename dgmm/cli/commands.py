@@ -14,7 +14,7 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.carried import Together, write_beside
+from dgmm.cli.carried import Together, write_with_columns
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
 from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import following_advice, load_model, open_for, open_rows
@@ -236,7 +236,7 @@ def predict(
         if keep is None:
             n_empty = write(rows, result, out, "predict", **at_urls)
         else:
-            n_empty = write_beside(source, rows, result, keep, out.rstrip("/"), **at_urls)
+            n_empty = write_with_columns(source, rows, result, keep, out.rstrip("/"), **at_urls)
     warn_without_values(n_empty, source.n_rows, JUDGED)
     return [
         report.rows_fact(source),

@@ -16,7 +16,7 @@ from dgmm.cli.models import open_rows, refuse_model
 from dgmm.cli.options import names_of, options
 from dgmm.data.aside import column_named, is_path
 from dgmm.data.mapped import MappedSource
-from dgmm.data.open import open_beside, open_without
+from dgmm.data.open import open_side_information, open_without
 from dgmm.data.source import Source
 from dgmm.estimators.errors import MeasuredRows, with_errors
 from dgmm.facts import Fact, fact
@@ -172,7 +172,7 @@ of_judged = side_information_options(weights_of_rows, groups_to_judge, *of_error
 
 def _opened(data: str, what: str, given: str, storage_options: Mapping[str, object] | None) -> Source:
     column = column_named(data, given, what, storage_options)
-    return open_beside(given, storage_options) if column is None else column
+    return open_side_information(given, storage_options) if column is None else column
 
 
 def squared(deviations: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -35,7 +35,7 @@ def column_named(
     Returns
     -------
     object or None
-        Of numbers, for `dgmm.data.open.open_beside`; or of text, for `dgmm.data.categories`.
+        Of numbers, for `dgmm.data.open.open_side_information`; or of text, for `dgmm.data.categories`.
 
     Raises
     ------

@@ -117,7 +117,7 @@ def open_weights(x: WeightsLike, storage_options: Mapping[str, object] | None = 
     return source
 
 
-def open_beside(x: Any, storage_options: Mapping[str, object] | None = None) -> Source:
+def open_side_information(x: Any, storage_options: Mapping[str, object] | None = None) -> Source:
     """Open what is known of each row: one number, or several.
 
     Parameters

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.aside import refuse_ambiguous
-from dgmm.data.beside import beside
 from dgmm.data.convert import refuse_kind, to_array
 from dgmm.data.kinds import comes_from, is_table
 from dgmm.data.mapped import MappedSource, of_columns
-from dgmm.data.open import open_beside
+from dgmm.data.open import open_side_information
+from dgmm.data.side_by_side import with_columns
 from dgmm.data.text import listed
 from dgmm.data.types import RowsLike
 from dgmm.kernels.measured import widths_of
@@ -88,7 +88,7 @@ def with_errors(source: Source, errors: ErrorsLike | None) -> MeasuredRows:
         return MeasuredRows(source, both, len(same), same)
     found = _opened(errors, source)
     _check_width(found.n_features, source)
-    return MeasuredRows(source, beside(source, found), found.n_features, found)
+    return MeasuredRows(source, with_columns(source, found), found.n_features, found)
 
 
 def refuse_measured(mixture: object, what: str) -> None:
@@ -197,7 +197,7 @@ def _opened(errors: Any, source: Source) -> Source:
     if is_lazy or (isinstance(errors, (np.ndarray, list, tuple)) and not names_in(errors)):
         errors = _flat(errors if is_lazy else to_array(errors, "errors"), source.n_features)
     try:
-        found = open_dataset(errors) if is_table(errors) else open_beside(errors)
+        found = open_dataset(errors) if is_table(errors) else open_side_information(errors)
     except FileNotFoundError as error:
         if source.feature_names is None or not names_in(errors):
             raise

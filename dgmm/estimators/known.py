@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.ambient import read_now
 from dgmm.data.aside import column_named, has_column
-from dgmm.data.beside import beside
 from dgmm.data.categories import categories_of, numbers_of
 from dgmm.data.kinds import is_open
 from dgmm.data.memory import MemorySource, is_in_memory
-from dgmm.data.open import open_beside, open_without
+from dgmm.data.open import open_side_information, open_without
+from dgmm.data.side_by_side import with_columns
 from dgmm.data.types import GroupsLike, LabelsLike, RowsLike
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows, names_in
 from dgmm.fitting.known import KnownParts, numbered
@@ -124,7 +124,7 @@ def taken_aside(
 
 
 def _opened(name: str, value: Any, source: Source) -> Source:
-    found = open_beside(value)
+    found = open_side_information(value)
     if found.n_rows != source.n_rows:
         raise DataError(
             f"{name} has {found.n_rows:,} rows, but X has {source.n_rows:,}: give one for each row, in order"
@@ -178,7 +178,7 @@ def with_groups(mixture: Any, source: Source, groups: GroupsLike) -> tuple[Sourc
         Where the mixture has no groups, or others.
     """
     given, numbers = groups_for(mixture, source, groups)
-    return joined_in_memory(beside(source, given)), numbers
+    return joined_in_memory(with_columns(source, given)), numbers
 
 
 def groups_for(mixture: Any, source: Source, groups: GroupsLike) -> tuple[Source, Array]:

@@ -1,7 +1,7 @@
 """Labels, weights of components, and groups: as columns after the features, and as log priors.
 
-In a pass these are columns behind the features (`dgmm.data.beside`): the group's number, then a label, or a
-weight for each component. For kernels all are log priors of rows (`dgmm.kernels.priors`).
+In a pass these are columns after the features (`dgmm.data.side_by_side`): the group's number, then a label,
+or a weight for each component. For kernels all are log priors of rows (`dgmm.kernels.priors`).
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data.beside import beside
 from dgmm.data.floats import LARGEST_WHOLE, whole_columns
+from dgmm.data.side_by_side import with_columns
 from dgmm.data.source import DataError, DataWarning, Source
 from dgmm.data.telling import tell
 from dgmm.fitting.checks import first_with
@@ -148,7 +148,7 @@ class Beside:
         columns = [each for each in (self.groups, self.labels) if each is not None]
         if not columns and source.n_features == n_features:
             return source
-        return FeaturesAlone.of(beside(source, *columns), n_features)
+        return FeaturesAlone.of(with_columns(source, *columns), n_features)
 
 
 def find_weights_fault(chunks: Iterator[ChunkRows]) -> list[Fault]:

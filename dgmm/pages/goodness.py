@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgmm.estimators.components import ComponentMixture
-from dgmm.pages.html import Section, beside, bullets, component, figure, paragraph, table, text
+from dgmm.pages.html import Section, bullets, component, figure, paragraph, side_by_side, table, text
 from dgmm.plotting import plot_uncertainty
 from dgmm.plotting.fits import SURE, can_draw, draw_log_densities, draw_quantiles
 from dgmm.plotting.known import effective_number
@@ -151,7 +151,7 @@ def _pictures(subject: Subject, axes: Sequence[Axis]) -> list[str]:
     for axis in axes:
         label = axis.label
         found.append(
-            beside(
+            side_by_side(
                 figure(
                     lambda ax, axis=axis: draw_curves(ax, subject, axis),
                     f"{label}: the rows as a histogram, the components, and the mixture as a line.",

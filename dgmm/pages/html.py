@@ -253,7 +253,7 @@ def grid(figures: Iterable[str]) -> str:
     return f'<div class="grid">{"".join(figures)}</div>'
 
 
-def beside(*figures: str) -> str:
+def side_by_side(*figures: str) -> str:
     """Lay out two figures that belong together: beside each other, where there is room."""
     return f'<div class="two">{"".join(figures)}</div>'
 

@@ -21,7 +21,7 @@ from dgmm.model.criteria import CRITERIA
 from dgmm.pages.certainty import how_sure
 from dgmm.pages.components import groups_of, which_is_what
 from dgmm.pages.goodness import is_it_good
-from dgmm.pages.html import Section, beside, bullets, figure, page, paragraph, table, text
+from dgmm.pages.html import Section, bullets, figure, page, paragraph, side_by_side, table, text
 from dgmm.pages.origin import Origin, how_computed, how_it_ended
 from dgmm.plotting import plot_criteria
 from dgmm.plotting.subject import Subject
@@ -209,7 +209,7 @@ def _how_many(sweep: Any) -> Section:
         ),
     ]
     own = groups_of(sweep.best_estimator_) + _comparisons(sweep)
-    return Section("number", "How many components", said + beside(*figures) + own)
+    return Section("number", "How many components", said + side_by_side(*figures) + own)
 
 
 def _comparisons(sweep: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data.beside import beside
+from dgmm.data.side_by_side import with_columns
 from dgmm.data.source import Source
 from dgmm.data.types import GroupsLike, WeightsLike
 from dgmm.estimators.errors import MeasuredRows
@@ -146,7 +146,7 @@ def with_known(
     if groups is not None:
         rows, numbers = with_groups(mixture, rows, groups)
     weights = open_sample_weight(sample_weight, measured.rows)
-    together = rows if weights is None else beside(rows, weights)
+    together = rows if weights is None else with_columns(rows, weights)
 
     def take(drawn: NDArray[np.floating], n_all: int) -> tuple[NDArray[np.floating], Known]:
         if weights is None and drawn.shape[1] == n_features:

@@ -13,7 +13,7 @@ from dgmm.data import DataError, DataWarning, open_dataset
 from dgmm.data.ambient import read_now
 from dgmm.data.aside import column_named, column_of, has_column
 from dgmm.data.categories import categories_of
-from dgmm.data.open import open_beside, open_without
+from dgmm.data.open import open_side_information, open_without
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def values(source):
 
 
 def test_numbers_and_text_by_name(rows, table):
-    kind = open_beside(column_of(rows, "kind"))
+    kind = open_side_information(column_of(rows, "kind"))
     assert (kind.n_rows, kind.n_features) == (6, 1)
     np.testing.assert_array_equal(values(kind)[:, 0], table["kind"])
     categories = categories_of(column_of(rows, "who"))

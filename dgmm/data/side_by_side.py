@@ -24,7 +24,7 @@ from dgmm.data.source import Chunk, DataError, Labels, LazyChunk, Source, Span
 
 
 @dataclass(frozen=True)
-class BesideChunk:
+class SideBySideChunk:
     """Chunks of as many rows, side by side, in one dtype.
 
     Attributes
@@ -61,8 +61,8 @@ class BesideChunk:
 
 
 @dataclass(frozen=True, eq=False)
-class BesideSource:
-    """Rows of one source, each followed by the columns that others have of it; see `beside`.
+class SideBySideSource:
+    """Rows of one source, each followed by its columns in other sources: see `with_columns`.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class BesideSource:
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        """Names of the columns, where the rows have names; columns beside them without have numbers."""
+        """Names of the columns, where the rows have names; added columns without names have numbers."""
         rows, *others = self.sources
         if rows.feature_names is None:
             return None
@@ -134,7 +134,7 @@ class BesideSource:
         """Cut the rows as the first source does."""
         return tuple(map(self._completed, self.sources[0].spans()))
 
-    def rows(self, start: int, stop: int) -> BesideChunk | LazyChunk:
+    def rows(self, start: int, stop: int) -> SideBySideChunk | LazyChunk:
         """Rows ``start`` to ``stop``."""
         return self._beside(self.sources[0].rows(start, stop), start)
 
@@ -149,14 +149,16 @@ class BesideSource:
             start += chunk.n_rows
         return replace(span, chunks=tuple(chunks))
 
-    def _beside(self, chunk: Chunk | LazyChunk, start: int) -> BesideChunk | LazyChunk:
-        """Put beside a chunk of the first source what the others have of its rows."""
+    def _beside(self, chunk: Chunk | LazyChunk, start: int) -> SideBySideChunk | LazyChunk:
+        """Add the columns of the other sources to a chunk of the first."""
         others = (source.rows(start, start + chunk.n_rows) for source in self.sources[1:])
         parts = (chunk, *others)
         stored = tuple(None if isinstance(part, LazyChunk) else part for part in parts)
         lazy = [part.delayed for part in parts if isinstance(part, LazyChunk)]
         if not lazy:
-            return BesideChunk(tuple(part for part in stored if part is not None), self.widths, self.dtype)
+            return SideBySideChunk(
+                tuple(part for part in stored if part is not None), self.widths, self.dtype
+            )
         rows_bytes = chunk.n_rows * self.n_features * self.dtype.itemsize
         n_bytes = rows_bytes + sum(part.n_bytes for part in parts)
         joined: Any = delayed(partial(side_by_side, stored, self.widths, self.dtype), traverse=False)
@@ -197,9 +199,9 @@ def side_by_side(
         if number == 0:
             found = np.empty((len(values), sum(widths)), dtype)
         elif len(values) != len(found):
-            where = "what is computed beside them" if part is None else part.place
+            where = "what is computed of them" if part is None else part.place
             raise DataError(
-                f"{where} gives {len(values):,} rows beside {len(found):,} others: the data changed since "
+                f"{where} gives {len(values):,} rows for {len(found):,} others: the data changed since "
                 "they were opened, or the chunk sizes of a Dask collection are wrong"
             )
         found[:, first : first + width] = values
@@ -207,19 +209,19 @@ def side_by_side(
     return found
 
 
-def beside(rows: Source, *others: Source) -> Source:
-    """Put columns of other sources beside those of rows.
+def with_columns(rows: Source, *others: Source) -> Source:
+    """Add the columns of other sources after those of rows.
 
     Parameters
     ----------
     rows : Source
     *others : Source
-        Of as many rows, in the same order. Beside rows in memory they are read, if they are not there too.
+        Of as many rows, in the same order. They are read into memory if the rows are there.
 
     Returns
     -------
     Source
-        Of rows that are each followed by what the others have of it, in the wider dtype.
+        Of all columns, in the widest dtype.
 
     Raises
     ------
@@ -229,7 +231,7 @@ def beside(rows: Source, *others: Source) -> Source:
     Examples
     --------
     >>> rows, labels = MemorySource(np.eye(2)), MemorySource(np.array([[7], [8]]))
-    >>> beside(rows, labels).rows(0, 2).read()
+    >>> with_columns(rows, labels).rows(0, 2).read()
     array([[1., 0., 7.],
            [0., 1., 8.]])
     """
@@ -240,14 +242,14 @@ def beside(rows: Source, *others: Source) -> Source:
                 "beside rows is one row for each, in the same order"
             )
     if is_in_memory(rows):
-        # Rows in memory are worked on by threads here, which cannot ask a cluster for what is beside them.
+        # Rows in memory are worked on by threads here, which cannot ask a cluster for the other columns.
         others = tuple(
             other
             if is_in_memory(other)
             else MemorySource(read_now(other.rows(0, other.n_rows)), other.feature_names, other.name)
             for other in others
         )
-    return BesideSource((rows, *others)) if others else rows
+    return SideBySideSource((rows, *others)) if others else rows
 
 
 def _places(parts: Sequence[Chunk | LazyChunk]) -> str:

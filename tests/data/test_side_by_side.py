@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dgmm.data import DataError, open_dataset
-from dgmm.data.beside import BesideSource, beside
 from dgmm.data.memory import MemorySource, is_in_memory
+from dgmm.data.side_by_side import SideBySideSource, with_columns
 from dgmm.data.source import LazyChunk
 from dgmm.passes.run import run_pass
 from tests.data.contract import check_memory, check_pickles, check_source, read, write_parquet
@@ -54,7 +54,7 @@ def stored(kind: str, values: np.ndarray, folder, *, step: int):
 @pytest.mark.parametrize("other", KINDS)
 def test_of_any_kinds(kind, other, tmp_path):
     rows, others = stored(kind, ROWS, tmp_path, step=6), stored(other, OTHERS, tmp_path, step=5)
-    source = beside(rows, others)
+    source = with_columns(rows, others)
     names = None
     if rows.feature_names is not None:
         names = (*"abc", *("ab" if others.feature_names is not None else ("3", "4")))
@@ -70,20 +70,20 @@ def test_of_any_kinds(kind, other, tmp_path):
 
 
 def test_the_wider_dtype_and_all_flags():
-    single = beside(open_dataset(OTHERS), open_dataset(OTHERS[:, :1]))
+    single = with_columns(open_dataset(OTHERS), open_dataset(OTHERS[:, :1]))
     assert single.dtype == np.float32
-    assert beside(open_dataset(OTHERS), open_dataset(ROWS)).dtype == np.float64
-    whole = beside(open_dataset(ROWS), open_dataset(np.arange(20)[:, None]))
+    assert with_columns(open_dataset(OTHERS), open_dataset(ROWS)).dtype == np.float64
+    whole = with_columns(open_dataset(ROWS), open_dataset(np.arange(20)[:, None]))
     assert whole.holds_whole == (False, False, False, True)
     assert single.finds_damage is None
     rows = open_dataset(ROWS)
-    assert beside(rows) is rows
+    assert with_columns(rows) is rows
 
 
 def test_many_sources_side_by_side(tmp_path):
     parts = [stored(kind, OTHERS, tmp_path, step=4) for kind in ("zarr", "memory", "dask")]
-    check_source(beside(*parts), np.concatenate([OTHERS] * 3, axis=1))
-    again = beside(beside(parts[0], parts[1]), parts[2])
+    check_source(with_columns(*parts), np.concatenate([OTHERS] * 3, axis=1))
+    again = with_columns(with_columns(parts[0], parts[1]), parts[2])
     check_source(again, np.concatenate([OTHERS] * 3, axis=1))
 
 
@@ -96,18 +96,18 @@ def test_any_chunks(n_rows, step, other_step):
         array = zarr.create_array({}, shape=values.shape, chunks=(own, 1), dtype="f8")
         array[:] = values
         stores.append(open_dataset(array))
-    check_source(beside(*stores), np.concatenate([rows, others], axis=1))
+    check_source(with_columns(*stores), np.concatenate([rows, others], axis=1))
 
 
 def test_the_memory_that_reading_takes():
     values = np.random.default_rng(0).random((4000, 20))
     stores = [zarr.create_array({}, data=values, chunks=(step, 20)) for step in (1000, 700)]
-    check_memory(beside(*map(open_dataset, stores)).rows(500, 3300))
+    check_memory(with_columns(*map(open_dataset, stores)).rows(500, 3300))
 
 
 def test_revisions_of_all_stores(tmp_path):
     rows, others = stored("zarr", ROWS, tmp_path, step=10), stored("zarr", OTHERS, tmp_path, step=7)
-    source = beside(rows, others)
+    source = with_columns(rows, others)
     before = source.revision()
     zarr.open_array(str(tmp_path / "zarr-7"), mode="a")[0] = 5.0
     assert "zarr-7" in before.described(source.revision())
@@ -115,31 +115,31 @@ def test_revisions_of_all_stores(tmp_path):
 
 def test_other_numbers_of_rows():
     with pytest.raises(DataError, match=r"ndarray has 19 rows, but ndarray has 20: .* one row for each"):
-        beside(open_dataset(ROWS), open_dataset(OTHERS[1:]))
+        with_columns(open_dataset(ROWS), open_dataset(OTHERS[1:]))
     frame = dd.from_pandas(pd.DataFrame(OTHERS[1:], columns=["a", "b"]), npartitions=3)
     with pytest.raises(DataError, match="has 19 rows"):
-        beside(open_dataset(ROWS), open_dataset(frame))
+        with_columns(open_dataset(ROWS), open_dataset(frame))
 
 
 def test_a_part_that_gives_other_rows_than_it_said():
     wrong = da.from_delayed(delayed(lambda: OTHERS[:1])(), OTHERS.shape, OTHERS.dtype)
     store = zarr.create_array({}, data=ROWS + 1.0, chunks=(20, 3))
-    source = BesideSource((open_dataset(store), open_dataset(wrong)))
-    with pytest.raises(DataError, match="gives 1 rows beside 20 others"):
+    source = SideBySideSource((open_dataset(store), open_dataset(wrong)))
+    with pytest.raises(DataError, match="gives 1 rows for 20 others"):
         read(source.rows(0, 20))
 
 
 def test_places_of_both(tmp_path):
     rows, others = stored("zarr", ROWS, tmp_path, step=6), stored("dask", OTHERS, tmp_path, step=5)
-    assert "zarr-6" in (place := beside(rows, others).rows(0, 4).place)
+    assert "zarr-6" in (place := with_columns(rows, others).rows(0, 4).place)
     assert "(beside it: Dask array, chunk 0)" in place
 
 
 def test_a_pass_over_rows_in_memory_stays_here(tmp_path):
     """What is beside rows in memory is read first: no scheduler is asked that could not see it."""
-    source = beside(open_dataset(ROWS), stored("dask", OTHERS, tmp_path, step=5))
+    source = with_columns(open_dataset(ROWS), stored("dask", OTHERS, tmp_path, step=5))
     with config.set(scheduler=lambda *_, **__: pytest.fail("a scheduler was asked")):
         found = run_pass(source, lambda chunks: sum(chunk.values.sum() for chunk in chunks), "sum")
     assert found == JOINED.sum()
-    assert isinstance(source, BesideSource)
+    assert isinstance(source, SideBySideSource)
     assert isinstance(source.sources[1], MemorySource)
