@@ -45,7 +45,7 @@ CASES = {
 }
 """What the records of a module tune; of other modules ``mixture``."""
 
-WITHOUT_FITS = {"CareLimits", "AtomTuning", "SampleLimits"}
+WITHOUT_FITS = {"DiagnosticLimits", "AtomTuning", "SampleLimits"}
 """Records of what a person is told, and of defaults that are given here."""
 
 

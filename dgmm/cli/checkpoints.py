@@ -12,8 +12,8 @@ import click
 from dgmm.cli.cluster import on_a_cluster
 from dgmm.cli.options import at_urls, overwriting
 from dgmm.cli.program import main
-from dgmm.data.aside import is_path
 from dgmm.data.location import portable
+from dgmm.data.named_columns import is_path
 from dgmm.data.owner import owner_of
 from dgmm.data.text import redacted
 from dgmm.facts import Fact, Said, fact

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 import dgmm
 from dgmm.cli.models import open_rows, refuse_model
 from dgmm.cli.options import names_of, options
-from dgmm.data.aside import column_named, is_path
 from dgmm.data.mapped import MappedSource
+from dgmm.data.named_columns import column_named, is_path
 from dgmm.data.open import open_side_information, open_without
 from dgmm.data.source import Source
 from dgmm.estimators.errors import MeasuredRows, with_errors

@@ -238,8 +238,8 @@ def with_columns(rows: Source, *others: Source) -> Source:
     for other in others:
         if other.n_rows != rows.n_rows:
             raise DataError(
-                f"{other.name} has {other.n_rows:,} rows, but {rows.name} has {rows.n_rows:,}: what is "
-                "beside rows is one row for each, in the same order"
+                f"{other.name} has {other.n_rows:,} rows, but {rows.name} has {rows.n_rows:,}: give "
+                "one row for each, in the same order"
             )
     if is_in_memory(rows):
         # Rows in memory are worked on by threads here, which cannot ask a cluster for the other columns.

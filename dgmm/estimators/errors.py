@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import DataError, Source, open_dataset
-from dgmm.data.aside import refuse_ambiguous
 from dgmm.data.convert import refuse_kind, to_array
 from dgmm.data.kinds import comes_from, is_table
 from dgmm.data.mapped import MappedSource, of_columns
+from dgmm.data.named_columns import refuse_ambiguous
 from dgmm.data.open import open_side_information
 from dgmm.data.side_by_side import with_columns
 from dgmm.data.text import listed

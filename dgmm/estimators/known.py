@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.ambient import read_now
-from dgmm.data.aside import column_named, has_column
 from dgmm.data.categories import categories_of, numbers_of
 from dgmm.data.kinds import is_open
 from dgmm.data.memory import MemorySource, is_in_memory
+from dgmm.data.named_columns import column_named, has_column
 from dgmm.data.open import open_side_information, open_without
 from dgmm.data.side_by_side import with_columns
 from dgmm.data.types import GroupsLike, LabelsLike, RowsLike

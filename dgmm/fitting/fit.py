@@ -12,7 +12,7 @@ import numpy as np
 
 from dgmm.data.fingerprint import Fingerprint
 from dgmm.data.source import DataError, Source
-from dgmm.fitting.care import concerns, concerns_of_prior
+from dgmm.fitting.diagnostics import concerns, concerns_of_prior
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.loop.plain import EM
@@ -53,7 +53,7 @@ class Fit:
     fingerprint : Fingerprint
         Of the rows.
     concerns : tuple of str
-        What a person should know of it: see `dgmm.fitting.care`.
+        What is wrong with it, in sentences: see `dgmm.fitting.diagnostics`.
     n_dropped : int
         Rows that were left out, as they lack values.
     lacking : FeatureMoments or None
@@ -209,7 +209,7 @@ def _fit_complete_cases(
 def _concerns(
     best: EM, fits: Multistart, found: Surveyed, feature_names: Sequence[str] | None
 ) -> tuple[str, ...]:
-    """Say what a person should know of a fit: see `dgmm.fitting.care`."""
+    """Say what is wrong with a fit: see `dgmm.fitting.diagnostics`."""
     goal, objective = fits.settings.goal, fits.objective
     if isinstance(objective, Likelihood):  # variational Bayes empties components on purpose
         return concerns(

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from dgmm.data.source import DataError, Source
-from dgmm.fitting.care import concerns
+from dgmm.fitting.diagnostics import concerns
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.fit import in_memory

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dgmm import GaussianMixture, MixtureWarning
-from dgmm.fitting.care import concerns, concerns_of_prior
+from dgmm.fitting.diagnostics import concerns, concerns_of_prior
 from dgmm.fitting.sample import Sample
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters

@@ -19,8 +19,8 @@ from dgmm.model.variational import dependent_features
 
 
 @dataclass(frozen=True)
-class CareLimits:
-    """When a person is told.
+class DiagnosticLimits:
+    """When a fitted mixture gets a warning.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class CareLimits:
     named: int = 5
 
 
-CARE = CareLimits()
+DIAGNOSTICS = DiagnosticLimits()
 
 
 def concerns(
@@ -76,20 +76,20 @@ def concerns(
     """
     found = []
     variances = moments.squares / moments.weight
-    blurred = np.flatnonzero((variances > 0.0) & (reg_covar > CARE.largest_share * variances))
+    blurred = np.flatnonzero((variances > 0.0) & (reg_covar > DIAGNOSTICS.largest_share * variances))
     if len(blurred):
         features = _named(blurred.tolist(), feature_names)
         found.append(
-            f"reg_covar={reg_covar:g} is more than {CARE.largest_share:.0%} of the variance of feature "
-            f"{features}: it widens components there; scale the features, or make reg_covar smaller"
+            f"reg_covar={reg_covar:g} is more than {DIAGNOSTICS.largest_share:.0%} of the variance of "
+            f"feature {features}: it widens components there; scale the features, or make reg_covar smaller"
         )
     smallest = _smallest_variances(parameters)
     collapsed = (
-        np.flatnonzero(CARE.collapsed * smallest <= reg_covar) if reg_covar > 0.0 else np.empty(0, int)
+        np.flatnonzero(DIAGNOSTICS.collapsed * smallest <= reg_covar) if reg_covar > 0.0 else np.empty(0, int)
     )
     if len(collapsed) and not len(blurred):
         places: dict[str, list[int]] = {}
-        for component in collapsed[: CARE.named].tolist():
+        for component in collapsed[: DIAGNOSTICS.named].tolist():
             onto = _collapsed_onto(
                 component,
                 parameters,
@@ -100,7 +100,9 @@ def concerns(
             )
             places.setdefault(onto, []).append(component)
         each = [f"component {_some(map(str, those))} collapsed onto {onto}" for onto, those in places.items()]
-        more = f", and {len(collapsed) - CARE.named:,} more" if len(collapsed) > CARE.named else ""
+        more = (
+            f", and {len(collapsed) - DIAGNOSTICS.named:,} more" if len(collapsed) > DIAGNOSTICS.named else ""
+        )
         found.append(
             f"{'; '.join(each)}{more}: reg_covar={reg_covar:g} makes most of the smallest variance, and the "
             "log-likelihood depends on it; use fewer components, another covariance type, or a larger "
@@ -114,7 +116,7 @@ def concerns(
             "start"
         )
     changes = np.diff(log_likelihoods)
-    largest_fall = SINGLE.density_error if sample.values.dtype == np.float32 else CARE.largest_fall
+    largest_fall = SINGLE.density_error if sample.values.dtype == np.float32 else DIAGNOSTICS.largest_fall
     n_falls = int((changes < -largest_fall).sum())
     if n_falls:
         found.append(
@@ -179,8 +181,8 @@ def _collapsed_onto(
     ``smallest`` is the least variance that ``reg_covar`` and the component's shortest axis leave.
     """
     mean, variances = parameters.means[component], parameters.variances[component]
-    narrow = CARE.collapsed * variances <= smallest
-    widths = CARE.widths * np.sqrt(variances)
+    narrow = DIAGNOSTICS.collapsed * variances <= smallest
+    widths = DIAGNOSTICS.widths * np.sqrt(variances)
     near = [
         atom_near(sample, feature, float(mean[feature]), float(widths[feature]))
         for feature in np.flatnonzero(narrow).tolist()
@@ -207,5 +209,5 @@ def _named(features: Sequence[int], feature_names: Sequence[str] | None) -> str:
 def _some(names: Iterable[str]) -> str:
     """Name the first few."""
     all_of = list(names)
-    more = f" and {len(all_of) - CARE.named:,} more" if len(all_of) > CARE.named else ""
-    return ", ".join(all_of[: CARE.named]) + more
+    more = f" and {len(all_of) - DIAGNOSTICS.named:,} more" if len(all_of) > DIAGNOSTICS.named else ""
+    return ", ".join(all_of[: DIAGNOSTICS.named]) + more

@@ -11,8 +11,8 @@ import zarr
 
 from dgmm.data import DataError, DataWarning, open_dataset
 from dgmm.data.ambient import read_now
-from dgmm.data.aside import column_named, column_of, has_column
 from dgmm.data.categories import categories_of
+from dgmm.data.named_columns import column_named, column_of, has_column
 from dgmm.data.open import open_side_information, open_without
 
 
