@@ -31,6 +31,7 @@ from dgmm.kernels.workspace import (
     write_features,
 )
 from dgmm.model.matrices import Array, pack
+from dgmm.model.regression import regress
 from dgmm.model.statistics import Statistics
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "library_bytes",
     "missing",
     "pattern_sums",
+    "regress",
     "working_bytes",
 ]
 

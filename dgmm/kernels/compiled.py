@@ -26,7 +26,7 @@ from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.near import NearRows, may_leave_out, own_bytes
 from dgmm.kernels.patterns import Grouped
 from dgmm.kernels.priors import RowPriors, no_counts
-from dgmm.kernels.rare_compiled import eliminate
+from dgmm.kernels.rare_compiled import eliminate, regress
 from dgmm.kernels.stack import Centred, Group, Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.model.jit import compiled_module, in_one_form
@@ -45,6 +45,7 @@ __all__ = [
     "library_bytes",
     "missing",
     "pattern_sums",
+    "regress",
     "working_bytes",
 ]
 
@@ -199,8 +200,9 @@ class CompiledGroup:
         totals = self.sums.features[..., :n_components, :n_own].copy()
         if self.model.gathers:  # of families only whose features these are
             gathered = self._gathered()
-            scatter = self.group.family.pack_scatter(gathered[..., 1:, 1:])
-            totals += np.concatenate([gathered[..., 0, :], scatter], axis=-1)
+            side = gathered.shape[-1]
+            totals[..., :side] += gathered[..., 0, :]
+            totals[..., side:] += self.group.family.pack_scatter(gathered[..., 1:, 1:])
         else:  # the other sums of centred components are about points of their own
             count = 1 - self.group.features.start
             totals[..., self.model.centred, count] = self.sums.gathered[..., 0, 0]
@@ -208,7 +210,7 @@ class CompiledGroup:
 
     def centred_sums(self) -> Iterator[tuple[Array, Array]]:
         """Give the sums (D,) and the packed scatter of each centred component."""
-        gathered = self._gathered()
+        gathered = self._gathered() if self.entries else np.empty(0)
         for index, row in zip(self.entries, self.model.centred, strict=True):
             own = gathered[..., self.model.slots[row], :, :]
             scatter = self.stack.centred[index].family.pack_scatter(own[..., 1:, 1:])
@@ -259,9 +261,10 @@ class PatternGroup(CompiledGroup):
             yield model, products[:, self.group.models.index(model) if products.shape[1] > 1 else 0]
 
     def _gathered(self) -> Array:
-        # What is missing is NaN in the buffers.
-        counts = np.concatenate([np.ones((len(self.known), 1), bool), self.known], axis=1)
-        return np.where((counts[:, :, None] & counts[:, None, :])[:, None], super()._gathered(), 0.0)
+        found = super()._gathered()  # where what is missing is NaN, as in the buffers
+        lacks = np.concatenate([np.zeros((len(self.known), 1), bool), ~self.known], axis=1)
+        np.copyto(found, 0.0, where=(lacks[:, :, None] | lacks[:, None, :])[:, None])
+        return found
 
 
 class PatternSums:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from dgmm.kernels import chosen_kernel, kernel_for
 from dgmm.kernels.far import FAR, far_rows, log_joint_of_far, responsibilities_of_far
 from dgmm.kernels.measured import log_joint
-from dgmm.kernels.patterns import patterns_of
-from dgmm.kernels.rare import expected_rows, row_seconds, shares_of
+from dgmm.kernels.patterns import grouped, patterns_of
+from dgmm.kernels.rare import Eliminate, expected_rows, own_entries, row_seconds, shares_of
 from dgmm.kernels.stack import Stack, elimination_work
 from dgmm.kernels.stacking import stack_models
 from dgmm.kernels.workspace import block_rows
@@ -30,8 +30,9 @@ TINY = float(np.finfo(np.float64).tiny)
 """Responsibilities below are zero: the least normal number."""
 
 
-PATTERN_SECONDS = 2.5e-4
-"""About what a pattern of missing values takes, however few its rows are."""
+PATTERN_SECONDS, ENTRY_SECONDS = 2.5e-4, 5e-8
+"""About what a pattern of missing values takes, however few its rows are; and more for each entry of a
+covariance."""
 
 
 def _of_all(
@@ -87,32 +88,36 @@ def _of_incomplete(
     of_joint : callable
         Takes log joint densities, (n_rows, K), to results.
     """
-    mixture = plain(cast(Parameters, model))
-    fewest = fewest_rows(mixture)
-    for is_known, which, some in patterns_of(rows):
+    mixture, n_features = plain(cast(Parameters, model)), rows.shape[1]
+    by = chosen_kernel(len(rows) * elimination_work(mixture)).eliminate
+    found = grouped(rows)
+    assert found.order is not None
+    n_known, sizes = found.known.sum(axis=1), found.sizes
+    is_rare = (n_known == 0) | ((n_known < n_features) & (sizes < fewest_rows(mixture, by)))
+
+    def of_pattern(is_known: NDArray[np.bool_], which: NDArray[np.intp], some: NDArray[np.floating]) -> None:
         known = np.flatnonzero(is_known)
-        if len(known) == 0:
-            (expected,) = expected_rows(mixture, some[:1])  # nothing is there to be eliminated
-            result[which] = of_joint(expected.log_joint)
-        elif len(known) == rows.shape[1]:
-            result[which] = of_rows(model, some)
-        elif len(some) < fewest and (joint := _log_joint_of_rare(mixture, some)) is not None:
-            result[which] = of_joint(joint)
-        else:
-            result[which] = of_rows(marginal(mixture, known), some[:, known])
+        is_whole = len(known) == n_features
+        own = (model, some) if is_whole else (marginal(mixture, known), some[:, known])
+        result[which] = of_rows(*own)
+
+    for number in np.flatnonzero(~is_rare):
+        segment = slice(found.ends[number] - sizes[number], found.ends[number])
+        of_pattern(found.known[number], found.order[segment], found.rows[segment])
+    rare = found.order[np.repeat(is_rare, sizes)]
+    for each in expected_rows(mixture, rows[rare], by) if len(rare) else ():
+        which, largest = rare[each.rows], each.log_joint.max(axis=1)
+        is_near = (largest > FAR.log_density) & (largest < np.inf)  # squares that overflow are not finite
+        result[which[is_near]] = of_joint(each.log_joint[is_near])
+        far = which[~is_near]
+        for is_known, these, some in patterns_of(rows[far]):
+            of_pattern(is_known, far[these], some)
     return result
 
 
-def fewest_rows(model: Parameters) -> float:
+def fewest_rows(model: Parameters, by: Eliminate) -> float:
     """Give the rows from which on a pattern is worth a marginal mixture of its own."""
-    return PATTERN_SECONDS / row_seconds(model)
-
-
-def _log_joint_of_rare(mixture: Parameters, rows: NDArray[np.floating]) -> Array | None:
-    """Give log joint densities, (n_rows, K); None where they leave the range of float64."""
-    kernel = chosen_kernel(len(rows) * elimination_work(mixture))
-    found = np.concatenate([each.log_joint for each in expected_rows(mixture, rows, kernel.eliminate)])
-    return found if (found.max(axis=1) > FAR.log_density).all() else None
+    return (PATTERN_SECONDS + ENTRY_SECONDS * own_entries(model)) / row_seconds(model, by)
 
 
 def _ready(model: Evaluable, rows: NDArray[np.floating], centre: Array) -> Stack:

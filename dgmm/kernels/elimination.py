@@ -1,12 +1,13 @@
-"""Observed features eliminated from covariances, row by row, compiled by Numba: see `dgmm.kernels.rare`.
+"""Observed features eliminated from covariances, compiled by Numba: see `dgmm.kernels.rare_compiled`.
 
-Rows go through the steps of their Cholesky factors side by side (`dgmm.model.vectors`), each with its own
-observed features first. What a missing feature would take off later ones is zero.
+Rows, or patterns, go through the steps of their Cholesky factors side by side (`dgmm.model.vectors`), each
+with its own observed features first. What a missing feature would take off later ones is zero.
 """
 
 from __future__ import annotations
 
 from dgmm.model.jit import REORDERED, compiled
+from dgmm.model.matrices import NOISE
 from dgmm.model.vectors import (
     LANES,
     fold_logs,
@@ -140,3 +141,69 @@ def eliminate(covariances, deviations, is_known, order, work, within, squares, h
             for lane in range(n_own):
                 squares[start + lane, k] = some[lane]
                 _put_deviations(lane, order[lane], known, gaps, deviations[start + lane, k])
+
+
+@compiled(REORDERED)
+def _regress(known, lower, rows):
+    """Write inverses of the factors of what is observed, and below them coefficients of regression."""
+    for i in range(len(known)):
+        is_known, own = load(known, (i,)), load(lower, (i, i))
+        store(rows, (i, i), own)
+        for j in range(i):
+            entry = spread(0.0)
+            for m in range(j, i):
+                entry = entry + load(lower, (i, m)) * load(rows, (m, j))
+            store(rows, (i, j), where_positive(is_known, spread(0.0) - entry * own, entry))
+
+
+@compiled(REORDERED)
+def _are_positive(lane, order, left, covariance):
+    """Tell whether more than rounding errors is left of each variance."""
+    are_all = True
+    for i in range(len(order)):
+        are_all &= left[i, i, lane] > NOISE * covariance[order[i], order[i]]
+    return are_all
+
+
+@compiled(REORDERED)
+def _put_regression(lane, order, known, rows, factor, coefficients):
+    for i in range(len(order)):
+        for j in range(i + 1):
+            if known[i, lane] > 0.0:
+                factor[order[j], i] = rows[i, j, lane]
+            elif known[j, lane] > 0.0:
+                coefficients[order[i], order[j]] = rows[i, j, lane]
+
+
+@compiled(REORDERED, is_kept=True)
+def regress(covariances, are_known, order, work, factors, halves, coefficients, within):
+    """Do as `dgmm.model.regression.regress`, in place; tell whether all covariances are positive definite.
+
+    Parameters
+    ----------
+    covariances : ndarray of shape (k, D, D)
+    are_known : ndarray of shape (P, D), bool
+    order, work
+        As for `eliminate`.
+    factors, coefficients, within : ndarray of shape (P, k, D, D)
+        Zeros, filled here.
+    halves : ndarray of shape (P, k)
+        Half the log determinants of the covariances of what is observed, filled here.
+    """
+    known, _, _, left, lower, own_halves, some = work
+    for start in range(0, len(are_known), LANES):
+        n_own = min(LANES, len(are_known) - start)
+        _put_first(are_known, start, order, known)
+        for k in range(len(covariances)):
+            _factor(covariances[k], order, known, left, lower, own_halves, some)
+            for lane in range(n_own):
+                pattern, own = start + lane, order[lane]
+                if not _are_positive(lane, own, left, covariances[k]):
+                    return False
+                halves[pattern, k] = own_halves[lane]
+                _put_within(lane, own, known, left, within[pattern, k])
+            _regress(known, lower, left)  # which has been read
+            for lane in range(n_own):
+                own, out = order[lane], start + lane
+                _put_regression(lane, own, known, left, factors[out, k], coefficients[out, k])
+    return True

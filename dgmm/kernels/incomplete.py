@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -21,7 +21,7 @@ from dgmm.kernels.kernel import Kernel, Part, Parts, PatternSums, pieces_of
 from dgmm.kernels.marginals import Marginals, bytes_of_a_pattern
 from dgmm.kernels.patterns import Grouped, grouped
 from dgmm.kernels.priors import weighted_shares
-from dgmm.kernels.rare import Eliminate, expected_rows, row_seconds
+from dgmm.kernels.rare import Eliminate, eliminate, expected_rows, own_entries, row_seconds
 from dgmm.kernels.stack import Stack
 from dgmm.kernels.stacking import some_of
 from dgmm.kernels.sums import expected_sums
@@ -43,9 +43,9 @@ READY_BYTES = 2**26
 WORKING_BYTES = 2 * WAITING_BYTES + READY_BYTES + 3 * GROUPED_BYTES
 """Of all that."""
 
-PATTERN_SECONDS, ENTRY_SECONDS, CUBE_SECONDS = 1e-5, 4e-8, 5e-10
-"""About what a pattern takes, however few its rows are; and more for each entry of a covariance, and for the
-cube of its features."""
+NUMPY_SECONDS, COMPILED_SECONDS = (1e-5, 4e-8, 5e-10), (8e-6, 2.5e-8, 2e-10)
+"""About what a pattern takes, however few its rows are, by NumPy and compiled; more for each entry of a
+covariance, and for the cube of its features."""
 
 WAYS = b""
 """Under which a stack keeps its `Ways`: no pattern is empty."""
@@ -56,7 +56,9 @@ Pattern = bytes
 
 def patterns_in(part: Grouped) -> list[Pattern]:
     """Give the patterns of rows, as keys."""
-    return [own.tobytes() for own in part.known]
+    n_patterns, n_features = part.known.shape
+    found = part.known.tobytes()  # once: calls for each take as long as what is done with rows of rare ones
+    return [found[start : start + n_features] for start in range(0, n_patterns * n_features, n_features)]
 
 
 class Ways(NamedTuple):
@@ -139,7 +141,9 @@ class _Work:
     """Expected sums of all models of a stack.
 
     Rows wait until there are enough of their pattern to make it ready, or too many wait. What is made ready
-    together takes a tenth of the time that it takes one after the other.
+    together takes a tenth of the time that it takes one after the other. Patterns have places in a list, of
+    those that are ready, and of rows that wait: there is the number of each among the ready ones, or −1, and
+    how many rows of it wait.
     """
 
     def __init__(self, kernel: Kernel, stack: Stack):
@@ -150,10 +154,11 @@ class _Work:
         self.most_ready = max(1, READY_BYTES // bytes_of_a_pattern(self.models))
         self.held: list[Grouped] = []
         self.waiting: list[Grouped] = []
-        self.n_waiting: dict[Pattern, int] = {}
         self.n_bytes, self.n_weights = 0, 1
         self.memory = np.empty(0, np.uint8)
-        self.numbers: dict[Pattern, int] = {}
+        self.places: dict[Pattern, int] = {}
+        self.numbers, self.n_waiting = np.empty((2, 0), np.intp)
+        self.ready_keys: list[Pattern] = []
         self.ready: Marginals | None = None
         self.by_pattern: PatternSums | None = None
 
@@ -167,9 +172,9 @@ class _Work:
         for rows, weights, priors, _ in pieces_of(part, n_rows):
             if rows.nbytes > len(self.memory):
                 self.memory = np.empty(rows.nbytes, np.uint8)
-            found = grouped(rows, weights, self.memory, priors)
+            found = self._placed(grouped(rows, weights, self.memory, priors))
             is_in_order = np.may_share_memory(found.rows, rows)  # and no copy
-            if not is_in_order or all(key in self.numbers for key in patterns_in(found)):
+            if not is_in_order or (self.numbers[found.places] >= 0).all():
                 self._take([found])
             else:
                 self.held.append(found)
@@ -178,6 +183,15 @@ class _Work:
         if part.rows.nbytes > WAITING_BYTES:  # which would be held with the piece
             self._take_held()
 
+    def _placed(self, part: Grouped) -> Grouped:
+        """Give rows with the places of their patterns in the list."""
+        place = self.places.setdefault
+        places = [place(key, len(self.places)) for key in patterns_in(part)]
+        n_new = len(self.places) - len(self.numbers)
+        self.numbers = np.append(self.numbers, np.full(n_new, -1))
+        self.n_waiting = np.append(self.n_waiting, np.zeros(n_new, np.intp))
+        return part._replace(places=np.array(places, np.intp))
+
     def _take_held(self) -> None:
         held, self.held = self.held, []
         self._take(held)
@@ -185,11 +199,9 @@ class _Work:
     def _take(self, parts: Sequence[Grouped]) -> None:
         """Evaluate rows of patterns that are ready, or are worth it; copies of the others wait."""
         for part in parts:
-            for key, size in zip(patterns_in(part), part.sizes.tolist(), strict=True):
-                if key not in self.numbers:
-                    self.n_waiting[key] = self.n_waiting.get(key, 0) + size
+            self.n_waiting[part.places] += np.where(self.numbers[part.places] < 0, part.sizes, 0)
         frequent = self._frequent()
-        if len(self.numbers) + len(frequent) <= self.most_ready:
+        if len(self.ready_keys) + len(frequent) <= self.most_ready:
             self._make_ready(frequent)
         for part in parts:
             for rest in self._added([part]):
@@ -207,9 +219,8 @@ class _Work:
 
     def _frequent(self) -> list[Pattern]:
         """Give the patterns of rows that wait which are worth to be made ready."""
-        return [
-            key for key, size in self.n_waiting.items() if size >= self.fewest and key not in self.numbers
-        ]
+        waits = self.n_waiting >= max(1.0, self.fewest)
+        return [*compress(self.places, (waits & (self.numbers < 0)).tolist())]
 
     def _work_off(self) -> None:
         """Evaluate what waits: of frequent patterns, and each row of the others for itself."""
@@ -219,13 +230,16 @@ class _Work:
             waiting = self._added(waiting)
         for part in waiting:
             self._add_rare(Part(part.rows, part.weights, part.priors))
-        self.waiting, self.n_waiting, self.n_bytes = [], {}, 0
+        self.waiting, self.n_bytes = [], 0
+        self.places = {key: number for number, key in enumerate(self.ready_keys)}
+        self.numbers, self.n_waiting = np.arange(len(self.places)), np.zeros(len(self.places), np.intp)
+        self.held = [self._placed(part) for part in self.held]
 
     def _added(self, parts: Sequence[Grouped]) -> list[Grouped]:
         """Add the rows whose patterns are ready, and give the others."""
         others = []
         for part in parts:
-            numbers = np.array([self.numbers.get(key, -1) for key in patterns_in(part)], np.intp)
+            numbers = self.numbers[part.places]
             is_ready = numbers >= 0
             if self.by_pattern is not None and is_ready.any():
                 self.by_pattern.add(part.of(is_ready), numbers[is_ready])
@@ -239,9 +253,11 @@ class _Work:
         if not made:
             return
         self._lift()
-        if self.ready is not None and len(self.numbers) + len(made) <= self.most_ready:
-            made = {key: (self.ready, number) for key, number in self.numbers.items()} | made
-        self.numbers = {key: number for number, key in enumerate(made)}
+        if self.ready is not None and len(self.ready_keys) + len(made) <= self.most_ready:
+            made = {key: (self.ready, number) for number, key in enumerate(self.ready_keys)} | made
+        self.ready_keys = [*made]
+        self.numbers[:] = -1
+        self.numbers[[self.places[key] for key in made]] = np.arange(len(made))
         self.ready = Marginals.joined([*made.values()])
         self.by_pattern = self.kernel.pattern_sums(self.stack, self.ready, self.n_weights)
 
@@ -270,7 +286,7 @@ class _Work:
             return
         known = np.frombuffer(b"".join(keys), bool).reshape(len(keys), -1)
         try:
-            marginals = Marginals.of(self.stack, self.models, known)
+            marginals = Marginals.of(self.stack, self.models, known, self.kernel.regress)
         except DegenerateCovarianceError:
             if len(keys) > 1:
                 yield from chain.from_iterable(self._made([key]) for key in keys)
@@ -288,11 +304,11 @@ class _Work:
 
 def fewest_rows(models: Sequence[Parameters], by: Eliminate) -> float:
     """Give the rows from which on a pattern is worth marginal mixtures of its own."""
-    of_pattern = sum(_pattern_seconds(model) for model in models)
+    of_pattern = sum(_pattern_seconds(model, by) for model in models)
     return of_pattern / sum(row_seconds(model, by) for model in models)
 
 
-def _pattern_seconds(model: Parameters) -> float:
+def _pattern_seconds(model: Parameters, by: Eliminate) -> float:
     """Forecast the seconds that a pattern takes to be made ready."""
-    n_own, n_features = 1 if model.family.is_shared else model.n_components, model.n_features
-    return PATTERN_SECONDS + n_own * n_features**2 * (ENTRY_SECONDS + n_features * CUBE_SECONDS)
+    of_pattern, of_entry, of_cube = NUMPY_SECONDS if by is eliminate else COMPILED_SECONDS
+    return of_pattern + own_entries(model) * (of_entry + model.n_features * of_cube)

@@ -16,6 +16,7 @@ from dgmm.kernels.rare import Eliminated
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
+from dgmm.model.regression import Regressions
 from dgmm.model.statistics import Statistics
 
 
@@ -161,6 +162,10 @@ class Kernel(Protocol):
         rows : ndarray of shape (n_rows, D)
             NaN where a value is missing.
         """
+        ...
+
+    def regress(self, covariances: Array, known: NDArray[np.bool_], /) -> Regressions:
+        """Eliminate what is observed from covariances, for many patterns: see `dgmm.model.regression`."""
         ...
 
     def missing(self) -> str | None:

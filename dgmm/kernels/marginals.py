@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.kernels.rare import own_entries
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
 from dgmm.model.observed import Lifts
 from dgmm.model.parameters import Parameters
+from dgmm.model.regression import Regress, regress
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +43,18 @@ class Marginals:
     log_constants: Array
 
     @classmethod
-    def of(cls, stack: Stack, models: Sequence[Parameters], known: NDArray[np.bool_]) -> Marginals:
+    def of(
+        cls, stack: Stack, models: Sequence[Parameters], known: NDArray[np.bool_], by: Regress = regress
+    ) -> Marginals:
         """Make models ready; ``models`` are the plain ones of the stack.
+
+        Parameters
+        ----------
+        stack : Stack
+        models : sequence of Parameters
+        known : ndarray of shape (P, D), bool
+        by : callable, optional
+            What eliminates observed features from covariances; by default NumPy.
 
         Raises
         ------
@@ -50,7 +62,7 @@ class Marginals:
             Where features of a model depend on each other, but for rounding errors that their order decides
             on.
         """
-        lifts = [Lifts.of(model, known, stack.points_of(index)) for index, model in enumerate(models)]
+        lifts = [Lifts.of(model, known, stack.points_of(index), by) for index, model in enumerate(models)]
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not used
             thetas = [
                 own.natural_parameters(model, stack.centre) for own, model in zip(lifts, models, strict=True)
@@ -103,6 +115,4 @@ class Marginals:
 
 def bytes_of_a_pattern(models: Sequence[Parameters]) -> int:
     """Forecast the bytes of a pattern's arrays, those of its sums included."""
-    return 8 * sum(
-        each.means.size * (8 * each.n_features if each.family.has_products else 16) for each in models
-    )
+    return 8 * sum(8 * own_entries(each) + 16 * each.means.size for each in models)

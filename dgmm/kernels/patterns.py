@@ -37,6 +37,8 @@ class Grouped(NamedTuple):
         Which features rows of each have.
     priors : RowPriors or None
         Of these.
+    places : ndarray of shape (n_patterns,), int, or None
+        Of the patterns in a list of them, where there is one.
     """
 
     rows: NDArray[np.floating]
@@ -45,6 +47,7 @@ class Grouped(NamedTuple):
     ends: NDArray[np.intp]
     known: NDArray[np.bool_]
     priors: RowPriors | None = None
+    places: NDArray[np.intp] | None = None
 
     @property
     def segments(self) -> list[slice]:
@@ -69,7 +72,8 @@ class Grouped(NamedTuple):
         weights = None if self.weights is None else self.weights[..., which]
         ends = np.cumsum(self.sizes[chosen])
         priors = None if self.priors is None else self.priors.of_rows(which)
-        return Grouped(self.rows[which], weights, None, ends, self.known[chosen], priors)
+        places = None if self.places is None else self.places[chosen]
+        return Grouped(self.rows[which], weights, None, ends, self.known[chosen], priors, places)
 
 
 def grouped(

@@ -30,6 +30,9 @@ ROW_SECONDS, FEATURE_SECONDS = 3e-7, 2.5e-8
 ENTRY_SECONDS, PRODUCT_SECONDS, REST_SECONDS = 2e-9, 1e-11, 3e-10
 """Of others: for each entry of a covariance, the cube of its features, and the square for each component."""
 
+NUMPY_SECONDS = 2e-9
+"""Of others, by NumPy: for the cube of the features of each covariance."""
+
 COMPLETED_SECONDS, SHARED_SECONDS = (3e-8, 6e-9, 2e-10), (3e-8, 3e-9, 6e-11)
 """Of those that are completed, for each component: in all, for its features, and their square."""
 
@@ -183,6 +186,11 @@ def own_covariances(parameters: Parameters) -> Array:
     return np.reshape(parameters.covariances, (-1, n_features, n_features))
 
 
+def own_entries(parameters: Parameters) -> int:
+    """Count the entries of these, or of variances alone."""
+    return own_covariances(parameters).size if parameters.family.has_products else parameters.means.size
+
+
 def no_feature_is_known(parameters: Parameters) -> bool:
     """Tell whether no feature is nearly known from the others, in any component; nor is any width lost."""
     n_features, variances = parameters.n_features, own_covariances(parameters).diagonal(axis1=1, axis2=2)
@@ -199,7 +207,9 @@ def row_seconds(model: Parameters, by: Eliminate = eliminate) -> float:
     if by is not eliminate and no_feature_is_known(model):
         seconds = SHARED_SECONDS if model.family.is_shared else COMPLETED_SECONDS
         return ROW_SECONDS + n_components * sum(each * n_features**i for i, each in enumerate(seconds))
-    entries = own_covariances(model).size
+    entries = own_entries(model)
+    if by is eliminate:
+        return ROW_SECONDS + entries * n_features * NUMPY_SECONDS
     own = entries * (ENTRY_SECONDS + n_features * PRODUCT_SECONDS)
     return ROW_SECONDS + own + n_components * n_features**2 * REST_SECONDS
 

@@ -1,8 +1,9 @@
-"""Rows of rare patterns in compiled loops: by completion where that is exact, else by elimination.
+"""Rows of rare patterns in compiled loops, by completion or elimination; and patterns themselves.
 
-Where no feature is nearly known from the others, they are completed by the precisions of what they lack
-(`dgmm.kernels.completion`), for which a product with one matrix and small factors do. Else all that is
-observed is eliminated (`dgmm.kernels.elimination`).
+Of rows see `dgmm.kernels.rare`. Where no feature is nearly known from the others, they are completed by the
+precisions of what they lack (`dgmm.kernels.completion`), for which a product with one matrix and small
+factors do. Else all that is observed is eliminated (`dgmm.kernels.elimination`), as it is from covariances
+for patterns.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from dgmm.kernels.rare import Eliminated, batches, no_feature_is_known, own_covariances, sums_of
 from dgmm.model.jit import imported_module
-from dgmm.model.matrices import Array
+from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
+from dgmm.model.regression import Regressions
 
 
 def eliminate(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[Eliminated]:
@@ -29,19 +31,35 @@ def eliminate(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[El
 def _eliminated(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[Eliminated]:
     """Eliminate all that is observed, feature by feature."""
     n_features, covariances = parameters.n_features, np.ascontiguousarray(own_covariances(parameters))
-    module = imported_module("dgmm.kernels.elimination")
-    of_features, lanes = (n_features, module.LANES), module.LANES
-    work = (
-        *np.empty((3, *of_features)),
-        *np.empty((2, n_features, *of_features)),
-        *np.empty((2, lanes)),
-    )
-    order = np.empty((lanes, n_features), np.int64)
+    module, (order, work) = _elimination(), _room(n_features)
     for part, is_known, deviations in batches(parameters, rows, n_features**2):
         within = np.zeros((len(deviations), *covariances.shape))
         squares, halves = np.empty(deviations.shape[:2]), np.empty(within.shape[:2])
         module.eliminate(covariances, deviations, is_known, order, work, within, squares, halves)
         yield Eliminated(part, is_known, deviations, sums_of(within), squares, halves)
+
+
+def _room(n_features: int) -> tuple[NDArray[np.int64], tuple[Array, ...]]:
+    """Give where `dgmm.kernels.elimination` works: ``order`` and ``work``."""
+    lanes = _elimination().LANES
+    of_features = (n_features, lanes)
+    work = (
+        *np.empty((3, *of_features)),
+        *np.empty((2, n_features, *of_features)),
+        *np.empty((2, lanes)),
+    )
+    return np.empty((lanes, n_features), np.int64), work
+
+
+def regress(covariances: Array, known: NDArray[np.bool_]) -> Regressions:
+    """Do as `dgmm.model.regression.regress`."""
+    n_features = known.shape[1]
+    own = np.ascontiguousarray(covariances.reshape(-1, n_features, n_features))
+    factors, coefficients, within = np.zeros((3, len(known), *own.shape))
+    halves = np.empty((len(known), len(own)))
+    if not _elimination().regress(own, known, *_room(n_features), factors, halves, coefficients, within):
+        raise DegenerateCovarianceError(None)
+    return Regressions(factors, -halves, coefficients, within)
 
 
 def _completed(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[Eliminated]:
@@ -76,6 +94,10 @@ def _sum_within(is_known: NDArray[np.bool_], within: Array, shares: Array) -> Ar
         np.ascontiguousarray(shares), is_known, within, np.empty(n_features, np.int64), sums
     )
     return sums + np.swapaxes(np.tril(sums, -1), 1, 2)
+
+
+def _elimination() -> Any:
+    return imported_module("dgmm.kernels.elimination")
 
 
 def _completion() -> Any:

@@ -37,6 +37,7 @@ from dgmm.model.flags import expected_statistics
 from dgmm.model.matrices import Array
 from dgmm.model.observed import Lifts
 from dgmm.model.parameters import Parameters
+from dgmm.model.regression import regress
 from dgmm.model.statistics import Statistics
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "log_joint_densities",
     "missing",
     "pattern_sums",
+    "regress",
     "working_bytes",
 ]
 

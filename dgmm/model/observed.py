@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.model.families.forms import Variances
-from dgmm.model.matrices import Array, DegenerateCovarianceError, precision_factors, unpack
+from dgmm.model.matrices import Array, unpack
 from dgmm.model.parameters import LOG_2_PI, Parameters, finite_logs
+from dgmm.model.regression import Regress, regress
 from dgmm.model.statistics import Moments, Statistics
 
 
@@ -65,7 +66,9 @@ class Lifts:
     entropies: Array
 
     @classmethod
-    def of(cls, parameters: Parameters, known: NDArray[np.bool_], origins: Array) -> Lifts:
+    def of(
+        cls, parameters: Parameters, known: NDArray[np.bool_], origins: Array, by: Regress = regress
+    ) -> Lifts:
         """Make them.
 
         Parameters
@@ -75,6 +78,8 @@ class Lifts:
         known : ndarray of shape (P, D), bool
         origins : ndarray of shape (K, D)
             What sums are to be about.
+        by : callable, optional
+            What eliminates observed features from covariances; by default NumPy.
 
         Raises
         ------
@@ -85,12 +90,12 @@ class Lifts:
         gaps = parameters.means - origins
         constants = np.where(known[:, None, :], 0.0, gaps)
         if parameters.family.has_products:
-            factors, halves, coefficients, covariances, rest = _eliminated(parameters.covariances, known)
-            constants -= (coefficients @ gaps[:, :, None])[..., 0]
-            matrices = coefficients
-            diagonal = np.arange(known.shape[1])
+            factors, halves, matrices, within = by(parameters.covariances, known)
+            constants -= (matrices @ gaps[:, :, None])[..., 0]
+            diagonal, family = np.arange(known.shape[1]), parameters.family
             matrices[:, :, diagonal, diagonal] = known[:, None, :]
-            within = covariances
+            whole = family.half_log_determinants(parameters.precisions_cholesky, known.shape[1])
+            rest = np.where(n_known < known.shape[1], whole - halves, 0.0)
         else:
             variances = parameters.variances
             factors = np.where(known[:, None, :], 1.0 / np.sqrt(variances), 0.0)
@@ -128,60 +133,6 @@ class Lifts:
         """Sum the terms ``zᵀΛz`` of rows with one Λ in each pattern, from their scatter: (P, D, D)."""
         own = self.factors[:, 0]
         return float((own @ np.swapaxes(own, 1, 2) * scatter).sum())
-
-
-def _eliminated(covariances: Array, known: NDArray[np.bool_]) -> tuple[Array, Array, Array, Array, Array]:
-    """Eliminate what is observed from covariance matrices, by factors with the observed features first.
-
-    With ``L Lᵀ`` the covariance and V the transposed inverse of L, in blocks, the precision of the observed
-    features is ``V_oo V_ooᵀ``, the coefficients of regression are ``−L_mm V_omᵀ``, and the covariance of what
-    is missing is ``L_mm L_mmᵀ``.
-
-    Parameters
-    ----------
-    covariances : ndarray of shape (k, D, D), or (D, D)
-    known : ndarray of shape (P, D), bool
-
-    Returns
-    -------
-    factors : ndarray of shape (P, k, D, D)
-        ``V_oo``, its rows in the order of features.
-    halves : ndarray of shape (P, k)
-        Half the log determinants of the precisions of what is observed.
-    coefficients, covariances : ndarray of shape (P, k, D, D)
-    rest : ndarray of shape (P, k)
-        As ``halves``, of what is missing.
-    """
-    n_patterns, n_features = known.shape
-    order = np.argsort(~known, axis=1, kind="stable")
-    own = covariances.reshape(-1, n_features, n_features)
-    ordered = own[:, order[:, :, None], order[:, None, :]].swapaxes(0, 1)
-    flat = np.ascontiguousarray(ordered).reshape(-1, n_features, n_features)
-    upper = precision_factors(flat).reshape(ordered.shape)
-    try:
-        lower = np.linalg.cholesky(flat).reshape(ordered.shape)
-    except np.linalg.LinAlgError:
-        raise DegenerateCovarianceError(None) from None
-    is_first = np.arange(n_features) < known.sum(axis=1)[:, None]
-    first, last = is_first[:, None, :], ~is_first[:, None, :]
-    logs = np.log(np.diagonal(upper, axis1=2, axis2=3))
-    lower = np.where(last[..., None] & last[:, :, None], lower, 0.0)
-    coefficients = -lower @ np.swapaxes(np.where(first[..., None], upper, 0.0), 2, 3)
-    coefficients = np.where(last[..., None] & first[:, :, None], coefficients, 0.0)
-    factors = np.where(first[..., None] & first[:, :, None], upper, 0.0)
-    left = lower @ np.swapaxes(lower, 2, 3)
-    patterns, back = np.arange(n_patterns)[:, None], np.argsort(order, axis=1)
-    rows, both = (
-        (patterns, slice(None), back),
-        (patterns[..., None], slice(None), back[..., None], back[:, None]),
-    )
-    return (
-        factors[rows].swapaxes(1, 2),
-        np.where(first, logs, 0.0).sum(axis=2),
-        np.moveaxis(coefficients[both], 3, 1),
-        np.moveaxis(left[both], 3, 1),
-        np.where(last, logs, 0.0).sum(axis=2),
-    )
 
 
 def _products(statistics: Statistics, lifted: Array, lifts: Lifts, matrices: Array) -> Array:

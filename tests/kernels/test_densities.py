@@ -119,7 +119,7 @@ def test_a_component_of_no_weight_is_never_predicted(covariance_type):
 @pytest.mark.parametrize("fewest", [0.0, np.inf])
 def test_rows_that_lack_values_are_judged_by_what_they_have(covariance_type, fewest, monkeypatch):
     """Of rows of many patterns, together by pattern or each for itself."""
-    monkeypatch.setattr(densities, "fewest_rows", lambda models: fewest)
+    monkeypatch.setattr(densities, "fewest_rows", lambda model, by: fewest)
     generator = np.random.default_rng(11)
     parameters = naive.random_parameters(generator, covariance_type, 3, 4)
     rows = naive.with_missing(generator, naive.random_rows(generator, parameters, 300))

@@ -192,7 +192,7 @@ def test_what_waits_is_worked_off(monkeypatch):
     )
     (found,) = kernels.expect(ready, [(rows, None)])
     assert len(waiting) == 10
-    of_patterns = 8 * (incomplete.PART_BYTES + 3 + 8)
+    of_patterns = 8 * (incomplete.PART_BYTES + 3 + 2 * 8)
     assert max(waiting) < 5000 + 100 * (3 + 1) * 8 + of_patterns
     assert_expected(found, ready, parameters, rows)
 
@@ -256,7 +256,7 @@ def test_what_was_evaluated_before_has_no_part_in_it(covariance_type, wider, mon
 def test_a_model_without_a_factor_fails_for_itself(monkeypatch):
     """Where the order of features decides whether a covariance is positive definite, others do not suffer."""
 
-    def refused(stack, models, known):
+    def refused(stack, models, known, by):
         raise DegenerateCovarianceError(0)
 
     generator = np.random.default_rng(9)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dgmm.kernels import chosen_kernel
 from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.stacking import stack_models
 from dgmm.model.conditional import conditional
@@ -52,11 +53,13 @@ def test_log_densities_are_those_of_what_is_known(covariance_type, wider):
 
 @each_family
 @pytest.mark.parametrize("n_features", [4, 20])
+@pytest.mark.usefixtures("each_kernel")
 def test_patterns_are_joined_from_whatever_they_were_made_with(covariance_type, n_features):
     """To the last bit: which patterns tasks of a process have made before depends on which came first."""
     _, model, known, stack = case(covariance_type, n_components=20, n_features=n_features)
-    whole = Marginals.of(stack, [model], known)
-    one, others = (Marginals.of(stack, [model], some) for some in (known[1:2], known[3:]))
+    by = chosen_kernel().regress
+    whole = Marginals.of(stack, [model], known, by)
+    one, others = (Marginals.of(stack, [model], some, by) for some in (known[1:2], known[3:]))
     pieces = [(one, 0), (others, 0), (others, 2)]
     found, which = Marginals.joined(pieces), [1, 3, 5]
     for mine, wanted in ((found, whole), (found.lifts[0], whole.lifts[0])):

@@ -6,6 +6,8 @@ from numpy.testing import assert_allclose
 
 from dgmm.kernels import compiled, rare
 from dgmm.model.jit import compiled_module
+from dgmm.model.matrices import DegenerateCovarianceError
+from dgmm.model.regression import regress
 from tests.model import naive
 
 pytestmark = pytest.mark.skipif(
@@ -53,3 +55,30 @@ def test_what_overflows_is_not_finite(covariance_type):
     assert not np.isfinite(found.squares[0]).any()
     assert np.isfinite(found.squares[1]).all()
     assert np.isfinite(found.halves).all()
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+@pytest.mark.parametrize(("n_components", "n_features"), [(1, 1), (3, 2), (2, 9), (1, 40)])
+def test_patterns_are_those_of_numpy(covariance_type, n_components, n_features):
+    """Of 21, more than go side by side; one has all, one nothing."""
+    generator = np.random.default_rng(1)
+    covariances = naive.random_parameters(generator, covariance_type, n_components, n_features).covariances
+    known = generator.random((21, n_features)) < 0.7
+    known[3], known[20] = True, False
+    found, expected = (function(covariances, known) for function in (compiled.regress, regress))
+    precisions = [each.factors @ np.swapaxes(each.factors, 2, 3) for each in (found, expected)]
+    for one, other in zip((precisions[0], *found[1:]), (precisions[1], *expected[1:]), strict=True):
+        assert_allclose(one, other, rtol=1e-9, atol=1e-10)
+    alone = compiled.regress(covariances, known[7:8])  # to the last bit: whatever goes beside it
+    for one, other in zip(alone, found, strict=True):
+        np.testing.assert_array_equal(one[0], other[7])
+
+
+@pytest.mark.parametrize("left", [-1.0, 1e-17])
+@pytest.mark.parametrize("known", [[True, True], [True, False]])
+def test_covariances_that_are_not_positive_definite_are_refused(left, known):
+    """Whether the feature that others tell is observed or not."""
+    covariances = np.array([np.eye(2), [[1.0, 1.0], [1.0, 1.0 + left]]])
+    for function in (compiled.regress, regress):
+        with pytest.raises(DegenerateCovarianceError):
+            function(covariances, np.array([[True, True], known]))
