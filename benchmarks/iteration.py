@@ -35,7 +35,7 @@ from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
 
-SIZES = ((1_000_000, 10, 16), (1_000_000, 2, 8), (200_000, 50, 32))
+SIZES = ((1_000_000, 10, 16), (1_000_000, 2, 8), (200_000, 50, 32), (4_000, 4, 3))
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 ITERATIONS = (1, 6)
 REPEATS = 9
@@ -129,8 +129,8 @@ def main() -> None:
                             n_components,
                             covariance_type,
                             iteration,
-                            f"{their_seconds:.3f}",
-                            f"{our_seconds:.3f}",
+                            f"{their_seconds:.3g}",
+                            f"{our_seconds:.3g}",
                             f"{their_seconds / our_seconds:.1f}x",
                             f"{full_seconds[iteration] / our_seconds:.1f}x",
                             f"{our_seconds / two_seconds:.2f}x",

@@ -1,10 +1,11 @@
 """What an E-step takes where a tuning constant of the kernels is half of what it is, or double.
 
-    python benchmarks/kernels.py [--kernel compiled numpy] [--repetitions 15]
+    python benchmarks/kernels.py [--kernel compiled numpy] [--repetitions 15] [--by-name]
 
 One thread; the least of some repetitions, each of which is made in turn by two processes: one as it is, and
 one where a number of a record (`TileTuning`, `BlockTuning`, `StackTuning`) is another. The table says how
-many times as long the second takes, for each case.
+many times as long the second takes, for each case. With ``--by-name``, what E-steps of 128 features take,
+processor time, by the kernel that ``DGMM_KERNEL`` names.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ CASES = (
     Case("full", 16_384, 4, 5, n_models=16),
     Case("diag", 3_000, 4, 2, n_models=16),
 )
+
+WIDE = (Case("full", 4_000, 128, 16, shrunk=0.1), Case("full", 4_000, 128, 16))
 
 PLACES = {
     "compiled": [("tiles", "TILES")],
@@ -150,15 +153,36 @@ def settings(kernel: str) -> Iterator[tuple[str, str, str]]:
                 )
 
 
+def by_name(kernels: list[str], repetitions: int) -> None:
+    """Print what E-steps of many features take by each kernel."""
+    table = []
+    for kernel in kernels:
+        os.environ["DGMM_KERNEL"], row = kernel, [kernel]
+        for case in WIDE:
+            (stack, rows), seconds = ready(case), []
+            with threadpool_limits(1):
+                for _ in range(repetitions + 1):  # the first compiles
+                    started = time.process_time()
+                    expect(stack, [(rows, None)])
+                    seconds.append(time.process_time() - started)
+            row.append(f"{1e6 * min(seconds[1:]) / len(rows):.1f}")
+        table.append(row)
+    print_table("An E-step by name, µs a row", ["DGMM_KERNEL", *(case.name for case in WIDE)], table)
+
+
 def main() -> None:
     """Print a table for each kernel."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kernel", nargs="*", default=["compiled", "numpy"])
     parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--serve")
+    parser.add_argument("--by-name", action="store_true")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
         serve(options.serve)
+        return
+    if options.by_name:
+        by_name(options.kernel, options.repetitions)
         return
     for kernel in options.kernel:
         table = []

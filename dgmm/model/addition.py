@@ -97,7 +97,9 @@ def _moved(statistics: Statistics, references: Array, gaps: Array) -> Statistics
     scatter, shared, family = statistics.scatter, statistics.shared, statistics.family
     if isinstance(family, Shared):
         assert shared is not None, "the statistics were not completed with the scatter of all rows"
-        shared = shared + (family.between(counts, after) - family.between(counts, before))
+        # What the points after add less those before, at once: a matrix may be large.
+        change = family.between(np.concatenate([counts, -counts]), np.concatenate([after, before]))
+        shared = shared + change
     else:
         added = _packed(family, after) - _packed(family, before)
         scatter = scatter + counts[:, None] * added

@@ -140,7 +140,7 @@ class Statistics:
         whole, family = self.of_all_rows(scatter), self.family
         if whole is self or whole.shared is None or self.scatter.shape[1]:
             return whole
-        trace = family.trace(family.precisions(precisions_cholesky), whole.shared, self.sums.shape[1])
+        trace = family.trace_by_factor(precisions_cholesky, whole.shared, self.sums.shape[1])
         return replace(whole, log_likelihood=self.log_likelihood - 0.5 * trace)
 
     def deviations(self, added: float = 0.0) -> Deviations:

@@ -242,6 +242,10 @@ class Family(ABC):
     def trace(self, precision: Array, covariance: Array, n_features: int) -> float:
         """Trace of the product of one precision and one covariance."""
 
+    def trace_by_factor(self, precision_cholesky: Array, covariance: Array, n_features: int) -> float:
+        """Trace as `trace` gives it, from the factor of the precision."""
+        return self.trace(self.precisions(precision_cholesky), covariance, n_features)
+
     @abstractmethod
     def half_log_growth(self, standardized: Array, shares: Array) -> Array:
         """Half of what adding ``s g gᵀ``, in the family's form, adds to a covariance's log determinant.

@@ -374,13 +374,9 @@ class Shared(Family):
         return self._covariance(total, d.counts, d.offsets, reg_covar)  # about the centre, or own points
 
     def _covariance(self, total: Array, counts: Array, points: Array, reg_covar: float) -> Array:
-        """Give the covariance of rows of some scatter, less that of points: in the place of one matrix."""
-        found = total - self.between(counts, points)
-        found /= counts.sum()
-        ridge = self.identity(points.shape[1])
-        ridge *= reg_covar
-        found += ridge
-        return found
+        """Give the covariance of rows of some scatter, less that of points."""
+        found = (total - self.between(counts, points)) / counts.sum()
+        return found + reg_covar * self.identity(points.shape[1])
 
     def mean_squares(self, scatter, shared, counts, n_features):
         total = self._total(scatter, shared, n_features)
@@ -388,7 +384,7 @@ class Shared(Family):
 
     def expected_quadratic(self, quadratic, precisions_cholesky, scatter, shared, n_features):
         total = self._total(scatter, shared, n_features)
-        return -0.5 * self.trace(self.precisions(precisions_cholesky), total, n_features)
+        return -0.5 * self.trace_by_factor(precisions_cholesky, total, n_features)
 
     def of_single_rows(self, start, reg_covar):
         assert start.squares is not None

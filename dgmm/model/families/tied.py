@@ -6,9 +6,11 @@ import numpy as np
 
 from dgmm.model.families.forms import Matrices, Shared
 from dgmm.model.matrices import (
+    MATRICES,
     DegenerateCovarianceError,
     precision_factors,
     times_factor,
+    trace_by_factor,
     unpack,
     upper_factor,
 )
@@ -31,6 +33,16 @@ class Tied(Shared, Matrices):
     def precisions(self, precisions_cholesky):
         return precisions_cholesky @ np.swapaxes(precisions_cholesky, -1, -2)
 
+    def traces_by_factors(self, precisions_cholesky, covariances, n_components, n_features):
+        if n_features < MATRICES.wide_features:
+            return super().traces_by_factors(precisions_cholesky, covariances, n_components, n_features)
+        return np.full(n_components, trace_by_factor(precisions_cholesky, covariances))
+
+    def trace_by_factor(self, precision_cholesky, covariance, n_features):
+        if n_features < MATRICES.wide_features:
+            return super().trace_by_factor(precision_cholesky, covariance, n_features)
+        return trace_by_factor(precision_cholesky, covariance)
+
     def half_log_determinants(self, precisions_cholesky, n_features):
         return np.log(np.diagonal(precisions_cholesky)).sum()
 
@@ -44,10 +56,19 @@ class Tied(Shared, Matrices):
         return np.concatenate([constant[..., None], linear], axis=-1)
 
     def scatter_bound(self, precisions_cholesky, extent):
-        return ((extent @ np.abs(self.precisions(precisions_cholesky))) * extent).sum(axis=-1)
+        sizes = self.precisions(precisions_cholesky)
+        np.abs(sizes, out=sizes)
+        return ((extent @ sizes) * extent).sum(axis=-1)
 
     def pooled(self, scatter, n_features):
         return unpack(scatter.sum(axis=0), n_features)
 
     def between(self, counts, points):
         return (counts[:, None] * points).T @ points
+
+    def _covariance(self, total, counts, points, reg_covar):
+        found = self.between(counts, points)  # whose memory is the covariance's: matrices may be large
+        np.subtract(total, found, out=found)
+        found /= counts.sum()
+        found.flat[:: len(found) + 1] += reg_covar
+        return found
