@@ -42,8 +42,9 @@ from dgmm.passes.blas import single_threaded
 FEATURES = ("dep_delay", "arr_delay", "air_time", "distance", "sched_dep_time")
 N_COMPONENTS, N_ITERATIONS = 6, 30
 PATTERNS = (1, 10, 50, 1000, 4000)
-GRID = (*((d, k) for d in (4, 6, 10, 20) for k in (3, 8, 20)), (8, 8), (50, 10))
-MANY = ((6, 5), (10, 3), (10, 20), (20, 8), (64, 8))
+Size = tuple[int, int]
+GRID: tuple[Size, ...] = (*((d, k) for d in (4, 6, 10, 20) for k in (3, 8, 20)), (8, 8), (50, 10))
+MANY: tuple[Size, ...] = ((6, 5), (10, 3), (10, 20), (20, 8), (64, 8))
 """Features and components, of rows of 50 patterns, and of more and more."""
 
 SHARE, CHECKED_ROWS = 0.1, 100
@@ -226,12 +227,12 @@ def distinct_patterns(n_features: int, n_patterns: int, generator: np.random.Gen
     return np.array([*found])
 
 
-def grid(n_rows: int, repeats: int) -> None:
+def grid(n_rows: int, sizes: Sequence[Size], kernels: Sequence[str], repeats: int) -> None:
     """Make E-steps of rows of 50 patterns, and of the same rows complete, in turn."""
-    for kernel in ("compiled", "numpy"):
+    for kernel in kernels:
         os.environ["DGMM_KERNEL"], os.environ["DGMM_COMPILED"] = kernel, str(int(kernel == "compiled"))
         found, worst = [], 0.0
-        for n_features, n_components in GRID:
+        for n_features, n_components in sizes:
             generator = np.random.default_rng(n_features)
             lacks = distinct_patterns(n_features, 50, generator)
             mixture = synthetic_mixture(n_components, n_features)
@@ -285,10 +286,10 @@ def patterns(n_rows: int, n_features: int, n_components: int, repeats: int) -> N
     print_table(title, header, found)
 
 
-def worth(repeats: int) -> None:
+def worth(sizes: Sequence[Size], kernels: Sequence[str], repeats: int) -> None:
     """Time patterns that are made ready and rows that are evaluated for themselves, beside the forecasts."""
     found = []
-    for kernel, (n_features, n_components), name in product(("compiled", "numpy"), MANY, ("full", "tied")):
+    for kernel, (n_features, n_components), name in product(kernels, sizes, ("full", "tied")):
         os.environ["DGMM_KERNEL"], by = kernel, KERNELS[kernel].eliminate
         generator = np.random.default_rng(n_features)
         lacks = np.unique(generator.random((600, n_features)) < max(SHARE, 2.0 / n_features), axis=0)
@@ -346,18 +347,23 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", choices=["flights", "fits", "grid", "patterns", "worth"])
+    parser.add_argument(
+        "--sizes", nargs="*", default=[], help="features x components, as 20x8, of the last three"
+    )
+    parser.add_argument("--kernels", nargs="*", default=["compiled", "numpy"])
     given = parser.parse_args()
+    sizes = [(int(each.partition("x")[0]), int(each.partition("x")[2])) for each in given.sizes]
     if given.only in (None, "flights"):
         flights(given.repeats)
     if given.only in (None, "fits"):
         fits(given.rows, given.repeats)
     if given.only in (None, "grid"):
-        grid(given.rows, given.repeats)
+        grid(given.rows, sizes or GRID, given.kernels, given.repeats)
     if given.only in (None, "patterns"):
-        for n_features, n_components in MANY:
+        for n_features, n_components in sizes or MANY:
             patterns(given.rows, n_features, n_components, given.repeats)
     if given.only in (None, "worth"):
-        worth(given.repeats)
+        worth(sizes or MANY, given.kernels, given.repeats)
 
 
 if __name__ == "__main__":
