@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,10 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from dgmm.data.choice import Choice, check_columns, check_no_two
+from dgmm.data.choice import Choice, check_no_two
 from dgmm.data.codecs import finds_damage
-from dgmm.data.conventions import measured
 from dgmm.data.convert import check_shape
-from dgmm.data.dimensions import check_sizes, choose_sample_dims, feature_names, parts, variables_named
+from dgmm.data.dimensions import check_sizes, choose_sample_dims, feature_names, parts
 from dgmm.data.fingerprint import KEPT_AS
 from dgmm.data.floats import is_wide_integer, rows_dtype
 from dgmm.data.missing import (
@@ -28,8 +27,9 @@ from dgmm.data.missing import (
 )
 from dgmm.data.revision import Revision, most_keys
 from dgmm.data.source import MEBIBYTE, DataError, Span, span_bytes_for
-from dgmm.data.text import listed, redacted
+from dgmm.data.text import redacted
 from dgmm.data.variables import Variable, dimensions_of
+from dgmm.data.zarr_group import chosen_arrays, own_metadata
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,6 @@ class BandTuning:
 
 
 BANDS = BandTuning()
-
-RELATED = ("bounds", "climatology", "grid_mapping")
-"""Attributes that name variables which say where values are, beside coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,29 +314,20 @@ def zarr_source(
         return _of_array(own_metadata(node), sample_dims, name, n_dims, fill_missing=fill_missing)
     if n_dims == 1:
         raise DataError(f"{name} is a Zarr group; give the path of the 1-D array in it")
-    arrays, columns = _members(node), choice.columns
-    if columns is None and choice.fitted is not None:
-        columns = variables_named(choice.fitted, arrays)
-    if columns is None:
-        columns = _data_variables(arrays, node, name, choice.aside)
-    check_columns(columns, list(arrays), name)
-    if not columns:
-        inside = sorted(node.keys())
-        raise DataError(
-            f"{name} is a Zarr group without arrays that are features; give the path of one of the arrays or "
-            f"groups in it ({listed(inside) or 'there are none'}), or name arrays of numbers with columns="
-        )
-    dimensions = {column: dimensions_of(arrays[column]) for column in columns}
+    arrays = chosen_arrays(node, choice, name)
+    dimensions = {column: dimensions_of(array) for column, array in arrays.items()}
     chosen = choose_sample_dims(dimensions, sample_dims, name)
-    variables = [Variable.of(arrays[column], chosen, f"{name}, column {column!r}") for column in columns]
-    check_sizes({c: v.sample_shape for c, v in zip(columns, variables, strict=True)}, name)
+    variables = {
+        column: Variable.of(array, chosen, f"{name}, column {column!r}") for column, array in arrays.items()
+    }
+    check_sizes({column: variable.sample_shape for column, variable in variables.items()}, name)
     names = [
         feature
-        for column, variable in zip(columns, variables, strict=True)
+        for column, variable in variables.items()
         for feature in feature_names(column, variable.feature_shape)
     ]
     check_no_two(names, names, name)
-    return ZarrSource(tuple(variables), name, tuple(names), fill_missing)
+    return ZarrSource(tuple(variables.values()), name, tuple(names), fill_missing)
 
 
 def _of_array(
@@ -352,48 +340,6 @@ def _of_array(
         sample_dims = own[:1]
     chosen = choose_sample_dims({name: own}, sample_dims, name)
     return ZarrSource((Variable.of(array, chosen, name),), name, None, fill_missing)
-
-
-def own_metadata(array: zarr.Array[Any]) -> zarr.Array[Any]:
-    """Open an array again, by its own metadata: what was consolidated, or opened before, may be old."""
-    return zarr.open_array(array.store_path, mode="r", zarr_format=array.metadata.zarr_format)
-
-
-def _members(group: zarr.Group) -> dict[str, zarr.Array[Any]]:
-    """Give the arrays of a group by their own metadata, in the order of their names.
-
-    Consolidated metadata may be old, but where a store cannot be listed it alone tells what there is.
-    """
-    names = set(group.array_keys()) if group.metadata.consolidated_metadata else set()
-    version = group.metadata.zarr_format
-    fresh = zarr.open_group(group.store_path, mode="r", zarr_format=version, use_consolidated=False)
-    if group.store.supports_listing:
-        names |= set(fresh.array_keys())
-    found = {name: fresh.get(name) for name in sorted(names)}
-    return {name: array for name, array in found.items() if isinstance(array, zarr.Array)}
-
-
-def _data_variables(
-    arrays: dict[str, zarr.Array[Any]], group: zarr.Group, name: str, aside: Collection[str] = ()
-) -> list[str]:
-    """Give the arrays that are features if none are named: numbers that say something of a place or time.
-
-    No coordinates, therefore: arrays named as their only dimension, those that others or the group list as
-    coordinates; and none without dimensions.
-    """
-    attributes = {key: array.attrs.asdict() for key, array in arrays.items()}
-    listed = [each.get("coordinates") for each in (*attributes.values(), group.attrs.asdict())]
-    listed += [each.get(key) for each in attributes.values() for key in RELATED]
-    related = {word.strip(":") for text in listed if isinstance(text, str) for word in text.split()}
-    related |= {key for key, array in arrays.items() if dimensions_of(array) in ((key,), ())}
-    return measured(
-        {
-            key: (array.dtype, attributes[key])
-            for key, array in arrays.items()
-            if key not in related and key not in aside
-        },
-        name,
-    )
 
 
 def _check_complete(variable: Variable) -> None:

@@ -110,13 +110,6 @@ class TestGroups:
         group.create_group("more")
         return group
 
-    def test_all_columns_of_numbers_by_name(self, group, tmp_path):
-        values = np.arange(1.0, 10)
-        check_source(open_dataset(tmp_path / "g.zarr"), np.column_stack([values, values]), ("a", "b"))
-
-    def test_chosen_columns(self, group):
-        check_source(open_dataset(group, columns=["b"]), np.arange(1.0, 10)[:, None], ("b",))
-
     def test_columns_that_do_not_fit(self, group):
         with pytest.raises(DataError, match=r"no column 'z'; it has 'a', 'b'"):
             open_dataset(group, columns=["a", "z"])
@@ -136,20 +129,6 @@ class TestGroups:
         (tmp_path / "g.zarr" / "a" / "c" / "1").unlink()
         with pytest.raises(DataError, match=r"g.zarr, column 'a' lacks chunk c/1;"):
             open_dataset(tmp_path / "g.zarr")
-
-    def test_without_columns(self, tmp_path):
-        zarr.open_group(tmp_path / "empty.zarr", mode="w")
-        with pytest.raises(DataError, match="group without arrays that are features"):
-            open_dataset(tmp_path / "empty.zarr")
-
-    @pytest.mark.parametrize("zarr_format", [2, 3])
-    def test_what_is_in_a_group_is_named(self, tmp_path, zarr_format):
-        root = zarr.open_group(tmp_path / "tree.zarr", mode="w", zarr_format=zarr_format)
-        for name in ("day", "night"):
-            root.create_group(name).create_array("speed", data=np.arange(4.0))
-        with pytest.raises(DataError, match=r"one of the arrays or groups in it \(day, night\)"):
-            open_dataset(tmp_path / "tree.zarr")
-        check_source(open_dataset(tmp_path / "tree.zarr" / "day"), np.arange(4.0)[:, None], ("speed",))
 
     @pytest.mark.filterwarnings("ignore:The data type")
     @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -240,25 +219,6 @@ class TestDatasets:
         latitude = open_dataset(path, columns=["LATITUDE", "PRES_OFFSET"])  # as it was asked for
         assert latitude.feature_names == ("LATITUDE", "PRES_OFFSET")
 
-    @pytest.mark.parametrize("zarr_format", [2, 3])
-    def test_index_and_listed_coordinates(self, tmp_path, zarr_format):
-        draw = np.random.default_rng(2)
-        hours = np.datetime64("2020-01-01", "ns") + np.arange(200) * np.timedelta64(1, "h")
-        wind, gust = draw.normal(5, 2, 200), draw.normal(9, 3, 200)
-        data = xr.Dataset(
-            {"wind": ("time", wind), "gust": ("time", gust), "crs": 0},
-            coords={"time": hours, "station": ("time", np.arange(200) % 7)},
-        )
-        data["wind"].attrs.update(grid_mapping="crs")
-        path = self.write(tmp_path / "winds.zarr", data, zarr_format)
-        check_source(open_dataset(path), np.column_stack([gust, wind]), ("gust", "wind"))
-
-    def test_bounds_are_no_features(self, tmp_path):
-        data = xr.Dataset({"t": ("x", np.arange(5.0)), "x_bnds": (("x", "nv"), np.ones((5, 2)))})
-        data["t"].attrs["bounds"] = "x_bnds"
-        path = self.write(tmp_path / "x.zarr", data, 3)
-        check_source(open_dataset(path), np.arange(5.0)[:, None], ("t",))
-
     def test_one_variable_of_several_dimensions_may_be_meant_either_way(self, tmp_path):
         data = xr.Dataset({"x": (("row", "feature"), count_up(9, 4))})
         path = self.write(tmp_path / "x.zarr", data, 3)
@@ -316,49 +276,6 @@ class TestDatasets:
             read(source.rows(84, 240))
         with pytest.raises(DataError, match=rf"column 'TEMP' lacks chunk {key}"):
             open_dataset(path, columns=["TEMP"], sample_dims=["N_PROF", "N_LEVELS"])
-
-
-class TestStaleMetadata:
-    """Groups that were written to after their metadata had been consolidated."""
-
-    @pytest.fixture(params=[2, 3])
-    def days(self, request, tmp_path):
-        values = np.random.default_rng(0).normal(size=(2, 150))
-        group = zarr.open_group(tmp_path / "days.zarr", mode="w", zarr_format=request.param)
-        for name, column in zip(("height", "speed"), values, strict=True):
-            array = group.create_array(name, shape=(100,), chunks=(50,), dtype="f8")
-            array[:] = column[:100]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            zarr.consolidate_metadata(group.store, zarr_format=request.param)
-        old = zarr.open_consolidated(tmp_path / "days.zarr", zarr_format=request.param)
-        group = zarr.open_group(tmp_path / "days.zarr", mode="r+", use_consolidated=False)
-        for name, column in zip(("height", "speed"), values, strict=True):
-            array = group[name]
-            assert isinstance(array, zarr.Array)
-            array.append(column[100:])
-        return tmp_path / "days.zarr", old, group, values
-
-    def test_rows_appended_after_consolidation_are_read(self, days):
-        path, old, _, values = days
-        for given_as in (path, str(path), f"file://{path}", old):
-            check_source(open_dataset(given_as), values.T, ("height", "speed"))
-        np.testing.assert_allclose(GaussianMixture(1).fit(path).means_[0], values.mean(axis=1))
-
-    def test_an_array_that_was_opened_before(self, days):
-        _, old, _, values = days
-        check_source(open_weights(old["height"]), values[:1].T)
-
-    def test_columns_that_came_and_went(self, days):
-        path, _, group, values = days
-        group.create_array("width", data=values[0])
-        del group["speed"]
-        check_source(open_dataset(path), values[[0, 0]].T, ("height", "width"))
-
-    def test_attributes_changed_since(self, days):
-        path, _, group, values = days
-        group["height"].attrs["scale_factor"] = 2.0
-        check_source(open_dataset(path, ["height"]), 2.0 * values[:1].T, ("height",))
 
 
 def test_metadata_that_promises_a_billion_chunks_is_refused_quickly(tmp_path):
