@@ -22,7 +22,7 @@ from scipy.special import ndtr
 
 from dgmm import GaussianMixture
 from dgmm.estimators.certainty import KINDS
-from dgmm.fitting.known import KnownParts
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.bootstrap import Null, Told, likelihood_ratio
 from dgmm.kernels.densities import log_densities

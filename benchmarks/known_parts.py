@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 
 from dgmm import GaussianMixture
-from dgmm.fitting.known import KnownParts
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.kernels import expect
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.stack import Stack

@@ -20,7 +20,7 @@ from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, W
 from dgmm.estimators.attributes import ATTRIBUTES, attributes_read
 from dgmm.estimators.empty_rows import JUDGED, telling_of_empty
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows
-from dgmm.estimators.known import InGroups, taken_aside, with_groups
+from dgmm.estimators.labels_and_groups import InGroups, taken_aside, with_groups
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.rowwise import JUDGE_THEM, RowFunction, evaluate

@@ -18,8 +18,8 @@ from dgmm.estimators.validation import check_counted
 from dgmm.fitting.checks import NotFinite, check_weights
 from dgmm.fitting.dropping import is_complete
 from dgmm.fitting.errors import check_errors
-from dgmm.fitting.known import KnownParts
-from dgmm.fitting.told import Beside
+from dgmm.fitting.label_checks import LabelsAndGroups
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.kernels.scores import ScoredRows, sum_scores
 from dgmm.model.information import Kind, ScoreSums, uncertainty
 from dgmm.model.layout import Layout
@@ -230,7 +230,7 @@ def standard_errors(
     weights: Source | None,
     kind: Kind,
     *,
-    beside: Beside | None = None,
+    beside: LabelsAndGroups | None = None,
     known: KnownParts | None = None,
     missing: str = "error",
     estimator: str = "GaussianMixture",
@@ -244,7 +244,7 @@ def standard_errors(
     measured : MeasuredRows
     weights : Source or None
     kind : {'information', 'sandwich'}
-    beside : Beside, optional
+    beside : LabelsAndGroups, optional
         Labels and groups.
     known : KnownParts, optional
         What these are.
@@ -277,7 +277,7 @@ def standard_errors(
     squared = kind == "sandwich" and weights is not None
     check_memory(layout, squared=squared)
     work = ScoresWork(parameters, measured.rows.feature_names, squared, missing, measured.n_errors, known)
-    rows = (beside or Beside()).with_features(measured.joined, layout.n_features)
+    rows = (beside or LabelsAndGroups()).with_features(measured.joined, layout.n_features)
     sums = run_pass(rows, work, "standard errors", weights)
     check_counted(sums.n_rows, sums.weight, layout.n_features, estimator)
     found = uncertainty(parameters, sums, kind)

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RealNumbers, RowsLike, WeightsLike
 from dgmm.estimators.base import LogLikelihood
 from dgmm.estimators.errors import ErrorsLike, refuse_untold
-from dgmm.estimators.known import parts_for
+from dgmm.estimators.labels_and_groups import parts_for
 from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.updating import UpdatingMixture

@@ -35,7 +35,7 @@ from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
 from dgmm.estimators.empty_rows import FILLED, telling_of_empty
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.imputing import METHODS, Method
-from dgmm.estimators.known import taken_aside
+from dgmm.estimators.labels_and_groups import taken_aside
 from dgmm.estimators.predictor import Predictor, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.validation import (

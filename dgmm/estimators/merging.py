@@ -25,7 +25,7 @@ from dgmm.data.types import (
 )
 from dgmm.estimators.base import FittedMixture
 from dgmm.estimators.errors import ErrorsLike
-from dgmm.estimators.predictor import Told
+from dgmm.estimators.predictor import PredictKeywords
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.fitting.checks import check_weights
 from dgmm.model.matrices import Array
@@ -114,21 +114,23 @@ class ComponentMerges:
 
     @overload
     def predict(
-        self, X: DaskDataFrame, n_clusters: int | None = None, **told: Unpack[Told]
+        self, X: DaskDataFrame, n_clusters: int | None = None, **keywords: Unpack[PredictKeywords]
     ) -> DaskSeries: ...
     @overload
-    def predict(self, X: Labelled, n_clusters: int | None = None, **told: Unpack[Told]) -> DataArray: ...
+    def predict(
+        self, X: Labelled, n_clusters: int | None = None, **keywords: Unpack[PredictKeywords]
+    ) -> DataArray: ...
     @overload
     def predict(
-        self, X: DaskArray | Stored, n_clusters: int | None = None, **told: Unpack[Told]
+        self, X: DaskArray | Stored, n_clusters: int | None = None, **keywords: Unpack[PredictKeywords]
     ) -> DaskArray: ...
     @overload
     def predict(
-        self, X: Source, n_clusters: int | None = None, **told: Unpack[Told]
+        self, X: Source, n_clusters: int | None = None, **keywords: Unpack[PredictKeywords]
     ) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
     def predict(
-        self, X: InMemory, n_clusters: int | None = None, **told: Unpack[Told]
+        self, X: InMemory, n_clusters: int | None = None, **keywords: Unpack[PredictKeywords]
     ) -> NDArray[np.int64]: ...
     def predict(
         self,
@@ -157,22 +159,24 @@ class ComponentMerges:
 
     @overload
     def predict_proba(
-        self, X: DaskDataFrame, n_clusters: int | None = None, **told: Unpack[Told]
+        self, X: DaskDataFrame, n_clusters: int | None = None, **keywords: Unpack[PredictKeywords]
     ) -> DaskDataFrame: ...
     @overload
     def predict_proba(
-        self, X: Labelled, n_clusters: int | None = None, **told: Unpack[Told]
+        self, X: Labelled, n_clusters: int | None = None, **keywords: Unpack[PredictKeywords]
     ) -> DataArray: ...
     @overload
     def predict_proba(
-        self, X: DaskArray | Stored, n_clusters: int | None = None, **told: Unpack[Told]
+        self, X: DaskArray | Stored, n_clusters: int | None = None, **keywords: Unpack[PredictKeywords]
     ) -> DaskArray: ...
     @overload
     def predict_proba(
-        self, X: Source, n_clusters: int | None = None, **told: Unpack[Told]
+        self, X: Source, n_clusters: int | None = None, **keywords: Unpack[PredictKeywords]
     ) -> Array | DaskArray | DataArray: ...
     @overload
-    def predict_proba(self, X: InMemory, n_clusters: int | None = None, **told: Unpack[Told]) -> Array: ...
+    def predict_proba(
+        self, X: InMemory, n_clusters: int | None = None, **keywords: Unpack[PredictKeywords]
+    ) -> Array: ...
     def predict_proba(
         self,
         X: RowsLike,

@@ -26,7 +26,7 @@ from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, genera
 from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.exchange import ExchangedMixture, Sklearn
 from dgmm.estimators.html import components_table
-from dgmm.estimators.known import given_for, taken_aside
+from dgmm.estimators.labels_and_groups import given_for, taken_aside
 from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.predictor import OfRows
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features

@@ -37,7 +37,7 @@ from dgmm.estimators.empty_rows import telling_of_empty
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.inliers import INLIERS, fit_to_inliers
-from dgmm.estimators.known import taken_aside
+from dgmm.estimators.labels_and_groups import taken_aside
 from dgmm.estimators.linear import Linear, linear_before_mixture
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.predictor import Seed

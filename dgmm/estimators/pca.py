@@ -28,7 +28,7 @@ from dgmm.data.types import (
     WeightsLike,
 )
 from dgmm.estimators.features import column_names
-from dgmm.estimators.known import taken_aside
+from dgmm.estimators.labels_and_groups import taken_aside
 from dgmm.estimators.rowwise import FILL_THEM, RowFunction, evaluate
 from dgmm.estimators.validation import (
     check_enough_rows,

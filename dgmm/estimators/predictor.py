@@ -38,15 +38,15 @@ Seed: TypeAlias = int | np.random.RandomState | None
 """Of random draws."""
 
 
-class Told(TypedDict, total=False):
-    """What may be told of rows that are judged: the keywords of `Predictor.predict`."""
+class PredictKeywords(TypedDict, total=False):
+    """The keywords of `Predictor.predict`."""
 
     groups: GroupsLike | None
     errors: ErrorsLike | None
 
 
-class ToldToFit(Told, total=False):
-    """What may be told of a fit: the keywords of `Predictor.fit`."""
+class FitKeywords(PredictKeywords, total=False):
+    """The keywords of `Predictor.fit`."""
 
     labels: LabelsLike | None
     allow_changed_data: bool
@@ -91,15 +91,17 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         """Draw random rows."""
 
     @overload
-    def predict(self, X: DaskDataFrame, **told: Unpack[Told]) -> DaskSeries: ...
+    def predict(self, X: DaskDataFrame, **keywords: Unpack[PredictKeywords]) -> DaskSeries: ...
     @overload
-    def predict(self, X: Labelled, **told: Unpack[Told]) -> DataArray: ...
+    def predict(self, X: Labelled, **keywords: Unpack[PredictKeywords]) -> DataArray: ...
     @overload
-    def predict(self, X: DaskArray | Stored, **told: Unpack[Told]) -> DaskArray: ...
+    def predict(self, X: DaskArray | Stored, **keywords: Unpack[PredictKeywords]) -> DaskArray: ...
     @overload
-    def predict(self, X: Source, **told: Unpack[Told]) -> NDArray[np.int64] | DaskArray | DataArray: ...
+    def predict(
+        self, X: Source, **keywords: Unpack[PredictKeywords]
+    ) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
-    def predict(self, X: InMemory, **told: Unpack[Told]) -> NDArray[np.int64]: ...
+    def predict(self, X: InMemory, **keywords: Unpack[PredictKeywords]) -> NDArray[np.int64]: ...
     def predict(
         self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> OfRows:
@@ -122,15 +124,17 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         return self._of_rows(X, "labels", groups, errors)
 
     @overload
-    def predict_proba(self, X: DaskDataFrame, **told: Unpack[Told]) -> DaskDataFrame: ...
+    def predict_proba(self, X: DaskDataFrame, **keywords: Unpack[PredictKeywords]) -> DaskDataFrame: ...
     @overload
-    def predict_proba(self, X: Labelled, **told: Unpack[Told]) -> DataArray: ...
+    def predict_proba(self, X: Labelled, **keywords: Unpack[PredictKeywords]) -> DataArray: ...
     @overload
-    def predict_proba(self, X: DaskArray | Stored, **told: Unpack[Told]) -> DaskArray: ...
+    def predict_proba(self, X: DaskArray | Stored, **keywords: Unpack[PredictKeywords]) -> DaskArray: ...
     @overload
-    def predict_proba(self, X: Source, **told: Unpack[Told]) -> Array | DaskArray | DataArray: ...
+    def predict_proba(
+        self, X: Source, **keywords: Unpack[PredictKeywords]
+    ) -> Array | DaskArray | DataArray: ...
     @overload
-    def predict_proba(self, X: InMemory, **told: Unpack[Told]) -> Array: ...
+    def predict_proba(self, X: InMemory, **keywords: Unpack[PredictKeywords]) -> Array: ...
     def predict_proba(
         self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> OfRows:
@@ -153,15 +157,17 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         return self._of_rows(X, "responsibilities", groups, errors)
 
     @overload
-    def score_samples(self, X: DaskDataFrame, **told: Unpack[Told]) -> DaskSeries: ...
+    def score_samples(self, X: DaskDataFrame, **keywords: Unpack[PredictKeywords]) -> DaskSeries: ...
     @overload
-    def score_samples(self, X: Labelled, **told: Unpack[Told]) -> DataArray: ...
+    def score_samples(self, X: Labelled, **keywords: Unpack[PredictKeywords]) -> DataArray: ...
     @overload
-    def score_samples(self, X: DaskArray | Stored, **told: Unpack[Told]) -> DaskArray: ...
+    def score_samples(self, X: DaskArray | Stored, **keywords: Unpack[PredictKeywords]) -> DaskArray: ...
     @overload
-    def score_samples(self, X: Source, **told: Unpack[Told]) -> Array | DaskArray | DataArray: ...
+    def score_samples(
+        self, X: Source, **keywords: Unpack[PredictKeywords]
+    ) -> Array | DaskArray | DataArray: ...
     @overload
-    def score_samples(self, X: InMemory, **told: Unpack[Told]) -> Array: ...
+    def score_samples(self, X: InMemory, **keywords: Unpack[PredictKeywords]) -> Array: ...
     def score_samples(
         self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> OfRows:
@@ -189,7 +195,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         X: DaskDataFrame,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        **told: Unpack[ToldToFit],
+        **keywords: Unpack[FitKeywords],
     ) -> DaskSeries: ...
     @overload
     def fit_predict(
@@ -197,7 +203,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         X: Labelled,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        **told: Unpack[ToldToFit],
+        **keywords: Unpack[FitKeywords],
     ) -> DataArray: ...
     @overload
     def fit_predict(
@@ -205,7 +211,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         X: DaskArray | Stored,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        **told: Unpack[ToldToFit],
+        **keywords: Unpack[FitKeywords],
     ) -> DaskArray: ...
     @overload
     def fit_predict(
@@ -213,7 +219,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         X: Source,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        **told: Unpack[ToldToFit],
+        **keywords: Unpack[FitKeywords],
     ) -> NDArray[np.int64] | DaskArray | DataArray: ...
     @overload
     def fit_predict(
@@ -221,14 +227,14 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         X: InMemory,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        **told: Unpack[ToldToFit],
+        **keywords: Unpack[FitKeywords],
     ) -> NDArray[np.int64]: ...
     def fit_predict(
         self,
         X: RowsLike,
         y: object = None,
         sample_weight: WeightsLike | None = None,
-        **told: Unpack[ToldToFit],
+        **keywords: Unpack[FitKeywords],
     ) -> OfRows:
         """Fit, and give the most probable component of each row: by groups and errors where these are given.
 
@@ -236,7 +242,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         ----------
         X, y, sample_weight
             As for `fit`.
-        **told
+        **keywords
             All else that `fit` takes: ``errors``, ``checkpoint``, ``allow_changed_data``; and ``labels`` and
             ``groups``, where it does.
 
@@ -246,7 +252,9 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
             As from `predict`, also of rows whose labels are given.
         """
         fit: Callable[..., Self] = self.fit
-        return fit(X, y, sample_weight, **told)._of_rows(X, "labels", told.get("groups"), told.get("errors"))
+        return fit(X, y, sample_weight, **keywords)._of_rows(
+            X, "labels", keywords.get("groups"), keywords.get("errors")
+        )
 
     @overload
     def sample(self, n_samples: int = 1, *, chunks: None = None) -> tuple[Array, NDArray[np.int64]]: ...

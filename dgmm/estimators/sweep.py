@@ -23,7 +23,7 @@ from dgmm.estimators.best import OfTheBest
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
 from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
-from dgmm.estimators.known import given_for, taken_aside
+from dgmm.estimators.labels_and_groups import given_for, taken_aside
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter

@@ -20,13 +20,13 @@ from dgmm.data.records import Kinds, RecordError, digest_of, read_record, write_
 from dgmm.data.types import Location
 from dgmm.fitting.checks import NotFinite
 from dgmm.fitting.dropping import Counted
+from dgmm.fitting.label_checks import Fault, Tally
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.kmeans_parallel import Drawn
 from dgmm.fitting.starts.labels import ToldSums
 from dgmm.fitting.steps.climb import Climb
 from dgmm.fitting.steps.expectation import AllStatistics
 from dgmm.fitting.survey import Survey
-from dgmm.fitting.told import Fault, Tally
 from dgmm.kernels import KERNELS, chosen_kernel
 from dgmm.model.families import FAMILIES
 from dgmm.model.jit import compiler

@@ -11,8 +11,8 @@ from dgmm.estimators.certainty import standard_errors
 from dgmm.estimators.errors import with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.fitting.dropping import is_complete
-from dgmm.fitting.known import KnownParts
-from dgmm.fitting.told import Beside
+from dgmm.fitting.label_checks import LabelsAndGroups
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.pages.html import Section, component, paragraph, table, text
 from dgmm.plotting.subject import Subject
 from dgmm.report import error_lines
@@ -57,7 +57,7 @@ def how_sure(subject: Subject) -> list[Section]:
                 measured,
                 weights,
                 "information",
-                beside=Beside(groups=groups),
+                beside=LabelsAndGroups(groups=groups),
                 known=None if groups is None else KnownParts(known.numbers, n_before=measured.n_errors),
                 missing=mixture.missing,
             )

@@ -12,8 +12,8 @@ from dgmm.estimators.components import ComponentMixture
 from dgmm.pages.html import Section, bullets, component, figure, paragraph, side_by_side, table, text
 from dgmm.plotting import plot_uncertainty
 from dgmm.plotting.fits import SURE, can_draw, draw_log_densities, draw_quantiles
-from dgmm.plotting.known import effective_number
 from dgmm.plotting.layers import draw_curves
+from dgmm.plotting.side_information import effective_number
 from dgmm.plotting.subject import UNSURE, Axis, Subject, percentage
 from dgmm.report import misfit_lines
 

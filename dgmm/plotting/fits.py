@@ -19,9 +19,9 @@ from dgmm.estimators.errors import ErrorsLike
 from dgmm.model.generate import sample_shuffled
 from dgmm.model.matrices import Array
 from dgmm.plotting.canvas import axes_or_current, divided, ink_of, label, limits_of, note, paper_of
-from dgmm.plotting.known import effective_number, quantiles_of
 from dgmm.plotting.layers import draw_curves
 from dgmm.plotting.palette import COLORS, GREY
+from dgmm.plotting.side_information import effective_number, quantiles_of
 from dgmm.plotting.subject import Axis, Feature, Subject
 
 FITTED_FEATURES = 4

@@ -20,14 +20,14 @@ from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.best import mixture_of
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.features import numbers_of, spoken_names
-from dgmm.estimators.known import taken_aside
+from dgmm.estimators.labels_and_groups import taken_aside
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.estimators.validation import open_measured
 from dgmm.fitting.drawing import draw
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
-from dgmm.plotting.known import Known, with_known
+from dgmm.plotting.side_information import SideInformation, with_side_information
 
 ROWS_DRAWN = 100_000
 """The most rows of a picture."""
@@ -81,7 +81,7 @@ class Subject:
         As the user writes them.
     rows : ndarray of shape (n_drawn, n_features) or None
         Drawn at random. Values may be missing, NaN.
-    known : Known
+    known : SideInformation
         What is known of these rows beside their features.
     source : Source or None
         Of which they were drawn.
@@ -92,7 +92,7 @@ class Subject:
     fitted_names: NDArray[np.object_] | None = None
     rows: NDArray[np.floating] | None = None
     source: Source | None = None
-    known: Known = field(default_factory=Known)
+    known: SideInformation = field(default_factory=SideInformation)
 
     @classmethod
     def of(
@@ -136,7 +136,7 @@ class Subject:
             rows = getattr(model, "sample_", None)
         n_features, kind = parameters.n_features, type(mixture).__name__
         fitted_names = getattr(mixture, "feature_names_in_", None)
-        names, drawn, source, known = fitted_names, None, None, Known()
+        names, drawn, source, known = fitted_names, None, None, SideInformation()
         if rows is not None:
             with warnings.catch_warnings():  # rows of a picture need no names, nor need the mixture
                 warnings.filterwarnings("ignore", "X (does not have valid|has) feature names", UserWarning)
@@ -144,7 +144,7 @@ class Subject:
                 rows, aside = taken_aside(rows, told, fitted_names, errors)
                 measured = open_measured(rows, kind, n_features, fitted_names, errors=errors)
             source = measured.rows
-            together, take = with_known(mixture, measured, aside["sample_weight"], aside["groups"])
+            together, take = with_side_information(mixture, measured, aside["sample_weight"], aside["groups"])
             n_drawn = int(np.clip(VALUES_DRAWN // together.n_features, 100, n_most))
             drawn, known = take(draw(together, n_drawn), source.n_rows)
             names = source.feature_names if names is None else names

@@ -20,7 +20,7 @@ from sklearn.cluster import kmeans_plusplus
 from sklearn.utils import check_random_state
 
 from dgmm.data.source import DataError
-from dgmm.fitting.known import KnownParts
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.kmeans_parallel import squared_distances
 from dgmm.fitting.starts.methods import StartMethod, completed, maximize_each

@@ -10,7 +10,7 @@ import numpy as np
 
 from dgmm.data.source import Source
 from dgmm.fitting.filling import Filling
-from dgmm.fitting.known import KnownParts, priors_of
+from dgmm.fitting.labels_and_groups import KnownParts, priors_of
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.objective import ROUNDS, EMStep, Objective
 from dgmm.kernels import expect

@@ -17,7 +17,7 @@ import numpy as np
 
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.dropping import is_complete
-from dgmm.fitting.known import KnownParts, priors_of
+from dgmm.fitting.labels_and_groups import KnownParts, priors_of
 from dgmm.fitting.sample import Sample, uniform_numbers
 from dgmm.fitting.starts.moves import apply
 from dgmm.fitting.starts.splits import best_splits

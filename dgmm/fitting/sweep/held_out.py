@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.fitting.known import KnownParts
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.sample import hash_numbers
 from dgmm.fitting.steps.expectation import AllStatistics, Data, part_of
 from dgmm.kernels import expect

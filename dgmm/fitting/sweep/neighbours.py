@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from dgmm.fitting.fit import in_memory
-from dgmm.fitting.known import KnownParts
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.expectation import Data, told_of

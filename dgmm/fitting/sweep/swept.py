@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dgmm.data.fingerprint import Fingerprint
-from dgmm.fitting.known import KnownParts
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.settings import Settings

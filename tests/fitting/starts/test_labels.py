@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from dgmm.data.memory import MemorySource
-from dgmm.fitting.known import KnownParts
+from dgmm.fitting.label_checks import LabelsAndGroups
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.labels import starts_from_labels
 from dgmm.fitting.starts.methods import StartMethod
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.told import Beside
 from dgmm.model.families import FAMILIES
 from dgmm.model.statistics import Moments
 from tests.model import naive
@@ -19,7 +19,7 @@ from tests.model import naive
 
 def started(rows, labels, n_components, weights=None, seed=0):
     known = KnownParts(None, n_components)
-    beside = Beside(labels=MemorySource(labels[:, None]))
+    beside = LabelsAndGroups(labels=MemorySource(labels[:, None]))
     own = None if weights is None else MemorySource(weights[:, None])
     data = Data(
         beside.with_features(MemorySource(rows), rows.shape[1]), own, Moments.of(rows, weights), known=known

@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 import dgmm.fitting.sweep.bootstrap
 from dgmm import GaussianMixture
-from dgmm.fitting.known import KnownParts
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.bootstrap import BOOTSTRAP, Null, Told, likelihood_ratio, ratio_of, rows_to_test

@@ -13,7 +13,7 @@ from dgmm.data.side_by_side import with_columns
 from dgmm.data.source import Source
 from dgmm.data.types import GroupsLike, WeightsLike
 from dgmm.estimators.errors import MeasuredRows
-from dgmm.estimators.known import InGroups, with_groups
+from dgmm.estimators.labels_and_groups import InGroups, with_groups
 from dgmm.estimators.validation import open_sample_weight
 from dgmm.kernels import densities
 from dgmm.kernels.measured import error_matrices
@@ -25,8 +25,8 @@ SIZES_OF_ERRORS = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """What is known of rows beside their features.
+class SideInformation:
+    """Side information of rows: row weights, measurement errors, groups.
 
     Attributes
     ----------
@@ -48,8 +48,8 @@ class Known:
     numbers: Array | None = None
     n_left_out: int = 0
 
-    def part(self, of: NDArray[np.bool_]) -> Known:
-        """Give what is known of some of the rows (a mask)."""
+    def part(self, of: NDArray[np.bool_]) -> SideInformation:
+        """Give the side information of some of the rows (a mask)."""
         weights, errors, groups = (
             None if each is None else each[of] for each in (self.weights, self.errors, self.groups)
         )
@@ -118,17 +118,17 @@ def effective_number(weights: Array | None, n_rows: int) -> float:
     return float(n_rows) if weights is None else float(weights.sum() ** 2 / np.square(weights).sum())
 
 
-Take = Callable[[NDArray[np.floating], int], tuple[NDArray[np.floating], Known]]
+Take = Callable[[NDArray[np.floating], int], tuple[NDArray[np.floating], SideInformation]]
 """Takes drawn rows with what is beside them, and the number of all rows, apart."""
 
 
-def with_known(
+def with_side_information(
     mixture: Any,
     measured: MeasuredRows,
     sample_weight: WeightsLike | None,
     groups: GroupsLike | None,
 ) -> tuple[Source, Take]:
-    """Put what is known of rows beside their features, to be drawn together.
+    """Add the side information of rows after their features, to be drawn together.
 
     Returns
     -------
@@ -148,9 +148,9 @@ def with_known(
     weights = open_sample_weight(sample_weight, measured.rows)
     together = rows if weights is None else with_columns(rows, weights)
 
-    def take(drawn: NDArray[np.floating], n_all: int) -> tuple[NDArray[np.floating], Known]:
+    def take(drawn: NDArray[np.floating], n_all: int) -> tuple[NDArray[np.floating], SideInformation]:
         if weights is None and drawn.shape[1] == n_features:
-            return drawn, Known()
+            return drawn, SideInformation()
         own = None if weights is None else drawn[:, -1].astype(np.float64)
         n_left_out = 0
         if own is not None:
@@ -159,7 +159,7 @@ def with_known(
             n_left_out = int((~kept).sum()) if len(drawn) == n_all else 0
             drawn, own = drawn[kept], own[kept]
         n_before = n_features + n_errors
-        return drawn[:, :n_features], Known(
+        return drawn[:, :n_features], SideInformation(
             own,
             drawn[:, n_features:n_before].astype(np.float64) if n_errors else None,
             None if numbers is None else drawn[:, n_before : n_before + 1],

@@ -23,7 +23,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, eq=False)
 class KnownParts:
-    """What is known of rows, and how the columns behind their features tell it.
+    """Labels, weights of components and groups of rows: how the columns after the features hold them.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class KnownParts:
     n_weights : int
         Columns with a weight for each component, where rows have these in the place of labels; else 0.
     n_before : int
-        Columns before these that tell of something else.
+        Columns between the features and these, such as measurement errors.
     """
 
     groups: Array | None = None
@@ -76,7 +76,7 @@ class KnownParts:
         return ((labels == np.arange(n_components)) | (labels == UNKNOWN)).astype(np.float64)
 
     def told(self, columns: Array, n_components: int) -> Array:
-        """Give how much each row tells of its component: (n_rows, K), from nothing, 0, to a label, 1."""
+        """Give how sure the component of each row is: (n_rows, K), from 0 (unknown) to 1 (a label)."""
         if n_components == 1:
             return np.ones((len(columns), 1))
         weights = self.weights_of(columns, n_components)
@@ -90,7 +90,7 @@ class KnownParts:
         ----------
         stack : Stack
         columns : ndarray of shape (n_rows, n_columns)
-            The columns behind the features.
+            The columns after the features.
         """
         key = b"log priors of %d labels" % self.n_labels  # no pattern is so named
         if key not in stack.ready:
@@ -123,7 +123,7 @@ class KnownParts:
 
 
 def priors_of(known: KnownParts | None, stack: Stack, columns: Array | None) -> RowPriors | None:
-    """Give the priors of rows, of what is beside them; None where nothing is known."""
+    """Give the priors of rows from their side information; None where there is none."""
     return None if known is None or columns is None else known.priors(stack, columns)
 
 

@@ -14,7 +14,7 @@ import dgmm
 from dgmm.pages.components import overlaps
 from dgmm.pages.goodness import distance_along
 from dgmm.plotting import plot_density, plot_fit, plot_mixture, plot_pairs, plot_uncertainty
-from dgmm.plotting.known import effective_number
+from dgmm.plotting.side_information import effective_number
 from dgmm.plotting.subject import Subject
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dgmm.data import DataError
-from dgmm.fitting.known import KnownParts
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.kernels.stacking import stack_models
 from dgmm.model.parameters import LOG_OF_NOTHING
 from tests.model import naive

@@ -19,8 +19,8 @@ from dgmm.data.open import open_side_information, open_without
 from dgmm.data.side_by_side import with_columns
 from dgmm.data.types import GroupsLike, LabelsLike, RowsLike
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows, names_in
-from dgmm.fitting.known import KnownParts, numbered
-from dgmm.fitting.told import Beside
+from dgmm.fitting.label_checks import LabelsAndGroups
+from dgmm.fitting.labels_and_groups import KnownParts, numbered
 from dgmm.kernels import group_densities
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
@@ -32,13 +32,13 @@ class Given:
 
     Attributes
     ----------
-    beside : Beside
+    beside : LabelsAndGroups
         As numbers.
     names : ndarray of str, or None
         Of groups that were given as text: their numbers are places among these.
     """
 
-    beside: Beside
+    beside: LabelsAndGroups
     names: NDArray[np.str_] | None = None
 
     @property
@@ -77,7 +77,7 @@ def given_for(
     of_groups = opened["groups"]
     if of_groups is not None and of_groups.n_features != 1:
         raise DataError(f"groups has {of_groups.n_features:,} columns: give one group for each row")
-    return Given(Beside(opened["labels"], of_groups, weights), names)
+    return Given(LabelsAndGroups(opened["labels"], of_groups, weights), names)
 
 
 def taken_aside(
@@ -86,7 +86,7 @@ def taken_aside(
     features: Iterable[object] | None = None,
     errors: ErrorsLike | None = None,
 ) -> tuple[RowsLike, dict[str, Any]]:
-    """Take what is told of rows by the names of their own columns: these are no features then.
+    """Take side information that is given by names of columns of the rows: these are no features then.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def parts_for(
     weights: Source | None,
     labels: LabelsLike | None,
     groups: GroupsLike | None,
-) -> tuple[Beside, KnownParts | None]:
+) -> tuple[LabelsAndGroups, KnownParts | None]:
     """Open labels and groups of rows for a fitted mixture, and look at labels in a pass over these alone.
 
     Raises
@@ -221,7 +221,7 @@ def parts_for(
     source, opened, numbers = measured.rows, None, None
     if groups is not None:
         opened, numbers = groups_for(mixture, source, groups)
-    told = Beside(None if labels is None else _opened("labels", labels, source), None, weights)
+    told = LabelsAndGroups(None if labels is None else _opened("labels", labels, source), None, weights)
     known = told.parts(len(mixture.means_), n_before=measured.n_errors)
     if numbers is not None:
         own = KnownParts(n_before=measured.n_errors) if known is None else known

@@ -13,7 +13,7 @@ from dgmm.data.side_by_side import with_columns
 from dgmm.data.source import DataError, DataWarning, Source
 from dgmm.data.telling import tell
 from dgmm.fitting.checks import first_with
-from dgmm.fitting.known import UNKNOWN, KnownParts
+from dgmm.fitting.labels_and_groups import UNKNOWN, KnownParts
 from dgmm.model.matrices import Array
 from dgmm.passes.adapted import FeaturesAlone
 from dgmm.passes.run import run_pass
@@ -21,7 +21,7 @@ from dgmm.passes.task import ChunkRows
 
 
 @dataclass(frozen=True)
-class KnownTuning:
+class GroupLimits:
     """How many groups there may be.
 
     Attributes
@@ -34,7 +34,7 @@ class KnownTuning:
     most_groups: int = 100_000
 
 
-KNOWN = KnownTuning()
+GROUP_LIMITS = GroupLimits()
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,15 @@ def count_values(chunks: Iterator[ChunkRows]) -> Tally:
         if not finite.all():
             row = int(np.flatnonzero(~finite)[0])
             fault = Fault(chunk.start + row, float(values[row]))
-        if len(total.values) <= KNOWN.most_groups:
+        if len(total.values) <= GROUP_LIMITS.most_groups:
             weights = None if chunk.weights is None else chunk.weights[finite].astype(np.float64)
             total += Tally.of(values[finite], weights, fault)
     return total
 
 
 @dataclass(frozen=True, eq=False)
-class Beside:
-    """What a user says of rows beside their features, and their row weights.
+class LabelsAndGroups:
+    """Labels and groups of rows as a user gives them, and row weights.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Beside:
     weights: Source | None = None
 
     def parts(self, *n_components: int, n_before: int = 0) -> KnownParts | None:
-        """Look at it, in passes over these columns alone; None where there is nothing.
+        """Check them, in passes over these columns alone; None where neither is given.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class Beside:
         return KnownParts(groups, fewest if is_one else 0, 0 if is_one else fewest, n_before)
 
     def with_features(self, source: Source, n_features: int | None = None) -> Source:
-        """Put it beside the features of rows; a source may have other columns behind these."""
+        """Add them after the features of rows, and after any other columns that the source has."""
         n_features = source.n_features if n_features is None else n_features
         columns = [each for each in (self.groups, self.labels) if each is not None]
         if not columns and source.n_features == n_features:
@@ -203,10 +203,10 @@ def groups_in(groups: Source, weights: Source | None) -> Array:
             "groups holds whole numbers beyond 2^53, which float64 rounds, so that groups would fall "
             "together: give them as text, or number the groups"
         )
-    if n_groups > KNOWN.most_groups:
+    if n_groups > GROUP_LIMITS.most_groups:
         raise DataError(
-            f"groups holds more than {KNOWN.most_groups:,} different values in {groups.n_rows:,} rows: each "
-            "group has weights of its own; are they measurements, or numbers of rows?"
+            f"groups holds more than {GROUP_LIMITS.most_groups:,} different values in {groups.n_rows:,} "
+            "rows: each group has weights of its own; are they measurements, or numbers of rows?"
         )
     n_single = int((found.n_rows == 1).sum())
     if n_single:

@@ -6,14 +6,14 @@ import pytest
 from dgmm.data import DataError, DataWarning, open_weights
 from dgmm.data.ambient import read_now
 from dgmm.data.memory import MemorySource
-from dgmm.fitting.told import KNOWN, Beside, check_labels, groups_in
+from dgmm.fitting.label_checks import GROUP_LIMITS, LabelsAndGroups, check_labels, groups_in
 
 
 def test_groups_are_found_in_a_pass(monkeypatch):
     values = np.array([7.0, -2.0, 7.0, 3.5])
     with pytest.warns(DataWarning, match="2 of 3 groups have a single row"):
         assert groups_in(open_weights(values), None).tolist() == [-2.0, 3.5, 7.0]
-    monkeypatch.setattr("dgmm.fitting.told.KNOWN", type(KNOWN)(most_groups=5))
+    monkeypatch.setattr("dgmm.fitting.label_checks.GROUP_LIMITS", type(GROUP_LIMITS)(most_groups=5))
     with pytest.raises(DataError, match="groups holds more than 5 different values in 9 rows"):
         groups_in(open_weights(np.arange(9.0)), None)
 
@@ -29,7 +29,7 @@ def test_labels_are_checked_in_a_pass():
 
 def test_nothing_is_beside_rows():
     source = MemorySource(np.eye(3))
-    assert Beside().parts(3) is None
-    assert Beside().with_features(source, 3) is source
-    rows = Beside(groups=open_weights([1.0, 1.0, 2.0])).with_features(source, 3)
+    assert LabelsAndGroups().parts(3) is None
+    assert LabelsAndGroups().with_features(source, 3) is source
+    rows = LabelsAndGroups(groups=open_weights([1.0, 1.0, 2.0])).with_features(source, 3)
     assert (rows.n_features, rows.n_rows, read_now(rows.rows(0, 3)).shape) == (3, 3, (3, 4))
