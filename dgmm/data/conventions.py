@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.floats import rows_dtype
-from dgmm.data.measurements import tell_of
+from dgmm.data.measurements import warn_of_columns
 from dgmm.data.source import DataError
 
 TIME_UNITS = re.compile(r"\s*\w+\s+since\s+[-+]?\d", re.IGNORECASE)
@@ -171,7 +171,7 @@ def measured(variables: Mapping[str, tuple[np.dtype, Mapping[str, Any]]], what: 
     found = [name for name, reason in reasons.items() if reason is None]
     if found:
         left_out = [f"{name!r} ({reason})" for name, reason in reasons.items() if reason is not None]
-        tell_of({name: variables[name][0].kind in "iub" for name in found}, left_out, what)
+        warn_of_columns({name: variables[name][0].kind in "iub" for name in found}, left_out, what)
     return found
 
 

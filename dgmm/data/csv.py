@@ -38,8 +38,8 @@ from dgmm.data.listing import keys_of
 from dgmm.data.revision import Revision, of_files
 from dgmm.data.source import DataError, DataWarning, Span, cut_into_spans, span_bytes_for
 from dgmm.data.tables import CHUNK_BYTES, OfColumns, Picked, n_features, pick
-from dgmm.data.telling import tell
 from dgmm.data.text import listed, redacted
+from dgmm.data.user_warnings import warn_user
 from dgmm.data.values import fill
 
 logger = logging.getLogger(__name__)
@@ -272,13 +272,13 @@ def csv_source(name: str, filesystem: Any, paths: Sequence[str], choice: Choice)
         for file, footer in zip(headers, footers, strict=True)
     )
     if choice.fitted is None and choice.columns is None:
-        _tell_of_header([str(each.name) for each in picked], headers[0].path)
+        _warn_of_header([str(each.name) for each in picked], headers[0].path)
     if choice.fitted is None:
         logger.warning("%s is CSV, which each pass parses again: `dgmm convert` writes it once as Zarr", name)
     return CsvSource(name, filesystem, files, picked, tuple(map(_kind, picked, kinds)))
 
 
-def _tell_of_header(names: Sequence[str], path: str) -> None:
+def _warn_of_header(names: Sequence[str], path: str) -> None:
     """Warn where the names of all features are numbers: the file may have no header, and one row less then.
 
     Evenly spaced ones are names, as of columns that are numbered, and of wavelengths.
@@ -290,7 +290,7 @@ def _tell_of_header(names: Sequence[str], path: str) -> None:
     steps = np.diff(numbers)
     if np.array_equal(numbers, np.arange(len(names))) or (len(steps) > 1 and np.allclose(steps, steps[0])):
         return
-    tell(
+    warn_user(
         f"{redacted(path)}: its first line, which names the columns, holds numbers ({listed(names, 4)}): if "
         "it is a row, put a line with names before it; else say with columns= which are wanted",
         DataWarning,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data.source import DataError, DataWarning, Source
-from dgmm.data.telling import tell
+from dgmm.data.user_warnings import warn_user
 
 LARGEST_WHOLE = 2**53
 """Whole numbers up to this are float64 as they are; larger ones are rounded."""
@@ -42,7 +42,7 @@ def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDA
         names = source.feature_names
         listed = ", ".join(str(i) if names is None else repr(names[i]) for i in rounded[:5].tolist())
         more = f" and {len(rounded) - 5:,} more" if len(rounded) > 5 else ""
-        tell(
+        warn_user(
             f"{source.name}: column {listed}{more} holds whole numbers beyond 2^53, which float64 rounds: "
             "what differs in their last digits is lost. Identifiers are such numbers, and no measurements: "
             f"leave them out{_leaving(names, rounded)}, or take an offset off first",

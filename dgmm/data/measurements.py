@@ -7,8 +7,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dgmm.data.source import DataError, DataWarning
-from dgmm.data.telling import tell
 from dgmm.data.text import MOST_LISTED, listed
+from dgmm.data.user_warnings import warn_user
 
 IDENTIFIER = re.compile(
     r"_?(?:.*_)?(?:id|ids|uuid|guid|objid|rowid|healpix\w*|hpx\w*)|(?:id|ids)_\w+"
@@ -23,7 +23,7 @@ DATE = re.compile(r"(?:.*_)?(?:date|datetime|timestamp)", re.IGNORECASE)
 """Names of dates, which may be stored as numbers."""
 
 
-def tell_of(features: Mapping[Hashable, bool | None], left_out: Sequence[str], what: str) -> None:
+def warn_of_columns(features: Mapping[Hashable, bool | None], left_out: Sequence[str], what: str) -> None:
     """Warn of columns that were left out, and of features that look like no measurements.
 
     Parameters
@@ -32,7 +32,7 @@ def tell_of(features: Mapping[Hashable, bool | None], left_out: Sequence[str], w
         Columns that are taken, and whether their values count: whole numbers, or true and false. None for
         columns of vectors, which identify nothing, whatever they are called.
     left_out : sequence of str
-        The others, as `tell` is to show them.
+        The others, as `warn_user` is to show them.
     what : str
         What has them, for messages.
 
@@ -47,9 +47,9 @@ def tell_of(features: Mapping[Hashable, bool | None], left_out: Sequence[str], w
 
     Examples
     --------
-    >>> tell_of({"mass": False, "radius": False}, [], "the table")
+    >>> warn_of_columns({"mass": False, "radius": False}, [], "the table")
     >>> try:
-    ...     tell_of({"star_id": True}, ["'name' (string)"], "the table")
+    ...     warn_of_columns({"star_id": True}, ["'name' (string)"], "the table")
     ... except DataError as error:
     ...     print(str(error).partition(":")[0])
     the table has no column of measurements
@@ -64,13 +64,13 @@ def tell_of(features: Mapping[Hashable, bool | None], left_out: Sequence[str], w
             f"or is a date{beside}; name the columns to take with columns="
         )
     if left_out:
-        tell(
+        warn_user(
             f"{what}: column {listed(left_out)} {'was' if len(left_out) == 1 else 'were'} left out; "
             f"say which columns to take with {_as_option(kept or features)}",
             DataWarning,
         )
     if doubtful and kept:
-        tell(
+        warn_user(
             f"{what}: column {listed(map(repr, doubtful))} by name identifies rows, or is a date or a "
             f"target, and no measurement; leave it out with {_as_option(kept)}",
             DataWarning,

@@ -19,8 +19,8 @@ from dgmm.data.location import is_local, locate, zarr_store
 from dgmm.data.retrying import persistently
 from dgmm.data.siblings import settle
 from dgmm.data.source import DataError, DataWarning, Source
-from dgmm.data.telling import tell
 from dgmm.data.text import redacted
+from dgmm.data.user_warnings import warn_user
 
 
 def paths_of(x: Any) -> list[str]:
@@ -102,7 +102,7 @@ def _once(filesystem: Any, paths: list[str]) -> list[str]:
         for path in paths:
             other = names.setdefault(os.path.realpath(path), path)
             if other != path:
-                tell(
+                warn_user(
                     f"{other} and {path} are the same, by a link: their rows count twice; name one of them",
                     DataWarning,
                 )

@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dgmm.data.choice import Choice, check_columns, check_no_two
-from dgmm.data.measurements import tell_of
+from dgmm.data.measurements import warn_of_columns
 from dgmm.data.source import MEBIBYTE, DataError
 
 CHUNK_BYTES = 16 * MEBIBYTE
@@ -325,7 +325,7 @@ def _check_not_complex(columns: Iterable[Column], what: str) -> None:
 def _tell(columns: Sequence[Column], usable: Sequence[Column], what: str) -> None:
     """Warn of columns that were left out, and of features that look like no measurements."""
     left_out = [column.shown for column in columns if column not in usable and column.is_told]
-    tell_of({column.name: _counts(column) for column in usable}, left_out, what)
+    warn_of_columns({column.name: _counts(column) for column in usable}, left_out, what)
 
 
 def _counts(column: Column) -> bool | None:

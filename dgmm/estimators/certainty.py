@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from dgmm.data import DataError, Source
-from dgmm.data.telling import tell
+from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.errors import MeasuredRows
 from dgmm.estimators.rowwise import JUDGE_THEM
@@ -282,7 +282,7 @@ def standard_errors(
     check_counted(sums.n_rows, sums.weight, layout.n_features, estimator)
     found = uncertainty(parameters, sums, kind)
     if found.distance > CERTAINTY.far:
-        tell(
+        warn_user(
             f"The parameters are {found.distance:.2g} standard errors from the maximum of the likelihood of "
             "these rows: the fit has not converged (give it a smaller tol, and more iterations), its "
             "reg_covar is large beside how exactly variances are known, or these are not the rows of the fit",
@@ -290,7 +290,7 @@ def standard_errors(
         )
     if found.vague:
         which = ", ".join(map(str, found.vague))
-        tell(
+        warn_user(
             f"Of component{'s' if len(found.vague) > 1 else ''} {which} standard errors exceed the weight, "
             "or the component's own width: these rows hardly tell its parameters, and intervals mean little. "
             "Components that are nearly the same, or have few rows, are so: take fewer",
@@ -298,7 +298,7 @@ def standard_errors(
         )
     of_weights, means, covariances = layout.shaped(np.sqrt(np.maximum(np.diagonal(found.covariance), 0.0)))
     if n_border := int(np.isnan(of_weights).sum()):
-        tell(
+        warn_user(
             f"{n_border:,} of {of_weights.size:,} weights of groups are of components with less than a row "
             "there: so near the border, 0, they have no standard error (NaN), and are taken as they are",
             MixtureWarning,

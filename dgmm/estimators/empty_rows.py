@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dgmm.data import DataWarning, Source
 from dgmm.data.memory import MemorySource
-from dgmm.data.telling import tell
+from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.rowwise import RowFunction
 
 FILLED = "they are filled from the whole mixture, whatever the row"
@@ -31,7 +31,7 @@ def count_in(rows: NDArray[np.floating]) -> int:
 def warn_without_values(n_empty: int, n_rows: int, what: str) -> None:
     """Warn of rows that have no value at all, if there are some, and of what becomes of them."""
     if n_empty:
-        tell(f"{n_empty:,} of {n_rows:,} rows have no value at all: {what}", DataWarning)
+        warn_user(f"{n_empty:,} of {n_rows:,} rows have no value at all: {what}", DataWarning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Warned:
     def __call__(self, rows: NDArray[np.floating], *numbered: int) -> NDArray[Any]:
         """Compute, and warn."""
         if count_in(rows[:, : self.n_features]):
-            tell(f"Some rows have no value at all: {self.what}. {NOT_COUNTED}", DataWarning)
+            warn_user(f"Some rows have no value at all: {self.what}. {NOT_COUNTED}", DataWarning)
         return self.compute(rows, *numbered)
 
 

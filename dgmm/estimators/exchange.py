@@ -7,7 +7,7 @@ from typing import ClassVar, Generic, Self, TypeVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from dgmm.data.telling import tell
+from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.components import ComponentMixture
 from dgmm.fitting.steps.objective import TOLERANCES
@@ -63,13 +63,13 @@ class ExchangedMixture(ComponentMixture, Generic[Sklearn]):
             mixture was fitted with measurement errors: it is that of true values, and takes rows to be such.
         """
         if hasattr(self, "group_weights_"):
-            tell(
+            warn_user(
                 f"scikit-learn's mixtures have no groups: the weights of the {len(self.groups_):,} groups "
                 "are lost, and those of all rows are kept",
                 MixtureWarning,
             )
         if hasattr(self, "measurement_errors_"):
-            tell(
+            warn_user(
                 "scikit-learn's mixtures know no measurement errors: this one is of the true values, and "
                 "judges rows as if they were exact",
                 MixtureWarning,

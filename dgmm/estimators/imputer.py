@@ -17,7 +17,6 @@ from dgmm.data import open_dataset
 from dgmm.data.kinds import is_table
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import Source
-from dgmm.data.telling import tell
 from dgmm.data.types import (
     DaskArray,
     DaskDataFrame,
@@ -28,6 +27,7 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
+from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.averaged import fit_average
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.best import mixture_of
@@ -189,7 +189,7 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         source = open_dataset(rows)
         given = getattr(self.estimator, "best_estimator_", self.estimator)
         if hasattr(given, "measurement_errors_") and not isinstance(self.estimator, FrozenEstimator):
-            tell(
+            warn_user(
                 "estimator was fitted with measurement errors, and is fitted anew here, without: values are "
                 "filled as they would be measured",
                 MixtureWarning,

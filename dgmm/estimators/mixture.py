@@ -17,8 +17,8 @@ from sklearn.utils import check_random_state
 
 from dgmm.data import open_dataset
 from dgmm.data.source import Source
-from dgmm.data.telling import tell
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
+from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.attributes import OF_GROUPS
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.callbacks import Callbacks
@@ -256,14 +256,14 @@ class Mixture(
             fitted = fit(rows, weights, replace(settings, known=known), generator, resumed, watch=watch)
         ending = fitted.best.ending
         if not fitted.best.converged and self.max_iter > 0 and not (ending and ending.at_wish):
-            tell(
+            warn_user(
                 "Best performing initialization did not converge. "
                 "Try different init parameters, or increase max_iter, "
                 "tol, or check for degenerate data.",
                 ConvergenceWarning,
             )
         for concern in fitted.concerns:
-            tell(concern, MixtureWarning)
+            warn_user(concern, MixtureWarning)
         self._set_fitted(fitted, source.dtype)
         self._set_groups(fitted.best.parameters, groups_found)
         self._set_measured(measured.kind)

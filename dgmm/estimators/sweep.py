@@ -16,8 +16,8 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data import Source, open_dataset
-from dgmm.data.telling import tell
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
+from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.best import OfTheBest
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
@@ -333,13 +333,13 @@ class GaussianMixtureSweep(OfTheBest):
             failures = "; ".join(dict.fromkeys(candidate.failure for candidate in swept.candidates))
             raise ValueError(f"No model could be fitted: {failures}")
         if not self.best_estimator_.converged_ and self.max_iter > 0:
-            tell(
+            warn_user(
                 f"The best model, of {self.best_params_['n_components']:,} components, did not converge. "
                 "Increase max_iter or tol, or check for degenerate data.",
                 ConvergenceWarning,
             )
         for concern in concerns_of(swept, self.best_index_, self.reg_covar, source.feature_names):
-            tell(f"The best model: {concern}", MixtureWarning)
+            warn_user(f"The best model: {concern}", MixtureWarning)
         return self
 
     def _check_told(self, labels: Source | None) -> None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sklearn.base import _fit_context
 
 from dgmm.data import DataError, Source
-from dgmm.data.telling import tell
 from dgmm.data.text import listed
 from dgmm.data.types import RowsLike, WeightsLike
+from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.exchange import Sklearn
 from dgmm.estimators.kept_sums import attributes_of_kept
@@ -114,7 +114,7 @@ class UpdatingMixture(Mixture[Sklearn]):
             kept.check_name(name)
         partition = self._summed(source, weights, kept.unused_name() if name is None else name)
         if (twice := kept.known(partition.rows, partition.row_weights)) is not None:
-            tell(
+            warn_user(
                 f"{source.name}: these very rows are in the mixture already, as {twice!r}; from now on they "
                 f"count twice. forget(name={partition.name!r}) takes them out again",
                 MixtureWarning,
@@ -317,7 +317,7 @@ class UpdatingMixture(Mixture[Sklearn]):
         n_rows = sum(each.n_rows for each in kept.partitions)
         emptied = np.flatnonzero(model.weights * n_rows < 1.0)
         if len(emptied) and isinstance(objective, Likelihood):
-            tell(
+            warn_user(
                 f"component {listed(map(str, emptied), NAMES_LISTED)} has less than one row now: others "
                 "describe the rows that are left; fit anew for as many components as they have",
                 MixtureWarning,

@@ -15,9 +15,9 @@ from dgmm.data.ambient import read_now
 from dgmm.data.convert import refuse_kind
 from dgmm.data.memory import MemorySource, is_in_memory
 from dgmm.data.open import open_fitted
-from dgmm.data.telling import tell
 from dgmm.data.text import printable
 from dgmm.data.types import RealNumbers, RowsLike, WeightsLike
+from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows, columns_among, names_in, with_errors
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.steps.objective import Belief
@@ -148,13 +148,13 @@ def check_feature_names(
     if fitted is None and given is None:
         return
     if given is None:
-        tell(
+        warn_user(
             f"X does not have valid feature names, but {estimator} was fitted with feature names",
             UserWarning,
         )
         return
     if fitted is None:
-        tell(
+        warn_user(
             f"X has feature names, but {estimator} was fitted without feature names",
             UserWarning,
         )

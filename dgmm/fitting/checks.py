@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from dgmm.data.source import DataError, DataWarning, Source
-from dgmm.data.telling import tell
+from dgmm.data.user_warnings import warn_user
 from dgmm.model.observed import FeatureMoments
 from dgmm.model.statistics import Moments
 from dgmm.passes.run import run_pass
@@ -134,7 +134,7 @@ def check_observed(source: Source, observed: FeatureMoments) -> None:
         named = named_column(column, source.feature_names)
         raise DataError(f"{source.name}: {named} holds no number{counted}, NaN alone: leave it out")
     if observed.n_empty:
-        tell(
+        warn_user(
             f"{source.name}: {observed.n_empty:,} of {source.n_rows:,} rows lack all values; they count, but "
             "say nothing: each belongs to the components as their weights are",
             DataWarning,

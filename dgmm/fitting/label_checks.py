@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dgmm.data.floats import LARGEST_WHOLE, whole_columns
 from dgmm.data.side_by_side import with_columns
 from dgmm.data.source import DataError, DataWarning, Source
-from dgmm.data.telling import tell
+from dgmm.data.user_warnings import warn_user
 from dgmm.fitting.checks import first_with
 from dgmm.fitting.labels_and_groups import UNKNOWN, KnownParts
 from dgmm.model.matrices import Array
@@ -210,7 +210,7 @@ def groups_in(groups: Source, weights: Source | None) -> Array:
         )
     n_single = int((found.n_rows == 1).sum())
     if n_single:
-        tell(
+        warn_user(
             f"{n_single:,} of {n_groups:,} groups have a single row: their weights are what is said of it",
             DataWarning,
         )

@@ -30,7 +30,7 @@ from typing import Any
 
 from dgmm.data.durable import DurableFolder
 from dgmm.data.records import Kinds, RecordError, likeness_of, read_record, write_record
-from dgmm.data.telling import tell
+from dgmm.data.user_warnings import warn_user
 from dgmm.passes.entries import (
     ENTRY,
     PART,
@@ -82,7 +82,7 @@ class CheckpointWarning(UserWarning):
 
 def warn(message: str) -> None:
     """Warn of something that is wrong with a checkpoint."""
-    tell(message, CheckpointWarning)
+    warn_user(message, CheckpointWarning)
 
 
 class Journal:

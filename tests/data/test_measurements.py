@@ -6,13 +6,13 @@ import pytest
 
 from dgmm import DataWarning
 from dgmm.data import DataError
-from dgmm.data.measurements import tell_of
+from dgmm.data.measurements import warn_of_columns
 
 
 def told(features, left_out=()):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        tell_of(features, list(left_out), "the table")
+        warn_of_columns(features, list(left_out), "the table")
     assert all(each.category is DataWarning for each in caught)
     return [str(each.message) for each in caught]
 
@@ -24,7 +24,7 @@ def test_what_identifies_rows_is_told_of_whatever_its_values_are(name, counts):
     assert message.startswith(f"the table: column {name!r} by name identifies rows")
     assert message.endswith("leave it out with columns=['mass']")
     with pytest.raises(DataError, match="no column of measurements"):
-        tell_of({name: counts}, [], "the table")
+        warn_of_columns({name: counts}, [], "the table")
 
 
 @pytest.mark.parametrize("name", ["label", "Class", "target"])

@@ -6,12 +6,12 @@ from sklearn.pipeline import make_pipeline
 
 from dgmm import GaussianMixture, MixtureImputer, MixtureWarning
 from dgmm.data import DataWarning
-from dgmm.data.telling import tell
+from dgmm.data.user_warnings import warn_user
 
 
 def test_without_the_library_between_it_is_of_the_caller():
     with pytest.warns(DataWarning, match="^so it is$") as caught:
-        tell("so it is", DataWarning)
+        warn_user("so it is", DataWarning)
     assert caught[0].filename == __file__
 
 

@@ -1,4 +1,4 @@
-"""Warnings, of the line in which a user called this library: whatever is between it and what warns."""
+"""Warnings that point at the user's line, whatever is called between it and the warning."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ INSIDE = ("dgmm", "sklearn", "contextlib")
 context managers around what they decorate."""
 
 
-def tell(message: str, category: type[Warning]) -> None:
-    """Warn of the first line, from here outwards, that is in no package of `INSIDE`.
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn at the innermost line that is in no package of `INSIDE`: the user's.
 
-    Where there is none, as in a command, it is of the outermost one.
+    Where there is none, as in a command, warn at the outermost line.
 
     Parameters
     ----------
