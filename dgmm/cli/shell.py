@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dgmm.facts import Said
 
 FAILED = 2
+PAUSE = 0.01
+"""Seconds until a signal is sent again that came while Python would not be interrupted."""
 WIDTH_OF_FILES = 160
 OPTIONS = {
     "columns=": "--columns",
@@ -72,20 +74,36 @@ def ending_well() -> Iterator[None]:
     def end(number: int, _: object) -> None:
         raise Ended(number)
 
+    def once_more(lost: sys.UnraisableHookArgs) -> None:
+        """Send a signal again whose exception Python has ignored, as in callbacks of garbage collection."""
+        if isinstance(lost.exc_value, KeyboardInterrupt):
+            number, thread = code_of(lost.exc_value) - 128, threading.main_thread()
+            again.append(threading.Timer(PAUSE, signal.pthread_kill, (thread.ident, number)))
+            again[-1].start()
+        else:
+            hook(lost)
+
     handlers = {
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: end,
         signal.SIGHUP: end,
     }
-    is_ours = threading.current_thread() is threading.main_thread()
+    again: list[threading.Timer] = []
+    hook, is_ours = sys.unraisablehook, threading.current_thread() is threading.main_thread()
     before = {
         number: signal.signal(number, handler)
         for number, handler in handlers.items()
         if is_ours and signal.getsignal(number) is not signal.SIG_IGN
     }
+    if is_ours:
+        sys.unraisablehook = once_more
     try:
         yield
     finally:
+        for timer in again:
+            timer.cancel()
+        if is_ours:
+            sys.unraisablehook = hook
         for number, handler in before.items():
             if handler is not None:  # else it is not Python's
                 signal.signal(number, handler)

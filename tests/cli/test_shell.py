@@ -1,8 +1,10 @@
 """How commands end: an exit code, and one line that says what is wrong."""
 
+import gc
 import os
 import shlex
 import signal
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -43,6 +45,21 @@ def badly(kind: str) -> None:
 @click.argument("name")
 def ends(name: str) -> None:
     os.kill(os.getpid(), getattr(signal, name))
+    click.echo("result")
+
+
+@program.command()
+def collects() -> None:
+    """Be ended where exceptions are ignored: in a callback of garbage collection, as Distributed has."""
+
+    def callback(phase: str, _: object) -> None:
+        if phase == "start":
+            gc.callbacks.remove(callback)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    gc.callbacks.append(callback)
+    gc.collect()
+    threading.Event().wait(60.0)
     click.echo("result")
 
 
@@ -108,6 +125,12 @@ def test_signals_unwind_what_is_done(name, code, line):
         assert signal.getsignal(number) is signal.SIG_IGN
     finally:
         signal.signal(number, before)
+
+
+def test_a_signal_that_comes_while_exceptions_are_ignored_is_not_lost():
+    result = run("collects")
+    assert (result.exit_code, result.stdout) == (143, "")
+    assert result.stderr.removeprefix("\n") == "interrupted: by SIGTERM; the output is as it was before\n"
 
 
 def test_threads_other_than_the_main_one_get_no_signals():
