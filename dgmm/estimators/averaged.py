@@ -7,22 +7,19 @@ chooses. How much is added to its variances is decided by values that are hidden
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from dgmm.data import Source
 from dgmm.data.memory import MemorySource
-from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.imputing import Imputation, Method
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.predictor import Seed
-from dgmm.estimators.standardized import centre_and_widths, in_units
+from dgmm.estimators.standardized import centre_and_widths, in_units, without_concerns
 from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.estimators.validation import remember_features
 from dgmm.fitting.survey import survey
@@ -159,9 +156,7 @@ def _averaged(rows: MemorySource, counts: Array | None, ridge: float, seed: int)
         missing="marginalize",
         random_state=seed,
     )
-    with warnings.catch_warnings():  # one among several may not be at its end, or be narrow
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", MixtureWarning)
+    with without_concerns():
         sweep.fit(rows, sample_weight=counts)
     # One component is the same, whether it has its covariance or all have one.
     first = AVERAGING.covariance_types[0]

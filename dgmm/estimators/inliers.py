@@ -12,7 +12,7 @@ from dgmm.data import Source
 from dgmm.data.memory import MemorySource
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.predictor import Seed
-from dgmm.estimators.standardized import centre_and_widths, in_units
+from dgmm.estimators.standardized import centre_and_widths, in_units, without_concerns
 from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled
@@ -169,5 +169,6 @@ def fit_to_inliers(
     centre, widths = centre_and_widths(rows, counts)
     near = MemorySource((sample.values[is_near] - centre) / widths, source.feature_names, source.name)
     own = None if sample.weights is None else counts[is_near]
-    found = candidates.fit(near, sample_weight=own).best_estimator_
+    with without_concerns():
+        found = candidates.fit(near, sample_weight=own).best_estimator_
     return in_units(found, centre, widths, source.dtype)

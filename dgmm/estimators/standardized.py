@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
+from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.parameters import parameters_of
 from dgmm.model.matrices import Array
@@ -32,6 +38,18 @@ def centre_and_widths(
     centre, widths, sizes = moments.mean, np.sqrt(moments.variances), np.abs(moments.mean)
     still = 1.0 if least is None else least * np.where(sizes > 0.0, sizes, 1.0)
     return centre, np.where(widths <= EPSILON * sizes, still, widths)
+
+
+@contextmanager
+def without_concerns() -> Iterator[None]:
+    """Fit to standardized rows, and say nothing of what is found wrong with one mixture among several.
+
+    It would name values that are in no unit of the rows, and parameters that the user has not given.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", MixtureWarning)
+        yield
 
 
 def in_units(mixture: GaussianMixture, centre: Array, widths: Array, dtype: np.dtype) -> GaussianMixture:

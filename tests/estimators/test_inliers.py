@@ -101,3 +101,14 @@ def test_rows_without_weight_do_not_count():
     weighted = MixtureOutlierDetector(random_state=0).fit(rows, sample_weight=1.0 - is_planted)
     alone = MixtureOutlierDetector(random_state=0).fit(rows[is_planted == 0])
     assert weighted.offset_ == pytest.approx(alone.offset_, abs=0.1)
+
+
+def test_a_feature_that_does_not_vary_is_no_concern_of_the_users():
+    """A warning would name its value in other units, and parameters that the detector does not have."""
+    rows = np.column_stack([with_cluster(np.random.default_rng(0))[0], np.full(500, 7.0)])
+    detector = MixtureOutlierDetector(contamination=0.02, random_state=0).fit(rows)
+    other = rows[:1].copy()
+    other[0, 4] = 8.0
+    assert detector.score_samples(other)[0] < detector.score_samples(rows).min()
+    assert detector.explain(other).argmax() == 4
+    assert_allclose(detector.explain(rows[:1])[0, 4], 0.0, atol=1e-9)
