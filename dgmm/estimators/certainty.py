@@ -15,7 +15,7 @@ from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.errors import MeasuredRows
 from dgmm.estimators.rowwise import JUDGE_THEM
 from dgmm.estimators.validation import check_counted
-from dgmm.fitting.checks import NotFinite, check_weights
+from dgmm.fitting.checks import OF_A_CHUNK, NotFinite, check_weights
 from dgmm.fitting.dropping import is_complete
 from dgmm.fitting.errors import check_errors
 from dgmm.fitting.label_checks import LabelsAndGroups
@@ -201,7 +201,7 @@ class ScoresWork:
     def _checked(self, chunk: ChunkRows) -> ScoredRows:
         bad = NotFinite.of(chunk, takes_nan=self.missing != "error")
         if bad:
-            raise bad.error(self.feature_names, JUDGE_THEM)
+            raise bad.error(self.feature_names, JUDGE_THEM, OF_A_CHUNK)
         if chunk.weights is not None:
             check_weights(chunk)
         found = ScoredRows(chunk.values, chunk.weights)

@@ -20,7 +20,7 @@ from dgmm.data.kinds import comes_from, is_table
 from dgmm.data.memory import Labels, is_in_memory
 from dgmm.data.source import cut_into_spans
 from dgmm.data.types import OfRows, RowsLike
-from dgmm.fitting.checks import NotFinite
+from dgmm.fitting.checks import OF_A_CHUNK, NotFinite
 from dgmm.fitting.errors import check_errors
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.task import ChunkRows, span_task
@@ -98,7 +98,7 @@ class RowFunction:
             Where a value is not finite.
         """
         if bad := self.not_finite(chunk):
-            raise bad.error(self.feature_names, self.advice)
+            raise bad.error(self.feature_names, self.advice, OF_A_CHUNK)
         return self.of_finite(chunk)
 
     def not_finite(self, chunk: ChunkRows) -> NotFinite:

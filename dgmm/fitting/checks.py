@@ -41,6 +41,9 @@ IN_FITS = (
 )
 """What to do with rows that lack values, where a mixture is fitted to them."""
 
+OF_A_CHUNK = "in these rows"
+"""Which rows were looked at, where the first chunk that has such values ends the work."""
+
 
 @dataclass(frozen=True)
 class NotFinite:
@@ -73,15 +76,20 @@ class NotFinite:
         first = self if self or not other else other
         return replace(first, n_nan=self.n_nan + other.n_nan, n_infinite=self.n_infinite + other.n_infinite)
 
-    def error(self, feature_names: tuple[str, ...] | None, advice: str = IN_FITS) -> DataError:
-        """Make the error that says so, in scikit-learn's words, with the place and what to do about NaN."""
+    def error(
+        self, feature_names: tuple[str, ...] | None, advice: str = IN_FITS, among: str = "in all"
+    ) -> DataError:
+        """Make the error that says so, in scikit-learn's words, with the place and what to do about NaN.
+
+        ``among`` says which rows were looked at: all of them, or `OF_A_CHUNK`.
+        """
         what = "NaN" if self.n_nan else f"infinity or a value too large for dtype('{self.dtype}')"
         column = named_column(self.column, feature_names)
         advice = advice if self.n_nan else "leave these rows out"
         return DataError(
             f"Input X contains {what}.\n"
             f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan:,} NaN and "
-            f"{self.n_infinite:,} infinite values in all. They are no measurements: {advice}."
+            f"{self.n_infinite:,} infinite values {among}. They are no measurements: {advice}."
         )
 
 

@@ -52,9 +52,8 @@ for name, colour, marker in (
     ("temperature", "#009E73", "o"),
 ):
     own = is_outlier & (blamed == name)
-    left.scatter(
-        temperature[own], pressure[own], s=45, color=colour, marker=marker, label=f"outlier by {name}"
-    )
+    label = f"outlier by {name}" if own.any() else None
+    left.scatter(temperature[own], pressure[own], s=45, color=colour, marker=marker, label=label)
 left.set(xlabel="temperature [°C]", ylabel="pressure [bar]", title="rows of the lowest density")
 left.legend()
 image = right.imshow(surprise[idle[:20]], aspect="auto", cmap="cividis")

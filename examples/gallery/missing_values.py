@@ -36,7 +36,7 @@ figure, axes = plt.subplots(1, 3, figsize=(13, 4.3), sharex=True, sharey=True, l
 for ax, (name, mixture) in zip(axes, fits.items(), strict=True):
     ill = mixture.sorted("mean")
     print(f"{name:>21}: {ill.weights_[0]:.1%} ill, means of the costly test {ill.means_[:, 1].round(2)}")
-    ax.scatter(*whole[np.isnan(X[:, 1])].T, s=4, color="0.85", linewidths=0, label="second value not known")
+    ax.scatter(*whole[np.isnan(X[:, 1])].T, s=4, color="0.85", linewidths=0, label="costly test not known")
     ax.scatter(*X.T, s=4, color="0.45", linewidths=0, label="complete")
     plot_mixture(ill, features=(0, 1), ax=ax, colors=["#D55E00", "#0072B2"], labels=["ill", "well"])
     ax.set(title=name, xlabel="quick test", ylabel="")

@@ -143,3 +143,14 @@ class TestSample:
             mixture.sample(0)
         with pytest.raises(ValueError, match="chunks must be at least 1 row"):
             mixture.sample(10, chunks=0)
+
+
+def test_values_that_are_not_finite_are_counted_where_they_were_looked_for(mixture, rows):
+    """Of 300 rows that lack a value a chunk has 100, and others may not have been looked at."""
+    rows = rows.copy()
+    rows[:300, 1] = np.nan
+    lazy = mixture.predict(da.from_array(rows, chunks=(100, 2)))
+    with pytest.raises(ValueError, match=r"there are 100 NaN and 0 infinite values in these rows\."):
+        lazy.compute(scheduler="synchronous")
+    with pytest.raises(ValueError, match=r"there are 300 NaN and 0 infinite values in all\."):
+        mixture.score(da.from_array(rows, chunks=(100, 2)))
