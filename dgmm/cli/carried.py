@@ -192,7 +192,7 @@ def write_with_columns(
     path : str
         The folder to write.
     overwrite : bool, default=False
-        Replace what is there.
+        Replace existing output.
     storage_options : mapping, optional
         For the file system of a URL.
 

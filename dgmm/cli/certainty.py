@@ -52,7 +52,7 @@ def standard_errors(
     side_information: SideInformation,
     missing: str | None,
 ) -> Sequence[Said]:
-    """Print how sure the parameters of a model are, given the rows of DATA that it was fitted to.
+    """Print standard errors of a model's parameters, from the rows of DATA that it was fitted to.
 
     The parameters themselves, ± their standard errors; with --json, confidence intervals and the covariance
     of all estimates too.
@@ -118,7 +118,7 @@ def misfit(
     side_information: SideInformation,
     missing: str | None,
 ) -> Sequence[Said]:
-    """Print which components of a model are not Gaussian, by the rows of DATA.
+    """Print which components of a model are not Gaussian, judged by the rows of DATA.
 
     Distances of a component's rows are held against those of a normal distribution.
     """

@@ -27,7 +27,7 @@ BESIDE = ("labels", "groups")
 """Parameters that are paths, or columns."""
 
 keeping = click.option(
-    "--checkpoint", metavar="DIR", help="Keep there what each pass gave; dgmm resume DIR goes on."
+    "--checkpoint", metavar="DIR", help="Save the result of each pass there; dgmm resume DIR continues."
 )
 
 
@@ -68,7 +68,7 @@ def resume(
     storage_option: dict[str, Any] | None,
     **_: Any,
 ) -> Sequence[Said]:
-    """Go on with a fit or sweep whose --checkpoint is DIR, and end as it would have ended.
+    """Resume the fit or sweep whose --checkpoint is DIR: the result is as without interruption.
 
     It may run elsewhere: on threads here, or on a cluster as --workers or --scheduler say.
     """

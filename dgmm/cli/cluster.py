@@ -168,15 +168,17 @@ def on_a_cluster(workers: int | None = None) -> Callable[[Callable[..., Any]], C
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @options(
             click.option("--scheduler", metavar="tls://HOST:PORT", help="Join a Dask cluster."),
-            click.option("--tls-ca", type=a_file, help="Certificates to trust, of a tls:// cluster."),
-            click.option("--tls-cert", type=a_file, help="The certificate to show there."),
+            click.option("--tls-ca", type=a_file, help="Certificates to trust for a tls:// cluster."),
+            click.option("--tls-cert", type=a_file, help="Client certificate for the cluster."),
             click.option(
-                "--tls-key", type=a_file, help="Its key.  [default of all three: as Dask is configured]"
+                "--tls-key",
+                type=a_file,
+                help="Key of the client certificate.  [default of all three: as Dask is configured]",
             ),
             click.option(
                 "--insecure",
                 is_flag=True,
-                help="Join a cluster beyond this machine by tcp://, not encrypted.",
+                help="Join a cluster on another machine by tcp://, unencrypted.",
             ),
             click.option("--workers", type=click.IntRange(1), help="Start workers on this machine."),
             click.option("--memory", metavar="2GiB", callback=_memory, help="Memory limit of each worker."),

@@ -73,7 +73,8 @@ DRAWN_TOGETHER = 2**23
 @click.option(
     "--tol",
     type=Number(0),
-    help="Ends the fit, nats a row (em with --bayesian: of all).  [default: 1e-3 by em, 1e-6 by corrected]",
+    help="Convergence threshold, nats per row (em with --bayesian: in total).  [default: 1e-3 by em, "
+    "1e-6 by corrected]",
 )
 @click.option(
     "--algorithm",
@@ -89,18 +90,23 @@ DRAWN_TOGETHER = 2**23
     is_flag=True,
     help="Variational Bayes: -k is the most components; the others end without rows.",
 )
-@click.option("--concentration", type=Number(0, min_open=True), help="Of the Dirichlet process; less: fewer.")
+@click.option(
+    "--concentration",
+    type=Number(0, min_open=True),
+    help="Concentration of the Dirichlet process: less gives fewer components.",
+)
 @rows_in_memory
 @click.option(
     "--search",
     type=click.Choice(SEARCHES),
     default="auto",
     show_default=True,
-    help="For starts, on these rows. auto: no more than is worth its work. thorough: however long it takes.",
+    help="How much to search for starts on this sample. auto: as long as it is worth the work. "
+    "thorough: however long it takes.",
 )
 @of_fits
 @click.option(
-    "--report", "page", metavar="REPORT.html", help="Write a page to read of the fit, with pictures."
+    "--report", "page", metavar="REPORT.html", help="Write an HTML report of the fit, with pictures."
 )
 @missing_in_fits
 @changed_data
@@ -179,8 +185,8 @@ def fit(
     multiple=True,
     metavar="A,B",
     callback=names_of,
-    help="Columns of Parquet files to write beside: then labels, log densities and probabilities go to the "
-    "folder --out, in files as those of DATA.",
+    help="Columns of Parquet files to copy to the output: labels, log densities and probabilities are "
+    "then written with them to the folder --out, in files as those of DATA.",
 )
 @side_information_options(groups_to_judge, *of_errors)
 @missing_in_rows

@@ -43,7 +43,7 @@ def compare(
     side_information: SideInformation,
     missing: str | None,
 ) -> Sequence[Said]:
-    """Print what two models have in common, and which of them DATA like better.
+    """Compare two models: which components match, and which model fits DATA better.
 
     Components are paired so that all pairs together are as near as can be, whatever their numbers. With DATA
     one pass gives the log-likelihood of each model, and Vuong's test of the difference.

@@ -27,7 +27,7 @@ PAIRS_SHOWN = 10
 @click.argument("model")
 @at_urls
 def components(*, model: str, storage_option: dict[str, Any] | None) -> Sequence[Said]:
-    """Print the components of a model, what each stands out by, and which overlap."""
+    """Print the components of a model, what distinguishes each, and which overlap."""
     mixture = load_model(model, storage_option)
     coefficients = mixture.overlap()
     pairs = sorted(combinations(range(len(coefficients)), 2), key=lambda pair: -coefficients[pair])

@@ -54,7 +54,7 @@ def _save(
 def marginal(
     *, model: str, features: list[str], out: str, overwrite: bool, storage_option: dict[str, Any] | None
 ) -> Sequence[Said]:
-    """Write the model of some features, whatever the others are."""
+    """Write the marginal model of some features."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
     mixture = load_model(model, storage_option)
     return _save(
@@ -76,7 +76,7 @@ def condition(
     overwrite: bool,
     storage_option: dict[str, Any] | None,
 ) -> Sequence[Said]:
-    """Write the model of the other features, where the values of some are known."""
+    """Write the conditional model: of the other features, given values of some."""
     check_output(out, (".npz",), overwrite=overwrite, storage_options=storage_option)
     mixture = load_model(model, storage_option)
     values = dict(zip(features_found(mixture, [*known]), known.values(), strict=True))
@@ -109,7 +109,7 @@ def impute(
     seed: int,
     overwrite: bool,
 ) -> Sequence[Said]:
-    """Write the rows of DATA with missing values filled in, given what each row has.
+    """Write the rows of DATA with missing values filled in, given the observed ones.
 
     Values that are there stay as they are. In Parquet the columns are called as the model's features, or
     x0, x1, …
@@ -152,7 +152,7 @@ def regress(
     out: str,
     overwrite: bool,
 ) -> Sequence[Said]:
-    """Write what the model says of some features, given others.
+    """Write predictions of some features of each row, given others.
 
     That is a mean and a covariance for each row of DATA. In Parquet the columns are called as the targets,
     and cov(A, A), cov(A, B), …: covariances row by row.

@@ -47,7 +47,7 @@ at_urls = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     callback=_pairs,
-    help="For the file system of a URL; the value is JSON or text.",
+    help="Option for the file system of a URL; the value is JSON or text.",
 )
 
 
@@ -60,17 +60,18 @@ def reading_rows(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             metavar="A,B,C",
             callback=names_of,
-            help="The columns to take, in this order. A name with a comma: in quotes, or once for each name.",
+            help="Columns to use, in this order. Quote a name with a comma, or repeat the option for "
+            "each name.",
         ),
         click.option(
-            "--fill-missing", is_flag=True, help="Take the fill value where a Zarr chunk is missing."
+            "--fill-missing", is_flag=True, help="Use the fill value where a Zarr chunk is missing."
         ),
         click.option(
             "--sample-dims",
             multiple=True,
             metavar="X,Y",
             callback=names_of,
-            help="The dimensions of a Zarr group that number the rows; others number features.",
+            help="Dimensions of a Zarr group that number the rows; the others number features.",
         ),
         at_urls,
     )
@@ -93,7 +94,7 @@ def reading_rows(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_opening
 
 
-OF_FITS = "Rows that lack values: refuse them, leave them out, or take what is observed."
+OF_FITS = "Rows with missing values: refuse them, leave them out, or use their observed values."
 
 missing_in_fits = click.option(
     "--missing", type=click.Choice(MISSING), default="error", show_default=True, help=OF_FITS
@@ -106,13 +107,14 @@ missing_in_updates = click.option(
 missing_in_rows = click.option(
     "--missing",
     type=click.Choice(("error", "marginalize")),
-    help="Rows that lack values: refuse them, or take what is observed.  [default: as the model was fitted]",
+    help="Rows with missing values: refuse them, or use their observed values.  [default: as the model "
+    "was fitted]",
 )
 
 changed_data = click.option(
     "--allow-changed-data",
     is_flag=True,
-    help="Go on where rows change during the fit; the model says which did.",
+    help="Continue if rows change during the fit; the model records which did.",
 )
 
 seeded = click.option(
@@ -120,10 +122,10 @@ seeded = click.option(
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
-    help="Of all that is drawn at random: the same number, the same answer.",
+    help="Seed of all random draws: the same seed gives the same result.",
 )
 
-overwriting = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+overwriting = click.option("--overwrite", is_flag=True, help="Replace existing output.")
 
 to_a_model = click.option("--out", required=True, metavar="MODEL.npz", help="The model file to write.")
 
@@ -146,7 +148,9 @@ iterating = options(
     seeded,
 )
 rows_in_memory = click.option(
-    "--sample-rows", type=click.IntRange(1), help="Most rows to hold in memory, to start from."
+    "--sample-rows",
+    type=click.IntRange(1),
+    help="Largest sample of rows to hold in memory, to find starts on.",
 )
 
 

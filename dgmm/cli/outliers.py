@@ -143,7 +143,7 @@ def outliers(
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
-    """Write which rows of DATA are unlikely, and by which features.
+    """Write which rows of DATA are outliers, and which features make them so.
 
     The table has a line for each row, in their order: outlier, log_density, and of outliers feature_1,
     value_1 and surprise_1, feature_2, …: the features whose values the others let expect least, and −log of

@@ -168,7 +168,7 @@ def write(
     purpose : str
         A word or two for the progress display.
     overwrite : bool, default=False
-        Replace what is there.
+        Replace existing output.
     storage_options : mapping, optional
         For the file system of a URL.
 

@@ -119,7 +119,7 @@ def report(
     overwrite: bool,
     side_information: SideInformation,
 ) -> Sequence[Said]:
-    """Write a page to read of a model: which component is what, and whether it fits some of the rows of DATA.
+    """Write an HTML report of a model: which component is what, and whether it fits some of the rows of DATA.
 
     It is one HTML file with its pictures inside. Without DATA it has what the model says of itself.
     """

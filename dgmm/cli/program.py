@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from dgmm.cli.shell import Commands
 
-ROOMS = {
+MODULES = {
     "commands": {
         "fit": "Fit a mixture to DATA and write it to a model file.",
         "predict": "Write the most probable component of each row of DATA.",
@@ -21,40 +21,40 @@ ROOMS = {
         "demo": "Fit a mixture to the brightest stars of Gaia DR3, draw it, and compare sizes.",
     },
     "certainty": {
-        "misfit": "Print which components of a model are not Gaussian, by the rows of DATA.",
-        "standard-errors": "Print how sure the parameters of a model are, given the rows of DATA that it was "
+        "misfit": "Print which components of a model are not Gaussian, judged by the rows of DATA.",
+        "standard-errors": "Print standard errors of a model's parameters, from the rows of DATA that it was "
         "fitted to.",
     },
     "checkpoints": {
-        "resume": "Go on with a fit or sweep whose --checkpoint is DIR, and end as it would have ended.",
+        "resume": "Resume the fit or sweep whose --checkpoint is DIR: the result is as without interruption.",
     },
     "cleaning": {
         "clean": "Remove what killed runs have left at PATH: a folder that holds outputs, or an output.",
     },
     "comparing": {
-        "compare": "Print what two models have in common, and which of them DATA like better.",
+        "compare": "Compare two models: which components match, and which model fits DATA better.",
     },
     "components": {
-        "components": "Print the components of a model, what each stands out by, and which overlap.",
+        "components": "Print the components of a model, what distinguishes each, and which overlap.",
         "merge": "Merge components that share rows of DATA into clusters, pair by pair.",
     },
     "density": {
-        "marginal": "Write the model of some features, whatever the others are.",
-        "condition": "Write the model of the other features, where the values of some are known.",
-        "impute": "Write the rows of DATA with missing values filled in, given what each row has.",
-        "regress": "Write what the model says of some features, given others.",
+        "marginal": "Write the marginal model of some features.",
+        "condition": "Write the conditional model: of the other features, given values of some.",
+        "impute": "Write the rows of DATA with missing values filled in, given the observed ones.",
+        "regress": "Write predictions of some features of each row, given others.",
     },
     "outliers": {
-        "outliers": "Write which rows of DATA are unlikely, and by which features.",
+        "outliers": "Write which rows of DATA are outliers, and which features make them so.",
     },
     "pictures": {
         "plot": "Draw a picture of a model, over some of the rows of DATA.",
-        "report": "Write a page to read of a model: which component is what, and whether it fits some of the "
+        "report": "Write an HTML report of a model: which component is what, and whether it fits some of the "
         "rows of DATA.",
     },
     "updating": {
-        "update": "Add the rows of DATA to those that MODEL knows, without reading these again.",
-        "forget": "Take the rows of DATA out of those that MODEL knows: all of an update, or of its fit.",
+        "update": "Add the rows of DATA to MODEL, without reading its earlier rows again.",
+        "forget": "Remove the rows of DATA from MODEL: all rows of an update, or of its fit.",
     },
     "sweep": {
         "sweep": "Fit mixtures of many sizes to DATA in the same passes, choose the best, and report.",
@@ -68,25 +68,25 @@ class Program(Commands):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name all commands."""
-        return sorted(name for commands in ROOMS.values() for name in commands)
+        return sorted(name for commands in MODULES.values() for name in commands)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Give a command."""
-        for room, commands in ROOMS.items():
+        for module, commands in MODULES.items():
             if cmd_name in commands:
-                import_module(f"dgmm.cli.{room}")
+                import_module(f"dgmm.cli.{module}")
         return super().get_command(ctx, cmd_name)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command, without importing any."""
-        said = {name: text for commands in ROOMS.values() for name, text in commands.items()}
+        said = {name: text for commands in MODULES.values() for name, text in commands.items()}
         names = [name for name in sorted(said) if name.startswith(incomplete)]
         options = click.Command.shell_complete(self, ctx, incomplete)
         return [*(CompletionItem(name, help=said[name]) for name in names), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands and what they do, without importing them."""
-        said = {name: text for commands in ROOMS.values() for name, text in commands.items()}
+        said = {name: text for commands in MODULES.values() for name, text in commands.items()}
         with formatter.section("Commands"):
             formatter.write_dl(sorted(said.items()))
 

@@ -133,7 +133,7 @@ class Command(click.Command):
 
         own = {
             "--json": "Print results as one JSON object, with all digits.",
-            "--debug": "Show an error's traceback.",
+            "--debug": "Show the traceback of an error.",
         }
         flags = [
             click.Option([name], is_flag=True, expose_value=False, callback=remember, help=text)

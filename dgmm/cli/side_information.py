@@ -30,13 +30,13 @@ weights_of_rows = click.option(
 labels_of_rows = click.option(
     "--labels",
     metavar="COLUMN|PATH",
-    help="The component of each row, from 0; -1 where it is not known: a column of DATA, or a path.",
+    help="The component of each row, from 0; -1 where it is unknown: a column of DATA, or a path.",
 )
 
 groups_of_rows = click.option(
     "--groups",
     metavar="COLUMN|PATH",
-    help="The group of each row, which has weights of its own: a column of DATA, or a path.",
+    help="The group of each row; each group has weights of its own: a column of DATA, or a path.",
 )
 
 groups_to_judge = click.option(

@@ -72,7 +72,12 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @main.command()
 @click.argument("data")
 @click.option(
-    "-k", "--components", type=Numbers(), default="1:10", show_default=True, help="Such as 1:20 or 2,4,8."
+    "-k",
+    "--components",
+    type=Numbers(),
+    default="1:10",
+    show_default=True,
+    help="Numbers of components, such as 1:20 or 2,4,8.",
 )
 @click.option(
     "--covariance",
@@ -91,12 +96,12 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option(
     "--keep",
     type=Numbers(),
-    help="Numbers of components whose models are written, too, such as 4:6: to model-K-COVARIANCE.npz.",
+    help="Also write the models with these numbers of components, such as 4:6, to model-K-COVARIANCE.npz.",
 )
 @click.option(
     "--held-out",
     type=Number(0, 1, max_open=True),
-    help="Share of the rows to score only. [default: 0.1 for that criterion, else 0]",
+    help="Share of the rows to hold out for scoring. [default: 0.1 for that criterion, else 0]",
 )
 @click.option(
     "--bootstrap",
@@ -104,13 +109,18 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Samples to draw to test whether the best needs its last component, or one more; 99 are usual.",
+    help="Bootstrap samples to test whether the best model needs its last component, or one more; 99 is "
+    "usual.",
 )
-@click.option("--no-prune", is_flag=True, help="Fit models to the end that cannot win any more.")
+@click.option(
+    "--no-prune", is_flag=True, help="Fit all models to convergence, even if they can no longer be the best."
+)
 @click.option(
     "--init", type=click.Choice(INIT_PARAMS), default="auto", show_default=True, help="How to start."
 )
-@click.option("--tol", type=Number(0), help="Ends fits, nats a row. [default: depends on the rows]")
+@click.option(
+    "--tol", type=Number(0), help="Convergence threshold, nats per row. [default: depends on the rows]"
+)
 @iterating
 @rows_in_memory
 @of_fits

@@ -39,7 +39,7 @@ def update(
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
-    """Add the rows of DATA to those that MODEL knows, without reading these again.
+    """Add the rows of DATA to MODEL, without reading its earlier rows again.
 
     It is a step of EM, in which the rows that were there keep the responsibilities that they had.
     """
@@ -72,7 +72,7 @@ def forget(
     side_information: SideInformation,
     overwrite: bool,
 ) -> Sequence[Said]:
-    """Take the rows of DATA out of those that MODEL knows: all of an update, or of its fit.
+    """Remove the rows of DATA from MODEL: all rows of an update, or of its fit.
 
     The model is then, to the last bit, what it would be if their sums had not been added.
     """

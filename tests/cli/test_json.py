@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import dgmm
-from dgmm.cli.program import ROOMS
+from dgmm.cli.program import MODULES
 from tests.cli.test_commands import fail, model, named_model, succeed
 
 __all__ = ["model", "named_model"]
 
-COMMANDS = sorted(name for commands in ROOMS.values() for name in commands)
+COMMANDS = sorted(name for commands in MODULES.values() for name in commands)
 
 CASES: dict[str, tuple[str, set[str]]] = {
     "fit": ("{rows} -k 2 --out {out}.npz", {"n_rows", "log_likelihood", "converged", "out"}),

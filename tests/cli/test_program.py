@@ -7,12 +7,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dgmm.cli.program import ROOMS, main
+from dgmm.cli.program import MODULES, main
 
 
 def test_help_says_what_the_commands_say():
     context = click.Context(main)
-    said = {name: text for commands in ROOMS.values() for name, text in commands.items()}
+    said = {name: text for commands in MODULES.values() for name, text in commands.items()}
     assert main.list_commands(context) == sorted(said)
     for name, text in said.items():
         command = main.get_command(context, name)
