@@ -93,7 +93,7 @@ def read_stars(path: Path | None = None) -> NDArray[np.float64]:
 
 
 def colour_order(model: Any) -> NDArray[np.intp]:
-    """Give the components from the bluest to the reddest."""
+    """Return the components from the bluest to the reddest."""
     return np.argsort(project(model, [COLOUR])[0][:, 0])
 
 

@@ -64,7 +64,7 @@ def laid_out(facts: Sequence[Fact]) -> str:
 
 
 def pages(said: Iterable[Said]) -> Iterable[Table | str]:
-    """Give what is to be shown to people, in order: facts that follow each other as one text."""
+    """Yield what is to be shown to people, in order: facts that follow each other as one text."""
     for kind, group in groupby(said, type):
         if kind is Fact:
             yield laid_out([each for each in group if isinstance(each, Fact)])
@@ -73,7 +73,7 @@ def pages(said: Iterable[Said]) -> Iterable[Table | str]:
 
 
 def as_json(said: Iterable[Said]) -> str:
-    """Give the values of all that is said as one JSON object, with numbers to their last digit.
+    """Return the values of all that is said as one JSON object, with numbers to their last digit.
 
     What JSON has no number for, NaN and infinities, is ``null``.
 

@@ -113,7 +113,7 @@ class Display:
         self._spinner = Spinner("dots")
 
     def handle(self, say: Callable[[str], None]) -> Callable[[Event], None]:
-        """Give what takes events; some are said in lines that stay."""
+        """Return what takes events; some are said in lines that stay."""
 
         def take(event: Event) -> None:
             self._course.take(event)
@@ -128,7 +128,7 @@ class Display:
         return take
 
     def __call__(self) -> Group:
-        """Give the lines as they are now, none of which is wider than the terminal."""
+        """Return the lines as they are now, none of which is wider than the terminal."""
         course = self._course
         found: list[Text | Table] = []
         if course.stages:

@@ -42,7 +42,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 
 def source_facts(source: Source) -> list[Fact]:
-    """Give what is known of rows without reading them."""
+    """Return what is known of rows without reading them."""
     n_bytes = source.n_rows * source.n_features * source.dtype.itemsize
     names = source.feature_names
     return [
@@ -79,7 +79,7 @@ def written(what: str, out: str) -> Fact:
 
 
 def checksum_facts(source: Source) -> list[Fact]:
-    """Say whether damage to what is stored would be found; nothing of what is not stored."""
+    """Return whether damage to what is stored would be found; nothing of what is not stored."""
     finds_damage = getattr(source, "finds_damage", None)
     if finds_damage is None:
         return []
@@ -88,7 +88,7 @@ def checksum_facts(source: Source) -> list[Fact]:
 
 
 def model_facts(model: Any) -> list[Fact]:
-    """Give what there is to say of a fitted mixture, but for its components."""
+    """Return what there is to say of a fitted mixture, but for its components."""
     n_components = len(model.weights_)
     components = fact("components", f"{n_components:,}", n_components=n_components)
     if hasattr(model, "elbo_"):
@@ -145,7 +145,7 @@ def search_facts(model: Any) -> list[Fact]:
 
 
 def is_updated(model: Any) -> bool:
-    """Tell whether a mixture knows other rows than those of its fit."""
+    """Return whether a mixture knows other rows than those of its fit."""
     names = [each.name for each in getattr(model, "partitions_", ())]
     return names not in ([], [OF_THE_FIT])
 
@@ -172,7 +172,7 @@ def fingerprint_fact(fingerprint: str) -> Fact:
 
 
 def speed_facts(model: Any) -> list[Fact]:
-    """Give how fast the passes of the best fit were, and what its threads did meanwhile."""
+    """Return how fast the passes of the best fit were, and what its threads did meanwhile."""
     history = model.history_
     seconds = sum(history["seconds"])
     if not seconds:
@@ -377,7 +377,7 @@ def with_deviation(mean: float, deviation: float) -> str:
 
 
 def standard_deviations(model: Any) -> np.ndarray:
-    """Give the standard deviation of each feature in each component: shape (n_components, n_features)."""
+    """Return the standard deviation of each feature in each component: shape (n_components, n_features)."""
     return np.sqrt(parameters_of(model).variances)
 
 

@@ -84,7 +84,7 @@ class Accessor:
         sample_dims: Sequence[str] | None = None,
         **beside: Any,
     ) -> DataArray:
-        """Give the most probable component of each row.
+        """Return the most probable component of each row.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class Accessor:
         sample_dims: Sequence[str] | None = None,
         **beside: Any,
     ) -> DataArray:
-        """Give the probability of each component given each row.
+        """Return the probability of each component given each row.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class Accessor:
         sample_dims: Sequence[str] | None = None,
         **beside: Any,
     ) -> DataArray:
-        """Give the log density of each row.
+        """Return the log density of each row.
 
         Parameters
         ----------

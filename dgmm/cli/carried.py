@@ -48,7 +48,7 @@ class Together:
 
     @classmethod
     def of(cls, results: Sequence[Result]) -> Result:
-        """Give the result that has the columns of all."""
+        """Return the result that has the columns of all."""
         fields = [(name, each.dtype) for each in results for name in each.columns]
         dtype = np.dtype(fields)
         names, first = tuple(name for name, _ in fields), results[0]
@@ -136,7 +136,7 @@ class _Beside:
         self._left: list[pa.RecordBatch] = []
 
     def rows(self, n_rows: int) -> pa.Table:
-        """Give the next rows."""
+        """Return the next rows."""
         import pyarrow as pa  # noqa: PLC0415 - slow to import
 
         from dgmm.data.footers import PART_KEY  # noqa: PLC0415
@@ -231,7 +231,7 @@ def write_with_columns(
 
 
 def _names_of(paths: Sequence[str]) -> list[str]:
-    """Give the paths of the output's files below its folder: those of the input's below theirs.
+    """Return the paths of the output's files below its folder: those of the input's below theirs.
 
     Folders that name columns (``year=2026``) are kept, if all files are in one of them, too.
     """

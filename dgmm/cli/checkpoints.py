@@ -32,7 +32,7 @@ keeping = click.option(
 
 
 def checkpoint_at(place: str | None, storage_options: Mapping[str, Any] | None) -> Checkpoint | None:
-    """Give the checkpoint of the command that runs, with what is needed to run it again."""
+    """Return the checkpoint of the command that runs, with what is needed to run it again."""
     if place is None:
         return None
     context = click.get_current_context()
@@ -110,7 +110,7 @@ def head_at(place: str, storage_options: Mapping[str, Any] | None) -> tuple[Head
 
 
 def is_checkpoint(place: str, storage_options: Mapping[str, Any] | None = None) -> bool:
-    """Tell whether there is a checkpoint at a path or URL."""
+    """Return whether there is a checkpoint at a path or URL."""
     return checkpoints.is_checkpoint(Checkpoint(place, storage_options).folder)
 
 

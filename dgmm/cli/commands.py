@@ -357,7 +357,7 @@ def info(*, cluster: Cluster, path: str, fingerprint: bool, opening: dict[str, A
 
 
 def rows_of(source: Source, names: tuple[str, ...] = ()) -> Result:
-    """Give what is written for the rows themselves."""
+    """Return what is written for the rows themselves."""
     return Result(attrgetter("values"), names, (source.n_features,), np.dtype(source.dtype))
 
 

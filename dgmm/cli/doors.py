@@ -51,7 +51,7 @@ def check_address(address: str, *, is_trusted: bool = False) -> None:
 
 
 def is_here(place: str) -> bool:
-    """Say whether HOST or HOST:PORT is this machine's own loopback, by its name alone."""
+    """Return whether HOST or HOST:PORT is this machine's own loopback, by its name alone."""
     host = place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -60,7 +60,7 @@ def is_here(place: str) -> bool:
 
 
 def security_for(address: str, files: Mapping[str, str | None]) -> Security | None:
-    """Give what a client needs to join by TLS; None for schedulers that are joined without.
+    """Return what a client needs to join by TLS; None for schedulers that are joined without.
 
     Parameters
     ----------

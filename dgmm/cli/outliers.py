@@ -65,7 +65,7 @@ class OutlierTable:
         return np.dtype([("outlier", "?"), ("log_density", "f8"), *features])
 
     def of(self, chunk: ChunkRows) -> NDArray[Any]:
-        """Give the table of a chunk: a field for each column."""
+        """Return the table of a chunk: a field for each column."""
         found = np.zeros(len(chunk.values), self.dtype)
         for number in range(1, self.n_shown + 1):
             found[f"value_{number}"] = found[f"surprise_{number}"] = np.nan
@@ -186,7 +186,7 @@ def outliers(
 
 
 def described(found: Unlikeliest) -> list[dict[str, Any]]:
-    """Give the least likely rows: their numbers, log densities, and most surprising features."""
+    """Return the least likely rows: their numbers, log densities, and most surprising features."""
     columns = found.rows.dtype.names or ()
     n_features = sum(name.startswith("feature_") for name in columns)
     return [

@@ -66,7 +66,7 @@ class Result:
 
     @classmethod
     def by(cls, function: RowFunction, columns: tuple[str, ...]) -> Result:
-        """Give what a function says of each row."""
+        """Return what a function says of each row."""
         return cls(function.of, columns, function.shape, function.dtype)
 
     @property
@@ -75,7 +75,7 @@ class Result:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def of_all(self, chunks: Iterator[ChunkRows]) -> tuple[int, NDArray[Any], Any]:
-        """Give where consecutive chunks, at least one, start; their results; and what is `said` of them."""
+        """Return where consecutive chunks, at least one, start; their results; and what is `said` of them."""
         start, parts, said = -1, [], None
         for rows in chunks:
             start = rows.start if start < 0 else start
@@ -86,7 +86,7 @@ class Result:
 
 
 def columns_of(values: NDArray[Any]) -> list[NDArray[Any]]:
-    """Give the columns of results: of one for each row, of several, or of fields."""
+    """Return the columns of results: of one for each row, of several, or of fields."""
     fields = values.dtype.names
     return [values[name] for name in fields] if fields else list(np.atleast_2d(values.T))
 

@@ -71,7 +71,7 @@ class Program(Commands):
         return sorted(name for commands in MODULES.values() for name in commands)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Give a command."""
+        """Return a command."""
         for module, commands in MODULES.items():
             if cmd_name in commands:
                 import_module(f"dgmm.cli.{module}")

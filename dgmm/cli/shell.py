@@ -110,7 +110,7 @@ def ending_well() -> Iterator[None]:
 
 
 def code_of(error: BaseException | None) -> int:
-    """Give the exit code of an interruption: as shells number the signal that it came from."""
+    """Return the exit code of an interruption: as shells number the signal that it came from."""
     return 128 + (error.number if isinstance(error, Ended) else signal.SIGINT)
 
 
@@ -234,7 +234,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def _as_typed(found: re.Match[str]) -> str:
-    """Give names as ``--columns`` takes them: a line of CSV, which a shell takes for one word."""
+    """Return names as ``--columns`` takes them: a line of CSV, which a shell takes for one word."""
     line = io.StringIO(newline="")
     csv.writer(line, lineterminator="").writerow(ast.literal_eval(found[1]))
     return f"--columns {shlex.quote(line.getvalue())}"

@@ -176,7 +176,7 @@ def _opened(data: str, what: str, given: str, storage_options: Mapping[str, obje
 
 
 def squared(deviations: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Give variances; what is negative stays so, and is refused as such."""
+    """Return variances; what is negative stays so, and is refused as such."""
     return deviations * np.abs(deviations)
 
 

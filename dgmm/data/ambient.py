@@ -34,7 +34,7 @@ Get = Callable[..., Any]
 
 
 def holds_a_slot() -> bool:
-    """Tell whether this is a task that others may wait for.
+    """Return whether this is a task that others may wait for.
 
     It is one of a cluster that has not given up its slot, or of a pool that the user has set for Dask.
     """
@@ -97,18 +97,18 @@ def scheduler_for(*collections: Any) -> Get:
 
 
 def _is_thread_of(pool: Any) -> bool:
-    """Tell whether this is a thread of a pool."""
+    """Return whether this is a thread of a pool."""
     return threading.current_thread() in getattr(pool, "_threads", ())
 
 
 def _is_complete(collection: Any) -> bool:
-    """Tell whether a graph can be computed without a cluster: of persisted chunks it has the names alone."""
+    """Return whether a graph needs no cluster: of persisted chunks it has the names alone."""
     graph = convert_legacy_graph(ensure_dict(collection.__dask_graph__()))
     return all(name in graph for task in graph.values() for name in task.dependencies)
 
 
 def _is_on_event_loop() -> bool:
-    """Tell whether a cluster is to compute whose client is not to be waited for on this thread."""
+    """Return whether a cluster is to compute whose client is not to be waited for on this thread."""
     if "distributed" not in sys.modules:
         return False
     from distributed import Client  # noqa: PLC0415
@@ -138,7 +138,7 @@ def read_now(chunk: Chunk | LazyChunk) -> NDArray[Any]:
 
 
 def callbacks_for(get: Get, told: Callable[[Any, Any], None] | None = None) -> dict[str, Any]:
-    """Give arguments for ``dask.compute`` so that callbacks are not looked up in what all threads share.
+    """Return arguments for ``dask.compute`` so that callbacks are not looked up in what all threads share.
 
     Dask takes those that the user has registered out of `dask.callbacks.Callback.active` while it computes.
     Where several threads compute, some are lost, or are there for good.

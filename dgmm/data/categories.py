@@ -16,7 +16,7 @@ from dgmm.data.source import DataError
 
 
 def categories_of(x: object) -> NDArray[np.str_] | None:
-    """Give the different values of a column of text, in order; None where it holds anything else.
+    """Return the different values of a column of text, in order; None where it holds anything else.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def categories_of(x: object) -> NDArray[np.str_] | None:
 
 
 def numbers_of(x: Any, categories: NDArray[np.str_]) -> Any:
-    """Give the place of each value of a column of text among some, as floating-point numbers.
+    """Return the place of each value of a column of text among some, as floating-point numbers.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Places:
     categories: NDArray[np.str_]
 
     def __call__(self, values: Any) -> NDArray[np.float64]:
-        """Give them."""
+        """Return them."""
         return _places(_with_all(values), self.categories)
 
 
@@ -92,20 +92,20 @@ class Distinct:
 
 
 def _with_all(values: Any) -> NDArray[np.object_]:
-    """Give values of Arrow, none of which lacks."""
+    """Return values of Arrow, none of which lacks."""
     if values.null_count:
         raise DataError("a column of text lacks values: give rows without a value one of their own")
     return values.to_numpy(zero_copy_only=False).astype(object)
 
 
 def _stored(x: object) -> Any:
-    """Give a source of one column of text; None for anything else."""
+    """Return a source of one column of text; None for anything else."""
     picked = getattr(x, "picked", None) or ()
     return x if len(picked) == 1 and getattr(picked[0], "numbers_of", None) is not None else None
 
 
 def _with_numbers(source: Any, numbers_of: Callable[[Any], NDArray[np.floating]]) -> Any:
-    """Give a source, or a chunk, of one column with other numbers for its text."""
+    """Return a source, or a chunk, of one column with other numbers for its text."""
     return replace(source, picked=(replace(source.picked[0], numbers_of=numbers_of),))
 
 
@@ -134,12 +134,12 @@ def _of_dask(x: Any) -> NDArray[np.str_] | None:
 
 
 def _is_number(dtype: object) -> bool:
-    """Tell whether a dtype of pandas is one of numbers."""
+    """Return whether a dtype of pandas is one of numbers."""
     return getattr(dtype, "kind", "O") in "iufb"
 
 
 def _text_in(x: object) -> NDArray[np.str_] | None:
-    """Give text as an array; None where there is none."""
+    """Return text as an array; None where there is none."""
     if isinstance(x, str) or not (isinstance(x, (list, tuple)) or hasattr(x, "__array__")):
         return None
     dtype = getattr(x, "dtype", None)

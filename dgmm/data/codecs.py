@@ -45,7 +45,7 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def codecs_of(array: zarr.Array[Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Give the names and settings of what encodes a chunk's bytes, in that order; of the chunks in shards."""
+    """Return the names and settings of a chunk's codecs, in order; within shards, those of inner chunks."""
     metadata: Any = array.metadata
     if metadata.zarr_format == 2:
         both = [*(metadata.filters or ()), *([metadata.compressor] if metadata.compressor else ())]
@@ -57,7 +57,7 @@ def codecs_of(array: zarr.Array[Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def finds_damage(array: zarr.Array[Any]) -> bool:
-    """Tell whether chunks have checksums, or are compressed in a format that has them."""
+    """Return whether chunks have checksums, or are compressed in a format that has them."""
     return any(
         name in CHECKING or (name == "zstd" and settings.get("checksum"))
         for name, settings in codecs_of(array)
@@ -65,7 +65,7 @@ def finds_damage(array: zarr.Array[Any]) -> bool:
 
 
 def packing_of(array: zarr.Array[Any]) -> tuple[str, int] | None:
-    """Give what compresses chunks last, and the bytes of checksums before it; None where nothing does."""
+    """Return what compresses chunks last, and the bytes of checksums before it; None where nothing does."""
     ahead = 0
     for name, settings in reversed(codecs_of(array)):
         if name not in NOT_PACKING:
@@ -76,13 +76,13 @@ def packing_of(array: zarr.Array[Any]) -> tuple[str, int] | None:
 
 
 def most_unpacked(array: zarr.Array[Any]) -> int:
-    """Give the bytes to which an encoded chunk may unpack."""
+    """Return the bytes to which an encoded chunk may unpack."""
     times, more = SPARE
     return times * math.prod(array.chunks) * array.dtype.itemsize + more
 
 
 def unpacks_to(codec: str, encoded: bytes | memoryview, most: int) -> int | None:
-    """Tell how many bytes are in a compressed chunk, without taking the memory for them.
+    """Return how many bytes are in a compressed chunk, without taking the memory for them.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def unpacks_to(codec: str, encoded: bytes | memoryview, most: int) -> int | None
 
 
 def is_of_codec(error: OSError) -> bool:
-    """Tell whether a codec raised it: bzip2 and Arrow have no error of their own, and give it no number.
+    """Return whether a codec raised it: bzip2 and Arrow have no error of their own, and give it no number.
 
     Stores raise such errors too. It is to be asked where what they raise has been dealt with.
     """
@@ -120,12 +120,12 @@ def is_of_codec(error: OSError) -> bool:
 
 
 def is_told(codec: str, encoded: bytes | memoryview) -> bool:
-    """Tell whether `unpacks_to` knows at once; else it unpacks all, which takes as long as to decode it."""
+    """Return whether `unpacks_to` knows at once; else it unpacks all, which takes as long as to decode it."""
     return codec not in UNPACKED or (codec in TOLD and TOLD[codec](memoryview(encoded)) != NOT_TOLD)
 
 
 def _told_by_zstd(head: bytes) -> int | None:
-    """Give the size of the content that the head of a frame tells (RFC 8878), or `NOT_TOLD`."""
+    """Return the size of the content that the head of a frame tells (RFC 8878), or `NOT_TOLD`."""
     if len(head) < 6 or not head.startswith(ZSTD_MAGIC):
         return None
     descriptor = head[4]

@@ -87,7 +87,7 @@ class Coding:
         return rows_dtype(np.dtype(self.decoded), "an array")
 
     def decode(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Give the values that stored numbers stand for: NaN where they are missing.
+        """Return the values that stored numbers stand for: NaN where they are missing.
 
         Parameters
         ----------
@@ -243,7 +243,7 @@ _ANY = (-np.inf, np.inf)
 
 
 def _valid_ranges(given: Given, *, is_packed: bool) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Give the valid range of stored numbers, and that of values.
+    """Return the valid range of stored numbers, and that of values.
 
     A range is of stored numbers where it has their type: of packed integers, what JSON writes as
     floating-point numbers is of values (CF conventions 2.5.1, and NUG's best practices).
@@ -287,7 +287,7 @@ class Given:
         )
 
     def numbers(self, key: str) -> list[float]:
-        """Give the one number or several of an attribute; none if there is none."""
+        """Return the one number or several of an attribute; none if there is none."""
         value = self.attributes.get(key)
         if value is None:
             return []
@@ -298,11 +298,11 @@ class Given:
         return numbers
 
     def stored(self, key: str) -> list[float]:
-        """Give them as the array holds them: rounded, or wrapped where integers are read as others."""
+        """Return them as the array holds them: rounded, or wrapped where integers are read as others."""
         return [_reread(number, self.dtype, self.is_wrapped) for number in self.numbers(key)]
 
     def factor(self, key: str) -> float | None:
-        """Give one number to calculate with, if there is such an attribute."""
+        """Return one number to calculate with, if there is such an attribute."""
         found = self.numbers(key)
         if found and (len(found) > 1 or not np.isfinite(found[0])):
             raise self.error(key, "which should be one finite number")
@@ -316,7 +316,7 @@ def _listed(value: Any) -> Iterable[Any]:
 
 
 def _reread(number: float, dtype: np.dtype, is_wrapped: bool) -> float:
-    """Give a number as the array holds it: rounded, or wrapped where integers are read as others."""
+    """Return a number as the array holds it: rounded, or wrapped where integers are read as others."""
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             return float(dtype.type(number))

@@ -21,7 +21,7 @@ RESHAPE = (
 
 
 def text_names(columns: Sequence[Any]) -> tuple[str, ...] | None:
-    """Give column labels as feature names: scikit-learn's rule, only where all are text.
+    """Return column labels as feature names: scikit-learn's rule, only where all are text.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def refuse_kind(values: object, what: str) -> None:
 
 
 def _holds_masked(values: object) -> bool:
-    """Tell whether this is a masked array, or a list that has one: NumPy would take what lies under masks."""
+    """Return whether this is a masked array, or a list with one: NumPy would take what lies under masks."""
     if isinstance(values, (list, tuple)):
         return any(map(_holds_masked, values))
     return isinstance(values, np.ma.MaskedArray)
@@ -162,7 +162,7 @@ def to_array(values: Any, what: str) -> NDArray[Any]:
 
 
 def series_dtype(dtype: Any, label: object, what: str, kinds: str = "fiub") -> np.dtype:
-    """Give the dtype of the numbers of a pandas Series: float32 if they are, else float64.
+    """Return the dtype of the numbers of a pandas Series: float32 if they are, else float64.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def series_dtype(dtype: Any, label: object, what: str, kinds: str = "fiub") -> n
 
 
 def _pandas_kind(dtype: Any) -> str:
-    """Give the NumPy kind of a pandas dtype: its own ``kind`` calls text and categories objects too."""
+    """Return the NumPy kind of a pandas dtype: its own ``kind`` calls text and categories objects too."""
     if isinstance(dtype, np.dtype):
         return dtype.kind
     numeric = getattr(dtype, "_is_numeric", False) or getattr(dtype, "_is_boolean", False)

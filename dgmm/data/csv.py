@@ -298,7 +298,7 @@ def _warn_of_header(names: Sequence[str], path: str) -> None:
 
 
 def _kind(picked: Picked, kind: pa.DataType | None) -> pa.DataType:
-    """Give the type that a column is parsed to."""
+    """Return the type that a column is parsed to."""
     if picked.numbers_of is not None:
         return pa.string()
     return pa.bool_() if kind is not None and pa.types.is_boolean(kind) else pa.float64()

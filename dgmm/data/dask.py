@@ -209,7 +209,7 @@ def _unknown(frame: Any) -> tuple[float, ...]:
 
 
 def _parses_csv(x: Any) -> bool:
-    """Say whether computing a frame parses CSV."""
+    """Return whether computing a frame parses CSV."""
     readers = (getattr(node, "func", None) for node in x.expr.walk()) if hasattr(x, "expr") else ()
     return any(getattr(getattr(each, "func", each), "__name__", "") == "_read_csv" for each in readers)
 
@@ -259,7 +259,7 @@ def _rows_of_partition(
     name: str,
     partition_info: dict[str, Any] | None = None,
 ) -> NDArray[np.floating]:
-    """Give the rows of a partition, whose columns may stand in another order than was promised."""
+    """Return the rows of a partition, whose columns may stand in another order than was promised."""
     place = f"{name}, partition {partition_info['number']}" if partition_info else name
     check_promised(frame.columns, promised, place)
     return pandas_rows(frame, picked, place, dtype)

@@ -99,7 +99,7 @@ def feature_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def variables_named(features: Sequence[str], available: Collection[str]) -> list[str] | None:
-    """Give the variables that features are of, by `feature_names`; None where some are of none."""
+    """Return the variables that features are of, by `feature_names`; None where some are of none."""
     found = [name if name in available else name.rpartition("[")[0] for name in features]
     return list(dict.fromkeys(found)) if {*found} <= {*available} else None
 

@@ -48,7 +48,7 @@ class DurableFolder:
     def at(
         cls, path: str | os.PathLike[str], storage_options: Mapping[str, object] | None = None
     ) -> DurableFolder:
-        """Give the folder at a path or URL, whether it exists or not.
+        """Return the folder at a path or URL, whether it exists or not.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class DurableFolder:
         return is_local(self.filesystem)
 
     def path_of(self, name: str) -> str:
-        """Give the path of a file in the file system."""
+        """Return the path of a file in the file system."""
         return f"{self.root}/{name}"
 
     def create(self) -> None:
@@ -75,7 +75,7 @@ class DurableFolder:
             _flush_folder(os.path.dirname(self.root))
 
     def names(self) -> list[str]:
-        """Give the names of the files that are there, sorted; none if there is no folder."""
+        """Return the names of the files that are there, sorted; none if there is no folder."""
         self.filesystem.invalidate_cache(self.root)
         try:
             found = self.filesystem.ls(self.root, detail=False)
@@ -85,7 +85,7 @@ class DurableFolder:
         return sorted(name for name in names if not name.endswith(UNFINISHED))
 
     def has(self, name: str) -> bool:
-        """Tell whether a file is there."""
+        """Return whether a file is there."""
         return self.filesystem.exists(self.path_of(name))
 
     def read(self, name: str) -> bytes:

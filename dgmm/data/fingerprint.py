@@ -89,7 +89,7 @@ class Fingerprint:
         return replace(self, n_rows=self.n_rows + other.n_rows, checksums=(*before, *after))
 
     def differing(self, other: Fingerprint) -> tuple[tuple[int, int], ...]:
-        """Give the runs of rows, from number to number, that are not those of another one.
+        """Return the runs of rows, from number to number, that are not those of another one.
 
         Both are of all rows of a source.
         """
@@ -104,7 +104,7 @@ class Fingerprint:
         )
 
     def kept(self) -> dict[str, Any]:
-        """Give what is kept beside written rows: at most `MOST_KEPT` checksums, each of as many rows."""
+        """Return what is kept beside written rows: at most `MOST_KEPT` checksums, each of as many rows."""
         step = RUN_ROWS
         while -(-self.n_rows // step) > MOST_KEPT:
             step *= 2
@@ -112,7 +112,7 @@ class Fingerprint:
         return {**shape, "rows_per_checksum": step, "crc32c": list(self._coarse(step))}
 
     def differing_from_kept(self, kept: Any) -> tuple[tuple[int, int], ...]:
-        """Give the runs of rows, from number to number, that are not those of which checksums were kept.
+        """Return the runs of rows, from number to number, that are not those of which checksums were kept.
 
         Both are of all rows of a source. What is no such record differs from all rows.
         """
@@ -134,7 +134,7 @@ class Fingerprint:
         )
 
     def _coarse(self, step: int) -> tuple[int, ...]:
-        """Give the checksums of runs of ``step`` rows, a multiple of `RUN_ROWS`."""
+        """Return the checksums of runs of ``step`` rows, a multiple of `RUN_ROWS`."""
         row_bytes, several = self.n_features * np.dtype(self.dtype).itemsize, step // RUN_ROWS
         found = []
         for number, checksum in enumerate(self.checksums):
@@ -146,13 +146,13 @@ class Fingerprint:
         return tuple(found)
 
     def __str__(self) -> str:
-        """Give a short text: rows × features, dtype, and 16 hexadecimal digits for the checksums."""
+        """Return a short text: rows × features, dtype, and 16 hexadecimal digits for the checksums."""
         digest = hashlib.sha256(" ".join(map(str, self.checksums)).encode()).hexdigest()[:16]
         return f"{self.n_rows}x{self.n_features}-{self.dtype}-{digest}"
 
 
 def combined(first: int, second: int, n_bytes: int) -> int:
-    """Give the CRC-32C of two byte strings in a row from those of each; the second has ``n_bytes``.
+    """Return the CRC-32C of two byte strings in a row from those of each; the second has ``n_bytes``.
 
     To append bytes is to multiply by a power of x, in polynomials over GF(2) modulo the CRC's: as in zlib's
     ``crc32_combine``.

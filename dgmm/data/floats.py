@@ -51,18 +51,18 @@ def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDA
 
 
 def _leaving(names: Sequence[str] | None, left_out: NDArray[np.intp]) -> str:
-    """Give the option that leaves features out; nothing where it would be long, or leave nothing."""
+    """Return the option that leaves features out; nothing where it would be long, or leave nothing."""
     kept = [] if names is None else [name for i, name in enumerate(names) if i not in left_out]
     return f" with columns={kept}" if 0 < len(kept) <= 20 else ""
 
 
 def is_wide_integer(dtype: np.dtype) -> bool:
-    """Tell whether a dtype holds whole numbers that float64 may round."""
+    """Return whether a dtype holds whole numbers that float64 may round."""
     return dtype.kind in "iu" and dtype.itemsize >= 8
 
 
 def rows_dtype(dtype: np.dtype, where: str) -> np.dtype:
-    """Give the dtype in which values of some stored dtype are handed on.
+    """Return the dtype in which values of some stored dtype are handed on.
 
     float32 stays; other real numbers and booleans become float64.
 

@@ -114,12 +114,12 @@ PART_NAME = re.compile(r"(?s)(?:.*/)?part-(\d+)\.parquet")
 
 
 def finds_damage(footer: Footer) -> bool:
-    """Tell whether a file has checksums of its pages: Parquet does not say so, but dgmm of its own."""
+    """Return whether a file has checksums of its pages: Parquet does not say so, but dgmm of its own."""
     return PART_KEY in (footer.schema.metadata or {})
 
 
 def written_part(footer: Footer) -> int | None:
-    """Give the number of a file among those that dgmm wrote; None for one without."""
+    """Return the number of a file among those that dgmm wrote; None for one without."""
     told = (footer.schema.metadata or {}).get(PART_KEY, b"")
     return int(told) if told.isdigit() else None
 
@@ -144,7 +144,7 @@ def _n_leaves(kind: pa.DataType) -> int:
 
 
 def _width(file: pq.ParquetFile, name: str, leaf: int) -> int | None:
-    """Give how many numbers each list has, if they may all have as many; 0 where there is no number at all.
+    """Return how many numbers each list has, if they may all have as many; 0 where there is no number at all.
 
     A footer counts a list that is null, or empty, as one number that is null, as it does one in a list.
     Without nulls the numbers of each row are known from it; else some rows are looked at.
@@ -170,7 +170,7 @@ def _n_values(column: pq.ColumnChunkMetaData) -> tuple[int, int | None]:
 
 
 def _fits(width: int, n_rows: int, n_values: int, n_nulls: int | None) -> bool:
-    """Say whether lists of one length, and rows that are null, may have so many numbers and nulls."""
+    """Return whether lists of one length, and rows that are null, may have so many numbers and nulls."""
     n_absent, rest = divmod(width * n_rows - n_values, max(1, width - 1))
     return rest == 0 and 0 <= n_absent <= (n_rows if n_nulls is None else n_nulls)
 
@@ -254,7 +254,7 @@ def _first(schema: pa.Schema, name: str) -> pa.Field | None:
 
 
 def _promoted(columns: Any) -> pa.DataType:
-    """Give a type that holds the numbers of all: float64, where they are of several."""
+    """Return a type that holds the numbers of all: float64, where they are of several."""
     kinds = [column.type for column in columns]
     if all(kind == kinds[0] for kind in kinds):
         return kinds[0]
@@ -292,5 +292,5 @@ def _is_number(text: str) -> bool:
 
 
 def key_value(value: str | None) -> float:
-    """Give the number that the name of a folder says; NaN for none."""
+    """Return the number that the name of a folder says; NaN for none."""
     return np.nan if value is None else float(value)

@@ -120,7 +120,7 @@ def table_like(x: Any, rows: NDArray[np.floating], names: Sequence[str] | None) 
 
 
 def _arrow_table(x: Any, choice: Choice) -> pa.Table:
-    """Give a table of Arrow; columns that are not taken may be without rows."""
+    """Return a table of Arrow; columns that are not taken may be without rows."""
     if isinstance(x, pa.Table):
         return x
     if isinstance(x, (pa.RecordBatch, pa.RecordBatchReader)):
@@ -185,7 +185,7 @@ def described(frame: Any) -> list[Column]:
 
 
 def _arrow_type(dtype: Any) -> pa.DataType | None:
-    """Give Arrow's type for a dtype of pandas; None for objects and what Arrow lacks."""
+    """Return Arrow's type for a dtype of pandas; None for objects and what Arrow lacks."""
     if isinstance(dtype, np.dtype):
         if dtype.kind not in "fiub":
             return None
@@ -203,7 +203,7 @@ def _arrow_type(dtype: Any) -> pa.DataType | None:
 def pandas_rows(
     frame: Any, picked: Sequence[Picked], place: str, dtype: np.dtype | None = None
 ) -> NDArray[np.floating]:
-    """Give the rows of a pandas frame.
+    """Return the rows of a pandas frame.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def pandas_rows(
 
 
 def _to_arrow(series: Any, what: str) -> Any:
-    """Give a column of pandas to Arrow; numbers of several kinds, as objects, become float64."""
+    """Return a column of pandas to Arrow; numbers of several kinds, as objects, become float64."""
     if str(series.dtype) == "category":
         return pa.nulls(len(series), CATEGORIES)  # they are not read
     try:

@@ -106,7 +106,7 @@ class JoinedSource:
         return np.cumsum([0, *(source.n_rows for source in self.sources)])
 
     def spans(self) -> tuple[Span, ...]:
-        """Give the spans of the sources."""
+        """Return the spans of the sources."""
         found: list[Span] = []
         for source, start in zip(self.sources, self._starts.tolist(), strict=False):
             for span in source.spans():

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def comes_from(values: object, module: str, *names: str) -> bool:
-    """Say whether a value's class, or one that it inherits from, is one of a module's, without importing it.
+    """Return whether a value's class, or one of its bases, is of a module, without importing that.
 
     Parameters
     ----------
@@ -33,22 +33,22 @@ def comes_from(values: object, module: str, *names: str) -> bool:
 
 
 def is_open(x: object) -> TypeGuard[Source]:
-    """Say whether rows are open already."""
+    """Return whether rows are open already."""
     return callable(getattr(x, "spans", None))  # isinstance would ask for n_rows, and so count the rows
 
 
 def is_pandas(x: object) -> bool:
-    """Say whether this is a pandas DataFrame."""
+    """Return whether this is a pandas DataFrame."""
     return comes_from(x, "pandas", "DataFrame")
 
 
 def is_labelled(x: object) -> bool:
-    """Say whether this is one of xarray's objects."""
+    """Return whether this is one of xarray's objects."""
     return comes_from(x, "xarray", "Dataset", "DataArray", "DataTree")
 
 
 def is_table(x: object) -> bool:
-    """Say whether this is a table of named columns in memory (or that is computed into memory)."""
+    """Return whether this is a table of named columns in memory (or that is computed into memory)."""
     return (
         isinstance(x, (nw.DataFrame, nw.LazyFrame))
         or comes_from(x, "pyarrow", "Table", "RecordBatch", "RecordBatchReader")

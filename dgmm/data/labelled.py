@@ -53,7 +53,7 @@ class RowLabels:
     whole: Any
 
     def put(self, values: Any, name: str) -> Any:
-        """Give results for each row their dimensions and coordinates.
+        """Return results for each row their dimensions and coordinates.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class RowLabels:
         return labelled
 
     def put_rows(self, values: Any) -> Any:
-        """Give rows of the same features the form of what was given.
+        """Return rows of the same features the form of what was given.
 
         Parameters
         ----------
@@ -225,12 +225,12 @@ def _source(
 
 
 def _width(x: Any, sample_dims: Dimensions) -> int:
-    """Give the number of features of a variable whose first dimensions number rows."""
+    """Return the number of features of a variable whose first dimensions number rows."""
     return math.prod(x.shape[len(sample_dims) :])
 
 
 def _template(x: Any, sample_dims: Dimensions) -> Any:
-    """Give one number for each row, with the coordinates of rows alone."""
+    """Return one number for each row, with the coordinates of rows alone."""
     others = {str(dim): 0 for dim in x.dims if str(dim) not in sample_dims}
     own = x.drop_vars([name for name, each in x.coords.items() if {*map(str, each.dims)} & {*others}])
     return own.isel(others)

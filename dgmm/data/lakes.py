@@ -86,7 +86,7 @@ def lake_source(
 def _files_of_delta(
     module: Any, name: str, where: str, options: Mapping[str, Any] | None
 ) -> dict[str, dict[str, str | None]]:
-    """Give the files of a Delta table, and the values of the columns that its folders are of."""
+    """Return the files of a Delta table, and the values of the columns that its folders are of."""
     table = module.DeltaTable(
         where, storage_options={key: str(each) for key, each in (options or {}).items()}
     )
@@ -108,7 +108,7 @@ def _files_of_delta(
 
 
 def _files_of_iceberg(name: str, filesystem: Any, root: str, options: Mapping[str, Any] | None) -> list[str]:
-    """Give the files of an Iceberg table, whose columns are those of its schema."""
+    """Return the files of an Iceberg table, whose columns are those of its schema."""
     from pyiceberg.table import StaticTable  # noqa: PLC0415 - an extra
 
     versions = [path for path in filesystem.find(f"{root}/metadata") if path.endswith(".metadata.json")]

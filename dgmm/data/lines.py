@@ -101,12 +101,12 @@ class Block:
 
 
 def is_compressed(path: str) -> bool:
-    """Tell whether a file is compressed, by its name: it can then be read from its start only."""
+    """Return whether a file is compressed, by its name: it can then be read from its start only."""
     return _decompressor(path) is not None
 
 
 def has_checksum(path: str) -> bool:
-    """Tell whether a file is of a format that has checksums: text has none."""
+    """Return whether a file is of a format that has checksums: text has none."""
     return _decompressor(path) in CHECKING
 
 
@@ -175,7 +175,7 @@ def blocks_of(filesystem: Any, file: CsvFile) -> Iterator[Block]:
 
 
 def _decompressor(path: str) -> Callable[[Any], Any] | None:
-    """Give what decompresses a file of such a name."""
+    """Return what decompresses a file of such a name."""
     by_arrow = {".zst": "zstd", ".zstd": "zstd", ".lz4": "lz4"}
     suffix = os.path.splitext(path)[1].lower()
     if suffix in by_arrow:

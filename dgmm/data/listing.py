@@ -96,7 +96,7 @@ def visible(filesystem: Any, root: str) -> list[str]:
 
 
 def begins_with(filesystem: Any, path: str, magic: bytes) -> bool:
-    """Say whether a file begins with some bytes."""
+    """Return whether a file begins with some bytes."""
     with filesystem.open(path, "rb") as file:
         return file.read(len(magic)) == magic
 
@@ -108,7 +108,7 @@ def _rows_of_catalogue(paths: Iterable[str]) -> list[str]:
 
 
 def primary_catalogue(filesystem: Any, root: str) -> str:
-    """Give the main one of a collection of sky catalogues (margins and indices lie beside); else the root.
+    """Return the main one of a collection of sky catalogues (margins and indices lie beside); else the root.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def primary_catalogue(filesystem: Any, root: str) -> str:
 
 
 def keys_of(path: str) -> dict[str, str | None]:
-    """Give what the names of a file's folders say: ``year=2020``, as Hive writes it."""
+    """Return what the names of a file's folders say: ``year=2020``, as Hive writes it."""
     folders = path.split("/")[:-1]
     pairs = [folder.partition("=") for folder in folders if "=" in folder]
     return {unquote(key): None if value == NULL_KEY else unquote(value) for key, _, value in pairs if key}
@@ -176,10 +176,10 @@ def stored_kind(filesystem: Any, root: str) -> Kind | None:
 
 
 def escaped(path: str) -> str:
-    """Give a path as a pattern that matches it alone."""
+    """Return a path as a pattern that matches it alone."""
     return re.sub(r"([*?[])", r"[\1]", path)
 
 
 def name_of(filesystem: Any, path: str) -> str:
-    """Give the name of a path for messages: itself on this machine, elsewhere a URL without its secrets."""
+    """Return the name of a path for messages: itself on this machine, elsewhere a URL without its secrets."""
     return path if is_local(filesystem) else redacted(filesystem.unstrip_protocol(path))

@@ -45,7 +45,7 @@ def locate(
 
 
 def portable(path: str) -> str:
-    """Give a path or URL as another process may use it: absolute, and fit to be kept.
+    """Return a path or URL as another process may use it: absolute, and fit to be kept.
 
     URLs are without credentials, and without what follows a question mark, which may be such. Of paths in
     the home folder of the user ``~`` is said alone.
@@ -60,7 +60,7 @@ def portable(path: str) -> str:
 
 
 def is_local(filesystem: Any) -> bool:
-    """Say whether a file system is this machine's own, where plain paths lead to the same files."""
+    """Return whether a file system is this machine's own, where plain paths lead to the same files."""
     return type(getattr(filesystem, "filesystem", filesystem)) is LocalFileSystem
 
 
@@ -70,7 +70,7 @@ def zarr_store(
     *,
     read_only: bool = False,
 ) -> str | FsspecStore:
-    """Give Zarr a store: the local path, or one of the file system of a URL.
+    """Return Zarr a store: the local path, or one of the file system of a URL.
 
     Given a URL, Zarr would decide by its scheme whether that is fsspec's: ``memory://`` is not, from 3.4 on.
 

@@ -63,7 +63,7 @@ def lock(path: str) -> int | None:
 
 
 def is_unlocked(descriptor: int) -> bool | None:
-    """Tell whether no other has locked an open file, and keep others from it until it is closed.
+    """Return whether no other has locked an open file, and keep others from it until it is closed.
 
     None where there are no locks.
     """
@@ -84,7 +84,7 @@ def _try_lock(descriptor: int, kind: int) -> bool | None:
 
 
 def _is_there(descriptor: int, path: str) -> bool:
-    """Say whether an open file still is the one of a path: its last owner may just have removed it."""
+    """Return whether an open file still is the one of a path: its last owner may just have removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

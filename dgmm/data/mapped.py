@@ -132,7 +132,7 @@ class MappedSource:
 
 
 def of_columns(source: Source, which: Sequence[int]) -> MappedSource:
-    """Give some columns of a source, in this order."""
+    """Return some columns of a source, in this order."""
     names = source.feature_names
     named = None if names is None else tuple(names[column] for column in which)
     return MappedSource(source, partial(_columns, list(which)), len(which), named)

@@ -78,7 +78,7 @@ def warn_of_columns(features: Mapping[Hashable, bool | None], left_out: Sequence
 
 
 def _is_doubtful(name: Hashable, counts: bool | None) -> bool:
-    """Say whether a column, by its name, is no measurement: a target only where its values count."""
+    """Return whether a column, by its name, is no measurement: a target only where its values count."""
     if counts is None or not isinstance(name, str):
         return False
     patterns = (IDENTIFIER, DATE, TARGET) if counts else (IDENTIFIER, DATE)

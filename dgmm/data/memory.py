@@ -45,7 +45,7 @@ class MemoryChunk:
         return self.values.nbytes + converted
 
     def read(self) -> NDArray[np.floating]:
-        """Give the rows: a view, where their dtype is float32 or float64 already.
+        """Return the rows: a view, where their dtype is float32 or float64 already.
 
         Extended precision beyond the range of float64 is infinite.
         """
@@ -128,12 +128,12 @@ class MemorySource:
 
 
 def is_in_memory(source: object) -> bool:
-    """Tell whether a source's rows are in this process's memory, or mapped to it: work on them stays here."""
+    """Return whether a source's rows are in this process's memory, or mapped to it: work stays here."""
     return getattr(source, "is_in_memory", False)
 
 
 def own_rows(source: object, dtype: np.dtype) -> NDArray[Any] | None:
-    """Give the very rows of a source, where they are in memory, row by row, as this dtype; else None."""
+    """Return the very rows of a source, where they are in memory, row by row, as this dtype; else None."""
     if not isinstance(source, MemorySource) or mapped_from(source.values) is not None:
         return None
     values = source.values
@@ -142,7 +142,7 @@ def own_rows(source: object, dtype: np.dtype) -> NDArray[Any] | None:
 
 
 def mapped_from(values: object) -> np.memmap | None:
-    """Give the map of a file that an array is, or is a view of; None for one in memory."""
+    """Return the map of a file that an array is, or is a view of; None for one in memory."""
     while isinstance(values, np.ndarray):
         if isinstance(values, np.memmap):
             return values

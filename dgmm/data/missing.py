@@ -267,7 +267,7 @@ def shard_without_room(array: zarr.Array[Any]) -> str | None:
 
 
 def _chunks_in(array: zarr.Array[Any], shard: memoryview) -> list[tuple[int, int]]:
-    """Give where the chunks of a whole shard begin and end; none where its index cannot be read here."""
+    """Return where the chunks of a whole shard begin and end; none where its index cannot be read here."""
     codec = _sharding_of(array)
     if codec is None or codec.index_codecs not in (PLAIN, CHECKED):
         return []
@@ -286,7 +286,7 @@ def _sharding_of(array: zarr.Array[Any]) -> ShardingCodec | None:
 
 
 def _is_of_index(array: zarr.Array[Any], request: ByteRequest | None) -> bool:
-    """Tell whether what is asked for is the index of a shard, which is no chunk."""
+    """Return whether what is asked for is the index of a shard, which is no chunk."""
     if isinstance(request, SuffixByteRequest):
         return True
     codec = _sharding_of(array)

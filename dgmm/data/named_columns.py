@@ -20,7 +20,7 @@ from dgmm.data.types import RowsLike
 def column_named(
     x: RowsLike, given: str, what: str, storage_options: Mapping[str, object] | None = None
 ) -> Any:
-    """Give the column of rows that a text names; None where it is a path or URL.
+    """Return the column of rows that a text names; None where it is a path or URL.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def column_named(
 
 
 def is_path(given: str) -> bool:
-    """Tell whether text is a path or URL, where it is no column."""
+    """Return whether text is a path or URL, where it is no column."""
     return os.sep in given or _leads_somewhere(given)
 
 
@@ -76,7 +76,7 @@ def refuse_ambiguous(given: str, what: str) -> NoReturn:
 
 
 def column_of(x: Any, name: str, storage_options: Mapping[str, object] | None = None) -> Any:
-    """Give a column of rows, of numbers or text, by its name.
+    """Return a column of rows, of numbers or text, by its name.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def column_of(x: Any, name: str, storage_options: Mapping[str, object] | None = 
 
 
 def has_column(x: RowsLike, name: str) -> bool:
-    """Tell whether rows have a column of this name."""
+    """Return whether rows have a column of this name."""
     try:
         column_of(x, name)
     except (DataError, OSError):

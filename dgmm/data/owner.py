@@ -232,7 +232,7 @@ def claimed(
 def owner_of(
     folder: str | os.PathLike[str], *, storage_options: Mapping[str, object] | None = None
 ) -> Owner | None:
-    """Give the owner of a folder, if it is alive, or may be.
+    """Return the owner of a folder, if it is alive, or may be.
 
     Parameters
     ----------
@@ -260,12 +260,12 @@ def owner_of(
 
 @cache
 def _kernel() -> tuple[str, str, str]:
-    """Give the host's name, the machine's number and that of this run of its kernel."""
+    """Return the host's name, the machine's number and that of this run of its kernel."""
     return socket.gethostname(), _text("/etc/machine-id"), _text("/proc/sys/kernel/random/boot_id")
 
 
 def this_process() -> Owner:
-    """Give this process as an owner from now on."""
+    """Return this process as an owner from now on."""
     host, machine, boot = _kernel()
     pid, now = os.getpid(), time.time()
     return Owner(host, machine, boot, _namespace(), pid, _started(pid), now, now)
@@ -279,7 +279,7 @@ def _namespace() -> str:
 
 
 def _started(pid: int) -> str:
-    """Give the time at which a process was started, in ticks since the boot; nothing if it is not alive."""
+    """Return the time at which a process was started, in ticks since the boot; nothing if it is not alive."""
     fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()  # from the third one on: see proc(5)
     return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
 
@@ -293,7 +293,7 @@ def _text(path: str) -> str:
 
 
 def _may_live(owner: Owner, filesystem: Any, path: str, *, has_lock: bool) -> bool:
-    """Say whether an owner may be alive, where its lock could be had or there are no locks."""
+    """Return whether an owner may be alive, where its lock could be had or there are no locks."""
     here = this_process()
     if owner.boot == here.boot and here.boot:
         if has_lock:
@@ -309,7 +309,7 @@ def _may_live(owner: Owner, filesystem: Any, path: str, *, has_lock: bool) -> bo
 
 
 def _kind_of_disk(folder: str) -> str:
-    """Give the type of the file system that a folder is in; nothing where the kernel does not tell."""
+    """Return the type of the file system that a folder is in; nothing where the kernel does not tell."""
     device = os.stat(folder).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in _text("/proc/self/mountinfo").splitlines():

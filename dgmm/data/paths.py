@@ -24,7 +24,7 @@ from dgmm.data.user_warnings import warn_user
 
 
 def paths_of(x: Any) -> list[str]:
-    """Give the paths that a user gives: one, or a list of them."""
+    """Return the paths that a user gives: one, or a list of them."""
     many = [x] if isinstance(x, (str, os.PathLike)) else x
     if isinstance(many, (list, tuple)) and all(isinstance(path, (str, os.PathLike)) for path in many):
         return [os.fspath(path) for path in many]

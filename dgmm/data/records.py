@@ -62,7 +62,7 @@ class Kinds:
         return {kind.__name__: kind for kind in self.classes}
 
     def name_of(self, value: object) -> str | None:
-        """Give the name of a singleton; None of anything else."""
+        """Return the name of a singleton; None of anything else."""
         return next((name for name, each in self.singletons.items() if each is value), None)
 
 
@@ -123,17 +123,17 @@ def read_record(data: bytes, kinds: Kinds) -> Any:
 
 
 def digest_of(data: bytes) -> str:
-    """Give the checksum of a record, as text."""
+    """Return the checksum of a record, as text."""
     return data[-DIGEST_BYTES:].hex()
 
 
 def _is_fortran(array: NDArray[Any]) -> bool:
-    """Tell whether an array is laid out column by column: products may have other last bits then."""
+    """Return whether an array is laid out column by column: products may have other last bits then."""
     return array.flags.f_contiguous and not array.flags.c_contiguous
 
 
 def _plain(value: Any, kinds: Kinds, arrays: list[NDArray[Any]]) -> Any:
-    """Give what JSON can say of a value; arrays are put aside."""
+    """Return what JSON can say of a value; arrays are put aside."""
     if type(value) in PLAIN:
         return value
     own = partial(_plain, kinds=kinds, arrays=arrays)
@@ -206,11 +206,11 @@ class Likeness:
     sketch: NDArray[np.float64]
 
     def is_same(self, other: Likeness) -> bool:
-        """Tell whether both are of the same value, bit for bit."""
+        """Return whether both are of the same value, bit for bit."""
         return self.exact == other.exact
 
     def is_near(self, other: Likeness, tolerance: float) -> bool:
-        """Tell whether they are of values that differ by rounding: sums, by such a share of magnitudes."""
+        """Return whether they are of values that differ by rounding: sums, by such a share of magnitudes."""
         if self.structure != other.structure or self.sketch.shape != other.sketch.shape:
             return False
         magnitudes = np.maximum(self.sketch[:, 1], other.sketch[:, 1])

@@ -83,15 +83,15 @@ class PersistentFileSystem:
         return PersistentFile(persistently(opening, path), path) if mode == "rb" else opening()
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
-        """Give what is known of a file or folder."""
+        """Return what is known of a file or folder."""
         return persistently(lambda: self.filesystem.info(path, **options), path)
 
     def exists(self, path: str, **options: Any) -> bool:
-        """Say whether there is something."""
+        """Return whether there is something."""
         return self.filesystem.exists(path, **options) or self._is_so(path, bool)
 
     def isdir(self, path: str) -> bool:
-        """Say whether there is a folder."""
+        """Return whether there is a folder."""
         return self.filesystem.isdir(path) or self._is_so(path, lambda info: info.get("type") == "directory")
 
     def _is_so(self, path: str, told: Callable[[dict[str, Any]], bool]) -> bool:
@@ -138,14 +138,14 @@ def _raise_transient(error: OSError) -> None:
 
 
 def parted(folder: str, entries: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
-    """Give the files and the folders of a listing, in which the folder itself may be."""
+    """Return the files and the folders of a listing, in which the folder itself may be."""
     below = [entry for entry in entries if entry["name"].rstrip("/") != folder.rstrip("/")]
     folders = [entry["name"] for entry in below if entry["type"] == "directory"]
     return [entry["name"] for entry in below if entry["type"] != "directory"], folders
 
 
 def walks(filesystem: Any) -> bool:
-    """Tell whether a file system lists what is below a folder as fsspec does, folder by folder."""
+    """Return whether a file system lists what is below a folder as fsspec does, folder by folder."""
     kind = type(getattr(filesystem, "sync_fs", filesystem))
     own = kind._find if issubclass(kind, AsyncFileSystem) else kind.find
     return own in (AsyncFileSystem._find, AbstractFileSystem.find)

@@ -116,7 +116,7 @@ def counting(count: Count) -> Iterator[None]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether a read that failed so may go well another time.
+    """Return whether a read that failed so may go well another time.
 
     These do: any `OSError`, with connections that broke and time-outs among them, but for those that say that
     something is not there, may not be read, or is no such thing (`FINAL`, `FINAL_NUMBERS`), and errors of
@@ -138,7 +138,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _status(error: BaseException) -> int | None:
-    """Give the number that a server has answered, if the error says it."""
+    """Return the number that a server has answered, if the error says it."""
     response = getattr(error, "response", None)
     told = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
     found = [getattr(error, name, None) for name in ("status", "status_code", "code")]
@@ -164,7 +164,7 @@ class Tries:
         self._settings, self._count = configured(READS, SECTION), _count.get()
 
     def pause(self, error: BaseException) -> float:
-        """Give the seconds until the next try.
+        """Return the seconds until the next try.
 
         Raises
         ------

@@ -78,12 +78,12 @@ class Revision:
         return Revision((*self.marks, *other.marks))
 
     def __str__(self) -> str:
-        """Give 16 hexadecimal digits for all marks, wherever they are; nothing where nothing is known."""
+        """Return 16 hexadecimal digits for all marks, wherever they are; nothing where nothing is known."""
         text = "\n".join(mark for _, mark in self.marks)
         return hashlib.sha256(text.encode()).hexdigest()[:16] if self else ""
 
     def differences(self, other: Revision) -> tuple[str, ...]:
-        """Give the places of which both know something, and not the same."""
+        """Return the places of which both know something, and not the same."""
         theirs = dict(other.marks)
         return tuple(place for place, mark in self.marks if theirs.get(place, mark) != mark)
 
@@ -146,17 +146,17 @@ def of_keys(store: Store, keys: Sequence[str]) -> Revision:
 
 
 def most_keys(store: Store) -> int:
-    """Give how many keys of a store may be asked after."""
+    """Return how many keys of a store may be asked after."""
     return REVISIONS.local_files if comes_from(store, "zarr", "LocalStore") else REVISIONS.remote_files
 
 
 def some_of(paths: Sequence[str], most: int) -> list[str]:
-    """Give at most so many of all paths, evenly spaced, the first and the last among them."""
+    """Return at most so many of all paths, evenly spaced, the first and the last among them."""
     return [paths[i] for i in evenly(len(paths), most)]
 
 
 def evenly(n: int, most: int) -> list[int]:
-    """Give at most ``most`` of the numbers below ``n``, evenly spaced."""
+    """Return at most ``most`` of the numbers below ``n``, evenly spaced."""
     if n <= most:
         return list(range(n))
     return sorted({i * (n - 1) // (most - 1) for i in range(most)}) if most > 1 else [0]
@@ -182,7 +182,7 @@ def _joined(marks: Iterable[tuple[str, str | None]]) -> Revision:
 
 
 def _local_mark(path: str) -> str | None:
-    """Give the mark of a file of this machine; None where it cannot be told now."""
+    """Return the mark of a file of this machine; None where it cannot be told now."""
     try:
         found = os.stat(path)
     except FileNotFoundError:

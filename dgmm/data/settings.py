@@ -24,7 +24,7 @@ Record = TypeVar("Record")
 
 
 def configured(record: Record, section: str) -> Record:
-    """Give a record with what Dask's configuration says of its fields.
+    """Return a record with what Dask's configuration says of its fields.
 
     Parameters
     ----------

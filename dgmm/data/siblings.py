@@ -160,7 +160,7 @@ def siblings_in(
 
 
 def is_in_sibling(path: object) -> bool:
-    """Say whether a path leads into a hidden sibling, which says nothing to a user."""
+    """Return whether a path leads into a hidden sibling, which says nothing to a user."""
     return isinstance(path, str) and any(NAME.fullmatch(part) for part in path.split("/"))
 
 
@@ -182,7 +182,7 @@ def settle(path: str | os.PathLike[str], storage_options: Mapping[str, object] |
 
 
 def is_complete(left: Sibling, storage_options: Mapping[str, object] | None = None) -> bool:
-    """Say whether a sibling holds output on its way to its place."""
+    """Return whether a sibling holds output on its way to its place."""
     filesystem, there = locate(left.path, storage_options)
     return filesystem.exists(f"{there}/{COMPLETE}")
 
@@ -296,7 +296,7 @@ def copy_in_place(filesystem: Any, there: str, output: str, target: str) -> None
 def size_and_touch(
     left: Sibling, storage_options: Mapping[str, object] | None = None
 ) -> tuple[int, float | None]:
-    """Give the bytes of all files of a sibling, and when it was last written to, in seconds since 1970.
+    """Return the bytes of all files of a sibling, and when it was last written to, in seconds since 1970.
 
     None for when, where the file system does not say.
     """
@@ -309,7 +309,7 @@ def size_and_touch(
 def _parts(
     path: str | os.PathLike[str], storage_options: Mapping[str, object] | None
 ) -> tuple[Any, str, str, str]:
-    """Give the file system of a target, its path or URL, that of its folder with the last slash, its name."""
+    """Return a target's file system, its path or URL, that of its folder with the last slash, its name."""
     filesystem, root = locate(path, storage_options)
     text = root if is_local(filesystem) else os.fspath(path).rstrip("/")
     parent, slash, name = text.rpartition("/")

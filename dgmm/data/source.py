@@ -236,11 +236,11 @@ class Labels(Protocol):
     """Dimensions and coordinates of rows, of a source whose rows have such."""
 
     def put(self, values: Any, name: str) -> Any:
-        """Give results for each row, of shape (n_rows, …), their dimensions and coordinates, and a name."""
+        """Return results for each row, of shape (n_rows, …), their dimensions and coordinates, and a name."""
         ...
 
     def put_rows(self, values: Any) -> Any:
-        """Give rows of the same features, (n_rows, n_features), the form of what was given."""
+        """Return rows of the same features, (n_rows, n_features), the form of what was given."""
         ...
 
 

@@ -127,7 +127,7 @@ class Picked:
 
 
 def stored_type(kind: pa.DataType) -> pa.DataType:
-    """Give the type in which values of an extension type, or of runs of equal ones, are stored."""
+    """Return the type in which values of an extension type, or of runs of equal ones, are stored."""
     while True:
         if isinstance(kind, pa.BaseExtensionType):
             kind = kind.storage_type
@@ -138,7 +138,7 @@ def stored_type(kind: pa.DataType) -> pa.DataType:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Say whether values of a type are real numbers, or true and false."""
+    """Return whether values of a type are real numbers, or true and false."""
     types, kind = pa.types, stored_type(kind)
     return (
         types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
@@ -146,7 +146,7 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def is_vector(kind: pa.DataType) -> bool:
-    """Say whether values of a type are lists of real numbers."""
+    """Return whether values of a type are lists of real numbers."""
     types, kind = pa.types, stored_type(kind)
     is_list = (
         types.is_fixed_size_list(kind)
@@ -159,7 +159,7 @@ def is_vector(kind: pa.DataType) -> bool:
 
 
 def rows_type(kinds: Iterable[pa.DataType]) -> np.dtype:
-    """Give the dtype of rows of columns of some types: float32 where all are, else float64."""
+    """Return the dtype of rows of columns of some types: float32 where all are, else float64."""
     found = [stored_type(kind) for kind in kinds]
     found = [stored_type(kind.value_type) if is_vector(kind) else kind for kind in found]
     single = bool(found) and all(kind == pa.float32() for kind in found)
@@ -298,7 +298,7 @@ def _check_agreed(columns: Sequence[Column]) -> None:
 
 
 def _run(elements: list[int]) -> Sequence[int]:
-    """Give consecutive numbers as a range: short where it is pickled, and its values are a slice."""
+    """Return consecutive numbers as a range: short where it is pickled, and its values are a slice."""
     run = range(elements[0], elements[-1] + 1)
     return run if list(run) == elements else tuple(elements)
 
@@ -329,7 +329,7 @@ def _tell(columns: Sequence[Column], usable: Sequence[Column], what: str) -> Non
 
 
 def _counts(column: Column) -> bool | None:
-    """Say whether values count, as identifiers and targets do; None for lists of them."""
+    """Return whether values count, as identifiers and targets do; None for lists of them."""
     if column.type is None or is_vector(column.type):
         return None
     kind = stored_type(column.type)

@@ -54,7 +54,7 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def redacted(text: object) -> str:
-    """Give a text, such as a URL or a message that names some, without what is secret in URLs.
+    """Return a text, such as a URL or a message that names some, without what is secret in URLs.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def redacted(text: object) -> str:
 
 
 def printable(text: object) -> str:
-    r"""Give a text for a terminal or a page: control characters as Python writes them, others as they are.
+    r"""Return a text for a terminal or a page: control characters as Python writes them, others as they are.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class SupportsArray(Protocol):
     """What NumPy makes an array of."""
 
     def __array__(self) -> NDArray[np.generic]:
-        """Give the values."""
+        """Return the values."""
         ...
 
 

@@ -63,7 +63,7 @@ def _numbers(values: Any, target: pa.DataType) -> NDArray[np.floating]:
 def _vectors(
     values: Any, picked: Picked, target: pa.DataType, place: str, first: int
 ) -> NDArray[np.floating]:
-    """Give the wanted elements of lists: shape (n_rows, n_elements)."""
+    """Return the wanted elements of lists: shape (n_rows, n_elements)."""
     assert picked.elements is not None
     if isinstance(values.type, pa.BaseExtensionType):
         values = values.cast(values.type.storage_type)
@@ -87,7 +87,7 @@ def _vectors(
 
 
 def width_of(values: Any) -> int | None:
-    """Give the one length of an array of lists: None where there are several, 0 where there is no list."""
+    """Return the one length of an array of lists: None where there are several, 0 where there is no list."""
     if isinstance(values.type, pa.BaseExtensionType):
         values = values.cast(values.type.storage_type)
     found = _call("list_value_length", values).drop_null().unique().to_pylist()

@@ -30,7 +30,7 @@ MASK_BYTES = 4
 
 
 def dimensions_of(array: zarr.Array[Any]) -> tuple[str, ...]:
-    """Give the names of an array's dimensions; numbers where it has none, as xarray names them."""
+    """Return the names of an array's dimensions; numbers where it has none, as xarray names them."""
     names: Any = array.attrs.get(DIMENSIONS_KEY)
     if isinstance(array.metadata, ArrayV3Metadata):
         names = array.metadata.dimension_names
@@ -40,7 +40,7 @@ def dimensions_of(array: zarr.Array[Any]) -> tuple[str, ...]:
 
 
 def is_named(array: zarr.Array[Any]) -> bool:
-    """Tell whether an array has names for its dimensions."""
+    """Return whether an array has names for its dimensions."""
     return dimensions_of(array) != tuple(f"dim_{axis}" for axis in range(array.ndim))
 
 
@@ -143,14 +143,14 @@ class Variable:
         return values.reshape(-1, self.n_features) if self.n_features else values.reshape(len(values), 0)
 
     def box(self, part: Part) -> Box:
-        """Give where the numbers of a part of the rows are: along each axis of the array."""
+        """Return where the numbers of a part of the rows are: along each axis of the array."""
         box = [slice(0, size) for size in self.array.shape]
         for axis, own in zip(self.sample_axes, part, strict=True):
             box[axis] = own
         return tuple(box)
 
     def chunk_key(self, place: Sequence[int]) -> str:
-        """Give the key of the stored file that holds the first number of a row."""
+        """Return the key of the stored file that holds the first number of a row."""
         where = [0] * self.array.ndim
         for axis, index in zip(self.sample_axes, place, strict=True):
             where[axis] = index // (self.array.shards or self.array.chunks)[axis]
@@ -192,7 +192,7 @@ class Variable:
 
 
 def _place(number: int, grid: Sequence[int]) -> tuple[int, ...]:
-    """Give the place of a chunk in the grid of them, the last axis fastest."""
+    """Return the place of a chunk in the grid of them, the last axis fastest."""
     place = []
     for size in reversed(grid):
         number, index = divmod(number, size)

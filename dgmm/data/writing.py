@@ -87,7 +87,7 @@ def creating(
     is_file: bool = False,
     storage_options: Mapping[str, object] | None = None,
 ) -> Iterator[str]:
-    """Give the path to write a file or a folder to; what is written appears as ``path`` if all went well.
+    """Return the path to write a file or a folder to; what is written appears as ``path`` if all went well.
 
     On this machine that is in a hidden folder beside ``path``, from which it is renamed in the end. Other
     file systems may not rename: there it is ``path`` itself, or in such a folder, and copied, if something is
@@ -165,7 +165,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 def creating_in(
     folder: str | os.PathLike[str], names: Sequence[str], *, overwrite: bool = False
 ) -> Iterator[str]:
-    """Give a folder to write some files to; those that are written appear in the target if all went well.
+    """Return a folder to write some files to; those that are written appear in the target if all went well.
 
     A target that is not there yet appears with all of them at once; in one that is, each file takes its place
     whole, one after the other. As with `creating`, others are refused from the start.

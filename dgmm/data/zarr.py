@@ -243,7 +243,7 @@ class ZarrSource:
         )
 
     def _chunk_rows(self, most: int) -> int:
-        """Give the rows of a stored chunk: along the first dimension that numbers rows, if not too many.
+        """Return the rows of a stored chunk: along the first dimension that numbers rows, if not too many.
 
         Else along the second, and so on: then chunks are decoded for each index of the ones before.
         """
@@ -362,5 +362,5 @@ def _lacks(name: str, chunks: str, array: zarr.Array[Any]) -> str:
 
 
 def _whole(wanted: int, unit: int) -> int:
-    """Give the largest multiple of ``unit`` up to ``wanted``, but at least one."""
+    """Return the largest multiple of ``unit`` up to ``wanted``, but at least one."""
     return max(1, wanted // unit) * unit

@@ -19,7 +19,7 @@ RELATED = ("bounds", "climatology", "grid_mapping")
 
 
 def chosen_arrays(group: zarr.Group, choice: Choice, name: str) -> dict[str, zarr.Array[Any]]:
-    """Give the arrays of a group that are features, in their order.
+    """Return the arrays of a group that are features, in their order.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def own_metadata(array: zarr.Array[Any]) -> zarr.Array[Any]:
 
 
 def _members(group: zarr.Group) -> dict[str, zarr.Array[Any]]:
-    """Give the arrays of a group by their own metadata, in the order of their names.
+    """Return the arrays of a group by their own metadata, in the order of their names.
 
     Consolidated metadata may be old, but where a store cannot be listed it alone tells what there is.
     """
@@ -75,7 +75,7 @@ def _members(group: zarr.Group) -> dict[str, zarr.Array[Any]]:
 def _data_variables(
     arrays: dict[str, zarr.Array[Any]], group: zarr.Group, name: str, aside: Collection[str] = ()
 ) -> list[str]:
-    """Give the arrays that are features if none are named: numbers that say something of a place or time.
+    """Return the arrays that are features if none are named: numbers that say something of a place or time.
 
     No coordinates, therefore: arrays named as their only dimension, those that others or the group list as
     coordinates; and none without dimensions.

@@ -195,7 +195,7 @@ ARRAY_PARAMETERS = (
 
 
 def attributes_read(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Give attributes as mixtures have them.
+    """Return attributes as mixtures have them.
 
     Parameters
     ----------

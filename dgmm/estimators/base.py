@@ -194,7 +194,7 @@ class FittedMixture(Predictor):
         *,
         then: Callable[[RowFunction], RowFunction] | None = None,
     ) -> OfRows:
-        """Give a quantity of rows; or what is made of it: ``then`` takes its function, and gives another."""
+        """Return a quantity of rows, or what ``then`` makes of it, which maps its function to another."""
         measured, _, told = self._open_told(X, errors, groups=groups)
         check_some_rows(measured.rows, type(self).__name__)
         rows, function = self._judged(quantity, measured, told["groups"])
@@ -207,7 +207,7 @@ class FittedMixture(Predictor):
     def _judged(
         self, quantity: Quantity, measured: MeasuredRows, groups: GroupsLike | None = None
     ) -> tuple[Source, RowFunction]:
-        """Give rows, followed by what is known of them, and a quantity as a function of these."""
+        """Return rows, followed by what is known of them, and a quantity as a function of these."""
         function = self._row_function(quantity, measured.rows, measured.n_errors)
         if groups is None:
             return measured.joined, function
@@ -216,7 +216,7 @@ class FittedMixture(Predictor):
         return rows, replace(function, compute=in_groups, n_behind=1)
 
     def _row_function(self, quantity: Quantity, source: Source, n_errors: int = 0) -> RowFunction:
-        """Give a quantity as a function of rows; its floats are as wide as rows and parameters are."""
+        """Return a quantity as a function of rows; its floats are as wide as rows and parameters are."""
         model, dtype, columns = self._model, np.result_type(source.dtype, self._floats), None
         match quantity:
             case "labels":
@@ -278,7 +278,7 @@ class FittedMixture(Predictor):
         return self._log_likelihood(measured, told["groups"], opened)
 
     def _n_parameters(self, groups: GroupsLike | None = None) -> int:
-        """Give the number of free parameters, with the weights of groups or of all rows."""
+        """Return the number of free parameters, with the weights of groups or of all rows."""
         found = self._parameters
         return (found if groups is not None else replace(found, group_weights=None)).n_parameters
 
@@ -379,7 +379,7 @@ class FittedMixture(Predictor):
         write(Saved(type(self).__name__, self.get_params(deep=False), fitted), path, storage_options)
 
     def _more_saved(self) -> dict[str, Any]:
-        """Give what the file is to hold beside attributes and parameters."""
+        """Return what the file is to hold beside attributes and parameters."""
         return {}
 
 

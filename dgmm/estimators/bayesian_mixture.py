@@ -353,7 +353,7 @@ default='dirichlet_process'
         self.covariance_prior_ = covariance if covariance.ndim else float(covariance)
 
     def _given_back(self, concentrations: Array | tuple[Array, Array]) -> Array | tuple[Array, Array]:
-        """Give concentrations as scikit-learn does: those of sticks as a pair of arrays."""
+        """Return concentrations as scikit-learn does: those of sticks as a pair of arrays."""
         if self.weight_concentration_prior_type == "dirichlet_process":
             return tuple(np.asarray(concentrations, np.float64))
         return np.asarray(concentrations, np.float64)

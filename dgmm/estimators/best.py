@@ -84,7 +84,7 @@ class OfTheBest(Predictor):
 
 
 def mixture_of(estimator: Any) -> ConditionalMixture | None:
-    """Give the fitted mixture that an estimator is, a sweep's best and a frozen one too; or None."""
+    """Return the fitted mixture that an estimator is, a sweep's best and a frozen one too; or None."""
     if isinstance(estimator, FrozenEstimator):
         return mixture_of(estimator.estimator)
     if isinstance(estimator, OfTheBest):

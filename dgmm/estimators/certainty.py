@@ -126,7 +126,7 @@ class StandardErrors:
     group_weights: Array | None = None
 
     def intervals(self, level: float = 0.95) -> Intervals:
-        """Give confidence intervals: each has its parameter with this probability, of many rows.
+        """Return confidence intervals: each has its parameter with this probability, of many rows.
 
         Of means and covariances between features they are ± so many standard errors. Of weights they are on
         the scale of log(w / (1 − w)), and of variances on that of their logarithms: they do not leave 0 to 1,
@@ -160,7 +160,7 @@ class StandardErrors:
 
 
 def _of_weights(weights: Array, errors: Array, sides: Array) -> Array:
-    """Give intervals of weights (...) on the scale of log(w / (1 − w)): (..., 2)."""
+    """Return intervals of weights (...) on the scale of log(w / (1 − w)): (..., 2)."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         odds = weights / (1.0 - weights)
         odds = odds[..., None] * np.exp(sides * (errors / (weights * (1.0 - weights)))[..., None])

@@ -39,12 +39,12 @@ LONGEST = 200
 
 
 def checkpoint_at(given: Location | Checkpoint | None) -> Checkpoint | None:
-    """Give the checkpoint that a user means by what was given to ``fit``."""
+    """Return the checkpoint that a user means by what was given to ``fit``."""
     return given if given is None or isinstance(given, Checkpoint) else Checkpoint(given)
 
 
 def generator_from(estimator: Any, state: Any) -> np.random.RandomState:
-    """Give the generator of an estimator, at a place of its stream.
+    """Return the generator of an estimator, at a place of its stream.
 
     One that the user gave is set to it; the global one, which ``random_state=None`` stands for, is not.
     """
@@ -97,7 +97,7 @@ def head_of(
 
 
 def fact(value: object) -> tuple[str, str]:
-    """Give a text for a value, and a checksum of it."""
+    """Return a text for a value, and a checksum of it."""
     if isinstance(value, np.generic):
         value = value.item()
     text = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
@@ -137,5 +137,5 @@ def _fingerprint(source: Source) -> Fingerprint:
 
 
 def place_of(name: str) -> str:
-    """Give the place of rows without credentials, and without the name of this user's folder."""
+    """Return the place of rows without credentials, and without the name of this user's folder."""
     return portable(name) if "://" in name or os.path.exists(name) else name

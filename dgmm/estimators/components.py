@@ -60,7 +60,7 @@ class ComponentMixture(ConditionalMixture):
     """Those that have, where components do not share a covariance."""
 
     def sorted(self, by: Order | Sequence[int] = "weight") -> Self:
-        """Give the same mixture with its components in another order.
+        """Return the same mixture with its components in another order.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class ComponentMixture(ConditionalMixture):
         return order.astype(np.intp)
 
     def overlap(self, kind: Overlap = "bhattacharyya") -> Array:
-        """Give how much each two components overlap, whatever they weigh, in closed form.
+        """Return how much each two components overlap, whatever they weigh, in closed form.
 
         Parameters
         ----------
@@ -337,7 +337,7 @@ class ComponentMixture(ConditionalMixture):
         errors: ErrorsLike | None,
         sample_weight: WeightsLike | None,
     ) -> tuple[Source, RowFunction, Source | None]:
-        """Give rows with what is known of them, responsibilities as a function of these, and row weights."""
+        """Return rows with side information, responsibilities as a function of both, and row weights."""
         refuse_untold(self, errors, what)
         measured, weights, told = self._open_told(x, errors, sample_weight, groups=groups)
         rows, function = self._judged("responsibilities", measured, told["groups"])
@@ -360,7 +360,7 @@ class ComponentMixture(ConditionalMixture):
 def outstanding_features(
     mixture: ComponentMixture, components: Sequence[int] | None = None
 ) -> list[list[int]]:
-    """Give the features in which each component differs most from all others together: see `contrasts`.
+    """Return the features in which each component differs most from all others together: see `contrasts`.
 
     Parameters
     ----------

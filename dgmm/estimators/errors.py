@@ -133,7 +133,7 @@ def refuse_untold(mixture: object, errors: object, what: str) -> None:
 
 
 def names_in(errors: object) -> tuple[str, ...]:
-    """Give the names of columns that errors may be; empty where they are something else."""
+    """Return the names of columns that errors may be; empty where they are something else."""
     if isinstance(errors, str):
         return (errors,)
     listed = list(errors) if isinstance(errors, (list, tuple)) else []
@@ -141,7 +141,7 @@ def names_in(errors: object) -> tuple[str, ...]:
 
 
 def columns_among(errors: object, source: Source) -> list[int] | None:
-    """Give the numbers of the columns of a source that errors name; None where they do not.
+    """Return the numbers of the columns of a source that errors name; None where they do not.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def _of_columns(source: Source, errors: list[int]) -> MeasuredRows:
 
 
 def _of_all_rows(errors: object, source: Source) -> NDArray[np.float64] | None:
-    """Give the errors that all rows have: a number, one for each feature, or a matrix; None if they differ.
+    """Return the errors that all rows have: a number, one for each feature, or a matrix; None if they differ.
 
     An array with a row for each row of data is taken to be that.
     """
@@ -217,7 +217,7 @@ def _opened(errors: Any, source: Source) -> Source:
 
 
 def _flat(values: Any, n_features: int) -> Any:
-    """Give errors with a row of numbers for each row: whole matrices row by row."""
+    """Return errors with a row of numbers for each row: whole matrices row by row."""
     if values.ndim == 1 and n_features == 1:
         return values[:, None]
     if values.ndim != 3:

@@ -48,7 +48,7 @@ class ExchangedMixture(ComponentMixture, Generic[Sklearn]):
     SCIKIT_LEARN: type[Sklearn]
 
     def to_sklearn(self) -> Sklearn:
-        """Give a fitted mixture of scikit-learn's that predicts the same.
+        """Return a fitted mixture of scikit-learn's that predicts the same.
 
         Returns
         -------

@@ -23,7 +23,7 @@ FIGURES = ("log_likelihood", "entropy_of_missing")
 
 
 def attributes_of_kept(kept: Kept, *, is_exact: bool) -> dict[str, Any]:
-    """Give what is kept as attributes of a model file.
+    """Return what is kept as attributes of a model file.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def kept_from(attributes: Mapping[str, Any], mixture: Parameters) -> Kept:
 
 
 def _fitted(attributes: Mapping[str, Any], mixture: Parameters) -> Parameters:
-    """Give the mixture of the fit: that of the file, where no other was written."""
+    """Return the mixture of the fit: that of the file, where no other was written."""
     if "fitted_means_" not in attributes:
         return mixture
     own: dict[str, Any] = {}

@@ -48,7 +48,7 @@ class Given:
         return {name: source for name, source in found.items() if source is not None}
 
     def groups(self, known: KnownParts) -> NDArray[Any] | None:
-        """Give the groups as users know them; None where there are none."""
+        """Return the groups as users know them; None where there are none."""
         if known.groups is None:
             return None
         places = known.groups.astype(np.int64)
@@ -230,7 +230,7 @@ def parts_for(
 
 
 def joined_in_memory(source: Source) -> Source:
-    """Give rows in memory as one array: results for each row are there at once, too."""
+    """Return rows in memory as one array: results for each row are there at once, too."""
     if not is_in_memory(source):
         return source
     values = read_now(source.rows(0, source.n_rows))

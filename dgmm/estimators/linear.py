@@ -40,7 +40,7 @@ class Linear:
     steps: tuple[Step, ...]
 
     def __call__(self, rows: NDArray[np.floating]) -> Array:
-        """Give what the last step makes of rows: (n_rows, n_results)."""
+        """Return what the last step makes of rows: (n_rows, n_results)."""
         for step in self.steps:
             rows = project(rows, step.origin, step.axes, None)
         return rows
@@ -77,7 +77,7 @@ def linear_before_mixture(estimator: Any) -> tuple[Linear | None, ConditionalMix
 
 
 def _flat(estimator: Any) -> list[Any]:
-    """Give the estimators that a pipeline is made of, in order."""
+    """Return the estimators that a pipeline is made of, in order."""
     if isinstance(estimator, FrozenEstimator):
         return _flat(estimator.estimator)
     if not isinstance(estimator, Pipeline):

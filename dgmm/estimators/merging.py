@@ -98,7 +98,7 @@ class ComponentMerges:
     n_passes: int
 
     def clusters(self, n_clusters: int | None = None) -> list[Cluster]:
-        """Give the sets of components that are clusters; by default `n_clusters` of them."""
+        """Return the sets of components that are clusters; by default `n_clusters` of them."""
         n_components = len(self.entropies)
         wanted = self.n_clusters if n_clusters is None else n_clusters
         if not 1 <= wanted <= n_components:
@@ -109,7 +109,7 @@ class ComponentMerges:
         return found
 
     def labels(self, n_clusters: int | None = None) -> NDArray[np.int64]:
-        """Give the cluster of each component, numbered from the heaviest: (n_components,)."""
+        """Return the cluster of each component, numbered from the heaviest: (n_components,)."""
         return labels_of(self.clusters(n_clusters), self.mixture.weights_)
 
     @overload
@@ -140,7 +140,7 @@ class ComponentMerges:
         groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> OfRows:
-        """Give the most probable cluster of each row.
+        """Return the most probable cluster of each row.
 
         Parameters
         ----------
@@ -185,7 +185,7 @@ class ComponentMerges:
         groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> OfRows:
-        """Give the probability of each cluster given each row: those of its components together.
+        """Return the probability of each cluster given each row: those of its components together.
 
         Parameters
         ----------
@@ -211,7 +211,7 @@ class ComponentMerges:
         return self.mixture._of_rows(X, "responsibilities", groups, errors, then=own)
 
     def of_shares(self, function: RowFunction, n_clusters: int | None, name: str) -> RowFunction:
-        """Give clusters of rows, or with the name ``probability`` those of all, of their responsibilities."""
+        """Return the cluster of each row, or by the name ``probability`` that of each cluster."""
         labels = self.labels(n_clusters)
         members = np.eye(labels.max() + 1)[labels]
         if name == "label":

@@ -69,7 +69,7 @@ class MisfitWork:
     def _patterns(
         self, rows: NDArray[np.floating]
     ) -> Iterator[tuple[Parameters, NDArray[np.intp], slice | NDArray[np.intp]]]:
-        """Give rows that have the same features, and the mixture of these; not those that have none."""
+        """Yield rows that have the same features, and the mixture of these; not those that have none."""
         whole = np.arange(rows.shape[1])
         if not np.isnan(rows).any():
             yield self.parameters, whole, slice(None)

@@ -50,7 +50,7 @@ def _going_on_from(resumed: EM | None) -> dict[str, object]:
 
 
 def fitted_attributes(mixture: Mixture[Any]) -> dict[str, Any]:
-    """Give the attributes that a fit has set."""
+    """Return the attributes that a fit has set."""
     return {name: value for name, value in vars(mixture).items() if name.endswith("_") and name[0] != "_"}
 
 
@@ -146,7 +146,7 @@ class Mixture(
         )
 
     def transform(self, X: RowsLike) -> OfRows:
-        """Give the responsibilities of the components for each row as features: see `predict_proba`.
+        """Return the responsibilities of the components for each row as features: see `predict_proba`.
 
         Parameters
         ----------
@@ -185,7 +185,7 @@ class Mixture(
         return len(self.weights_)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        """Give what notebooks show: scikit-learn's diagram, and the components once there are some."""
+        """Return what notebooks show: scikit-learn's diagram, and the components once there are some."""
         shown = super()._repr_mimebundle_(**kwargs)
         if "text/html" in shown:
             shown["text/html"] += self._components_html()
@@ -193,7 +193,7 @@ class Mixture(
 
     @property
     def _repr_html_(self) -> Callable[[], str]:
-        """Give the same as HTML alone, for those that do not ask for more."""
+        """Return the same as HTML alone, for those that do not ask for more."""
         diagram = super()._repr_html_
         return lambda: diagram() + self._components_html()
 
@@ -275,7 +275,7 @@ class Mixture(
     def _after(
         self, state: EM, objective: Objective, source: Source, groups: NDArray[Any] | None
     ) -> dict[str, Any]:
-        """Give the attributes that a fit sets, which ends in a state; but what is known of all passes."""
+        """Return the attributes that a fit sets, which ends in a state; but what is known of all passes."""
         other = copy(self)
         other._set_ended(state, objective, source.dtype)
         other._set_groups(state.parameters, groups)
@@ -309,7 +309,7 @@ class Mixture(
         )
 
     def _rows_in_memory(self, n_features: int) -> int:
-        """Give ``sample_rows`` as a number."""
+        """Return ``sample_rows`` as a number."""
         if isinstance(self.sample_rows, str):
             return max(default_sample_rows(n_features), self.n_components)
         if self.sample_rows < self.n_components:
@@ -320,19 +320,19 @@ class Mixture(
         return int(self.sample_rows)
 
     def _given(self, n_features: int) -> Given:
-        """Give what the user gives of a start, checked."""
+        """Return what the user gives of a start, checked."""
         return Given()
 
     @abstractmethod
     def _goal(self, n_features: int) -> Goal:
-        """Give what the fit is to climb; the user's part of it is checked."""
+        """Return what the fit is to climb; the user's part of it is checked."""
 
     def _unit(self, n_rows: int) -> float:
-        """Give how many nats of `lower_bound_` are a nat a row."""
+        """Return how many nats of `lower_bound_` are a nat a row."""
         return 1.0
 
     def _dtype_for(self, dtype: np.dtype, parameters: Parameters) -> np.dtype:
-        """Give the dtype of the attributes of rows of a dtype: scikit-learn's."""
+        """Return the dtype of the attributes of rows of a dtype: scikit-learn's."""
         return np.dtype(np.float64)
 
     def _check_resumed(self, n_features: int) -> None:

@@ -126,7 +126,7 @@ def _to_json(value: Any) -> Any:
 
 
 def is_model_file(path: str) -> bool:
-    """Tell whether a path is that of a model file, by its name or by what is in it."""
+    """Return whether a path is that of a model file, by its name or by what is in it."""
     if path.endswith(".npz"):
         return True
     try:

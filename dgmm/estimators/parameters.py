@@ -27,7 +27,7 @@ ROUNDED_WIDTHS = 1e-6
 
 
 def parameters_of(mixture: Any) -> Parameters:
-    """Give the parameters of a mixture, as float64.
+    """Return the parameters of a mixture, as float64.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def _check_shapes(given: Mapping[str, Array], family: Family, n_features: int | 
 
 
 def check_mixture(mixture: Any) -> Parameters:
-    """Give the parameters of a mixture whose attributes are one mixture, and nothing else.
+    """Return the parameters of a mixture whose attributes are one mixture, and nothing else.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def check_consistent(given: Mapping[str, Array], family: Family) -> None:
 
 
 def _scale(matrices: Array, family: Family) -> Array:
-    """Give how large the entries of covariances or precisions may be: of matrices, by their diagonals."""
+    """Return how large the entries of covariances or precisions may be: of matrices, by their diagonals."""
     if not family.has_products:
         return np.abs(matrices)
     roots = np.sqrt(np.abs(np.diagonal(matrices, axis1=-2, axis2=-1)))
@@ -195,7 +195,7 @@ def _is_symmetric(matrices: Array, family: Family, rounding: float) -> bool:
 
 
 def _is_inverse(covariances: Array, factors: Array, family: Family, rounding: float) -> bool:
-    """Tell whether covariances are the inverses of ``U Uᵀ``, but for rounding: ``Uᵀ Σ U`` is the identity."""
+    """Return whether covariances invert ``U Uᵀ`` up to rounding: ``Uᵀ Σ U`` is the identity."""
     least = max(ROUNDED_WIDTHS, 100.0 * rounding)
     if not family.has_products:
         return bool((np.abs(covariances * factors**2 - 1.0) <= least).all())
@@ -211,13 +211,13 @@ def _is_inverse(covariances: Array, factors: Array, family: Family, rounding: fl
 
 
 def attributes_of(parameters: Parameters, dtype: np.dtype) -> dict[str, Array]:
-    """Give the attributes that parameters are, rounded to a dtype."""
+    """Return the attributes that parameters are, rounded to a dtype."""
     values = {name: getattr(parameters, name.removesuffix("_")) for name in PARAMETERS}
     return {name: value.astype(dtype, copy=False) for name, value in values.items()}
 
 
 def fits_in(parameters: Parameters, dtype: np.dtype) -> bool:
-    """Tell whether a dtype's range holds parameters: their variances and inverse ones, too."""
+    """Return whether a dtype's range holds parameters: their variances and inverse ones, too."""
     found, limits = parameters, np.finfo(dtype)
     variances = found.family.variances(found.covariances, found.n_components, found.n_features).ravel()
     largest = max(np.abs(each).max() for each in (found.means, found.precisions, variances))

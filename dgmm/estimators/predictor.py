@@ -105,7 +105,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
     def predict(
         self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> OfRows:
-        """Give the most probable component of each row.
+        """Return the most probable component of each row.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
     def predict_proba(
         self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> OfRows:
-        """Give the probability of each component given each row: its responsibilities.
+        """Return the probability of each component given each row: its responsibilities.
 
         Parameters
         ----------
@@ -171,7 +171,7 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
     def score_samples(
         self, X: RowsLike, *, groups: GroupsLike | None = None, errors: ErrorsLike | None = None
     ) -> OfRows:
-        """Give the log density of each row under the mixture.
+        """Return the log density of each row under the mixture.
 
         Parameters
         ----------

@@ -357,7 +357,7 @@ class GaussianMixtureSweep(OfTheBest):
             delattr(self, name)
 
     def _models(self) -> list[tuple[str, int]]:
-        """Give the models to fit: covariance type, number of components."""
+        """Return the models to fit: covariance type, number of components."""
         given = self.n_components
         numbers = list(given) if isinstance(given, Iterable) else [given]
         families = [self.covariance_type] if isinstance(self.covariance_type, str) else self.covariance_type
@@ -377,7 +377,7 @@ class GaussianMixtureSweep(OfTheBest):
     def _settings(
         self, models: list[tuple[str, int]], n_features: int, n_rows: int, **of_rows: Any
     ) -> SweepSettings:
-        """Give the settings; ``of_rows`` are those that depend on the rows that are given."""
+        """Return the settings; ``of_rows`` are those that depend on the rows that are given."""
         largest = max(n_components for _, n_components in models)
         sample_rows = (
             max(default_sample_rows(n_features), largest)
@@ -467,7 +467,7 @@ class GaussianMixtureSweep(OfTheBest):
             }
 
     def _mixture(self, fitted: Candidate, swept: Swept) -> GaussianMixture | None:
-        """Give a model as a mixture of its own; None where it was not fitted."""
+        """Return a model as a mixture of its own; None where it was not fitted."""
         if fitted.failure or fitted.state is None or fitted.evaluated is None:
             return None
         shared = ("tol", "reg_covar", "max_iter", "n_init", "init_params", "random_state", "algorithm")

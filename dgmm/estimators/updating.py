@@ -247,7 +247,7 @@ class UpdatingMixture(Mixture[Sklearn]):
 
     @abstractmethod
     def _objective_for(self, weight: float) -> Objective:
-        """Give what a step with rows of this weight climbs, as the fitted mixture knows it."""
+        """Return what a step with rows of this weight climbs, as the fitted mixture knows it."""
 
     def _set_fitted(self, fitted: Fit, dtype: np.dtype) -> None:
         super()._set_fitted(fitted, dtype)
@@ -264,11 +264,11 @@ class UpdatingMixture(Mixture[Sklearn]):
         return attributes_of_kept(self._kept, is_exact=self._floats == np.float64)
 
     def _is_of(self, kept: Kept) -> bool:
-        """Tell whether the parameters are those that sums are kept for."""
+        """Return whether the parameters are those that sums are kept for."""
         return all(map(np.array_equal, (self.weights_, self.means_), kept.attributes))
 
     def _sums(self) -> Kept:
-        """Give what is kept.
+        """Return what is kept.
 
         Raises
         ------

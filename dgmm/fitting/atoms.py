@@ -57,7 +57,7 @@ class Share:
     error: float
 
     def __str__(self) -> str:
-        """Give per cents: 6.1%, or 6.1% ± 0.2%."""
+        """Return per cents: 6.1%, or 6.1% ± 0.2%."""
         if self.error == 0.0:
             return f"{100.0 * self.share:.3g}%"
         places = max(0, -math.floor(math.log10(100.0 * self.error)))

@@ -128,7 +128,7 @@ def concerns(
 
 
 def _smallest_variances(parameters: Parameters) -> Array:
-    """Give the variance of each component along its shortest axis: (K,)."""
+    """Return the variance of each component along its shortest axis: (K,)."""
     family, n_components = parameters.family, parameters.n_components
     if not family.has_products or parameters.n_features < MATRICES.wide_features:
         return family.smallest_variances(parameters.covariances, n_components)

@@ -49,12 +49,12 @@ class SomeChunks(SameColumns):
         return sum(span.n_rows for span in self.chosen)
 
     def spans(self) -> tuple[Span, ...]:
-        """Give the chunks."""
+        """Return the chunks."""
         return self.chosen
 
 
 def some_of(source: Source, seed: int) -> Source:
-    """Give a source itself where it is small; else every so many-th of its chunks, from a random one on.
+    """Return a source itself where it is small; else every so many-th of its chunks, from a random one on.
 
     Each chunk is as likely as any other to be among them.
     """

@@ -175,7 +175,7 @@ def complete_cases(
 
 
 def _is_here(source: Source, weights: Source | None) -> bool:
-    """Tell whether rows and weights are arrays in memory: not mapped from a file, which may not fit."""
+    """Return whether rows and weights are arrays in memory: not mapped from a file, which may not fit."""
     each = [source] if weights is None else [source, weights]
     return all(isinstance(one, MemorySource) and mapped_from(one.values) is None for one in each)
 

@@ -53,7 +53,7 @@ class KnownParts:
         return self.n_labels + self.n_weights > 0
 
     def groups_of(self, columns: Array) -> NDArray[np.int64]:
-        """Give the group of each row, from 0, of columns (n_rows, n_columns); zeros without groups.
+        """Return the group of each row, from 0, of columns (n_rows, n_columns); zeros without groups.
 
         Raises
         ------
@@ -65,18 +65,18 @@ class KnownParts:
         return numbered(columns[:, self.n_before], self.groups)
 
     def labels_of(self, columns: Array) -> NDArray[np.int64]:
-        """Give the label of each row, or `UNKNOWN`."""
+        """Return the label of each row, or `UNKNOWN`."""
         return columns[:, -1].astype(np.int64) if self.n_labels else np.full(len(columns), UNKNOWN)
 
     def weights_of(self, columns: Array, n_components: int) -> Array:
-        """Give what is known of each row apart from its group as weights of components: (n_rows, K)."""
+        """Return what is known of each row apart from its group as weights of components: (n_rows, K)."""
         if self.n_weights:
             return columns[:, -self.n_weights :]
         labels = self.labels_of(columns)[:, None]
         return ((labels == np.arange(n_components)) | (labels == UNKNOWN)).astype(np.float64)
 
     def told(self, columns: Array, n_components: int) -> Array:
-        """Give how sure the component of each row is: (n_rows, K), from 0 (unknown) to 1 (a label)."""
+        """Return how sure the component of each row is: (n_rows, K), from 0 (unknown) to 1 (a label)."""
         if n_components == 1:
             return np.ones((len(columns), 1))
         weights = self.weights_of(columns, n_components)
@@ -84,7 +84,7 @@ class KnownParts:
         return np.maximum(n_components * shares - 1.0, 0.0) / (n_components - 1.0)
 
     def priors(self, stack: Stack, columns: Array) -> RowPriors:
-        """Give the priors of rows over the components of each model of a stack.
+        """Return the priors of rows over the components of each model of a stack.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class KnownParts:
         return self._looked_up(stack.ready[key], columns)
 
     def priors_of_rows(self, model: Parameters, columns: Array) -> Array:
-        """Give the log priors of rows over the components of one model, row by row: (n_rows, K)."""
+        """Return the log priors of rows over the components of one model, row by row: (n_rows, K)."""
         return self._looked_up((self._log_priors(model),), columns).of_model(0).T
 
     def _looked_up(self, tables: tuple[Array, ...], columns: Array) -> RowPriors:
@@ -111,7 +111,7 @@ class KnownParts:
         return RowPriors(tables, places, groups)
 
     def _log_priors(self, model: object) -> Array:
-        """Give the log priors of a model's components in each group, with each label there: (K, classes)."""
+        """Return the log priors of a model's components for each group and label: (K, classes)."""
         assert isinstance(model, Parameters)
         of_groups, of_all = finite_logs(model.weights_in(max(self.n_groups, 1))), finite_logs(model.weights)
         offsets = (of_groups - of_all).T  # a weight of zero stays one, whatever it is in groups
@@ -123,12 +123,12 @@ class KnownParts:
 
 
 def priors_of(known: KnownParts | None, stack: Stack, columns: Array | None) -> RowPriors | None:
-    """Give the priors of rows from their side information; None where there is none."""
+    """Return the priors of rows from their side information; None where there is none."""
     return None if known is None or columns is None else known.priors(stack, columns)
 
 
 def numbered(values: Array, groups: Array) -> NDArray[np.int64]:
-    """Give the place of each value among the numbers of groups, which ascend.
+    """Return the place of each value among the numbers of groups, which ascend.
 
     Raises
     ------

@@ -131,7 +131,7 @@ class Multistart:
 
     @property
     def _sample_of_steps(self) -> Sample:
-        """Give the rows that corrected EM makes steps on: as many as are worth it."""
+        """Return the rows that corrected EM makes steps on: as many as are worth it."""
         if self.settings.search == "thorough":
             return self.sample
         return self.sample.drawn(self.size.rows_of_steps(CORRECTED.first_steps))
@@ -348,7 +348,7 @@ class Multistart:
 
 
 def best_of_ended(states: Sequence[EM], errors: Sequence[Exception] = ()) -> EM:
-    """Give the highest lower bound, the first of equals; the last start where no iteration was made.
+    """Return the highest lower bound, the first of equals; the last start where no iteration was made.
 
     Parameters
     ----------
@@ -363,5 +363,5 @@ def best_of_ended(states: Sequence[EM], errors: Sequence[Exception] = ()) -> EM:
 
 
 def lower_bound(state: EM) -> float:
-    """Give the lower bound that a fit has reached; −∞ where it could not go on."""
+    """Return the lower bound that a fit has reached; −∞ where it could not go on."""
     return state.lower_bound if state.error is None else -np.inf

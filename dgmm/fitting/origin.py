@@ -53,7 +53,7 @@ class Shift:
 
     @classmethod
     def of(cls, moments: Moments, dtype: np.dtype) -> Shift | None:
-        """Give what takes rows with these moments nearer to the origin; None where they are near enough.
+        """Return what takes rows with these moments nearer to the origin; None where they are near enough.
 
         Rows of float32 have lost their digits before.
         """
@@ -69,7 +69,7 @@ class Shift:
             yield chunk._replace(values=chunk.values - self.origin)
 
     def survey(self, found: Surveyed) -> Surveyed:
-        """Give what would have been found of rows less the point."""
+        """Return what would have been found of rows less the point."""
         moments, sample = found.moments, found.sample
         ends = {name: getattr(moments, name) - self.origin for name in ("mean", "minimum", "maximum")}
         return replace(
@@ -80,19 +80,19 @@ class Shift:
         )
 
     def given(self, given: Given) -> Given:
-        """Give what is given of a start for rows less the point."""
+        """Return what is given of a start for rows less the point."""
         return given if given.means is None else replace(given, means=given.means - self.origin)
 
     def nearer(self, state: EM) -> EM:
-        """Give a fit to rows less the point."""
+        """Return a fit to rows less the point."""
         return replace(state, parameters=state.parameters.shifted(-self.origin))
 
     def back(self, state: EM) -> EM:
-        """Give a fit to the rows as they are."""
+        """Return a fit to the rows as they are."""
         return replace(state, parameters=state.parameters.shifted(self.origin))
 
     def kept_back(self, kept: Kept) -> Kept:
-        """Give what is kept of rows less the point as that of the rows as they are."""
+        """Return what is kept of rows less the point as that of the rows as they are."""
         fitted = None if kept.fitted is None else kept.fitted.shifted(self.origin)
         partitions = [
             replace(each, statistics=shifted(each.statistics, self.origin)) for each in kept.partitions

@@ -104,7 +104,7 @@ def _are_same(one: Any, other: Any) -> bool:
 
 
 def texts_of(seen: Seen) -> tuple[str, str]:
-    """Give the fingerprints of rows and row weights as text."""
+    """Return the fingerprints of rows and row weights as text."""
     return str(seen.rows), "" if seen.weights is None else str(seen.weights)
 
 
@@ -130,11 +130,11 @@ class Kept:
     attributes: tuple[Array, ...] = ()
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether the same is kept, to the last bit."""
+        """Return whether the same is kept, to the last bit."""
         return isinstance(other, Kept) and _are_same(self, other)
 
     def __hash__(self) -> int:
-        """Give the same for the same partitions."""
+        """Return the same for the same partitions."""
         return hash(tuple((each.name, each.rows) for each in self.partitions))
 
     @property
@@ -158,13 +158,13 @@ class Kept:
         return [each.name for each in self.partitions]
 
     def model(self, objective: Objective) -> Parameters:
-        """Give the mixture: the fitted one, or what the M-step makes of all partitions together."""
+        """Return the mixture: the fitted one, or what the M-step makes of all partitions together."""
         if self.is_as_fitted and self.fitted is not None:
             return self.fitted
         return objective.maximized(self.statistics)
 
     def lower_bound(self, model: Parameters, objective: Objective) -> float:
-        """Give a lower bound of what all rows together say of a mixture, nats a row.
+        """Return a lower bound of what all rows together say of a mixture, nats a row.
 
         It is that of the responsibilities which rows have; but of the fit itself its own.
         """
@@ -174,7 +174,7 @@ class Kept:
         return objective.bound(model, total, self.weight)
 
     def unused_name(self) -> str:
-        """Give the name that an update gets if it is given none."""
+        """Return the name that an update gets if it is given none."""
         number = 1
         while f"update {number}" in self.names:
             number += 1
@@ -193,7 +193,7 @@ class Kept:
             )
 
     def known(self, rows: str, row_weights: str) -> str | None:
-        """Give the name of the last partition with these fingerprints; None if there is none."""
+        """Return the name of the last partition with these fingerprints; None if there is none."""
         own = (rows, row_weights)
         found = [each.name for each in self.partitions if (each.rows, each.row_weights) == own]
         return found[-1] if found else None
@@ -263,7 +263,7 @@ class Kept:
         return replace(self, partitions=(partition,), fitted=None, fitted_bound=-np.inf)
 
     def reordered(self, components: Sequence[int]) -> Kept:
-        """Give the same with components in another order."""
+        """Return the same with components in another order."""
         partitions = [replace(each, statistics=each.statistics.of(components)) for each in self.partitions]
         fitted = None if self.fitted is None else self.fitted.chosen(components)
         return replace(self, partitions=tuple(partitions), fitted=fitted)

@@ -120,7 +120,7 @@ class Policy(Protocol):
     def __call__(
         self, candidates: Sequence[Candidate], entries: Mapping[int, Entry], /
     ) -> Mapping[int, Candidate]:
-        """Give those that were in a pass as they are after it.
+        """Return those that were in a pass as they are after it.
 
         Parameters
         ----------

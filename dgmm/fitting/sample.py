@@ -55,12 +55,12 @@ class Sample:
     def sources(
         self, name: str, feature_names: tuple[str, ...] | None = None
     ) -> tuple[MemorySource, MemorySource | None]:
-        """Give the rows and their weights as sources: of all rows, where there are not more."""
+        """Return the rows and their weights as sources: of all rows, where there are not more."""
         weights = None if self.weights is None else MemorySource(self.weights[:, None])
         return MemorySource(self.values, feature_names, name), weights
 
     def in_single_precision(self, centre: NDArray[np.floating]) -> Sample:
-        """Give the rows less a centre, as float32: what is far from zero would lose digits otherwise.
+        """Return the rows less a centre, as float32: what is far from zero would lose digits otherwise.
 
         As float64 where squares would leave the range of float32. Weights are divided by their mean: others
         cast them to the dtype of the rows.
@@ -94,7 +94,7 @@ class Sample:
         return Sample.joined([self, other])
 
     def part(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> Sample:
-        """Give some of its rows, by a mask or by their places."""
+        """Return some of its rows, by a mask or by their places."""
         weights, beside = (None if each is None else each[kept] for each in (self.weights, self.beside))
         return replace(
             self,
@@ -115,7 +115,7 @@ class Sample:
         return self if kept is None else self.part(kept)
 
     def smallest(self, size: int) -> NDArray[np.intp]:
-        """Give the places of the ``size`` smallest hashes, of which no two are the same: (size,), rising."""
+        """Return the places of the ``size`` smallest hashes, all different: (size,), ascending."""
         if not 0 < size < len(self.hashes):
             return np.arange(max(0, min(size, len(self.hashes))))
         return np.flatnonzero(self.hashes <= np.partition(self.hashes, size - 1)[size - 1])

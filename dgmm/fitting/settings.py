@@ -89,16 +89,16 @@ class Settings:
     search: str = "auto"
 
     def splits(self, n_features: int) -> bool:
-        """Tell whether components may be split: that takes matrices of all features, which may be large."""
+        """Return whether components may be split: that takes matrices of all features, which may be large."""
         return self.method.family.has_products or n_features <= SAMPLE.split_features
 
     def most_passes(self, n_rows: int) -> int:
-        """Give the most passes over so many rows that follow the starts; 0 where moves may ask for any."""
+        """Return the most passes over so many rows that follow the starts; 0 where moves may ask for any."""
         n_in_turn = self.n_init if n_rows <= self.sample_rows else 1
         return 0 if self.moves else n_in_turn * self.max_iter
 
     def method_for(self, n_rows: int, n_features: int = 1) -> StartMethod:
-        """Give the start method: ``auto`` searches where there are more rows than the sample."""
+        """Return the start method: ``auto`` searches where there are more rows than the sample."""
         if self.method.init_params != "auto":
             return self.method
         searches = n_rows > self.sample_rows and not self.given and self.splits(n_features)

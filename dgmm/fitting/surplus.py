@@ -76,7 +76,7 @@ class MergedOnSample:
         return InMemory.of(some.values, some.weights, self.n_rows_in_all, products=products)
 
     def __call__(self, parameters: Parameters, n_components: int) -> bool:
-        """Tell whether with so many components fewer the rows are described as well."""
+        """Return whether with so many components fewer the rows are described as well."""
 
         def compute(_: Parts) -> int:
             with suppress(DegenerateCovarianceError):

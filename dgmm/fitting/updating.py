@@ -83,7 +83,7 @@ def partition_of(
 
 
 def sums_of(data: Data, parameters: Parameters) -> Statistics:
-    """Give the statistics of rows at given parameters, about the means of the components' rows.
+    """Return the statistics of rows at given parameters, about the means of the components' rows.
 
     Where sums about the centre have cancelled, they are taken again: see `ROUNDS`.
 
@@ -104,7 +104,7 @@ def sums_of(data: Data, parameters: Parameters) -> Statistics:
 
 
 def _have_cancelled(statistics: Statistics, parameters: Parameters, ready: Stack) -> bool:
-    """Tell whether variances of the rows are too small beside the sums that they are made from.
+    """Return whether variances of the rows are too small beside the sums that they are made from.
 
     A component that has too few rows for a variance of its own is judged by the mixture's.
     """
@@ -122,7 +122,7 @@ def _have_cancelled(statistics: Statistics, parameters: Parameters, ready: Stack
 
 
 def kept_of(best: EM, data: Data, seen: Seen, *, is_small: bool) -> Kept | None:
-    """Give what a fitted mixture keeps of the rows of its fit; None where that cannot be known.
+    """Return what a fitted mixture keeps of the rows of its fit; None where that cannot be known.
 
     It is None where no pass was made, of groups, and of rows with errors.
 

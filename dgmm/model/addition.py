@@ -26,7 +26,7 @@ LEAST_COUNT = float(np.finfo(np.float64).tiny) ** 0.5
 
 
 def about_means(statistics: Statistics) -> Statistics:
-    """Give the same statistics about the means of the components' own rows.
+    """Return the same statistics about the means of the components' own rows.
 
     Those of a family whose components share a covariance have the scatter about these means as ``shared``.
 
@@ -69,7 +69,7 @@ def joined(parts: Sequence[Statistics]) -> Statistics:
 
 
 def shifted(statistics: Statistics, offset: Array) -> Statistics:
-    """Give the statistics of rows that are moved by an offset (D,); what references round is in the sums."""
+    """Return the statistics of rows moved by an offset (D,); what references round is in the sums."""
     references = statistics.references + offset
     moved = references - statistics.references
     lost = (statistics.references - (references - moved)) + (offset - moved)  # Knuth's: exact
@@ -77,12 +77,12 @@ def shifted(statistics: Statistics, offset: Array) -> Statistics:
 
 
 def _gaps(statistics: Statistics, other: Statistics) -> Array:
-    """Give the means of components' rows less the references of other statistics: (K, D)."""
+    """Return the means of components' rows less the references of other statistics: (K, D)."""
     return (statistics.references - other.references) + _offsets(statistics)
 
 
 def _offsets(statistics: Statistics) -> Array:
-    """Give the means of components' rows less the reference points, zero where there are no rows: (K, D)."""
+    """Return the means of components' rows less the reference points, zero without rows: (K, D)."""
     return statistics.sums * _inverse(statistics.counts)[:, None]
 
 
@@ -108,7 +108,7 @@ def _moved(statistics: Statistics, references: Array, gaps: Array) -> Statistics
 
 
 def _packed(family: Family, gaps: Array) -> Array:
-    """Give packed products ``gap gapᵀ`` of vectors (K, D), as scatter has them."""
+    """Return packed products ``gap gapᵀ`` of vectors (K, D), as scatter has them."""
     if isinstance(family, Variances):  # no matrix of all features
         return family.pack_squares(gaps**2)
     return pack(gaps[:, :, None] * gaps[:, None, :])

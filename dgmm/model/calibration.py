@@ -96,7 +96,7 @@ class Calibration:
         return cls(factors, weight, means, sample_means, maps, floor, all_rows.shared, *by_group)
 
     def __call__(self, sample: Statistics) -> Statistics:
-        """Give the statistics that all rows may have, from those of the sample.
+        """Return the statistics that all rows may have, from those of the sample.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class Calibration:
         return replace(self._moved(sample), group_counts=self._group_counts(sample.group_counts))
 
     def _group_counts(self, sample: Array | None) -> Array | None:
-        """Give the counts by group that all rows may have."""
+        """Return the counts by group that all rows may have."""
         if sample is None or self.group_counts is None or self.sample_group_counts is None:
             return None
         of_all, own = (each.sum(axis=1) for each in (self.group_counts, self.sample_group_counts))
@@ -115,7 +115,7 @@ class Calibration:
         return np.maximum(self.group_counts + factors[:, None] * change, 0.0)
 
     def _moved(self, sample: Statistics) -> Statistics:
-        """Give the statistics that all rows may have, but for counts by group."""
+        """Return the statistics that all rows may have, but for counts by group."""
         counts = self.factors * sample.counts
         counts *= self.weight / counts.sum()
         shifts = sample.means - self.sample_means
@@ -133,7 +133,7 @@ class Calibration:
         return sample.with_moments(counts, means, mapped - self.floor * np.eye(means.shape[1]))
 
     def _mapped(self, spread: Array) -> Array:
-        """Give the covariances, or variances, of rows that are mapped."""
+        """Return the covariances, or variances, of rows that are mapped."""
         assert self.maps is not None
         if self.maps.ndim == 2:
             return self.maps * spread * self.maps
@@ -141,7 +141,7 @@ class Calibration:
 
 
 def _shared_spread(statistics: Statistics) -> Array:
-    """Give the scatter of all rows, where components share a covariance: (1, D, D), or diagonal, (1, D)."""
+    """Return the scatter of all rows, where components share a covariance: (1, D, D), or diagonal, (1, D)."""
     assert statistics.shared is not None
     family, n_features = statistics.family, statistics.sums.shape[1]
     form = family.to_matrices if family.has_products else family.variances
@@ -149,7 +149,7 @@ def _shared_spread(statistics: Statistics) -> Array:
 
 
 def _maps(sample: Array, all_rows: Array, *, has_products: bool) -> Array:
-    """Give matrices A, or diagonals: ``A C Aᵀ`` is the covariance in all rows, C that in the sample."""
+    """Return matrices A, or diagonals: ``A C Aᵀ`` is the covariance in all rows, C that in the sample."""
     if not has_products:
         if not ((sample > 0.0) & (all_rows > 0.0)).all():
             raise DegenerateCovarianceError(None)

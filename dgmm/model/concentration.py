@@ -28,35 +28,35 @@ class Concentration(ABC):
 
     @abstractmethod
     def prior(self, concentration: float, n_components: int) -> Array:
-        """Give the concentration before any rows, in the shape of the posterior's."""
+        """Return the concentration before any rows, in the shape of the posterior's."""
 
     @abstractmethod
     def posterior(self, concentration: float, counts: Array) -> Array:
-        """Give the concentration after rows, from the prior's and the components' counts (K,)."""
+        """Return the concentration after rows, from the prior's and the components' counts (K,)."""
 
     @abstractmethod
     def certain(self, weights: Array) -> Array:
-        """Give the concentration of a posterior that is certain of weights (K,)."""
+        """Return the concentration of a posterior that is certain of weights (K,)."""
 
     @abstractmethod
     def reordered(self, concentrations: Array, order: NDArray[np.intp]) -> Array:
-        """Give concentrations with which components in another order have the same ``E[log π_k]``."""
+        """Return concentrations with which components in another order have the same ``E[log π_k]``."""
 
     @abstractmethod
     def expected_logarithms(self, concentrations: Array) -> Array:
-        """Give the expectations that belong to each entry of ``concentrations``, nats."""
+        """Return the expectations that belong to each entry of ``concentrations``, nats."""
 
     @abstractmethod
     def log_weights(self, concentrations: Array) -> Array:
-        """Give ``E[log π_k]``: shape (K,), nats."""
+        """Return ``E[log π_k]``: shape (K,), nats."""
 
     @abstractmethod
     def weights(self, concentrations: Array) -> Array:
-        """Give ``E[π_k]``, made to sum to 1: shape (K,)."""
+        """Return ``E[π_k]``, made to sum to 1: shape (K,)."""
 
     @abstractmethod
     def log_normalizer(self, concentrations: Array) -> float:
-        """Give the logarithm of the integral of the density without its constant, nats."""
+        """Return the logarithm of the integral of the density without its constant, nats."""
 
 
 class DirichletDistribution(Concentration):
@@ -150,7 +150,7 @@ class DirichletProcess(Concentration):
 
 
 def _later(counts: Array) -> Array:
-    """Give what all later components have: (K,)."""
+    """Return what all later components have: (K,)."""
     return np.append(np.cumsum(counts[::-1])[-2::-1], 0.0)
 
 

@@ -22,7 +22,7 @@ from dgmm.model.parameters import Parameters
 
 
 def plain(parameters: Parameters) -> Parameters:
-    """Give the plain mixture that has the log densities of a model, with whatever weights that takes.
+    """Return the plain mixture that has the log densities of a model, with whatever weights that takes.
 
     A posterior's are expected log densities, whose constants are less than those of the mixture of its
     means: the weights given sum to less than 1, and are 0 where they underflow.
@@ -35,7 +35,7 @@ def plain(parameters: Parameters) -> Parameters:
 
 
 def marginal(parameters: Parameters, features: NDArray[np.intp]) -> Parameters:
-    """Give the mixture of some features, whatever the others are: a mixture of the same family.
+    """Return the mixture of some features, whatever the others are: a mixture of the same family.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Conditional:
     precisions_cholesky: Array
 
     def expected(self, rows: Array) -> Array:
-        """Give the mean of the missing features under each component.
+        """Return the mean of the missing features under each component.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class Conditional:
         return self.means[:, None, :] + deviations @ np.swapaxes(self.coefficients, 1, 2)
 
     def given(self, weights: Array, values: Array) -> Parameters:
-        """Give the mixture of the missing features, for one row.
+        """Return the mixture of the missing features, for one row.
 
         Parameters
         ----------

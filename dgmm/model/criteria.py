@@ -27,7 +27,7 @@ def aic(log_likelihood: float, n_parameters: int) -> float:
 
 
 def resolution(weight: float) -> float:
-    """Give the gain that can matter to no choice by BIC: the price of half a parameter, nats a row.
+    """Return the gain that can matter to no choice by BIC: the price of half a parameter, nats a row.
 
     Of rows that together weigh less than e it is that of e rows, where it is largest.
     """
@@ -65,7 +65,7 @@ class Scores:
         return self.weight * self.log_likelihood
 
     def with_gain(self, gain: float) -> Scores:
-        """Give the best that they may become with so many nats a row more."""
+        """Return the best that they may become with so many nats a row more."""
         better = self.log_likelihood + gain
         return replace(self, log_likelihood=better, held_out=self.held_out + gain, entropy=0.0)
 
@@ -98,18 +98,18 @@ class Criterion(ABC):
 
     @abstractmethod
     def value(self, scores: Scores) -> float:
-        """Give the figure that is reported."""
+        """Return the figure that is reported."""
 
     def loss(self, scores: Scores) -> float:
-        """Give what is to be small."""
+        """Return what is to be small."""
         return self.sign * self.value(scores)
 
     def fit(self, scores: Scores) -> float:
-        """Give how well a model describes rows, whatever it costs, nats a row."""
+        """Return how well a model describes rows, whatever it costs, nats a row."""
         return scores.log_likelihood
 
     def error(self, scores: Scores) -> float:
-        """Give the standard error of the figure; NaN where it has none."""
+        """Return the standard error of the figure; NaN where it has none."""
         return math.nan
 
     @property
@@ -123,11 +123,11 @@ class Criterion(ABC):
         return f"{self.label}: lower is better"
 
     def losses(self, results: Mapping[str, Array]) -> Array:
-        """Give what is to be small of all models of ``results_``."""
+        """Return what is to be small of all models of ``results_``."""
         return self.sign * results[self.column]
 
     def errors(self, results: Mapping[str, Array]) -> Array | None:
-        """Give the standard errors of the figures of all models of ``results_``, if they have any."""
+        """Return the standard errors of the figures of all models of ``results_``, if they have any."""
         return None
 
     def gap(self, difference: float) -> str:
@@ -145,7 +145,7 @@ class BIC(Criterion):
     name, label, title = "bic", "BIC", "BIC"
 
     def value(self, scores: Scores) -> float:
-        """Give BIC."""
+        """Return BIC."""
         return bic(scores.total, scores.n_parameters, scores.weight)
 
 
@@ -155,7 +155,7 @@ class AIC(Criterion):
     name, label, title = "aic", "AIC", "AIC"
 
     def value(self, scores: Scores) -> float:
-        """Give AIC."""
+        """Return AIC."""
         return aic(scores.total, scores.n_parameters)
 
 
@@ -165,7 +165,7 @@ class ICL(BIC):
     name, label, title = "icl", "ICL", "ICL"
 
     def value(self, scores: Scores) -> float:
-        """Give ICL, as BIC."""
+        """Return ICL, as BIC."""
         return super().value(scores) + 2.0 * (scores.weight * scores.entropy)
 
 
@@ -175,7 +175,7 @@ class CAIC(BIC):
     name, label, title = "caic", "CAIC", "CAIC"
 
     def value(self, scores: Scores) -> float:
-        """Give CAIC."""
+        """Return CAIC."""
         return super().value(scores) + scores.n_parameters
 
 
@@ -188,15 +188,15 @@ class HeldOutDensity(Criterion):
     sign = -1.0
 
     def value(self, scores: Scores) -> float:
-        """Give the mean log density."""
+        """Return the mean log density."""
         return scores.held_out
 
     def fit(self, scores: Scores) -> float:
-        """Give the same."""
+        """Return the same."""
         return scores.held_out
 
     def error(self, scores: Scores) -> float:
-        """Give its standard error."""
+        """Return its standard error."""
         return scores.held_out_error
 
     @property
@@ -205,7 +205,7 @@ class HeldOutDensity(Criterion):
         return f"{self.fit_name} (nats a row): higher is better"
 
     def errors(self, results: Mapping[str, Array]) -> Array:
-        """Give the standard errors of all models of ``results_``."""
+        """Return the standard errors of all models of ``results_``."""
         return results["held_out_error"]
 
     def gap(self, difference: float) -> str:

@@ -20,7 +20,7 @@ ROWS_OF_ONE = 1.5
 
 
 def update_means(statistics: Statistics) -> Array:
-    """Give the means alone of `update`: they are exact where variances have cancelled; (K, D)."""
+    """Return the means alone of `update`: they are exact where variances have cancelled; (K, D)."""
     counts = statistics.counts + SMALLEST_COUNT
     share = np.where(statistics.counts < EMPTY_COUNT, statistics.counts / counts, 1.0)
     return share[:, None] * statistics.references + statistics.sums / counts[:, None]
@@ -57,7 +57,7 @@ def update(statistics: Statistics, reg_covar: float) -> Parameters:
 
 
 def update_group_weights(group_counts: Array | None, weights: Array) -> Array | None:
-    """Give each group the shares that components have in its rows: (n_groups, K); without rows, in all."""
+    """Return each group the shares that components have in its rows: (n_groups, K); without rows, in all."""
     if group_counts is None:
         return None
     counts = group_counts + SMALLEST_COUNT * weights
@@ -65,12 +65,12 @@ def update_group_weights(group_counts: Array | None, weights: Array) -> Array | 
 
 
 def cancels(statistics: Statistics, updated: Parameters, largest_ratio: float) -> bool:
-    """Tell whether the sums that `update` made parameters of have cancelled: see `Statistics.cancels`."""
+    """Return whether the sums that `update` made parameters of have cancelled: see `Statistics.cancels`."""
     return statistics.cancels(statistics.counts + SMALLEST_COUNT, updated.covariances, largest_ratio)
 
 
 def promised_gain(before: Parameters, updated: Parameters, group_counts: Array | None = None) -> float:
-    """Give what an EM step gains at the least, nats a row.
+    """Return what an EM step gains at the least, nats a row.
 
     It is what the step adds to the expected complete log-likelihood: the Kullback-Leibler divergence of the
     joint distribution of component and row before it from that after it (Dempster, Laird and Rubin, 1977).
@@ -103,6 +103,6 @@ def promised_gain(before: Parameters, updated: Parameters, group_counts: Array |
 
 
 def _log_ratios(after: Array, before: Array) -> Array:
-    """Give the logarithms of ratios of weights, zero where either is zero."""
+    """Return the logarithms of ratios of weights, zero where either is zero."""
     present = (after > 0.0) & (before > 0.0)
     return np.log(np.where(present, after, 1.0) / np.where(present, before, 1.0))

@@ -84,7 +84,7 @@ class Coordinates:
         return np.sqrt(self.counts / self.counts.sum())[:, None]
 
     def of(self, statistics: Statistics) -> Array:
-        """Give the coordinates of statistics with the same reference points: one row a component.
+        """Return the coordinates of statistics with the same reference points: one row a component.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class Coordinates:
         return np.concatenate(parts, axis=1)
 
     def statistics(self, coordinates: Array, like: Statistics) -> Statistics:
-        """Give the statistics at these coordinates, with as many rows in all as where they were made."""
+        """Return the statistics at these coordinates, with as many rows in all as where they were made."""
         n_features = self.means.shape[1]
         counts = coordinates[:, 0] ** 2
         counts *= self.counts.sum() / counts.sum()
@@ -172,13 +172,13 @@ def extrapolated(path: Sequence[Statistics], floor: float, longest: float) -> tu
 
 
 def next_longest(longest: float, length: float, *, is_good: bool) -> float:
-    """Give the most length of the next extrapolation, after one that was good or not."""
+    """Return the most length of the next extrapolation, after one that was good or not."""
     tuning = EXTRAPOLATION
     return max(longest, tuning.growth * length) if is_good else max(tuning.shortest, length / tuning.growth)
 
 
 def _lower(matrices: Array) -> Array:
-    """Give the Cholesky factors of matrices (K, D, D), or the roots of variances (K, D)."""
+    """Return the Cholesky factors of matrices (K, D, D), or the roots of variances (K, D)."""
     if matrices.ndim == 2:
         if not (matrices > 0.0).all():
             raise DegenerateCovarianceError(None)

@@ -23,7 +23,7 @@ from dgmm.model.statistics import Statistics
 
 
 def natural_parameters(parameters: Parameters, centre: Array) -> Array:
-    """Give theta of the features of the family, with those of D flags behind those of z: (K, features + D).
+    """Return theta of the features of the family, with those of D flags behind those of z: (K, features + D).
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def natural_parameters(parameters: Parameters, centre: Array) -> Array:
 
 
 def behind_z(parameters: Parameters) -> int:
-    """Give the features of a family up to z: also 1, and perhaps ‖z‖²."""
+    """Return the features of a family up to z: also 1, and perhaps ‖z‖²."""
     return 2 + parameters.n_features - parameters.family.feature_rows(parameters.n_features).start
 
 
 def expected_statistics(
     parameters: Parameters, centre: Array, sums: Array, squares: Array, log_likelihood: float
 ) -> Statistics:
-    """Give the statistics of complete rows that are expected, completed.
+    """Return the statistics of complete rows that are expected, completed.
 
     Parameters
     ----------

@@ -198,7 +198,7 @@ def uncertainty(parameters: Parameters, sums: ScoreSums, kind: Kind) -> Uncertai
 
 
 def _weights(layout: Layout, parameters: Parameters) -> Array:
-    """Give the weights of each group, or of all rows as the only one: (n_groups, K)."""
+    """Return the weights of each group, or of all rows as the only one: (n_groups, K)."""
     return parameters.weights_in(layout.weights_shape[0])
 
 
@@ -210,7 +210,7 @@ def _inner_weights(layout: Layout, sums: ScoreSums) -> NDArray[np.bool_]:
 
 
 def _of_all_rows(layout: Layout, sums: ScoreSums, covariance: Array) -> Array:
-    """Give the variances of the weights of all rows, where groups keep their shares of these: (K,)."""
+    """Return the variances of the weights of all rows, where groups keep their shares of these: (K,)."""
     counts = sums.told[:, :, 0].sum(axis=1)
     size, shape = layout.n_weights, layout.weights_shape
     shares, own = counts / counts.sum(), covariance[:size, :size].reshape(*shape, *shape)
@@ -246,7 +246,7 @@ def _listed(components: list[int], has: str, have: str) -> str:
 
 
 def _information(layout: Layout, sums: ScoreSums) -> tuple[Array, Array, Array]:
-    """Give the observed information, what it would be if rows were the components', and the score."""
+    """Return the observed information, what it would be if rows were the components', and the score."""
     whole, expected = sums.scores.copy(), np.zeros(layout.n_parameters)
     score = np.zeros(layout.n_parameters)
     score[: layout.n_weights] = expected[: layout.n_weights] = sums.told[:, :, 0].ravel()
@@ -262,7 +262,7 @@ def _information(layout: Layout, sums: ScoreSums) -> tuple[Array, Array, Array]:
 
 
 def _free(constraints: Array) -> Array:
-    """Give an orthonormal basis of the directions across some, each of other weights.
+    """Return an orthonormal basis of the directions across some, each of other weights.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ def _extended(columns: Array, free: Array) -> Array:
 
 
 def _restricted(matrix: Array, scale: Array, free: Array) -> Array:
-    """Give a matrix of all parameters in scaled coordinates, for those directions alone."""
+    """Return a matrix of all parameters in scaled coordinates, for those directions alone."""
     return _reduced(_reduced(matrix * scale * scale[:, None], free).T, free)
 
 
@@ -358,7 +358,7 @@ def _maps(layout: Layout, parameters: Parameters) -> Iterator[tuple[slice, Array
 
 
 def _vague(layout: Layout, local: Array, weights: Array) -> tuple[int, ...]:
-    """Give components that are hardly known; ``weights`` are variances by the squares of weights."""
+    """Return components that are hardly known; ``weights`` are variances by the squares of weights."""
     first, size = layout.n_weights, layout.n_components * layout.n_features
     means = np.diagonal(local)[first : first + size].reshape(layout.n_components, -1).max(axis=1)
     return tuple(np.flatnonzero((weights > 1.0) | (means > 1.0)).tolist())

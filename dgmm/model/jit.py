@@ -37,7 +37,7 @@ MAKES_ARRAYS = {"_nrt": True}
 
 
 def compiled_module(name: str) -> Any:
-    """Give a module whose functions are compiled, by its full name; None where none are to be.
+    """Return a module whose functions are compiled, by its full name; None where none are to be.
 
     To import Numba takes a second: it is imported when it is first needed.
     """
@@ -45,7 +45,7 @@ def compiled_module(name: str) -> Any:
 
 
 def ready_module(name: str) -> Any:
-    """Give a module whose functions are compiled, where this process has compiled the loops; else None.
+    """Return a module whose functions are compiled, where this process has compiled the loops; else None.
 
     For functions of which NumPy gives the same bits: no small work waits for a compiler.
     """
@@ -56,7 +56,7 @@ def ready_module(name: str) -> Any:
 
 @cache
 def imported_module(name: str) -> Any:
-    """Give such a module, for who has found that functions are to be compiled; None where it cannot be."""
+    """Return such a module, for who has found that functions are to be compiled; None where it cannot be."""
     if find_spec("numba") is None:
         return None
     try:

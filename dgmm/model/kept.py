@@ -80,7 +80,7 @@ class CheckedCache(FunctionCache):
         )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Give what was kept for a signature; None if there is nothing that can be used."""
+        """Return what was kept for a signature; None if there is nothing that can be used."""
         try:
             found = super().load_overload(sig, target_context)
         except Exception as error:  # as of pickles of other versions
@@ -105,7 +105,7 @@ def say_compiling() -> None:
 
 
 def _stamp_of_used(function: Any) -> str:
-    """Give a checksum of the modules of this package that a function takes functions from, beside its own."""
+    """Return a checksum of the modules of this package, other than its own, that a function calls."""
     names = {getattr(value, "__module__", None) for value in function.__globals__.values()}
     own = sorted(str(name) for name in names - {function.__module__} if str(name).startswith("dgmm."))
     checksum = sha256()

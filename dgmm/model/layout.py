@@ -31,7 +31,7 @@ class Layout:
 
     @classmethod
     def of(cls, parameters: Parameters) -> Layout:
-        """Give that of a mixture."""
+        """Return that of a mixture."""
         own = parameters.group_weights
         n_groups = 0 if own is None else len(own)
         return cls(parameters.family, parameters.n_components, parameters.n_features, n_groups)
@@ -87,7 +87,7 @@ class Layout:
         return np.concatenate([np.arange(part.start, part.stop) for part in parts])
 
     def shaped(self, values: Array) -> tuple[Array, Array, Array]:
-        """Give values (n_parameters,) in the shapes of weights (of each group), means and covariances."""
+        """Return values (n_parameters,) in the shapes of weights (of each group), means and covariances."""
         k, n_features = self.n_components, self.n_features
         weights, means, widths = np.split(values, [self.n_weights, self.n_weights + k * n_features])
         widths = widths.reshape(-1, self.n_widths)

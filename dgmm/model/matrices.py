@@ -88,13 +88,13 @@ def _above_diagonal(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]
 
 
 def packed_entries(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give rows and columns of the entries of a packed matrix, in order: (D (D + 1) / 2,) each."""
+    """Return rows and columns of the entries of a packed matrix, in order: (D (D + 1) / 2,) each."""
     diagonal, (rows, columns) = np.arange(n_features), _above_diagonal(n_features)
     return np.concatenate([diagonal, rows]), np.concatenate([diagonal, columns])
 
 
 def _rows_above(n_features: int) -> Iterator[tuple[int, slice]]:
-    """Give each row of a matrix, and where packed matrices have what it has right of the diagonal."""
+    """Yield each row of a matrix, and where packed matrices have what it has right of the diagonal."""
     start = n_features
     for row in range(n_features - 1):
         yield row, slice(start, start := start + n_features - 1 - row)
@@ -220,7 +220,7 @@ def _factor_of_wide(covariance: Array, component: int, factor: Array) -> None:
 def times_factor(
     factor: Array, columns: NDArray[np.floating], *, overwrite: bool = False
 ) -> NDArray[np.floating]:
-    """Give ``Uᵀ d`` of an upper triangular factor (D, D) and vectors in columns (D, n).
+    """Return ``Uᵀ d`` of an upper triangular factor (D, D) and vectors in columns (D, n).
 
     It may take their memory with ``overwrite``.
     """
@@ -232,7 +232,7 @@ def times_factor(
 
 
 def largest_eigenvalue(factor: Array) -> float:
-    """Give the largest eigenvalue of a precision ``U Uᵀ``, by the power method: to about a thousandth.
+    """Return the largest eigenvalue of a precision ``U Uᵀ``, by the power method: to about a thousandth.
 
     It is 1 over the variance along the shortest axis, found without an eigendecomposition.
     """
@@ -248,7 +248,7 @@ def largest_eigenvalue(factor: Array) -> float:
 
 
 def trace_by_factor(factor: Array, matrix: Array) -> float:
-    """Give the trace of ``U Uᵀ C`` of an upper triangular factor and a symmetric matrix, by some columns."""
+    """Return the trace of ``U Uᵀ C``, some columns at a time: U is upper triangular, C symmetric."""
     total, step = 0.0, MATRICES.wide_features
     for start in range(0, len(factor), step):
         stop = min(start + step, len(factor))  # below that row these columns are zero

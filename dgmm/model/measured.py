@@ -41,7 +41,7 @@ class Gradients(NamedTuple):
     entropy: float
 
     def about(self, parameters: Parameters, points: Array) -> tuple[Array, Array]:
-        """Give the expected sums and scatter of true values about points near the components.
+        """Return the expected sums and scatter of true values about points near the components.
 
         Parameters
         ----------

@@ -35,7 +35,7 @@ SURE = 0.01
 
 
 def memberships(clusters: Iterable[Cluster], n_components: int) -> Array:
-    """Give sets of components as columns of zeros and ones: (n_components, n_sets)."""
+    """Return sets of components as columns of zeros and ones: (n_components, n_sets)."""
     rows = [[float(k in cluster) for k in range(n_components)] for cluster in clusters]
     return np.array(rows).reshape(-1, n_components).T
 
@@ -68,7 +68,7 @@ def sums_of_sets(responsibilities: Array, members: Array, weights: Array | None 
 
 
 def unions(clusters: Sequence[Cluster]) -> list[Cluster]:
-    """Give what merging any two of clusters makes."""
+    """Return what merging any two of clusters makes."""
     return [first | second for first, second in combinations(clusters, 2)]
 
 

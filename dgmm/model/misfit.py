@@ -95,7 +95,7 @@ class MisfitSums:
 
     @classmethod
     def nothing(cls, n_components: int, n_features: int) -> MisfitSums:
-        """Give the sums over no rows."""
+        """Return the sums over no rows."""
         none, vectors = np.zeros(n_components), np.zeros((n_components, n_features))
         return cls(np.zeros((n_components, len(EDGES) - 1)), none, none, none, vectors, vectors, 0, 0.0)
 

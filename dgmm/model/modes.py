@@ -75,7 +75,7 @@ class _Mixtures:
         )
 
     def log_joint(self, owners: NDArray[np.intp], points: Array) -> Array:
-        """Give log joint densities at points (p, D) of their owners, but for a constant: (p, K)."""
+        """Return log joint densities at points (p, D) of their owners, but for a constant: (p, K)."""
         gaps = points - self.means[:, owners]
         squares = [
             np.square(self.family.standardize(gap.T, self.factors, k)).sum(axis=0)
@@ -84,11 +84,11 @@ class _Mixtures:
         return self.log_peaks[owners] - 0.5 * np.array(squares).T
 
     def log_density(self, owners: NDArray[np.intp], points: Array) -> Array:
-        """Give the log densities at points (p, D) of their owners, but for the same constant: (p,)."""
+        """Return the log densities at points (p, D) of their owners, but for the same constant: (p,)."""
         return np.logaddexp.reduce(self.log_joint(owners, points), axis=1)
 
     def steps(self, owners: NDArray[np.intp], points: Array) -> tuple[Array, Array]:
-        """Give the step at each point (p, D), and how many standard deviations it is long (p,)."""
+        """Return the step at each point (p, D), and how many standard deviations it is long (p,)."""
         log_joint = self.log_joint(owners, points)
         shares = np.exp(log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True))
         gaps = self.means[:, owners] - points

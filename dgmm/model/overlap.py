@@ -11,7 +11,7 @@ from dgmm.model.parameters import Parameters
 
 
 def bhattacharyya_distances(parameters: Parameters) -> Array:
-    """Give ``−log ∫ √(p_i p_j)`` of all pairs of components, whatever they weigh: (K, K), nats.
+    """Return ``−log ∫ √(p_i p_j)`` of all pairs of components, whatever they weigh: (K, K), nats.
 
     With Σ the mean of both covariances it is ``⅛ (μ_i − μ_j)ᵀ Σ⁻¹ (μ_i − μ_j) + ½ log(|Σ| / √(|Σ_i|
     |Σ_j|))``.
@@ -30,7 +30,7 @@ def bhattacharyya_distances(parameters: Parameters) -> Array:
 
 
 def distances_between(first: Parameters, second: Parameters) -> Array:
-    """Give Bhattacharyya's distances of each component of one mixture from each of another: (K, L), nats."""
+    """Return Bhattacharyya distances between the components of two mixtures: (K, L), nats."""
     if _are_independent(first, second):
         pairs = zip(first.means, first.variances, strict=True)
         each = (normal_distances(second.means - mean, own, second.variances) for mean, own in pairs)
@@ -45,7 +45,7 @@ def distances_between(first: Parameters, second: Parameters) -> Array:
 
 
 def divergences(first: Parameters, second: Parameters) -> Array:
-    """Give Kullback–Leibler divergences of each component of one mixture from each of another: (K, L), nats.
+    """Return Kullback–Leibler divergences of components of one mixture from another's: (K, L), nats.
 
     ``½ (tr(Σ_j⁻¹ Σ_i) + (μ_j − μ_i)ᵀ Σ_j⁻¹ (μ_j − μ_i) − D + log(|Σ_j| / |Σ_i|))``: what is lost on average
     where rows of i are described by j.
@@ -84,12 +84,12 @@ def mixture_divergence(first: Parameters, second: Parameters) -> float:
 
 
 def _are_independent(first: Parameters, second: Parameters) -> bool:
-    """Tell whether features are independent in all components: no matrix of all of them is needed."""
+    """Return whether features are independent in all components: no matrix of all of them is needed."""
     return not (first.family.has_products or second.family.has_products)
 
 
 def _of_matrices(gaps: Array, own: Array, others: Array) -> Array:
-    """Give the distances of one component from n others: (n, D), (D, D), (n, D, D) to (n,)."""
+    """Return the distances of one component from n others: (n, D), (D, D), (n, D, D) to (n,)."""
     lower = np.linalg.cholesky(0.5 * (own + others))
     standardized = np.linalg.solve(lower, gaps[:, :, None])[:, :, 0]
     half_determinants = [
@@ -101,23 +101,23 @@ def _of_matrices(gaps: Array, own: Array, others: Array) -> Array:
 
 
 def normal_distances(gaps: Array, first: Array, second: Array) -> Array:
-    """Give the same of normal distributions of one feature, from gaps of means and from variances."""
+    """Return the same of normal distributions of one feature, from gaps of means and from variances."""
     mean = 0.5 * (first + second)
     return np.maximum(0.125 * gaps**2 / mean + 0.5 * np.log(mean / (np.sqrt(first) * np.sqrt(second))), 0.0)
 
 
 def coefficients(distances: Array) -> Array:
-    """Give Bhattacharyya's coefficients ``∫ √(p q)`` of distances: from 0, no overlap, to 1, the same."""
+    """Return Bhattacharyya's coefficients ``∫ √(p q)`` of distances: from 0, no overlap, to 1, the same."""
     return np.exp(-distances)
 
 
 def hellinger(distances: Array) -> Array:
-    """Give Hellinger's distances ``√(1 − ∫ √(p q))``: from 0, the same, to 1, no overlap."""
+    """Return Hellinger's distances ``√(1 − ∫ √(p q))``: from 0, the same, to 1, no overlap."""
     return np.sqrt(-np.expm1(-distances))
 
 
 def contrasts(parameters: Parameters, components: Sequence[int] | None = None) -> Array:
-    """Tell how far each component's feature is from that of all others together.
+    """Return how far each component's feature is from that of all others together.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ LOG_OF_NOTHING = -1e30
 
 
 def finite_logs(weights: Array) -> Array:
-    """Give the logarithms of weights, `LOG_OF_NOTHING` where these are zero."""
+    """Return the logarithms of weights, `LOG_OF_NOTHING` where these are zero."""
     with np.errstate(divide="ignore"):
         return np.maximum(np.log(weights), LOG_OF_NOTHING)
 
@@ -84,11 +84,11 @@ class Parameters:
         return cls(family, weights, means, covariances, family.precisions_cholesky(covariances))
 
     def shifted(self, offset: Array) -> Parameters:
-        """Give the same mixture for rows that are moved by an offset of shape (D,)."""
+        """Return the same mixture for rows that are moved by an offset of shape (D,)."""
         return replace(self, means=self.means + offset)
 
     def chosen(self, components: Sequence[int] | NDArray[np.intp]) -> Parameters:
-        """Give some components, or all in another order, with the weights that they have here."""
+        """Return some components, or all in another order, with the weights that they have here."""
         return Parameters(
             self.family,
             self.weights[components],
@@ -99,14 +99,14 @@ class Parameters:
         )
 
     def part(self, components: Sequence[int] | NDArray[np.intp]) -> Parameters:
-        """Give some components as a mixture of their own."""
+        """Return some components as a mixture of their own."""
         part, own = self.chosen(components), None
         if part.group_weights is not None:
             own = part.group_weights / part.group_weights.sum(axis=1, keepdims=True)
         return replace(part, weights=part.weights / part.weights.sum(), group_weights=own)
 
     def weights_in(self, n_groups: int) -> Array:
-        """Give the weights in each of so many groups: (n_groups, K); those of all rows without others."""
+        """Return the weights in each of so many groups: (n_groups, K); those of all rows without others."""
         if self.group_weights is None:
             return np.repeat(self.weights[None], n_groups, axis=0)
         assert len(self.group_weights) == n_groups

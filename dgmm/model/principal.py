@@ -44,7 +44,7 @@ class CentredFactor:
 
     @classmethod
     def nothing(cls, n_features: int) -> CentredFactor:
-        """Give the factor of no rows."""
+        """Return the factor of no rows."""
         return cls(0, 0.0, np.zeros(n_features), np.empty((0, n_features)))
 
     @classmethod
@@ -59,7 +59,7 @@ class CentredFactor:
 
     @classmethod
     def _centred(cls, rows: np.ndarray, weights: Array | None) -> CentredFactor:
-        """Give the centred rows themselves for their factor, which adding makes a triangle."""
+        """Return the centred rows themselves for their factor, which adding makes a triangle."""
         n_rows = len(rows) if weights is None else int(np.count_nonzero(weights))
         weight = float(n_rows if weights is None else weights.sum())
         if weight == 0.0:
@@ -160,7 +160,7 @@ def minka_dimension(variances: Array, n_rows: float) -> int:
 
 
 def _log_evidence(variances: Array, rank: int, n_rows: float) -> float:
-    """Give the log evidence of so many components, nats; −∞ where variances are zero or the same."""
+    """Return the log evidence of so many components, nats; −∞ where variances are zero or the same."""
     n_features, kept = len(variances), variances[:rank]
     noise = max(float(variances[rank:].mean()), SMALLEST_VARIANCE)
     if kept[-1] < SMALLEST_VARIANCE:
@@ -183,7 +183,7 @@ def _log_evidence(variances: Array, rank: int, n_rows: float) -> float:
 
 
 def project(rows: np.ndarray, mean: Array, axes: Array, widths: Array | None) -> Array:
-    """Give the coordinates of rows along axes.
+    """Return the coordinates of rows along axes.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def reconstruct(rows: np.ndarray, mean: Array, axes: Array, widths: Array | None
 
 
 def gaussian_log_densities(rows: np.ndarray, mean: Array, precision: Array) -> Array:
-    """Give the log density of rows under one normal distribution: (n_rows,), nats.
+    """Return the log density of rows under one normal distribution: (n_rows,), nats.
 
     Parameters
     ----------

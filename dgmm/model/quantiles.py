@@ -24,13 +24,13 @@ MOST_KEPT = 2**20
 
 
 def keys_of(values: NDArray[np.floating]) -> NDArray[np.uint64]:
-    """Give integers in the order of numbers, none of which is NaN."""
+    """Return integers in the order of numbers, none of which is NaN."""
     bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # −0 becomes 0
     return np.where(bits & SIGN, ~bits, bits | SIGN)
 
 
 def value_of(key: int) -> float:
-    """Give the number of a key: undo `keys_of`."""
+    """Return the number of a key: undo `keys_of`."""
     bits = np.array(key, np.uint64)
     return float(np.where(bits & SIGN, bits ^ SIGN, ~bits).view(np.float64))
 
@@ -152,7 +152,7 @@ class Histogram:
         return float(self.weights.sum())
 
     def bin_at(self, position: float, parent: Bin | None = None) -> Bin:
-        """Give the bin of the number that comes after some weight of others.
+        """Return the bin of the number that comes after some weight of others.
 
         Parameters
         ----------

@@ -97,7 +97,7 @@ class Statistics:
 
     @classmethod
     def concatenated(cls, models: Sequence[Statistics]) -> Statistics:
-        """Give the statistics of the components of several models of a family, one model after the other.
+        """Return the statistics of the components of several models of a family, one model after the other.
 
         Not of one whose components share a covariance.
         """
@@ -144,13 +144,13 @@ class Statistics:
         return replace(whole, log_likelihood=self.log_likelihood - 0.5 * trace)
 
     def deviations(self, added: float = 0.0) -> Deviations:
-        """Give what an M-step needs for covariances; ``added`` to every count: see `SMALLEST_COUNT`."""
+        """Return what an M-step needs for covariances; ``added`` to every count: see `SMALLEST_COUNT`."""
         counts = self.counts + added
         offsets = self.sums / counts[:, None]
         return Deviations(counts, offsets, self.scatter, self.shared)
 
     def is_centred(self, centre: Array) -> NDArray[np.bool_]:
-        """Tell whether the sums of each component are about a point of its own: (n_components,).
+        """Return whether the sums of each component are about a point of its own: (n_components,).
 
         ``centre`` is that of the pass.
         """
@@ -170,7 +170,7 @@ class Statistics:
         return bool((offsets > 0.5 * squares).any())
 
     def cancels(self, counts: Array, covariances: Array, largest_ratio: float) -> bool:
-        """Tell whether variances are too small beside the sums that they were made from.
+        """Return whether variances are too small beside the sums that they were made from.
 
         The sums about the centre then leave only rounding errors of the variances: they are to be taken
         again, about the components' means.
@@ -195,7 +195,7 @@ class Statistics:
         return self.sums / self.counts[:, None]
 
     def covariances(self, floor: float = 0.0) -> Array:
-        """Give the covariances of the components' rows as matrices, with a floor added to variances.
+        """Return the covariances of the components' rows as matrices, with a floor added to variances.
 
         Returns
         -------
@@ -206,14 +206,14 @@ class Statistics:
         return self.family.to_matrices(own, n_components, n_features)
 
     def spread(self, floor: float = 0.0) -> Array:
-        """Give what `covariances` gives; of families without products the variances alone, (K, D)."""
+        """Return what `covariances` gives; of families without products the variances alone, (K, D)."""
         if self.family.has_products:
             return self.covariances(floor)
         own = self.family.covariances(self.deviations(), floor)
         return self.family.variances(own, *self.sums.shape)
 
     def with_moments(self, counts: Array, means: Array, covariances: Array | None) -> Statistics:
-        """Give the statistics of components with these moments, about the same reference points.
+        """Return the statistics of components with these moments, about the same reference points.
 
         Parameters
         ----------
@@ -237,7 +237,7 @@ class Statistics:
         return replace(self, counts=counts, sums=sums, scatter=scatter, group_counts=by_group)
 
     def of(self, components: NDArray[np.bool_] | Sequence[int]) -> Statistics:
-        """Give the statistics of some components, or of all in another order."""
+        """Return the statistics of some components, or of all in another order."""
         return replace(
             self,
             counts=self.counts[components],
@@ -344,6 +344,6 @@ class Moments:
 
 
 def _extremes(rows: np.ndarray) -> tuple[Array, Array]:
-    """Give the least and the largest value of each feature of rows, (n_rows, n_features), at least one."""
+    """Return the least and the largest value of each feature of rows, (n_rows, n_features), at least one."""
     columns = np.ascontiguousarray(rows.T) if rows.shape[1] < FEW_COLUMNS else rows.T
     return columns.min(axis=1).astype(np.float64), columns.max(axis=1).astype(np.float64)

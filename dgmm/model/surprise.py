@@ -15,7 +15,7 @@ SURPRISES_AT_ONCE = 2**16
 
 
 def surprises(model: Parameters, rows: np.ndarray, directions: Array | None = None) -> Array:
-    """Give the surprise of each value of each row, given the row's other values.
+    """Return the surprise of each value of each row, given the row's other values.
 
     Under component k, feature i is normal given the others, with the mean ``m = x_i − (Λ(x − μ))_i / Λ_ii``
     and the variance ``1 / Λ_ii``: a row of the precision Λ has it. The surprise is
@@ -52,7 +52,7 @@ def surprises(model: Parameters, rows: np.ndarray, directions: Array | None = No
 
 
 def _of_observed(model: Parameters, rows: np.ndarray, missing: NDArray[np.bool_]) -> Array:
-    """Give surprises of rows that lack values: under the mixture of what those that lack the same have."""
+    """Return surprises of rows that lack values: under the mixture of what those that lack the same have."""
     found = np.full(rows.shape, np.nan)
     patterns, pattern_of = np.unique(missing, axis=0, return_inverse=True)
     for number, pattern in enumerate(patterns):
@@ -82,7 +82,7 @@ def _of_piece(model: Parameters, rows: np.ndarray, directions: Array | None) -> 
 
 
 def _log_sum(terms: Array) -> Array:
-    """Give the logarithm of the sum of exponentials over components: (K, …) to (…); uses up its argument."""
+    """Return the log-sum-exp over components: (K, …) to (…); overwrites its argument."""
     largest = terms.max(axis=0)
     terms -= np.where(np.isfinite(largest), largest, 0.0)
     return largest + np.log(np.exp(terms, out=terms).sum(axis=0))

@@ -72,7 +72,7 @@ class Prior:
         return np.reshape(self.covariance, self.family.covariance_shape(1, len(self.mean)))
 
     def log_normalizer(self, n_components: int) -> float:
-        """Give what scikit-learn's lower bound leaves out of the priors of so many components, nats.
+        """Return what scikit-learn's lower bound leaves out of the priors of so many components, nats.
 
         Infinite where ``covariance`` is singular: the prior is improper then.
         """
@@ -91,7 +91,7 @@ class Prior:
         return n_components * float(each) + self.weights.log_normalizer(concentrations)
 
     def constant(self, n_components: int, weight: float) -> float:
-        """Give the complete evidence lower bound less scikit-learn's, nats.
+        """Return the complete evidence lower bound less scikit-learn's, nats.
 
         Parameters
         ----------
@@ -218,7 +218,7 @@ class Posterior(Parameters):
 
 
 def _shared(family: Family, values: Array) -> Array:
-    """Give values of components (K, ...), or their mean where components have one covariance."""
+    """Return values of components (K, ...), or their mean where components have one covariance."""
     return values.mean(axis=0) if family.is_shared else values
 
 
@@ -228,7 +228,7 @@ def _expand(values: Array, covariances: Array) -> Array:
 
 
 def between(family: Family, shares: Array, gaps: Array) -> Array:
-    """Give scatter between points in a family's form of one covariance: for each component.
+    """Return scatter between points in a family's form of one covariance: for each component.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def between(family: Family, shares: Array, gaps: Array) -> Array:
 def log_wishart_normalizer(
     degrees_of_freedom: Array, half_log_scale: Array | float, n_features: int
 ) -> Array:
-    """Give the logarithm of a Wishart distribution's normalizer, without ``D (D − 1)/4 log π``, nats.
+    """Return the logarithm of a Wishart distribution's normalizer, without ``D (D − 1)/4 log π``, nats.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def log_wishart_normalizer(
 
 
 def update_means(statistics: Statistics) -> Array:
-    """Give the means of components' rows: (K, D); of an empty one, where its sums are about."""
+    """Return the means of components' rows: (K, D); of an empty one, where its sums are about."""
     counts = statistics.counts + SMALLEST_COUNT
     return statistics.references + statistics.sums / counts[:, None]
 
@@ -287,7 +287,7 @@ def update(statistics: Statistics, prior: Prior, reg_covar: float) -> Posterior:
 
 
 def cancels(statistics: Statistics, updated: Posterior, largest_ratio: float) -> bool:
-    """Tell whether the sums that `update` made a posterior of have cancelled: see `Statistics.cancels`."""
+    """Return whether the sums that `update` made a posterior of have cancelled: see `Statistics.cancels`."""
     known = np.broadcast_to(updated.degrees_of_freedom, updated.n_components)
     return statistics.cancels(known, updated.covariances, largest_ratio)
 
@@ -298,7 +298,7 @@ def bound_after(
     statistics: Statistics,
     log_likelihood: float,
 ) -> float:
-    """Give scikit-learn's lower bound after an M-step: of the posterior that it made, nats.
+    """Return scikit-learn's lower bound after an M-step: of the posterior that it made, nats.
 
     The bound's expectations cancel against what the posterior was made of: what is left are the entropy
     of the responsibilities and the posterior's normalizers. `Prior.constant` makes it complete.
@@ -326,7 +326,7 @@ def log_normalizer(posterior: Posterior) -> float:
 
 
 def bound(prior: Prior, posterior: Posterior, log_likelihood: float, weight: float) -> float:
-    """Give the lower bound of a posterior whose rows have been seen, in scikit-learn's convention, nats.
+    """Return the lower bound of a posterior whose rows have been seen, in scikit-learn's convention, nats.
 
     With `Prior.constant` it is complete: the log-likelihood less the divergence of the posterior from the
     prior (Bishop 10.70, with the optimal responsibilities put in). It holds for any posterior, not only for

@@ -143,7 +143,7 @@ def _pairs(subject: Subject) -> list[str]:
 
 
 def _is_judged(subject: Subject) -> bool:
-    """Tell whether there are rows whose components the mixture can tell without their errors."""
+    """Return whether there are rows whose components the mixture can tell without their errors."""
     return subject.rows is not None and not subject.lacks_errors
 
 

@@ -75,7 +75,7 @@ def write_report(
 
 
 def render(subject: Subject, origin: Origin) -> str:
-    """Give the page as HTML."""
+    """Return the page as HTML."""
     subject = replace(subject, source=origin.source or subject.source)
     mixture, found = subject.mixture, subject.parameters
     kind = f"{len(subject.heaviest):,} × {mixture.covariance_type}"

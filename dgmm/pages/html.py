@@ -86,7 +86,7 @@ code { font: 0.875em ui-monospace, monospace; overflow-wrap: anywhere; }
 
 
 def _style() -> str:
-    """Give the style sheet."""
+    """Return the style sheet."""
     light, dark = (
         "".join(f"--{name}: {color}; " for name, color in colors.items()) for colors in THEMES.values()
     )
@@ -116,7 +116,7 @@ class Section:
 
 
 def page(title: str, subtitle: str, answer: str, sections: Sequence[Section]) -> str:
-    """Give a page.
+    """Return a page.
 
     Parameters
     ----------
@@ -144,22 +144,22 @@ def page(title: str, subtitle: str, answer: str, sections: Sequence[Section]) ->
 
 
 def text(what: object) -> str:
-    """Give a text as HTML: no signs of its own, none that a terminal would obey, no secrets of URLs."""
+    """Return a text as HTML: no signs of its own, none that a terminal would obey, no secrets of URLs."""
     return escape(printable(redacted(what)))
 
 
 def paragraph(what: object, kind: str = "") -> str:
-    """Give a paragraph of text."""
+    """Return a paragraph of text."""
     return f"<p{_class(kind)}>{text(what)}</p>"
 
 
 def bullets(sentences: Iterable[str]) -> str:
-    """Give a list of sentences."""
+    """Return a list of sentences."""
     return f"<ul>{''.join(f'<li>{text(each)}</li>' for each in sentences)}</ul>"
 
 
 def component(k: int) -> str:
-    """Give a component's number, with a dot of its colour."""
+    """Return a component's number, with a dot of its colour."""
     return f'<span class="dot c{COLORS.index(color_of(k))}" aria-hidden="true"></span>{k}'
 
 
@@ -227,7 +227,7 @@ def figure(
     *,
     size: tuple[float, float] = PANEL,
 ) -> str:
-    """Give a figure of HTML that something draws: in the colours of the page.
+    """Return a figure of HTML that something draws: in the colours of the page.
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ def side_by_side(*figures: str) -> str:
 
 
 def svg_of(drawn: Figure, title: str, description: str = "") -> str:
-    """Give a figure as an SVG element, with nothing that refers to elsewhere, and in the page's colours."""
+    """Return a figure as an SVG element, with nothing that refers to elsewhere, and in the page's colours."""
     out = io.StringIO()
     with warnings.catch_warnings():  # signs that the font lacks are the reader's font's to show
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)

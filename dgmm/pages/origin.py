@@ -80,12 +80,12 @@ def passes_of(mixture: Any) -> list[tuple[str, object]]:
 
 
 def pairs(found: Sequence[Fact]) -> list[tuple[str, object]]:
-    """Give facts as names and texts."""
+    """Return facts as names and texts."""
     return [(each.name, each.text) for each in found]
 
 
 def settings(estimator: Any, *, changed: bool = False) -> str:
-    """Give the parameters of an estimator as Python writes them: all, or those that are not the default."""
+    """Return the parameters of an estimator as Python writes them: all, or those that are not the default."""
     given = estimator.get_params(deep=False)
     default = type(estimator)().get_params(deep=False) if changed else {}
     return ", ".join(
@@ -101,7 +101,7 @@ def _shown(value: object) -> str:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """Give a command as it would be typed, without what is secret: values of ``--storage-option``."""
+    """Return a command as it would be typed, without what is secret: values of ``--storage-option``."""
     kept, hides = [], False
     for argument in arguments:
         name, sign, value = argument.partition("=")

@@ -100,7 +100,7 @@ def write_report(
 
 
 def results_csv(results: dict[str, NDArray[Any]]) -> str:
-    """Give the table of models as CSV, with every digit."""
+    """Return the table of models as CSV, with every digit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(results)
@@ -115,7 +115,7 @@ def render(
     *,
     command: str | None = None,
 ) -> str:
-    """Give the page of a sweep, or of a partial one, as HTML.
+    """Return the page of a sweep, or of a partial one, as HTML.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def render(
 
 
 def sweep_page(sweep: Any, subject: Subject, origin: Origin) -> str:
-    """Give the page of a sweep that has a best mixture, as HTML.
+    """Return the page of a sweep that has a best mixture, as HTML.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def sweep_page(sweep: Any, subject: Subject, origin: Origin) -> str:
 
 
 def _titles(sweep: Any, origin: Origin) -> tuple[str, str]:
-    """Give the title and the subtitle."""
+    """Return the title and the subtitle."""
     source, n_models = origin.source, len(sweep.results_["bic"])
     of_what = "" if source is None else f" to {source.n_rows:,} rows × {source.n_features:,} features"
     name = f": {printable(origin.name)}" if source is not None else ""

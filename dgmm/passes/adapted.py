@@ -39,7 +39,7 @@ class AdaptedSource(SameColumns):
         return getattr(self.source, "n_beside", 0)
 
     def spans(self) -> tuple[Span, ...]:
-        """Give the spans of what is stored."""
+        """Return the spans of what is stored."""
         return self.source.spans()
 
 

@@ -63,7 +63,7 @@ def one_cluster() -> Iterator[None]:
 
 
 def client_of(get: Get) -> Any | None:
-    """Give the distributed client behind a scheduler, None for the local schedulers.
+    """Return the distributed client behind a scheduler, None for the local schedulers.
 
     Raises
     ------

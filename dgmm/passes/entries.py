@@ -48,7 +48,7 @@ class Request:
     likeness: Likeness
 
     def is_answered_by(self, other: Request, tolerance: float | None) -> bool:
-        """Tell whether the answer to another request answers this one; None asks for the same bits."""
+        """Return whether the answer to another request answers this one; None asks for the same bits."""
         same = self.likeness.is_same(other.likeness)
         return same or (tolerance is not None and self.likeness.is_near(other.likeness, tolerance))
 
@@ -140,7 +140,7 @@ def in_words(counts: Mapping[str, int]) -> str:
 
 
 def name_of(number: int) -> str:
-    """Give the name of the file of an entry; they are counted from 1."""
+    """Return the name of the file of an entry; they are counted from 1."""
     return f"entry-{number:06d}.dgmm"
 
 

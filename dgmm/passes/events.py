@@ -237,7 +237,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def listeners() -> tuple[Listener, ...]:
-    """Give the listeners of this context: callbacks that other threads run take them along."""
+    """Return the listeners of this context: callbacks that other threads run take them along."""
     return _listeners.get()
 
 

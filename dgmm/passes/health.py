@@ -64,7 +64,7 @@ class ClusterLostError(RuntimeError):
 
 
 def _ended(futures: Sequence[Any]) -> threading.Event:
-    """Give what is set when all futures are finished, or one has failed."""
+    """Return what is set when all futures are finished, or one has failed."""
     ended, waiting = threading.Event(), {id(future) for future in futures}
 
     def take_note(future: Any) -> None:
@@ -230,7 +230,7 @@ class Watch:
 
 
 def address_of(client: Any) -> str:
-    """Give the address of a client's scheduler."""
+    """Return the address of a client's scheduler."""
     return getattr(client.scheduler, "address", "an address that is not known")
 
 

@@ -133,7 +133,7 @@ class Journal:
     def ask(
         self, request: Request, compute: Callable[[Parts], Value], *, may_wait: bool = False
     ) -> Answer[Value]:
-        """Give what was answered before; else do the work, and keep what it gives.
+        """Return what was answered before; else do the work, and keep what it gives.
 
         Parameters
         ----------
@@ -246,7 +246,7 @@ class Journal:
         return found
 
     def _is_of(self, request: Request, other: Request | None) -> bool:
-        """Tell whether what was given to another request is an answer to this one."""
+        """Return whether what was given to another request is an answer to this one."""
         tolerance = None if self.exactly else JOURNAL.near
         return other is not None and request.is_answered_by(other, tolerance)
 

@@ -51,7 +51,7 @@ class Tree:
         return [(len(self.sizes) - 1, index) for index in range(self.sizes[-1])]
 
     def children(self, node: Node) -> list[Node]:
-        """Give the nodes that are added up."""
+        """Return the nodes that are added up."""
         level, index = node
         if level == 0:
             return []
@@ -59,16 +59,16 @@ class Tree:
         return [(level - 1, child) for child in range(index * self.fan_in, stop)]
 
     def is_in(self, node: Node, other: Node) -> bool:
-        """Tell whether a node is another one, or below it."""
+        """Return whether a node is another one, or below it."""
         return node[0] <= other[0] and node[1] // self.fan_in ** (other[0] - node[0]) == other[1]
 
     def leaves(self, node: Node) -> range:
-        """Give the numbers of the leaves below a node."""
+        """Return the numbers of the leaves below a node."""
         width = self.fan_in ** node[0]
         return range(node[1] * width, min((node[1] + 1) * width, self.n_leaves))
 
     def missing(self, known: Collection[Node], below: Node | None = None) -> list[Node]:
-        """Give the highest nodes of which nothing is known, in the order of their leaves."""
+        """Return the highest nodes of which nothing is known, in the order of their leaves."""
         if below is None:
             return [node for root in self.roots for node in self.missing(known, root)]
         if below in known:
@@ -78,7 +78,7 @@ class Tree:
         return [node for child in self.children(below) for node in self.missing(known, child)]
 
     def value(self, node: Node, known: Mapping[Node, Any], add: Callable[..., Any]) -> Any:
-        """Give the value of a node from those below it."""
+        """Return the value of a node from those below it."""
         if node in known:
             return known[node]
         values = [self.value(child, known, add) for child in self.children(node)]

@@ -293,7 +293,7 @@ def _run_on_dask(
 
 
 def travels_alone(work: Work[Any], n_tasks: int) -> bool:
-    """Tell whether work is a task of its own, and not in each of the tasks."""
+    """Return whether work is a task of its own, and not in each of the tasks."""
     n_bytes = len(pickle.dumps(work, protocol=5))
     return n_bytes > PASSES.largest_work or n_bytes * n_tasks > PASSES.largest_works
 

@@ -117,7 +117,7 @@ class ChunkRows(NamedTuple):
     beside: NDArray[np.floating] | None = None
 
     def of_rows(self, which: slice | NDArray[np.bool_] | NDArray[np.intp]) -> ChunkRows:
-        """Give some of the rows, with all that they carry; ``start`` stays as it is."""
+        """Return some of the rows, with all that they carry; ``start`` stays as it is."""
         weights, beside = (None if each is None else each[which] for each in (self.weights, self.beside))
         return ChunkRows(self.start, self.values[which], weights, self.place, beside)
 
@@ -231,7 +231,7 @@ class SpanTask:
 def span_task(
     span: Span, work: Work[Any] | None, weights: Chunk | LazyChunk | None
 ) -> tuple[SpanTask, list[Any]]:
-    """Give the task of a span, and the Dask results that it is to be called with."""
+    """Return the task of a span, and the Dask results that it is to be called with."""
     lazy = [chunk.delayed for chunk in span.chunks if isinstance(chunk, LazyChunk)]
     chunks = tuple(None if isinstance(chunk, LazyChunk) else chunk for chunk in span.chunks)
     places = tuple(chunk.place for chunk in span.chunks)

@@ -19,7 +19,7 @@ from dgmm.data.retrying import give_up_with
 
 
 def n_threads() -> int:
-    """Give how many threads to use here.
+    """Return how many threads to use here.
 
     As many as Dask would: as set, else one for each processor of this process. One in a task that holds a
     slot: there are as many such tasks at once as there are to be threads.
@@ -62,7 +62,7 @@ def compute_here(
 
 @contextmanager
 def threads_of_our_own(get: Get) -> Iterator[dict[str, Any]]:
-    """Give arguments for Dask's `compute` with which no task is at work any more when this ends.
+    """Return arguments for Dask's `compute` with which no task is at work any more when this ends.
 
     After an error or an interrupt Dask leaves its threads at work, maybe on files that the caller removes.
 

@@ -140,7 +140,7 @@ class WatchedSource(SameColumns):
         return self.source.n_rows
 
     def spans(self) -> tuple[Span, ...]:
-        """Give the spans of the source."""
+        """Return the spans of the source."""
         return self.source.spans()
 
     def written(self, weights: Source | None) -> str:

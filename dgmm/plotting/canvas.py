@@ -24,7 +24,7 @@ CELL = 2.4
 
 
 def themed(theme: Theme) -> AbstractContextManager[None]:
-    """Give a context in which new figures are light or dark.
+    """Return a context in which new figures are light or dark.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def themed(theme: Theme) -> AbstractContextManager[None]:
 
 
 def styled(ink: str, paper: str) -> AbstractContextManager[None]:
-    """Give a context in which new figures have a colour of text and lines, and one behind them."""
+    """Return a context in which new figures have a colour of text and lines, and one behind them."""
     inked: dict[Any, Any] = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "axes.titlecolor"),
         ink,
@@ -59,12 +59,12 @@ def styled(ink: str, paper: str) -> AbstractContextManager[None]:
 
 
 def new_figure(size: tuple[float, float]) -> Figure:
-    """Give a figure that no window shows, which keeps room for labels; its size is in inches."""
+    """Return a figure that no window shows, which keeps room for labels; its size is in inches."""
     return Figure(figsize=size, layout="constrained")
 
 
 def axes_or_current(ax: Axes | None) -> Axes:
-    """Give the axes to draw on."""
+    """Return the axes to draw on."""
     return plt.gca() if ax is None else ax
 
 
@@ -98,23 +98,23 @@ def divided(ax: Axes | None, n_rows: int, n_columns: int) -> NDArray[Any]:
 
 
 def ink_of(ax: Axes) -> str:
-    """Give the colour that text has there: dark on light, light on dark."""
+    """Return the colour that text has there: dark on light, light on dark."""
     return INK if is_light(ax) else DARK_INK
 
 
 def paper_of(ax: Axes) -> Any:
-    """Give the colour that is behind what is drawn."""
+    """Return the colour that is behind what is drawn."""
     face = to_rgba(ax.get_facecolor())
     return face if face[3] else PAPER
 
 
 def is_light(ax: Axes) -> bool:
-    """Tell whether what is behind is light."""
+    """Return whether what is behind is light."""
     return luminance(to_hex(paper_of(ax))) > 0.2
 
 
 def halo(ax: Axes) -> list[withStroke]:
-    """Give what sets text off from what it stands on."""
+    """Return what sets text off from what it stands on."""
     return [withStroke(linewidth=2.6, foreground=paper_of(ax))]
 
 
@@ -129,7 +129,7 @@ def label(ax: Axes, x: str = "", y: str = "", title: str = "") -> None:
 
 
 def signs_beside(ax: Axes) -> int:
-    """Tell how many signs of a name have room beside a cell of a grid, about: eight at least."""
+    """Return how many signs of a name have room beside a cell of a grid, about: eight at least."""
     points = 72.0 * min(ax.bbox.width, ax.bbox.height) / ax.figure.dpi
     # A sign is as long as 0.6 of its size, and cells are a fifth farther apart than they are long.
     return max(8, int(points / (0.5 * float(ax.xaxis.label.get_fontsize()))))
@@ -150,7 +150,7 @@ def note(ax: Axes, text: str) -> None:
 
 
 def limits_of(values: np.ndarray) -> tuple[float, float]:
-    """Give limits of an axis about the 0.1st to 99.9th percentile of values: a few far ones are left out."""
+    """Return limits of an axis about the 0.1st to 99.9th percentile of values: few are left out."""
     low, high = np.percentile(values, [0.1, 99.9]) if len(values) > 1000 else (values.min(), values.max())
     margin = 0.05 * (high - low) or 0.5 * abs(low) or 0.5
     return float(low - margin), float(high + margin)

@@ -81,6 +81,6 @@ def plot_components(
 
 
 def _along_features(subject: Subject, axes: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Give means and variances of single features: covariances between them are not asked for."""
+    """Return means and variances of single features: covariances between them are not asked for."""
     numbers = np.concatenate([axis.numbers for axis in axes])
     return subject.parameters.means[:, numbers], subject.parameters.variances[:, numbers]

@@ -90,7 +90,7 @@ def plot_density(
 
 
 def projected(subject: Subject, axes: Sequence[Axis]) -> Parameters:
-    """Give the mixture along axes: what projections of its rows are drawn from."""
+    """Return the mixture along axes: what projections of its rows are drawn from."""
     means, covariances = subject.along(axes)
     # Axes may be the same but for rounding errors: no density is infinite.
     scale = np.einsum("kii->ki", covariances).max(axis=0)

@@ -88,7 +88,7 @@ def plot_fit(
 
 
 def can_draw(subject: Subject) -> bool:
-    """Tell whether rows can be drawn from a mixture in the time and memory of a picture."""
+    """Return whether rows can be drawn from a mixture in the time and memory of a picture."""
     found = subject.parameters
     return not found.family.has_products or found.n_components * found.n_features**2 <= LARGEST_DRAWN
 
@@ -137,7 +137,7 @@ def draw_log_densities(above: Axes | None, below: Axes, subject: Subject) -> Non
 
 
 def shares_of(n_values: int) -> Array:
-    """Give the shares at which quantiles of so many values are compared."""
+    """Return the shares at which quantiles of so many values are compared."""
     n_points = min(n_values, QUANTILES)
     return (np.arange(n_points) + 0.5) / n_points
 

@@ -26,7 +26,7 @@ MOST_NUMBERED = 24
 
 
 def drawn_components(subject: Subject, ax: Axes | None = None, most: int = MOST_COMPONENTS) -> list[int]:
-    """Give the components of a picture, the heaviest; and say there which are left out."""
+    """Return the components of a picture, the heaviest; and say there which are left out."""
     heaviest = subject.heaviest
     if len(heaviest) > most and ax is not None:
         weight = percentage(float(subject.parameters.weights[heaviest[:most]].sum()))
@@ -132,12 +132,12 @@ def draw_rows(ax: Axes, points: Points) -> None:
 
 
 def _sizes(plain: float, weights: Array | None) -> float | Array:
-    """Give sizes of points, as they weigh, but none so small or large that it could not be seen."""
+    """Return sizes of points, as they weigh, but none so small or large that it could not be seen."""
     return plain if weights is None else plain * np.clip(weights / weights.mean(), 0.2, 6.0)
 
 
 def _fading(color: str) -> LinearSegmentedColormap:
-    """Give a map from a colour that can be seen through, though it can be seen, to all of it."""
+    """Return a map from a colour that can be seen through, though it can be seen, to all of it."""
     return LinearSegmentedColormap.from_list("fading", [(*to_rgb(color), 0.3), (*to_rgb(color), 1.0)])
 
 
@@ -173,7 +173,7 @@ def draw_members(ax: Axes, subject: Subject, axes: Sequence[Axis], *, by_doubt: 
 
 
 def component_colors(n_components: int) -> NDArray[np.floating]:
-    """Give the colours of components, as all pictures and pages have them: by number, from 0.
+    """Return the colours of components, as all pictures and pages have them: by number, from 0.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def component_colors(n_components: int) -> NDArray[np.floating]:
 
 
 def project(model: Any, directions: ArrayLike) -> tuple[Array, Array]:
-    """Give the means and covariances of each component along some directions.
+    """Return the means and covariances of each component along some directions.
 
     Parameters
     ----------

@@ -21,22 +21,22 @@ ON_LIGHT, ON_DARK = "#1a2940", "#fefefe"
 
 
 def color_of(component: int) -> str:
-    """Give the colour of a component, as ``#rrggbb``."""
+    """Return the colour of a component, as ``#rrggbb``."""
     return COLORS[component % len(COLORS)]
 
 
 def line_of(component: int) -> str:
-    """Give the style of a component's line."""
+    """Return the style of a component's line."""
     return LINES[component // len(COLORS) % len(LINES)]
 
 
 def marker_of(component: int) -> str:
-    """Give the marker of a component's rows."""
+    """Return the marker of a component's rows."""
     return MARKERS[component % len(MARKERS)]
 
 
 def luminance(color: str) -> float:
-    """Give the relative luminance of ``#rrggbb``, 0 to 1 (WCAG 2.2)."""
+    """Return the relative luminance of ``#rrggbb``, 0 to 1 (WCAG 2.2)."""
     parts = (int(color[start : start + 2], 16) / 255.0 for start in (1, 3, 5))
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
@@ -45,7 +45,7 @@ def luminance(color: str) -> float:
 
 
 def contrast(first: str, second: str) -> float:
-    """Give the contrast of two colours, 1 to 21 (WCAG 2.2).
+    """Return the contrast of two colours, 1 to 21 (WCAG 2.2).
 
     >>> contrast("#ffffff", "#000000")
     21.0

@@ -49,26 +49,26 @@ class SideInformation:
     n_left_out: int = 0
 
     def part(self, of: NDArray[np.bool_]) -> SideInformation:
-        """Give the side information of some of the rows (a mask)."""
+        """Return the side information of some of the rows (a mask)."""
         weights, errors, groups = (
             None if each is None else each[of] for each in (self.weights, self.errors, self.groups)
         )
         return replace(self, weights=weights, errors=errors, groups=groups)
 
     def mean(self, values: NDArray[Any], of: NDArray[np.bool_] | None = None) -> float:
-        """Give the mean of a number for each row, or for some of them (a mask), as rows weigh."""
+        """Return the mean of a number for each row, or for some of them (a mask), as rows weigh."""
         if of is not None:
             return self.part(of).mean(values[of])
         return float(np.average(values, weights=self.weights))
 
     def count(self, of: NDArray[np.bool_]) -> float:
-        """Give how many rows some of them (a mask) are, as they weigh: all together as many as there are."""
+        """Return the weighted number of some rows (a mask); of all rows it is their number."""
         if self.weights is None:
             return float(of.sum())
         return float(self.weights[of].sum() / self.weights.mean())
 
     def responsibilities(self, model: Evaluable, parameters: Parameters, rows: NDArray[np.floating]) -> Array:
-        """Give the probability of each component given each row: shape (n_rows, n_components)."""
+        """Return the probability of each component given each row: shape (n_rows, n_components)."""
         if self.groups is not None and self.numbers is not None:
             measured, n_errors = self._measured(rows)
             own = InGroups("responsibilities", parameters, self.numbers, n_errors)
@@ -76,7 +76,7 @@ class SideInformation:
         return densities.responsibilities(model, *self._measured(rows))
 
     def log_densities(self, model: Evaluable, rows: NDArray[np.floating]) -> Array:
-        """Give the log density of each row, groups apart: shape (n_rows,)."""
+        """Return the log density of each row, groups apart: shape (n_rows,)."""
         return densities.log_densities(model, *self._measured(rows))
 
     def _measured(self, rows: NDArray[np.floating]) -> tuple[NDArray[np.floating], int]:
@@ -94,7 +94,7 @@ class SideInformation:
         return np.einsum("nij,nj->ni", vectors, np.sqrt(np.maximum(values, 0.0)) * drawn)
 
     def variances_along(self, numbers: NDArray[np.intp], coefficients: Array, n_features: int) -> Array:
-        """Give variances of errors along an axis, each of as many rows: shape (n_sizes,); 0 of none."""
+        """Return variances of errors along an axis, each of as many rows: shape (n_sizes,); 0 of none."""
         if self.errors is None:
             return np.zeros(1)
         if self.errors.shape[1] == n_features:
@@ -107,14 +107,14 @@ class SideInformation:
 
 
 def quantiles_of(values: Array, shares: Array, weights: Array | None) -> Array:
-    """Give quantiles of values, as they weigh."""
+    """Return quantiles of values, as they weigh."""
     if weights is None:
         return np.quantile(values, shares)
     return np.quantile(values, shares, weights=weights, method="inverted_cdf")
 
 
 def effective_number(weights: Array | None, n_rows: int) -> float:
-    """Give how many rows of equal weight say as much: the square of the sum by the sum of squares (Kish)."""
+    """Return the effective number of rows (Kish): the squared sum of weights by the sum of squares."""
     return float(n_rows) if weights is None else float(weights.sum() ** 2 / np.square(weights).sum())
 
 

@@ -63,7 +63,7 @@ class Axis:
     coefficients: Array
 
     def of(self, rows: NDArray[np.floating]) -> Array:
-        """Give rows along the axis: (n_rows, n_features) to (n_rows,). Other features may be missing."""
+        """Return rows along the axis: (n_rows, n_features) to (n_rows,). Other features may be missing."""
         return rows[:, self.numbers].astype(np.float64) @ self.coefficients
 
 
@@ -209,7 +209,7 @@ class Subject:
         return self.known.mean(self.unsure)
 
     def telling_features(self, n_most: int) -> list[int]:
-        """Give the features in which components differ most, beside how wide they are, most first."""
+        """Return the features in which components differ most, beside how wide they are, most first."""
         found = self.parameters
         mean = found.weights @ found.means
         between = found.weights @ np.square(found.means - mean)
@@ -217,7 +217,7 @@ class Subject:
         return np.argsort(-between / within, kind="stable")[:n_most].tolist()
 
     def axes(self, features: Feature | Sequence[Feature] | None, n_default: int = 2) -> list[Axis]:
-        """Give what axes show: by default the features that tell components apart best, in their order.
+        """Return what axes show: by default the features that tell components apart best, in their order.
 
         Raises
         ------
@@ -256,7 +256,7 @@ class Subject:
         return Axis(shortened(" ".join(terms).removeprefix("+ ")), used, coefficients[used])
 
     def along(self, axes: Sequence[Axis]) -> tuple[Array, Array]:
-        """Give the means (K, n_axes) and covariances (K, n_axes, n_axes) of components along axes."""
+        """Return the means (K, n_axes) and covariances (K, n_axes, n_axes) of components along axes."""
         found = self.parameters
         used = np.unique(np.concatenate([axis.numbers for axis in axes]))
         directions = np.zeros((len(axes), len(used)))
@@ -267,14 +267,14 @@ class Subject:
         return found.means[:, used] @ directions.T, directions @ matrices @ directions.T
 
     def rows_along(self, axes: Sequence[Axis]) -> Points:
-        """Give those rows that lack nothing there along axes."""
+        """Return those rows that lack nothing there along axes."""
         rows, weights = self.drawn_rows, self.known.weights
         found = np.stack([axis.of(rows) for axis in axes], axis=1)
         kept = np.isfinite(found).all(axis=1)
         return Points(found[kept], None if weights is None else weights[kept])
 
     def margin(self, axis: Axis) -> Margin:
-        """Give the mixture along an axis, as rows are measured there."""
+        """Return the mixture along an axis, as rows are measured there."""
         means, covariances = self.along([axis])
         found, weights = self.parameters, self.parameters.weights
         of_errors = self.known.variances_along(axis.numbers, axis.coefficients, found.n_features)
@@ -313,14 +313,14 @@ class Margin(NamedTuple):
     deviations: Array
 
     def densities(self, at: ArrayLike) -> Array:
-        """Give the densities of components, times their weights: (n,) to (n, K)."""
+        """Return the densities of components, times their weights: (n,) to (n, K)."""
         standard = (np.asarray(at)[:, None, None] - self.means[:, None]) / self.deviations
         standard = np.clip(standard, -FARTHEST, FARTHEST)
         each = np.exp(-0.5 * np.square(standard)) / (self.deviations * np.sqrt(2.0 * np.pi))
         return self.weights * each.mean(axis=-1)
 
     def shares_below(self, values: Array) -> Array:
-        """Give the shares of the mixture below values: shape (n,)."""
+        """Return the shares of the mixture below values: shape (n,)."""
         n_sizes, found = self.deviations.shape[1], np.zeros(len(values))
         means, deviations = np.repeat(self.means, n_sizes), self.deviations.ravel()
         weights = np.repeat(self.weights / n_sizes, n_sizes)
@@ -331,7 +331,7 @@ class Margin(NamedTuple):
         return found
 
     def quantiles(self, shares: Array) -> Array:
-        """Give the values below which there are shares of the mixture, by bisection: shape (n,)."""
+        """Return the values below which there are shares of the mixture, by bisection: shape (n,)."""
         reach = FARTHEST * self.deviations.max(axis=1)
         low = np.full(len(shares), (self.means - reach).min())
         high = np.full(len(shares), (self.means + reach).max())
@@ -349,7 +349,7 @@ def check_two(axes: Sequence[Axis]) -> None:
 
 
 def _fitted(mixture: Any) -> Parameters:
-    """Give the parameters of what is a mixture, and fitted."""
+    """Return the parameters of what is a mixture, and fitted."""
     if not hasattr(mixture, "covariance_type") or isinstance(mixture, type):
         name = mixture.__name__ if isinstance(mixture, type) else type(mixture).__name__
         raise TypeError(f"pictures are of a fitted mixture or sweep, which {name} is not")

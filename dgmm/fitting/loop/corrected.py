@@ -67,7 +67,7 @@ class Refine(Protocol):
     """Makes M-steps from a finished pass: the first on all rows, the others in memory."""
 
     def __call__(self, evaluation: Evaluation, n_steps: int, /) -> tuple[Parameters, int]:
-        """Give the parameters after at most ``n_steps``, and how many were made, or stood for."""
+        """Return the parameters after at most ``n_steps``, and how many were made, or stood for."""
         ...
 
 

@@ -183,15 +183,15 @@ class Surroundings(Course[SampleStep]):
         return steps.reached.updated, steps.n_made + 1
 
     def gain(self, before: SampleStep, after: SampleStep) -> float:
-        """Give what a step promises."""
+        """Return what a step promises."""
         return after.promised
 
     def accepts(self, before: SampleStep, landed: SampleStep) -> bool:
-        """Tell whether an extrapolation has not stirred up much more than was there before."""
+        """Return whether an extrapolation has not stirred up much more than was there before."""
         return landed.promised <= CORRECTED.most_stirred * before.promised
 
     def rests(self, before: SampleStep, landed: SampleStep) -> bool:
-        """Tell whether the step after an extrapolation promises next to nothing."""
+        """Return whether the step after an extrapolation promises next to nothing."""
         return landed.promised < self.tol
 
     def _step(self, parameters: Parameters) -> SampleStep | None:
@@ -232,5 +232,5 @@ class Surroundings(Course[SampleStep]):
 
 
 def _references(statistics: Statistics, centre: Array) -> Array:
-    """Give the points that sums are about, in the data's own coordinates; NaN for the centre."""
+    """Return the points that sums are about, in the data's own coordinates; NaN for the centre."""
     return np.where(statistics.is_centred(centre)[:, None], statistics.references, np.nan)

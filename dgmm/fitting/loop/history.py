@@ -86,7 +86,7 @@ def record(
 
 
 def since_start(history: tuple[PassRecord, ...]) -> tuple[PassRecord, ...]:
-    """Give the passes since the last accepted start, without re-seedings that were not accepted.
+    """Return the passes since the last accepted start, without re-seedings that were not accepted.
 
     A re-seeding is a start: what was gained before it says nothing of what comes after.
     """
@@ -96,7 +96,7 @@ def since_start(history: tuple[PassRecord, ...]) -> tuple[PassRecord, ...]:
 
 
 def last_gain(history: tuple[PassRecord, ...]) -> float:
-    """Give what the last accepted pass gained, nats a row; infinite before two of them from a start."""
+    """Return what the last accepted pass gained, nats a row; infinite before two of them from a start."""
     accepted = [record.log_likelihood for record in since_start(history) if record.accepted]
     return accepted[-1] - accepted[-2] if len(accepted) > 1 else np.inf
 
@@ -133,7 +133,7 @@ def predict_gain(history: tuple[PassRecord, ...]) -> float:
 
 
 def promised_in_all(history: tuple[PassRecord, ...]) -> float:
-    """Give what all further M-steps promise together, nats a row.
+    """Return what all further M-steps promise together, nats a row.
 
     Gains of passes tell of the progress that was fast, and with it ended; what one M-step promises tells of
     the progress that is left. From the accepted pass before, it fell by the same factor with each M-step:
@@ -171,7 +171,7 @@ def passes_until(figures: Sequence[float], tol: float) -> float:
 
 
 def _left_by(n_last: int, n_before: int, ratio: float) -> float:
-    """Give the share of the remaining gain that the last pass left, if each M-step leaves the same share q.
+    """Return the share of the remaining gain that the last pass left, if each M-step leaves the same share q.
 
     The gains of two passes of m and n M-steps then have the ratio ``q^m (1 − q^n) / (1 − q^m)``.
     """

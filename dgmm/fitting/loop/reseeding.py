@@ -43,7 +43,7 @@ class Reseed(Protocol):
     """Gives components that have emptied another place."""
 
     def __call__(self, parameters: Parameters, emptied: NDArray[np.intp], /) -> Parameters | None:
-        """Give a mixture of as many components; None where none could be better."""
+        """Return a mixture of as many components; None where none could be better."""
         ...
 
 
@@ -90,7 +90,7 @@ class Reseeding:
         return replace(after, parameters=parameters, ending=None, fallback=after)
 
     def _may_try(self, after: EM) -> bool:
-        """Tell whether a trial may follow this step; the pass before it must have been accepted."""
+        """Return whether a trial may follow this step; the pass before it must have been accepted."""
         trials = [each for each in after.history[1:] if each.inner_steps == 0]
         return (
             after.history[-1].accepted

@@ -144,7 +144,7 @@ class Stopping:
     max_iter: int
 
     def ending(self, history: Passes, gain: float) -> Ending | None:
-        """Give the ending of a fit with these passes, the last with this gain; None where it goes on."""
+        """Return the ending of a fit with these passes, the last with this gain; None where it goes on."""
         for rule in self.rules:
             why = rule.reached(history, gain)
             if why is not None:
@@ -162,5 +162,5 @@ class Stopping:
 
 
 def rules_of(algorithm: str, tol: float) -> tuple[StoppingRule, ...]:
-    """Give the rules that an algorithm stops by, ``em`` or ``corrected``; ``tol`` is in nats a row."""
+    """Return the rules that an algorithm stops by, ``em`` or ``corrected``; ``tol`` is in nats a row."""
     return (SmallChange(tol),) if algorithm == "em" else (NothingGained(), SmallPredictions(tol))

@@ -60,7 +60,7 @@ class AreSurplus(Protocol):
     """Tells whether the rows do not need some of a mixture's components."""
 
     def __call__(self, parameters: Parameters, n_components: int, /) -> bool:
-        """Tell whether with so many components fewer the rows are described as well."""
+        """Return whether with so many components fewer the rows are described as well."""
         ...
 
 
@@ -80,7 +80,7 @@ class Plateaus:
     are_surplus: AreSurplus | None = None
 
     def by_chance(self, parameters: Parameters, n_components: int) -> float:
-        """Give what chance gives so many components of a mixture, nats a row."""
+        """Return what chance gives so many components of a mixture, nats a row."""
         n_each = parameters.n_parameters_of_one
         return SURPLUS.by_chance * n_components * n_each / self.n_rows
 
@@ -101,7 +101,7 @@ class Plateaus:
         return min(max(n, passes_until(lately, self._bar(n_passes + n, parameters))) for n in growing)
 
     def _bar(self, n_passes: int, parameters: Parameters) -> float:
-        """Give what a fit that goes on after so many passes has lately gained, at the least, nats a row."""
+        """Return what a fit that goes on after so many passes has lately gained, at the least, nats a row."""
         by_chance = self.by_chance(parameters, 1)
         if by_chance < SURPLUS.most:  # of so many rows criteria would tell what is left
             return by_chance
@@ -110,7 +110,7 @@ class Plateaus:
     def ending(
         self, history: tuple[PassRecord, ...], parameters: Parameters, n_needed: int
     ) -> tuple[Ending | None, int]:
-        """Give the ending of a fit that gains no more than chance gives, None of one that goes on.
+        """Return the ending of a fit that gains no more than chance gives, None of one that goes on.
 
         And how many components are needed.
 
@@ -153,7 +153,7 @@ AS_FAR_AS = "tol says how far to fit it all the same"
 
 
 def gained_lately(history: tuple[PassRecord, ...]) -> float:
-    """Give what a fit gained lately, nats a row: in some passes together, or in the last; the less.
+    """Return what a fit gained lately, nats a row: in some passes together, or in the last; the less.
 
     Of the last alone it is what was gained or what is predicted to come, whichever is more, as little may be
     gained before much. Infinite of a fit that has had few passes.

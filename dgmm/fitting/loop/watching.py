@@ -41,7 +41,7 @@ class Watching:
 
 
 def stopped(state: EM, evaluation: Evaluation) -> EM:
-    """Give a fit as it is if it ends after a pass, which is ``evaluation``, at the user's wish.
+    """Return a fit as it is if it ends after a pass, which is ``evaluation``, at the user's wish.
 
     Where it has ended, or tries what only the next pass would tell, that is what it is without.
     """

@@ -60,7 +60,7 @@ class Course(ABC, Generic[Point]):
 
     @abstractmethod
     def gain(self, before: Point, after: Point) -> float:
-        """Give what a step gains, or promises, nats a row."""
+        """Return what a step gains, or promises, nats a row."""
 
     @abstractmethod
     def extrapolated(self, path: Sequence[Statistics], longest: float) -> Extrapolation | None:
@@ -68,14 +68,14 @@ class Course(ABC, Generic[Point]):
 
     @abstractmethod
     def accepts(self, before: Point, landed: Point) -> bool:
-        """Tell whether an extrapolation, evaluated, is better to go on from than what was before it."""
+        """Return whether an extrapolation, evaluated, is better to go on from than what was before it."""
 
     def last(self, before: Point, after: Point) -> Point:
-        """Give where steps end that have converged: after the last, or before it."""
+        """Return where steps end that have converged: after the last, or before it."""
         return after
 
     def rests(self, before: Point, landed: Point) -> bool:
-        """Tell whether steps have converged where an extrapolation was accepted."""
+        """Return whether steps have converged where an extrapolation was accepted."""
         return False
 
 

@@ -58,12 +58,12 @@ class Climb:
 
     @classmethod
     def of(cls, steps: Steps[Evaluation]) -> Climb:
-        """Give where steps have come to."""
+        """Return where steps have come to."""
         return cls(steps.reached.parameters, steps.reached.lower_bound, steps.n_made)
 
 
 def log_likelihood(data: Data, parameters: Parameters) -> float:
-    """Give the mean log density of the rows under a mixture, nats a row: an E-step without an M-step."""
+    """Return the mean log density of the rows under a mixture, nats a row: an E-step without an M-step."""
     (statistics,), _, _ = data.expect([parameters])
     return statistics.log_likelihood / data.moments.weight
 
@@ -77,7 +77,7 @@ class Upwards(Course[Evaluation]):
     tol: float
 
     def gain(self, before: Evaluation, after: Evaluation) -> float:
-        """Give the gain of the lower bound."""
+        """Return the gain of the lower bound."""
         return after.lower_bound - before.lower_bound
 
     def extrapolated(self, path: Sequence[Statistics], longest: float) -> Extrapolation | None:
@@ -93,11 +93,11 @@ class Upwards(Course[Evaluation]):
         return None if start is None else Extrapolation(far, start, length)
 
     def accepts(self, before: Evaluation, landed: Evaluation) -> bool:
-        """Tell whether the lower bound is no lower."""
+        """Return whether the lower bound is no lower."""
         return landed.lower_bound >= before.lower_bound
 
     def last(self, before: Evaluation, after: Evaluation) -> Evaluation:
-        """Give the higher one."""
+        """Return the higher one."""
         return max(before, after, key=lambda each: each.lower_bound)
 
 
@@ -141,7 +141,7 @@ def short_climb(data: Data, parameters: Parameters, objective: Objective) -> Cli
 
 
 def best_distinct(climbs: Iterable[Climb | None], n_wanted: int, same: float | None = None) -> list[Climb]:
-    """Give those with the highest lower bounds, one of each that are the ``same``; None is left out."""
+    """Return those with the highest lower bounds, one of each that are the ``same``; None is left out."""
     same = CLIMBS.same if same is None else same
     kept: list[Climb] = []
     for each in sorted((each for each in climbs if each is not None), key=lambda each: -each.lower_bound):
@@ -194,5 +194,5 @@ def contest(
 
 
 def _hope(steps: Steps[Evaluation]) -> float:
-    """Give what is reached if all steps that are left gain as much as the last, nats a row."""
+    """Return what is reached if all steps that are left gain as much as the last, nats a row."""
     return steps.reached.lower_bound + steps.left * steps.gain

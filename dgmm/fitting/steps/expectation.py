@@ -48,7 +48,7 @@ class ExpectationWork:
 
 
 def part_of(rows: ChunkRows | Sample, stack: Stack, known: KnownParts | None = None) -> Part:
-    """Give rows with their weights and what is beside them: errors, then what is known of components."""
+    """Return rows with their weights and what is beside them: errors, then what is known of components."""
     priors = priors_of(known, stack, rows.beside)
     errors = None if rows.beside is None or not stack.n_errors else rows.beside[:, : stack.n_errors]
     return Part(rows.values, rows.weights, priors, errors)
@@ -252,7 +252,7 @@ class Data:
         return timed.result.models, timed.effort
 
     def _work(self, ready: Stack) -> Work[AllStatistics]:
-        """Give what the tasks of an E-step do."""
+        """Return what the tasks of an E-step do."""
         return ExpectationWork(ready, self.known)
 
     def _maximized(

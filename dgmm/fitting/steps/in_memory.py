@@ -175,7 +175,7 @@ class InMemory(Data):
         )
 
     def _reach(self, model: Parameters) -> Array:
-        """Give how far from the mean of the rows a component's own are: (K, D)."""
+        """Return how far from the mean of the rows a component's own are: (K, D)."""
         deviations = np.sqrt(model.variances)
         reach = np.abs(model.means - self.moments.mean) + IN_MEMORY.near * deviations
         return np.minimum(reach, self.moments.extent)
@@ -206,7 +206,7 @@ class InMemory(Data):
         return kernel.expect(ready, [(self.rows, weights)], self._features(ready, kernel))
 
     def _features(self, ready: Stack, kernel: Kernel) -> NDArray[np.floating] | None:
-        """Give what the kernel keeps of the rows, found once; None where it is nothing, or too large."""
+        """Return what the kernel keeps of the rows, found once; None where it is nothing, or too large."""
         if ready.n_table * len(self.rows) * ready.dtype.itemsize > IN_MEMORY.largest_table_bytes:
             return None
         kind = (kernel, ready.n_table, ready.has_norm, ready.dtype)

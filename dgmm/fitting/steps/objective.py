@@ -94,7 +94,7 @@ class Objective(ABC):
     def cancels(
         self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
     ) -> bool:
-        """Tell whether an M-step's sums have left only rounding errors of covariances.
+        """Return whether an M-step's sums have left only rounding errors of covariances.
 
         Of ``largest_ratio`` see `dgmm.kernels.stack.Stack`.
         """
@@ -136,15 +136,15 @@ class Objective(ABC):
 
     @abstractmethod
     def means_of_rows(self, statistics: Statistics) -> Array:
-        """Give the means of the components' rows: exact where their variances have cancelled; (K, D)."""
+        """Return the means of the components' rows: exact where their variances have cancelled; (K, D)."""
 
     @abstractmethod
     def promised_gain(self, step: EMStep) -> float | None:
-        """Give what the M-step gains at the least, nats a row; None for that of EM."""
+        """Return what the M-step gains at the least, nats a row; None for that of EM."""
 
     @abstractmethod
     def bound(self, parameters: Parameters, log_likelihood: float, weight: float) -> float:
-        """Give what the fit climbs, nats a row.
+        """Return what the fit climbs, nats a row.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class Objective(ABC):
         """
 
     def lower_bound(self, step: EMStep) -> float:
-        """Give what the fit climbs, of the model that went into a step, nats a row."""
+        """Return what the fit climbs, of the model that went into a step, nats a row."""
         return self.bound(step.evaluated, step.log_likelihood, step.moments.weight)
 
 
@@ -164,11 +164,11 @@ class Goal(Protocol):
     """What a fit is to climb, before the rows are known."""
 
     def objective(self, moments: Moments, algorithm: str) -> Objective:
-        """Give the objective for rows with these moments and an algorithm, ``em`` or ``corrected``."""
+        """Return the objective for rows with these moments and an algorithm, ``em`` or ``corrected``."""
         ...
 
     def tolerance(self, tol: float | None, algorithm: str, weight: float) -> float:
-        """Give the tolerance in nats a row, from the user's, or None, for rows of this weight."""
+        """Return the tolerance in nats a row, from the user's, or None, for rows of this weight."""
         ...
 
 
@@ -187,11 +187,11 @@ class Likelihood(Objective):
     reg_covar: float
 
     def objective(self, moments: Moments, algorithm: str) -> Likelihood:
-        """Give itself: the goal is the objective."""
+        """Return itself: the goal is the objective."""
         return self
 
     def tolerance(self, tol: float | None, algorithm: str, weight: float) -> float:
-        """Give the user's, or `TOLERANCES`."""
+        """Return the user's, or `TOLERANCES`."""
         return TOLERANCES[algorithm] if tol is None else tol
 
     def begin(
@@ -201,7 +201,7 @@ class Likelihood(Objective):
         return Parameters.from_covariances(family, counts / weight, means, covariances)
 
     def adopt(self, parameters: Parameters, weight: float) -> Parameters:
-        """Give the very mixture."""
+        """Return the very mixture."""
         return parameters
 
     def maximized(self, statistics: Statistics) -> Parameters:
@@ -211,11 +211,11 @@ class Likelihood(Objective):
     def cancels(
         self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
     ) -> bool:
-        """Tell whether sums have cancelled."""
+        """Return whether sums have cancelled."""
         return em.cancels(statistics, updated, largest_ratio)
 
     def means_of_rows(self, statistics: Statistics) -> Array:
-        """Give the means."""
+        """Return the means."""
         return em.update_means(statistics)
 
     def promised_gain(self, step: EMStep) -> None:
@@ -270,22 +270,22 @@ class Evidence(Objective):
     def cancels(
         self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
     ) -> bool:
-        """Tell whether sums have cancelled."""
+        """Return whether sums have cancelled."""
         scaled = self._scaled(statistics, moments)
         return variational.cancels(scaled, cast(Posterior, updated), largest_ratio)
 
     def _scaled(self, statistics: Statistics, moments: Moments) -> Statistics:
-        """Give statistics as all rows would have them."""
+        """Return statistics as all rows would have them."""
         assert statistics.family is self.prior.family
         is_all = moments.weight == self.weight
         return statistics if is_all else (self.weight / moments.weight) * statistics
 
     def means_of_rows(self, statistics: Statistics) -> Array:
-        """Give the means."""
+        """Return the means."""
         return variational.update_means(statistics)
 
     def promised_gain(self, step: EMStep) -> float:
-        """Give what the M-step adds to the bound at the responsibilities of the E-step before it."""
+        """Return what the M-step adds to the bound at the responsibilities of the E-step before it."""
         return self._after(step) - self.lower_bound(step)
 
     def _after(self, step: EMStep) -> float:
@@ -307,7 +307,7 @@ class EvidenceAfter(Evidence):
     """Variational Bayes as scikit-learn's: the lower bound is that of the posterior that the M-step made."""
 
     def promised_gain(self, step: EMStep) -> float:
-        """Give nothing: the bound has it already."""
+        """Return nothing: the bound has it already."""
         return 0.0
 
     def lower_bound(self, step: EMStep) -> float:
@@ -368,12 +368,12 @@ class Belief:
         )
 
     def objective(self, moments: Moments, algorithm: str) -> Evidence:
-        """Give the objective: corrected steps need the bound of what went into a pass."""
+        """Return the objective: corrected steps need the bound of what went into a pass."""
         kind = EvidenceAfter if algorithm == "em" else Evidence
         return kind(self.prior(moments), self.reg_covar, moments.weight)
 
     def tolerance(self, tol: float | None, algorithm: str, weight: float) -> float:
-        """Give, for plain steps, the share of a row of scikit-learn's, which is of all rows together."""
+        """Return, for plain steps, the share of a row of scikit-learn's, which is of all rows together."""
         if algorithm == "em":
             return TOLERANCES["em"] / min(weight, SCIKIT_LEARN_ROWS) if tol is None else tol / weight
         return TOLERANCES[algorithm] if tol is None else tol

@@ -36,7 +36,7 @@ class Advice:
 
 
 def best_of(candidates: Sequence[Candidate], criterion: Criterion) -> int | None:
-    """Give the index of the model with the best score, the first of equals; None where there is none."""
+    """Return the index of the model with the best score, the first of equals; None where there is none."""
     scored = [
         (criterion.loss(candidate.scores), index)
         for index, candidate in enumerate(candidates)
@@ -84,7 +84,7 @@ def _height(candidate: Candidate, criterion: Criterion) -> float:
 
 
 def _elbow(counts: Sequence[int], heights: Sequence[float]) -> int | None:
-    """Give where a rising curve is farthest above the chord between its ends (Satopää et al. 2011)."""
+    """Return where a rising curve is farthest above the chord between its ends (Satopää et al. 2011)."""
     if len(counts) < 3 or not heights[-1] > heights[0]:
         return None
     x = (np.asarray(counts, float) - counts[0]) / (counts[-1] - counts[0])

@@ -183,7 +183,7 @@ def densities_of_told(
     errors: NDArray[np.floating] | None,
     log_priors: Array | None,
 ) -> Array:
-    """Give the log density of each row under a model, (n_rows,), nats.
+    """Return the log density of each row under a model, (n_rows,), nats.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def joint_densities_of_told(
     errors: NDArray[np.floating] | None,
     log_priors: Array | None,
 ) -> Array:
-    """Give log joint densities of rows and components, (n_rows, K), nats: see `densities_of_told`."""
+    """Return log joint densities of rows and components, (n_rows, K), nats: see `densities_of_told`."""
     joint = joint_log_densities(model, *_joined(rows, errors))
     return joint if log_priors is None else joint + log_priors
 

@@ -81,7 +81,7 @@ class DifferenceSums:
         )
 
     def statistics(self, corrections: Array) -> Array:
-        """Give Vuong's statistics, (n_pairs,), of sums less corrections; NaN where no two rows tell."""
+        """Return Vuong's statistics, (n_pairs,), of sums less corrections; NaN where no two rows tell."""
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = self.differences / self.weight
             variance = self.squares - 2.0 * mean * self.squared_weighted + mean**2 * self.squared_weight
@@ -228,7 +228,7 @@ def compare(
 
 
 def _neighbours(candidates: Sequence[Candidate]) -> Iterator[tuple[int, int]]:
-    """Give pairs of models with neighbouring numbers of components, of each covariance type."""
+    """Yield pairs of models with neighbouring numbers of components, of each covariance type."""
     fitted = [
         index
         for index, each in enumerate(candidates)

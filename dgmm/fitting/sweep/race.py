@@ -119,7 +119,7 @@ def hopeless(
 
 
 def _is_behind(scores: Scores, gain: float, criterion: Criterion, best: float) -> bool:
-    """Tell whether a model would still not be the best with so many nats a row more."""
+    """Return whether a model would still not be the best with so many nats a row more."""
     return criterion.loss(scores.with_gain(gain)) > best
 
 
@@ -142,7 +142,7 @@ def drop_losers(candidates: Sequence[Candidate], criterion: Criterion) -> list[C
 
 
 def losers(candidates: Sequence[Candidate], criterion: Criterion) -> dict[int, Candidate]:
-    """Give the running models that cannot become the best any more, as they would leave."""
+    """Return the running models that cannot become the best any more, as they would leave."""
     losses = [criterion.loss(each.scores) for each in candidates if each.scores and not each.failure]
     best = min(losses, default=-np.inf)
     running = {index: each for index, each in enumerate(candidates) if each.is_running}
@@ -204,7 +204,7 @@ def settled(candidates: Sequence[Candidate], criterion: Criterion, n_rows: float
 
 
 def possible_gain(history: tuple[PassRecord, ...]) -> float:
-    """Give more than a model is likely to gain still, nats a row; infinite before two accepted passes.
+    """Return more than a model is likely to gain still, nats a row; infinite before two accepted passes.
 
     A re-seeding is a start: passes are counted from the last.
     """

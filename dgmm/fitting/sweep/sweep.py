@@ -283,7 +283,7 @@ def _starts(
 
 
 def _paths(settings: SweepSettings, candidates: Sequence[Candidate], n_rows: int) -> list[PathSettings]:
-    """Give the paths on which starts are to be found: one for each covariance type."""
+    """Return the paths on which starts are to be found: one for each covariance type."""
     method = settings.common.method_for(n_rows)
     wanted: dict[Family, list[int]] = {}
     for candidate in candidates:

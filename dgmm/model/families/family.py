@@ -138,33 +138,33 @@ class Family(ABC):
         return (1 if self.is_shared else n_components) * self.n_parameters_of_one(n_features)
 
     def chosen(self, covariances: Array, components: int | Sequence[int] | NDArray[np.intp]) -> Array:
-        """Give what some components have of covariances (or precisions, or their factors), by any index."""
+        """Return what some components have of covariances (or precisions, or their factors), by any index."""
         return covariances if self.is_shared else covariances[components]
 
     @abstractmethod
     def of_features(self, covariances: Array, features: NDArray[np.intp]) -> Array:
-        """Give the covariances of some features, in this order: those of the marginal mixture."""
+        """Return the covariances of some features, in this order: those of the marginal mixture."""
 
     # Forms of one covariance, and of many.
 
     @abstractmethod
     def identity(self, n_features: int) -> Array | float:
-        """Give the covariance of unit variances without correlations."""
+        """Return the covariance of unit variances without correlations."""
 
     @abstractmethod
     def of_scatter(self, scatter: Array) -> Array:
-        """Give one covariance from a matrix (D, D); without products, from its diagonal (D,) too."""
+        """Return one covariance from a matrix (D, D); without products, from its diagonal (D,) too."""
 
     @abstractmethod
     def projected(self, matrices: Array) -> Array:
-        """Give matrices (..., D, D) in the form of one covariance each: whole, or their (mean) diagonal."""
+        """Return matrices (..., D, D) in the form of one covariance each: whole, or their (mean) diagonal."""
 
     def outer(self, gaps: Array) -> Array:
-        """Give products ``gap gapᵀ`` of vectors (K, D), in the form of one covariance each."""
+        """Return products ``gap gapᵀ`` of vectors (K, D), in the form of one covariance each."""
         return self.projected(gaps[:, :, None] * gaps[:, None, :])
 
     def repeated(self, matrix: Array, n_components: int) -> Array:
-        """Give the covariances of components that all have one matrix (D, D)."""
+        """Return the covariances of components that all have one matrix (D, D)."""
         one = self.projected(matrix)
         return one if self.is_shared else np.stack([one] * n_components)
 
@@ -339,7 +339,7 @@ class Family(ABC):
 
     @abstractmethod
     def measured_scores(self, slopes: Array, inverses: Array) -> Array:
-        """Give `width_scores` of rows that are measured with errors, or lack values: (p, n).
+        """Return `width_scores` of rows that are measured with errors, or lack values: (p, n).
 
         Of each row there are u (n, D) and T⁻¹ (n, D, D) of `dgmm.model.measured`, in the component's own
         coordinates: ``Lᵀ u`` and ``Lᵀ T⁻¹ L``.
@@ -347,7 +347,7 @@ class Family(ABC):
 
     @abstractmethod
     def measured_information(self, shares: Array, slopes: Array, inverses: Array) -> Array:
-        """Give `information` of such rows, summed with shares (n,): (D + p, D + p)."""
+        """Return `information` of such rows, summed with shares (n,): (D + p, D + p)."""
 
     @abstractmethod
     def in_units(self, factor: Array, n_features: int) -> tuple[Array, Array]:
@@ -355,7 +355,7 @@ class Family(ABC):
 
     @abstractmethod
     def unpacked(self, packed: Array, n_features: int) -> Array:
-        """Give packed covariances (..., p) in the form of one covariance each."""
+        """Return packed covariances (..., p) in the form of one covariance each."""
 
     # Random rows.
 

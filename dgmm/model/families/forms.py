@@ -140,7 +140,7 @@ class Variances(Family):
 
     @abstractmethod
     def of_variances(self, variances: Array) -> Array:
-        """Give variances (..., D) in the form of one covariance each: themselves, or their mean (...)."""
+        """Return variances (..., D) in the form of one covariance each: themselves, or their mean (...)."""
 
     @abstractmethod
     def pack_squares(self, squares: Array) -> Array:
@@ -352,7 +352,7 @@ class Shared(Family):
 
     @abstractmethod
     def between(self, counts: Array, points: Array) -> Array:
-        """Give the scatter of points (K, D), with counts (K,), about the origin, as one covariance."""
+        """Return the scatter of points (K, D), with counts (K,), about the origin, as one covariance."""
 
     def feature_rows(self, n_features):
         return slice(1, 2 + n_features)
@@ -374,7 +374,7 @@ class Shared(Family):
         return self._covariance(total, d.counts, d.offsets, reg_covar)  # about the centre, or own points
 
     def _covariance(self, total: Array, counts: Array, points: Array, reg_covar: float) -> Array:
-        """Give the covariance of rows of some scatter, less that of points."""
+        """Return the covariance of rows of some scatter, less that of points."""
         found = (total - self.between(counts, points)) / counts.sum()
         return found + reg_covar * self.identity(points.shape[1])
 
