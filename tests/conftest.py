@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -128,6 +130,21 @@ def pytest_runtest_call() -> None:
     np.random.seed(0)  # noqa: NPY002 - it is the one that random_state=None stands for
 
 
+@pytest.fixture(autouse=True)
+def process_as_it_was() -> Iterator[None]:
+    """Environment and module path are after a test what they were before.
+
+    Dask sets variables for worker processes, which stay: those of BLAS threads and of hashes would reach what
+    later tests start. Workers among our threads leave their folders on the path.
+    """
+    environment, path = dict(os.environ), list(sys.path)
+    yield
+    sys.path[:] = path
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
+
+
 @pytest.fixture(scope="module")
 def short_search() -> Iterator[None]:
     """Starts are searched for as little as finds what is plain to see: fits of little data take half as long.
@@ -142,6 +159,26 @@ def short_search() -> Iterator[None]:
         patch.setattr(plans, "SEARCH", short)
         patch.setattr(paths, "PATHS", replace(paths.PATHS, ways=paths.PATHS.ways[::4], fewest_clusters=2))
         yield
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are made, and drawn without their axes: a page has a dozen, and takes a second less.
+
+    For tests of what pages say and where they are written.
+    """
+    if find_spec("matplotlib") is None:
+        return
+    from matplotlib.figure import Figure
+
+    drawn = Figure.savefig
+
+    def blank(self: Any, *arguments: Any, **options: Any) -> None:
+        for axes in self.axes:
+            axes.set_visible(False)
+        drawn(self, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", blank)
 
 
 MEANS = np.array([[0.0, 0.0], [6.0, 3.0], [-5.0, 4.0]])

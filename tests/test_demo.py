@@ -69,6 +69,7 @@ def test_picture(model, some_stars, tmp_path):
     assert len(content) > 50_000
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_demo_command_on_some_stars(some_stars, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "read_stars", lambda: some_stars)
     monkeypatch.setattr(demo, "SAMPLE_ROWS", 2_000)

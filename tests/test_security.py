@@ -114,6 +114,7 @@ def test_model_file_with_pickles_is_refused(tmp_path: Path, sprung: Path, member
 SECRET = "TOPSECRET"
 
 
+@pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize("mode", [[], ["--json"], ["--debug"]])
 def test_passwords_in_urls_are_not_echoed(tmp_path: Path, three_clusters, mode, caplog):
     """By no command that succeeds or fails, nor in what is logged."""

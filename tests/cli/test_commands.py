@@ -504,6 +504,8 @@ class TestCluster:
         options: dict[str, Any] = {
             "n_workers": 1,
             "threads_per_worker": 1,
+            "processes": False,
+            "protocol": "tcp://",
             "dashboard_address": "127.0.0.1:0",
         }
         with Client(**options) as client:

@@ -21,6 +21,11 @@ from tests.pages.reading import check_page, text_of
 __all__ = ["model", "named_model"]
 
 
+@pytest.fixture
+def blank_pictures() -> None:
+    """None is."""
+
+
 @pytest.mark.parametrize("kind", SIZES)
 def test_every_kind_is_drawn(kind: str, model: Path, rows_zarr: Path, tmp_path: Path):
     data = [] if kind == "history" else [rows_zarr]

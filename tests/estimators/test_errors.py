@@ -292,8 +292,8 @@ class TestFits:
         np.testing.assert_allclose(np.sort(found.means_[:, 0]), [0.0, 5.0], atol=0.2)
 
     def test_a_sweep_has_the_same_models_and_the_entropy_of_their_responsibilities(self, stored):
-        _, rows, errors = clusters(1200, np.random.default_rng(2))
-        for own in ({"covariance_type": ("spherical", "full")}, {"sample_rows": 500, "held_out": 0.1}):
+        _, rows, errors = clusters(800, np.random.default_rng(2))
+        for own in ({"covariance_type": ("spherical", "full")}, {"sample_rows": 400, "held_out": 0.1}):
             settings = {"covariance_type": "spherical", "random_state": 0, "prune": False}
             sweep = GaussianMixtureSweep([1, 2, 3], **settings | own).fit(stored(rows), errors=errors)
             assert sweep.best_params_ == {"n_components": 2, "covariance_type": "spherical"}
@@ -311,7 +311,7 @@ class TestFits:
 
     @pytest.mark.parametrize("covariance_type", ["full", "diag"])
     def test_variational_bayes(self, covariance_type, stored):
-        _, rows, errors = clusters(1500, np.random.default_rng(3))
+        _, rows, errors = clusters(900, np.random.default_rng(3))
         prior = 0.3 * (np.eye(2) if covariance_type == "full" else np.ones(2))
         own = {"covariance_type": covariance_type, "random_state": 0, "covariance_prior": prior}
         own["mean_precision_prior"] = 1e-3
@@ -319,7 +319,7 @@ class TestFits:
             GaussianMixture(2, random_state=0, covariance_type="diag").fit(rows, errors=errors).covariances_,
             0,
         )
-        for x, more in ((rows, {}), (stored(rows), {"sample_rows": 600})):
+        for x, more in ((rows, {}), (stored(rows), {"sample_rows": 400})):
             found = BayesianGaussianMixture(n_components=4, moves=True, **own, **more).fit(x, errors=errors)
             assert found.effective_components_ == 2
             accepted = np.array(found.lower_bounds_)[found.history_["accepted"]]

@@ -8,6 +8,7 @@ pytest.importorskip("matplotlib")
 import dgmm
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_mixtures_and_sweeps_have_a_report(three_clusters, tmp_path):
     rows = three_clusters[:200]
     mixture = dgmm.GaussianMixture(2, random_state=0).fit(rows)

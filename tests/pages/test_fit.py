@@ -50,6 +50,7 @@ def test_names_are_text_however_long(tmp_path):
     assert "n" * 60 not in page.split("How it was computed")[1]
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_bayesian_fits_say_how_many_have_rows(tmp_path):
     rows = np.r_[
         np.random.default_rng(0).normal(size=(150, 2)), 9 + np.random.default_rng(1).normal(size=(150, 2))
@@ -74,6 +75,7 @@ def test_thousands_of_components_and_features_are_a_page_that_can_be_read(tmp_pa
     assert "the 40 heaviest of 1,200 components" in said
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_path_is_sampled(rows_parquet, tmp_path, monkeypatch):
     from dgmm.pages import fit
 
@@ -85,12 +87,14 @@ def test_a_path_is_sampled(rows_parquet, tmp_path, monkeypatch):
     assert str(rows_parquet) in text_of(page)
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_without_rows_it_has_what_the_mixture_says_of_itself(three_clusters, tmp_path):
     page = report_of(dgmm.GaussianMixture(2, random_state=0).fit(three_clusters), tmp_path)
     check_page(page)
     assert "No rows were given" in text_of(page)
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_loaded_mixture_has_the_same_report(three_clusters, tmp_path):
     rows = three_clusters[:300]
     mixture = dgmm.GaussianMixture(2, random_state=0).fit(rows)
@@ -105,6 +109,7 @@ NO_COMPARISON = "rows, measured with errors, are wider"
 
 @pytest.mark.parametrize("groups", [None, 3, 25])
 @pytest.mark.parametrize("errors", [None, 0.2])
+@pytest.mark.usefixtures("blank_pictures")
 def test_groups_and_measurement_errors(three_clusters, tmp_path, groups, errors):
     """Groups have their weights, some of many; what would take rows to be exact is left out."""
     rows = np.asarray(three_clusters, float)[:300]
@@ -132,6 +137,7 @@ def test_groups_and_measurement_errors(three_clusters, tmp_path, groups, errors)
 
 
 @pytest.mark.parametrize("errors", [None, 0.2])
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_page_knows_of_rows_what_the_fit_knew(three_clusters, tmp_path, errors):
     """Rows without weight are as if not there, and rows with errors are compared."""
     rows = np.asarray(three_clusters, float)[:300]
@@ -148,6 +154,7 @@ def test_a_page_knows_of_rows_what_the_fit_knew(three_clusters, tmp_path, errors
     assert "overlaps most with" in said
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_measurement_errors_of_other_models(three_clusters, tmp_path):
     """And of a mixture that is fitted again, without."""
     rows = np.asarray(three_clusters, float)[:300]

@@ -11,6 +11,8 @@ from dgmm.pages.goodness import distance_along, is_it_good
 from dgmm.plotting.subject import Subject
 from tests.pages.reading import text_of
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 def of(subject: Subject) -> str:
     return text_of(f"<div>{is_it_good(subject).body}</div>")

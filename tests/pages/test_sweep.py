@@ -106,6 +106,7 @@ def test_names_of_features_are_text(name, n_features, tmp_path):
     assert html.escape(name.replace("\n", r"\n")) in page
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_it_says_how_far_to_trust_the_best(sweep, three_clusters):
     text = text_of(page_of(sweep, three_clusters))
     best = sweep.best_estimator_
@@ -115,6 +116,7 @@ def test_it_says_how_far_to_trust_the_best(sweep, three_clusters):
     assert "Is one more component needed?" not in text
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_it_has_the_tests_between_neighbours(three_clusters):
     tested = dgmm.GaussianMixtureSweep(
         (2, 3), covariance_type="spherical", random_state=0, n_bootstrap=3
@@ -126,6 +128,7 @@ def test_it_has_the_tests_between_neighbours(three_clusters):
     assert html.escape(tested.advice_[-1]) in page
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_page_that_cannot_be_made_loses_no_model(sweep, three_clusters, tmp_path, monkeypatch):
     def broken(*_: object, **__: object) -> str:
         raise ValueError("no such font")

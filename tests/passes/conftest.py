@@ -27,9 +27,12 @@ def small_spans(monkeypatch) -> None:
     monkeypatch.setattr(dgmm.data.memory, "SLICE_BYTES", 8_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    """Two workers of one thread in this process; nobody computes there without a `client`."""
+    """Two workers of one thread in this process; nobody computes there without a `client`.
+
+    They end with their module: their threads tell each other that they live, whatever else runs.
+    """
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as running:
         yield running
 
