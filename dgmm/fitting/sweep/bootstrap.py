@@ -17,17 +17,16 @@ import numpy as np
 
 from dgmm.data.memory import MemorySource
 from dgmm.fitting.dropping import is_complete
-from dgmm.fitting.labels_and_groups import KnownParts, priors_of
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.sample import Sample, uniform_numbers
 from dgmm.fitting.starts.moves import apply
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import Climb, climb, contest
-from dgmm.fitting.steps.expectation import NOT_MEASURED, Data, told_of
+from dgmm.fitting.steps.expectation import NOT_MEASURED, Data, part_of, told_of
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.held_out import joint_densities_of_told
 from dgmm.kernels import expect
-from dgmm.kernels.kernel import Part
 from dgmm.kernels.measured import error_matrices
 from dgmm.kernels.rare import shares_of
 from dgmm.kernels.stack import Stack
@@ -35,7 +34,7 @@ from dgmm.model.generate import rows_of_components, sample_shuffled
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters, finite_logs
 from dgmm.model.statistics import Statistics
-from dgmm.passes.task import Effort
+from dgmm.passes.task import ChunkRows, Effort
 
 DRAWN_BY_WEIGHT_KEY = 0x2545F4914F6CDD1D
 """Makes another key of the same seed: rows to test on are drawn apart from other samples."""
@@ -126,10 +125,8 @@ class ToldInMemory(Data):
     beside: Array
 
     def _summed(self, ready: Stack) -> tuple[tuple[Statistics, ...], Effort]:
-        rows = cast(MemorySource, self.source).values
-        errors = self.beside[:, : self.n_errors] if self.n_errors else None
-        part = Part(rows, None, priors_of(self.known, ready, self.beside), errors)
-        return expect(ready, [part]), NOT_MEASURED
+        rows = ChunkRows(0, cast(MemorySource, self.source).values, None, self.source.name, self.beside)
+        return expect(ready, [part_of(rows, ready, self.known)]), NOT_MEASURED
 
 
 def errors_drawn(errors: Array, n_features: int, generator: np.random.Generator) -> Array:
