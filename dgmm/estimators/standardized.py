@@ -13,8 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.parameters import parameters_of
+from dgmm.model.feature_moments import FeatureMoments
 from dgmm.model.matrices import Array
-from dgmm.model.observed import FeatureMoments
 from dgmm.model.parameters import Parameters
 
 EPSILON = 8.0 * float(np.finfo(np.float64).eps)

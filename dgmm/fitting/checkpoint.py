@@ -29,8 +29,8 @@ from dgmm.fitting.steps.expectation import AllStatistics
 from dgmm.fitting.survey import Survey
 from dgmm.kernels import KERNELS, chosen_kernel
 from dgmm.model.families import FAMILIES
+from dgmm.model.feature_moments import FeatureMoments
 from dgmm.model.jit import compiler
-from dgmm.model.observed import FeatureMoments
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
 from dgmm.model.variational import Posterior

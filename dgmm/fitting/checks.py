@@ -10,7 +10,7 @@ import numpy as np
 
 from dgmm.data.source import DataError, DataWarning, Source
 from dgmm.data.user_warnings import warn_user
-from dgmm.model.observed import FeatureMoments
+from dgmm.model.feature_moments import FeatureMoments
 from dgmm.model.statistics import Moments
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows

@@ -23,8 +23,8 @@ from dgmm.kernels.stacking import stack_models
 from dgmm.model import em
 from dgmm.model.conditional import conditional
 from dgmm.model.families import FAMILIES
+from dgmm.model.feature_moments import FeatureMoments
 from dgmm.model.matrices import Array, DegenerateCovarianceError
-from dgmm.model.observed import FeatureMoments
 from dgmm.model.parameters import Parameters
 from dgmm.passes.task import ChunkRows
 

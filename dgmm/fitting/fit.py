@@ -28,7 +28,7 @@ from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood, Objective
 from dgmm.fitting.survey import Surveyed, survey
 from dgmm.fitting.updating import kept_of
-from dgmm.model.observed import FeatureMoments
+from dgmm.model.feature_moments import FeatureMoments
 from dgmm.model.parameters import Parameters
 from dgmm.model.variational import Posterior
 from dgmm.passes.adapted import FeaturesAlone

@@ -16,7 +16,7 @@ from dgmm.fitting.checks import NotFinite, check_observed, check_weight, check_w
 from dgmm.fitting.errors import check_errors
 from dgmm.fitting.filling import Filling, correlations_of, filling_of
 from dgmm.fitting.sample import Sample, hash_numbers
-from dgmm.model.observed import FeatureMoments
+from dgmm.model.feature_moments import FeatureMoments
 from dgmm.model.statistics import Moments
 from dgmm.passes.events import RowsDrawn, ValuesLacked, emit
 from dgmm.passes.run import first_pass, run_pass

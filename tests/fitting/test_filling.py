@@ -8,7 +8,7 @@ from dgmm.fitting.filling import FILLING, Filling, correlations_of, filling_of, 
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.survey import survey
 from dgmm.model.families import FAMILIES
-from dgmm.model.observed import FeatureMoments
+from dgmm.model.feature_moments import FeatureMoments
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 

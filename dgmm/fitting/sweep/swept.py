@@ -13,7 +13,7 @@ from dgmm.fitting.sample import Sample
 from dgmm.fitting.settings import Settings
 from dgmm.fitting.sweep.neighbours import Comparison
 from dgmm.model.criteria import Criterion
-from dgmm.model.observed import FeatureMoments
+from dgmm.model.feature_moments import FeatureMoments
 from dgmm.model.statistics import Moments
 from dgmm.passes.events import DataChanged, Event, PassFinished
 
