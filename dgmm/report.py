@@ -88,7 +88,7 @@ def checksum_facts(source: Source) -> list[Fact]:
 
 
 def model_facts(model: Any) -> list[Fact]:
-    """Return what there is to say of a fitted mixture, but for its components."""
+    """Return the facts of a fitted mixture, except its components."""
     n_components = len(model.weights_)
     components = fact("components", f"{n_components:,}", n_components=n_components)
     if hasattr(model, "elbo_"):

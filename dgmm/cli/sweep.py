@@ -228,7 +228,7 @@ def _write_models(found: Any, names: Sequence[str], working: Path) -> list[str]:
 
 
 def sweep_facts(found: Any) -> list[Fact]:
-    """Return what there is to say of a sweep in a few lines."""
+    """Return the facts of a sweep, in a few lines."""
     results, best = found.results_, found.best_params_
     n_models = len(results["bic"])
     n_dropped, n_failed = int(results["dropped"].sum()), int(results["failed"].sum())

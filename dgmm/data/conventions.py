@@ -143,7 +143,7 @@ def _no_measurement(attributes: Mapping[str, Any], dtype: np.dtype) -> str | Non
 
 
 def measured(variables: Mapping[str, tuple[np.dtype, Mapping[str, Any]]], what: str) -> list[str]:
-    """Choose the variables that are features where none are named, and tell of the others.
+    """Choose the variables that are features where none are named, and warn about the others.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class CsvTuning:
-    """How columns are told from text. Half and double: not measured.
+    """How the types of columns are inferred from text. Half and double: not measured.
 
     Attributes
     ----------

@@ -168,7 +168,7 @@ def open_text(x: Any, column: str, storage_options: Mapping[str, object] | None 
 
 
 def open_without(x: RowsLike, aside: Iterable[str], **opening: Any) -> Source:
-    """Open rows for their features: all that can be such, but some columns, which are not told of.
+    """Open rows for their features: all columns that can be, except some, without a warning about these.
 
     Parameters
     ----------

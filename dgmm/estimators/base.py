@@ -178,7 +178,7 @@ class FittedMixture(Predictor):
     def _open_told(
         self, X: RowsLike, errors: ErrorsLike | None, sample_weight: WeightsLike | None = None, **told: Any
     ) -> tuple[MeasuredRows, Source | None, dict[str, Any]]:
-        """Open rows, their measurement errors and weights; give what else is told, columns where named."""
+        """Open rows, their measurement errors and weights, and any other side information."""
         self._refuse_unfitted()
         names = getattr(self, "feature_names_in_", None)
         rows, found = taken_aside(X, {"sample_weight": sample_weight, **told}, names, errors)

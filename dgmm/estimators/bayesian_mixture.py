@@ -86,7 +86,7 @@ default='dirichlet_process'
     random_state : int, RandomState instance or None, default=None
         Seed of starts, of the sample of rows, and of `sample`.
     warm_start : bool, default=False
-        Go on from the last fit, instead of from a start.
+        Continue from the last fit instead of from a new start.
     verbose : int, default=0
         1 prints iterations, 2 their changes and times too.
     verbose_interval : int, default=10
@@ -145,16 +145,16 @@ default='dirichlet_process'
     stop_reason_ : str
         A sentence that says why the fit ended; with nats a row.
     measurement_errors_ : str
-        Where ``fit`` was given errors: ``'variances'`` or ``'covariances'``.
+        If ``fit`` was given errors: ``'variances'`` or ``'covariances'``.
     data_fingerprint_ : str
         As in `GaussianMixture`.
     n_rows_dropped_ : int
         Rows that ``missing='drop'`` left out.
     n_rows_incomplete_ : int
     n_missing_ : ndarray of shape (n_features_in_,), int
-        Rows of the fit that lack values, and those that lack each feature.
+        Numbers of rows of the fit with missing values, in any feature and in each.
     data_changes_ : list of str or None
-        Where ``fit`` was told ``allow_changed_data=True``: how rows changed meanwhile, a sentence for each
+        With ``fit(..., allow_changed_data=True)``: how rows changed during the fit, a sentence for each
         change; empty if they did not. None where a change would have been refused.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)

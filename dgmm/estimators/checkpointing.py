@@ -128,7 +128,7 @@ def facts_of(source: Source) -> dict[str, tuple[str, str]]:
 
 
 def _fingerprint(source: Source) -> Fingerprint:
-    """Take the fingerprint of rows in memory; that is no pass, which others would be told of."""
+    """Take the fingerprint of rows in memory, without a pass and its events."""
     found, start = Fingerprint(source.n_features, str(source.dtype)), 0
     while start < source.n_rows:
         rows = read_now(source.rows(start, min(start + HASHED_ROWS, source.n_rows)))

@@ -60,7 +60,7 @@ class Warned:
 
 
 def telling_of_empty(function: RowFunction, source: Source, what: str) -> RowFunction:
-    """Have rows without any value told of: those in memory now, all together; others as they are computed.
+    """Warn about rows without any value: at once if they are in memory, else as they are computed.
 
     Warns
     -----

@@ -112,7 +112,7 @@ def refuse_measured(mixture: object, what: str) -> None:
 
 
 def refuse_untold(mixture: object, errors: object, what: str) -> None:
-    """Refuse rows without errors of a mixture that was fitted with such, for what is said of all of them.
+    """Refuse rows without errors for a mixture that was fitted with errors, where all rows are judged.
 
     Parameters
     ----------

@@ -65,10 +65,10 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         its own variances (``diag``), or one variance (``spherical``); or all share variances (``tied_diag``,
         mclust's EEI), or one variance (``tied_spherical``, EII).
     tol : float or 'auto', default='auto'
-        In nats a row. Plain EM ends when the lower bound changes by less than this; ``'auto'`` is 1e-3, as
-        in scikit-learn. Corrected EM ends when all further iterations are predicted to gain less than this;
-        ``'auto'`` is 1e-6; and fits end then, too, that lately gained less than chance gives a component
-        and less than 1e-4, or all surplus components where there are more than the rows tell apart.
+        Convergence threshold, nats per row. Plain EM ends when the lower bound changes by less than this;
+        ``'auto'`` is 1e-3, as in scikit-learn. Corrected EM ends when all further iterations are predicted to
+        gain less than this; ``'auto'`` is 1e-6, and then a fit also ends when its latest gain is below
+        what chance gives one component and below 1e-4, or below what chance gives all surplus components.
     reg_covar : float, default=1e-6
         Added to the diagonal of covariances, in squared units of the data.
     max_iter : int, default=100
@@ -86,11 +86,11 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
     weights_init : array-like of shape (n_components,), default=None
     means_init : array-like of shape (n_components, n_features), default=None
     precisions_init : array-like, default=None
-        Given in the place of what ``init_params`` finds. Shaped as ``precisions_``.
+        Used instead of what ``init_params`` finds; ``precisions_init`` is shaped as ``precisions_``.
     random_state : int, RandomState instance or None, default=None
         Seed of starts, of the sample of rows, and of `sample`.
     warm_start : bool, default=False
-        Go on from the last fit, instead of from a start.
+        Continue from the last fit instead of from a new start.
     verbose : int, default=0
         1 prints iterations, 2 their changes and times too.
     verbose_interval : int, default=10
@@ -105,13 +105,13 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         drawn to find starts and for corrected EM. ``'auto'``: 250,000, less where they take more than
         256 MiB.
     search : {'auto', 'thorough'}, default='auto'
-        How much is searched where starts are found by ``'search'``. ``'auto'``: no more than is worth its
-        work, two passes' arithmetic where rows have many features or there are many components.
-        ``'thorough'``: as much for all data, which may take longer than all else.
+        How much is searched if starts are found by ``'search'``. ``'auto'``: only as much as is worth its
+        work, the arithmetic of two passes for many features or components. ``'thorough'``: the same effort
+        for all data, which may take longer than the rest of the fit.
     missing : {'error', 'drop', 'marginalize'}, default='error'
-        What to do with rows that lack values, NaN: refuse them; leave them out of the fit; or take of each
-        row what is observed, exactly, where values are missing at random. Fitted with either of the last two,
-        a mixture judges such rows by what they have. See ``docs/missing-values.md``.
+        What to do with rows with missing values, NaN: refuse them; leave them out of the fit; or fit the
+        observed values of each row, which is exact if values are missing at random. With the last two,
+        predictions for such rows use their observed values. See ``docs/missing-values.md``.
 
     Attributes
     ----------
@@ -142,18 +142,17 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         Full passes over the data: one where they fit in memory; else the survey, the starts' passes and
         one an iteration. Counting the rows of a Dask collection of unknown length is not among them.
     search_ : dgmm.fitting.starts.record.SearchRecord or None
-        How the start was searched for on the sample, and how sure that is: ``n_starts`` climbs ended in
-        ``n_optima`` optima, ``n_best`` of them in the best; ``unseen`` estimates the share of starts that
-        lead to others, and ``n_evaluations`` is what it cost. None where nothing was searched. See
-        ``docs/questions.md``.
+        Record of the search for starts on the sample: ``n_starts`` climbs ended in ``n_optima`` optima,
+        ``n_best`` of them in the best; ``unseen`` estimates the share of starts that lead to others, and
+        ``n_evaluations`` is what it cost. None without a search. See ``docs/questions.md``.
     stop_reason_ : str
         A sentence that says why the fit ended.
     groups_ : ndarray of shape (n_groups,)
-        Where ``fit`` was given groups: which there are, in order.
+        If ``fit`` was given groups: their names or numbers, sorted.
     group_weights_ : ndarray of shape (n_groups, n_components)
         The weights in each of them; ``weights_`` are those of all rows.
     measurement_errors_ : str
-        Where ``fit`` was given errors: ``'variances'`` or ``'covariances'``.
+        If ``fit`` was given errors: ``'variances'`` or ``'covariances'``.
     data_fingerprint_ : str
         Rows × features, dtype and a checksum of the rows, in their order: the same wherever they are kept
         and however they are cut. `dgmm.fingerprint` gives that of other rows, to compare.
@@ -161,9 +160,9 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         Rows that ``missing='drop'`` left out.
     n_rows_incomplete_ : int
     n_missing_ : ndarray of shape (n_features_in_,), int
-        Rows of the fit that lack values, and those that lack each feature.
+        Numbers of rows of the fit with missing values, in any feature and in each.
     data_changes_ : list of str or None
-        Where ``fit`` was told ``allow_changed_data=True``: how rows changed meanwhile, a sentence for each
+        With ``fit(..., allow_changed_data=True)``: how rows changed during the fit, a sentence for each
         change; empty if they did not. None where a change would have been refused.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -268,11 +267,11 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
-            Weights of the rows; whole numbers count a row so many times.
+            Weights of the rows: a whole number counts a row that many times.
         labels : array-like, Dask collection or path of shape (n_samples,), optional
-            The component of each row, from 0; −1 where it is not known. Or, of shape (n_samples,
-            n_components), what is known of each row as weights of components, which multiply those of the
-            mixture: their ratios count. Components keep these numbers. See ``docs/labels-and-groups.md``.
+            The component of each row, from 0; −1 where it is unknown. Or, of shape (n_samples, n_components),
+            weights of the components for each row, which multiply those of the mixture: only their ratios
+            matter. Components keep these numbers. See ``docs/labels-and-groups.md``.
         groups : array-like, Dask collection or path of shape (n_samples,), optional
             The group of each row: numbers, or text. Each group has weights of its own, ``group_weights_``;
             all share the components.
@@ -283,11 +282,11 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
             (n_features,) or (n_features, n_features), for all rows. They may be columns of ``X`` itself, by
             their names. In squared units of the data. See ``docs/measurement-errors.md``.
         allow_changed_data : bool, default=False
-            Go on with what is read where rows change during the fit, rather than refuse them:
-            ``data_changes_`` then says which did.
+            Continue if rows change during the fit, instead of raising an error: ``data_changes_`` then says
+            which did.
         checkpoint : str, path or dgmm.Checkpoint, optional
-            A folder or URL to keep there what each pass gave. After whatever ended this process, the same
-            call goes on from there, and ends with the same bits: see ``docs/checkpoints.md``.
+            A folder or URL in which the result of each pass is saved. If the process ends, the same call
+            continues from there, and ends with the same bits: see ``docs/checkpoints.md``.
 
         Returns
         -------

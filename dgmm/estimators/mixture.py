@@ -99,15 +99,15 @@ class Mixture(
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
-            Weights of the rows; whole numbers count a row so many times.
+            Weights of the rows: a whole number counts a row that many times.
         errors : array-like, Dask collection, path, or names of columns, optional
             As for `GaussianMixture.fit`.
         allow_changed_data : bool, default=False
-            Go on with what is read where rows change during the fit, rather than refuse them:
-            ``data_changes_`` then says which did.
+            Continue if rows change during the fit, instead of raising an error: ``data_changes_`` then says
+            which did.
         checkpoint : str, path or dgmm.Checkpoint, optional
-            A folder or URL to keep there what each pass gave. After whatever ended this process, the same
-            call goes on from there, and ends with the same bits: see ``docs/checkpoints.md``.
+            A folder or URL in which the result of each pass is saved. If the process ends, the same call
+            continues from there, and ends with the same bits: see ``docs/checkpoints.md``.
 
         Returns
         -------

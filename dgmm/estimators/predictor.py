@@ -111,8 +111,8 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         groups : array-like, Dask collection or path of shape (n_samples,), optional
-            The group of each row, of a mixture that was fitted to groups. By default rows are judged by the
-            weights of all rows.
+            The group of each row, of a mixture that was fitted to groups. By default the weights of all rows
+            are used.
         errors : optional
             Measurement errors of the rows, as for `GaussianMixture.fit`.
 
@@ -144,8 +144,8 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         groups : array-like, Dask collection or path of shape (n_samples,), optional
-            The group of each row, of a mixture that was fitted to groups. By default rows are judged by the
-            weights of all rows.
+            The group of each row, of a mixture that was fitted to groups. By default the weights of all rows
+            are used.
         errors : optional
             Measurement errors of the rows, as for `GaussianMixture.fit`.
 
@@ -177,8 +177,8 @@ class Predictor(Reporting, DensityMixin, BaseEstimator):
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         groups : array-like, Dask collection or path of shape (n_samples,), optional
-            The group of each row, of a mixture that was fitted to groups. By default rows are judged by the
-            weights of all rows.
+            The group of each row, of a mixture that was fitted to groups. By default the weights of all rows
+            are used.
         errors : optional
             Measurement errors of the rows, as for `GaussianMixture.fit`.
 

@@ -71,7 +71,7 @@ def quantile(
     share : float
         Of the rows that are to be lower.
     weights : Source, optional
-        Weights of the rows; whole numbers count a row so many times.
+        Weights of the rows: a whole number counts a row that many times.
     purpose : str
         For the progress display.
 

@@ -260,7 +260,7 @@ class GaussianMixtureSweep(OfTheBest):
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
-            Weights of the rows; whole numbers count a row so many times.
+            Weights of the rows: a whole number counts a row that many times.
         labels, groups, errors : optional
             What is known of the rows, as for `GaussianMixture.fit`. Labels are components of every model: try
             no fewer than there are labels. Each model has its own weights of groups, and these count as

@@ -295,7 +295,7 @@ def _gaining(best: EM, offered: Sequence[Parameters], fits: Multistart) -> EM | 
 
 
 def changes_among(events: Iterable[Event]) -> tuple[str, ...]:
-    """Give what was told of rows that changed, each once."""
+    """Return the changes of rows during the fit, each once."""
     return tuple(dict.fromkeys(event.message for event in events if isinstance(event, DataChanged)))
 
 

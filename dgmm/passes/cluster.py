@@ -28,7 +28,7 @@ SUMS = "sums of results"
 
 @dataclass(frozen=True)
 class Share:
-    """A task that is told of when it is done, and named when workers die of it.
+    """A task that is reported when it is done, and named if workers die of it.
 
     Attributes
     ----------
@@ -186,7 +186,7 @@ def _killing(place: str, is_one: bool, purpose: str, error: Any, runs: int) -> s
 
 
 class Told:
-    """Which shares are done: each is told once, whatever is run again."""
+    """Which shares are done: each is reported once, whatever is run again."""
 
     def __init__(self, n_shares: int) -> None:
         self.done: set[int] = set()
@@ -211,7 +211,7 @@ class Told:
             called.release()
 
     def wait(self, seconds: float) -> None:
-        """Wait until all is told, but not for long."""
+        """Wait until all are reported, but not for long."""
         deadline = time.monotonic() + seconds
         for _ in range(self._n_shares):
             self._called.acquire(timeout=max(0.0, deadline - time.monotonic()))
