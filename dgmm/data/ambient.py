@@ -137,7 +137,7 @@ def read_now(chunk: Chunk | LazyChunk) -> NDArray[Any]:
     return persistently(chunk.read, chunk.place)
 
 
-def callbacks_for(get: Get, told: Callable[[Any, Any], None] | None = None) -> dict[str, Any]:
+def callbacks_for(get: Get, when_done: Callable[[Any, Any], None] | None = None) -> dict[str, Any]:
     """Return arguments for ``dask.compute`` so that callbacks are not looked up in what all threads share.
 
     Dask takes those that the user has registered out of `dask.callbacks.Callback.active` while it computes.
@@ -147,14 +147,14 @@ def callbacks_for(get: Get, told: Callable[[Any, Any], None] | None = None) -> d
     ----------
     get : callable
         A scheduler; other than Dask's local ones take no callbacks.
-    told : callable, optional
-        Is told the key and the result of each task that has ended.
+    when_done : callable, optional
+        Called with the key and the result of each task that has ended.
     """
     own = get.func if isinstance(get, partial) else get
     local = (dask.threaded.get, dask.local.get_sync, dask.local.get_async, dask.multiprocessing.get)
     if own not in local:
         return {}
     callbacks = list(dask.callbacks.Callback.active)
-    if told is not None:
-        callbacks.append((None, None, None, lambda key, result, *_: told(key, result), None))
+    if when_done is not None:
+        callbacks.append((None, None, None, lambda key, result, *_: when_done(key, result), None))
     return {"callbacks": callbacks}

@@ -113,8 +113,8 @@ def compute_on_cluster(client: Any, submit: Submit, shares: Sequence[Share], pur
     from distributed.scheduler import NoValidWorkerError, NoWorkerError  # noqa: PLC0415
 
     settings = configured(CLUSTER, SECTION)
-    told = Told(len(shares))
-    watch = Watch(client, settings, purpose, lambda: len(told.done), len(shares))
+    reported = SharesDone(len(shares))
+    watch = Watch(client, settings, purpose, lambda: len(reported.done), len(shares))
     names: tuple[str, ...] = tuple(share.name for share in shares)
     held: list[Any] = []
     suspects: set[int] = set()
@@ -124,10 +124,10 @@ def compute_on_cluster(client: Any, submit: Submit, shares: Sequence[Share], pur
             before, (results, own) = held, submit(names, run)
             held = [*results, *own]
             _release(before)
-            told.watch(own, shares)
+            reported.watch(own, shares)
             try:
                 found = watch.gathered(results)
-                told.wait(settings.told_within)
+                reported.wait(settings.told_within)
                 return found
             except KilledWorker as error:
                 blamed = {index for index, future in enumerate(own) if future.status == "error"}
@@ -185,7 +185,7 @@ def _killing(place: str, is_one: bool, purpose: str, error: Any, runs: int) -> s
     )
 
 
-class Told:
+class SharesDone:
     """Which shares are done: each is reported once, whatever is run again."""
 
     def __init__(self, n_shares: int) -> None:
