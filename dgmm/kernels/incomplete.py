@@ -43,7 +43,7 @@ READY_BYTES = 2**26
 WORKING_BYTES = 2 * WAITING_BYTES + READY_BYTES + 3 * GROUPED_BYTES
 """Of all that."""
 
-NUMPY_SECONDS, COMPILED_SECONDS = (1e-5, 4e-8, 5e-10), (8e-6, 2.5e-8, 2e-10)
+NUMPY_SECONDS, COMPILED_SECONDS = (1e-5, 4e-8, 5e-10), (8e-6, 2e-8, 5e-10)
 """About what a pattern takes, however few its rows are, by NumPy and compiled; more for each entry of a
 covariance, and for the cube of its features."""
 

@@ -97,9 +97,9 @@ def _moved(statistics: Statistics, references: Array, gaps: Array) -> Statistics
     scatter, shared, family = statistics.scatter, statistics.shared, statistics.family
     if isinstance(family, Shared):
         assert shared is not None, "the statistics were not completed with the scatter of all rows"
-        # What the points after add less those before, at once: a matrix may be large.
-        change = family.between(np.concatenate([counts, -counts]), np.concatenate([after, before]))
-        shared = shared + change
+        # What points after add less those before, in one matrix, and the sum in its place: it may be large.
+        points, own = np.concatenate([after, before]), np.concatenate([counts, -counts])
+        shared = shared + family.between(own, points)
     else:
         added = _packed(family, after) - _packed(family, before)
         scatter = scatter + counts[:, None] * added

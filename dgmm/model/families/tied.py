@@ -60,6 +60,10 @@ class Tied(Shared, Matrices):
         np.abs(sizes, out=sizes)
         return ((extent @ sizes) * extent).sum(axis=-1)
 
+    def mean_squares(self, scatter, shared, counts, n_features):
+        squares = scatter[:, :n_features].sum(axis=0) if scatter.shape[1] else np.diagonal(shared)
+        return squares[None] / counts.sum()  # no matrix for its diagonal
+
     def pooled(self, scatter, n_features):
         return unpack(scatter.sum(axis=0), n_features)
 
