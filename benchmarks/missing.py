@@ -331,6 +331,19 @@ def worth(sizes: Sequence[Size], kernels: Sequence[str], repeats: int) -> None:
     print_table("A pattern that is made ready, and a row that is evaluated for itself", header, found)
 
 
+def regressions(sizes: Sequence[Size], repeats: int) -> None:
+    """Eliminate what is observed from covariances, for 50 patterns, by NumPy and compiled."""
+    found = []
+    for n_features, n_components in sizes:
+        generator = np.random.default_rng(n_features)
+        covariances = synthetic_mixture(n_components, n_features).covariances
+        known = generator.random((50, n_features)) >= SHARE
+        calls = [partial(KERNELS[name].regress, covariances, known) for name in ("numpy", "compiled")]
+        each = [1e6 * seconds / (50 * n_components) for seconds in least_seconds(calls, repeats)]
+        found.append([n_features, n_components, *(f"{microseconds:.3g}" for microseconds in each)])
+    print_table("µs a pattern and component", ["features", "components", "NumPy", "compiled"], found)
+
+
 def as_family(mixture: Parameters, covariance_type: str) -> Parameters:
     """Give a mixture the covariances of a family: of each component, or their mean."""
     family = FAMILIES[covariance_type]
@@ -363,6 +376,7 @@ def main() -> None:
         for n_features, n_components in sizes or MANY:
             patterns(given.rows, n_features, n_components, given.repeats)
     if given.only in (None, "worth"):
+        regressions(sizes or GRID, given.repeats)
         worth(sizes or MANY, given.kernels, given.repeats)
 
 
