@@ -2,7 +2,8 @@
 
 Which number of components errs least only shows by values that are known, and hardly where rows are few. The
 mean of the densities of several mixtures is a mixture again, and errs less than the one that a criterion
-chooses. How much is added to its variances is decided by values that are hidden for it.
+chooses. How much is added to its variances is decided by values that are hidden for it; with much, it is of
+more components.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class AveragingTuning:
         Of the rows of it that the choice is made on.
     few_components, most_components : int
         Of the largest mixture; and where rows are many.
+    ridged_components : int
+        Of the largest one with a ridge of ``least_ridge`` or more, which keeps components from collapsing.
     rows_of_component, many_rows_of_component : int
         Rows for each component of the largest mixture, as multiples of the number of features and one: of
         fewer, components collapse onto them; and what many are.
@@ -50,6 +53,8 @@ class AveragingTuning:
         EM iterations of each mixture.
     ridges : tuple of float
         What may be added to the variances, in those of the features; ascending.
+    least_ridge : float
+        That makes components more.
     usual_ridge : float
         Where too few values can be hidden to choose.
     hidden : float
@@ -64,11 +69,13 @@ class AveragingTuning:
     n_values: int = 50_000
     few_components: int = 3
     most_components: int = 5
+    ridged_components: int = 9
     rows_of_component: int = 3
     many_rows_of_component: int = 30
     covariance_types: tuple[str, ...] = ("full", "tied")
     max_iter: int = 30
-    ridges: tuple[float, ...] = (1e-3, 1e-2, 0.03, 0.1, 0.3)
+    ridges: tuple[float, ...] = (1e-3, 0.03, 0.1, 0.3)
+    least_ridge: float = 0.03
     usual_ridge: float = 1e-2
     hidden: float = 0.1
     fewest_hidden: int = 20
@@ -118,14 +125,19 @@ def fit_average(
 def _chosen_ridge(
     rows: Array, counts: Array | None, method: Method, of_hidden: int, of_mixtures: int
 ) -> float:
-    """Give the ridge by which values that are hidden are filled best."""
+    """Give the ridge by which hidden values are filled best: the first that the next one does not better."""
     is_hidden = hidden(rows, of_hidden)
     if is_hidden.sum() < AVERAGING.fewest_hidden:
         return AVERAGING.usual_ridge
-    known, least = np.where(is_hidden, np.nan, rows), AVERAGING.ridges[0]
-    mean = _averaged(MemorySource(known), counts, least, of_mixtures)
-    losses = [_loss(_widened(mean, each - least), rows, known, counts, method) for each in AVERAGING.ridges]
-    return AVERAGING.ridges[int(np.argmin(losses))]
+    known = np.where(is_hidden, np.nan, rows)
+    chosen, least = AVERAGING.usual_ridge, np.inf
+    for ridge in AVERAGING.ridges:
+        mean = _averaged(MemorySource(known), counts, ridge, of_mixtures)
+        loss = _loss(mean, rows, known, counts, method)
+        if not loss < least:
+            break
+        chosen, least = ridge, loss
+    return chosen
 
 
 def hidden(rows: Array, seed: int) -> NDArray[np.bool_]:
@@ -137,19 +149,21 @@ def hidden(rows: Array, seed: int) -> NDArray[np.bool_]:
     return is_hidden
 
 
-def most_components(n_rows: int, n_features: int) -> int:
-    """Give the components of the largest mixture of so many rows."""
+def most_components(n_rows: int, n_features: int, ridge: float) -> int:
+    """Give the components of the largest mixture of so many rows, with this ridge."""
     few, many = (
         n_rows // (each * (n_features + 1))
         for each in (AVERAGING.rows_of_component, AVERAGING.many_rows_of_component)
     )
+    if ridge >= AVERAGING.least_ridge:
+        return max(1, min(few, AVERAGING.ridged_components))
     return max(1, min(few, max(AVERAGING.few_components, min(many, AVERAGING.most_components))))
 
 
 def _averaged(rows: MemorySource, counts: Array | None, ridge: float, seed: int) -> Parameters:
     """Fit the mixtures, and give the mean of their densities, of full covariances."""
     sweep = GaussianMixtureSweep(
-        range(1, most_components(rows.n_rows, rows.n_features) + 1),
+        range(1, most_components(rows.n_rows, rows.n_features, ridge) + 1),
         covariance_type=AVERAGING.covariance_types,
         reg_covar=ridge,
         max_iter=AVERAGING.max_iter,
@@ -171,12 +185,6 @@ def _averaged(rows: MemorySource, counts: Array | None, ridge: float, seed: int)
         np.concatenate([part.means for part in parts]),
         np.concatenate([part.covariance_matrices for part in parts]),
     )
-
-
-def _widened(mixture: Parameters, ridge: float) -> Parameters:
-    """Add to the variances."""
-    wider = mixture.covariances + ridge * np.eye(mixture.n_features)
-    return Parameters.from_covariances(mixture.family, mixture.weights, mixture.means, wider)
 
 
 def _loss(mixture: Parameters, rows: Array, known: Array, counts: Array | None, method: Method) -> float:

@@ -97,7 +97,7 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         `GaussianMixture`, `BayesianGaussianMixture` or `GaussianMixtureSweep`, which is cloned and fitted;
         with ``missing='marginalize'``, if it is to be fitted to rows that lack values.
         ``sklearn.frozen.FrozenEstimator(mixture)`` is a mixture that is fitted already. Default: the mean of
-        the densities of mixtures of 1 to 5 components, fewer of few rows, each with its covariance or all
+        the densities of mixtures of 1 to 9 components, fewer of few rows, each with its covariance or all
         with one, which are fitted to a sample of at most 50,000 rows. How much is added to variances, in
         those of the features, is what fills values best that are hidden for it.
     method : {'mean', 'sample', 'mode'}, default='mean'

@@ -22,7 +22,7 @@ def test_the_density_is_the_mean_of_those_of_all_sizes(rows):
     found = fit_average(open_dataset(rows), None, "mean", 0)
     centre, widths = centre_and_widths(rows, np.ones(len(rows)))
     sweep = GaussianMixtureSweep(
-        range(1, most_components(*rows.shape) + 1),
+        range(1, most_components(len(rows), rows.shape[1], found.reg_covar) + 1),
         covariance_type=AVERAGING.covariance_types,
         reg_covar=found.reg_covar,
         max_iter=AVERAGING.max_iter,
@@ -82,7 +82,9 @@ def test_half_of_what_is_known_is_hidden_at_the_most():
 
 
 def test_components_are_more_where_rows_are():
-    assert most_components(1, 1) == most_components(5, 10) == 1
-    assert most_components(3 * 2 * 11, 10) == 2
-    assert most_components(1000, 10) == AVERAGING.few_components
-    assert most_components(10**6, 10) == AVERAGING.most_components
+    for ridge in AVERAGING.ridges:
+        assert most_components(1, 1, ridge) == most_components(5, 10, ridge) == 1
+        assert most_components(3 * 2 * 11, 10, ridge) == 2
+    assert most_components(1000, 10, 1e-3) == AVERAGING.few_components
+    assert most_components(10**6, 10, 1e-3) == AVERAGING.most_components
+    assert most_components(1000, 10, AVERAGING.least_ridge) == AVERAGING.ridged_components
