@@ -371,8 +371,9 @@ def with_deviation(mean: float, deviation: float) -> str:
     if deviation == 0.0:
         return f"{mean:.4g}"
     places = 2 - int(np.floor(np.log10(deviation)))
-    if not 0 <= places <= 6:
+    if not -1 <= places <= 6:
         return f"{mean:.4g} ± {deviation:.2g}"
+    places = max(places, 0)  # thousands are whole numbers
     return f"{mean:.{places}f} ± {deviation:.{places}f}"
 
 

@@ -10,7 +10,7 @@ import click
 
 from dgmm import report
 from dgmm.cli.cluster import Cluster, on_a_cluster
-from dgmm.cli.models import features_found, load_model, open_for, save_model
+from dgmm.cli.models import features_found, load_model, names_of_features, open_for, save_model
 from dgmm.cli.options import at_urls, features_option, overwriting, reading_rows, seeded, to_a_model
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
@@ -119,7 +119,7 @@ def impute(
     mixture = load_model(model, storage_options, data)
     source = open_for(mixture, data, opening)
     function = mixture._imputation(source, method, seed)
-    names = column_names(source.feature_names, source.n_features)
+    names = names_of_features(mixture, source)
     with cluster.joined(source):
         result = replace(Result.by(function, names), said=n_without_values)
         n_empty = write(source, result, out, "impute", overwrite=overwrite, storage_options=storage_options)

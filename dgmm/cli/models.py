@@ -12,6 +12,7 @@ import click
 import dgmm
 from dgmm.data.source import Source
 from dgmm.data.writing import creating
+from dgmm.estimators.features import column_names
 from dgmm.estimators.model_file import is_model_file
 
 Loaded = dgmm.GaussianMixture | dgmm.BayesianGaussianMixture
@@ -75,6 +76,12 @@ def open_for(mixture: Any, data: str, opening: dict[str, Any], missing: str | No
     if source.n_rows == 0:
         raise ValueError(f"{data} has no rows")
     return source
+
+
+def names_of_features(mixture: Any, source: Source) -> tuple[str, ...]:
+    """Name the features of rows: as the model does, else as the rows do, else by numbers: x0, x1."""
+    names = getattr(mixture, "feature_names_in_", source.feature_names)
+    return column_names(names, source.n_features)
 
 
 def features_found(mixture: Any, features: Sequence[str]) -> list[str | int]:

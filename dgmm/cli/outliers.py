@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from dgmm import report
 from dgmm.cli.cluster import Cluster, on_a_cluster
-from dgmm.cli.models import load_model, open_for
+from dgmm.cli.models import load_model, names_of_features, open_for
 from dgmm.cli.options import Number, missing_in_rows, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.program import main
 from dgmm.estimators.empty_rows import count_in, warn_without_values
 from dgmm.estimators.errors import refuse_measured
-from dgmm.estimators.features import column_names
 from dgmm.estimators.outliers import SCORED, score_function, surprise_function
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction
@@ -163,7 +162,7 @@ def outliers(
             scores,
             surprise_function(mixture, source),
             threshold,
-            column_names(source.feature_names, source.n_features),
+            names_of_features(mixture, source),
             min(n_shown, source.n_features),
         )
         result = Result(table.of, tuple(table.dtype.names or ()), (), table.dtype, Unlikeliest.of)

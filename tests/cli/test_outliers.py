@@ -57,6 +57,18 @@ def test_a_threshold_and_numbered_features(tmp_path: Path, model: Path, rows_zar
     assert "outliers   0 (0.000%)" in said
 
 
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # it is told of, as by scikit-learn
+def test_features_of_rows_without_names_are_called_as_the_models(
+    tmp_path: Path, named_model: Path, rows_zarr: Path
+):
+    table, whole = tmp_path / "table.parquet", tmp_path / "whole.parquet"
+    said = succeed("outliers", named_model, rows_zarr, "--contamination", 0.02, "--out", table)
+    assert "x1 = " not in said
+    assert set(pq.read_table(table)["feature_1"].to_pylist()) == {"", "a", "b"}
+    succeed("impute", named_model, rows_zarr, "--out", whole)
+    assert list(pd.read_parquet(whole)) == ["a", "b"]
+
+
 def test_what_it_refuses(tmp_path: Path, model: Path, rows_zarr: Path):
     out = tmp_path / "table.parquet"
     assert "0<x<=0.5" in fail("outliers", model, rows_zarr, "--out", out, "--contamination", 0)
