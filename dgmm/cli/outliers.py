@@ -18,7 +18,7 @@ from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.program import main
 from dgmm.estimators.empty_rows import count_in, warn_without_values
 from dgmm.estimators.errors import refuse_measured
-from dgmm.estimators.outliers import SCORED, score_function, surprise_function
+from dgmm.estimators.outlier_scores import SCORED, score_function, surprise_function
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.facts import Exhibit, Said, fact

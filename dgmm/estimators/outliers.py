@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -32,17 +29,16 @@ from dgmm.data.types import (
     WeightsLike,
 )
 from dgmm.estimators.best import mixture_of
-from dgmm.estimators.conditioning import ConditionalMixture
-from dgmm.estimators.empty_rows import telling_of_empty
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.inliers import INLIERS, fit_to_inliers
 from dgmm.estimators.labels_and_groups import taken_aside
-from dgmm.estimators.linear import Linear, linear_before_mixture
+from dgmm.estimators.linear import linear_before_mixture
+from dgmm.estimators.outlier_scores import score_function, scores_of, surprise_function
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.quantile import quantile
-from dgmm.estimators.rowwise import RowFunction, evaluate
+from dgmm.estimators.rowwise import evaluate
 from dgmm.estimators.validation import (
     check_enough_rows,
     check_some_rows,
@@ -50,18 +46,13 @@ from dgmm.estimators.validation import (
     open_to_predict,
 )
 from dgmm.fitting.survey import MISSING
-from dgmm.kernels.densities import expected_log_densities
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import Parameters
-from dgmm.model.surprise import surprises
 from dgmm.passes.task import ChunkRows
 
 # What X is decides on the result, and what is more special comes first. A Dask frame is also a table.
 # pyright: reportOverlappingOverload=false
 
 LOWEST = -float(np.finfo(np.float64).max)
-
-SCORED = "what is said of them is the mixture's own, whatever the row: the log density to be expected of one"
 
 
 class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
@@ -381,53 +372,6 @@ def without_light_components(estimator: Any, least_weight: float) -> BaseEstimat
     if len(kept) == parameters.n_components:
         return mixture
     return mixture._with(parameters.part(kept), np.arange(parameters.n_features))
-
-
-def scores_of(estimator: Any, X: Any) -> Any:
-    """Score rows by what is fitted: a mixture by `score_function`, also after other steps of a pipeline."""
-    if isinstance(estimator, FrozenEstimator):
-        return scores_of(estimator.estimator, X)
-    if isinstance(estimator, Pipeline):
-        return scores_of(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
-    mixture = mixture_of(estimator)
-    if mixture is None:
-        return estimator.score_samples(X)
-    source = mixture._open(X)
-    check_some_rows(source, type(mixture).__name__)
-    function = score_function(mixture, source)
-    return evaluate(telling_of_empty(function, source, SCORED) if function.takes_nan else function, X, source)
-
-
-def score_function(mixture: ConditionalMixture, source: Source) -> RowFunction:
-    """Give the log density of each row; that to be expected of the complete row, where it lacks values."""
-    function = mixture._row_function("log_densities", source)
-    if not function.takes_nan:
-        return function
-    return replace(function, compute=partial(expected_log_densities, mixture._model))
-
-
-@dataclass(frozen=True, eq=False)
-class OfProjected:
-    """The surprises of values of rows that a mixture sees projected: a picklable function of rows."""
-
-    model: Parameters
-    linear: Linear
-
-    def __call__(self, rows: NDArray[np.floating]) -> Array:
-        """Give surprises: (n_rows, n_features)."""
-        return surprises(self.model, self.linear(rows), self.linear.directions)
-
-
-def surprise_function(
-    mixture: ConditionalMixture, source: Source, linear: Linear | None = None
-) -> RowFunction:
-    """Give the surprises of each row's values: see `MixtureOutlierDetector.explain`."""
-    of_scores = mixture._row_function("log_densities", source)  # what rows may lack is the mixture's to say
-    names = source.feature_names or tuple(range(source.n_features))
-    found = replace(of_scores, dtype=np.dtype(np.float64), name="surprise", columns=names)
-    if linear is None:
-        return replace(found, compute=partial(surprises, mixture._parameters))
-    return replace(found, compute=OfProjected(mixture._parameters, linear), takes_nan=False)
 
 
 def _first_column(rows: ChunkRows) -> NDArray[np.floating]:
