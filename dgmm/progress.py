@@ -80,8 +80,8 @@ def showing_progress(console: Console) -> Iterator[None]:
 
 @contextmanager
 def telling_of_compiling(tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell when functions are compiled inside, which takes some seconds: `dgmm.model.kept` logs it."""
-    logger, handler = logging.getLogger("dgmm.model.kept"), logging.Handler(logging.INFO)
+    """Tell when functions are compiled inside, which takes some seconds: `dgmm.model.numba_cache` logs it."""
+    logger, handler = logging.getLogger("dgmm.model.numba_cache"), logging.Handler(logging.INFO)
     handler.emit = lambda record: tell(record.getMessage())
     level = logger.level
     logger.addHandler(handler)

@@ -17,7 +17,7 @@ import dask.config
 from dask.utils import parse_bytes
 
 from dgmm import report
-from dgmm.cli.doors import check_address, security_for
+from dgmm.cli.connection import check_address, security_for
 from dgmm.cli.options import options
 from dgmm.cli.shell import console, say
 from dgmm.data.source import Source

@@ -14,9 +14,9 @@ import numpy as np
 
 import dgmm
 from dgmm import report
-from dgmm.cli.carried import Together, write_with_columns
 from dgmm.cli.checkpoints import checkpoint_at, checkpoint_facts, is_checkpoint, keeping
 from dgmm.cli.cluster import Cluster, on_a_cluster
+from dgmm.cli.kept_columns import Together, write_with_columns
 from dgmm.cli.models import following_advice, load_model, open_for, open_rows
 from dgmm.cli.options import (
     Number,

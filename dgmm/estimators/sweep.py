@@ -35,8 +35,8 @@ from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of
 from dgmm.fitting.sweep.neighbours import Comparison, sentences
+from dgmm.fitting.sweep.state import SweepSettings, Swept, begin
 from dgmm.fitting.sweep.sweep import ANSWERED, concerns_of, sweep
-from dgmm.fitting.sweep.swept import SweepSettings, Swept, begin
 from dgmm.fitting.sweep.table import table_of
 from dgmm.model.criteria import CRITERIA
 from dgmm.model.families import family_named

@@ -91,7 +91,7 @@ def compiled(options: dict[str, Any], *, is_kept: bool = False) -> Callable[[Cal
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher: Any = njit(**options)(function)
         if is_kept:
-            from dgmm.model.kept import CheckedCache  # noqa: PLC0415
+            from dgmm.model.numba_cache import CheckedCache  # noqa: PLC0415
 
             with suppress(RuntimeError, OSError):  # no folder to write to: each process compiles for itself
                 dispatcher._cache = CheckedCache(function)

@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from dgmm import GaussianMixture
 from dgmm.data import open_dataset
 from dgmm.passes.blas import single_threaded
+from dgmm.passes.parallel import run_tasks
 from dgmm.passes.run import run_pass
-from dgmm.passes.tasks import run_tasks
 
 
 class LookWork:

@@ -17,8 +17,8 @@ from dgmm.data import open_dataset
 from dgmm.passes.cluster import one_cluster
 from dgmm.passes.events import SpanFinished, listening
 from dgmm.passes.health import ClusterLostError
+from dgmm.passes.parallel import run_tasks
 from dgmm.passes.run import run_pass
-from dgmm.passes.tasks import run_tasks
 from tests.dying import Visit, end_at
 
 ROWS = np.random.default_rng(1).normal(size=(4_000, 4))

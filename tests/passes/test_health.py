@@ -12,8 +12,8 @@ from distributed import Client, LocalCluster, Status, get_worker
 from dgmm.data import open_dataset
 from dgmm.passes.events import ClusterBack, ClusterWaiting, listening
 from dgmm.passes.health import ClusterLostError
+from dgmm.passes.parallel import run_tasks
 from dgmm.passes.run import run_pass
-from dgmm.passes.tasks import run_tasks
 from tests.dying import Visit, end_at
 from tests.waiting import until
 

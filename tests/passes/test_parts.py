@@ -20,10 +20,10 @@ from dgmm.data.records import Kinds
 from dgmm.passes.entries import CLASSES
 from dgmm.passes.events import Event, SpanFinished, SpansKept, TaskFinished, listening
 from dgmm.passes.journal import CheckpointWarning, Journal, journalling
+from dgmm.passes.parallel import run_tasks
 from dgmm.passes.parts import Kept, Parts, Tree
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows, Effort, Timed
-from dgmm.passes.tasks import run_tasks
 
 KINDS = Kinds((*CLASSES, Timed, Effort))
 

@@ -31,7 +31,7 @@ from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES, Family
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
-from dgmm.passes.tasks import run_tasks
+from dgmm.passes.parallel import run_tasks
 
 Starts = dict[tuple[Family, int], list[Parameters]]
 """For each covariance type and number of components: the best start, then others that are close to it."""

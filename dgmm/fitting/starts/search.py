@@ -36,7 +36,7 @@ from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
-from dgmm.passes.tasks import run_tasks
+from dgmm.passes.parallel import run_tasks
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from dgmm.fitting.sweep.bootstrap import BOOTSTRAP, Null, Told, likelihood_ratio
 from dgmm.fitting.sweep.held_out import HeldOut, densities_of_told
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
+from dgmm.passes.parallel import run_tasks
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
-from dgmm.passes.tasks import run_tasks
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from dgmm.fitting.sweep.held_out import HeldOut, Scored, ScoredStatistics, Split
 from dgmm.fitting.sweep.neighbours import DifferenceSums, RowsCompared, compare
 from dgmm.fitting.sweep.race import Race
 from dgmm.fitting.sweep.scores import score_models
-from dgmm.fitting.sweep.swept import SweepSettings, Swept
+from dgmm.fitting.sweep.state import SweepSettings, Swept
 from dgmm.model.criteria import resolution
 from dgmm.model.families import Family
 from dgmm.model.parameters import Parameters

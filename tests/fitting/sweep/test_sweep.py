@@ -13,8 +13,8 @@ from dgmm.fitting.settings import Settings
 from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.held_out import HeldOut
+from dgmm.fitting.sweep.state import SweepSettings, Swept, begin
 from dgmm.fitting.sweep.sweep import concerns_of, sweep
-from dgmm.fitting.sweep.swept import SweepSettings, Swept, begin
 from dgmm.kernels.densities import log_densities
 from dgmm.model.criteria import CRITERIA
 from dgmm.model.families import FAMILIES

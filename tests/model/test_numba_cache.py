@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("numba")
-kept = pytest.importorskip("dgmm.model.kept")
+numba_cache = pytest.importorskip("dgmm.model.numba_cache")
 
 MODULE = """
 from dgmm.model.jit import IN_ORDER, compiled
@@ -29,12 +29,12 @@ import json, logging, os, random, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import kept_module
-from dgmm.model import kept
+from dgmm.model import numba_cache
 
 said = []
-logging.getLogger("dgmm.model.kept").addHandler(handler := logging.Handler())
+logging.getLogger("dgmm.model.numba_cache").addHandler(handler := logging.Handler())
 handler.emit = lambda record: said.append(record.getMessage())
-logging.getLogger("dgmm.model.kept").propagate = False
+logging.getLogger("dgmm.model.numba_cache").propagate = False
 
 def call():
     "As a new process would: from what is kept, if it can be. Say if it was."
@@ -64,7 +64,7 @@ for file, content in whole.items():
             each.write_bytes(what)
         file.write_bytes(damage)
         said.clear()
-        kept._told.clear()
+        numba_cache._told.clear()
         assert call() == 0, "it was used"
         assert len(said) == 1 and str(file) in said[0] and "damaged" in said[0], said
         assert call() == 1, "it was not mended"
@@ -73,7 +73,7 @@ for file, content in whole.items():
     assert call() == 0 and call() == 1  # gone
     file.unlink()
     file.mkdir()
-    kept._told.clear()
+    numba_cache._told.clear()
     said.clear()
     assert call() == 0 and len(said) == 1  # cannot be read, nor written
     file.rmdir()
@@ -138,7 +138,7 @@ class Gone:
 
 def test_an_index_of_another_version_is_made_anew(tmp_path, monkeypatch, caplog):
     """Numba reads all of it before it asks what it is of: it may name classes that are gone."""
-    files = kept.CheckedFiles(cache_path=str(tmp_path), filename_base="f", source_stamp=1)
+    files = numba_cache.CheckedFiles(cache_path=str(tmp_path), filename_base="f", source_stamp=1)
     files.save(("signature", Gone), "machine code")
     assert files.load(("signature", Gone)) == "machine code"
     monkeypatch.delattr(sys.modules[__name__], "Gone")
@@ -175,7 +175,7 @@ def test_functions_of_other_modules_count(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, spec.name, module)
     names = {"helper": module.helper, "__name__": "of_a_test"}
     exec("def function(n):\n    return helper(n)\n", names)
-    stamp = kept._stamp_of_used(names["function"])
-    assert stamp == kept._stamp_of_used(names["function"])
+    stamp = numba_cache._stamp_of_used(names["function"])
+    assert stamp == numba_cache._stamp_of_used(names["function"])
     file.write_text("def helper(n):\n    return n + 2\n")
-    assert stamp != kept._stamp_of_used(names["function"])
+    assert stamp != numba_cache._stamp_of_used(names["function"])

@@ -13,7 +13,7 @@ from distributed.security import Security
 
 import dgmm
 from dgmm.cli import main
-from dgmm.cli.doors import check_address, is_here, security_for
+from dgmm.cli.connection import check_address, is_here, security_for
 from tests.waiting import until
 
 

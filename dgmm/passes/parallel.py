@@ -1,4 +1,4 @@
-"""Other tasks, side by side on the ambient scheduler: no pass over the rows."""
+"""Tasks in parallel on the ambient scheduler, apart from passes over the rows."""
 
 from __future__ import annotations
 

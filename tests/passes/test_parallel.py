@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dgmm.passes.events import TaskFinished, TasksFinished, TasksStarted, listening
-from dgmm.passes.tasks import run_tasks
+from dgmm.passes.parallel import run_tasks
 
 ROWS = np.arange(6.0).reshape(3, 2)
 

@@ -1,4 +1,4 @@
-"""What a sweep is to fit, and what it has found so far."""
+"""The settings of a sweep, and its state: what it has found so far."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a sweep is to fit and has found, without fitting anything."""
 
-from dgmm.fitting.sweep.swept import begin
+from dgmm.fitting.sweep.state import begin
 from dgmm.passes.events import DataChanged, PassFinished
 from tests.fitting.sweep.test_sweep import MODELS, settings_for
 
