@@ -1,5 +1,6 @@
 """Which schedulers are joined; and one by TLS, with processes of its own."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,8 +97,18 @@ def cluster(folder: Path, files: dict[str, str]) -> Iterator[str]:
                 )
             )
             stack.callback(process.kill)
-            assert until(lambda process=process: where.exists() or process.poll() is not None)
-        yield next(line.split('"')[3] for line in where.read_text().splitlines() if '"address"' in line)
+            assert until(lambda process=process: address_in(where) or process.poll() is not None)
+        address = address_in(where)
+        assert address is not None
+        yield address
+
+
+def address_in(file: Path) -> str | None:
+    """Read the address of a scheduler from its file; None until that is there as a whole."""
+    try:
+        return json.loads(file.read_text())["address"]
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
 
 
 def test_a_cluster_joined_by_tls(tmp_path, rows_zarr, three_clusters, monkeypatch):
