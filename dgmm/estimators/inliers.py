@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,14 @@ from sklearn.utils import check_random_state
 from dgmm.data import Source
 from dgmm.data.memory import MemorySource
 from dgmm.estimators.gaussian_mixture import GaussianMixture
+from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.standardized import centre_and_widths, in_units, without_concerns
 from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled
 from dgmm.fitting.survey import survey
+from dgmm.kernels.densities import expected_log_densities
 from dgmm.model.matrices import Array
 
 
@@ -111,6 +114,34 @@ def shrunk_covariance(rows: Array, weights: Array) -> Array:
     return (1.0 - shrinkage) * covariance + (shrinkage * mean + INLIERS.ridge_of_distances) * unit
 
 
+def held_out_log_densities(
+    rows: Array, is_first: NDArray[np.bool_], fitted: Callable[[NDArray[np.bool_]], GaussianMixture]
+) -> Array:
+    """Give the log density of each row by the mixture of the half of the rows that it is not in.
+
+    By a component that they have drawn to themselves, few rows that are far out are likely: not by one that
+    was fitted without them.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+        NaN where a value is missing.
+    is_first : ndarray of shape (n_rows,), bool
+        Which rows are the first half.
+    fitted : callable
+        Fits a mixture to the rows of a mask.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        In nats; of rows that lack values, what is to be expected of the complete row.
+    """
+    found = np.empty(len(rows))
+    for half in (is_first, ~is_first):
+        found[~half] = expected_log_densities(parameters_of(fitted(half)), rows[~half])
+    return found
+
+
 def _nearest(distances: Array, weights: Array, farthest: float) -> NDArray[np.bool_]:
     """Say which rows are not among the farthest, a share of their weight."""
     return distances <= np.quantile(distances, 1.0 - farthest, weights=weights, method="inverted_cdf")
@@ -124,6 +155,9 @@ def fit_to_inliers(
     missing: str = "error",
 ) -> GaussianMixture:
     """Fit a mixture to a sample of rows but for those that are farthest out; BIC chooses among some sizes.
+
+    Which these are says first a normal distribution, which a cluster of them cannot draw far; then mixtures,
+    of halves of the rows that it leaves: what is not normal, but common, is likely by these.
 
     How far out a row is that lacks values is told with these drawn, given what is observed
     (`dgmm.fitting.filling`); the mixture is fitted to what is observed.
@@ -153,22 +187,36 @@ def fit_to_inliers(
     )
     sample = surveyed.sample
     counts = np.ones(len(sample.values)) if sample.weights is None else np.asarray(sample.weights, np.float64)
-    sample, counts = sample.part(counts > 0.0), counts[counts > 0.0]
-    rows = filled(sample, surveyed.filling).values
-    distances = robust_distances(rows, counts)
-    is_near = _nearest(distances, counts, min(INLIERS.margin * contamination, INLIERS.farthest))
-    is_near &= ~np.isnan(sample.values).all(axis=1)  # these would say nothing, and have been told of
-    enough = int(counts[is_near].sum()) // (INLIERS.rows_of_component * (source.n_features + 1))
-    candidates = GaussianMixtureSweep(
-        range(1, max(1, min(INLIERS.most_components, enough)) + 1),
-        covariance_type=INLIERS.covariance_types,
-        reg_covar=INLIERS.ridge,
-        missing=missing,
-        random_state=int(generator.randint(2**31 - 1)),
-    )
-    centre, widths = centre_and_widths(rows, counts)
-    near = MemorySource((sample.values[is_near] - centre) / widths, source.feature_names, source.name)
-    own = None if sample.weights is None else counts[is_near]
-    with without_concerns():
-        found = candidates.fit(near, sample_weight=own).best_estimator_
-    return in_units(found, centre, widths, source.dtype)
+    # Rows without any value would say nothing, and have been told of.
+    says = (counts > 0.0) & ~np.isnan(sample.values).all(axis=1)
+    sample, counts = sample.part(says), counts[says]
+    completed = filled(sample, surveyed.filling).values
+    farthest = min(INLIERS.margin * contamination, INLIERS.farthest)
+    is_near = _nearest(robust_distances(completed, counts), counts, farthest)
+    centre, widths = centre_and_widths(completed, counts)
+    rows, seed = (sample.values - centre) / widths, int(generator.randint(2**31 - 1))
+
+    def fitted(which: NDArray[np.bool_]) -> GaussianMixture:
+        most = max(1, min(INLIERS.most_components, _components_of(counts[which], rows.shape[1])))
+        candidates = GaussianMixtureSweep(
+            range(1, most + 1),
+            covariance_type=INLIERS.covariance_types,
+            reg_covar=INLIERS.ridge,
+            missing=missing,
+            random_state=seed,
+        )
+        some = MemorySource(rows[which], source.feature_names, source.name)
+        own = None if sample.weights is None else counts[which]
+        with without_concerns():
+            return candidates.fit(some, sample_weight=own).best_estimator_
+
+    is_first = sample.hashes <= np.median(sample.hashes)  # drawn at random
+    if all(_components_of(counts[is_near & half], rows.shape[1]) for half in (is_first, ~is_first)):
+        densities = held_out_log_densities(rows, is_first, lambda half: fitted(is_near & half))
+        is_near = _nearest(-densities, counts, farthest)
+    return in_units(fitted(is_near), centre, widths, source.dtype)
+
+
+def _components_of(counts: Array, n_features: int) -> int:
+    """Give the components of the largest mixture of so many rows; 0 where they are too few for any."""
+    return int(counts.sum()) // (INLIERS.rows_of_component * (n_features + 1))

@@ -71,9 +71,10 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     estimator : estimator, default=None
         With `score_samples`: `GaussianMixture`, `BayesianGaussianMixture`, `GaussianMixtureSweep`, or a
         pipeline that ends in one. It is cloned and fitted; ``sklearn.frozen.FrozenEstimator(mixture)`` is a
-        mixture that is fitted already. Default: rows that are far out for a normal distribution of most rows
-        are left aside, twice as many as the contamination; of mixtures of 1 to 5 components, each with its
-        covariance or all with one, BIC chooses for the others: on a sample of at most 50,000 rows.
+        mixture that is fitted already. Default: rows that are unlikely by mixtures of the half of the rows
+        that they are not in are left aside, twice as many as the contamination; of mixtures of 1 to 5
+        components, each with its covariance or all with one, BIC chooses for the others: on a sample of at
+        most 50,000 rows.
     contamination : float, default=0.01
         The share of the rows to call outliers, from 0 to 0.5. There is no ``'auto'``: what density is low
         depends on the units of the data, and none is low by itself.

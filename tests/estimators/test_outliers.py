@@ -138,7 +138,7 @@ def test_weights_that_are_a_column_of_the_rows(rows, estimator):
     ids=["default", "bayesian", "sweep", "tied_diag", "pipeline"],
 )
 def test_estimators(estimator, rows, stored):
-    detector = MixtureOutlierDetector(estimator, contamination=0.02)
+    detector = MixtureOutlierDetector(estimator, contamination=0.02, random_state=0)
     expected = detector.fit(rows).offset_
     assert expected == pytest.approx(np.quantile(detector.score_samples(rows), 0.02), rel=1e-12)
     assert detector.fit(stored(rows, 90)).offset_ == pytest.approx(expected, rel=1e-6)
