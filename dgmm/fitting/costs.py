@@ -28,7 +28,8 @@ class CostTuning:
     least_search : float
         Products: or as much as this, if that is more.
     cheap_search : float
-        Products: a thorough search that costs no more is worth it anyway.
+        Products: a whole search that costs no more is worth it anyway, and of one that costs more a part, the
+        less the more it costs.
     step_passes : float
         Passes: the first steps in memory after a pass cost as much together.
     least_steps : float

@@ -81,10 +81,18 @@ def plan_for(search: str, size: Size) -> SearchTuning:
         return replace(SEARCH, n_rivals=SEARCH.n_long)
     if products_of_plan(SEARCH, size) <= COSTS.cheap_search:
         return replace(SEARCH, n_rivals=max(SEARCH.n_rivals, min(SEARCH.n_long, size.n_cheap_passes)))
+    affordable = _products_affordable(size)
     plans = [*ladder(size)]
-    return next(
-        (each for each in plans if products_of_plan(each, size) <= size.products_of_search), plans[-1]
-    )
+    return next((each for each in plans if products_of_plan(each, size) <= affordable), plans[-1])
+
+
+def _products_affordable(size: Size) -> float:
+    """Give the products that a search may take where a whole one costs more than `CostTuning.cheap_search`.
+
+    What is worth it anyway falls in proportion as the whole costs more, so that a fit that is a little larger
+    is searched a little less.
+    """
+    return max(size.products_of_search, COSTS.cheap_search**2 / products_of_plan(SEARCH, size))
 
 
 def ladder(size: Size) -> Iterator[SearchTuning]:

@@ -35,11 +35,15 @@ def size(n_rows, n_features, n_components, family) -> Size:
 
 
 @pytest.mark.parametrize("of", SIZES)
-def test_a_search_costs_two_passes_at_the_most(of):
-    """Or what is little work in any case."""
+def test_a_search_costs_two_passes_or_little_work_at_the_most(of):
+    """Or what is little work in any case, or a part of it, the less the more a whole search costs.
+
+    That part keeps the plan from falling from all to the least where a fit has one component more.
+    """
     own = size(*of)
     plan = plan_for("auto", own)
-    assert products_of_plan(plan, own) <= max(2.0 * own.products_of_pass, COSTS.least_search)
+    part = COSTS.cheap_search**2 / products_of_plan(SEARCH, own)
+    assert products_of_plan(plan, own) <= max(2.0 * own.products_of_pass, COSTS.least_search, part)
     assert plan == plan_for("auto", own)
 
 
@@ -63,6 +67,16 @@ def test_more_rows_are_searched_no_less(of):
 def test_few_features_and_components_are_searched_as_ever(n_rows, n_rivals):
     """But of few rows a pass has more to choose from."""
     assert plan_for("auto", size(n_rows, 8, 10, "full")) == replace(SEARCH, n_rivals=n_rivals)
+
+
+def test_larger_fits_are_searched_less_by_steps():
+    """Of more and more components, from where a whole search costs too much: no plan is passed over."""
+    sizes = [size(260_000, 8, n_components, "full") for n_components in range(10, 100)]
+    larger = [own for own in sizes if products_of_plan(SEARCH, own) > COSTS.cheap_search]
+    steps = [[*ladder(own)].index(plan_for("auto", own)) for own in larger]
+    assert steps == sorted(steps)
+    assert {1, 2, 3} <= {*steps}
+    assert steps[0] == 1
 
 
 def test_who_wants_all_has_all():
