@@ -94,8 +94,8 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     estimator : estimator, default=None
-        `GaussianMixture`, `BayesianGaussianMixture` or `GaussianMixtureSweep`, which is cloned and fitted;
-        with ``missing='marginalize'``, if it is to be fitted to rows that lack values.
+        `GaussianMixture`, `BayesianGaussianMixture` or `GaussianMixtureSweep`, which is cloned and fitted to
+        all rows, with ``missing='marginalize'`` in the place of ``'error'``; ``'drop'`` stays.
         ``sklearn.frozen.FrozenEstimator(mixture)`` is a mixture that is fitted already. Default: the mean of
         the densities of mixtures of 1 to 9 components, fewer of few rows, each with its covariance or all
         with one, which are fitted to a sample of at most 50,000 rows. How much is added to variances, in
@@ -200,6 +200,9 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self.estimator_ = fit_average(source, weights, self.method, self.random_state)
         else:
             estimator: Any = clone(self.estimator)
+            # What is to be filled is no error here.
+            if estimator.get_params(deep=False).get("missing") == "error":
+                estimator.set_params(missing="marginalize")
             self.estimator_ = estimator.fit(source, None, **told)
         mixture = mixture_of(self.estimator_)
         if mixture is None:

@@ -77,6 +77,16 @@ def test_any_mixture_will_do(rows, estimator):
     assert_allclose(MixtureImputer(estimator).fit_transform(rows), mixture.impute(rows), rtol=1e-9)
 
 
+def test_a_mixture_that_refuses_missing_values_is_fitted_to_what_is_observed(rows):
+    given = GaussianMixture(2, random_state=0)
+    found = MixtureImputer(given).fit_transform(rows)
+    assert_array_equal(found, MixtureImputer(MARGINALIZED).fit_transform(rows))
+    assert given.missing == "error"
+    dropped = MixtureImputer(GaussianMixture(2, missing="drop", random_state=0)).fit(rows)
+    expected = GaussianMixture(2, random_state=0).fit(rows[~np.isnan(rows).any(axis=1)])
+    assert_allclose(dropped.mixture_.means_, expected.means_)
+
+
 def test_a_frozen_mixture_is_not_fitted(rows):
     mixture = by_hand(names=NAMES)
     frame = pd.DataFrame(rows, columns=NAMES)
@@ -168,8 +178,6 @@ def test_in_a_pipeline(rows):
 
 
 def test_what_it_refuses(rows):
-    with pytest.raises(ValueError, match="contains NaN"):
-        MixtureImputer(GaussianMixture(2)).fit(rows)
     with pytest.raises(ValueError, match="'method' parameter of MixtureImputer must be"):
         MixtureImputer(method="median").fit(rows)
     with pytest.raises(ValueError, match="'estimator' parameter of MixtureImputer must be"):
