@@ -108,12 +108,12 @@ def iterations() -> None:
 
 
 def difference(found: Any, expected: Any) -> float:
-    """Give the largest difference, relative to the largest value."""
+    """Return the largest difference, relative to the largest value."""
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
 def sklearn_at(start: Posterior, prior: Any, n_components: int) -> Any:
-    """Give a scikit-learn mixture that is ready for a step from a posterior."""
+    """Return a scikit-learn mixture that is ready for a step from a posterior."""
     made: Any = SklearnBayesianGaussianMixture(n_components=n_components, covariance_type=start.family.name)
     for name in ("mean", "mean_precision", "degrees_of_freedom", "covariance"):
         setattr(made, f"{name}_prior_", getattr(prior, name))

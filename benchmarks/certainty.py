@@ -38,7 +38,7 @@ COVARIANCES = np.array([[[1.0, 0.4], [0.4, 1.5]], [[1.5, -0.5], [-0.5, 0.8]]])
 
 
 def truth_of(family: str) -> Parameters:
-    """Give a mixture of a family near the one above."""
+    """Return a mixture of a family near the one above."""
     own = family_named(family)
     matrices = COVARIANCES.mean(axis=0) if own.is_shared else COVARIANCES
     return Parameters.from_covariances(own, WEIGHTS, MEANS, own.projected(matrices))
@@ -58,7 +58,7 @@ def rows_of(
 
 
 def with_third(two: Parameters, weight: float, mean: list[float]) -> Parameters:
-    """Give the mixture above with a third component."""
+    """Return the mixture above with a third component."""
     return Parameters.from_covariances(
         two.family,
         np.array([0.65 - weight, 0.35, weight]),
@@ -112,7 +112,7 @@ def rows_with(
 def coverage(
     family: str, n_rows: int, n_simulations: int, degrees: float = np.inf, known: str = ""
 ) -> list[list[object]]:
-    """Give the share of simulations in which the interval of each parameter holds it, of both kinds."""
+    """Return the share of simulations in which the interval of each parameter holds it, of both kinds."""
     truth, generator = truth_of(family), np.random.default_rng(7)
     pseudo = truth
     if np.isfinite(degrees):  # the mixture that is nearest to the rows, by many of them
@@ -139,7 +139,7 @@ def coverage(
 
 
 def vuong_p(pair: Sequence[Parameters], rows: np.ndarray, price: float) -> float:
-    """Give the chance of Vuong's statistic of a mixture and a larger one."""
+    """Return the chance of Vuong's statistic of a mixture and a larger one."""
     fewer, more = pair
     differences = log_densities(more, rows) - log_densities(fewer, rows)
     deviation = differences.std() * len(rows) ** 0.5
@@ -147,7 +147,7 @@ def vuong_p(pair: Sequence[Parameters], rows: np.ndarray, price: float) -> float
 
 
 def vuong_of(name: str, truth: Parameters, n_rows: int, n_simulations: int) -> list[object]:
-    """Give how often K + 1 = 3 rather than K = 2 is called nearer to the truth by Vuong's tests, at 5%.
+    """Return how often K + 1 = 3 rather than K = 2 is called nearer to the truth by Vuong's tests, at 5%.
 
     Each is fitted as scikit-learn fits it, from two starts; once to all rows, once to half of them.
     """
@@ -164,7 +164,7 @@ def vuong_of(name: str, truth: Parameters, n_rows: int, n_simulations: int) -> l
 
 
 def told_as(columns: dict[str, np.ndarray]) -> Told:
-    """Give what is known of rows as columns beside them."""
+    """Return what is known of rows as columns beside them."""
     if not columns:
         return Told()
     in_order = [columns[name] for name in ("errors", "groups", "labels") if name in columns]
@@ -179,7 +179,7 @@ def told_as(columns: dict[str, np.ndarray]) -> Told:
 
 
 def tests_of(name: str, truth: Parameters, n_rows: int, n_simulations: int, known: str) -> list[object]:
-    """Give how often K + 1 = 3 rather than K = 2 is called needed, by the bootstrap, at 5%.
+    """Return how often K + 1 = 3 rather than K = 2 is called needed, by the bootstrap, at 5%.
 
     One sample is drawn in each simulation, and the ratios of all are the distribution that those of the rows
     are held against (the warp-speed bootstrap of Giacomini, Politis and White 2013).
@@ -200,7 +200,7 @@ def tests_of(name: str, truth: Parameters, n_rows: int, n_simulations: int, know
 
 
 def misfits(n_rows: int, n_simulations: int, degrees: float) -> list[object]:
-    """Give how often, of five components, the one of Student's t is found, and others are called so too."""
+    """Return how often, of five components, the one of Student's t is found, and others are called so too."""
     generator = np.random.default_rng(13)
     centres = np.array([[0, 0], [7, 0], [0, 7], [7, 7], [3, 14]], float)
     n_found = n_others = 0
@@ -225,7 +225,7 @@ def misfits(n_rows: int, n_simulations: int, degrees: float) -> list[object]:
 
 
 def costs(folder: Path, n_rows: int) -> list[list[object]]:
-    """Give what each takes, in passes and beside a pass of EM."""
+    """Return what each takes, in passes and beside a pass of EM."""
     lines = []
     for n_components, n_features, family in (
         (8, 4, "full"),

@@ -102,7 +102,7 @@ def fit(data: Path, checkpoint: Path | None = None) -> float:
 
 
 def size_of(folder: Path, pattern: str) -> list[int]:
-    """Give the bytes of files."""
+    """Return the bytes of files."""
     return [path.stat().st_size for path in folder.glob(pattern)]
 
 

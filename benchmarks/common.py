@@ -71,7 +71,7 @@ def make_zarr(path: Path, mixture: Parameters, n_rows: int, chunk_rows: int) -> 
 
 
 def seconds_of(function: Callable[[], Any], repeats: int) -> float:
-    """Give the median time of calls, after one that is not counted."""
+    """Return the median time of calls, after one that is not counted."""
     function()
     times = []
     for _ in range(repeats):

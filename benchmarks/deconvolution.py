@@ -30,7 +30,7 @@ def measurements(n_rows: int, share: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def widths_of(mixture: GaussianMixture) -> np.ndarray:
-    """Give the widths of components in the order of the clusters."""
+    """Return the widths of components in the order of the clusters."""
     order = [int(((mixture.means_ - centre) ** 2).sum(axis=1).argmin()) for centre in CENTRES]
     return np.sqrt(np.trace(mixture.covariances_, axis1=1, axis2=2)[order] / 3.0)
 

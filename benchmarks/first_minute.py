@@ -50,7 +50,7 @@ def seconds_of(code: str, cache: str) -> list[float]:
 
 
 def imports(repeats: int) -> Iterator[str]:
-    """Give the seconds of imports, in text."""
+    """Yield the seconds of imports, in text."""
     found: dict[str, list[float]] = {"sklearn.mixture": [], "dgmm": []}
     for _ in range(repeats + 1):
         for module, taken in found.items():
@@ -61,7 +61,7 @@ def imports(repeats: int) -> Iterator[str]:
 
 
 def fits(rows: int, features: int, components: int, repeats: int) -> Iterator[str]:
-    """Give the seconds of a first fit and of the next one, in text."""
+    """Yield the seconds of a first fit and of the next one, in text."""
     own = {"rows": rows, "features": features, "components": components}
     theirs = [seconds_of(FIT.format(module="sklearn.mixture", **own), "") for _ in range(repeats)]
     first, again = (median(each[index] for each in theirs) for index in (0, 1))

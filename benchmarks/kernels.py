@@ -138,7 +138,7 @@ def server(kernel: str, setting: str) -> Iterator[Any]:
 
 
 def settings(kernel: str) -> Iterator[tuple[str, str, str]]:
-    """Give a name, a change and the setting for each number of the kernel's records."""
+    """Yield a name, a change and the setting for each number of the kernel's records."""
     for module, record in PLACES[kernel]:
         place = f"dgmm.kernels.{module}"
         tuning: Any = getattr(import_module(place), record)

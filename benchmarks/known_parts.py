@@ -38,7 +38,7 @@ LABELS = (0, 1, 3, 10, 30)
 
 
 def known_of(kind: str, n_rows: int, n_components: int, rng: np.random.Generator) -> tuple[Any, Any]:
-    """Give what is known, and the columns beside rows that tell it."""
+    """Return what is known, and the columns beside rows that tell it."""
     if kind == "labels of all":
         return KnownParts(None, n_components), rng.integers(n_components, size=(n_rows, 1)).astype(float)
     if kind == "labels of 1%":
@@ -62,7 +62,7 @@ def fitted_to(mixture: GaussianMixture, rows: np.ndarray, **known: Any) -> Gauss
 def pass_of(
     ready: Stack, rows: np.ndarray, known: KnownParts | None = None, columns: Any = None
 ) -> Callable[[], Any]:
-    """Give what makes an E-step, in pieces as a pass makes it: priors are looked up within."""
+    """Return what makes an E-step, in pieces as a pass makes it: priors are looked up within."""
 
     def run() -> Any:
         pieces = (slice(start, start + 2**16) for start in range(0, len(rows), 2**16))

@@ -95,7 +95,7 @@ def a_pass_and_its_parts(source: Source, ready: Stack, n_spans: int) -> list[tup
 
 
 def idle_share(data: Path, ready: Stack) -> tuple[float, int]:
-    """Give the share of two workers' time in which no task of a pass ran, and the number of tasks."""
+    """Return the share of two workers' time in which no task of a pass ran, and the number of tasks."""
     source = dgmm.open_dataset(data)
     with (
         LocalCluster(

@@ -142,7 +142,7 @@ def fitted(
 
 
 def least_seconds(functions: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Give the least time of each of some calls, made in turn: other programs take time too.
+    """Return the least time of each of some calls, made in turn: other programs take time too.
 
     The first of each is not counted.
     """
@@ -345,7 +345,7 @@ def regressions(sizes: Sequence[Size], repeats: int) -> None:
 
 
 def as_family(mixture: Parameters, covariance_type: str) -> Parameters:
-    """Give a mixture the covariances of a family: of each component, or their mean."""
+    """Return a mixture the covariances of a family: of each component, or their mean."""
     family = FAMILIES[covariance_type]
     own = family.projected(mixture.covariance_matrices)
     covariances = own.mean(axis=0) if family.is_shared else own

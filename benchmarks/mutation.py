@@ -116,7 +116,7 @@ class Mutant:
         return ".".join(self.path.relative_to(ROOT).with_suffix("").parts)
 
     def tree(self) -> ast.Module:
-        """Give the module with the fault."""
+        """Return the module with the fault."""
         tree = ast.parse(self.path.read_text())
         node = list(ast.walk(tree))[self.node]
         Replaced(node, variants(node)[self.variant]).visit(tree)
@@ -130,12 +130,12 @@ class Replaced(ast.NodeTransformer):
         self.node, self.other = node, other
 
     def visit(self, node: ast.AST) -> ast.AST:
-        """Give the other one for the one, and look further below all others."""
+        """Return the other one for the one, and look further below all others."""
         return self.other if node is self.node else self.generic_visit(node)
 
 
 def variants(node: ast.AST) -> list[ast.AST]:  # noqa: PLR0911 - a table of cases
-    """Give what a node could be by mistake."""
+    """Return what a node could be by mistake."""
     match node:
         case ast.Compare(ops=[operator]):
             return [changed(node, ops=[other()]) for other in BORDERS[type(operator)]]
@@ -175,7 +175,7 @@ def is_none(node: ast.AST) -> bool:
 
 
 def mutants_of(path: Path) -> Iterator[Mutant]:
-    """Give all mutants of a file."""
+    """Yield all mutants of a file."""
     tree = ast.parse(path.read_text())
     left = set(map(id, unmutated(tree)))
     statements = {id(node): where for node, where in statements_of(tree)}
@@ -208,7 +208,7 @@ def statements_of(tree: ast.Module) -> Iterator[tuple[ast.AST, tuple[tuple[int, 
 
 
 def unmutated(tree: ast.Module) -> Iterator[ast.AST]:
-    """Give the nodes that are no behaviour that a test could see, or that do not run here."""
+    """Yield the nodes that are no behaviour that a test could see, or that do not run here."""
     for node in tree.body:
         if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom)):
             yield from ast.walk(node)
@@ -387,7 +387,7 @@ class Judge:
         self.reaches: dict[tuple[str, ...], Reach] = {}
 
     def kills(self, mutant: Mutant) -> str | None:
-        """Give what killed a mutant, or None."""
+        """Return what killed a mutant, or None."""
         with_numba = mutant.path.name in OF_NUMBA
         reach = self.reach(places_of(mutant.path, self.places), with_numba)
         tests = reach.of(mutant)
@@ -404,7 +404,7 @@ class Judge:
         return None if result == 0 else "hung" if result is None else "killed"
 
     def reach(self, places: list[str], with_numba: bool) -> Reach:
-        """Give which tests run which lines; they must pass without a fault."""
+        """Return which tests run which lines; they must pass without a fault."""
         key = tuple(places)
         if key not in self.reaches:
             reach = in_a_process(lambda: recorded(places, with_numba), 7200.0)

@@ -33,7 +33,7 @@ FIT_OF_8_GIB = {"bytes": 107_374_182 * 80, "passes": 4, "seconds": 67, "workers"
 
 
 def measured_checkpoint(n_passes: int) -> tuple[float, float, int]:
-    """Give the seconds to write a pass, to go on after so many passes, and the bytes of a pass."""
+    """Return the seconds to write a pass, to go on after so many passes, and the bytes of a pass."""
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         folder = Path(place)
@@ -59,7 +59,7 @@ def measured_checkpoint(n_passes: int) -> tuple[float, float, int]:
 
 
 def expected(work: float, deaths_per_second: float, each: float) -> float:
-    """Give the mean seconds of work that begins again whenever it dies."""
+    """Return the mean seconds of work that begins again whenever it dies."""
     return (1.0 / deaths_per_second + each) * expm1(deaths_per_second * work)
 
 

@@ -62,7 +62,7 @@ CASES = (
 
 
 def python_with_onedal(folder: Path) -> Path:
-    """Give the interpreter of an environment that has oneDAL; makes it where there is none."""
+    """Return the interpreter of an environment that has oneDAL; makes it where there is none."""
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
@@ -121,7 +121,7 @@ def compared(
     theirs: Callable[[Path], tuple[float, float]],
     repeats: int,
 ) -> tuple[float, float]:
-    """Give the least seconds of oneDAL and of dgmm, which must have computed the same."""
+    """Return the least seconds of oneDAL and of dgmm, which must have computed the same."""
     moments = Moments.of(rows)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

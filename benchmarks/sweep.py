@@ -31,7 +31,7 @@ NEAR = 1e-4
 
 
 def cost_of(n_components: int, covariance_type: str, n_features: int) -> float:
-    """Give the work of a row in scikit-learn, in proportion: a product with a matrix for each component."""
+    """Return the work of a row in scikit-learn, in proportion: a product with a matrix for each component."""
     return n_components * n_features * (n_features if covariance_type in ("full", "tied") else 1.0)
 
 
@@ -45,7 +45,7 @@ def timed(estimator: Any, rows: np.ndarray) -> tuple[Any, float]:
 
 
 def peak_mebibytes() -> float:
-    """Give the most memory that this process has held."""
+    """Return the most memory that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -89,7 +89,7 @@ class Counter:
 
 @cache
 def data_sets() -> dict[str, tuple[np.ndarray, int, int]]:
-    """Give rows, components and sample rows: known truth, digits of scikit-learn, stars."""
+    """Return rows, components and sample rows: known truth, digits of scikit-learn, stars."""
     digits = load_digits(return_X_y=True)[0]
     found = {
         "synthetic": (rows_of(synthetic_mixture(6, 3), 6000, 1), 6, 3000),
@@ -158,12 +158,12 @@ def modules() -> list[Any]:
 
 
 def is_record(value: object) -> bool:
-    """Tell whether this is a record of tuning constants."""
+    """Return whether this is a record of tuning constants."""
     return is_dataclass(value) and type(value).__name__.endswith(("Tuning", "Limits"))
 
 
 def numbers(record: Any) -> Iterator[tuple[str, float, Callable[[float], Any]]]:
-    """Give the name and the value of each number, and how to make the record with another one."""
+    """Yield the name and the value of each number, and how to make the record with another one."""
 
     def number(name: str, kind: type, new: float) -> Any:
         return replace(record, **{name: max(1, round(new)) if kind is int else new})
@@ -194,7 +194,7 @@ def put(old: object, new: object) -> Iterator[None]:
 
 
 def compared(found: list[Outcome], base: list[Outcome]) -> tuple[str, str, str]:
-    """Give the change of log-likelihoods, passes and arithmetic, as text."""
+    """Return the change of log-likelihoods, passes and arithmetic, as text."""
     pairs = list(zip(found, base, strict=True))
     changes = [own.log_likelihood - other.log_likelihood for own, other in pairs]
     n_passes = np.mean([own.n_passes - other.n_passes for own, other in pairs])

@@ -60,7 +60,7 @@ def of_sweep(swept: Any) -> str:
 
 
 def cases(folder: Path) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Give what is fitted, by name."""
+    """Yield what is fitted, by name."""
     rows = {n_features: rows_of(4000, n_features, n_features) for n_features in (1, 4, 12)}
     weights = np.random.default_rng(9).integers(0, 4, 4000).astype(float)
     stores = {}

@@ -22,7 +22,7 @@ CASES = ("full 400 1000 2", "full 400 2000 2", "tied 400 1000 2", "diag 200 3000
 
 
 def rows_of_case(n_rows: int, n_features: int, narrow: float) -> np.ndarray:
-    """Give rows of two clusters, of different width where one is narrow."""
+    """Return rows of two clusters, of different width where one is narrow."""
     generator = np.random.default_rng(0)
     rows = generator.standard_normal((n_rows, n_features))
     rows[: n_rows // 2] *= narrow

@@ -60,7 +60,7 @@ class Visit:
 
 
 def end_at(item: int, folder: str) -> int:
-    """Give a square; end the worker once, at 1."""
+    """Return a square; end the worker once, at 1."""
     if item == 1 and mark(folder) < 1:
         die()
     return item**2

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def traced_peak(work: Callable[[], object], enough: float = 0) -> int:
-    """Give the largest number of bytes that `work` holds at once; it has run before, and keeps nothing.
+    """Return the largest number of bytes that `work` holds at once; it has run before, and keeps nothing.
 
     Threads of clusters that earlier tests made allocate meanwhile, and cycles of event loops are taken when
     the collector comes: both only add. So the least of three runs is nearest, or the first that takes no more

@@ -30,7 +30,7 @@ class Shown:
         return self.frames[-1]
 
     def ever(self, text: str) -> bool:
-        """Tell whether a text was in a line of some frame."""
+        """Return whether a text was in a line of some frame."""
         return any(text in line for frame in self.frames for line in frame)
 
 

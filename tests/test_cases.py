@@ -44,7 +44,7 @@ def test_alone(): ...
 
 
 def combined(cases, n_values):
-    """Give all that cases of the grid have so many values of together, with their places."""
+    """Return all that cases of the grid have so many values of together, with their places."""
     values = [enumerate(case.split("-")) for case in cases]
     return {together for each in values for together in combinations(each, n_values)}
 

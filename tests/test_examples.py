@@ -62,7 +62,7 @@ def test_there_are_examples():
 
 
 def recipe(name: str) -> str:
-    """Give the code of a recipe for clusters, by what it imports."""
+    """Return the code of a recipe for clusters, by what it imports."""
     blocks = re.findall(r"```python\n(.*?)```", RECIPES.read_text(), flags=re.DOTALL)
     (found,) = (block for block in blocks if f"from {name} import" in block or f"import {name}\n" in block)
     return found

@@ -58,7 +58,7 @@ def lines_of(events: list, clock=lambda: 0.0) -> list[str]:
 
 
 def seconds(step: float):
-    """Give a clock that goes on by so many seconds whenever it is asked."""
+    """Return a clock that goes on by so many seconds whenever it is asked."""
     return itertools.count(0.0, step).__next__
 
 
@@ -159,7 +159,7 @@ def test_before_its_passes_a_fit_says_how_many_may_follow_and_what_one_took():
 
 
 def shown(events: list, width: int = COLUMNS) -> str:
-    """Give the lines of a display at the end of some events."""
+    """Return the lines of a display at the end of some events."""
     file = io.StringIO()
     console, display = Console(file=file, width=width, color_system=None), Display(Course())
     take = display.handle(lambda line: None)

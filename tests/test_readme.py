@@ -35,7 +35,7 @@ def test_files_that_are_named_are_there(page: Path):
 
 
 def commands_in(page: Path) -> list[list[str]]:
-    """Give the words of the commands that a page shows, each in a line of its own."""
+    """Return the words of the commands that a page shows, each in a line of its own."""
     blocks = re.findall(r"^```\w*\n(.*?)^```$", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     lines = [line.partition(" | ")[0] for block in blocks for line in block.splitlines()]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("dgmm ")]

@@ -20,7 +20,7 @@ IS_ANY = re.compile(r"\bAny\b")
 
 
 def public_functions() -> Iterator[tuple[str, Callable[..., object]]]:
-    """Give the functions of ``dgmm``, and the methods of its classes and of the sources that it opens."""
+    """Yield the functions of ``dgmm``, and the methods of its classes and of the sources that it opens."""
     for name in dgmm.__all__:
         each = getattr(dgmm, name)
         if inspect.isfunction(each):
@@ -46,7 +46,7 @@ FUNCTIONS = dict(public_functions())
 
 
 def faults(function: Callable[..., object]) -> Iterator[str]:
-    """Give what of a function's annotations lacks, or is no type."""
+    """Yield what of a function's annotations lacks, or is no type."""
     signature = inspect.signature(function)
     for name, parameter in signature.parameters.items():
         if name not in ("self", "cls"):

@@ -15,7 +15,7 @@ LARGEST_WHOLE = 2**53
 
 
 def whole_columns(source: Source) -> NDArray[np.bool_]:
-    """Tell which columns are whole numbers, as a source says by ``holds_whole``: (n_features,)."""
+    """Return which columns are whole numbers, as a source says by ``holds_whole``: (n_features,)."""
     return np.broadcast_to(getattr(source, "holds_whole", False), source.n_features)
 
 

@@ -302,7 +302,7 @@ def _is_at_start(codec: ShardingCodec) -> bool:
 async def _read_index(
     array: zarr.Array[Any], codec: ShardingCodec, key: str, n_chunks: int
 ) -> NDArray[np.uint64] | None:
-    """Give offset and length of each chunk, shape (n_chunks, 2), or None where there is no such shard."""
+    """Return offset and length of each chunk, shape (n_chunks, 2), or None where there is no such shard."""
     n_bytes = 16 * n_chunks + (4 if codec.index_codecs == CHECKED else 0)
     request: ByteRequest = RangeByteRequest(0, n_bytes) if _is_at_start(codec) else SuffixByteRequest(n_bytes)
     get = (array.store_path / key).get

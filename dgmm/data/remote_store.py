@@ -19,14 +19,14 @@ class PersistentStore(FsspecStore):
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """Give what is stored by a name, or a part of it; None for nothing."""
+        """Return what is stored by a name, or a part of it; None for nothing."""
         get = super().get
         return await persistently_awaited(lambda: get(key, prototype, byte_range), f"{self.path}/{key}")
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
     ) -> list[Buffer | None]:
-        """Give parts of what is stored, one by one."""
+        """Return parts of what is stored, one by one."""
         return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
 
     async def exists(self, key: str) -> bool:

@@ -150,7 +150,7 @@ def hidden(rows: Array, seed: int) -> NDArray[np.bool_]:
 
 
 def most_components(n_rows: int, n_features: int, ridge: float) -> int:
-    """Give the components of the largest mixture of so many rows, with this ridge."""
+    """Return the components of the largest mixture of so many rows, with this ridge."""
     few, many = (
         n_rows // (each * (n_features + 1))
         for each in (AVERAGING.rows_of_component, AVERAGING.many_rows_of_component)
@@ -188,7 +188,7 @@ def _averaged(rows: MemorySource, counts: Array | None, ridge: float, seed: int)
 
 
 def _loss(mixture: Parameters, rows: Array, known: Array, counts: Array | None, method: Method) -> float:
-    """Give the squared error of hidden values, or less their log density given what is known."""
+    """Return the squared error of hidden values, or less their log density given what is known."""
     if method == "mean":
         errors = np.nan_to_num(Imputation(mixture, method, 0)(known) - rows)
         of_rows = np.square(errors).sum(axis=1)

@@ -101,7 +101,7 @@ class ComponentMixture(ConditionalMixture):
         return found
 
     def _take_along(self, found: Any, order: NDArray[np.intp]) -> None:
-        """Give the same mixture in another order what else there is of components."""
+        """Copy other attributes of components to `found`, the same mixture with components in this order."""
 
     @staticmethod
     def _order(by: Order | Sequence[int], weights: Array, means: Array) -> NDArray[np.intp]:
@@ -186,7 +186,7 @@ class ComponentMixture(ConditionalMixture):
         groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> Misfit:
-        """Tell which components are not Gaussian, in one pass.
+        """Return which components are not Gaussian, in one pass.
 
         Squared Mahalanobis distances of a component's rows, weighted by responsibilities, are held against
         the χ² distribution that they have if the component is Gaussian, in a histogram. With many rows

@@ -65,7 +65,7 @@ class ConditionalMixture(FittedMixture):
     """Parameters that have a value for each feature or component: a mixture of other ones starts without."""
 
     def marginal(self, features: Features) -> Self:
-        """Give the mixture of some features, whatever the values of the others.
+        """Return the mixture of some features, whatever the values of the others.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class ConditionalMixture(FittedMixture):
         return self._with(marginal(parameters_of(self), chosen), chosen)
 
     def condition(self, known: Known) -> Self:
-        """Give the mixture of the other features, where the values of some are known.
+        """Return the mixture of the other features, where the values of some are known.
 
         Component k keeps its number. Its weight is its responsibility for the known values; its mean is that
         of a linear regression on them; its covariance does not depend on them. Values however far out have
@@ -173,7 +173,7 @@ class ConditionalMixture(FittedMixture):
     def regress(
         self, X_known: RowsLike, targets: Features, *, known: Features | None = None
     ) -> Regression[OfRows, OfRows]:
-        """Give the mean and covariance of some features where others are known, row by row.
+        """Return the mean and covariance of some features where others are known, row by row.
 
         They are those of the conditional mixture of each row: the mean is the regression on the known
         features that loses the least squared error, and the covariance says how sure it is, in this row.
@@ -258,7 +258,7 @@ class ConditionalMixture(FittedMixture):
     def _known_by_name(
         self, x: RowsLike, others: NDArray[np.intp], **opening: Any
     ) -> tuple[NDArray[np.intp], Source | None]:
-        """Give which of some features rows have, by their names; of rows without names, all of them.
+        """Return which of some features rows have, by their names; of rows without names, all of them.
 
         And the rows, where they had to be opened for that, and have no other columns.
         """
@@ -366,7 +366,7 @@ class ConditionalMixture(FittedMixture):
         return cast(LikeRows, evaluate(function, X, source))
 
     def _imputation(self, source: Source, method: Method, random_state: Seed) -> RowFunction:
-        """Give the function of a source's rows that `impute` is."""
+        """Return the function of a source's rows that `impute` is."""
         refuse_measured(self, "imputing")
         if method not in METHODS:
             raise ValueError(f"method={method!r} is none of {', '.join(map(repr, METHODS))}")

@@ -79,7 +79,7 @@ class WithIndicator:
     features: NDArray[np.intp]
 
     def __call__(self, rows: NDArray[np.floating], start: int = 0) -> NDArray[np.floating]:
-        """Give (n_rows, n_features + n_indicators)."""
+        """Return (n_rows, n_features + n_indicators)."""
         indicator = np.isnan(rows[:, self.features]).astype(rows.dtype)
         return np.concatenate([self.fill(rows, start), indicator], axis=1)
 
@@ -265,7 +265,7 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return replace(function, compute=compute, columns=names, gives_rows=False)
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
-        """Give the names of the features, and of indicators: ``missingindicator_`` before a feature's name.
+        """Return the names of the features, and of indicators: ``missingindicator_`` before a feature's name.
 
         Parameters
         ----------

@@ -54,7 +54,7 @@ class Imputation:
     seed: int
 
     def __call__(self, rows: NDArray[np.floating], start: int = 0) -> NDArray[np.floating]:
-        """Give complete rows, of which the known values are as they were.
+        """Return complete rows, of which the known values are as they were.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class Regressing:
     columns: NDArray[np.intp] | None = None
 
     def __call__(self, rows: NDArray[np.floating]) -> Array:
-        """Give means and, row by row, covariances: (n_rows, n_targets + n_targets²).
+        """Return means and, row by row, covariances: (n_rows, n_targets + n_targets²).
 
         Parameters
         ----------

@@ -64,7 +64,7 @@ INLIERS = InlierTuning()
 
 
 def robust_distances(rows: NDArray[np.floating], weights: Array) -> Array:
-    """Give squared distances of rows from the middle of most of them, in covariances of these.
+    """Return squared distances of rows from the middle of most of them, in covariances of these.
 
     Mean and covariance are of the rows that are nearest by the last ones, again and again (the steps of the
     minimum covariance determinant of Rousseeuw and Van Driessen, 1999, from all rows). The covariance is
@@ -92,7 +92,7 @@ def robust_distances(rows: NDArray[np.floating], weights: Array) -> Array:
 
 
 def shrunk_covariance(rows: Array, weights: Array) -> Array:
-    """Give the covariance of centred rows as Ledoit and Wolf (2004) shrink it, and with a ridge.
+    """Return the covariance of centred rows as Ledoit and Wolf (2004) shrink it, and with a ridge.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def shrunk_covariance(rows: Array, weights: Array) -> Array:
 def held_out_log_densities(
     rows: Array, is_first: NDArray[np.bool_], fitted: Callable[[NDArray[np.bool_]], GaussianMixture]
 ) -> Array:
-    """Give the log density of each row by the mixture of the half of the rows that it is not in.
+    """Return the log density of each row by the mixture of the half of the rows that it is not in.
 
     By a component that they have drawn to themselves, few rows that are far out are likely: not by one that
     was fitted without them.
@@ -218,5 +218,5 @@ def fit_to_inliers(
 
 
 def _components_of(counts: Array, n_features: int) -> int:
-    """Give the components of the largest mixture of so many rows; 0 where they are too few for any."""
+    """Return the components of the largest mixture of so many rows; 0 where they are too few for any."""
     return int(counts.sum()) // (INLIERS.rows_of_component * (n_features + 1))

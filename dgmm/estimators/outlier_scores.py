@@ -42,7 +42,7 @@ def scores_of(estimator: Any, X: Any) -> Any:
 
 
 def score_function(mixture: ConditionalMixture, source: Source) -> RowFunction:
-    """Give the log density of each row; that to be expected of the complete row, where it lacks values."""
+    """Return the log density of each row; that to be expected of the complete row, where it lacks values."""
     function = mixture._row_function("log_densities", source)
     if not function.takes_nan:
         return function
@@ -57,14 +57,14 @@ class OfProjected:
     linear: Linear
 
     def __call__(self, rows: NDArray[np.floating]) -> Array:
-        """Give surprises: (n_rows, n_features)."""
+        """Return surprises: (n_rows, n_features)."""
         return surprises(self.model, self.linear(rows), self.linear.directions)
 
 
 def surprise_function(
     mixture: ConditionalMixture, source: Source, linear: Linear | None = None
 ) -> RowFunction:
-    """Give the surprises of each row's values: see `MixtureOutlierDetector.explain`."""
+    """Return the surprises of each row's values: see `MixtureOutlierDetector.explain`."""
     of_scores = mixture._row_function("log_densities", source)  # what rows may lack is the mixture's to say
     names = source.feature_names or tuple(range(source.n_features))
     found = replace(of_scores, dtype=np.dtype(np.float64), name="surprise", columns=names)

@@ -222,7 +222,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     @overload
     def score_samples(self, X: InMemory) -> Array: ...
     def score_samples(self, X: RowsLike) -> OfRows:
-        """Give the log density of each row; of one that lacks values, that to be expected if it did not.
+        """Return the log density of each row; of one that lacks values, that to be expected if it did not.
 
         Parameters
         ----------
@@ -250,7 +250,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     @overload
     def decision_function(self, X: InMemory) -> Array: ...
     def decision_function(self, X: RowsLike) -> OfRows:
-        """Give by how much the log density of each row is above the threshold.
+        """Return by how much the log density of each row is above the threshold.
 
         Parameters
         ----------
@@ -302,7 +302,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     @overload
     def explain(self, X: InMemory) -> Array: ...
     def explain(self, X: RowsLike) -> OfRows:
-        """Tell which features make rows unlikely: the surprise of each value, given the row's others.
+        """Return which features make rows unlikely: the surprise of each value, given the row's others.
 
         The surprise is ``−log p`` in nats, where p is the chance of a value as far from what the row's other
         values let expect, under the components that they suggest (`dgmm.model.surprise`). It is about 1 on
@@ -348,7 +348,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
 
 
 def without_light_components(estimator: Any, least_weight: float) -> BaseEstimator:
-    """Give a fitted mixture, or a pipeline that ends in one, without the components of a lower weight.
+    """Return a fitted mixture, or a pipeline that ends in one, without the components of a lower weight.
 
     Raises
     ------

@@ -214,7 +214,7 @@ class PCA(decomposition.PCA):
         self.n_components_, self.n_samples_ = n_kept, factor.n_rows
 
     def _n_kept(self, variances: NDArray[Any], shares: NDArray[Any], factor: CentredFactor) -> int:
-        """Give the number of components, as ``n_components`` says."""
+        """Return the number of components, as ``n_components`` says."""
         wanted, n_features, most = self.n_components, len(factor.mean), len(variances)
         if wanted is None:
             return most
@@ -309,7 +309,7 @@ class PCA(decomposition.PCA):
     @overload
     def inverse_transform(self, X: InMemory) -> Array: ...
     def inverse_transform(self, X: RowsLike) -> OfRows:
-        """Give the rows whose projections these would be.
+        """Return the rows whose projections these would be.
 
         Parameters
         ----------
@@ -342,7 +342,7 @@ class PCA(decomposition.PCA):
     @overload
     def score_samples(self, X: InMemory) -> Array: ...
     def score_samples(self, X: RowsLike) -> OfRows:
-        """Give the log density of each row under the model of probabilistic PCA.
+        """Return the log density of each row under the model of probabilistic PCA.
 
         Parameters
         ----------
@@ -383,7 +383,7 @@ class PCA(decomposition.PCA):
         return float(mean if isinstance(mean, np.generic) else compute_now(mean)[0])
 
     def _geometry(self) -> dict[str, Any]:
-        """Give what projections need."""
+        """Return what projections need."""
         check_is_fitted(self)
         smallest = np.finfo(np.float64).eps  # as in scikit-learn, where directions have no variance
         widths = np.maximum(np.sqrt(self.explained_variance_), smallest) if self.whiten else None

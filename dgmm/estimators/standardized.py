@@ -24,7 +24,7 @@ EPSILON = 8.0 * float(np.finfo(np.float64).eps)
 def centre_and_widths(
     rows: NDArray[np.floating], weights: Array | None, least: float | None = None
 ) -> tuple[Array, Array]:
-    """Give means and standard deviations of what is observed of each feature.
+    """Return means and standard deviations of what is observed of each feature.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def without_concerns() -> Iterator[None]:
 
 
 def in_units(mixture: GaussianMixture, centre: Array, widths: Array, dtype: np.dtype) -> GaussianMixture:
-    """Give a mixture of standardized features as one of the features themselves.
+    """Return a mixture of standardized features as one of the features themselves.
 
     Figures of its fit are of other rows than those: they are left out.
 

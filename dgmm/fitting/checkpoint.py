@@ -136,7 +136,7 @@ KINDS = Kinds(
 
 
 def kinds_with(classes: Iterable[type]) -> Kinds:
-    """Give what fits give, and what else a kind of them does."""
+    """Return what fits give, and what else a kind of them does."""
     return Kinds((*KINDS.classes, *classes), KINDS.singletons)
 
 
@@ -235,7 +235,7 @@ def _begun(folder: DurableFolder, head: Head, apart_from: Collection[str]) -> tu
 
 
 def is_checkpoint(folder: DurableFolder) -> bool:
-    """Tell whether a folder is a checkpoint, whole or damaged."""
+    """Return whether a folder is a checkpoint, whole or damaged."""
     return folder.has(HEAD)
 
 
@@ -267,7 +267,7 @@ def extent_of(folder: DurableFolder, origin: str, classes: Iterable[type] = ()) 
 
 
 def _is_same_environment(folder: DurableFolder, begun: Head, head: Head) -> bool:
-    """Tell whether what rounding depends on is what it was, and warn where it is not."""
+    """Return whether what rounding depends on is what it was, and warn where it is not."""
     before, now = begun.environment, head.environment
     changed = [
         f"{name} was {before.get(name, 'none')}, and is {now.get(name, 'none')}"

@@ -89,11 +89,11 @@ class Size:
 
     @property
     def n_cheap_passes(self) -> int:
-        """Give how many passes are little work in any case."""
+        """Return how many passes are little work in any case."""
         return int(COSTS.least_search / self.products_of_pass)
 
     def rows_of_steps(self, n_steps: int) -> int:
-        """Give the rows on which so many steps in memory cost what they may, between two passes."""
+        """Return the rows on which so many steps in memory cost what they may, between two passes."""
         products = max(COSTS.least_steps, COSTS.step_passes * self.products_of_pass)
         fewest = COSTS.rows_of_covariance * self.n_components * rows_of_a_covariance(self.n_features)
         row = self.products_of_row + COSTS.products_of_exponential * self.n_components
@@ -101,6 +101,6 @@ class Size:
 
 
 def products_of_row(family: Family, n_components: int, n_features: int, itemsize: int = 8) -> float:
-    """Give the products of an E-step for a row: features times components, and again for the sums."""
+    """Return the products of an E-step for a row: features times components, and again for the sums."""
     features = family.feature_rows(n_features)
     return 2.0 * n_components * (features.stop - features.start) * itemsize / 8

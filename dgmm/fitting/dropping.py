@@ -111,7 +111,7 @@ class WithoutIncomplete:
 
 
 def is_complete(rows: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Tell which rows lack nothing: (n_rows, n_features) to (n_rows,)."""
+    """Return which rows lack nothing: (n_rows, n_features) to (n_rows,)."""
     return np.logical_not(np.isnan(rows).any(axis=1))
 
 

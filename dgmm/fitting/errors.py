@@ -64,7 +64,7 @@ def _error(chunk: ChunkRows, row: int, what: str) -> DataError:
 
 
 def _no_covariances(matrices: Array) -> NDArray[np.bool_]:
-    """Tell which matrices (n, D, D) are no covariances, but for rounding."""
+    """Return which matrices (n, D, D) are no covariances, but for rounding."""
     variances = np.diagonal(matrices, axis1=1, axis2=2)
     scales = np.sqrt(np.where(variances > 0.0, variances, 1.0))
     correlations = matrices / (scales[:, :, None] * scales[:, None, :])

@@ -88,7 +88,7 @@ class Filling:
         return found
 
     def _normal(self, numbers: NDArray[np.int64], feature: int) -> Array:
-        """Give a standard normal deviate for each row number."""
+        """Return a standard normal deviate for each row number."""
         return ndtri(uniform_numbers((self.seed ^ FILLING_KEY) + feature, numbers))
 
     def sample(self, sample: Sample) -> Sample:
@@ -103,7 +103,7 @@ class Filling:
 
 
 def in_patterns(sample: Sample, filling: Filling | None) -> Sample:
-    """Give the rows of a sample for E-steps: those that lack the same together, where some lack anything.
+    """Return the rows of a sample for E-steps: those that lack the same together, where some lack anything.
 
     Their order does not matter there, but for rounding.
     """
@@ -111,7 +111,7 @@ def in_patterns(sample: Sample, filling: Filling | None) -> Sample:
 
 
 def filled(sample: Sample, filling: Filling | None) -> Sample:
-    """Give the rows of a sample, complete: without a filling they are."""
+    """Return the rows of a sample, complete: without a filling they are."""
     return sample if filling is None else filling.sample(sample)
 
 
@@ -164,7 +164,7 @@ def _fitted(normal: Parameters, sample: Sample, moments: FeatureMoments) -> Para
 
 
 def correlations_of(normal: Parameters) -> Array:
-    """Give the correlations of a normal distribution: (D, D)."""
+    """Return the correlations of a normal distribution: (D, D)."""
     covariance = normal.covariance_matrices[0]
     roots = np.sqrt(np.diagonal(covariance))
     return covariance / roots[:, None] / roots

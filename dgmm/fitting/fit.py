@@ -239,7 +239,7 @@ def _is_stopped(state: EM) -> bool:
 
 
 def in_memory(sample: Sample, source: Source) -> tuple[Source, Source | None]:
-    """Give the rows of a sample, with what is beside them, and their weights; named as another source."""
+    """Return the rows of a sample, with what is beside them, and their weights; named as another source."""
     rows, weights = sample.sources(source.name, source.feature_names)
     if sample.beside is None:
         return rows, weights
@@ -248,7 +248,7 @@ def in_memory(sample: Sample, source: Source) -> tuple[Source, Source | None]:
 
 
 def _needs_products(settings: Settings) -> bool:
-    """Tell whether covariances between features are to be known of all rows.
+    """Return whether covariances between features are to be known of all rows.
 
     Components with covariances of their own do without: a prior does not, nor what rows lack.
     """
@@ -283,7 +283,7 @@ def _moved(best: EM, fits: Multistart) -> EM:
 
 
 def _gaining(best: EM, offered: Sequence[Parameters], fits: Multistart) -> EM | None:
-    """Give the best of what is offered, fitted to its end; None if it does not gain."""
+    """Return the best of what is offered, fitted to its end; None if it does not gain."""
     least = best.lower_bound + BAYESIAN_MOVES.gain / cast(Evidence, fits.objective).weight
     begun = [[fits.begin(best.initialization, each)] for each in offered]
     tried = fits.run(begun, BAYESIAN_MOVES.n_passes)

@@ -41,7 +41,7 @@ class SurveyTuning:
     piece_bytes: int = 2**22
 
     def rows_at_once(self, n_features: int) -> int:
-        """Give how many rows of so many features are surveyed at once."""
+        """Return how many rows of so many features are surveyed at once."""
         return max(1, min(self.piece_rows, self.piece_bytes // (8 * n_features)))
 
 
@@ -181,7 +181,7 @@ class SurveyWork:
         return Survey(moments, not_finite, sample, n_weighted, n_left_out, lacking)
 
     def _weights_of(self, piece: ChunkRows) -> NDArray[np.floating] | None:
-        """Give the weights that rows have in the moments."""
+        """Return the weights that rows have in the moments."""
         if self.left_out is None:
             return piece.weights
         weights = np.ones(len(piece.values)) if piece.weights is None else piece.weights

@@ -51,7 +51,7 @@ __all__ = [
 
 
 def gathered_per_row(stack: Stack, group: Group) -> float:
-    """Give the largest number of responsibilities in a row for sums over each component's own rows.
+    """Return the largest number of responsibilities in a row for sums over each component's own rows.
 
     On average over a block, zeros not counted; zero where it is never so, as every row has one of each model.
     """
@@ -134,7 +134,7 @@ class Accumulator:
         return True
 
     def _sums(self, index: int) -> Array:
-        """Give the sums of a group's features, however they were taken."""
+        """Return the sums of a group's features, however they were taken."""
         totals = self.totals[index]
         if index not in self.gathered:
             return totals
@@ -142,7 +142,7 @@ class Accumulator:
         return totals + np.concatenate([gathered[:, 0], pack(gathered[:, 1:, 1:])], axis=1)
 
     def statistics(self) -> tuple[Statistics, ...]:
-        """Give the statistics of each model, in the order of the models."""
+        """Return the statistics of each model, in the order of the models."""
         totals = [self._sums(index) for index in range(len(self.totals))]
         for number, own in self.whitened.items():
             for component, index in enumerate(self.stack.centred_in(self.stack.groups[number])):
@@ -204,14 +204,14 @@ def evaluate(
     *,
     negligible: float | None = None,
 ) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
-    """Give responsibilities and log densities in one model, by NumPy: none of them are left out."""
+    """Yield responsibilities and log densities in one model, by NumPy: none of them are left out."""
     for log_joint in _log_joint(stack, rows, features, negligible):
         log_densities = normalize(log_joint, None)
         yield log_joint, log_densities
 
 
 def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
-    """Give the most probable component of each row in one model, by NumPy."""
+    """Yield the most probable component of each row in one model, by NumPy."""
     for log_joint in _log_joint(stack, rows, None, None):
         yield log_joint.argmax(axis=0)
 

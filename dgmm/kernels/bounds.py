@@ -70,7 +70,7 @@ SAMPLED = 64
 
 
 def _features(projected: NDArray[np.floating], *, has_products: bool) -> NDArray[np.floating]:
-    """Give the features of columns (m, n), as families have them: 1, v, squares, and products of two."""
+    """Return the features of columns (m, n), as families have them: 1, v, squares, and products of two."""
     m, n = projected.shape
     table = np.empty((1 + 2 * m + (m * (m - 1) // 2 if has_products else 0), n), projected.dtype)
     table[0] = 1.0
@@ -141,12 +141,12 @@ class Bounds:
 
 
 def most_directions(n_features: int) -> int:
-    """Give the most directions that bounds may have."""
+    """Return the most directions that bounds may have."""
     return min(int(BOUNDS.most_directions * n_features), BOUNDS.many_directions)
 
 
 def _directions(model: Evaluable) -> Array:
-    """Give directions in which means are apart, in widths of components: (m, D), the best first.
+    """Return directions in which means are apart, in widths of components: (m, D), the best first.
 
     Those of independent features are features, for components to be independent in them too.
 
@@ -168,7 +168,7 @@ def _directions(model: Evaluable) -> Array:
 
 
 def _marginal_factors(model: Evaluable, directions: Array) -> Array | None:
-    """Give factors (K, m, m) or (K, m) of the precisions of components in some directions.
+    """Return factors (K, m, m) or (K, m) of the precisions of components in some directions.
 
     None where they are not exact. Those of the first directions alone are the first rows and columns.
     """
@@ -233,5 +233,5 @@ def bounds_of(model: Evaluable, centre: Array) -> Bounds | None:
 
 
 def margin_of(n_components: int) -> float:
-    """Give how far a component must be behind, in nats, to be left out."""
+    """Return how far a component must be behind, in nats, to be left out."""
     return float(np.log(n_components / BOUNDS.left_out))

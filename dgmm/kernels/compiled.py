@@ -55,7 +55,7 @@ more."""
 
 
 def is_available() -> bool:
-    """Tell whether the loop is compiled in this process."""
+    """Return whether the loop is compiled in this process."""
     return compiled_module("dgmm.kernels.tiles") is not None
 
 
@@ -160,7 +160,7 @@ class CompiledGroup:
         loop().expect(in_one_form(part.rows), own, priors, self.model, self.work, self.sums)
 
     def _priors(self, priors: RowPriors | None) -> Priors:
-        """Give what is known of rows as the loop takes it."""
+        """Return what is known of rows as the loop takes it."""
         if priors is None:
             return NOTHING_KNOWN
         log_priors = in_one_form(priors.of_group(self.group), np.float64)
@@ -168,7 +168,7 @@ class CompiledGroup:
         return Priors(log_priors, places, groups if self.stack.n_groups else groups[:0])
 
     def _weights(self, weights: Array | None) -> Array:
-        """Give the weights of rows as the loop takes them."""
+        """Return the weights of rows as the loop takes them."""
         if weights is None:
             own = np.empty((1, 0))
         elif weights.ndim == 1:
@@ -179,7 +179,7 @@ class CompiledGroup:
         return in_one_form(own, np.float64)
 
     def evaluate(self, rows: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Give responsibilities (n, K) and log densities (n,) of rows (n, D), in one model; adds nothing.
+        """Return responsibilities (n, K) and log densities (n,) of rows (n, D), in one model; adds nothing.
 
         Log densities may lack a quadratic term (see `Stack.is_complete`).
         """
@@ -189,7 +189,7 @@ class CompiledGroup:
         return shares, log_densities
 
     def label(self, rows: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Give the most probable component of each of the rows (n, D), in one model: (n,)."""
+        """Return the most probable component of each of the rows (n, D), in one model: (n,)."""
         labels = np.empty(len(rows), np.int64)
         loop().label(in_one_form(rows), self.model, self.work, labels)
         return labels
@@ -209,7 +209,7 @@ class CompiledGroup:
         return totals
 
     def centred_sums(self) -> Iterator[tuple[Array, Array]]:
-        """Give the sums (D,) and the packed scatter of each centred component."""
+        """Yield the sums (D,) and the packed scatter of each centred component."""
         gathered = self._gathered() if self.entries else np.empty(0)
         for index, row in zip(self.entries, self.model.centred, strict=True):
             own = gathered[..., self.model.slots[row], :, :]
@@ -253,7 +253,7 @@ class PatternGroup(CompiledGroup):
         loop().expect_patterns(rows, weights, *patterns, self._priors(part.priors), *own)
 
     def shared(self) -> Iterator[tuple[int, Array]]:
-        """Give the scatter of each pattern's rows, for each model that needs it."""
+        """Yield the scatter of each pattern's rows, for each model that needs it."""
         n_features = self.stack.n_features
         upper = np.triu(self.products[..., :n_features, :n_features])
         products = upper + np.swapaxes(np.triu(upper, 1), -1, -2)
@@ -282,7 +282,7 @@ class PatternSums:
             each.add_patterns(part, numbers)
 
     def statistics(self) -> tuple[Statistics, ...]:
-        """Give the statistics of each model."""
+        """Return the statistics of each model."""
         found = [*_statistics(self.stack, self.groups)]
         for each in self.groups:
             for model, shared in each.shared():
@@ -294,7 +294,7 @@ pattern_sums = PatternSums
 
 
 def _centred_arrays(stack: Stack, centred: Sequence[Centred]) -> tuple[Array, Array, Array]:
-    """Give means, precision factors and log constants of centred components: see `Model`."""
+    """Return means, precision factors and log constants of centred components: see `Model`."""
     n, n_features = len(centred), stack.n_features
     means, factors, constants = np.empty((n, n_features)), np.empty((n, n_features, n_features)), np.empty(n)
     for index, entry in enumerate(centred):
@@ -305,7 +305,7 @@ def _centred_arrays(stack: Stack, centred: Sequence[Centred]) -> tuple[Array, Ar
 
 
 def _may_leave_out(stack: Stack, group: Group) -> bool:
-    """Tell whether bounds may leave out components: full ones are gathered then."""
+    """Return whether bounds may leave out components: full ones are gathered then."""
     return (gathers_rows(stack, group) or not group.family.has_products) and may_leave_out(stack, group)
 
 
@@ -347,7 +347,7 @@ def evaluate(
     *,
     negligible: float | None = None,
 ) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
-    """Give responsibilities and log densities in one model, by the compiled loop."""
+    """Yield responsibilities and log densities in one model, by the compiled loop."""
     group = CompiledGroup(stack, stack.groups[0], negligible)
     for piece in _pieces(Part(rows)):
         shares, log_densities = group.evaluate(piece.rows)
@@ -355,7 +355,7 @@ def evaluate(
 
 
 def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
-    """Give the most probable component of each row in one model, by the compiled loop."""
+    """Yield the most probable component of each row in one model, by the compiled loop."""
     group = CompiledGroup(stack, stack.groups[0])
     for piece in _pieces(Part(rows)):
         yield group.label(piece.rows)

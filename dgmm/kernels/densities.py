@@ -116,7 +116,7 @@ def _of_incomplete(
 
 
 def fewest_rows(model: Parameters, by: Eliminate) -> float:
-    """Give the rows from which on a pattern is worth a marginal mixture of its own."""
+    """Return the rows from which on a pattern is worth a marginal mixture of its own."""
     return (PATTERN_SECONDS + ENTRY_SECONDS * own_entries(model)) / row_seconds(model, by)
 
 
@@ -129,7 +129,7 @@ def _ready(model: Evaluable, rows: NDArray[np.floating], centre: Array) -> Stack
 def _evaluated(
     ready: Stack, rows: NDArray[np.floating]
 ) -> Iterator[tuple[slice, NDArray[np.floating], NDArray[np.floating]]]:
-    """Give responsibilities (K, n) and log densities (n,), and which rows they are of."""
+    """Yield responsibilities (K, n) and log densities (n,), and which rows they are of."""
     start = 0
     for shares, densities in kernel_for(ready).evaluate(ready, rows, negligible=TINY):
         yield slice(start, start := start + len(densities)), shares, densities

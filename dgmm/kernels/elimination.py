@@ -158,7 +158,7 @@ def _regress(known, lower, rows):
 
 @compiled(REORDERED)
 def _are_positive(lane, order, left, covariance):
-    """Tell whether more than rounding errors is left of each variance."""
+    """Return whether more than rounding errors is left of each variance."""
     are_all = True
     for i in range(len(order)):
         are_all &= left[i, i, lane] > NOISE * covariance[order[i], order[i]]

@@ -43,7 +43,7 @@ FAR = FarTuning()
 
 
 def far_rows(model: Evaluable, rows: NDArray[np.floating], centre: Array) -> NDArray[np.bool_] | None:
-    """Tell which rows may be too far for the usual path, (n_rows,); None where none is.
+    """Return which rows may be too far for the usual path, (n_rows,); None where none is.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def far_rows(model: Evaluable, rows: NDArray[np.floating], centre: Array) -> NDA
 
 
 def log_joint_of_far(model: Evaluable, rows: NDArray[np.floating]) -> Array:
-    """Give log joint densities as they are: −∞ where they leave the range. (n_rows, D) to (n_rows, K)."""
+    """Return log joint densities as they are: −∞ where they leave the range. (n_rows, D) to (n_rows, K)."""
     found = np.empty((len(rows), len(model.means)))
     with np.errstate(all="ignore"):
         for k, (mean, constant) in enumerate(zip(model.means, model.log_constants, strict=True)):
@@ -74,7 +74,7 @@ def log_joint_of_far(model: Evaluable, rows: NDArray[np.floating]) -> Array:
 
 
 def responsibilities_of_far(model: Evaluable, rows: NDArray[np.floating]) -> Array:
-    """Give responsibilities, in the limit where densities do not tell. (n_rows, D) to (n_rows, K)."""
+    """Return responsibilities, in the limit where densities do not tell. (n_rows, D) to (n_rows, K)."""
     log_joint = log_joint_of_far(model, rows)
     beyond = log_joint.max(axis=1) < FAR.log_density
     log_joint[beyond] = _in_the_limit(model, rows[beyond])
@@ -83,7 +83,7 @@ def responsibilities_of_far(model: Evaluable, rows: NDArray[np.floating]) -> Arr
 
 
 def _in_the_limit(model: Evaluable, rows: NDArray[np.floating]) -> Array:
-    """Give logarithms, up to a constant for each row, of what components have of rows beyond all bounds.
+    """Return logarithms, up to a constant for each row, of what components have of rows beyond all bounds.
 
     With x = t u the exponent is −½ t² uᵀΛu + t uᵀΛμ − ½ μᵀΛμ and the logarithm of the rest: the first
     coefficient decides, then the second, then the third.

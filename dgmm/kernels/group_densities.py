@@ -61,7 +61,7 @@ def log_densities(
 def _shares(
     model: Parameters, rows: NDArray[np.floating], groups: NDArray[np.int64], n_errors: int
 ) -> tuple[Array, Array]:
-    """Give responsibilities times ratios of weights, and their sums over components."""
+    """Return responsibilities times ratios of weights, and their sums over components."""
     assert model.group_weights is not None
     weights = model.weights
     ratios = np.where(weights > 0.0, model.group_weights / np.where(weights > 0.0, weights, 1.0), 0.0)
@@ -72,7 +72,7 @@ def _shares(
 def _lost(
     model: Parameters, totals: Array, groups: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.bool_], Parameters]]:
-    """Give the rows of each group whose sums are too small, and the mixture that the group is."""
+    """Yield the rows of each group whose sums are too small, and the mixture that the group is."""
     assert model.group_weights is not None
     lost = np.logical_not(totals >= LEAST)
     lost |= ((model.weights == 0.0) & (model.group_weights > 0.0)).any(axis=1)[groups]

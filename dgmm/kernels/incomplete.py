@@ -55,7 +55,7 @@ Pattern = bytes
 
 
 def patterns_in(part: Grouped) -> list[Pattern]:
-    """Give the patterns of rows, as keys."""
+    """Return the patterns of rows, as keys."""
     n_patterns, n_features = part.known.shape
     found = part.known.tobytes()  # once: calls for each take as long as what is done with rows of rare ones
     return [found[start : start + n_features] for start in range(0, n_patterns * n_features, n_features)]
@@ -184,7 +184,7 @@ class _Work:
             self._take_held()
 
     def _placed(self, part: Grouped) -> Grouped:
-        """Give rows with the places of their patterns in the list."""
+        """Return rows with the places of their patterns in the list."""
         place = self.places.setdefault
         places = [place(key, len(self.places)) for key in patterns_in(part)]
         n_new = len(self.places) - len(self.numbers)
@@ -211,14 +211,14 @@ class _Work:
             self._work_off()
 
     def statistics(self) -> tuple[Statistics, ...]:
-        """Give the statistics of each model."""
+        """Return the statistics of each model."""
         self._take_held()
         self._work_off()
         self._lift()
         return tuple(sums.statistics() for sums in self.sums)
 
     def _frequent(self) -> list[Pattern]:
-        """Give the patterns of rows that wait which are worth to be made ready."""
+        """Return the patterns of rows that wait which are worth to be made ready."""
         waits = self.n_waiting >= max(1.0, self.fewest)
         return [*compress(self.places, (waits & (self.numbers < 0)).tolist())]
 
@@ -269,7 +269,7 @@ class _Work:
                 sums.add(statistics, lifts)
 
     def _marginals(self, keys: Sequence[Pattern]) -> dict[Pattern, tuple[Marginals, int]]:
-        """Give the marginal mixtures of patterns, which all tasks of a process share, and the number there.
+        """Return the marginal mixtures of patterns, which all tasks of a process share, and the number there.
 
         Not of those where features of a model depend on each other, but for rounding errors that their order
         decides on: then each model is evaluated for itself, and fails for itself.
@@ -303,7 +303,7 @@ class _Work:
 
 
 def fewest_rows(models: Sequence[Parameters], by: Eliminate) -> float:
-    """Give the rows from which on a pattern is worth marginal mixtures of its own."""
+    """Return the rows from which on a pattern is worth marginal mixtures of its own."""
     of_pattern = sum(_pattern_seconds(model, by) for model in models)
     return of_pattern / sum(row_seconds(model, by) for model in models)
 

@@ -44,20 +44,20 @@ class Part(NamedTuple):
         return chunk if isinstance(chunk, Part) else cls(*chunk)
 
     def of_rows(self, which: slice) -> Part:
-        """Give some of the rows."""
+        """Return some of the rows."""
         weights = None if self.weights is None else self.weights[..., which]
         priors = None if self.priors is None else self.priors.of_rows(which)
         return Part(self.rows[which], weights, priors, None if self.errors is None else self.errors[which])
 
     def of_models(self, models: Sequence[int]) -> Part:
-        """Give the rows with the weights and priors that they have for some models."""
+        """Return the rows with the weights and priors that they have for some models."""
         weights = self.weights if self.weights is None or self.weights.ndim == 1 else self.weights[models]
         return self._replace(
             weights=weights, priors=None if self.priors is None else self.priors.of_models(models)
         )
 
     def of_model(self, model: int) -> Part:
-        """Give the rows with those that they have for one model: weights (n_rows,) or None."""
+        """Return the rows with those that they have for one model: weights (n_rows,) or None."""
         part = self.of_models([model])
         return part if part.weights is None else part._replace(weights=part.weights.reshape(-1))
 
@@ -74,7 +74,7 @@ class PatternSums(Protocol):
         ...
 
     def statistics(self) -> tuple[Statistics, ...]:
-        """Give the statistics of each model, with an axis of patterns before others.
+        """Return the statistics of each model, with an axis of patterns before others.
 
         They are zero for missing features. Where densities lack a quadratic term (`Stack.is_complete`),
         ``shared`` is the scatter of all rows of each pattern about the centre, of shape (P, D, D).
@@ -149,7 +149,7 @@ class Kernel(Protocol):
         ...
 
     def label(self, stack: Stack, rows: NDArray[np.floating], /) -> Iterator[NDArray[np.integer]]:
-        """Give the most probable component of each row in one model, one run of rows after the other."""
+        """Return the most probable component of each row in one model, one run of rows after the other."""
         ...
 
     def eliminate(self, parameters: Parameters, rows: NDArray[np.floating], /) -> Iterator[Eliminated]:
@@ -182,7 +182,7 @@ class Kernel(Protocol):
 
 
 def named_kernel() -> str:
-    """Give the name of the kernel that the environment asks for by ``DGMM_KERNEL``; empty for any."""
+    """Return the name of the kernel that the environment asks for by ``DGMM_KERNEL``; empty for any."""
     return os.environ.get("DGMM_KERNEL", "")
 
 

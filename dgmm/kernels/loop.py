@@ -15,19 +15,19 @@ from dgmm.model.matrices import Array
 
 
 def loop() -> Any:
-    """Give the module of the loop: many times in each step, so the environment is not asked whether to."""
+    """Return the module of the loop: many times in each step, so the environment is not asked whether to."""
     return imported_module("dgmm.kernels.tiles")
 
 
 def padded(number: int) -> int:
-    """Give a number of components or features as the loop takes them: a multiple of four."""
+    """Return a number of components or features as the loop takes them: a multiple of four."""
     unrolled = loop().UNROLLED
     return -(-number // unrolled) * unrolled
 
 
 @cache
 def pairs_of(n_products: int, n_padded: int, n_features: int) -> NDArray[np.int64]:
-    """Give the two factors of the first products in the feature table, then of padding: (n_padded, 2).
+    """Return the two factors of the first products in the feature table, then of padding: (n_padded, 2).
 
     The table begins with the factors themselves: ‖z‖², 1, the deviations, and flags if there are any.
     """
@@ -175,7 +175,7 @@ class Sums(NamedTuple):
 
 
 def gathers_rows(stack: Stack, group: Group) -> bool:
-    """Tell whether rows may be gathered for all components of a group: full ones with many features."""
+    """Return whether rows may be gathered for all components of a group: full ones with many features."""
     several = len(group.natural_parameters) > 2 * len(group.models) and not group.is_whitened
     return group.family.has_all_features and stack.n_features >= loop().TILES.gathers_from and several
 

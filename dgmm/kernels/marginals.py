@@ -88,7 +88,7 @@ class Marginals:
 
     @classmethod
     def joined(cls, pieces: Sequence[tuple[Marginals, int]]) -> Marginals:
-        """Give patterns that were made ready with others, each by its number there."""
+        """Return patterns that were made ready with others, each by its number there."""
         first = pieces[0][0]
         if len(pieces) == len(first.known) and all(
             own is first and number == index for index, (own, number) in enumerate(pieces)

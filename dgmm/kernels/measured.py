@@ -40,12 +40,12 @@ NEGLIGIBLE = 2.0**-60
 
 
 def widths_of(n_features: int) -> tuple[int, int, int]:
-    """Give how many columns errors may have: variances, triangles of covariances, and whole matrices."""
+    """Return how many columns errors may have: variances, triangles of covariances, and whole matrices."""
     return n_features, n_features * (n_features + 1) // 2, n_features**2
 
 
 def error_matrices(errors: Array, n_features: int) -> Array:
-    """Give the covariances of errors that are not independent: (n, n_errors) to (n, D, D)."""
+    """Return the covariances of errors that are not independent: (n, n_errors) to (n, D, D)."""
     if errors.shape[1] == n_features**2:
         return errors.reshape(-1, n_features, n_features)
     matrices = np.empty((len(errors), n_features, n_features))
@@ -55,7 +55,7 @@ def error_matrices(errors: Array, n_features: int) -> Array:
 
 
 def errors_of(errors: Array, n_features: int, known: NDArray[np.intp]) -> Array:
-    """Give the errors of some features: (n, n_errors) to as many columns as these take."""
+    """Return the errors of some features: (n, n_errors) to as many columns as these take."""
     if errors.shape[1] == n_features:
         return errors[:, known]
     return error_matrices(errors, n_features)[:, known][:, :, known].reshape(len(errors), -1)
@@ -85,7 +85,7 @@ class Measured(NamedTuple):
     entropies: Array
 
     def in_own_coordinates(self, roots: Sequence[Array]) -> Iterator[tuple[Array, Array]]:
-        """Give slopes (n, D) and inverses (n, D, D) in the coordinates of each component: see `roots_of`.
+        """Yield slopes (n, D) and inverses (n, D, D) in the coordinates of each component: see `roots_of`.
 
         Those of exact rows are the standardized rows, and 1.
         """
@@ -97,7 +97,7 @@ class Measured(NamedTuple):
 
 
 def roots_of(parameters: Parameters) -> list[Array]:
-    """Give the matrix L (D, D) of each component, of which ``L Lᵀ`` is its covariance."""
+    """Return the matrix L (D, D) of each component, of which ``L Lᵀ`` is its covariance."""
     family, n_features = parameters.family, parameters.n_features
     factors = (family.chosen(parameters.precisions_cholesky, k) for k in range(parameters.n_components))
     return [family.in_units(factor, n_features)[0] for factor in factors]
@@ -199,18 +199,18 @@ def _dependent(
 
 
 def _is_diagonal(parameters: Parameters, rows: NDArray[np.floating]) -> bool:
-    """Tell whether neither features nor errors have covariances."""
+    """Return whether neither features nor errors have covariances."""
     n_features = parameters.n_features
     return not parameters.family.has_products and rows.shape[1] == 2 * n_features
 
 
 def _constants(parameters: Parameters) -> Array:
-    """Give what log joint densities of complete rows have whatever the row: finite; (K,)."""
+    """Return what log joint densities of complete rows have whatever the row: finite; (K,)."""
     return finite_logs(parameters.weights) - 0.5 * parameters.n_features * LOG_2_PI
 
 
 def _halves(parameters: Parameters) -> Array:
-    """Give half the log determinants of precisions: (K,)."""
+    """Return half the log determinants of precisions: (K,)."""
     halves = parameters.family.half_log_determinants(parameters.precisions_cholesky, parameters.n_features)
     return np.broadcast_to(halves, (parameters.n_components,))
 
@@ -305,7 +305,7 @@ def gradients(
 
 
 def _in_form(found: Gradients, parameters: Parameters) -> Gradients:
-    """Give what a family needs of gradients with respect to matrices."""
+    """Return what a family needs of gradients with respect to matrices."""
     if parameters.family.has_products or found.covariances.ndim == 2:
         return found
     return found._replace(covariances=np.diagonal(found.covariances, axis1=1, axis2=2))

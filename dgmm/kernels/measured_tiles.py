@@ -31,7 +31,7 @@ from dgmm.model.vectors import (
 
 @compiled(REORDERED)
 def _log_joint(constant, halves, squares, missing):
-    """Give log joint densities; ``constant`` is that of a row that lacks nothing."""
+    """Return log joint densities; ``constant`` is that of a row that lacks nothing."""
     of_missing = load(missing, ()) * spread(LOG_2_PI)
     return spread(constant) - load(halves, ()) - spread(0.5) * (squares - of_missing)
 
@@ -41,7 +41,7 @@ def _log_joint(constant, halves, squares, missing):
 
 @compiled(REORDERED)
 def _error_at(rows, row, i, j, n_features):
-    """Give the covariance of errors of features i ≥ j, however errors are given."""
+    """Return the covariance of errors of features i ≥ j, however errors are given."""
     n_errors = rows.shape[1] - n_features
     if n_errors == n_features * n_features:
         return rows[row, n_features + i * n_features + j]
@@ -86,7 +86,7 @@ def _load_variances(rows, start, known, errors):
 
 @compiled(REORDERED)
 def _agree(known, errors, kept):
-    """Tell whether all lanes have the errors that were kept, (D + 1, D), and lack the same."""
+    """Return whether all lanes have the errors that were kept, (D + 1, D), and lack the same."""
     n_features = len(known)
     for i in range(n_features):
         if not are_all(load(known, (i,)), spread(kept[n_features, i])):
@@ -201,7 +201,7 @@ def _put(shares, start, joint):
 
 @compiled(REORDERED)
 def _entropy(shares, missing, own_half, halves):
-    """Give what entropies have of determinants and of missing features."""
+    """Return what entropies have of determinants and of missing features."""
     of_missing = spread(0.5 * (1.0 + LOG_2_PI)) * load(missing, ())
     return shares * (of_missing - spread(own_half) - load(halves, ()))
 

@@ -160,7 +160,7 @@ class NearRows:
         return self.stack.models[self.number]
 
     def bounds(self) -> Bounds | None:
-        """Give the bounds of the model, made once."""
+        """Return the bounds of the model, made once."""
         key = b"near %d" % self.number
         if key not in self.stack.ready:
             self.stack.ready[key] = bounds_of(self.model, self.stack.centre)
@@ -256,11 +256,11 @@ def _width(n_features: int) -> int:
 
 
 def _buffer_shape(n_features: int) -> tuple[int, int]:
-    """Give that of rows that are put together: of 1, their features, and what products read beyond."""
+    """Return that of rows that are put together: of 1, their features, and what products read beyond."""
     return BUFFER_ROWS, _width(n_features + _loop().ACROSS) + _loop().ALONG
 
 
 def block_rows(n_components: int) -> int:
-    """Give the rows of a block."""
+    """Return the rows of a block."""
     wanted = min(NEAR.component_rows * n_components, NEAR.block_bytes // (4 * n_components))
     return max(NEAR.trial_rows, wanted)

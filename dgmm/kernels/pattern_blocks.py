@@ -33,7 +33,7 @@ Segments = list[tuple[int, slice]]
 
 
 def segments_of(part: Grouped, numbers: NDArray[np.intp], block: slice) -> Segments:
-    """Give the patterns of a block of the rows, and where they are in it."""
+    """Return the patterns of a block of the rows, and where they are in it."""
     first, last = np.searchsorted(part.ends, [block.start, block.stop - 1], side="right").tolist()
     ends = np.minimum(part.ends[first : last + 1], block.stop) - block.start
     bounds = [0, *ends.tolist()]
@@ -71,7 +71,7 @@ class PatternSums:
         self.scatters = {own: np.zeros((n_patterns, n_features, n_features)) for own in which}
 
     def _weights_of(self, model: int) -> int:
-        """Tell which weights a model has."""
+        """Return which weights a model has."""
         return model if self.n_weights > 1 else 0
 
     def add(self, part: Grouped, numbers: NDArray[np.intp]) -> None:
@@ -146,7 +146,7 @@ class PatternSums:
                 totals[pattern] += weighted[:, own] @ each[:, own].T
 
     def statistics(self) -> tuple[Statistics, ...]:
-        """Give the statistics of each model."""
+        """Return the statistics of each model."""
         found = [
             *statistics_of(
                 self.stack,
@@ -162,7 +162,7 @@ class PatternSums:
 
 
 def deviations(rows: NDArray[np.floating], point: Array) -> Array:
-    """Give the deviations of rows from a point, (n_features, n_rows): zero where a value lacks."""
+    """Return the deviations of rows from a point, (n_features, n_rows): zero where a value lacks."""
     found = rows.T - point[:, None]
     replace_nan(found)
     return found

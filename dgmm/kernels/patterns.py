@@ -65,7 +65,7 @@ class Grouped(NamedTuple):
         return sum(each.nbytes for each in self if each is not None)
 
     def of(self, chosen: NDArray[np.bool_]) -> Grouped:
-        """Give the rows of some patterns."""
+        """Return the rows of some patterns."""
         if chosen.all():
             return self
         which = np.repeat(chosen, self.sizes)
@@ -126,7 +126,7 @@ def _view(memory: NDArray[np.uint8], rows: NDArray[np.floating]) -> NDArray[np.f
 def patterns_of(
     rows: NDArray[np.floating],
 ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.floating]]]:
-    """Give which features the rows of each pattern have, which rows these are, and these in order."""
+    """Yield which features the rows of each pattern have, which rows these are, and these in order."""
     found = grouped(rows)
     assert found.order is not None
     for is_known, segment in zip(found.known, found.segments, strict=True):
@@ -141,7 +141,7 @@ def by_pattern(rows: NDArray[np.floating]) -> NDArray[np.intp]:
 
 
 def _sorted(digits: NDArray[np.unsignedinteger]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give the order in which equal columns are together, as they first come, and where those alike end."""
+    """Return the order in which equal columns are together, as they first come, and where those alike end."""
     n_rows = digits.shape[1]
     order = np.argsort(digits[0], kind="stable")
     for digit in digits[1:]:
@@ -158,7 +158,7 @@ def _sorted(digits: NDArray[np.unsignedinteger]) -> tuple[NDArray[np.intp], NDAr
 
 
 def _digits(lacks: NDArray[np.bool_]) -> NDArray[np.unsignedinteger]:
-    """Give numbers that tell patterns apart: (n_digits, n_rows), of at most 16 bits, which sort fast."""
+    """Return numbers that tell patterns apart: (n_digits, n_rows), of at most 16 bits, which sort fast."""
     n_rows, n_features = lacks.shape
     dtype = np.dtype(np.uint8 if n_features <= 8 else np.uint16)
     n_bits = 8 * dtype.itemsize

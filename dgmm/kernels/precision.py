@@ -79,7 +79,7 @@ def largest_rounding_errors(model: Evaluable, extent: Array, dtype: np.dtype) ->
 def allows_single_precision(
     model: Evaluable, centre: Array, extent: Array, reach: Array | None = None
 ) -> bool:
-    """Tell whether float32 features are exact enough for a model, and within the range of float32.
+    """Return whether float32 features are exact enough for a model, and within the range of float32.
 
     Of ``reach`` see `dgmm.kernels.stacking.stack_models`.
     """

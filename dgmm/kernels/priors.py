@@ -44,19 +44,19 @@ class RowPriors(NamedTuple):
         return self.places.nbytes + self.groups.nbytes
 
     def of_rows(self, which: slice | NDArray[np.intp] | NDArray[np.bool_]) -> RowPriors:
-        """Give those of some rows."""
+        """Return those of some rows."""
         return RowPriors(self.log_priors, self.places[which], self.groups[which])
 
     def of_models(self, models: Sequence[int]) -> RowPriors:
-        """Give those over the components of some models."""
+        """Return those over the components of some models."""
         return RowPriors(tuple(self.log_priors[model] for model in models), self.places, self.groups)
 
     def of_model(self, model: int) -> Array:
-        """Give those over the components of a model, row by row: (K, n_rows)."""
+        """Return those over the components of a model, row by row: (K, n_rows)."""
         return self.log_priors[model][:, self.places]
 
     def of_group(self, group: Group) -> Array:
-        """Give the log priors of all components of a group of models: (n_components, n_places)."""
+        """Return the log priors of all components of a group of models: (n_components, n_places)."""
         first, *others = (self.log_priors[model] for model in group.models)
         return np.concatenate([first, *others]) if others else first
 
@@ -115,5 +115,5 @@ def counted(stack: Stack, responsibilities: Array, priors: RowPriors | None) -> 
 
 
 def no_counts(stack: Stack) -> list[Array]:
-    """Give counts of no rows by group, for each group of models: (n_components, n_groups)."""
+    """Return counts of no rows by group, for each group of models: (n_components, n_groups)."""
     return [np.zeros((len(group.natural_parameters), stack.n_groups)) for group in stack.groups]

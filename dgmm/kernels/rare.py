@@ -181,7 +181,7 @@ def expected_rows(
 
 
 def own_covariances(parameters: Parameters) -> Array:
-    """Give the covariances, (K, D, D); of components that share theirs that one alone, (1, D, D)."""
+    """Return the covariances, (K, D, D); of components that share theirs that one alone, (1, D, D)."""
     n_features = parameters.n_features
     return np.reshape(parameters.covariances, (-1, n_features, n_features))
 
@@ -192,7 +192,7 @@ def own_entries(parameters: Parameters) -> int:
 
 
 def no_feature_is_known(parameters: Parameters) -> bool:
-    """Tell whether no feature is nearly known from the others, in any component; nor is any width lost."""
+    """Return whether no feature is nearly known from the others, in any component; nor is any width lost."""
     n_features, variances = parameters.n_features, own_covariances(parameters).diagonal(axis1=1, axis2=2)
     precisions = np.reshape(parameters.precisions, (-1, n_features, n_features)).diagonal(axis1=1, axis2=2)
     known = precisions * variances

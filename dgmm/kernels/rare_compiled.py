@@ -40,7 +40,7 @@ def _eliminated(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[
 
 
 def _room(n_features: int) -> tuple[NDArray[np.int64], tuple[Array, ...]]:
-    """Give where `dgmm.kernels.elimination` works: ``order`` and ``work``."""
+    """Return where `dgmm.kernels.elimination` works: ``order`` and ``work``."""
     lanes = _elimination().LANES
     of_features = (n_features, lanes)
     work = (

@@ -60,7 +60,7 @@ EVALUATED_ROWS = 1024
 
 
 def deviations(stack: Stack, rows: NDArray[np.floating], point: Array) -> Array:
-    """Give the deviations of rows from a point, (n_features, n_rows): zero for missing values, if any."""
+    """Return the deviations of rows from a point, (n_features, n_rows): zero for missing values, if any."""
     found = (rows - point).T
     return np.where(np.isnan(found), 0.0, found) if stack.has_flags else found
 
@@ -90,7 +90,7 @@ def log_joint_densities(stack: Stack, model: int, rows: NDArray[np.floating]) ->
 
 
 def responsibilities(log_joint: Array) -> tuple[Array, Array]:
-    """Give responsibilities (K, n) and log densities (n,) of rows, from log joint densities (K, n)."""
+    """Return responsibilities (K, n) and log densities (n,) of rows, from log joint densities (K, n)."""
     largest = log_joint.max(axis=0)  # taken out of the sum, of which no term is above one then
     shares = np.exp(log_joint - largest)
     totals = shares.sum(axis=0)
@@ -215,7 +215,7 @@ class PatternSums:
                 totals[number] += expect_pattern(self.stack, model, self.lifts[model], number, some)
 
     def statistics(self) -> tuple[Statistics, ...]:
-        """Give the statistics of each model."""
+        """Return the statistics of each model."""
         return tuple(
             Statistics(
                 own[0].family,
@@ -247,13 +247,13 @@ def evaluate(
     *,
     negligible: float | None = None,
 ) -> Iterator[tuple[Array, Array]]:
-    """Give responsibilities and log densities in one model, by the formulas: none of them are left out."""
+    """Yield responsibilities and log densities in one model, by the formulas: none of them are left out."""
     for piece in pieces_of(Part(rows), EVALUATED_ROWS):
         yield responsibilities(log_joint_densities(stack, 0, piece.rows))
 
 
 def label(stack: Stack, rows: NDArray[np.floating]) -> Iterator[NDArray[np.integer]]:
-    """Give the component with the largest log joint density for each row, in one model."""
+    """Yield the component with the largest log joint density for each row, in one model."""
     for piece in pieces_of(Part(rows), EVALUATED_ROWS):
         yield log_joint_densities(stack, 0, piece.rows).argmax(axis=0)
 

@@ -68,7 +68,7 @@ class ScoredRows(NamedTuple):
     log_priors: Array | None = None
 
     def part(self, which: slice | NDArray[np.bool_] | NDArray[np.intp]) -> ScoredRows:
-        """Give some of them."""
+        """Return some of them."""
         return ScoredRows(
             self.rows[which],
             None if self.weights is None else self.weights[which],
@@ -77,7 +77,7 @@ class ScoredRows(NamedTuple):
         )
 
     def by_group(self) -> Iterator[tuple[int, ScoredRows]]:
-        """Give the rows of each group; all as the first, where there are none."""
+        """Yield the rows of each group; all as the first, where there are none."""
         if self.groups is None:
             yield 0, self
             return
@@ -151,7 +151,7 @@ OwnTable = tuple[NDArray[np.intp], tuple[Array, Array | None]]
 def _tables(
     sums: OwnSums, layout: Layout, parameters: Parameters, block: ScoredRows, n_errors: int
 ) -> Iterator[Table]:
-    """Give the scores of rows; what they sum to for each component is added."""
+    """Yield the scores of rows; what they sum to for each component is added."""
     for group, some in block.by_group():
         own = parameters
         if parameters.group_weights is not None:
@@ -164,7 +164,7 @@ def _tables(
 
 
 def _cut(block: ScoredRows, n_errors: int) -> Iterator[ScoredRows]:
-    """Give blocks of rows: those that lack values apart, as measured with errors of 0."""
+    """Yield blocks of rows: those that lack values apart, as measured with errors of 0."""
     for start in range(0, len(block.rows), SCORES.most_rows):
         some = block.part(slice(start, start + SCORES.most_rows))
         some = some._replace(rows=some.rows.astype(np.float64, copy=False))
@@ -179,7 +179,7 @@ def _cut(block: ScoredRows, n_errors: int) -> Iterator[ScoredRows]:
 
 
 def _together(shares: Array, layout: Layout) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Give components, and rows that have responsibilities (K, n_rows) in these alone: all rows, once."""
+    """Yield components, and rows that have responsibilities (K, n_rows) in these alone: all rows, once."""
     active = ~(shares <= NEGLIGIBLE)  # what overflowed is, too
     groups = [np.arange(shares.shape[1])]
     if layout.n_parameters >= SCORES.fewest_parameters:
@@ -199,7 +199,7 @@ def _together(shares: Array, layout: Layout) -> Iterator[tuple[NDArray[np.intp],
 
 
 def _add_exact(sums: OwnSums, parameters: Parameters, block: ScoredRows) -> Iterator[OwnTable]:
-    """Give the scores of rows of a group; what they sum to for each component is added."""
+    """Yield the scores of rows of a group; what they sum to for each component is added."""
     rows, weights, layout = block.rows, block.weights, Layout.of(parameters)
     if block.log_priors is None:
         shares = responsibilities(parameters, rows).T

@@ -227,7 +227,7 @@ class Stack:
         return max(len(group.natural_parameters) for group in self.groups)
 
     def centred_in(self, group: Group) -> list[int]:
-        """Give the positions of the centred components that are in a group."""
+        """Return the positions of the centred components that are in a group."""
         rows = range(group.rows.start, group.rows.stop)
         return [index for index, entry in enumerate(self.centred) if entry.row in rows]
 
@@ -269,7 +269,7 @@ class Stack:
         )
 
     def is_complete(self, model: int) -> bool:
-        """Tell whether log densities have their quadratic term.
+        """Return whether log densities have their quadratic term.
 
         All have, but those on the fast path of families whose components share a covariance.
         """
@@ -277,7 +277,7 @@ class Stack:
         return not self.models[model].family.is_shared or model in centred
 
     def points_of(self, model: int) -> Array:
-        """Give what the sums of each component of a model are about: (n_components, n_features)."""
+        """Return what the sums of each component of a model are about: (n_components, n_features)."""
         rows = self.rows[model]
         found = np.tile(self.centre, (rows.stop - rows.start, 1))
         for entry in self.centred:

@@ -81,7 +81,7 @@ def _runs(sizes: Iterable[tuple[int, int]]) -> tuple[Run, ...]:
 
 
 def is_whitened(family: Family, n_features: int) -> bool:
-    """Tell whether NumPy evaluates components by products of matrices alone: full ones of many features."""
+    """Return whether NumPy evaluates components by products of matrices alone: full ones of many features."""
     return family.has_all_features and n_features >= STACKING.whitened_features
 
 
@@ -160,7 +160,7 @@ def _joined(arrays: Sequence[Array]) -> Array:
 
 
 def _batches(models: Sequence[Evaluable]) -> Iterator[_Batch]:
-    """Give all models in batches: family after family, and in their own order."""
+    """Yield all models in batches: family after family, and in their own order."""
     for family in FAMILIES.values():
         members = tuple(i for i, model in enumerate(models) if model.family is family)
         for batch in [(i,) for i in members] if family.is_shared else [members] if members else []:
@@ -175,7 +175,7 @@ def _batches(models: Sequence[Evaluable]) -> Iterator[_Batch]:
 
 
 def _is_tabled(batch: _Batch, fewest: int, n_rows: int | None, extent: Array, dtype: np.dtype) -> bool:
-    """Tell whether full components of many features are for the compiled loop and its table nevertheless.
+    """Return whether full components of many features are for the compiled loop and its table nevertheless.
 
     All are exact then; ``fewest`` are the components of a model.
     """
@@ -343,7 +343,7 @@ def stack_models(
 
 
 def some_of(stack: Stack, models: Sequence[int]) -> Stack:
-    """Give the stack of some models, for rows that may lack values."""
+    """Return the stack of some models, for rows that may lack values."""
     assert stack.extent is not None
     references = None
     if stack.centred:

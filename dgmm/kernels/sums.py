@@ -39,7 +39,7 @@ def statistics_of(
     squares: Array | None = None,
     counts_by_group: Sequence[Array] = (),
 ) -> tuple[Statistics, ...]:
-    """Give the statistics of each model, in the order of the models.
+    """Return the statistics of each model, in the order of the models.
 
     Parameters
     ----------

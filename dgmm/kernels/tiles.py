@@ -71,7 +71,7 @@ just compiled, or loaded."""
 
 @compiled(INLINE)
 def _panel(first, last, model, work):
-    """Give the table of the features from ``first`` to ``last``, and the pairs of those that are products.
+    """Return the table of the features from ``first`` to ``last``, and the pairs of those that are products.
 
     Features that are factors are where factors are, products behind all factors.
     """
@@ -291,7 +291,7 @@ def _write_log_joint(tile, known, theta, factors, log_constants, model, work):
 
 @compiled(IN_ORDER)
 def _are_same(numbers):
-    """Tell whether all of some numbers, at least one, are the same: rows of a group are often together."""
+    """Return whether all of some numbers, at least one, are the same: rows of a group are often together."""
     n_others = 0
     for row in range(1, len(numbers)):
         n_others += numbers[row] != numbers[0]

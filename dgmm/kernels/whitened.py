@@ -65,7 +65,7 @@ class Whitened:
         self.buffer = np.empty((0, stack.n_features), stack.dtype)
 
     def pieces(self, rows: Rows, which: Which, point: Array) -> Iterator[tuple[slice, Rows]]:
-        """Give deviations (n, D) from a point, piece by piece: each takes the place of the last."""
+        """Yield deviations (n, D) from a point, piece by piece: each takes the place of the last."""
         n_rows = len(rows) if which is None else len(which)
         if len(self.buffer) < min(n_rows, WHITENED.piece_rows):
             self.buffer = np.empty((min(n_rows, WHITENED.piece_rows), rows.shape[1]), self.buffer.dtype)
@@ -127,14 +127,14 @@ class WhitenedDensities(Whitened):
         return True
 
     def _bounds(self, leading: Rows, number: int) -> NDArray[np.floating]:
-        """Give bounds of the log joint densities of a component, from leading features: (n,)."""
+        """Return bounds of the log joint densities of a component, from leading features: (n,)."""
         entry, factor = self.entries[number], self.leading[number]
         deviations = (leading - entry.mean[: self.n_leading]).astype(factor.dtype, copy=False)
         y = deviations @ factor
         return entry.log_constant - 0.5 * np.einsum("nd,nd->n", y, y)
 
     def _exact(self, rows: Rows, which: Which, number: int) -> NDArray[np.floating]:
-        """Give the log joint densities of rows with a component: (n,)."""
+        """Return the log joint densities of rows with a component: (n,)."""
         entry = self.entries[number]
         found = np.empty(len(rows) if which is None else len(which), self.buffer.dtype)
         for part, deviations in self.pieces(rows, which, entry.mean):
@@ -171,7 +171,7 @@ class WhitenedSums(Whitened):
                 self.products[number] = add_products_of(self.products[number], deviations.T)
 
     def scatter(self, number: int) -> Array:
-        """Give the packed scatter of a component, once: its products are forgotten."""
+        """Return the packed scatter of a component, once: its products are forgotten."""
         products, self.products[number] = self.products[number], np.zeros((0, 0))
         return pack(products.T)
 

@@ -66,7 +66,7 @@ BLOCKS = BlockTuning()
 
 
 def tile_rows(stack: Stack) -> int:
-    """Give how many rows a tile has."""
+    """Return how many rows a tile has."""
     largest = max(group.natural_parameters.size for group in stack.groups)
     is_small = BLOCKS.tile_rows * largest <= BLOCKS.small_product
     wanted = BLOCKS.tile_rows if is_small else BLOCKS.large_tile_rows
@@ -74,7 +74,7 @@ def tile_rows(stack: Stack) -> int:
 
 
 def block_rows(stack: Stack) -> int:
-    """Give how many rows a block has at most: whole tiles."""
+    """Return how many rows a block has at most: whole tiles."""
     row_bytes = stack.dtype.itemsize * (stack.n_table + stack.largest_group)
     rows = min(BLOCKS.block_bytes // row_bytes, BLOCKS.block_rows)
     return tile_rows(stack) * max(1, rows // tile_rows(stack))
@@ -246,7 +246,7 @@ class Workspace:
             self.densities = np.empty((len(self.densities), n_rows), self.table.dtype)
 
     def features(self, block: Block) -> NDArray[np.floating]:
-        """Give the features of a block's rows: (n_table, n_rows)."""
+        """Return the features of a block's rows: (n_table, n_rows)."""
         self.make_room(len(block.rows))
         if block.features is not None:
             return block.features

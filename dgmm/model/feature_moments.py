@@ -42,7 +42,7 @@ class FeatureMoments:
 
     @classmethod
     def nothing(cls, n_features: int) -> FeatureMoments:
-        """Give those of no rows."""
+        """Return those of no rows."""
         zeros = np.zeros(n_features)
         none = np.full(n_features, np.inf)
         return cls(0, 0, 0.0, zeros, zeros, zeros, none, -none, np.zeros(n_features, np.int64))
@@ -72,7 +72,7 @@ class FeatureMoments:
 
     @classmethod
     def of_complete(cls, moments: Moments) -> FeatureMoments:
-        """Give what moments of complete rows say of each feature."""
+        """Return what moments of complete rows say of each feature."""
         weights = np.full(len(moments.mean), moments.weight)
         return cls(
             moments.n_rows,
@@ -117,7 +117,7 @@ class FeatureMoments:
         return self.squares / np.where(self.weights > 0.0, self.weights, 1.0)
 
     def completed(self, correlations: Array | None) -> Moments:
-        """Give the moments of complete rows with these means and variances.
+        """Return the moments of complete rows with these means and variances.
 
         Parameters
         ----------

@@ -203,7 +203,7 @@ def _weights(layout: Layout, parameters: Parameters) -> Array:
 
 
 def _inner_weights(layout: Layout, sums: ScoreSums) -> NDArray[np.bool_]:
-    """Tell which weights are not at the border: (n_groups, K); without groups all are."""
+    """Return which weights are not at the border: (n_groups, K); without groups all are."""
     if not layout.n_groups:
         return np.ones(layout.weights_shape, bool)
     return sums.told[:, :, 0] >= INFORMATION.fewest_rows * sums.weight / sums.n_rows

@@ -112,7 +112,7 @@ class Lifts:
 
     @classmethod
     def joined(cls, pieces: Sequence[tuple[Lifts, int]]) -> Lifts:
-        """Give patterns that were made with others, each by its number there."""
+        """Return patterns that were made with others, each by its number there."""
 
         def stacked(name: str) -> Any:
             return np.stack([getattr(own, name)[number] for own, number in pieces])
@@ -122,7 +122,7 @@ class Lifts:
         return cls(**{"matrices": None, **{name: stacked(name) for name in names}})
 
     def natural_parameters(self, parameters: Parameters, centre: Array) -> Array:
-        """Give those of the observed features: (P, K, features of the family), for z zero where missing."""
+        """Return those of the observed features: (P, K, features of the family), for z zero where missing."""
         means = np.where(self.known[:, None, :], parameters.means - centre, 0.0)
         factors = parameters.precisions_cholesky
         if parameters.family.has_products:
@@ -265,7 +265,7 @@ class ExpectedSums:
         self.scatter += scatter.sum(axis=0, keepdims=True) if self.is_pooled else scatter
 
     def statistics(self) -> Statistics:
-        """Give the statistics."""
+        """Return the statistics."""
         family, n_components = self.parameters.family, len(self.counts)
         shared = family.of_scatter(self.scatter[0]) if self.is_pooled else None
         if self.is_pooled:

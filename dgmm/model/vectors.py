@@ -96,7 +96,7 @@ def store(typingctx, array, index, value):
 
 @_instruction
 def spread(typingctx, value):
-    """Give lanes that have one value."""
+    """Return lanes that have one value."""
 
     def generate(context, builder, signature, arguments):
         alone = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), arguments[0], _INDEX(0))
@@ -157,7 +157,7 @@ def where_positive(typingctx, condition, value, other):
 
 @_instruction
 def larger(typingctx, value, other):
-    """Give the larger of two values, none of which is NaN."""
+    """Return the larger of two values, none of which is NaN."""
 
     def generate(context, builder, signature, arguments):
         return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
@@ -167,7 +167,7 @@ def larger(typingctx, value, other):
 
 @_instruction
 def are_all(typingctx, values, value):
-    """Tell whether all lanes have a value, as the lanes of another have it."""
+    """Return whether all lanes have a value, as the lanes of another have it."""
 
     def generate(context, builder, signature, arguments):
         differ = builder.fcmp_unordered("!=", *arguments)

@@ -538,7 +538,7 @@ LONG_FIT = [
 
 
 def is_alive(group: int) -> bool:
-    """Tell whether a group of processes has any."""
+    """Return whether a group of processes has any."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

@@ -108,7 +108,7 @@ def check_reads_elsewhere(chunk: Chunk | LazyChunk, run: Callable, largest: int 
 
 
 def chunk_starts(source: Source) -> list[int]:
-    """Give the first row of each chunk."""
+    """Return the first row of each chunk."""
     counts = [chunk.n_rows for span in source.spans() for chunk in span.chunks]
     return np.cumsum([0, *counts])[:-1].tolist()
 

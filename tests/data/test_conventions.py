@@ -28,7 +28,7 @@ def write(path, data, zarr_format, encoding=None):
 
 
 def as_xarray_reads(path, name="x"):
-    """Give the values that xarray decodes, in the dtype of rows: float32 where they are, else float64."""
+    """Return the values that xarray decodes, in the dtype of rows: float32 where they are, else float64."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         values = xr.open_zarr(path, consolidated=False, chunks=None)[name].to_numpy()

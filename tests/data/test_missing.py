@@ -15,7 +15,7 @@ ROWS = np.arange(60.0).reshape(20, 3) + 1
 
 
 def part(start: int, stop: int) -> tuple[slice, slice]:
-    """Give whole rows as a part of the array."""
+    """Return whole rows as a part of the array."""
     return slice(start, stop), slice(0, 3)
 
 

@@ -27,7 +27,7 @@ KINDS = ("memory", "mapped", "zarr", "parquet", "csv", "dask", "frame")
 
 
 def stored(kind: str, values: np.ndarray, folder, *, step: int):
-    """Give an open source of rows, in chunks of ``step`` rows, where there are such."""
+    """Return an open source of rows, in chunks of ``step`` rows, where there are such."""
     path, found = str(folder / f"{kind}-{step}"), values
     named = pd.DataFrame(values, columns=[*"abc"[: values.shape[1]]])
     match kind:

@@ -51,7 +51,7 @@ AS_ELSEWHERE = {"validation.py", "parameters.py", "dimensions.py"}
 
 
 def bare_counts(source: str) -> list[str]:
-    """Give what texts count without a format, ``{…} rows``; values that are set, ``x={…}``, are not."""
+    """Return what texts count without a format, ``{…} rows``; values that are set, ``x={…}``, are not."""
     found = []
     for text in ast.walk(ast.parse(source)):
         parts = text.values if isinstance(text, ast.JoinedStr) else []

@@ -205,7 +205,7 @@ def test_a_marginal_is_drawn():
 
 
 def steep(names=("speed", "height")):
-    """Give a mixture of one component, whose second feature is a hundred times the first and noise."""
+    """Return a mixture of one component, whose second feature is a hundred times the first and noise."""
     rows = np.random.default_rng(0).normal(size=(200, 2)) @ np.array([[1.0, 100.0], [0.0, 1.0]])
     return GaussianMixture().fit(rows if names is None else pd.DataFrame(rows, columns=list(names)))
 

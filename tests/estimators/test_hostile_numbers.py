@@ -64,13 +64,13 @@ def frame_that_lacks() -> pd.DataFrame:
 
 
 def condition(covariances: np.ndarray) -> float:
-    """Give the largest condition of correlations: so much of an error of variances is in determinants."""
+    """Return the largest condition of correlations: so much of an error of variances is in determinants."""
     roots = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
     return float(np.linalg.cond(covariances / roots[:, :, None] / roots[:, None, :]).max())
 
 
 def in_order(model: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give weights, means and covariances, in the order of the means."""
+    """Return weights, means and covariances, in the order of the means."""
     order = np.lexsort(np.round(model.means_ / (np.abs(model.means_).max() or 1.0), 6).T[::-1])
     is_tied = model.covariance_type == "tied"
     return model.weights_[order], model.means_[order], model.covariances_[() if is_tied else order]

@@ -12,7 +12,7 @@ from tests.model import naive
 
 
 def cells(mixture) -> list[list[str]]:
-    """Give the text of each cell of the table; it is well-formed."""
+    """Return the text of each cell of the table; it is well-formed."""
     root = ElementTree.fromstring(components_table(mixture))
     return [["".join(cell.itertext()) for cell in row] for row in root.iter("tr")]
 

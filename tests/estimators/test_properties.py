@@ -66,7 +66,7 @@ def hold(rows: np.ndarray, source: str, chunk: int, folder: Path) -> Any:
 
 
 def start_of(seed: int, covariance_type: str, n_features: int) -> dict[str, np.ndarray]:
-    """Give two components near the groups: weights, means, covariance matrices that the family holds."""
+    """Return two components near the groups: weights, means, covariance matrices that the family holds."""
     generator = np.random.default_rng(seed)
     means = generator.normal(size=(2, n_features)) + np.array([[0.0], [4.0]])
     widths = 1.0 + generator.random((2, n_features))
@@ -79,7 +79,7 @@ def start_of(seed: int, covariance_type: str, n_features: int) -> dict[str, np.n
 
 
 def precisions_of(covariance_type: str, matrices: np.ndarray) -> np.ndarray:
-    """Give the precisions of covariance matrices in the family's form."""
+    """Return the precisions of covariance matrices in the family's form."""
     inverses = np.linalg.inv(matrices)
     diagonals = np.diagonal(inverses, axis1=1, axis2=2)
     forms = {
@@ -94,7 +94,7 @@ def precisions_of(covariance_type: str, matrices: np.ndarray) -> np.ndarray:
 
 
 def matrices_of(model: GaussianMixture) -> np.ndarray:
-    """Give the covariances as matrices."""
+    """Return the covariances as matrices."""
     n_components, n_features = model.means_.shape
     covariances, identity = model.covariances_, np.eye(n_features)
     if model.covariance_type == "full":

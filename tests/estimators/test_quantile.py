@@ -18,7 +18,7 @@ def first(rows):
 
 
 def in_passes(values, share, chunk=None, weights=None):
-    """Give the quantile and the number of passes."""
+    """Return the quantile and the number of passes."""
     column = np.asarray(values)[:, None]
     source = open_dataset(column if chunk is None else da.from_array(column, chunks=(chunk, 1)))
     seen = []

@@ -20,7 +20,7 @@ def rows():
 
 
 def sample_of(rows) -> Sample:
-    """Give all rows."""
+    """Return all rows."""
     numbers = np.arange(len(rows))
     return Sample(numbers.astype(np.uint64), numbers, rows, None)
 
@@ -108,7 +108,7 @@ def test_a_prior_that_the_rows_leave_singular(rows, columns, words):
 
 
 def warned(rows, n_components=2, **own) -> str:
-    """Give what the fit of a mixture warns of."""
+    """Return what the fit of a mixture warns of."""
     with pytest.warns(MixtureWarning) as caught:
         GaussianMixture(n_components, random_state=0, **own).fit(rows)
     (message,) = [str(each.message) for each in caught if each.category is MixtureWarning]

@@ -22,7 +22,7 @@ def rows_of(seed=0, n_rows=500, scales=(1.0, 1.0)):
 
 
 def statistics_of(rows, covariance_type, seed) -> Statistics:
-    """Give what an E-step of some mixture says, about the mean of the rows."""
+    """Return what an E-step of some mixture says, about the mean of the rows."""
     model = naive.random_parameters(np.random.default_rng(seed), covariance_type, 3, 2)
     (found,), _ = expect([model], rows)
     return found.of_all_rows(Moments.of(rows).scatter)
@@ -67,7 +67,7 @@ def test_half_the_squared_distance_is_a_divergence(covariance_type):
 
 
 def _scatter(statistics, base, moments):
-    """Give the scatter of all rows; where it is shared one that leaves the covariance the same."""
+    """Return the scatter of all rows; where it is shared one that leaves the covariance the same."""
     if not statistics.family.is_shared:
         return moments.scatter
     own, other = ((each.counts[:, None] * each.means).T @ each.means for each in (statistics, base))

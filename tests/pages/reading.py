@@ -16,7 +16,7 @@ def parsed(page: str) -> Any:
 
 
 def text_of(page: str) -> str:
-    """Give the text of a page, with single blanks."""
+    """Return the text of a page, with single blanks."""
     return " ".join("".join(parsed(page).itertext()).split())
 
 

@@ -58,7 +58,7 @@ def test_an_error_comes_where_its_chunk_is(bad):
 
 
 def watched(readers: list[threading.Thread]) -> type[Slow]:
-    """Give a class of chunks that note which thread reads them."""
+    """Return a class of chunks that note which thread reads them."""
 
     class Watched(Slow):
         def read(self):

@@ -34,7 +34,7 @@ ALIKE = AlikeTuning()
 
 
 def best_unlike(climbs: Sequence[Climb], n_wanted: int) -> list[Climb]:
-    """Give those with the highest lower bounds, one of each that are alike.
+    """Return those with the highest lower bounds, one of each that are alike.
 
     Optima may have one log-likelihood on some rows and not on others: those that differ by less than
     `RecordTuning.alike` are two where a component of one has no partner in the other.

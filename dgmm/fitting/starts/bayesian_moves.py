@@ -124,7 +124,7 @@ def emptied(data: InMemory, posterior: Posterior, objective: Evidence) -> Poster
 
 
 def _emptier(data: InMemory, before: Climb, objective: Evidence, goal: float) -> Climb | None:
-    """Give what the first merge or delete leads to that reaches a bound; None if none does."""
+    """Return what the first merge or delete leads to that reaches a bound; None if none does."""
     found, prior = cast(Posterior, before.parameters), objective.prior
     for proposal in proposals(found, objective, data, kinds=(merges, deletes)):
         with suppress(DegenerateCovarianceError):
@@ -231,14 +231,14 @@ PROPOSALS = (orders, merges, deletes, births)
 
 
 def rows_of_components(prior: Prior, posterior: Posterior) -> Array:
-    """Give the rows that each component has: (K,)."""
+    """Return the rows that each component has: (K,)."""
     return np.maximum(posterior.mean_precision - prior.mean_precision, 0.0)
 
 
 def _changed(
     prior: Prior, posterior: Posterior, changes: Sequence[tuple[int, float, Array, Array | None]]
 ) -> Posterior:
-    """Give components other counts, means and sums of prior and scatter; None where these are shared.
+    """Return components other counts, means and sums of prior and scatter; None where these are shared.
 
     Components are put in the order of their counts, which is the best for a Dirichlet process.
     """
@@ -269,7 +269,7 @@ def _changed(
 
 
 def merged(prior: Prior, posterior: Posterior, first: int, second: int) -> Posterior:
-    """Give one component the rows of two, exactly; the other has none then."""
+    """Return one component the rows of two, exactly; the other has none then."""
     counts, family = rows_of_components(prior, posterior), posterior.family
     count = counts[first] + counts[second]
     shares = posterior.mean_precision[[first, second]]

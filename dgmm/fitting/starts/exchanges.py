@@ -98,7 +98,7 @@ def exchanged(
 def promising(
     parameters: Parameters, moves: Sequence[Move], n_tried: int = EXCHANGES.n_tried
 ) -> Iterator[Parameters]:
-    """Give a mixture with all moves that gain by their bounds, then with the best moves one by one."""
+    """Yield a mixture with all moves that gain by their bounds, then with the best moves one by one."""
     gaining: list[Move] = []
     for each in moves:
         taken = {component for other in gaining for component in other.components}

@@ -70,7 +70,7 @@ class ToldSums:
         return ToldSums(self.counts + other.counts, self.sums + other.sums)
 
     def part(self, n_components: int) -> ToldSums:
-        """Give those of the first components."""
+        """Return those of the first components."""
         return ToldSums(self.counts[:n_components], self.sums[:n_components])
 
 
@@ -132,7 +132,7 @@ class NearestWork:
 
 
 def _nothing(stack: Stack) -> Statistics:
-    """Give the statistics of no rows."""
+    """Return the statistics of no rows."""
     return assign(stack, [], lambda rows, _: np.empty((0, len(rows))))
 
 
@@ -186,7 +186,7 @@ def starts_from_labels(
 def _started(
     found: ToldSums, known: KnownParts, sample: Sample, moments: Moments, random_state: np.random.RandomState
 ) -> Array:
-    """Give the centres of a mixture: (n_components, n_features).
+    """Return the centres of a mixture: (n_components, n_features).
 
     Raises
     ------

@@ -196,7 +196,7 @@ class MomentsWork:
 
 
 def completed(data: Data) -> Data:
-    """Give the rows with what they lack put in, for passes that need complete ones."""
+    """Return the rows with what they lack put in, for passes that need complete ones."""
     if data.filling is None:
         return data
     source = AdaptedSource(data.source, data.filling.chunks, data.source.n_rows)
@@ -211,7 +211,7 @@ def _responsibilities(
     weights: Array | None,
     random_state: np.random.RandomState,
 ) -> Responsibilities:
-    """Give responsibilities block by block, as scikit-learn's ``_initialize_parameters`` gives them."""
+    """Return responsibilities block by block, as scikit-learn's ``_initialize_parameters`` gives them."""
     if init_params == "random":
         shares = random_state.uniform(size=(len(rows), n_components)).astype(rows.dtype, copy=False)
         shares /= shares.sum(axis=1, keepdims=True)
@@ -221,7 +221,7 @@ def _responsibilities(
 
 
 def _one_hot(labels: NDArray[np.integer], n_components: int) -> Responsibilities:
-    """Give responsibilities, block by block, of rows that each belong to one component."""
+    """Return responsibilities, block by block, of rows that each belong to one component."""
     components = np.arange(n_components)[:, None]
     return lambda block, offset: (labels[None, offset : offset + len(block)] == components).astype(np.float64)
 

@@ -135,7 +135,7 @@ def merged_cheaply(parameters: Parameters, n_merges: int) -> Parameters:
 
 
 def _pair_costs(parameters: Parameters, first: NDArray[np.intp], second: NDArray[np.intp]) -> Array:
-    """Give the costs of merging pairs of components: (n_pairs,), infinite where that is impossible."""
+    """Return the costs of merging pairs of components: (n_pairs,), infinite where that is impossible."""
     family, n_features = parameters.family, parameters.n_features
     of_one = 1 if family.is_shared else math.prod(family.shape_of_one(n_features))
     at_once = max(1, MERGED_NUMBERS // max(of_one, n_features))

@@ -66,7 +66,7 @@ class SharedPart(Likelihood):
         return Parameters.from_covariances(self.family, updated.weights, updated.means, covariance)
 
     def covariance(self, own: Array, weight: float) -> Array:
-        """Give the covariance of all components, from that of the part's, whose rows have this weight."""
+        """Return the covariance of all components, from that of the part's, whose rows have this weight."""
         others = self.scatter + self.weight * self.reg_covar * self.family.identity(self.n_features)
         return (others + weight * own) / (self.weight + weight)
 
@@ -75,7 +75,7 @@ class SharedPart(Likelihood):
         return super().lower_bound(step) + self.of_others(step.evaluated) / step.moments.weight
 
     def of_others(self, parameters: Parameters) -> float:
-        """Give the part of the others' expected log-likelihood that depends on the covariance, nats."""
+        """Return the part of the others' expected log-likelihood that depends on the covariance, nats."""
         half_log_determinant = float(
             self.family.half_log_determinants(parameters.precisions_cholesky, self.n_features)
         )
@@ -84,7 +84,7 @@ class SharedPart(Likelihood):
 
 
 def shares(data: InMemory, parameters: Parameters) -> Array:
-    """Give the weight of each row that each component has: (K, n_rows)."""
+    """Return the weight of each row that each component has: (K, n_rows)."""
     share = data.responsibilities(parameters)
     return share if data.row_weights is None else share * data.row_weights
 
@@ -102,7 +102,7 @@ def objectives_of(
     parts: Sequence[Sequence[int]],
     objective: Likelihood,
 ) -> list[Likelihood]:
-    """Give what parts of a mixture climb, each of some components, on their rows while others keep theirs.
+    """Return what parts of a mixture climb, each of some components, on their rows while others keep theirs.
 
     Parameters
     ----------

@@ -303,7 +303,7 @@ class Path:
             yield apply(parameters, move)
 
     def _new(self, way: str, number: int) -> list[Climb]:
-        """Give the best of a number of components that have not been walked from in this way."""
+        """Return the best of a number of components that have not been walked from in this way."""
         best = self.best.get(number, [])[: PATHS.n_kept]
         found = [each for each in best if (way, each) not in self.walked_from]
         self.walked_from.update((way, each) for each in found)

@@ -87,7 +87,7 @@ def plan_for(search: str, size: Size) -> SearchTuning:
 
 
 def _products_affordable(size: Size) -> float:
-    """Give the products that a search may take where a whole one costs more than `CostTuning.cheap_search`.
+    """Return the products that a search may take where a whole one costs more than `CostTuning.cheap_search`.
 
     What is worth it anyway falls in proportion as the whole costs more, so that a fit that is a little larger
     is searched a little less.
@@ -96,7 +96,7 @@ def _products_affordable(size: Size) -> float:
 
 
 def ladder(size: Size) -> Iterator[SearchTuning]:
-    """Give plans, from the most to the least, whose moves still find clusters that k-means has missed."""
+    """Yield plans, from the most to the least, whose moves still find clusters that k-means has missed."""
     n_features = size.n_features
     of_feature = PLANS.rows_of_covariance if _has_products(size.family) else PLANS.rows_of_variance
     rows_of_component = max(PLANS.rows_of_component, of_feature * n_features)
@@ -127,12 +127,12 @@ def ladder(size: Size) -> Iterator[SearchTuning]:
 
 
 def _has_products(family: Family) -> bool:
-    """Tell whether each component has covariances between features."""
+    """Return whether each component has covariances between features."""
     return family.has_products and not family.is_shared
 
 
 def _moves(n_moves: int) -> ExchangeTuning:
-    """Give how so many moves are made, of those alone that are known to gain."""
+    """Return how so many moves are made, of those alone that are known to gain."""
     trials = TrialTuning(PLANS.trial_steps, CLIMBS.same, 0, CLIMBS.same, hopeless=0.0, is_enough=True)
     return ExchangeTuning(
         n_moves=n_moves,

@@ -75,7 +75,7 @@ def n_distinct(climbs: Sequence[Climb]) -> int:
 
 
 def evidence(drawn: Sequence[Climb], made: Sequence[Climb]) -> list[Climb]:
-    """Give the climbs that say how much is unseen: all from starts that were drawn, one of the others.
+    """Return the climbs that say how much is unseen: all from starts that were drawn, one of the others.
 
     From values that rows repeat, from growth and from what is made of other mixtures the search would come to
     the same again: that these agree says nothing. What they found at best is an optimum that does exist.

@@ -104,7 +104,7 @@ class SearchTuning:
     before: SearchTuning | None = None
 
     def rows(self, n_components: int) -> int:
-        """Give how many rows mixtures are fitted to, where there are as many."""
+        """Return how many rows mixtures are fitted to, where there are as many."""
         return max(self.n_rows, self.rows_of_component * n_components)
 
     def rows_in_all(self, n_components: int) -> int:
@@ -234,7 +234,7 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
 def _starts(
     method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning: SearchTuning
 ) -> tuple[list[tuple[str, _Round]], int]:
-    """Give rounds of starts with their names, and what it took to find them.
+    """Return rounds of starts with their names, and what it took to find them.
 
     As many as are enough if they agree, and those from values, come first.
     """
@@ -382,5 +382,5 @@ def _counted(work: Callable[[], Climb]) -> Climb | None:
 
 
 def _cost(climbs: Sequence[Climb | None]) -> int:
-    """Give what climbs took; nothing is known of those that came to no end."""
+    """Return what climbs took; nothing is known of those that came to no end."""
     return sum(each.n_evaluations for each in climbs if each is not None)

@@ -191,7 +191,7 @@ class _Parts:
         return self.objectives[part].update_unless_cancelled(statistics, moments, ready.largest_ratio)
 
     def log_likelihoods(self, models: dict[int, Parameters]) -> dict[int, float]:
-        """Give what the mixtures of some parts climb, nats; without those that are too narrow."""
+        """Return what the mixtures of some parts climb, nats; without those that are too narrow."""
         order, _, statistics = self._expect(models)
         return {
             part: own.log_likelihood + _of_others(self.objectives[part], models[part])
@@ -242,7 +242,7 @@ def _alone(
 
 
 def _log_likelihood(alone: Parameters, count: float, sums: Array, scatter: Array, centre: Array) -> float:
-    """Give the log-likelihood of rows under one component, from their sums about a centre; nats."""
+    """Return the log-likelihood of rows under one component, from their sums about a centre; nats."""
     precision = alone.family.to_matrices(alone.precisions, 1, alone.n_features)[0]
     offset = alone.means[0] - centre
     about_mean = scatter - 2.0 * np.outer(offset, sums) + count * np.outer(offset, offset)

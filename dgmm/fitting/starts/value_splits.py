@@ -142,14 +142,14 @@ def grouped_by_values(
 
 
 def least_share(n_components: int) -> float:
-    """Give the share of the rows that a value must have for a component of its own."""
+    """Return the share of the rows that a value must have for a component of its own."""
     return VALUE_SPLITS.of_average / max(n_components, VALUE_SPLITS.fewest)
 
 
 def _common(
     data: InMemory, family: Family, n_components: int, objective: Likelihood
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]] | None:
-    """Give the features and members of values that components can have for themselves; None without any."""
+    """Return the features and members of values that components can have for themselves; None without any."""
     if family.is_shared or family.is_round or objective.reg_covar == 0.0:
         return None
     values = data.repeated

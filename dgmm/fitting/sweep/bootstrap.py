@@ -100,7 +100,7 @@ class Told:
         return rows if errors is None else rows + errors_drawn(errors, rows.shape[1], generator)
 
     def data(self, rows: Array) -> Data:
-        """Give rows (n_rows, n_features) to be fitted, in memory."""
+        """Return rows (n_rows, n_features) to be fitted, in memory."""
         plain = InMemory.of(rows)
         if self.beside is None:
             return plain
@@ -108,7 +108,7 @@ class Told:
         return ToldInMemory(plain.source, None, plain.moments, **own)
 
     def shares(self, parameters: Parameters, rows: Array) -> Array | None:
-        """Give the responsibilities of components for rows: (K, n_rows); None where nothing is known."""
+        """Return the responsibilities of components for rows: (K, n_rows); None where nothing is known."""
         if self.beside is None:
             return None
         told = told_of(parameters, self.beside, self.known, self.n_errors)
@@ -219,7 +219,7 @@ def _with_one_more(
 
 
 def ratio_of(item: tuple[int, int], nulls: Sequence[Null]) -> float:
-    """Give the ratio of a sample: the number of its null mixture, and its own; NaN where none is fitted."""
+    """Return the ratio of a sample: the number of its null mixture, and its own; NaN where none is fitted."""
     which, number = item
     with suppress(DegenerateCovarianceError):
         return nulls[which].ratio_of_sample(number)

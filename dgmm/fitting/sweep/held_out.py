@@ -43,11 +43,11 @@ class HeldOut:
     share: float
 
     def __call__(self, start: int, n_rows: int) -> NDArray[np.bool_]:
-        """Tell which of the rows ``start`` … are held out: shape (n_rows,)."""
+        """Return which of the rows ``start`` … are held out: shape (n_rows,)."""
         return self.among(np.arange(start, start + n_rows))
 
     def among(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which of the rows with these numbers are held out: shape (n_rows,)."""
+        """Return which of the rows with these numbers are held out: shape (n_rows,)."""
         return hash_numbers(self.seed ^ HELD_OUT_KEY, numbers) < np.uint64(self.share * 2.0**64)
 
     def without_weight(self, chunks: Iterator[ChunkRows]) -> Iterator[ChunkRows]:

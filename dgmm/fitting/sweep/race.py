@@ -104,7 +104,7 @@ class Race:
 def hopeless(
     entries: Mapping[int, Entry], scores: Mapping[int, Scores | None], criterion: Criterion
 ) -> set[int]:
-    """Tell which models will hardly win, after their first pass, which all of them share."""
+    """Return which models will hardly win, after their first pass, which all of them share."""
     if any(entry.state.history for entry in entries.values()):
         return set()
     best = min((criterion.loss(own) for own in scores.values() if own is not None), default=np.inf)

@@ -48,7 +48,7 @@ class SweepSettings:
     settles: bool = False
 
     def of_run(self, seed: int, known: KnownParts | None) -> SweepSettings:
-        """Give them with the seed of a run, and what is known of its rows."""
+        """Return them with the seed of a run, and what is known of its rows."""
         models = tuple(replace(each, known=known) for each in self.models)
         return replace(self, models=models, seed=seed)
 
@@ -111,7 +111,7 @@ class Swept:
 
 
 def begin(settings: SweepSettings) -> Swept:
-    """Give a sweep that has not begun."""
+    """Return a sweep that has not begun."""
     methods = [each.method for each in settings.models]
     candidates = [Candidate(method.family, method.n_components) for method in methods]
     return Swept(candidates, changes=[] if settings.common.allow_changed_data else None)

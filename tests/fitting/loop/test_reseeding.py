@@ -43,7 +43,7 @@ def mixture(mean: float, second_weight: float = 0.5) -> Parameters:
 
 
 def machine(algorithm, max_iter, tol, found=True) -> tuple[EM, Advance, Reseeding, list]:
-    """Give a first state, a step without re-seeding, and one with it, which fills a list of trials."""
+    """Return a first state, a step without re-seeding, and one with it, which fills a list of trials."""
     stopping = Stopping(rules_of(algorithm, tol), max_iter)
     tried: list[tuple[float, list[int]]] = []
 

@@ -11,7 +11,7 @@ PARAMETERS = naive.random_parameters(np.random.default_rng(0), "full", 2, 2)
 
 
 def climbs(values):
-    """Give climbs that ended there; those of the same value are alike, and not the same."""
+    """Return climbs that ended there; those of the same value are alike, and not the same."""
     return [Climb(PARAMETERS, value + index * RECORD.alike / 10, 1) for index, value in enumerate(values)]
 
 

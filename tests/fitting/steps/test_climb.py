@@ -45,7 +45,7 @@ def test_who_wins_is_what_it_would_be_alone(covariance_type):
 
 
 def climb_by_steps_alone(data, parameters, n_steps):
-    """Give all log-likelihoods on the way."""
+    """Return all log-likelihoods on the way."""
     evaluations = data.evaluate([parameters], Likelihood(1e-6))
     for _ in range(n_steps):
         evaluations += data.evaluate([evaluations[-1].updated], Likelihood(1e-6))
