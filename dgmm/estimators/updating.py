@@ -318,7 +318,8 @@ class UpdatingMixture(Mixture[Sklearn]):
         emptied = np.flatnonzero(model.weights * n_rows < 1.0)
         if len(emptied) and isinstance(objective, Likelihood):
             warn_user(
-                f"component {listed(map(str, emptied), NAMES_LISTED)} has less than one row now: others "
+                f"component{'s' if len(emptied) > 1 else ''} {listed(map(str, emptied), NAMES_LISTED)} "
+                f"{'have' if len(emptied) > 1 else 'has'} less than one row now: others "
                 "describe the rows that are left; fit anew for as many components as they have",
                 MixtureWarning,
             )

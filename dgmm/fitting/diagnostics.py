@@ -99,7 +99,10 @@ def concerns(
                 feature_names=feature_names,
             )
             places.setdefault(onto, []).append(component)
-        each = [f"component {_some(map(str, those))} collapsed onto {onto}" for onto, those in places.items()]
+        each = [
+            f"component{'s' if len(those) > 1 else ''} {_some(map(str, those))} collapsed onto {onto}"
+            for onto, those in places.items()
+        ]
         more = (
             f", and {len(collapsed) - DIAGNOSTICS.named:,} more" if len(collapsed) > DIAGNOSTICS.named else ""
         )
@@ -112,7 +115,8 @@ def concerns(
     emptied = np.flatnonzero(parameters.weights * moments.weight < row)
     if len(emptied):
         found.append(
-            f"component {_some(map(str, emptied))} has less than one row: use fewer components, or another "
+            f"component{'s' if len(emptied) > 1 else ''} {_some(map(str, emptied))} "
+            f"{'have' if len(emptied) > 1 else 'has'} less than one row: use fewer components, or another "
             "start"
         )
     changes = np.diff(log_likelihoods)

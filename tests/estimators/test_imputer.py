@@ -172,7 +172,8 @@ def test_what_xarray_has_comes_back(rows):
 def test_in_a_pipeline(rows):
     complete = complete_rows(by_hand(), 400)
     target = complete @ [1.0, -2.0, 0.5]
-    model = make_pipeline(MixtureImputer(MARGINALIZED), LinearRegression()).fit(rows, target)
+    own = clone(MARGINALIZED)  # whose parameters are set below
+    model = make_pipeline(MixtureImputer(own), LinearRegression()).fit(rows, target)
     assert model.score(rows, target) > 0.5
     assert model.set_params(mixtureimputer__estimator__n_components=1).fit(rows, target)
 

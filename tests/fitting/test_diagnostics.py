@@ -73,7 +73,7 @@ def test_few_are_named():
     (message,) = concerns(
         parameters, [], Moments.of(rows), sample_of(rows), reg_covar=1e-6, feature_names=None
     )
-    assert message.startswith("component 0, 1, 2, 3, 4 collapsed onto fewer dimensions, and 4 more: ")
+    assert message.startswith("components 0, 1, 2, 3, 4 collapsed onto fewer dimensions, and 4 more: ")
 
 
 def test_as_many_as_are_named_are_all():
@@ -84,7 +84,7 @@ def test_as_many_as_are_named_are_all():
     (message,) = concerns(
         parameters, [], Moments.of(rows), sample_of(rows), reg_covar=1e-6, feature_names=None
     )
-    assert message.startswith("component 0, 1, 2, 3, 4 collapsed onto fewer dimensions: ")
+    assert message.startswith("components 0, 1, 2, 3, 4 collapsed onto fewer dimensions: ")
 
 
 @pytest.mark.parametrize(
