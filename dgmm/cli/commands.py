@@ -277,7 +277,7 @@ def score(
     source = open_for(mixture, data, opening, missing)
     known = side_information.known(data, source, at_urls)
     with cluster.joined(source):
-        scored = mixture._scored(source, known.pop("sample_weight", None), **known)
+        scored = mixture._scored(source, **known)
     mean = scored.total / scored.weight
     found: list[Said] = [
         report.rows_fact(source),

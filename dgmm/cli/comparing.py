@@ -13,6 +13,7 @@ from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import missing_in_rows, reading_rows
 from dgmm.cli.program import main
 from dgmm.cli.side_information import SideInformation, of_errors, side_information_options
+from dgmm.data.text import plural
 from dgmm.estimators.comparing import Comparison, PairSums, compare_on
 from dgmm.estimators.comparing import compare as compared
 from dgmm.facts import Exhibit, Fact, Said, fact
@@ -95,7 +96,7 @@ def _pairs(found: Comparison, weights: Any, others: Any) -> Exhibit:
             }
         )
     rest = [
-        f"{'component' if len(left) == 1 else 'components'} {', '.join(map(str, left))} of {name} alone"
+        f"{plural(len(left), 'component')} {', '.join(map(str, left))} of {name} alone"
         for name, left in zip(("MODEL", "OTHER"), found.unmatched, strict=True)
         if left
     ]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from dgmm.data.floats import rows_dtype
 from dgmm.data.measurements import warn_of_columns
 from dgmm.data.source import DataError
+from dgmm.data.text import plural
 
 TIME_UNITS = re.compile(r"\s*\w+\s+since\s+[-+]?\d", re.IGNORECASE)
 """Such as ``days since 1950-01-01``."""
@@ -254,7 +255,7 @@ def _valid_ranges(given: Given, *, is_packed: bool) -> tuple[tuple[float, float]
     both, least, most = read("valid_range"), read("valid_min"), read("valid_max")
     for key, found, wanted in (("valid_range", both, 2), ("valid_min", least, 1), ("valid_max", most, 1)):
         if len(found) not in (0, wanted):
-            raise given.error(key, f"which should be {wanted} number{'s' if wanted > 1 else ''}")
+            raise given.error(key, f"which should be {wanted} {plural(wanted, 'number')}")
     found = (max([-np.inf, *both[:1], *least]), min([np.inf, *both[1:], *most]))
     return (_ANY, found) if of_values else (found, _ANY)
 

@@ -50,7 +50,16 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     >>> counted(1, "pass", "passes"), counted(9430, "row")
     ('1 pass', '9,430 rows')
     """
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {plural(number, one, many)}"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """Return the word for so many of something.
+
+    >>> plural(1, "component"), plural(2, "component"), plural(2, "has", "have")
+    ('component', 'components', 'have')
+    """
+    return one if number == 1 else many or one + "s"
 
 
 def redacted(text: object) -> str:

@@ -54,7 +54,7 @@ class AveragingTuning:
     ridges : tuple of float
         What may be added to the variances, in those of the features; ascending.
     least_ridge : float
-        That makes components more.
+        From which on there are ``ridged_components``.
     usual_ridge : float
         Where too few values can be hidden to choose.
     hidden : float
@@ -125,7 +125,7 @@ def fit_average(
 def _chosen_ridge(
     rows: Array, counts: Array | None, method: Method, of_hidden: int, of_mixtures: int
 ) -> float:
-    """Give the ridge by which hidden values are filled best: the first that the next one does not better."""
+    """Return the ridge that fills hidden values best: the first that the next one does not better."""
     is_hidden = hidden(rows, of_hidden)
     if is_hidden.sum() < AVERAGING.fewest_hidden:
         return AVERAGING.usual_ridge

@@ -269,13 +269,13 @@ class FittedMixture(Predictor):
     def _scored(
         self,
         x: RowsLike,
-        weights: WeightsLike | None = None,
+        sample_weight: WeightsLike | None = None,
         *,
         groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> LogLikelihood:
-        measured, opened, told = self._open_told(x, errors, weights, groups=groups)
-        return self._log_likelihood(measured, told["groups"], opened)
+        measured, weights, told = self._open_told(x, errors, sample_weight, groups=groups)
+        return self._log_likelihood(measured, told["groups"], weights)
 
     def _n_parameters(self, groups: GroupsLike | None = None) -> int:
         """Return the number of free parameters, with the weights of groups or of all rows."""

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from dgmm.data import DataError, Source
+from dgmm.data.text import plural
 from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.errors import MeasuredRows
@@ -291,7 +292,7 @@ def standard_errors(
     if found.vague:
         which = ", ".join(map(str, found.vague))
         warn_user(
-            f"Of component{'s' if len(found.vague) > 1 else ''} {which} standard errors exceed the weight, "
+            f"Of {plural(len(found.vague), 'component')} {which} standard errors exceed the weight, "
             "or the component's own width: these rows hardly tell its parameters, and intervals mean little. "
             "Components that are nearly the same, or have few rows, are so: take fewer",
             MixtureWarning,

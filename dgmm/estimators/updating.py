@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import _fit_context
 
 from dgmm.data import DataError, Source
-from dgmm.data.text import listed
+from dgmm.data.text import listed, plural
 from dgmm.data.types import RowsLike, WeightsLike
 from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.base import MixtureWarning
@@ -318,8 +318,8 @@ class UpdatingMixture(Mixture[Sklearn]):
         emptied = np.flatnonzero(model.weights * n_rows < 1.0)
         if len(emptied) and isinstance(objective, Likelihood):
             warn_user(
-                f"component{'s' if len(emptied) > 1 else ''} {listed(map(str, emptied), NAMES_LISTED)} "
-                f"{'have' if len(emptied) > 1 else 'has'} less than one row now: others "
+                f"{plural(len(emptied), 'component')} {listed(map(str, emptied), NAMES_LISTED)} "
+                f"{plural(len(emptied), 'has', 'have')} less than one row now: others "
                 "describe the rows that are left; fit anew for as many components as they have",
                 MixtureWarning,
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dgmm.data.text import listed, plural
 from dgmm.fitting.atoms import atom_near, share_of
 from dgmm.fitting.few_rows import rows_of_a_covariance
 from dgmm.fitting.sample import Sample
@@ -100,7 +101,7 @@ def concerns(
             )
             places.setdefault(onto, []).append(component)
         each = [
-            f"component{'s' if len(those) > 1 else ''} {_some(map(str, those))} collapsed onto {onto}"
+            f"{plural(len(those), 'component')} {_some(map(str, those))} collapsed onto {onto}"
             for onto, those in places.items()
         ]
         more = (
@@ -115,8 +116,8 @@ def concerns(
     emptied = np.flatnonzero(parameters.weights * moments.weight < row)
     if len(emptied):
         found.append(
-            f"component{'s' if len(emptied) > 1 else ''} {_some(map(str, emptied))} "
-            f"{'have' if len(emptied) > 1 else 'has'} less than one row: use fewer components, or another "
+            f"{plural(len(emptied), 'component')} {_some(map(str, emptied))} "
+            f"{plural(len(emptied), 'has', 'have')} less than one row: use fewer components, or another "
             "start"
         )
     changes = np.diff(log_likelihoods)
@@ -201,8 +202,8 @@ def _collapsed_onto(
     if 1 < len(atoms) == parameters.n_features:
         return f"one repeated row, {values} ({share} of the rows)"
     features = _named([atom.feature for atom in atoms], feature_names)
-    plural = "s" if len(atoms) > 1 else ""
-    return f"the value{plural} {values} of feature{plural} {features} ({share} of the rows)"
+    value, feature = plural(len(atoms), "value"), plural(len(atoms), "feature")
+    return f"the {value} {values} of {feature} {features} ({share} of the rows)"
 
 
 def _named(features: Sequence[int], feature_names: Sequence[str] | None) -> str:
@@ -212,6 +213,4 @@ def _named(features: Sequence[int], feature_names: Sequence[str] | None) -> str:
 
 def _some(names: Iterable[str]) -> str:
     """Name the first few."""
-    all_of = list(names)
-    more = f" and {len(all_of) - DIAGNOSTICS.named:,} more" if len(all_of) > DIAGNOSTICS.named else ""
-    return ", ".join(all_of[: DIAGNOSTICS.named]) + more
+    return listed(names, DIAGNOSTICS.named)
