@@ -24,7 +24,7 @@ from dgmm import GaussianMixture
 from dgmm.estimators.certainty import KINDS
 from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.bootstrap import Null, Told, likelihood_ratio
+from dgmm.fitting.sweep.bootstrap import NullHypothesis, SideInformation, likelihood_ratio
 from dgmm.kernels.densities import log_densities
 from dgmm.model.families import FAMILIES, family_named
 from dgmm.model.generate import rows_of_components
@@ -67,8 +67,8 @@ def with_third(two: Parameters, weight: float, mean: list[float]) -> Parameters:
     )
 
 
-def fit(rows: np.ndarray, start: Parameters, family: str, **told: Any) -> GaussianMixture:
-    """Fit from where it should be, so that components keep their numbers; `told`: what is known of rows."""
+def fit(rows: np.ndarray, start: Parameters, family: str, **side_information: Any) -> GaussianMixture:
+    """Fit from where it should be, so that components keep their numbers; with what is known of rows."""
     mixture = GaussianMixture(
         len(start.weights),
         covariance_type=family,
@@ -79,7 +79,7 @@ def fit(rows: np.ndarray, start: Parameters, family: str, **told: Any) -> Gaussi
         means_init=start.means,
         precisions_init=np.atleast_1d(start.precisions),
     )
-    return mixture.fit(rows, **told)
+    return mixture.fit(rows, **side_information)
 
 
 SHARES = np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])
@@ -94,19 +94,21 @@ def rows_with(
     """Draw rows of which something is known, or nothing: groups, labels of three rows in ten, errors."""
     if not known:
         return rows_of(truth, n_rows, generator, degrees), {}
-    told: dict[str, np.ndarray] = {}
+    side_information: dict[str, np.ndarray] = {}
     weights = np.tile(truth.weights, (n_rows, 1))
     if "groups" in known:
-        told["groups"] = np.arange(n_rows) % len(SHARES)
-        weights = SHARES[told["groups"]]
+        side_information["groups"] = np.arange(n_rows) % len(SHARES)
+        weights = SHARES[side_information["groups"]]
     labels = (generator.uniform(size=n_rows) > weights[:, 0]).astype(int)
     if "labels" in known:
-        told["labels"] = np.where(generator.uniform(size=n_rows) < 0.3, labels, -1)
+        side_information["labels"] = np.where(generator.uniform(size=n_rows) < 0.3, labels, -1)
     rows = rows_of_components(truth, labels, generator)
     if "errors" in known:
-        told["errors"] = generator.uniform(0.1, 2.0, rows.shape)  # variances, about those of the components
-        rows = rows + generator.normal(size=rows.shape) * np.sqrt(told["errors"])
-    return rows, told
+        side_information["errors"] = generator.uniform(
+            0.1, 2.0, rows.shape
+        )  # variances, about those of the components
+        rows = rows + generator.normal(size=rows.shape) * np.sqrt(side_information["errors"])
+    return rows, side_information
 
 
 def coverage(
@@ -122,10 +124,10 @@ def coverage(
         values["weights"], values["group_weights"] = SHARES.mean(axis=0), SHARES
     held: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
     for _ in range(n_simulations):
-        rows, told = rows_with(known, truth, n_rows, generator, degrees)
-        mixture = fit(rows, pseudo, family, **told)
+        rows, side_information = rows_with(known, truth, n_rows, generator, degrees)
+        mixture = fit(rows, pseudo, family, **side_information)
         for kind in KINDS:
-            found = mixture.standard_errors(rows, kind, **told).intervals(0.95)
+            found = mixture.standard_errors(rows, kind, **side_information).intervals(0.95)
             ends = [(getattr(found, name), value) for name, value in values.items()]
             inside = [(each[..., 0] <= value) & (value <= each[..., 1]) for each, value in ends]
             held[kind].append(np.concatenate([each.ravel() for each in inside]))
@@ -163,10 +165,10 @@ def vuong_of(name: str, truth: Parameters, n_rows: int, n_simulations: int) -> l
     return [name, f"{n_rows:,}", n_simulations, *(f"{share:.1%}" for share in counts / n_simulations)]
 
 
-def told_as(columns: dict[str, np.ndarray]) -> Told:
+def side_information_of(columns: dict[str, np.ndarray]) -> SideInformation:
     """Return what is known of rows as columns beside them."""
     if not columns:
-        return Told()
+        return SideInformation()
     in_order = [columns[name] for name in ("errors", "groups", "labels") if name in columns]
     n_errors = columns["errors"].shape[1] if "errors" in columns else 0
     parts = KnownParts(
@@ -175,7 +177,7 @@ def told_as(columns: dict[str, np.ndarray]) -> Told:
         n_before=n_errors,
     )
     is_known = len(columns) > ("errors" in columns)
-    return Told(np.column_stack(in_order).astype(float), parts if is_known else None, n_errors)
+    return SideInformation(np.column_stack(in_order).astype(float), parts if is_known else None, n_errors)
 
 
 def tests_of(name: str, truth: Parameters, n_rows: int, n_simulations: int, known: str) -> list[object]:
@@ -191,10 +193,12 @@ def tests_of(name: str, truth: Parameters, n_rows: int, n_simulations: int, know
     ratios, drawn = [], []
     for simulation in range(n_simulations):
         rows, columns = rows_with(known, truth, n_rows, generator)
-        told = told_as(columns)
-        fewer, ratio = likelihood_ratio(rows, start, 3, objective, told)
+        side_information = side_information_of(columns)
+        fewer, ratio = likelihood_ratio(rows, start, 3, objective, side_information)
         ratios.append(ratio)
-        drawn.append(Null(fewer, 3, n_rows, objective, simulation, told).ratio_of_sample(0))
+        drawn.append(
+            NullHypothesis(fewer, 3, n_rows, objective, simulation, side_information).ratio_of_sample(0)
+        )
     rejected = np.mean(np.array(ratios) > np.nanquantile(drawn, 0.95))
     return [name, f"{n_rows:,}", n_simulations, f"{rejected:.1%}"]
 

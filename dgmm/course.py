@@ -64,7 +64,7 @@ class Course:
         Passes over the rows so far.
     n_rounds : int
         Of these, those of the stage that gave something to fits.
-    stage_began, told_at : float
+    stage_began, round_ended : float
         When the stage began, and when such a pass last ended.
     clock : callable
         Gives seconds.
@@ -89,7 +89,7 @@ class Course:
     n_passes: int = 0
     n_rounds: int = 0
     stage_began: float = 0.0
-    told_at: float = 0.0
+    round_ended: float = 0.0
     clock: Callable[[], float] = time.perf_counter
 
     def take(self, event: Event) -> None:
@@ -124,7 +124,7 @@ class Course:
                     self.fits, self.n_ended, self.takes_fits = [], 0, False
                     self.n_rounds += 1
                 self.fits.append(event)
-                self.told_at = self.clock()
+                self.round_ended = self.clock()
             case InitializationFinished():
                 self.n_ended += 1
             case InitializationStarted() if not any(each.n_left for each in self.fits):
@@ -195,8 +195,8 @@ class Course:
         if running:
             n_left = max(each.n_left for each in running)
             is_bound = any(each.n_left >= each.max_iter - each.n_iter for each in running)
-            each_takes = (self.told_at - self.stage_began) / self.n_rounds
-            seconds = max(0.0, n_left * each_takes - (self.clock() - self.told_at))
+            each_takes = (self.round_ended - self.stage_began) / self.n_rounds
+            seconds = max(0.0, n_left * each_takes - (self.clock() - self.round_ended))
             return f"{'at most' if is_bound else 'about'} {duration(seconds)} left"
         return ""
 

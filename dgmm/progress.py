@@ -69,17 +69,17 @@ def showing_progress(console: Console) -> Iterator[None]:
             console=console, get_renderable=display, transient=True, refresh_per_second=DISPLAY.frames
         )
         tell = partial(say, console)
-        with live, listening(display.handle(tell)), telling_of_compiling(tell):
+        with live, listening(display.handle(tell)), reporting_compilation(tell):
             yield
         return
     lines = Lines(Course(), tell := partial(say, console))
-    with listening(lines.handle), telling_of_compiling(tell):
+    with listening(lines.handle), reporting_compilation(tell):
         yield
     lines.finish()
 
 
 @contextmanager
-def telling_of_compiling(tell: Callable[[str], None]) -> Iterator[None]:
+def reporting_compilation(tell: Callable[[str], None]) -> Iterator[None]:
     """Tell when functions are compiled inside, which takes some seconds: `dgmm.model.numba_cache` logs it."""
     logger, handler = logging.getLogger("dgmm.model.numba_cache"), logging.Handler(logging.INFO)
     handler.emit = lambda record: tell(record.getMessage())

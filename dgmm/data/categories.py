@@ -1,4 +1,4 @@
-"""Columns of text as category numbers."""
+"""Groups as numbers: columns of text, and the place of each value among those that are known."""
 
 from __future__ import annotations
 
@@ -66,6 +66,32 @@ def numbers_of(x: Any, categories: NDArray[np.str_]) -> Any:
     values = _text_in(x)
     assert values is not None
     return _places(values, categories)
+
+
+def places_among(values: NDArray[Any], known: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the place of each value among the groups of a fit, which ascend: numbers or text.
+
+    Raises
+    ------
+    DataError
+        For a value that is not among them.
+    """
+    if known.dtype.kind != "U" and _are_consecutive(known):  # as places of text are
+        offsets = np.nan_to_num(values - known[0], nan=-1.0)
+        places = np.clip(offsets, 0, len(known) - 1).astype(np.int64)
+    else:
+        places = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    other = known[places] != values
+    if other.any():
+        value = values[np.flatnonzero(other)[0]]
+        shown = repr(str(value)) if known.dtype.kind == "U" else f"{value:g}"
+        raise DataError(f"groups holds {shown}, which is none of the {len(known):,} groups of the fit")
+    return places
+
+
+def _are_consecutive(numbers: NDArray[Any]) -> bool:
+    """Return whether ascending numbers are the whole ones from the first to the last."""
+    return bool(numbers[-1] - numbers[0] == len(numbers) - 1 and (numbers == np.floor(numbers)).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,14 +193,7 @@ def _places(values: Any, categories: NDArray[np.str_]) -> NDArray[np.float64]:
                 f"a column of text holds {values[0]!r}: give rows without a value one of their own"
             )
         return np.empty(0)
-    places = np.minimum(np.searchsorted(categories, text), len(categories) - 1)
-    other = categories[places] != text
-    if other.any():
-        row = int(np.flatnonzero(other)[0])
-        raise DataError(
-            f"row {row} holds {str(text[row])!r}, which is none of the {len(categories):,} known values"
-        )
-    return places.astype(np.float64)
+    return places_among(text, categories).astype(np.float64)
 
 
 def _places_of_series(series: Any, categories: NDArray[np.str_]) -> Any:

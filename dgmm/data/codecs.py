@@ -39,7 +39,7 @@ AHEAD = ("crc32", "adler32")
 SPARE = (4, MEBIBYTE)
 """How many times the bytes of a chunk, and how many more, are unpacked: filters change widths of numbers."""
 
-NOT_TOLD = -1
+UNSTATED = -1
 PIECE_BYTES = MEBIBYTE
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -50,10 +50,10 @@ def codecs_of(array: zarr.Array[Any]) -> list[tuple[str, Mapping[str, Any]]]:
     if metadata.zarr_format == 2:
         both = [*(metadata.filters or ()), *([metadata.compressor] if metadata.compressor else ())]
         return [(each.codec_id, each.get_config()) for each in both]
-    told: list[Any] = [codec.to_dict() for codec in metadata.codecs]
-    while told and told[0]["name"] == "sharding_indexed":
-        told = list(told[0]["configuration"]["codecs"])
-    return [(each["name"].removeprefix("numcodecs."), each.get("configuration") or {}) for each in told]
+    codecs: list[Any] = [codec.to_dict() for codec in metadata.codecs]
+    while codecs and codecs[0]["name"] == "sharding_indexed":
+        codecs = list(codecs[0]["configuration"]["codecs"])
+    return [(each["name"].removeprefix("numcodecs."), each.get("configuration") or {}) for each in codecs]
 
 
 def finds_damage(array: zarr.Array[Any]) -> bool:
@@ -90,7 +90,7 @@ def unpacks_to(codec: str, encoded: bytes | memoryview, most: int) -> int | None
         What compressed it last.
     encoded : bytes-like
     most : int
-        Where it is not told, it is counted until there are more.
+        Where it is not stated, it is counted until there are more.
 
     Returns
     -------
@@ -98,8 +98,8 @@ def unpacks_to(codec: str, encoded: bytes | memoryview, most: int) -> int | None
         None where this is nothing of that codec, or of one that does not compress.
     """
     data = memoryview(encoded)
-    if is_told(codec, data):
-        return TOLD[codec](data) if codec in TOLD else None
+    if states_size(codec, data):
+        return STATED[codec](data) if codec in STATED else None
     total = 0
     try:
         for size in UNPACKED[codec](data):
@@ -119,20 +119,20 @@ def is_of_codec(error: OSError) -> bool:
     return type(error) is OSError and error.errno is None
 
 
-def is_told(codec: str, encoded: bytes | memoryview) -> bool:
+def states_size(codec: str, encoded: bytes | memoryview) -> bool:
     """Return whether `unpacks_to` knows at once; else it unpacks all, which takes as long as to decode it."""
-    return codec not in UNPACKED or (codec in TOLD and TOLD[codec](memoryview(encoded)) != NOT_TOLD)
+    return codec not in UNPACKED or (codec in STATED and STATED[codec](memoryview(encoded)) != UNSTATED)
 
 
-def _told_by_zstd(head: bytes) -> int | None:
-    """Return the size of the content that the head of a frame tells (RFC 8878), or `NOT_TOLD`."""
+def _stated_by_zstd(head: bytes) -> int | None:
+    """Return the size of the content that the head of a frame states (RFC 8878), or `UNSTATED`."""
     if len(head) < 6 or not head.startswith(ZSTD_MAGIC):
         return None
     descriptor = head[4]
     is_single = bool(descriptor & 0x20)
     width = (1 if is_single else 0, 2, 4, 8)[descriptor >> 6]
     if width == 0:
-        return NOT_TOLD
+        return UNSTATED
     start = 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 3]
     return int.from_bytes(head[start : start + width], "little") + (256 if width == 2 else 0)
 
@@ -168,8 +168,8 @@ def _decompressed(opened: Any, data: memoryview) -> Iterator[int]:
         rest = unpacking.unused_data
 
 
-TOLD: dict[str, Callable[[memoryview], int | None]] = {
-    "zstd": lambda data: _told_by_zstd(bytes(data[:18])),
+STATED: dict[str, Callable[[memoryview], int | None]] = {
+    "zstd": lambda data: _stated_by_zstd(bytes(data[:18])),
     "blosc": lambda data: int.from_bytes(data[4:8], "little") if len(data) >= 16 else None,
     "lz4": lambda data: int.from_bytes(data[:4], "little") if len(data) >= 4 else None,
 }

@@ -121,9 +121,9 @@ class Fingerprint:
         if not isinstance(step, int) or step <= 0 or step % RUN_ROWS:
             return everything
         own = self._coarse(step)
-        told = {"rows": self.n_rows, "features": self.n_features, "dtype": self.dtype}
+        expected = {"rows": self.n_rows, "features": self.n_features, "dtype": self.dtype}
         theirs = kept.get("crc32c")
-        if {name: kept.get(name) for name in told} != told:
+        if {name: kept.get(name) for name in expected} != expected:
             return everything
         if not isinstance(theirs, (list, tuple)) or len(theirs) != len(own):
             return everything

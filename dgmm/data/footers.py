@@ -120,8 +120,8 @@ def finds_damage(footer: Footer) -> bool:
 
 def written_part(footer: Footer) -> int | None:
     """Return the number of a file among those that dgmm wrote; None for one without."""
-    told = (footer.schema.metadata or {}).get(PART_KEY, b"")
-    return int(told) if told.isdigit() else None
+    value = (footer.schema.metadata or {}).get(PART_KEY, b"")
+    return int(value) if value.isdigit() else None
 
 
 def check_parts(footers: Sequence[Footer]) -> None:
@@ -164,9 +164,12 @@ def _width(file: pq.ParquetFile, name: str, leaf: int) -> int | None:
 
 
 def _n_values(column: pq.ColumnChunkMetaData) -> tuple[int, int | None]:
-    """Count the numbers of a column of lists, and those that are null; None where that is not told."""
-    told = column.statistics
-    return column.num_values, told.null_count if told is not None and told.has_null_count else None
+    """Count the numbers of a column of lists, and those that are null; None where that is not stated."""
+    statistics = column.statistics
+    return (
+        column.num_values,
+        statistics.null_count if statistics is not None and statistics.has_null_count else None,
+    )
 
 
 def _fits(width: int, n_rows: int, n_values: int, n_nulls: int | None) -> bool:
@@ -204,8 +207,8 @@ def columns_of(footers: Sequence[Footer], choice: Choice) -> list[Column]:
 
 def _categories(schema: pa.Schema) -> list[str]:
     """Name the columns that pandas had as categories: Parquet keeps what they are of, text or numbers."""
-    told = (schema.pandas_metadata or {}).get("columns", [])
-    return [each.get("field_name", each["name"]) for each in told if each["pandas_type"] == "categorical"]
+    columns = (schema.pandas_metadata or {}).get("columns", [])
+    return [each.get("field_name", each["name"]) for each in columns if each["pandas_type"] == "categorical"]
 
 
 def _joined(name: str, footers: Sequence[Footer]) -> Column:
@@ -275,7 +278,7 @@ def _of_folders(key: str, footers: Sequence[Footer]) -> Column:
         pa.float64() if numbers else pa.string(),
         "text in the names of folders",
         aside="in the names of folders" if numbers else None,
-        is_told=len(set(values)) > 1 and key not in SKY_KEYS,
+        is_reported=len(set(values)) > 1 and key not in SKY_KEYS,
         conflict=what,
     )
 

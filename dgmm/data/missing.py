@@ -23,7 +23,7 @@ from zarr.core.sync import sync
 from zarr.storage import StorePath, WrapperStore
 
 from dgmm.data import codecs
-from dgmm.data.codecs import is_of_codec, is_told, most_unpacked, packing_of, unpacks_to
+from dgmm.data.codecs import is_of_codec, most_unpacked, packing_of, states_size, unpacks_to
 from dgmm.data.retrying import persistently_awaited
 
 DAMAGED = (ValueError, RuntimeError, *codecs.DAMAGED)
@@ -78,7 +78,7 @@ class _Watched(WrapperStore[Store]):
         def is_more() -> bool:
             return any((unpacks_to(codec, each, self.most) or 0) > self.most for each in encoded)
 
-        if all(is_told(codec, each) for each in encoded):
+        if all(states_size(codec, each) for each in encoded):
             return is_more()
         return await asyncio.to_thread(is_more)  # all reads of the process share the thread of Zarr's loop
 

@@ -94,10 +94,10 @@ class PersistentFileSystem:
         """Return whether there is a folder."""
         return self.filesystem.isdir(path) or self._is_so(path, lambda info: info.get("type") == "directory")
 
-    def _is_so(self, path: str, told: Callable[[dict[str, Any]], bool]) -> bool:
+    def _is_so(self, path: str, is_so: Callable[[dict[str, Any]], bool]) -> bool:
         """Ask again where fsspec says no: it may be an error."""
         try:
-            return told(self.info(path))
+            return is_so(self.info(path))
         except ReadError:
             raise
         except Exception:  # whatever a file system says of what is not there

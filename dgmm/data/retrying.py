@@ -140,9 +140,9 @@ def is_transient(error: BaseException) -> bool:
 def _status(error: BaseException) -> int | None:
     """Return the number that a server has answered, if the error says it."""
     response = getattr(error, "response", None)
-    told = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
     found = [getattr(error, name, None) for name in ("status", "status_code", "code")]
-    found += [told.get("HTTPStatusCode"), getattr(response, "status_code", None)]
+    found += [metadata.get("HTTPStatusCode"), getattr(response, "status_code", None)]
     numbers = [
         int(each) for each in found if isinstance(each, int) or (isinstance(each, str) and each.isdigit())
     ]

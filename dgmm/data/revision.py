@@ -42,7 +42,7 @@ class RevisionTuning:
 
 REVISIONS = RevisionTuning()
 
-TOLD = (
+MARKED_BY = (
     *("size", "mtime", "ino", "created", "modified", "updated", "mtime_ns"),
     *("ETag", "etag", "LastModified", "last_modified", "Last-Modified"),
     *("version_id", "VersionId", "generation", "checksum", "md5Hash", "content_md5", "crc32c"),
@@ -202,4 +202,4 @@ def _mark(filesystem: Any, path: str) -> str | None:
 
 
 def _of_info(info: Mapping[str, Any]) -> str:
-    return " ".join(f"{key}={info[key]}" for key in TOLD if info.get(key) is not None)
+    return " ".join(f"{key}={info[key]}" for key in MARKED_BY if info.get(key) is not None)

@@ -51,8 +51,8 @@ class Column:
         Where files differ in it: it cannot be taken.
     settled_by_name : bool
         It can, if it is named.
-    is_told : bool
-        If it is left out, that is worth telling.
+    is_reported : bool
+        Whether a warning names it if it is left out.
     """
 
     name: Hashable
@@ -62,7 +62,7 @@ class Column:
     aside: str | None = None
     conflict: str | None = None
     settled_by_name: bool = False
-    is_told: bool = True
+    is_reported: bool = True
 
     @classmethod
     def of(cls, field: pa.Field, width: int | None = None) -> Column:
@@ -324,7 +324,7 @@ def _check_not_complex(columns: Iterable[Column], what: str) -> None:
 
 def _tell(columns: Sequence[Column], usable: Sequence[Column], what: str) -> None:
     """Warn of columns that were left out, and of features that look like no measurements."""
-    left_out = [column.shown for column in columns if column not in usable and column.is_told]
+    left_out = [column.shown for column in columns if column not in usable and column.is_reported]
     warn_of_columns({column.name: _counts(column) for column in usable}, left_out, what)
 
 

@@ -106,7 +106,7 @@ def fit_average(
     surveyed = survey(source, AVERAGING.n_rows, of_rows, weights, products=False, takes_nan=True)
     sample = surveyed.sample
     counts = np.ones(len(sample.values)) if sample.weights is None else np.asarray(sample.weights, np.float64)
-    says = (counts > 0.0) & ~np.isnan(sample.values).all(axis=1)  # of those without values it was told
+    says = (counts > 0.0) & ~np.isnan(sample.values).all(axis=1)  # a warning has named those without values
     centre, widths = centre_and_widths(sample.values[says], counts[says], AVERAGING.least_width)
     rows = (sample.values[says] - centre) / widths
     own = None if sample.weights is None else counts[says]

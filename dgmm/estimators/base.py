@@ -18,9 +18,9 @@ from dgmm.data import DataError, Source
 from dgmm.data.memory import MemorySource
 from dgmm.data.types import DaskArray, GroupsLike, Location, OfRows, RowsLike, WeightsLike
 from dgmm.estimators.attributes import ATTRIBUTES, attributes_read
-from dgmm.estimators.empty_rows import JUDGED, telling_of_empty
+from dgmm.estimators.empty_rows import JUDGED, warning_of_empty
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows
-from dgmm.estimators.labels_and_groups import InGroups, taken_aside, with_groups
+from dgmm.estimators.labels_and_groups import InGroups, split_off_side_information, with_groups
 from dgmm.estimators.parameters import PARAMETERS, WIDTHS, check_mixture, parameters_of
 from dgmm.estimators.predictor import Predictor, Quantity, Seed
 from dgmm.estimators.rowwise import JUDGE_THEM, RowFunction, evaluate
@@ -175,13 +175,19 @@ class FittedMixture(Predictor):
         names = getattr(self, "feature_names_in_", None)
         return open_measured(X, type(self).__name__, self._n_features, names, errors=errors, **opening)
 
-    def _open_told(
-        self, X: RowsLike, errors: ErrorsLike | None, sample_weight: WeightsLike | None = None, **told: Any
+    def _open_with_side_information(
+        self,
+        X: RowsLike,
+        errors: ErrorsLike | None,
+        sample_weight: WeightsLike | None = None,
+        **side_information: Any,
     ) -> tuple[MeasuredRows, Source | None, dict[str, Any]]:
         """Open rows, their measurement errors and weights, and any other side information."""
         self._refuse_unfitted()
         names = getattr(self, "feature_names_in_", None)
-        rows, found = taken_aside(X, {"sample_weight": sample_weight, **told}, names, errors)
+        rows, found = split_off_side_information(
+            X, {"sample_weight": sample_weight, **side_information}, names, errors
+        )
         measured = self._open_measured(rows, errors)
         return measured, open_sample_weight(found.pop("sample_weight"), measured.rows), found
 
@@ -195,11 +201,11 @@ class FittedMixture(Predictor):
         then: Callable[[RowFunction], RowFunction] | None = None,
     ) -> OfRows:
         """Return a quantity of rows, or what ``then`` makes of it, which maps its function to another."""
-        measured, _, told = self._open_told(X, errors, groups=groups)
+        measured, _, side_information = self._open_with_side_information(X, errors, groups=groups)
         check_some_rows(measured.rows, type(self).__name__)
-        rows, function = self._judged(quantity, measured, told["groups"])
+        rows, function = self._judged(quantity, measured, side_information["groups"])
         if self._takes_nan:
-            function = telling_of_empty(function, measured.rows, JUDGED)
+            function = warning_of_empty(function, measured.rows, JUDGED)
         return evaluate(
             function if then is None else then(function), X if rows is measured.rows else None, rows
         )
@@ -274,8 +280,10 @@ class FittedMixture(Predictor):
         groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> LogLikelihood:
-        measured, weights, told = self._open_told(x, errors, sample_weight, groups=groups)
-        return self._log_likelihood(measured, told["groups"], weights)
+        measured, weights, side_information = self._open_with_side_information(
+            x, errors, sample_weight, groups=groups
+        )
+        return self._log_likelihood(measured, side_information["groups"], weights)
 
     def _n_parameters(self, groups: GroupsLike | None = None) -> int:
         """Return the number of free parameters, with the weights of groups or of all rows."""
@@ -310,7 +318,9 @@ class FittedMixture(Predictor):
             Nats a row. Of float32 rows in memory under float32 parameters it is a mean in float32, as
             scikit-learn's.
         """
-        measured, weights, told = self._open_told(X, errors, sample_weight, groups=groups)
+        measured, weights, side_information = self._open_with_side_information(
+            X, errors, sample_weight, groups=groups
+        )
         source, is_plain = measured.rows, sample_weight is None and groups is None and errors is None
         if isinstance(source, MemorySource) and source.n_rows and is_plain:
             function = self._row_function("log_densities", source)
@@ -318,7 +328,7 @@ class FittedMixture(Predictor):
                 values = np.asarray(evaluate(function, X, source))
                 if np.isfinite(values).all():
                     return float(values.mean())
-        found = self._log_likelihood(measured, told["groups"], weights)
+        found = self._log_likelihood(measured, side_information["groups"], weights)
         return found.total / found.weight
 
     def _sample(

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from dgmm.data.source import DataError
 from dgmm.estimators.base import FittedMixture
-from dgmm.estimators.errors import MeasuredRows, refuse_untold
+from dgmm.estimators.errors import MeasuredRows, require_errors
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.model.matrices import Array
 from dgmm.model.overlap import distances_between, divergences, mixture_divergence
@@ -194,7 +194,7 @@ def compare_on(first: FittedMixture, second: FittedMixture, measured: MeasuredRo
     """
     given, functions = measured.given, []
     for each in (first, second):
-        refuse_untold(each, given, "the log-likelihood")
+        require_errors(each, given, "the log-likelihood")
         is_measured = hasattr(each, "measurement_errors_")
         function = each._row_function("log_densities", measured.rows, measured.n_errors if is_measured else 0)
         function = replace(function, dtype=np.dtype(np.float64))  # differences are small beside densities

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dgmm.data import Source
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.conditioning import ConditionalMixture
-from dgmm.estimators.errors import ErrorsLike, refuse_untold
+from dgmm.estimators.errors import ErrorsLike, require_errors
 from dgmm.estimators.features import column_names
 from dgmm.estimators.merging import ComponentMerges, SetSums, SetSumsWork
 from dgmm.estimators.rowwise import RowFunction
@@ -227,7 +227,7 @@ class ComponentMixture(ConditionalMixture):
         """
         from dgmm.estimators.misfit import misfit  # noqa: PLC0415 - no fit needs it
 
-        rows, function, weights = self._told("misfit", X, groups, errors, sample_weight)
+        rows, function, weights = self._with_side_information("misfit", X, groups, errors, sample_weight)
         return misfit(
             self._parameters,
             function,
@@ -261,7 +261,7 @@ class ComponentMixture(ConditionalMixture):
         float
             Nats a row, from 0, where each row has one component, to the logarithm of their number.
         """
-        rows, function, weights = self._told("the entropy", X, groups, errors, sample_weight)
+        rows, function, weights = self._with_side_information("the entropy", X, groups, errors, sample_weight)
         clusters = [frozenset({k}) for k in range(len(self.weights_))]
         found = self._set_sums(rows, function, weights, clusters, "entropy")
         return max(0.0, -float(found.sums.sum()) / found.weight)
@@ -304,7 +304,7 @@ class ComponentMixture(ConditionalMixture):
         >>> merges.n_clusters, np.bincount(merges.predict(X)).tolist()
         (2, [900, 600])
         """
-        rows, function, weights = self._told("merging", X, groups, errors, sample_weight)
+        rows, function, weights = self._with_side_information("merging", X, groups, errors, sample_weight)
         clusters = [frozenset({k}) for k in range(len(self.weights_))]
         sums: dict[Cluster, float] = {}
         merges: list[tuple[Cluster, Cluster]] = []
@@ -329,7 +329,7 @@ class ComponentMixture(ConditionalMixture):
         shares = densities.responsibilities(self._model, rows)
         return lambda clusters: sums_of_sets(shares, memberships(clusters, shares.shape[1]))
 
-    def _told(
+    def _with_side_information(
         self,
         what: str,
         x: RowsLike,
@@ -338,9 +338,11 @@ class ComponentMixture(ConditionalMixture):
         sample_weight: WeightsLike | None,
     ) -> tuple[Source, RowFunction, Source | None]:
         """Return rows with side information, responsibilities as a function of both, and row weights."""
-        refuse_untold(self, errors, what)
-        measured, weights, told = self._open_told(x, errors, sample_weight, groups=groups)
-        rows, function = self._judged("responsibilities", measured, told["groups"])
+        require_errors(self, errors, what)
+        measured, weights, side_information = self._open_with_side_information(
+            x, errors, sample_weight, groups=groups
+        )
+        rows, function = self._judged("responsibilities", measured, side_information["groups"])
         return rows, replace(function, dtype=np.dtype(np.float64)), weights
 
     def _set_sums(
@@ -366,7 +368,7 @@ def outstanding_features(
     ----------
     mixture : ComponentMixture
     components : sequence of int, optional
-        Which are told of. Default: all.
+        Which are side_information of. Default: all.
 
     Returns
     -------

@@ -27,7 +27,7 @@ from dgmm.data.types import (
     Stored,
 )
 from dgmm.estimators.base import FittedMixture
-from dgmm.estimators.empty_rows import FILLED, telling_of_empty
+from dgmm.estimators.empty_rows import FILLED, warning_of_empty
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.features import Features, Known, numbers_of, values_of
 from dgmm.estimators.imputing import (
@@ -362,7 +362,7 @@ class ConditionalMixture(FittedMixture):
         self._refuse_unfitted()
         source = self._open(X)
         check_some_rows(source, type(self).__name__)
-        function = telling_of_empty(self._imputation(source, method, random_state), source, FILLED)
+        function = warning_of_empty(self._imputation(source, method, random_state), source, FILLED)
         return cast(LikeRows, evaluate(function, X, source))
 
     def _imputation(self, source: Source, method: Method, random_state: Seed) -> RowFunction:

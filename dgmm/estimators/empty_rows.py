@@ -59,7 +59,7 @@ class Warned:
         return self.compute(rows, *numbered)
 
 
-def telling_of_empty(function: RowFunction, source: Source, what: str) -> RowFunction:
+def warning_of_empty(function: RowFunction, source: Source, what: str) -> RowFunction:
     """Warn about rows without any value: at once if they are in memory, else as they are computed.
 
     Warns

@@ -111,7 +111,7 @@ def refuse_measured(mixture: object, what: str) -> None:
         )
 
 
-def refuse_untold(mixture: object, errors: object, what: str) -> None:
+def require_errors(mixture: object, errors: object, what: str) -> None:
     """Refuse rows without errors for a mixture that was fitted with errors, where all rows are judged.
 
     Parameters

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RealNumbers, RowsLike, WeightsLike
 from dgmm.estimators.base import LogLikelihood
-from dgmm.estimators.errors import ErrorsLike, refuse_untold
+from dgmm.estimators.errors import ErrorsLike, require_errors
 from dgmm.estimators.labels_and_groups import parts_for
 from dgmm.estimators.parameters import fits_in
 from dgmm.estimators.predictor import Seed
@@ -393,7 +393,7 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         groups: GroupsLike | None,
         errors: ErrorsLike | None,
     ) -> LogLikelihood:
-        refuse_untold(self, errors, what)
+        require_errors(self, errors, what)
         return self._scored(x, weights, groups=groups, errors=errors)
 
     def standard_errors(
@@ -462,8 +462,10 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         from dgmm.estimators.certainty import standard_errors  # noqa: PLC0415 - no fit needs it
 
         self._check_certain(groups, errors)
-        measured, weights, told = self._open_told(X, errors, sample_weight, labels=labels, groups=groups)
-        beside, known = parts_for(self, measured, weights, **told)
+        measured, weights, side_information = self._open_with_side_information(
+            X, errors, sample_weight, labels=labels, groups=groups
+        )
+        beside, known = parts_for(self, measured, weights, **side_information)
         return standard_errors(
             self._parameters,
             measured,
@@ -488,4 +490,4 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
                 "The mixture was fitted to groups, each of which has weights of its own, and standard errors "
                 "are of these: give groups= of the rows, as for fit"
             )
-        refuse_untold(self, errors, "standard errors")
+        require_errors(self, errors, "standard errors")

@@ -32,10 +32,10 @@ from dgmm.estimators.averaged import fit_average
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.best import mixture_of
 from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
-from dgmm.estimators.empty_rows import FILLED, telling_of_empty
+from dgmm.estimators.empty_rows import FILLED, warning_of_empty
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.imputing import METHODS, Method
-from dgmm.estimators.labels_and_groups import taken_aside
+from dgmm.estimators.labels_and_groups import split_off_side_information
 from dgmm.estimators.predictor import Predictor, Seed
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.validation import (
@@ -185,7 +185,7 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         MixtureWarning
             Where the estimator was fitted with measurement errors: it is fitted anew, without.
         """
-        rows, told = taken_aside(X, {"sample_weight": sample_weight})
+        rows, side_information = split_off_side_information(X, {"sample_weight": sample_weight})
         source = open_dataset(rows)
         given = getattr(self.estimator, "best_estimator_", self.estimator)
         if hasattr(given, "measurement_errors_") and not isinstance(self.estimator, FrozenEstimator):
@@ -196,14 +196,14 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
         if self.estimator is None:
             check_enough_rows(source, type(self).__name__, 1)
-            weights = open_sample_weight(told["sample_weight"], source)
+            weights = open_sample_weight(side_information["sample_weight"], source)
             self.estimator_ = fit_average(source, weights, self.method, self.random_state)
         else:
             estimator: Any = clone(self.estimator)
             # What is to be filled is no error here.
             if estimator.get_params(deep=False).get("missing") == "error":
                 estimator.set_params(missing="marginalize")
-            self.estimator_ = estimator.fit(source, None, **told)
+            self.estimator_ = estimator.fit(source, None, **side_information)
         mixture = mixture_of(self.estimator_)
         if mixture is None:
             raise TypeError(
@@ -252,7 +252,7 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         source = mixture._open(X)
         check_some_rows(source, type(self).__name__)
         function = mixture._imputation(source, self.method, self.random_state)
-        function = telling_of_empty(function, source, FILLED)
+        function = warning_of_empty(function, source, FILLED)
         if self.add_indicator:
             function = self._with_indicator(function)
         elif is_table(X) and isinstance(source, MemorySource):

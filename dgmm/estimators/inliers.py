@@ -187,7 +187,7 @@ def fit_to_inliers(
     )
     sample = surveyed.sample
     counts = np.ones(len(sample.values)) if sample.weights is None else np.asarray(sample.weights, np.float64)
-    # Rows without any value would say nothing, and have been told of.
+    # Rows without any value would say nothing; a warning has named them.
     says = (counts > 0.0) & ~np.isnan(sample.values).all(axis=1)
     sample, counts = sample.part(says), counts[says]
     completed = filled(sample, surveyed.filling).values

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.ambient import read_now
-from dgmm.data.categories import categories_of, numbers_of
+from dgmm.data.categories import categories_of, numbers_of, places_among
 from dgmm.data.kinds import is_open
 from dgmm.data.memory import MemorySource, is_in_memory
 from dgmm.data.named_columns import column_named, has_column
@@ -20,7 +20,7 @@ from dgmm.data.side_by_side import with_columns
 from dgmm.data.types import GroupsLike, LabelsLike, RowsLike
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows, names_in
 from dgmm.fitting.label_checks import LabelsAndGroups
-from dgmm.fitting.labels_and_groups import KnownParts, numbered
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.kernels import group_densities
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
@@ -80,19 +80,19 @@ def given_for(
     return Given(LabelsAndGroups(opened["labels"], of_groups, weights), names)
 
 
-def taken_aside(
+def split_off_side_information(
     x: RowsLike,
-    told: Mapping[str, Any],
+    given: Mapping[str, Any],
     features: Iterable[object] | None = None,
     errors: ErrorsLike | None = None,
 ) -> tuple[RowsLike, dict[str, Any]]:
-    """Take side information that is given by names of columns of the rows: these are no features then.
+    """Open the columns of the rows that are named as side information, and leave them out of the features.
 
     Parameters
     ----------
     x : object
         As for `open_dataset`.
-    told : mapping of str to object
+    given : mapping of str to object
         Row weights, labels and groups. Text names a column, or is a path.
     features : iterable of str, optional
         Of a fitted mixture.
@@ -103,24 +103,24 @@ def taken_aside(
     -------
     rows : object
         As they are, where no column is named; else opened, without it.
-    told : dict of str to object
-        With columns in the place of their names.
+    side_information : dict of str to object
+        As given, with columns in the place of their names.
 
     Raises
     ------
     DataError
         Where text is no column and no path, or both.
     """
-    texts = {what: given for what, given in told.items() if isinstance(given, str)}
-    columns = {what: column_named(x, given, what) for what, given in texts.items()}
+    texts = {what: value for what, value in given.items() if isinstance(value, str)}
+    columns = {what: column_named(x, name, what) for what, name in texts.items()}
     columns = {what: column for what, column in columns.items() if column is not None}
     if not columns:
-        return x, dict(told)
+        return x, dict(given)
     if features is None or is_open(x):
-        return open_without(x, [texts[what] for what in columns]), {**told, **columns}
+        return open_without(x, [texts[what] for what in columns]), {**given, **columns}
     kept = [*map(str, features)]
     kept += [name for name in names_in(errors) if name not in kept and has_column(x, name)]
-    return open_dataset(x, columns=kept), {**told, **columns}
+    return open_dataset(x, columns=kept), {**given, **columns}
 
 
 def _opened(name: str, value: Any, source: Source) -> Source:
@@ -155,10 +155,10 @@ class InGroups:
 
     def __call__(self, rows: NDArray[np.floating]) -> NDArray[Any]:
         """Compute it: (n_rows, n_features + n_errors + 1) to (n_rows, …)."""
-        told = rows[:, :-1], numbered(rows[:, -1], self.groups), self.n_errors
+        groups = places_among(rows[:, -1], self.groups)
         if self.quantity == "log_densities":
-            return group_densities.log_densities(self.model, *told)
-        found = group_densities.responsibilities(self.model, *told)
+            return group_densities.log_densities(self.model, rows[:, :-1], groups, self.n_errors)
+        found = group_densities.responsibilities(self.model, rows[:, :-1], groups, self.n_errors)
         return found.argmax(axis=1) if self.quantity == "labels" else found
 
 
@@ -218,15 +218,15 @@ def parts_for(
     ValueError
         Where the mixture has no groups, or others; where labels are no components.
     """
-    source, opened, numbers = measured.rows, None, None
+    source, of_groups, numbers = measured.rows, None, None
     if groups is not None:
-        opened, numbers = groups_for(mixture, source, groups)
-    told = LabelsAndGroups(None if labels is None else _opened("labels", labels, source), None, weights)
-    known = told.parts(len(mixture.means_), n_before=measured.n_errors)
+        of_groups, numbers = groups_for(mixture, source, groups)
+    opened = LabelsAndGroups(None if labels is None else _opened("labels", labels, source), None, weights)
+    known = opened.parts(len(mixture.means_), n_before=measured.n_errors)
     if numbers is not None:
         own = KnownParts(n_before=measured.n_errors) if known is None else known
         known = replace(own, groups=numbers)
-    return replace(told, groups=opened), known
+    return replace(opened, groups=of_groups), known
 
 
 def joined_in_memory(source: Source) -> Source:

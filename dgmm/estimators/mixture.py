@@ -26,7 +26,7 @@ from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, genera
 from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.exchange import ExchangedMixture, Sklearn
 from dgmm.estimators.html import components_table
-from dgmm.estimators.labels_and_groups import given_for, taken_aside
+from dgmm.estimators.labels_and_groups import given_for, split_off_side_information
 from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.predictor import OfRows
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
@@ -176,8 +176,8 @@ class Mixture(
         """
         fit: Callable[..., Self] = self.fit
         of_rows: Callable[..., OfRows] = fit(X, y, **fit_params)._of_rows
-        told = {name: fit_params[name] for name in ("groups", "errors") if name in fit_params}
-        return of_rows(X, "responsibilities", **told)
+        judged_with = {name: fit_params[name] for name in ("groups", "errors") if name in fit_params}
+        return of_rows(X, "responsibilities", **judged_with)
 
     @property
     def _n_features_out(self) -> int:
@@ -214,16 +214,16 @@ class Mixture(
         checkpoint: Location | Checkpoint | None,
     ) -> Self:
         """Fit the mixture: see `fit`."""
-        told = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
-        features, aside = taken_aside(X, told)
+        named = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
+        features, side_information = split_off_side_information(X, named)
         measured = with_errors(open_dataset(features), errors)
         source, n_errors = measured.rows, measured.n_errors
         settings = replace(
             self._settings(source.n_features), allow_changed_data=allow_changed_data, n_errors=n_errors
         )
         check_enough_rows(source, type(self).__name__, self.n_components)
-        weights = open_sample_weight(aside["sample_weight"], source)
-        given = given_for(source, aside["labels"], aside["groups"], weights)
+        weights = open_sample_weight(side_information["sample_weight"], source)
+        given = given_for(source, side_information["labels"], side_information["groups"], weights)
         resumed = None
         if self.warm_start and hasattr(self, "lower_bound_"):
             self._check_resumed(source.n_features)

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from dgmm.data.source import Source
 from dgmm.estimators.best import mixture_of
 from dgmm.estimators.conditioning import ConditionalMixture
-from dgmm.estimators.empty_rows import telling_of_empty
+from dgmm.estimators.empty_rows import warning_of_empty
 from dgmm.estimators.linear import Linear
 from dgmm.estimators.rowwise import RowFunction, evaluate
 from dgmm.estimators.validation import check_some_rows
@@ -38,7 +38,7 @@ def scores_of(estimator: Any, X: Any) -> Any:
     source = mixture._open(X)
     check_some_rows(source, type(mixture).__name__)
     function = score_function(mixture, source)
-    return evaluate(telling_of_empty(function, source, SCORED) if function.takes_nan else function, X, source)
+    return evaluate(warning_of_empty(function, source, SCORED) if function.takes_nan else function, X, source)
 
 
 def score_function(mixture: ConditionalMixture, source: Source) -> RowFunction:

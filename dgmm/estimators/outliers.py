@@ -32,7 +32,7 @@ from dgmm.estimators.best import mixture_of
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.inliers import INLIERS, fit_to_inliers
-from dgmm.estimators.labels_and_groups import taken_aside
+from dgmm.estimators.labels_and_groups import split_off_side_information
 from dgmm.estimators.linear import linear_before_mixture
 from dgmm.estimators.outlier_scores import score_function, scores_of, surprise_function
 from dgmm.estimators.parameters import parameters_of
@@ -172,8 +172,8 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
                 f"missing={self.missing!r} is of the default estimator: give it to your own, such as "
                 f"estimator=GaussianMixture(..., missing={self.missing!r})"
             )
-        X, told = taken_aside(X, {"sample_weight": sample_weight})
-        sample_weight, least = told["sample_weight"], self.least_weight
+        X, side_information = split_off_side_information(X, {"sample_weight": sample_weight})
+        sample_weight, least = side_information["sample_weight"], self.least_weight
         if self.estimator is None:
             estimator: Any = self._default(X, sample_weight)
             heaviest = float(parameters_of(estimator).weights.max())

@@ -28,7 +28,7 @@ from dgmm.data.types import (
     WeightsLike,
 )
 from dgmm.estimators.features import column_names
-from dgmm.estimators.labels_and_groups import taken_aside
+from dgmm.estimators.labels_and_groups import split_off_side_information
 from dgmm.estimators.rowwise import FILL_THEM, RowFunction, evaluate
 from dgmm.estimators.validation import (
     check_enough_rows,
@@ -173,10 +173,10 @@ class PCA(decomposition.PCA):
                 f"svd_solver={self.svd_solver!r} reads the rows many times for an approximate answer; one "
                 f"pass gives the exact one: choose {', '.join(map(repr, EXACT_SOLVERS))}"
             )
-        rows, told = taken_aside(X, {"sample_weight": sample_weight})
+        rows, side_information = split_off_side_information(X, {"sample_weight": sample_weight})
         source = open_dataset(rows)
         check_enough_rows(source, type(self).__name__, 1)
-        weights = open_sample_weight(told["sample_weight"], source)
+        weights = open_sample_weight(side_information["sample_weight"], source)
         found = run_pass(source, FactorWork(source.n_features), "PCA", weights)
         if found.not_finite:
             raise found.not_finite.error(source.feature_names, FILL_THEM)

@@ -23,7 +23,7 @@ from dgmm.estimators.best import OfTheBest
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
 from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
-from dgmm.estimators.labels_and_groups import given_for, taken_aside
+from dgmm.estimators.labels_and_groups import given_for, split_off_side_information
 from dgmm.estimators.predictor import Seed
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
@@ -292,15 +292,15 @@ class GaussianMixtureSweep(OfTheBest):
         """
         self._forget()
         models = self._models()
-        told = {"labels": labels, "groups": groups}
-        features, aside = taken_aside(X, {"sample_weight": sample_weight, **told})
+        named = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
+        features, side_information = split_off_side_information(X, named)
         measured = with_errors(open_dataset(features), errors)
         source = measured.rows
         self._measured = measured.kind
         check_enough_rows(source, type(self).__name__, 1)
-        weights = open_sample_weight(aside["sample_weight"], source)
-        given = given_for(source, aside["labels"], aside["groups"], weights)
-        self._check_told(given.beside.labels)
+        weights = open_sample_weight(side_information["sample_weight"], source)
+        given = given_for(source, side_information["labels"], side_information["groups"], weights)
+        self._check_labels(given.beside.labels)
         settings = self._settings(
             models,
             source.n_features,
@@ -342,7 +342,7 @@ class GaussianMixtureSweep(OfTheBest):
             warn_user(f"The best model: {concern}", MixtureWarning)
         return self
 
-    def _check_told(self, labels: Source | None) -> None:
+    def _check_labels(self, labels: Source | None) -> None:
         """Refuse a criterion of what is not known where labels are weights of components."""
         if self.criterion == "icl" and labels is not None and labels.n_features > 1:
             raise ValueError(

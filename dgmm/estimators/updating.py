@@ -288,7 +288,7 @@ class UpdatingMixture(Mixture[Sklearn]):
     def _rows_and_weights(
         self, X: RowsLike, sample_weight: WeightsLike | None
     ) -> tuple[Source, Source | None]:
-        measured, weights, _ = self._open_told(X, None, sample_weight)
+        measured, weights, _ = self._open_with_side_information(X, None, sample_weight)
         source = measured.rows
         if source.n_rows == 0:
             raise no_rows(source.n_features, type(self).__name__)

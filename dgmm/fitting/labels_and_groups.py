@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmm.data.source import DataError
+from dgmm.data.categories import places_among
 from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stack import Stack
 from dgmm.model.matrices import Array
@@ -62,7 +62,7 @@ class KnownParts:
         """
         if self.groups is None:
             return np.zeros(len(columns), np.int64)
-        return numbered(columns[:, self.n_before], self.groups)
+        return places_among(columns[:, self.n_before], self.groups)
 
     def labels_of(self, columns: Array) -> NDArray[np.int64]:
         """Return the label of each row, or `UNKNOWN`."""
@@ -125,25 +125,3 @@ class KnownParts:
 def priors_of(known: KnownParts | None, stack: Stack, columns: Array | None) -> RowPriors | None:
     """Return the priors of rows from their side information; None where there is none."""
     return None if known is None or columns is None else known.priors(stack, columns)
-
-
-def numbered(values: Array, groups: Array) -> NDArray[np.int64]:
-    """Return the place of each value among the numbers of groups, which ascend.
-
-    Raises
-    ------
-    DataError
-        For one that is not among them.
-    """
-    if groups[-1] - groups[0] == len(groups) - 1 and (groups == np.floor(groups)).all():
-        places = np.nan_to_num(values - groups[0], nan=-1.0)  # as text has them
-        found = np.clip(places, 0, len(groups) - 1).astype(np.int64)
-    else:
-        found = np.minimum(np.searchsorted(groups, values), len(groups) - 1)
-    other = groups[found] != values
-    if other.any():
-        row = int(np.flatnonzero(other)[0])
-        raise DataError(
-            f"groups holds {values[row]:g}, which is none of the {len(groups):,} groups of the fit"
-        )
-    return found

@@ -246,22 +246,22 @@ class Multistart:
         if self.settings.moves:
             return ended
         return [
-            state if winner is first else self._told_of_emptied(state, first, winner)
+            state if winner is first else self._with_emptied_reported(state, first, winner)
             for state, winner, (first, _) in zip(ended, winners, pairs, strict=True)
         ]
 
-    def _told_of_emptied(self, ended: EM, before: EM, after: EM) -> EM:
+    def _with_emptied_reported(self, ended: EM, before: EM, after: EM) -> EM:
         """Say at the end of a fit that components were emptied, and what for."""
         if ended.ending is None:
             return ended
         prior = cast(Evidence, self.objective).prior
         had, has = (len(with_rows(prior, each.parameters)) for each in (before, after))
         gained = after.lower_bound - before.lower_bound
-        told = (
+        sentence = (
             f" Before, {had - has:,} of {after.parameters.n_components:,} components were merged into others "
             f"or deleted, which gave all rows a lower bound {gained:.2g} nats a row higher."
         )
-        return replace(ended, ending=replace(ended.ending, message=ended.ending.message + told))
+        return replace(ended, ending=replace(ended.ending, message=ended.ending.message + sentence))
 
     def _begun_moved(self, state: EM) -> EM | None:
         """Begin from where the sample would move components; None where that is nowhere, or not known."""
@@ -321,9 +321,9 @@ class Multistart:
             settings.method_for(data.source.n_rows, data.source.n_features), objective=self.objective
         )
         if data.known is not None and data.known.has_labels and not settings.given.is_whole:
-            told = starts_from_labels([method], data.known, self.filled, data, [random_state])
-            if told is not None:
-                (first,) = told
+            found = starts_from_labels([method], data.known, self.filled, data, [random_state])
+            if found is not None:
+                (first,) = found
                 if isinstance(first, Exception):
                     raise first
                 return [with_given(first, settings.given)], None

@@ -50,7 +50,7 @@ def _of_all(
     model : Evaluable
     rows : ndarray of shape (n_rows, n_features)
     of_near : callable
-        Fills a result for some rows; told about which centre their features are to be.
+        Fills a result for some rows; given the centre that their features are about.
     of_far : callable
         Takes rows to their results.
     """

@@ -30,7 +30,7 @@ class Grouped(NamedTuple):
     weights : ndarray of shape (n_rows,) or (n_models, n_rows), or None
         Of these.
     order : ndarray of shape (n_rows,), int, or None
-        Where they were; None where it is not told.
+        Where they were; None where that was not asked for.
     ends : ndarray of shape (n_patterns,), int
         Where each pattern ends.
     known : ndarray of shape (n_patterns, n_features), bool
@@ -89,7 +89,7 @@ def grouped(
     rows : ndarray of shape (n_rows, n_features)
     weights : ndarray of shape (n_rows,) or (n_models, n_rows), optional
     memory : ndarray of uint8, optional
-        Where they may be put, of at least as many bytes: fresh memory is slow. Then the order is not told.
+        Where they may be put, of at least as many bytes: fresh memory is slow. Then the order is not given.
     priors : RowPriors, optional
     """
     n_rows, n_features = rows.shape
@@ -105,8 +105,8 @@ def grouped(
         table, ends = np.full(2**n_bits, -1, np.int32), np.zeros(n_distinct, np.intp)
         codes, numbers = np.empty(n_distinct, np.uint64), np.empty(n_rows, np.int32)
         ends = ends[: module.number(found, table, *map(np.uint64, place), codes, numbers, ends)]
-        is_told = memory is None or weights is not None or priors is not None
-        order = np.arange(n_rows) if is_told else None
+        has_order = memory is None or weights is not None or priors is not None
+        order = np.arange(n_rows) if has_order else None
         if (numbers[1:] < numbers[:-1]).any():
             given, found = found, np.empty_like(found) if memory is None else _view(memory, found)
             module.sort(given, numbers, ends, np.empty(0, np.intp) if order is None else order, found)

@@ -87,12 +87,12 @@ class ScoredRows(NamedTuple):
             yield group, self.part(which)
 
 
-class OwnSums(NamedTuple):
+class ComponentSums(NamedTuple):
     """Sums over rows for each component: see `dgmm.model.information.ScoreSums`."""
 
-    told: Array
-    own: Array
-    curved: Array
+    features: Array
+    products: Array
+    curvature: Array
     expected: Array
 
 
@@ -122,8 +122,8 @@ def sum_scores(
     layout = Layout.of(parameters)
     size, shape = layout.n_parameters, (layout.n_components, layout.n_own - 1)
     squares_of = np.zeros((*shape, shape[1]))
-    told = np.zeros((*layout.weights_shape, layout.n_own))
-    sums = OwnSums(told, squares_of, squares_of.copy(), np.zeros(shape))
+    features = np.zeros((*layout.weights_shape, layout.n_own))
+    sums = ComponentSums(features, squares_of, squares_of.copy(), np.zeros(shape))
     scores = np.zeros((size, size))
     squares = np.zeros((size, size)) if squared else None
     weight, n_rows = 0.0, 0
@@ -144,19 +144,19 @@ def sum_scores(
 Table = tuple[NDArray[np.intp], Array, Array | None]
 """Of some rows: which parameters' scores, these (n_places, n_rows), and row weights; others are zero."""
 
-OwnTable = tuple[NDArray[np.intp], tuple[Array, Array | None]]
+ComponentTable = tuple[NDArray[np.intp], tuple[Array, Array | None]]
 """The same of a group: whose components' scores, in the order of a `Layout` of these, and row weights."""
 
 
 def _tables(
-    sums: OwnSums, layout: Layout, parameters: Parameters, block: ScoredRows, n_errors: int
+    sums: ComponentSums, layout: Layout, parameters: Parameters, block: ScoredRows, n_errors: int
 ) -> Iterator[Table]:
     """Yield the scores of rows; what they sum to for each component is added."""
     for group, some in block.by_group():
         own = parameters
         if parameters.group_weights is not None:
             own = replace(parameters, weights=parameters.group_weights[group], group_weights=None)
-        of_group = sums._replace(told=sums.told[group])
+        of_group = sums._replace(features=sums.features[group])
         for part in _cut(some, n_errors):
             add = _add_measured if part.rows.shape[1] > layout.n_features else _add_exact
             for components, table in add(of_group, own, part):
@@ -198,7 +198,7 @@ def _together(shares: Array, layout: Layout) -> Iterator[tuple[NDArray[np.intp],
             yield components, rows[start : start + size]
 
 
-def _add_exact(sums: OwnSums, parameters: Parameters, block: ScoredRows) -> Iterator[OwnTable]:
+def _add_exact(sums: ComponentSums, parameters: Parameters, block: ScoredRows) -> Iterator[ComponentTable]:
     """Yield the scores of rows of a group; what they sum to for each component is added."""
     rows, weights, layout = block.rows, block.weights, Layout.of(parameters)
     if block.log_priors is None:
@@ -224,11 +224,11 @@ def _add_exact(sums: OwnSums, parameters: Parameters, block: ScoredRows) -> Iter
         yield components, (scores, their)
     for k, (count, *_) in enumerate(moments):
         means, widths = moments[k, 1 : 1 + n_features], moments[k, 1 + n_features :]
-        sums.curved[k] += family.information(count, means, widths)
+        sums.curvature[k] += family.information(count, means, widths)
         sums.expected[k] += np.diagonal(family.information(count, *nothing))
 
 
-def _add_measured(sums: OwnSums, parameters: Parameters, block: ScoredRows) -> Iterator[OwnTable]:
+def _add_measured(sums: ComponentSums, parameters: Parameters, block: ScoredRows) -> Iterator[ComponentTable]:
     """Do the same for rows that are followed by columns of errors."""
     weights, layout = block.weights, Layout.of(parameters)
     family, n_features = layout.family, layout.n_features
@@ -247,17 +247,17 @@ def _add_measured(sums: OwnSums, parameters: Parameters, block: ScoredRows) -> I
             _add_features(sums, k, features, share, their)
             _set_scores(scores, layout, k, features, share)
             weighted = share if their is None else share * their
-            sums.curved[k] += family.measured_information(weighted, slopes, inverses)
+            sums.curvature[k] += family.measured_information(weighted, slopes, inverses)
             sums.expected[k] += features[1:] ** 2 @ weighted
         yield everyone, (scores, their)
 
 
-def _add_features(sums: OwnSums, k: int, features: Array, share: Array, weights: Array | None) -> Array:
+def _add_features(sums: ComponentSums, k: int, features: Array, share: Array, weights: Array | None) -> Array:
     """Add products of a component's features, with responsibilities; give the sums of the features."""
     weighted = features * np.sqrt(share if weights is None else share * weights)
     products = weighted @ weighted.T
-    sums.told[k] += products[0]
-    sums.own[k] += products[1:, 1:]
+    sums.features[k] += products[0]
+    sums.products[k] += products[1:, 1:]
     return products[0]
 
 

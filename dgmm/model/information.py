@@ -87,11 +87,11 @@ class ScoreSums:
 
     Attributes
     ----------
-    told : ndarray of shape (n_groups, n_components, n_own)
+    features : ndarray of shape (n_groups, n_components, n_own)
         ``Σ w r φ`` of each component in each group, or in all rows as the only one.
-    own : ndarray of shape (n_components, n_own - 1, n_own - 1)
+    products : ndarray of shape (n_components, n_own - 1, n_own - 1)
         ``Σ w r φ φᵀ`` of each component, without the 1 of φ.
-    curved : ndarray of shape (n_components, n_own - 1, n_own - 1)
+    curvature : ndarray of shape (n_components, n_own - 1, n_own - 1)
         ``Σ w r i(y)`` of each component.
     expected : ndarray of shape (n_components, n_own - 1)
         The diagonal of what information would be if rows were the component's: what they tell at the most.
@@ -103,9 +103,9 @@ class ScoreSums:
     n_rows : int
     """
 
-    told: Array
-    own: Array
-    curved: Array
+    features: Array
+    products: Array
+    curvature: Array
     expected: Array
     scores: Array
     squared: Array | None
@@ -115,9 +115,9 @@ class ScoreSums:
     def __add__(self, other: ScoreSums) -> ScoreSums:
         assert (self.squared is None) == (other.squared is None)
         return ScoreSums(
-            self.told + other.told,
-            self.own + other.own,
-            self.curved + other.curved,
+            self.features + other.features,
+            self.products + other.products,
+            self.curvature + other.curvature,
             self.expected + other.expected,
             self.scores + other.scores,
             None if self.squared is None or other.squared is None else self.squared + other.squared,
@@ -170,7 +170,7 @@ def uncertainty(parameters: Parameters, sums: ScoreSums, kind: Kind) -> Uncertai
         Where the sums do.
     """
     layout = Layout.of(parameters)
-    if not np.isfinite(sums.scores).all() or not np.isfinite(sums.own).all():
+    if not np.isfinite(sums.scores).all() or not np.isfinite(sums.products).all():
         raise OverflowedError(
             "sums of products of scores overflow float64: rows lie too far from all components; leave such "
             "rows out"
@@ -206,19 +206,19 @@ def _inner_weights(layout: Layout, sums: ScoreSums) -> NDArray[np.bool_]:
     """Return which weights are not at the border: (n_groups, K); without groups all are."""
     if not layout.n_groups:
         return np.ones(layout.weights_shape, bool)
-    return sums.told[:, :, 0] >= INFORMATION.fewest_rows * sums.weight / sums.n_rows
+    return sums.features[:, :, 0] >= INFORMATION.fewest_rows * sums.weight / sums.n_rows
 
 
 def _of_all_rows(layout: Layout, sums: ScoreSums, covariance: Array) -> Array:
     """Return the variances of the weights of all rows, where groups keep their shares of these: (K,)."""
-    counts = sums.told[:, :, 0].sum(axis=1)
+    counts = sums.features[:, :, 0].sum(axis=1)
     size, shape = layout.n_weights, layout.weights_shape
     shares, own = counts / counts.sum(), covariance[:size, :size].reshape(*shape, *shape)
     return np.einsum("g,gkhk,h->k", shares, own, shares)
 
 
 def _refuse_empty(layout: Layout, parameters: Parameters, sums: ScoreSums) -> None:
-    counts = sums.told[:, :, 0].sum(axis=0)
+    counts = sums.features[:, :, 0].sum(axis=0)
     empty = np.flatnonzero((counts <= 0.0) | (parameters.weights <= 0.0))
     if len(empty):
         which = _listed(empty.tolist(), "has", "have")
@@ -226,16 +226,16 @@ def _refuse_empty(layout: Layout, parameters: Parameters, sums: ScoreSums) -> No
             f"The information is singular: {which} none of these rows, which say nothing of it: leave it out",
             tuple(empty.tolist()),
         )
-    told = np.zeros(layout.n_parameters)
+    known = np.zeros(layout.n_parameters)
     for k, expected in enumerate(sums.expected):
-        told[layout.places(k)] += expected
-    untold = [k for k in range(layout.n_components) if not (told[layout.places(k)] > 0.0).all()]
-    if untold:
-        which = _listed(untold, "has", "have")
+        known[layout.places(k)] += expected
+    unobserved = [k for k in range(layout.n_components) if not (known[layout.places(k)] > 0.0).all()]
+    if unobserved:
+        which = _listed(unobserved, "has", "have")
         raise SingularInformationError(
             f"The information is singular: {which} a feature, or two, that no row has a value of (both of): "
             "nothing is known of their mean, or covariance. Leave a feature out, or take diag",
-            tuple(untold),
+            tuple(unobserved),
         )
 
 
@@ -249,11 +249,11 @@ def _information(layout: Layout, sums: ScoreSums) -> tuple[Array, Array, Array]:
     """Return the observed information, what it would be if rows were the components', and the score."""
     whole, expected = sums.scores.copy(), np.zeros(layout.n_parameters)
     score = np.zeros(layout.n_parameters)
-    score[: layout.n_weights] = expected[: layout.n_weights] = sums.told[:, :, 0].ravel()
-    for k, own in enumerate(sums.own):
+    score[: layout.n_weights] = expected[: layout.n_weights] = sums.features[:, :, 0].ravel()
+    for k, own in enumerate(sums.products):
         places, weights = layout.places(k), np.arange(k, layout.n_weights, layout.n_components)
-        both = sums.told[:, k, 1:]
-        whole[np.ix_(places, places)] += sums.curved[k] - own
+        both = sums.features[:, k, 1:]
+        whole[np.ix_(places, places)] += sums.curvature[k] - own
         whole[np.ix_(weights, places)] -= both
         whole[np.ix_(places, weights)] -= both.T
         score[places] += both.sum(axis=0)

@@ -131,13 +131,13 @@ def _check(path: str) -> None:
         raise DamagedError(f"{path} is damaged")
 
 
-_told: set[str] = set()
+_warned_of: set[str] = set()
 """Folders of which something was said: a process asks for several functions."""
 
 
 def _warn(folder: str, error: Exception) -> None:
-    if folder not in _told:
-        _told.add(folder)
+    if folder not in _warned_of:
+        _warned_of.add(folder)
         logger.warning(
             "%s: %s. What Numba keeps there is compiled anew, for some seconds; NUMBA_CACHE_DIR can name "
             "another folder",

@@ -123,20 +123,20 @@ def contrasts(parameters: Parameters, components: Sequence[int] | None = None) -
     ----------
     parameters : Parameters
     components : sequence of int, optional
-        Which are told of. Default: all.
+        Which are chosen of. Default: all.
 
     Returns
     -------
-    ndarray of shape (n_told, D)
+    ndarray of shape (n_chosen, D)
         Hellinger's distance of the feature's distribution in the component from the normal distribution that
         has its mean and variance in the others; zeros for a single component.
     """
     weights, means, variances = parameters.weights, parameters.means, parameters.variances
-    told = range(len(weights)) if components is None else components
-    found = np.zeros((len(told), parameters.n_features))
+    chosen = range(len(weights)) if components is None else components
+    found = np.zeros((len(chosen), parameters.n_features))
     if len(weights) == 1:
         return found
-    for result, k in zip(found, told, strict=True):  # in turn: there may be thousands, of as many features
+    for result, k in zip(found, chosen, strict=True):  # in turn: there may be thousands, of as many features
         others = np.array(weights)
         others[k] = 0.0
         if others.sum() == 0.0:  # all the weight is in one

@@ -1,4 +1,4 @@
-"""What happens during passes, told to whoever listens.
+"""What happens during passes, as events for whoever listens.
 
 Passes and fits `emit` events; a progress display listens:
 
@@ -104,8 +104,8 @@ class ValuesLacked:
     feature_names: tuple[str, ...] | None
 
     def __str__(self) -> str:
-        told = lacked_by_feature(self.n_missing, self.feature_names)
-        return f"{self.n_incomplete:,} of {self.n_rows:,} rows lack values: {told}"
+        by_feature = lacked_by_feature(self.n_missing, self.feature_names)
+        return f"{self.n_incomplete:,} of {self.n_rows:,} rows lack values: {by_feature}"
 
 
 def lacked_by_feature(n_missing: Sequence[int], feature_names: Sequence[str] | None) -> str:

@@ -50,14 +50,14 @@ def compute_here(
     """
     waiting = dict(tell)
 
-    def told(key: Any, result: Any) -> None:
+    def report(key: Any, result: Any) -> None:
         # Fusing may have put the names of the tasks that load the rows before the task's own.
         name = next((name for name in waiting if str(key).endswith(name)), None)
         if name is not None:
             waiting.pop(name)(lambda: result)
 
     with threads_of_our_own(get) as threads:
-        return compute(*collections, scheduler=get, **callbacks_for(get, told), **threads, **options)
+        return compute(*collections, scheduler=get, **callbacks_for(get, report), **threads, **options)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.best import mixture_of
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.features import numbers_of, spoken_names
-from dgmm.estimators.labels_and_groups import taken_aside
+from dgmm.estimators.labels_and_groups import split_off_side_information
 from dgmm.estimators.parameters import parameters_of
 from dgmm.estimators.sweep import GaussianMixtureSweep
 from dgmm.estimators.validation import open_measured
@@ -141,7 +141,7 @@ class Subject:
             with warnings.catch_warnings():  # rows of a picture need no names, nor need the mixture
                 warnings.filterwarnings("ignore", "X (does not have valid|has) feature names", UserWarning)
                 told = {"groups": groups, "sample_weight": sample_weight}
-                rows, aside = taken_aside(rows, told, fitted_names, errors)
+                rows, aside = split_off_side_information(rows, told, fitted_names, errors)
                 measured = open_measured(rows, kind, n_features, fitted_names, errors=errors)
             source = measured.rows
             together, take = with_side_information(mixture, measured, aside["sample_weight"], aside["groups"])

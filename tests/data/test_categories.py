@@ -58,5 +58,5 @@ def test_values_that_are_no_text_or_not_known():
         categories_of(["a", 3])
     with pytest.raises(DataError, match="row 2 of a column of text holds nan"):
         categories_of(pd.Series(["a", "b", None]).to_numpy())
-    with pytest.raises(DataError, match="row 1 holds 'z', which is none of the 2 known values"):
+    with pytest.raises(DataError, match="groups holds 'z', which is none of the 2 groups of the fit"):
         numbers_of(["a", "z"], np.array(["a", "b"]))

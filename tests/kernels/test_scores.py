@@ -42,7 +42,7 @@ def test_the_cut_of_rows_does_not_matter(generator, monkeypatch):
         for p in (slice(60), slice(60, 100))
     ]
     for found in (sum_scores(parameters, [ScoredRows(rows, weights)], squared=True), parts[0] + parts[1]):
-        for name in ("told", "own", "curved", "expected", "scores", "squared"):
+        for name in ("features", "products", "curvature", "expected", "scores", "squared"):
             np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-12, atol=1e-12)
         assert found.weight == pytest.approx(whole.weight)
 
@@ -57,7 +57,7 @@ def test_rows_of_the_same_components_are_summed_together(generator, monkeypatch,
     apart = replace(SCORES, fewest_parameters=1, fewest_rows=5, most_work=10.0)
     monkeypatch.setattr(dgmm.kernels.scores, "SCORES", apart)
     found = sum_scores(parameters, [ScoredRows(rows, weights)], squared=True)
-    for name in ("told", "own", "curved", "expected", "scores", "squared"):
+    for name in ("features", "products", "curvature", "expected", "scores", "squared"):
         np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-10, atol=1e-10)
     assert found.weight == pytest.approx(whole.weight)
 
@@ -67,5 +67,5 @@ def test_rows_beyond_all_but_one_component_count_for_it(generator):
     parameters = replace(parameters, means=np.array([[0.0, 0.0], [1e200, 0.0]]))
     found = sum_scores(parameters, [ScoredRows(generator.normal(size=(20, 2)), None)])
     assert np.isfinite(found.scores).all()
-    assert found.told[0, 0, 0] == pytest.approx(20.0)
-    assert not found.own[1].any()
+    assert found.features[0, 0, 0] == pytest.approx(20.0)
+    assert not found.products[1].any()

@@ -116,7 +116,7 @@ def of_groups(truth, values, rows, *, groups, errors=None, priors=None):
     return found
 
 
-def some_told(generator, n_rows, n_components):
+def some_weights(generator, n_rows, n_components):
     """Priors of rows: nothing for a half, labels for a quarter, and shares for the others."""
     priors = generator.dirichlet(np.ones(n_components), n_rows)
     priors[::2] = 1.0
@@ -141,7 +141,7 @@ def test_with_groups_and_labels_it_is_the_numerical_second_derivative(generator,
     groups, weights = np.arange(40) % 3, generator.uniform(0.5, 1.5, 40)
     layout = Layout.of(truth)
     values = np.concatenate([group_weights.ravel(), naive.packed_parameters(plain)[2:]])
-    for priors in (None, some_told(generator, 40, 2)):
+    for priors in (None, some_weights(generator, 40, 2)):
         own = None if priors is None else np.log(np.maximum(priors, 1e-300))
         block = ScoredRows(rows if given is None else given, weights, groups, own)
         sums = sum_scores(truth, [block], squared=True, n_errors=n_errors)
@@ -196,7 +196,7 @@ def test_errors_of_zero_and_values_that_are_there_give_what_exact_rows_do(genera
         for n_errors in (3, 9):
             block = ScoredRows(np.hstack([rows, np.zeros((300, n_errors))]))
             found = sum_scores(truth, [block], n_errors=n_errors)
-            for name in ("told", "own", "curved", "scores"):
+            for name in ("features", "products", "curvature", "scores"):
                 np.testing.assert_allclose(getattr(found, name), getattr(exact, name), rtol=1e-9, atol=1e-9)
 
 

@@ -64,7 +64,7 @@ for file, content in whole.items():
             each.write_bytes(what)
         file.write_bytes(damage)
         said.clear()
-        numba_cache._told.clear()
+        numba_cache._warned_of.clear()
         assert call() == 0, "it was used"
         assert len(said) == 1 and str(file) in said[0] and "damaged" in said[0], said
         assert call() == 1, "it was not mended"
@@ -73,7 +73,7 @@ for file, content in whole.items():
     assert call() == 0 and call() == 1  # gone
     file.unlink()
     file.mkdir()
-    numba_cache._told.clear()
+    numba_cache._warned_of.clear()
     said.clear()
     assert call() == 0 and len(said) == 1  # cannot be read, nor written
     file.rmdir()

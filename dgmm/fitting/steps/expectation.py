@@ -54,7 +54,7 @@ def part_of(rows: ChunkRows | Sample, stack: Stack, known: KnownParts | None = N
     return Part(rows.values, rows.weights, priors, errors)
 
 
-def told_of(
+def errors_and_priors(
     model: Parameters, beside: Array | None, known: KnownParts | None, n_errors: int
 ) -> tuple[Array | None, Array | None]:
     """Take apart what is beside rows, (n_rows, n_columns), for one model.

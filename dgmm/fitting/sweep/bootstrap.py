@@ -22,10 +22,10 @@ from dgmm.fitting.sample import Sample, uniform_numbers
 from dgmm.fitting.starts.moves import apply
 from dgmm.fitting.starts.splits import best_splits
 from dgmm.fitting.steps.climb import Climb, climb, contest
-from dgmm.fitting.steps.expectation import NOT_MEASURED, Data, part_of, told_of
+from dgmm.fitting.steps.expectation import NOT_MEASURED, Data, errors_and_priors, part_of
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.held_out import joint_densities_of_told
+from dgmm.fitting.sweep.held_out import joint_log_densities_given
 from dgmm.kernels import expect
 from dgmm.kernels.measured import error_matrices
 from dgmm.kernels.rare import shares_of
@@ -66,70 +66,70 @@ BOOTSTRAP = BootstrapTuning()
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
-    """What is known of the rows of a sample beside their features, and stays so in samples that are drawn.
+class SideInformation:
+    """What is known of the rows of a sample beyond their features: the same in every sample that is drawn.
 
     Attributes
     ----------
-    beside : ndarray of shape (n_rows, n_columns), or None
+    columns : ndarray of shape (n_rows, n_columns), or None
     known : KnownParts or None
     n_errors : int
         See `dgmm.fitting.steps.expectation.Data`.
     """
 
-    beside: Array | None = None
+    columns: Array | None = None
     known: KnownParts | None = None
     n_errors: int = 0
 
-    def drawn(self, parameters: Parameters, n_rows: int, generator: np.random.Generator) -> Array:
+    def draw(self, parameters: Parameters, n_rows: int, generator: np.random.Generator) -> Array:
         """Draw rows of a mixture: of the groups and labels, and with the errors, that each has.
 
         Returns
         -------
         ndarray of shape (n_rows, n_features)
         """
-        if self.beside is None:
+        if self.columns is None:
             return sample_shuffled(parameters, n_rows, generator)[0]
-        errors, log_priors = told_of(parameters, self.beside, self.known, self.n_errors)
+        errors, log_priors = errors_and_priors(parameters, self.columns, self.known, self.n_errors)
         shares = np.exp(
             finite_logs(parameters.weights) + (np.zeros((n_rows, 1)) if log_priors is None else log_priors)
         )
         bounds = np.cumsum(shares, axis=1)
         labels = (bounds < generator.uniform(size=(n_rows, 1)) * bounds[:, -1:]).sum(axis=1)
         rows = rows_of_components(parameters, labels, generator)
-        return rows if errors is None else rows + errors_drawn(errors, rows.shape[1], generator)
+        return rows if errors is None else rows + draw_errors(errors, rows.shape[1], generator)
 
     def data(self, rows: Array) -> Data:
         """Return rows (n_rows, n_features) to be fitted, in memory."""
         plain = InMemory.of(rows)
-        if self.beside is None:
+        if self.columns is None:
             return plain
-        own = {"known": self.known, "n_errors": self.n_errors, "beside": self.beside}
-        return ToldInMemory(plain.source, None, plain.moments, **own)
+        own = {"known": self.known, "n_errors": self.n_errors, "columns": self.columns}
+        return InMemoryWithSideInformation(plain.source, None, plain.moments, **own)
 
-    def shares(self, parameters: Parameters, rows: Array) -> Array | None:
+    def responsibilities(self, parameters: Parameters, rows: Array) -> Array | None:
         """Return the responsibilities of components for rows: (K, n_rows); None where nothing is known."""
-        if self.beside is None:
+        if self.columns is None:
             return None
-        told = told_of(parameters, self.beside, self.known, self.n_errors)
-        return shares_of(joint_densities_of_told(parameters, rows, *told))[0].T
+        given = errors_and_priors(parameters, self.columns, self.known, self.n_errors)
+        return shares_of(joint_log_densities_given(parameters, rows, *given))[0].T
 
 
-NOTHING = Told()
+NO_SIDE_INFORMATION = SideInformation()
 
 
 @dataclass(frozen=True, eq=False)
-class ToldInMemory(Data):
+class InMemoryWithSideInformation(Data):
     """Rows in memory with what is known of them: (n_rows, n_columns)."""
 
-    beside: Array
+    columns: Array
 
     def _summed(self, ready: Stack) -> tuple[tuple[Statistics, ...], Effort]:
-        rows = ChunkRows(0, cast(MemorySource, self.source).values, None, self.source.name, self.beside)
+        rows = ChunkRows(0, cast(MemorySource, self.source).values, None, self.source.name, self.columns)
         return expect(ready, [part_of(rows, ready, self.known)]), NOT_MEASURED
 
 
-def errors_drawn(errors: Array, n_features: int, generator: np.random.Generator) -> Array:
+def draw_errors(errors: Array, n_features: int, generator: np.random.Generator) -> Array:
     """Draw errors, (n_rows, n_features), of variances or covariances: see `dgmm.kernels.measured`."""
     standard = generator.standard_normal((len(errors), n_features))
     if errors.shape[1] == n_features:
@@ -139,8 +139,8 @@ def errors_drawn(errors: Array, n_features: int, generator: np.random.Generator)
 
 
 @dataclass(frozen=True, eq=False)
-class Null:
-    """A mixture that is taken to be true, and what it is held against.
+class NullHypothesis:
+    """The smaller mixture, taken to be true, and the number of components of its alternative.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ class Null:
         Of a sample.
     objective : Likelihood
     seed : int
-    told : Told
+    side_information : SideInformation
         Of the rows of every sample.
     """
 
@@ -160,18 +160,22 @@ class Null:
     n_rows: int
     objective: Likelihood
     seed: int
-    told: Told = NOTHING
+    side_information: SideInformation = NO_SIDE_INFORMATION
 
     def ratio_of_sample(self, number: int) -> float:
         """Draw a sample, and give the ratio of both fits to it."""
         generator = np.random.default_rng([self.seed, self.n_more, number])
-        rows = self.told.drawn(self.parameters, self.n_rows, generator)
-        _, ratio = likelihood_ratio(rows, self.parameters, self.n_more, self.objective, self.told)
+        rows = self.side_information.draw(self.parameters, self.n_rows, generator)
+        _, ratio = likelihood_ratio(rows, self.parameters, self.n_more, self.objective, self.side_information)
         return ratio
 
 
 def likelihood_ratio(
-    rows: Array, start: Parameters, n_more: int, objective: Likelihood, told: Told = NOTHING
+    rows: Array,
+    start: Parameters,
+    n_more: int,
+    objective: Likelihood,
+    side_information: SideInformation = NO_SIDE_INFORMATION,
 ) -> tuple[Parameters, float]:
     """Fit a mixture, and a larger one that begins from splits of it, and compare them.
 
@@ -183,7 +187,7 @@ def likelihood_ratio(
     n_more : int
         Components of the larger one.
     objective : Likelihood
-    told : Told
+    side_information : SideInformation
         Of these rows.
 
     Returns
@@ -193,32 +197,34 @@ def likelihood_ratio(
     ratio : float
         Twice the difference of log-likelihoods, nats: at least 0; NaN where the larger one cannot be fitted.
     """
-    data, tol = told.data(rows), BOOTSTRAP.tol / len(rows)
+    data, tol = side_information.data(rows), BOOTSTRAP.tol / len(rows)
     fewer = climb(data, start, objective, BOOTSTRAP.n_steps, tol)
     more: Climb | None = fewer
     while more is not None and more.parameters.n_components < n_more:
-        more = _with_one_more(data, more.parameters, objective, tol, told)
+        more = _with_one_more(data, more.parameters, objective, tol, side_information)
     if more is None:
         return fewer.parameters, np.nan
     return fewer.parameters, max(0.0, 2.0 * len(rows) * (more.lower_bound - fewer.lower_bound))
 
 
 def _with_one_more(
-    data: Data, parameters: Parameters, objective: Likelihood, tol: float, told: Told
+    data: Data, parameters: Parameters, objective: Likelihood, tol: float, side_information: SideInformation
 ) -> Climb | None:
     rows = cast(MemorySource, data.source).values
     plain = data if isinstance(data, InMemory) else InMemory.of(rows)
     # The weights that halves have in groups come with the first step.
     of_all = replace(parameters, group_weights=None)
-    moves = best_splits(plain, of_all, objective, share=told.shares(parameters, rows))
-    if told.known is not None and told.known.has_labels:  # a label may be that of either half
+    moves = best_splits(plain, of_all, objective, share=side_information.responsibilities(parameters, rows))
+    if (
+        side_information.known is not None and side_information.known.has_labels
+    ):  # a label may be that of either half
         moves += [replace(each, parts=each.parts.part([1, 0])) for each in moves]
     starts = [apply(of_all, move) for move in moves]
     found = contest(data, starts, objective, BOOTSTRAP.n_steps, tol, n_wanted=1)
     return max(found, key=lambda each: each.lower_bound, default=None)
 
 
-def ratio_of(item: tuple[int, int], nulls: Sequence[Null]) -> float:
+def ratio_of(item: tuple[int, int], nulls: Sequence[NullHypothesis]) -> float:
     """Return the ratio of a sample: the number of its null mixture, and its own; NaN where none is fitted."""
     which, number = item
     with suppress(DegenerateCovarianceError):

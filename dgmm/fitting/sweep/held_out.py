@@ -171,13 +171,13 @@ def score(
     errors: NDArray[np.floating] | None = None,
     log_priors: Array | None = None,
 ) -> Scored:
-    """Sum rows' log densities under a model, of weights (n_rows,) or None: see `densities_of_told`."""
+    """Sum rows' log densities under a model, of weights (n_rows,) or None: see `log_densities_given`."""
     squares = float(len(rows)) if weights is None else float(weights @ weights)
-    densities = densities_of_told(model, rows, errors, log_priors)
+    densities = log_densities_given(model, rows, errors, log_priors)
     return Scored(Moments.of(densities[:, None], weights), squares)
 
 
-def densities_of_told(
+def log_densities_given(
     model: Evaluable,
     rows: NDArray[np.floating],
     errors: NDArray[np.floating] | None,
@@ -195,17 +195,17 @@ def densities_of_told(
         What is known of the rows' components: see `dgmm.kernels.priors`.
     """
     if log_priors is not None:
-        return np.logaddexp.reduce(joint_densities_of_told(model, rows, errors, log_priors), axis=1)
+        return np.logaddexp.reduce(joint_log_densities_given(model, rows, errors, log_priors), axis=1)
     return log_densities(model, *_joined(rows, errors))
 
 
-def joint_densities_of_told(
+def joint_log_densities_given(
     model: Evaluable,
     rows: NDArray[np.floating],
     errors: NDArray[np.floating] | None,
     log_priors: Array | None,
 ) -> Array:
-    """Return log joint densities of rows and components, (n_rows, K), nats: see `densities_of_told`."""
+    """Return log joint densities of rows and components, (n_rows, K), nats: see `log_densities_given`."""
     joint = joint_log_densities(model, *_joined(rows, errors))
     return joint if log_priors is None else joint + log_priors
 

@@ -18,10 +18,17 @@ from dgmm.fitting.fit import in_memory
 from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.steps.expectation import Data, told_of
+from dgmm.fitting.steps.expectation import Data, errors_and_priors
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.bootstrap import BOOTSTRAP, Null, Told, likelihood_ratio, ratio_of, rows_to_test
-from dgmm.fitting.sweep.held_out import HeldOut, densities_of_told
+from dgmm.fitting.sweep.bootstrap import (
+    BOOTSTRAP,
+    NullHypothesis,
+    SideInformation,
+    likelihood_ratio,
+    ratio_of,
+    rows_to_test,
+)
+from dgmm.fitting.sweep.held_out import HeldOut, log_densities_given
 from dgmm.model.matrices import Array, DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
 from dgmm.passes.parallel import run_tasks
@@ -119,7 +126,9 @@ class DifferencesWork:
                 rows = chunk.of_rows(self.held_out(chunk.start, len(chunk.values)))
             weights = np.ones(len(rows.values)) if rows.weights is None else rows.weights
             densities = [
-                densities_of_told(model, rows.values, *told_of(model, rows.beside, self.known, self.n_errors))
+                log_densities_given(
+                    model, rows.values, *errors_and_priors(model, rows.beside, self.known, self.n_errors)
+                )
                 for model in self.models
             ]
             differences = [densities[more] - densities[fewer] for fewer, more in self.pairs]
@@ -201,16 +210,19 @@ def compare(
     """
     pairs = [*_neighbours(candidates)]
     found = _by_all_rows(candidates, pairs, rows)
-    tested: dict[int, tuple[Null, float]] = {}
+    tested: dict[int, tuple[NullHypothesis, float]] = {}
     own = rows_to_test(sample, seed) if n_bootstrap else sample.part(np.arange(0))
-    told = Told(own.beside, rows.data.known, rows.data.n_errors)
+    side_information = SideInformation(own.beside, rows.data.known, rows.data.n_errors)
     for index, pair in enumerate(pairs):
         start, n_rows, n_more = candidates[pair[0]].evaluated, len(own.values), found[index].n_more
         if best in pair and start is not None and n_rows:
             with suppress(DegenerateCovarianceError):
-                fewer, ratio = likelihood_ratio(own.values, start, n_more, objective, told)
+                fewer, ratio = likelihood_ratio(own.values, start, n_more, objective, side_information)
                 if np.isfinite(ratio):
-                    tested[index] = Null(fewer, n_more, n_rows, objective, seed, told), ratio
+                    tested[index] = (
+                        NullHypothesis(fewer, n_more, n_rows, objective, seed, side_information),
+                        ratio,
+                    )
     nulls = [null for null, _ in tested.values()]
     items = [(which, number) for which in reversed(range(len(nulls))) for number in range(n_bootstrap)]
     drawn = run_tasks(ratio_of, items, nulls, "bootstrap") if items else []

@@ -24,7 +24,7 @@ from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.labels import starts_from_labels
 from dgmm.fitting.starts.paths import PathSettings, find_starts
-from dgmm.fitting.steps.expectation import Data, told_of
+from dgmm.fitting.steps.expectation import Data, errors_and_priors
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import Survey, survey
 from dgmm.fitting.sweep.choice import best_of
@@ -312,8 +312,8 @@ def _score_ended(data: Data, candidates: list[Candidate], held_out: Sample | Non
     scores = score_models(data, [parameters for _, parameters in ended])
     for (index, parameters), own in zip(ended, scores, strict=True):
         if held_out is not None and len(held_out.values):
-            told = told_of(parameters, held_out.beside, data.known, data.n_errors)
-            scored = score(parameters, held_out.values, held_out.weights, *told)
+            given = errors_and_priors(parameters, held_out.beside, data.known, data.n_errors)
+            scored = score(parameters, held_out.values, held_out.weights, *given)
             mean, error = scored.mean_and_error
             own = replace(own, held_out=mean, held_out_error=error)  # noqa: PLW2901
         n_passes = candidates[index].n_passes + 1

@@ -13,7 +13,14 @@ from dgmm import GaussianMixture
 from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.steps.objective import Likelihood
-from dgmm.fitting.sweep.bootstrap import BOOTSTRAP, Null, Told, likelihood_ratio, ratio_of, rows_to_test
+from dgmm.fitting.sweep.bootstrap import (
+    BOOTSTRAP,
+    NullHypothesis,
+    SideInformation,
+    likelihood_ratio,
+    ratio_of,
+    rows_to_test,
+)
 from dgmm.model.families import family_named
 from dgmm.model.parameters import Parameters
 from tests.model import naive
@@ -55,7 +62,7 @@ def test_few_rows_have_no_larger_mixture():
 
 
 def test_samples_depend_on_the_seed_and_their_number_alone():
-    null = Null(mixture([[0.0, 0.0], [5.0, 0.0]], "full"), 3, 200, OBJECTIVE, 7)
+    null = NullHypothesis(mixture([[0.0, 0.0], [5.0, 0.0]], "full"), 3, 200, OBJECTIVE, 7)
     ratios = [ratio_of((0, number), [null]) for number in (3, 1, 2)]
     assert ratios == [null.ratio_of_sample(number) for number in (3, 1, 2)]
     assert len(set(ratios)) == 3
@@ -70,7 +77,7 @@ def test_ratios_of_a_mixture_against_itself_are_as_large_as_its_own(generator):
     for seed in range(40):
         rows = naive.random_rows(generator, truth, 100)
         fewer, ratio = likelihood_ratio(rows, truth, 2, OBJECTIVE)
-        null = Null(fewer, 2, 100, OBJECTIVE, seed)
+        null = NullHypothesis(fewer, 2, 100, OBJECTIVE, seed)
         ranks.append(sum(null.ratio_of_sample(number) >= ratio for number in range(9)))
     p = (1 + np.array(ranks)) / 10
     assert (p <= 0.1).sum() <= 11  # 4 of 40 are expected, 12 have a chance of 1 in 3,000
@@ -80,7 +87,7 @@ def test_ratios_of_a_mixture_against_itself_are_as_large_as_its_own(generator):
 def test_two_far_clusters_are_no_chance(generator):
     rows = np.concatenate([generator.normal(-2, 1, (60, 1)), generator.normal(2, 1, (60, 1))])
     fewer, ratio = likelihood_ratio(rows, mixture([[0.0]]), 2, OBJECTIVE)
-    null = Null(fewer, 2, 120, OBJECTIVE, 0)
+    null = NullHypothesis(fewer, 2, 120, OBJECTIVE, 0)
     assert all(null.ratio_of_sample(number) < ratio for number in range(19))
 
 
@@ -115,8 +122,8 @@ class TestWhatIsKnown:
         weights = np.array([[0.2, 0.3, 0.5], [0.9, 0.1, 0.0]])
         own = replace(mixture(means), group_weights=weights)
         columns = np.stack([np.repeat([5.0, 7.0], 3000), np.tile([0.0, -1.0, -1.0], 2000)], axis=1)
-        told = Told(columns, KnownParts(np.array([5.0, 7.0]), n_labels=2))
-        rows = told.drawn(own, 6000, generator)[:, 0]
+        side_information = SideInformation(columns, KnownParts(np.array([5.0, 7.0]), n_labels=2))
+        rows = side_information.draw(own, 6000, generator)[:, 0]
         labels = np.round(rows / 100.0).astype(int)
         assert (labels[columns[:, 1] == 0.0] == 0).all()
         for group, expected in zip((5.0, 7.0), weights, strict=True):
@@ -131,7 +138,7 @@ class TestWhatIsKnown:
         expected = np.diag([4.0, 1.0]) if kind == "variances" else covariance
         columns = {"variances": [4.0, 1.0], "triangles": [4.0, 2.0, 1.0], "matrices": covariance.ravel()}
         beside = np.repeat(np.array(columns[kind], float)[None], 20_000, axis=0)
-        rows = Told(beside, None, beside.shape[1]).drawn(own, 20_000, generator)
+        rows = SideInformation(beside, None, beside.shape[1]).draw(own, 20_000, generator)
         np.testing.assert_allclose(np.cov(rows.T), expected + np.eye(2), atol=0.15)
 
     def test_the_ratio_is_that_of_extreme_deconvolution(self, generator):
@@ -139,8 +146,8 @@ class TestWhatIsKnown:
         truth = np.where(generator.uniform(size=300) < 0.5, -1.5, 1.5) + 0.5 * generator.normal(size=300)
         variances = generator.uniform(0.05, 0.5, (300, 1))
         rows = truth[:, None] + generator.normal(size=(300, 1)) * np.sqrt(variances)
-        told = Told(variances, None, 1)
-        fewer, ratio = likelihood_ratio(rows, mixture([[0.0]]), 2, OBJECTIVE, told)
+        side_information = SideInformation(variances, None, 1)
+        fewer, ratio = likelihood_ratio(rows, mixture([[0.0]]), 2, OBJECTIVE, side_information)
         settings = {"tol": 1e-9, "max_iter": 2000, "random_state": 0, "n_init": 3}
         fits = [GaussianMixture(k, **settings).fit(rows, errors=variances) for k in (1, 2)]
         totals = [300 * fit.score(rows, errors=variances) for fit in fits]
@@ -153,8 +160,10 @@ class TestWhatIsKnown:
         rows = generator.normal(size=(300, 1)) + 4.0 * truth[:, None]
         labels = np.where(np.arange(300) % 10 == 0, np.minimum(truth, 0), -1)
         labels[truth == 1] = -1
-        told = Told(np.stack([groups, labels], axis=1).astype(float), KnownParts(np.arange(2.0), n_labels=1))
-        _, ratio = likelihood_ratio(rows, mixture([[2.0]]), 2, OBJECTIVE, told)
+        side_information = SideInformation(
+            np.stack([groups, labels], axis=1).astype(float), KnownParts(np.arange(2.0), n_labels=1)
+        )
+        _, ratio = likelihood_ratio(rows, mixture([[2.0]]), 2, OBJECTIVE, side_information)
         given = {"groups": groups, "labels": labels}
         settings = {"covariance_type": "spherical", "tol": 1e-9, "max_iter": 2000, "random_state": 0}
         fits = [GaussianMixture(k, **settings).fit(rows, **given) for k in (1, 2)]
