@@ -68,6 +68,10 @@ INLINE = {**REORDERED, "inline": "always"}
 own and in the loop's, with sums in orders that can differ: which of them runs depends on whether the loop was
 just compiled, or loaded."""
 
+REPEATED = {**REORDERED, "forceinline": True}
+"""Options of such a part that is there many times: it is compiled once, and LLVM inlines it. Numba would find
+the types of each copy anew, which took as long as all else (docs/notes/2026-11-27-tests.md)."""
+
 
 @compiled(INLINE)
 def _panel(first, last, model, work):
@@ -114,7 +118,7 @@ _add_densities = _densities_of_features("_add_densities", adds=True)
 """Add ``Θ Φ`` of a panel of features to the log joint densities (K, rows): 4 components × 4 features."""
 
 
-@compiled(INLINE)
+@compiled(REPEATED)
 def _add_sums(shares, panel, sums, n_rows):
     """Add ``R Φᵀ`` of a panel of features to the sums (K, P), in float64: 4 components × 4 features."""
     zero = panel.dtype.type(0)
