@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dgmm.data.text import counted
 from dgmm.passes.events import (
     ClusterBack,
     ClusterWaiting,
@@ -36,8 +37,8 @@ class Course:
         Stages of a fit that were entered, the last one being at work; none where the work is no fit.
     following : tuple of str
         Those to come.
-    most_passes : int
-        The most passes of these; 0 where it is not known.
+    most_iterations : int
+        The most iterations of EM in these; 0 where it is not known.
     survey_took : float
         Seconds that the fit's first pass took, which reads rows as they do; 0 where that is not known.
     purpose : str
@@ -61,7 +62,7 @@ class Course:
     takes_fits : bool
         Whether these are of a pass that has ended, and the next one is at work.
     n_passes : int
-        Passes over the rows so far.
+        Passes over the data so far: without those over rows in memory that iterations make.
     n_rounds : int
         Of these, those of the stage that gave something to fits.
     stage_began, round_ended : float
@@ -72,7 +73,7 @@ class Course:
 
     stages: list[str] = field(default_factory=list)
     following: tuple[str, ...] = ()
-    most_passes: int = 0
+    most_iterations: int = 0
     survey_took: float = 0.0
     purpose: str = "starting"
     unit: str = "rows"
@@ -99,7 +100,7 @@ class Course:
                 if self.stages and not self.following:  # that was the last one of a fit before
                     self.stages, self.survey_took = [], 0.0
                 self.stages.append(event.name)
-                self.following, self.most_passes, self.fits = event.following, event.most_passes, []
+                self.following, self.most_iterations, self.fits = event.following, event.most_iterations, []
                 self.stage_began, self.n_rounds = self.clock(), 0
             case PassStarted():
                 self._begin(event.purpose, "rows", event.n_rows)
@@ -114,7 +115,7 @@ class Course:
             case PassFinished() | TasksFinished():
                 self.n_done, self.ended = self.n_total, self.clock()
                 self.began = self.ended - event.seconds
-                self.n_passes += isinstance(event, PassFinished)
+                self.n_passes += isinstance(event, PassFinished) and self.stages[-1:] != ["iterations"]
                 is_whole_survey = event.purpose == "survey" and not self.n_kept
                 self.survey_took = event.seconds if is_whole_survey else self.survey_took
             case ClusterWaiting() | ClusterBack():
@@ -152,6 +153,11 @@ class Course:
         return f"step {len(self.stages)} of {n_steps}" if self.stages else ""
 
     @property
+    def iteration(self) -> str:
+        """What an iteration of the fit is called: a pass, unless the rows are in memory."""
+        return "iteration" if "iterations" in (*self.stages[-1:], *self.following) else "pass"
+
+    @property
     def doing(self) -> str:
         """Say what is being done."""
         if self.is_waiting:
@@ -162,11 +168,11 @@ class Course:
             return self.purpose
         longest = max(self.fits, key=lambda each: each.n_iter, default=None)
         if longest is None:
-            return "pass 1"
+            return f"{self.iteration} 1"
         if self.is_after_all:
             return "sums of the fit"
         number = longest.n_iter + 1 if self.takes_fits else longest.n_iter
-        return f"pass {min(number, longest.max_iter):,} of at most {longest.max_iter:,}"
+        return f"{self.iteration} {min(number, longest.max_iter):,} of at most {longest.max_iter:,}"
 
     @property
     def share(self) -> float:
@@ -211,14 +217,17 @@ class Course:
     @property
     def ahead(self) -> str:
         """Say what comes after a step of a fit, while nobody can know how long that will take."""
-        if not self.following or not self.most_passes:
+        if not self.following or not self.most_iterations:
             return ""
         took = f"; the survey's took {duration(self.survey_took)}" if self.survey_took >= 1.0 else ""
         before = "".join(f"{name}, then " for name in self.following[:-1])
-        return f"then {before}at most {self.most_passes:,} passes{took}"
+        most = counted(self.most_iterations, self.iteration, self.following[-1])
+        return f"then {before}at most {most}{took}"
 
 
-def reached(event: IterationFinished, last: IterationFinished | None, n_fits: int = 1) -> str:
+def reached(
+    event: IterationFinished, last: IterationFinished | None, n_fits: int = 1, iteration: str = "pass"
+) -> str:
     """Say what a fit has reached.
 
     Parameters
@@ -228,6 +237,8 @@ def reached(event: IterationFinished, last: IterationFinished | None, n_fits: in
         What was said before: the gain is since then.
     n_fits : int
         That it is the best of.
+    iteration : str
+        See `Course.iteration`.
     """
     text = f"{event.quantity} {event.lower_bound:.6f} nats a row"
     if n_fits > 1:
@@ -235,10 +246,10 @@ def reached(event: IterationFinished, last: IterationFinished | None, n_fits: in
     if last is not None and last.initialization == event.initialization and last.n_iter < event.n_iter:
         gain = event.lower_bound - last.lower_bound
         if gain or event.lost is None:
-            text += f", {gain:+.1e} since pass {last.n_iter:,}"
+            text += f", {gain:+.1e} since {iteration} {last.n_iter:,}"
     if event.lost is not None:
         how = f"lost {event.lost:.1e}" if np.isfinite(event.lost) else "failed"
-        text += f"; pass {event.n_iter:,} {how}: rejected"
+        text += f"; {iteration} {event.n_iter:,} {how}: rejected"
     return text
 
 

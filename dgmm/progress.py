@@ -121,7 +121,7 @@ class Display:
                 case PassStarted():
                     self._last = self._course.best
                 case IterationFinished() if (best := self._course.best) is not None:
-                    self._reached = reached(best, self._last, len(self._course.fits))
+                    self._reached = reached(best, self._last, len(self._course.fits), self._course.iteration)
                 case Resumed():
                     say(going_on(event))
 
@@ -211,7 +211,7 @@ class Lines:
         self._waits = False
         line = course.doing
         if best is not None and best is not self._last and (not course.takes_fits or course.is_after_all):
-            line += f": {reached(best, self._last, len(course.fits))}"
+            line += f": {reached(best, self._last, len(course.fits), course.iteration)}"
             self._last = best
         line += f"; {course.n_total:,} rows in {course.seconds:.1f} s"
         details = [each for each in (course.speed, course.left if course.fits else "") if each]

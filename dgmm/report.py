@@ -172,7 +172,7 @@ def fingerprint_fact(fingerprint: str) -> Fact:
 
 
 def speed_facts(model: Any) -> list[Fact]:
-    """Return how fast the passes of the best fit were, and what its threads did meanwhile."""
+    """Return how fast the iterations of the best fit were, and what its threads did meanwhile."""
     history = model.history_
     seconds = sum(history["seconds"])
     if not seconds:
@@ -183,7 +183,7 @@ def speed_facts(model: Any) -> list[Fact]:
     threads = f"threads compute {_seconds(computing)}, {read}"
     return [
         fact(
-            "passes",
+            "speed",
             f"{_seconds(seconds)}, {speed:,.0f} rows/s ({threads})",
             pass_seconds=seconds,
             rows_per_second=speed,

@@ -97,9 +97,14 @@ def test_tasks_that_are_none_are_not_told():
 def test_a_pass_after_the_last_is_none_of_the_fit():
     """Of rows in memory, whose sums are taken when the fit has ended: what that reached is told with them."""
     ended = [*one_pass(fitted(7, -1.5)), InitializationFinished(0, -1.5, True)]
-    survey = [StageStarted("survey", ("passes",)), *one_pass(purpose="survey")]
-    _, line, _ = lines_of([*survey, StageStarted("passes"), *ended, *one_pass()])
+    survey = [StageStarted("survey", ("iterations",), 100), *one_pass(purpose="survey")]
+    _, line, done = lines_of([*survey, StageStarted("iterations"), *ended, *one_pass()])
+    assert done.startswith("done: 1 pass in ")  # iterations in memory are none
     assert line.startswith("[step 2 of 2] sums of the fit: log-likelihood -1.500000 nats a row; 1,000 rows")
+    course = Course()
+    for event in survey:
+        course.take(event)
+    assert course.ahead == "then at most 100 iterations"
     course = Course()
     for event in [*ended, InitializationStarted(1), *one_pass()]:
         course.take(event)

@@ -89,7 +89,7 @@ def test_speed():
     mixture.history_ = history
     said = "4.0 s, 1,500 rows/s (threads compute 5.5 s, read 1.0 s)"
     (found,) = report.speed_facts(mixture)
-    assert (found.name, found.text) == ("passes", said)
+    assert (found.name, found.text) == ("speed", said)
     assert found.values == {
         "pass_seconds": 4.0,
         "rows_per_second": 1500.0,

@@ -107,13 +107,14 @@ def fit(
         Is shown each pass of each fit, and may end it.
     """
     is_small = source.n_rows <= settings.sample_rows
-    stages = ("passes",) if is_small or resumed is not None else ("search", "passes")
+    last = "iterations" if is_small else "passes"
+    stages = (last,) if is_small or resumed is not None else ("search", last)
     if settings.missing == "drop":
-        emit(StageStarted("complete", ("survey", *stages), settings.most_passes(source.n_rows)))
+        emit(StageStarted("complete", ("survey", *stages), settings.most_iterations(source.n_rows)))
         return _fit_complete_cases(source, weights, settings, random_state, resumed=resumed, watch=watch)
     passes: list[Event] = []
     seed = 0 if is_small else int(random_state.randint(2**31 - 1))
-    emit(StageStarted("survey", stages, settings.most_passes(source.n_rows)))
+    emit(StageStarted("survey", stages, settings.most_iterations(source.n_rows)))
     with listening(passes.append):
         takes_nan = settings.missing == "marginalize"
         found = survey(
@@ -154,8 +155,8 @@ def fit(
         fits = Multistart(
             settings, data, observed, filled(nearer.sample, nearer.filling), _seen_from(shift, watch)
         )
-        if stages == ("passes",):
-            emit(StageStarted("passes"))
+        if stages == (last,):
+            emit(StageStarted(last))
         best, record = fits.best(random_state) if resumed is None else (fits.resume(resumed), None)
         if settings.moves and settings.max_iter > 0 and not _is_stopped(best):
             best = _moved(best, fits)

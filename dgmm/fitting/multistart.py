@@ -192,7 +192,7 @@ class Multistart:
         errors: list[Exception] = []
         records: dict[int, SearchRecord | None] = {}
         if not self.is_small:
-            emit(StageStarted("search", ("passes",), self.settings.most_passes(self.data.source.n_rows)))
+            emit(StageStarted("search", ("passes",), self.settings.most_iterations(self.data.source.n_rows)))
         for initialization in range(self.settings.n_init):
             emit(InitializationStarted(initialization))
             try:

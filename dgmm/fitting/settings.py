@@ -92,8 +92,8 @@ class Settings:
         """Return whether components may be split: that takes matrices of all features, which may be large."""
         return self.method.family.has_products or n_features <= SAMPLE.split_features
 
-    def most_passes(self, n_rows: int) -> int:
-        """Return the most passes over so many rows that follow the starts; 0 where moves may ask for any."""
+    def most_iterations(self, n_rows: int) -> int:
+        """Return the most iterations that follow the starts, of so many rows; 0 if moves may ask for any."""
         n_in_turn = self.n_init if n_rows <= self.sample_rows else 1
         return 0 if self.moves else n_in_turn * self.max_iter
 

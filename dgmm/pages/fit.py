@@ -17,7 +17,7 @@ from dgmm.pages.certainty import how_sure
 from dgmm.pages.components import groups_of, which_is_what
 from dgmm.pages.goodness import is_it_good
 from dgmm.pages.html import PANEL, Section, bullets, figure, page, paragraph, text
-from dgmm.pages.origin import Origin, how_computed, how_it_ended, passes_of
+from dgmm.pages.origin import Origin, how_computed, how_it_ended, speed_of
 from dgmm.pages.sweep import sweep_page
 from dgmm.passes.events import lacked_by_feature
 from dgmm.plotting.canvas import label
@@ -95,7 +95,7 @@ def render(subject: Subject, origin: Origin) -> str:
             is_it_good(subject),
             *how_sure(subject),
             how_it_ended(mixture),
-            how_computed(origin, mixture, passes_of(mixture)),
+            how_computed(origin, mixture, speed_of(mixture)),
         ],
     )
 

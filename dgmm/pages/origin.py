@@ -74,8 +74,8 @@ def how_computed(origin: Origin, estimator: Any, about: Iterable[tuple[str, obje
     return Section("origin", "How it was computed", body)
 
 
-def passes_of(mixture: Any) -> list[tuple[str, object]]:
-    """Say how fast passes were, where there were some."""
+def speed_of(mixture: Any) -> list[tuple[str, object]]:
+    """Say how fast iterations were, where there were some."""
     return pairs(speed_facts(mixture)) if hasattr(mixture, "history_") else []
 
 

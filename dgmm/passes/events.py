@@ -26,13 +26,14 @@ from dgmm.data.text import listed
 class StageStarted:
     """A fit enters a stage, in a word for a person; ``following`` are the names of those that come after it.
 
-    Stages with nothing following are the last of a fit: what comes after one begins another fit. A fit makes
-    ``most_passes`` at the most when it has its starts; 0 where that is not known.
+    Stages with nothing following are the last of a fit: what comes after one begins another fit. The last one
+    is ``passes``, where each iteration reads all rows, or ``iterations``, where these are in memory. A fit
+    makes ``most_iterations`` at the most when it has its starts; 0 where that is not known.
     """
 
     name: str
     following: tuple[str, ...] = ()
-    most_passes: int = 0
+    most_iterations: int = 0
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def test_a_callback_ends_a_fit_where_max_iter_would(rows, make, sample_rows):
     with pytest.warns(ConvergenceWarning):
         short = make(**common, max_iter=3).fit(rows)
     assert (stopped.n_iter_, stopped.converged_) == (3, False)
-    assert stopped.stop_reason_ == "Stopped by a callback after 3 passes."
+    assert stopped.stop_reason_ == "Stopped by a callback after 3 iterations."
     for name in ("weights_", "means_", "covariances_", "lower_bound_", "lower_bounds_"):
         np.testing.assert_array_equal(getattr(stopped, name), getattr(short, name))
     assert [n_iter for n_iter, _, _ in stopper.shown] == [1, 2, 3]

@@ -40,5 +40,5 @@ def test_matrices_of_many_features_are_made_for_families_that_have_them(family, 
 
 def test_starts_of_rows_in_memory_are_fitted_in_turn_and_others_share_passes():
     settings = settings_for(n_init=3, max_iter=20)
-    assert (settings.most_passes(1000), settings.most_passes(1001)) == (60, 20)
-    assert replace(settings, moves=True).most_passes(1001) == 0  # which may ask for more
+    assert (settings.most_iterations(1000), settings.most_iterations(1001)) == (60, 20)
+    assert replace(settings, moves=True).most_iterations(1001) == 0  # which may ask for more

@@ -70,7 +70,7 @@ class SmallChange:
 
     def missing(self, history: Passes, gain: float) -> str:
         """Say what the change still is."""
-        return f"iterations the lower bound still changes by {_against(gain, self.tol, 'not less')}"
+        return f"the lower bound still changes by {_against(gain, self.tol, 'not less')}"
 
     def passes_left(self, history: Passes) -> float:
         """Estimate them from the last changes."""
@@ -90,7 +90,7 @@ class NothingGained:
 
     def missing(self, history: Passes, gain: float) -> str:
         """Say that there was a gain."""
-        return "passes an EM step still gains"
+        return "an EM step still gains"
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class SmallPredictions:
         """Say what is still predicted."""
         left = since_start(history)[-1].predicted_gain
         if math.isinf(left):
-            return "passes it is not known yet what further iterations gain"
-        return f"passes further iterations are predicted to gain {_against(left, self.tol, 'not less')}"
+            return "it is not known yet what further iterations gain"
+        return f"further iterations are predicted to gain {_against(left, self.tol, 'not less')}"
 
     def passes_left(self, history: Passes) -> float:
         """Estimate them from the last predictions, of which two are to be small."""
@@ -152,7 +152,8 @@ class Stopping:
         if len(history) < self.max_iter:
             return None
         missing = self.rules[-1].missing(history, gain)
-        return Ending(converged=False, message=f"Not converged: after max_iter={self.max_iter} {missing}.")
+        message = f"Not converged after max_iter={self.max_iter} iterations: {missing}."
+        return Ending(converged=False, message=message)
 
     def passes_left(self, history: Passes) -> int:
         """Estimate the passes still to come: at most those that are allowed."""

@@ -49,7 +49,7 @@ def stopped(state: EM, evaluation: Evaluation) -> EM:
         return stopped(state.fallback, evaluation)
     if state.ending is not None:
         return state
-    number = counted(state.n_iter, "pass", "passes")
+    number = counted(state.n_iter, "iteration")
     ending = Ending(converged=False, message=f"Stopped by a callback after {number}.", at_wish=True)
     if state.best is not None:  # corrected EM has it, and goes back to it
         return replace(state, parameters=state.best.parameters, ending=ending)

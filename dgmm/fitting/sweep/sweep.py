@@ -69,7 +69,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     """
     known, n_errors = settings.common.known, settings.common.n_errors
     is_small = source.n_rows <= settings.common.sample_rows
-    stages = ("passes",) if is_small else ("search", "passes")
+    stages = ("iterations",) if is_small else ("search", "passes")
     if settings.common.missing == "drop":
         emit(StageStarted("complete", ("survey", *stages)))
         _sweep_complete_cases(source, weights, settings, swept)
@@ -98,7 +98,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
     settings = _with_tolerance(settings, found, is_small=is_small)
     _refuse_too_many_components(swept, whole, is_small=is_small)
     if is_small:
-        emit(StageStarted("passes"))
+        emit(StageStarted("iterations"))
         rows, own = in_memory(observed, source)
         data = Data(rows, own, found.moments, filling=found.filling, known=known, n_errors=n_errors)
         _fit_each(data, observed, whole, settings, swept, left_out=found.sample.part(held))

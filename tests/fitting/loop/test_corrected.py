@@ -111,7 +111,7 @@ def test_max_passes():
     state, _ = run([-3.0, -2.0, -4.0], max_iter=3)
     assert state.ending is not None
     assert not state.converged
-    assert state.ending.message.startswith("Not converged: after max_iter=3 passes")
+    assert state.ending.message.startswith("Not converged after max_iter=3 iterations")
     assert state.lower_bound == -2.0
     ended = run([], max_iter=0)[0]
     assert ended.ending is not None

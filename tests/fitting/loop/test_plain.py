@@ -55,7 +55,7 @@ def test_max_iter():
     state = run([-5.0, -4.0], max_iter=2)
     assert state.ending is not None
     assert not state.converged
-    assert state.ending.message.startswith("Not converged: after max_iter=2 iterations")
+    assert state.ending.message.startswith("Not converged after max_iter=2 iterations")
 
 
 def test_convergence_wins_over_max_iter():

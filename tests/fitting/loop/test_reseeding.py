@@ -142,7 +142,7 @@ def test_a_trial_leaves_a_pass_for_the_fit(algorithm):
     assert len(run(algorithm, lost, max_iter=4)[1]) == 1
     ended, _ = run(algorithm, lost, max_iter=4)
     assert ended.ending is not None
-    assert ended.ending.message.startswith("Not converged: after max_iter=4")
+    assert ended.ending.message.startswith("Not converged after max_iter=4")
     assert run(algorithm, lost[:2], max_iter=3)[1] == []
 
 

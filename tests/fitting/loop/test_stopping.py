@@ -55,7 +55,7 @@ def test_two_small_predictions_end_a_fit(last, gain, is_over):
 
 def test_a_gain_that_is_not_known_is_said_in_words():
     rule = SmallPredictions(1e-6)
-    assert rule.missing((START,), np.inf) == "passes it is not known yet what further iterations gain"
+    assert rule.missing((START,), np.inf) == "it is not known yet what further iterations gain"
     assert "0.5 nats a row" in rule.missing((START, passed(0.5)), 0.1)
 
 
@@ -73,7 +73,7 @@ def test_the_last_pass_says_what_is_missing(algorithm):
     ending = stopping.ending((START, passed(0.125)), 0.125)
     assert ending is not None
     assert not ending.converged
-    assert ending.message.startswith("Not converged: after max_iter=2 ")
+    assert ending.message.startswith("Not converged after max_iter=2 ")
     assert ending.message.endswith("0.125 nats a row, not less than tol=1e-06.")
 
 

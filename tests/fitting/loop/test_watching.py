@@ -55,7 +55,7 @@ def test_what_is_shown_is_what_the_fit_gives_if_it_ends(algorithm):
     assert second is shown[1]
     assert second.ending is not None
     assert (second.ending.at_wish, second.converged) == (True, False)
-    assert "after 2 passes" in second.ending.message
+    assert "after 2 iterations" in second.ending.message
     # Plain EM ends after its M-step, corrected EM with the best that a pass has seen.
     means = [each.parameters.means[0, 0] for each in shown]
     assert means == ([1.0, 2.0] if algorithm == "em" else [0.0, 101.0])
