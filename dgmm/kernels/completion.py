@@ -1,11 +1,14 @@
 """Incomplete rows completed by a factor as small as what they lack, compiled.
 
-With ``d`` the deviations of a row, zero where it lacks a value, and ``g = Λ d``, the covariance of what is
-missing, given the rest, is the inverse of its block of the precision, ``C = Λ_MM⁻¹``; its regression is
-``−C g_M``, and the squared length of what is observed ``dᵀg − g_Mᵀ C g_M``. That is a product with one matrix
-for all rows, and a Cholesky factor of as many features as a row lacks, where `dgmm.kernels.elimination` makes
-one of all features. The difference cancels where missing features are nearly known from others: it is for
-mixtures of which none is.
+With ``d`` the deviations of a row from the mean of a component, whatever they are where it lacks a value, and
+``g = Λ d``, the covariance of what is missing, given the rest, is the inverse of its block of the precision,
+``C = Λ_MM⁻¹``; its regression is ``d_M − C g_M``, and the squared length of what is observed
+``dᵀg − g_Mᵀ C g_M``. That is a product with one matrix for all rows, and a Cholesky factor of as many
+features as a row lacks, where `dgmm.kernels.elimination` makes one of all features. Where components share Λ,
+the product and the factor are of the row alone: with ``z`` its deviations from a point, zero where it lacks a
+value, and ``ν`` a mean's, ``g = Λ z − Λ ν``, and what is missing is ``−C g_M`` from that point. The
+differences cancel where missing features are nearly known from others, or means far apart: it is for mixtures
+where nothing is (`dgmm.kernels.rare.can_be_completed`).
 
 Rows go through it side by side (`dgmm.model.vectors`); of those that lack less, blocks are filled up with
 ones.
@@ -15,9 +18,6 @@ from __future__ import annotations
 
 from dgmm.model.jit import REORDERED, compiled
 from dgmm.model.vectors import LANES, fold_logs, less_products, load, root, spread, store
-
-AT_ONCE = 4
-"""Features of a product that are found at once: arrays are padded to a multiple of it."""
 
 
 @compiled(REORDERED)
@@ -83,33 +83,9 @@ def _put_within(inverse, most, within):
 
 
 @compiled(REORDERED)
-def _multiply(precision, gaps, products):
-    """Multiply gaps (D, lanes) by a precision (D, D), both padded; give ``dᵀ Λ d``."""
-    squares = spread(0.0)
-    for i in range(0, len(gaps), AT_ONCE):
-        first, second, third, fourth = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
-        for j in range(len(gaps)):
-            own = load(gaps, (j,))
-            first = first + spread(precision[i, j]) * own
-            second = second + spread(precision[i + 1, j]) * own
-            third = third + spread(precision[i + 2, j]) * own
-            fourth = fourth + spread(precision[i + 3, j]) * own
-        store(products, (i,), first)
-        store(products, (i + 1,), second)
-        store(products, (i + 2,), third)
-        store(products, (i + 3,), fourth)
-        squares = squares + load(gaps, (i,)) * first + load(gaps, (i + 1,)) * second
-        squares = squares + load(gaps, (i + 2,)) * third + load(gaps, (i + 3,)) * fourth
-    return squares
-
-
-@compiled(REORDERED)
-def _complete(inverse, most, places, n_missing, products, standardized, gaps):
-    """Write the deviations of what is missing into gaps, and give what its squares were too many."""
+def _fill(inverse, most, gaps, standardized, filled):
+    """Write ``−C g_M`` of the gaps ``g_M``, and give the squared length that is not observed."""
     squares, zero = spread(0.0), spread(0.0)
-    for lane in range(LANES):
-        for i in range(most):
-            gaps[i, lane] = products[places[i, lane], lane] if i < n_missing[lane] else 0.0
     for i in range(most):
         own = zero
         for j in range(i + 1):
@@ -120,74 +96,78 @@ def _complete(inverse, most, places, n_missing, products, standardized, gaps):
         own = zero
         for m in range(i, most):
             own = own - load(inverse, (m, i)) * load(standardized, (m,))
-        store(gaps, (i,), own)
+        store(filled, (i,), own)
     return squares
 
 
 @compiled(REORDERED, is_kept=True)
-def complete(precisions, rest, deviations, is_known, integers, work, within, squares, halves):
-    """Do as `dgmm.kernels.rare.eliminate`, in place.
+def complete(precisions, rest, products, offsets, is_known, integers, work, within, filled, squares, halves):
+    """Complete rows of K components, of k precisions: K, or one that all share.
 
     Parameters
     ----------
-    precisions : ndarray of shape (K, side, side), or (1, side, side) of one that all components share
-        Padded with zeros.
-    rest : ndarray of shape (K,), or (1,)
+    precisions : ndarray of shape (k, D, D)
+    rest : ndarray of shape (k,)
         Half the log determinants of the covariances of all features.
-    deviations : ndarray of shape (n_rows, K, D)
-        Completed here.
+    products : ndarray of shape (k, n_rows, D)
+        Of precisions and deviations, zero where missing.
+    offsets : ndarray of shape (K, D)
+        Of precisions and means, less what deviations are from.
     is_known : ndarray of shape (n_rows, D), bool
     integers : tuple of ndarray
         Where to work, as in the next: of shape (D, lanes) and (lanes,), int64.
     work : tuple of ndarray
-        Three of shape (side, lanes), zeros; three of (D, D, lanes), and two of (lanes,).
-    within : ndarray of shape (pieces, K, entries, lanes), or (pieces, 1, entries, lanes)
+        Two of shape (D, lanes), three of (D, D, lanes), and two of (lanes,).
+    within : ndarray of shape (pieces, k, entries, lanes)
         Covariances of what is missing, filled here.
+    filled : ndarray of shape (pieces, K, most missing, lanes)
+        Deviations of what is missing, filled here.
     squares : ndarray of shape (n_rows, K)
-        Filled here.
-    halves : ndarray of shape (n_rows, K), or (n_rows, 1)
-        Filled here.
+        Of all deviations; here those of what is missing are taken off.
+    halves : ndarray of shape (n_rows, k)
+        Half the log determinants of the covariances of what is observed, filled here.
     """
     places, n_missing = integers
-    gaps, products, standardized, block, lower, inverse, own_halves, some = work
-    n_rows, n_components, n_features = deviations.shape
+    gaps, standardized, block, lower, inverse, own_halves, some = work
+    n_rows = len(is_known)
     for start in range(0, n_rows, LANES):
-        n_own = min(LANES, n_rows - start)
+        piece, n_own = start // LANES, min(LANES, n_rows - start)
         most = _find_missing(is_known, start, places, n_missing)
-        for k in range(n_components):
+        for k in range(len(offsets)):
             own = min(k, len(precisions) - 1)
             if k == own:
                 _load_block(precisions[k], places, n_missing, most, block)
                 _invert(block, most, lower, inverse, own_halves, some)
-                _put_within(inverse, most, within[start // LANES, k])
+                _put_within(inverse, most, within[piece, k])
                 for lane in range(n_own):
                     halves[start + lane, k] = rest[k] + own_halves[lane]
             for lane in range(LANES):
-                row = deviations[min(start + lane, n_rows - 1), k]
-                for i in range(n_features):
-                    gaps[i, lane] = row[i]
-            length = _multiply(precisions[own], gaps, products)
-            beyond = _complete(inverse, most, places, n_missing, products, standardized, gaps)
-            store(some, (), length - beyond)
+                row = products[own, min(start + lane, n_rows - 1)]
+                for i in range(most):
+                    place = places[i, lane]
+                    gaps[i, lane] = row[place] - offsets[k, place] if i < n_missing[lane] else 0.0
+            store(some, (), _fill(inverse, most, gaps, standardized, filled[piece, k]))
             for lane in range(n_own):
-                squares[start + lane, k] = some[lane]
-                for i in range(n_missing[lane]):
-                    deviations[start + lane, k, places[i, lane]] = gaps[i, lane]
+                squares[start + lane, k] -= some[lane]
 
 
 @compiled(REORDERED, is_kept=True)
-def add_within(shares, is_known, within, places, sums):
-    """Add the covariances of what rows lack, times their shares, to sums on and below the diagonals.
+def add_filled(shares, is_known, within, filled, places, weighted, sums, halves):
+    """Add what is expected of missing features, times shares, to sums of what is observed.
 
     Parameters
     ----------
-    shares : ndarray of shape (n_rows, k)
+    shares : ndarray of shape (n_rows, K)
     is_known : ndarray of shape (n_rows, D), bool
-    within : ndarray of shape (pieces, k, entries, lanes), or (pieces, 1, entries, lanes)
+    within, filled
         As `complete` gives them.
     places : ndarray of shape (D,), int64
         Where to work.
-    sums : ndarray of shape (k, D, D)
+    weighted : ndarray of shape (s, n_rows, D)
+        Of each component, or of all together where s is 1: zero for missing features, filled here.
+    sums : ndarray of shape (K, D)
+    halves : ndarray of shape (s, D, D)
+        Of products of missing features: those below the diagonal, and half of those on it.
     """
     for row in range(len(shares)):
         n_missing = 0
@@ -195,9 +175,17 @@ def add_within(shares, is_known, within, places, sums):
             if not is_known[row, feature]:
                 places[n_missing] = feature
                 n_missing += 1
+        piece, lane = row // LANES, row % LANES
         for k in range(shares.shape[1]):
-            own, entry = within[row // LANES, min(k, within.shape[1] - 1)], 0
+            share, own, out = shares[row, k], filled[piece, k], min(k, len(halves) - 1)
+            left, entry = within[piece, min(k, within.shape[1] - 1)], 0
             for i in range(n_missing):
-                for j in range(i + 1):
-                    sums[k, places[i], places[j]] += shares[row, k] * own[entry, row % LANES]
+                place, value = places[i], own[i, lane]
+                sums[k, place] += share * value
+                weighted[out, row, place] += share * value
+                for j in range(i):
+                    product = value * own[j, lane] + left[entry, lane]
+                    halves[out, place, places[j]] += share * product
                     entry += 1
+                halves[out, place, place] += 0.5 * share * (value * value + left[entry, lane])
+                entry += 1

@@ -15,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.model.matrices import Array
+from dgmm.model.observed import RowSums
 from dgmm.model.parameters import LOG_2_PI, Parameters, finite_logs
 
 BATCH_ENTRIES = 2**18
 """Entries of covariances that are worked on at a time: they stay in a cache."""
 
-MOST_KNOWN = 1e4
-"""Of a feature's variance in a component to what the others leave of it: with more, differences of squares
-would show rounding errors."""
+MOST_KNOWN, MOST_APART = 1e4, 1e6
+"""Of a feature's variance in a component to what the others leave of it; and, where components share a
+covariance, the squared Mahalanobis distance of a mean from the middle of all. With more, differences of
+squares would show rounding errors."""
 
 ROW_SECONDS, FEATURE_SECONDS = 3e-7, 2.5e-8
 """About what a row takes; and more for each component and feature, of families without products."""
@@ -51,9 +53,8 @@ class Eliminated(NamedTuple):
         Which rows.
     is_known : ndarray of shape (n_rows, D), bool
         What they have.
-    deviations : ndarray of shape (n_rows, K, D)
-        From the components' means, completed by regression.
-    within : Within
+    sums : RowSums
+        Of rows completed by regression.
     squares : ndarray of shape (n_rows, K)
         Squared Mahalanobis lengths of what is observed.
     halves : ndarray of shape (n_rows, K), or (n_rows, 1)
@@ -62,8 +63,7 @@ class Eliminated(NamedTuple):
 
     rows: slice
     is_known: NDArray[np.bool_]
-    deviations: Array
-    within: Within
+    sums: RowSums
     squares: Array
     halves: Array
 
@@ -77,17 +77,15 @@ class Expected(NamedTuple):
         Which rows.
     log_joint : ndarray of shape (n_rows, K)
         Log joint densities of what is observed, and the component.
-    deviations : ndarray of shape (n_rows, K, D)
+    sums : RowSums
         As in `Eliminated`.
-    within : Within
     entropies : ndarray of shape (n_rows, K), or (n_rows, 1)
         Of what is missing, nats.
     """
 
     rows: slice
     log_joint: Array
-    deviations: Array
-    within: Within
+    sums: RowSums
     entropies: Array
 
 
@@ -96,29 +94,29 @@ Eliminate = Callable[[Parameters, NDArray[np.floating]], Iterator[Eliminated]]
 
 
 def batches(
-    parameters: Parameters, rows: NDArray[np.floating], entries: int
+    points: Array, rows: NDArray[np.floating], entries: int
 ) -> Iterator[tuple[slice, NDArray[np.bool_], Array]]:
-    """Cut rows by the entries of a covariance that are kept of each row and component.
+    """Cut rows by the entries of a covariance that are kept of each row and of points, (k, D).
 
     Yields
     ------
     rows : slice
     is_known : ndarray of shape (n_rows, D), bool
-    deviations : ndarray of shape (n_rows, K, D)
-        From the components' means, zero where missing.
+    deviations : ndarray of shape (n_rows, k, D)
+        From the points, zero where missing.
     """
-    step = max(1, BATCH_ENTRIES // (parameters.n_components * entries))
+    step = max(1, BATCH_ENTRIES // (len(points) * entries))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         is_known = ~np.isnan(rows[part])
-        deviations = np.where(is_known[:, None, :], rows[part, None, :] - parameters.means, 0.0)
+        deviations = np.where(is_known[:, None, :], rows[part, None, :] - points, 0.0)
         yield part, is_known, deviations
 
 
 def eliminate(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[Eliminated]:
     """Eliminate what is observed by NumPy, of many rows at a time: see `dgmm.kernels.kernel.Kernel`."""
     n_features = parameters.n_features
-    for part, is_known, deviations in batches(parameters, rows, n_features**2):
+    for part, is_known, deviations in batches(parameters.means, rows, n_features**2):
         left = np.repeat(own_covariances(parameters)[None], len(deviations), axis=0)
         rest = deviations.copy()
         squares, halves = np.zeros(deviations.shape[:2]), np.zeros(left.shape[:2])
@@ -140,7 +138,8 @@ def eliminate(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[El
         lacks = ~is_known
         left *= (lacks[:, :, None] & lacks[:, None, :])[:, None]
         completed = np.where(is_known[:, None, :], deviations, -rest)
-        yield Eliminated(part, is_known, completed, sums_of(left), squares, halves)
+        sums = regressed(parameters, completed, sums_of(left))
+        yield Eliminated(part, is_known, sums, squares, halves)
 
 
 def sums_of(within: Array) -> Within:
@@ -148,6 +147,25 @@ def sums_of(within: Array) -> Within:
     if within.shape[1] == 1:
         return lambda shares: np.tensordot(shares, within[:, 0], (0, 0))
     return lambda shares: np.einsum("nk,nkij->kij", shares, within, optimize=True)
+
+
+def regressed(parameters: Parameters, deviations: Array, within: Within) -> RowSums:
+    """Sum completed deviations from the components' means, (n_rows, K, D)."""
+
+    def sums(shares: Array, points: Array, is_pooled: bool) -> tuple[Array, Array]:
+        gaps = deviations + (parameters.means - points)
+        weighted = shares[:, :, None] * gaps
+        if not parameters.family.has_products:
+            scatter = (weighted * gaps).sum(axis=0) + within(shares)
+        elif is_pooled:
+            n_features = gaps.shape[2]
+            scatter = weighted.reshape(-1, n_features).T @ gaps.reshape(-1, n_features)
+            scatter = scatter[None] + within(shares.sum(axis=1, keepdims=True))
+        else:
+            scatter = weighted.transpose(1, 2, 0) @ gaps.transpose(1, 0, 2) + within(shares)
+        return weighted.sum(axis=0), scatter
+
+    return sums
 
 
 def expected_rows(
@@ -177,7 +195,7 @@ def expected_rows(
         n_missing = n_features - n_known
         of_missing = np.where(n_missing > 0, whole - found.halves, 0.0)
         entropies = 0.5 * n_missing * (1.0 + LOG_2_PI) + of_missing
-        yield Expected(found.rows, log_joint, found.deviations, found.within, entropies)
+        yield Expected(found.rows, log_joint, found.sums, entropies)
 
 
 def own_covariances(parameters: Parameters) -> Array:
@@ -191,12 +209,29 @@ def own_entries(parameters: Parameters) -> int:
     return own_covariances(parameters).size if parameters.family.has_products else parameters.means.size
 
 
-def no_feature_is_known(parameters: Parameters) -> bool:
-    """Return whether no feature is nearly known from the others, in any component; nor is any width lost."""
+def origins_of(parameters: Parameters) -> Array:
+    """Return what deviations of rows to complete are from.
+
+    Means, (K, D); or the middle of all, (1, D), where components share a covariance.
+    """
+    means = parameters.means
+    return means.mean(axis=0, keepdims=True) if parameters.family.is_shared else means
+
+
+def can_be_completed(parameters: Parameters) -> bool:
+    """Return whether no feature is nearly known from the others, in any component; nor is any width lost.
+
+    Where components share a covariance, nor is any mean far from the others.
+    """
     n_features, variances = parameters.n_features, own_covariances(parameters).diagonal(axis1=1, axis2=2)
     precisions = np.reshape(parameters.precisions, (-1, n_features, n_features)).diagonal(axis1=1, axis2=2)
     known = precisions * variances
-    return bool(((known > 0.0) & (known <= MOST_KNOWN)).all())
+    if not ((known > 0.0) & (known <= MOST_KNOWN)).all():
+        return False
+    if not parameters.family.is_shared:
+        return True
+    gaps = parameters.means - origins_of(parameters)
+    return bool(((gaps @ parameters.precisions_cholesky) ** 2).sum(axis=1).max() <= MOST_APART)
 
 
 def row_seconds(model: Parameters, by: Eliminate = eliminate) -> float:
@@ -204,7 +239,7 @@ def row_seconds(model: Parameters, by: Eliminate = eliminate) -> float:
     n_components, n_features = model.means.shape
     if not model.family.has_products:
         return ROW_SECONDS + n_components * FEATURE_SECONDS * n_features
-    if by is not eliminate and no_feature_is_known(model):
+    if by is not eliminate and can_be_completed(model):
         seconds = SHARED_SECONDS if model.family.is_shared else COMPLETED_SECONDS
         return ROW_SECONDS + n_components * sum(each * n_features**i for i, each in enumerate(seconds))
     entries = own_entries(model)
@@ -217,14 +252,15 @@ def row_seconds(model: Parameters, by: Eliminate = eliminate) -> float:
 def _independent(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[Eliminated]:
     """Do as `eliminate` for families without products."""
     variances = parameters.variances
-    for part, is_known, deviations in batches(parameters, rows, parameters.n_features):
+    for part, is_known, deviations in batches(parameters.means, rows, parameters.n_features):
         squares = (deviations**2 / variances).sum(axis=2)
         halves = 0.5 * is_known @ np.log(variances).T
 
         def within(shares: Array, lacks: NDArray[np.bool_] = ~is_known) -> Array:
             return (shares.T @ lacks) * variances
 
-        yield Eliminated(part, is_known, deviations, within, squares, halves)
+        sums = regressed(parameters, deviations, within)
+        yield Eliminated(part, is_known, sums, squares, halves)
 
 
 def shares_of(log_joint: Array) -> tuple[Array, Array]:

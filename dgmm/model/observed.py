@@ -135,6 +135,12 @@ class Lifts:
         return float((own @ np.swapaxes(own, 1, 2) * scatter).sum())
 
 
+RowSums = Callable[[Array, Array, bool], tuple[Array, Array]]
+"""Sums rows that each have features of their own, as they are expected, times shares: of shares (n_rows, K),
+points (K, D) that sums are to be about, and whether products are to be of all components together, gives sums
+(K, D) and products (K, D, D), or (1, D, D) of all; of families without products (K, D) of squares."""
+
+
 def _products(statistics: Statistics, lifted: Array, lifts: Lifts, matrices: Array) -> Array:
     """Expected products: (K, D, D), or (1, D, D) of all components together."""
     counts, own, n_features = statistics.counts, statistics.shared, matrices.shape[-1]
@@ -208,8 +214,7 @@ class ExpectedSums:
     def add_rows(
         self,
         shares: Array,
-        deviations: Array,
-        within: Callable[[Array], Array],
+        sums: RowSums,
         log_densities: Array,
         entropies: Array,
     ) -> None:
@@ -219,27 +224,16 @@ class ExpectedSums:
         ----------
         shares : ndarray of shape (n_rows, K)
             Responsibilities, times the weights of rows.
-        deviations : ndarray of shape (n_rows, K, D)
-            Expected rows less the components' means.
-        within : callable
-            Sums the covariances of what is missing, times shares: see `dgmm.kernels.rare.Within`.
+        sums : RowSums
+            Of these rows.
         log_densities : ndarray of shape (n_rows,)
             Times the weights.
         entropies : ndarray of shape (n_rows, K), or (n_rows, 1)
             Of what is missing, nats.
         """
-        gaps = deviations + (self.parameters.means - self.points)
-        weighted = shares[:, :, None] * gaps
-        if self.parameters.family.has_products and self.is_pooled:
-            n_features = gaps.shape[2]
-            found = weighted.reshape(-1, n_features).T @ gaps.reshape(-1, n_features)
-            found = found[None] + within(shares.sum(axis=1, keepdims=True))
-        elif self.parameters.family.has_products:
-            found = weighted.transpose(1, 2, 0) @ gaps.transpose(1, 0, 2) + within(shares)
-        else:
-            found = (weighted * gaps).sum(axis=0) + within(shares)
+        found = sums(shares, self.points, self.is_pooled)
         entropy = float((shares * entropies).sum())
-        self.add_sums(shares.sum(axis=0), weighted.sum(axis=0), found, float(log_densities.sum()), entropy)
+        self.add_sums(shares.sum(axis=0), *found, float(log_densities.sum()), entropy)
 
     def add_sums(
         self, counts: Array, sums: Array, scatter: Array, log_likelihood: float, entropy: float

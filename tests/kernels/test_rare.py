@@ -57,13 +57,14 @@ def test_each_row_has_its_own_marginal(covariance_type, entries, by, monkeypatch
             seen += 1
             alone = np.zeros((len(found.log_joint), 3))
             alone[index] = 1.0
-            of_missing = found.within(alone)
+            sums, products = found.sums(alone, parameters.means - 1.0, False)
             for k in range(3):
                 log_joint, deviations, within, entropy = expected_of(parameters, row, k)
-                own = of_missing[k]
+                own, expected = products[k], np.outer(deviations + 1.0, deviations + 1.0) + within
                 np.testing.assert_allclose(found.log_joint[index, k], log_joint, rtol=1e-10)
-                np.testing.assert_allclose(found.deviations[index, k], deviations, rtol=1e-9, atol=1e-10)
-                np.testing.assert_allclose(np.diag(own) if own.ndim == 1 else own, within, atol=1e-10)
+                np.testing.assert_allclose(sums[k], deviations + 1.0, rtol=1e-9, atol=1e-10)
+                expected = np.diag(expected) if own.ndim == 1 else expected
+                np.testing.assert_allclose(own, expected, rtol=1e-9, atol=1e-10)
                 entropies = np.broadcast_to(found.entropies[index], 3)
                 np.testing.assert_allclose(entropies[k], entropy, rtol=1e-9, atol=1e-9)
     assert seen == len(rows)

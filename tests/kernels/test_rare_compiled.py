@@ -25,7 +25,8 @@ def way(request, monkeypatch):
 def eliminated(kernel, parameters, rows, shares):
     """All that is said of rows, in one batch."""
     (found,) = kernel.eliminate(parameters, rows)
-    return found.deviations, found.within(shares), found.squares, found.halves
+    pooled = found.sums(shares, parameters.means[:1], True) if parameters.family.is_shared else ()
+    return *found.sums(shares, parameters.means + 1.0, False), *pooled, found.squares, found.halves
 
 
 @pytest.mark.usefixtures("way")
