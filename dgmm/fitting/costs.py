@@ -96,7 +96,7 @@ class Size:
         """Return the rows on which so many steps in memory cost what they may, between two passes."""
         products = max(COSTS.least_steps, COSTS.step_passes * self.products_of_pass)
         fewest = COSTS.rows_of_covariance * self.n_components * rows_of_a_covariance(self.n_features)
-        row = self.products_of_row + COSTS.products_of_exponential * self.n_components
+        row = products_of_step(self.family, self.n_components, self.n_features, self.itemsize)
         return max(fewest, int(products / (n_steps * row)))
 
 
@@ -104,3 +104,9 @@ def products_of_row(family: Family, n_components: int, n_features: int, itemsize
     """Return the products of an E-step for a row: features times components, and again for the sums."""
     features = family.feature_rows(n_features)
     return 2.0 * n_components * (features.stop - features.start) * itemsize / 8
+
+
+def products_of_step(family: Family, n_components: int, n_features: int, itemsize: int = 8) -> float:
+    """Return the same of a step in memory, where the exponentials of few features take most of the time."""
+    exponentials = COSTS.products_of_exponential * n_components
+    return products_of_row(family, n_components, n_features, itemsize) + exponentials

@@ -1,7 +1,7 @@
 """Splits: two components in the place of one, fitted to its rows.
 
-On few rows all components of a mixture are split at once, each a mixture of two whose rows weigh what the
-component has of them: one table of features serves all.
+Where rows are few and narrow, all components of a mixture are split at once, each a mixture of two whose rows
+weigh what the component has of them: one table of features serves all. Else each is split on its own rows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from dgmm.fitting.costs import products_of_step
 from dgmm.fitting.few_rows import rows_of_a_covariance
 from dgmm.fitting.starts.moves import Move
 from dgmm.fitting.starts.parts import SharedPart, objectives_of, own_rows, shares
@@ -41,13 +42,14 @@ class SplitTuning:
         EM steps of the halves of a component, on its own rows.
     few_steps : int
         The same where many splits are compared for the few that are tried. Double: three passes more.
-    together_rows : int
-        On more rows each component is split on its own rows alone: it takes less time then.
+    spared_products : float
+        Products: where a step of a component takes so many more on all rows than on its own, each component
+        is split on its own rows alone. What else that takes is as long (docs/notes/2026-11-27-splits.md).
     """
 
     n_steps: int = 10
     few_steps: int = 4
-    together_rows: int = 2**16
+    spared_products: float = 6e6
 
 
 SPLITS = SplitTuning()
@@ -94,10 +96,13 @@ def best_splits(
     n_steps = SPLITS.n_steps if n_steps is None else n_steps
     numbers = range(parameters.n_components) if components is None else components
     fewest = 2 * rows_of_a_covariance(parameters.n_features)
-    numbers = [number for number in numbers if len(own_rows(data, share[number])) >= fewest]
+    n_own = {number: len(own_rows(data, share[number])) for number in numbers}
+    numbers = [number for number in numbers if n_own[number] >= fewest]
     each_alone = objectives_of(data, parameters, share, [[number] for number in numbers], objective)
     objectives = dict(zip(numbers, each_alone, strict=True))
-    is_small = data.moments.n_rows <= SPLITS.together_rows
+    n_spared = len(data.rows) * len(numbers) - sum(n_own[number] for number in numbers)
+    spared = n_spared * products_of_step(parameters.family, 2, parameters.n_features, data.rows.itemsize)
+    is_small = spared < SPLITS.spared_products * len(numbers)
     found = _split_together(data, parameters, share, objectives, n_steps) if is_small else []
     done = {each.component for each in found}
     for number, own in objectives.items():

@@ -38,7 +38,7 @@ def test_together_is_each_on_its_own_rows(covariance_type, weighted, monkeypatch
     monkeypatch.setattr(parts, "PARTS", PartTuning(smallest_share=0.0))  # all rows are a component's own
     monkeypatch.setattr(Upwards, "extrapolated", lambda *_: None)  # alone, some steps stand for several
     together = by_component(best_splits(data, mixture, Likelihood(1e-6)))
-    monkeypatch.setattr(splits, "SPLITS", SplitTuning(together_rows=0))
+    monkeypatch.setattr(splits, "SPLITS", SplitTuning(spared_products=0.0))
     alone = by_component(best_splits(data, mixture, Likelihood(1e-6)))
     assert [each.component for each in together] == [each.component for each in alone] == [0, 1, 2]
     for ours, theirs in zip(together, alone, strict=True):
