@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from dgmm.fitting.costs import COSTS, Size, products_of_row
 from dgmm.fitting.starts.exchanges import ExchangeTuning
 from dgmm.fitting.starts.growth import GROWTH
+from dgmm.fitting.starts.recombining import RECOMBINING
 from dgmm.fitting.starts.search import SEARCH, SearchTuning
 from dgmm.fitting.starts.splits import SPLITS
 from dgmm.fitting.starts.trials import TrialTuning
@@ -34,6 +35,9 @@ class PlanTuning:
         and with covariances between features: fewer cannot be split.
     cheaper_features : int
         From so many features on, mixtures with variances alone come before those with covariances.
+    recombined : tuple of (int, int)
+        Plans that come after all: mixtures moved, by moves alone that are known to gain, and rounds in which
+        what these have come to is recombined.
     lean : tuple of (int, int, int)
         Plans that end in a single mixture, from the most to the least: starts, and moves of the best of
         them; where these have variances alone, moves that come after.
@@ -50,6 +54,7 @@ class PlanTuning:
     rows_of_variance: int = 2
     rows_of_covariance: int = 4
     cheaper_features: int = 16
+    recombined: tuple[tuple[int, int], ...] = ((8, 8), (4, 2))
     lean: tuple[tuple[int, int, int], ...] = (
         (4, 8, 2),
         (4, 8, 1),
@@ -113,6 +118,9 @@ def ladder(size: Size) -> Iterator[SearchTuning]:
         n_rivals=1,
     )
     yield SEARCH
+    for n_moved, n_rounds in PLANS.recombined:
+        made = replace(RECOMBINING, n_rounds=n_rounds)
+        yield _through_variances(SearchTuning(n_moved=n_moved, exchanges=_moves(8), recombining=made), size)
     yield _through_variances(
         SearchTuning(surpluses=(2.0, 3.0), n_moved=4, n_long=3, long_steps=15, exchanges=_moves(8)), size
     )
