@@ -102,6 +102,35 @@ class TestEM:
         close(found, wanted, rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(found.lower_bounds_, bounds, rtol=1e-10)
 
+    @pytest.mark.filterwarnings("ignore:components 0, 1, 2 collapsed:dgmm.MixtureWarning")  # onto 7
+    @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "tied_diag"])
+    def test_a_feature_that_does_not_vary_has_reg_covar_as_its_variance(self, covariance_type):
+        """As with complete rows; EM of the other features does not know of it, nor can its rows tell."""
+        rows, _ = clustered(200, covariance_type=covariance_type)
+        start = naive.random_parameters(np.random.default_rng(2), covariance_type, 3, 3, spread=2.0)
+        reg_covar, family = 1e-4, start.family
+        wanted, bounds = naive_em(start, rows, None, 6, reg_covar)
+        seven = np.where(np.arange(len(rows)) % 5 == 0, np.nan, 7.0)
+        matrices = np.zeros((3, 4, 4))
+        matrices[:, :3, :3] = naive.matrices_of(start)
+        matrices[:, 3, 3] = reg_covar
+        with_seven = Parameters.from_covariances(
+            family,
+            start.weights,
+            np.column_stack([start.means, np.full(3, 7.0)]),
+            naive.covariances_of(covariance_type, matrices),
+        )
+        found = started_at(with_seven, np.column_stack([rows, seven]), reg_covar=reg_covar)
+        np.testing.assert_allclose(found.means_[:, :3], wanted.means, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found.means_[:, 3], 7.0, rtol=1e-12)
+        fitted = Parameters.from_covariances(family, found.weights_, found.means_, found.covariances_)
+        own = naive.matrices_of(fitted)
+        np.testing.assert_allclose(own[:, :3, :3], naive.matrices_of(wanted), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(own[:, 3], [[0.0, 0.0, 0.0, reg_covar]] * 3, atol=1e-12)
+        # Each of the rows that have it, four of five, has its density at the mean.
+        added = -0.8 * 0.5 * np.log(2.0 * np.pi * reg_covar)
+        np.testing.assert_allclose(found.lower_bounds_, np.array(bounds) + added, rtol=1e-9)
+
     @each_family
     def test_out_of_core_too(self, covariance_type, stored):
         """Plain EM in passes over spans, with patterns that come and go."""
