@@ -70,7 +70,7 @@ def test_there_are_none_where_nothing_can_be_narrow():
 
 
 def test_a_value_of_few_rows_is_none_of_a_component():
-    """It has half of what a component has on average, or one of ten; half as many rows are left alone."""
+    """It has a quarter of what a component has on average, or one of ten; half as many are left alone."""
     rows = rows_with_zeros(share=0.5 * VALUE_SPLITS.of_average / VALUE_SPLITS.fewest, n_rows=20_000)
     assert splits(rows, one(rows, "full", 3)) == []
     assert splits(rows, one(rows, "full", VALUE_SPLITS.fewest)) == []
