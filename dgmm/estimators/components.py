@@ -32,6 +32,7 @@ from dgmm.model.merging import (
     sums_of_sets,
     unions,
 )
+from dgmm.model.parameters import Parameters
 from dgmm.passes.run import run_pass
 
 if TYPE_CHECKING:
@@ -59,14 +60,15 @@ class ComponentMixture(ConditionalMixture):
     OF_OWN_COVARIANCES: ClassVar[tuple[str, ...]] = ("covariances_", "precisions_", "precisions_cholesky_")
     """Those that have, where components do not share a covariance."""
 
-    def sorted(self, by: Order | Sequence[int] = "weight") -> Self:
+    def sorted(self, by: Order | str | Sequence[int] = "weight") -> Self:
         """Return the same mixture with its components in another order.
 
         Parameters
         ----------
-        by : {'weight', 'mean'} or sequence of int, default='weight'
+        by : {'weight', 'mean'}, the name of a feature, or sequence of int, default='weight'
             ``'weight'``: the heaviest first. ``'mean'``: by the mean of the first feature, ascending, then by
-            that of the second, and so on. Or the numbers of the components, in the order wanted.
+            that of the second, and so on. A feature of another name than these: by its mean, ascending. Or
+            the numbers of the components, in the order wanted.
 
         Returns
         -------
@@ -78,7 +80,7 @@ class ComponentMixture(ConditionalMixture):
         Raises
         ------
         ValueError
-            If the numbers are not all components, each once.
+            If the numbers are not all components, each once; for a name that no feature has.
 
         Examples
         --------
@@ -89,7 +91,7 @@ class ComponentMixture(ConditionalMixture):
                [8.5]])
         """
         parameters = self._parameters
-        order = self._order(by, parameters.weights, parameters.means)
+        order = self._order(by, parameters)
         found = copy.copy(self)
         shared = () if parameters.family.is_shared else self.OF_OWN_COVARIANCES
         for name in (*self.OF_COMPONENTS, *shared):
@@ -103,19 +105,25 @@ class ComponentMixture(ConditionalMixture):
     def _take_along(self, found: Any, order: NDArray[np.intp]) -> None:
         """Copy other attributes of components to `found`, the same mixture with components in this order."""
 
-    @staticmethod
-    def _order(by: Order | Sequence[int], weights: Array, means: Array) -> NDArray[np.intp]:
+    def _order(self, by: Order | str | Sequence[int], parameters: Parameters) -> NDArray[np.intp]:
         if isinstance(by, str):
             if by == "weight":
-                return np.argsort(-weights, kind="stable")
+                return np.argsort(-parameters.weights, kind="stable")
             if by == "mean":
-                return np.lexsort(means.T[::-1])
-            raise ValueError(f"by={by!r} is no order: give 'weight', 'mean', or numbers of the components")
-        order = np.asarray(by)
-        if order.shape != weights.shape or not np.array_equal(np.sort(order), np.arange(len(weights))):
+                return np.lexsort(parameters.means.T[::-1])
+            if self._names is not None and by in self._names:
+                return np.argsort(parameters.means[:, self._numbers_of(by)[0]], kind="stable")
             raise ValueError(
-                f"by={by!r} must have each of the components 0 to {len(weights) - 1} once, in the order "
-                "wanted"
+                f"by={by!r} is no order: give 'weight', 'mean', the name of a feature, or numbers of the "
+                "components"
+            )
+        order = np.asarray(by)
+        if order.shape != parameters.weights.shape or not np.array_equal(
+            np.sort(order), np.arange(parameters.n_components)
+        ):
+            raise ValueError(
+                f"by={by!r} must have each of the components 0 to {parameters.n_components - 1} once, in the "
+                "order wanted"
             )
         return order.astype(np.intp)
 
@@ -165,7 +173,7 @@ class ComponentMixture(ConditionalMixture):
         ([9.0, 1.0], ['x0', 'x0'])
         """
         parameters = self._parameters
-        order = self._order("weight", parameters.weights, parameters.means)
+        order = self._order("weight", parameters)
         names = column_names(self._names, parameters.n_features)
         outstanding = [", ".join(names[i] for i in features) for features in outstanding_features(self)]
         deviations = np.sqrt(parameters.variances)

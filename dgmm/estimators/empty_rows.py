@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from dgmm.data import DataWarning, Source
 from dgmm.data.memory import MemorySource
+from dgmm.data.text import plural
 from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.rowwise import RowFunction
 
-FILLED = "they are filled from the whole mixture, whatever the row"
-JUDGED = "what is said of them is the mixture's own, whatever the row: its weights, and a log density of 0"
+FILLED = "such rows are filled from the whole mixture, whatever the row"
+JUDGED = (
+    "what is said of such rows is the mixture's own, whatever the row: its weights, and a log density of 0"
+)
 
 NOT_COUNTED = "How many is not counted: lazy results are computed piece by piece"
 
@@ -31,7 +34,8 @@ def count_in(rows: NDArray[np.floating]) -> int:
 def warn_without_values(n_empty: int, n_rows: int, what: str) -> None:
     """Warn of rows that have no value at all, if there are some, and of what becomes of them."""
     if n_empty:
-        warn_user(f"{n_empty:,} of {n_rows:,} rows have no value at all: {what}", DataWarning)
+        have = plural(n_empty, "has", "have")
+        warn_user(f"{n_empty:,} of {n_rows:,} rows {have} no value at all: {what}", DataWarning)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,9 @@ from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.surprise import surprises
 
-SCORED = "what is said of them is the mixture's own, whatever the row: the log density to be expected of one"
+SCORED = (
+    "what is said of such rows is the mixture's own, whatever the row: the log density to be expected of one"
+)
 
 
 def scores_of(estimator: Any, X: Any) -> Any:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from dgmm.data.source import DataError, DataWarning, Source
+from dgmm.data.text import plural
 from dgmm.data.user_warnings import warn_user
 from dgmm.model.feature_moments import FeatureMoments
 from dgmm.model.statistics import Moments
@@ -143,8 +144,9 @@ def check_observed(source: Source, observed: FeatureMoments) -> None:
         raise DataError(f"{source.name}: {named} holds no number{counted}, NaN alone: leave it out")
     if observed.n_empty:
         warn_user(
-            f"{source.name}: {observed.n_empty:,} of {source.n_rows:,} rows lack all values; they count, but "
-            "say nothing: each belongs to the components as their weights are",
+            f"{source.name}: {observed.n_empty:,} of {source.n_rows:,} rows "
+            f"{plural(observed.n_empty, 'lacks', 'lack')} all values; such rows count, but say nothing: each "
+            "belongs to the components as their weights are",
             DataWarning,
         )
 

@@ -75,7 +75,7 @@ def test_rows_without_any_value_are_counted(tmp_path: Path, model: Path, workers
     )
     assert result.exit_code == 0, result.stderr
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
-    assert [line[:49] for line in warnings] == ["warning: 42 of 50 rows have no value at all: they"]
+    assert [line[:58] for line in warnings] == ["warning: 42 of 50 rows have no value at all: such rows are"]
     assert json.loads(result.stdout)["n_rows_without_values"] == 42
     assert np.isfinite(read(tmp_path / "whole.zarr")).all()
 
@@ -88,7 +88,7 @@ def test_rows_without_any_value_are_told_of_by_predict(tmp_path: Path, model: Pa
     result = run(*given, "--missing", "marginalize")
     assert result.exit_code == 0, result.stderr
     (warning,) = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
-    assert warning.startswith("warning: 42 of 50 rows have no value at all: what is said of them")
+    assert warning.startswith("warning: 42 of 50 rows have no value at all: what is said of such rows")
     assert json.loads(result.stdout)["n_rows_without_values"] == 42
 
 

@@ -66,6 +66,17 @@ def test_ties_of_means_are_broken_by_the_next_feature():
     np.testing.assert_array_equal(mixture.sorted("mean").means_, [[0, 9], [1, 2], [1, 5]])
 
 
+def test_sorted_by_the_name_of_a_feature(rows):
+    frame = pd.DataFrame({"red": rows[:, 0], "blue": -rows[:, 1], "weight": rows[:, 2]})
+    mixture = GaussianMixture(3, random_state=0).fit(frame)
+    for name in ("red", "blue"):
+        found = mixture.sorted(name)
+        np.testing.assert_array_equal(
+            found.means_, mixture.means_[np.argsort(mixture.means_[:, [*frame].index(name)])]
+        )
+    np.testing.assert_array_equal(mixture.sorted("weight").weights_, np.sort(mixture.weights_)[::-1])
+
+
 def test_overlap_is_that_of_the_components(rows):
     mixture = GaussianMixture(3, random_state=0).fit(rows)
     distances = bhattacharyya_distances(mixture._parameters)

@@ -21,7 +21,9 @@ def mixture():
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples"])
 def test_they_get_the_prior_and_a_warning(mixture, method):
     rows = np.vstack([ROWS[:3], np.full((2, 2), np.nan)])
-    with pytest.warns(DataWarning, match="^2 of 5 rows have no value at all: what is said of them") as caught:
+    with pytest.warns(
+        DataWarning, match="^2 of 5 rows have no value at all: what is said of such rows"
+    ) as caught:
         found = getattr(mixture, method)(rows)
     assert len(caught) == 1
     assert caught[0].filename == __file__

@@ -185,7 +185,7 @@ def test_what_it_refuses(rows):
         MixtureImputer(LinearRegression()).fit(rows)
     with pytest.raises(ValueError, match="contains infinity"):
         MixtureImputer(MARGINALIZED).fit(rows).transform([[np.inf, np.nan, 1.0]])
-    with pytest.warns(DataWarning, match="^1 of 2 rows have no value at all"):
+    with pytest.warns(DataWarning, match="^1 of 2 rows has no value at all"):
         MixtureImputer(MARGINALIZED).fit(rows).transform([[np.nan] * 3, [1.0] * 3])
     rows[:, 1] = np.nan
     with pytest.raises(ValueError, match="column 1 holds no number"):

@@ -67,7 +67,7 @@ def test_weights_count_rows(rows, mixture):
     assert (found.n_effective < expected.n_effective).all()  # a row of weight 2 tells less than two
 
 
-@pytest.mark.filterwarnings("ignore:1 of 4,000 rows have no value")
+@pytest.mark.filterwarnings("ignore:1 of 4,000 rows has no value")
 def test_rows_that_lack_values_are_judged_by_what_they_have(rows, mixture):
     lacking = rows.copy()
     lacking[::3, 1] = np.nan
