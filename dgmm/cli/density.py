@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from dgmm.cli.models import features_found, load_model, names_of_features, open_
 from dgmm.cli.options import at_urls, features_option, overwriting, reading_rows, seeded, to_a_model
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
-from dgmm.estimators.empty_rows import FILLED, warn_without_values
+from dgmm.estimators.empty_rows import FILLED, REGRESSED, warn_without_values
 from dgmm.estimators.features import column_names
 from dgmm.estimators.imputing import METHODS
 from dgmm.facts import Exhibit, Said
@@ -161,11 +162,19 @@ def regress(
     check_output(out, TABLES, overwrite=overwrite, storage_options=storage_options)
     mixture = load_model(model, storage_options, data)
     given = None if known is None else features_found(mixture, known)
-    source, function, _ = mixture._regression(data, features_found(mixture, targets), given, **opening)
+    source, function, _, columns = mixture._regression(
+        data, features_found(mixture, targets), given, **opening
+    )
     if source.n_rows == 0:
         raise ValueError(f"{data} has no rows")
     names = tuple(map(str, function.columns or ()))
     with cluster.joined(source):
-        result = Result.by(function, names)
-        write(source, result, out, "regress", overwrite=overwrite, storage_options=storage_options)
-    return [report.rows_fact(source), report.columns_fact(names, out)]
+        said = partial(n_without_values, columns=columns)
+        result = replace(Result.by(function, names), said=said)
+        n_empty = write(source, result, out, "regress", overwrite=overwrite, storage_options=storage_options)
+    warn_without_values(n_empty, source.n_rows, REGRESSED)
+    return [
+        report.rows_fact(source),
+        report.columns_fact(names, out),
+        Exhibit("", {"n_rows_without_values": n_empty}),
+    ]

@@ -34,9 +34,9 @@ def _count(chunk: ChunkRows, _: NDArray[Any]) -> int:
     return len(chunk.values)
 
 
-def n_without_values(chunk: ChunkRows, _: NDArray[Any]) -> int:
-    """Count the rows of a chunk that have no value at all: what may be `said` of them."""
-    return count_in(chunk.values)
+def n_without_values(chunk: ChunkRows, _: NDArray[Any], columns: NDArray[np.intp] | None = None) -> int:
+    """Count the rows of a chunk that have no value, or none in some columns: what may be `said` of them."""
+    return count_in(chunk.values, columns)
 
 
 @dataclass(frozen=True)

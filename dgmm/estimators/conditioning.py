@@ -27,7 +27,7 @@ from dgmm.data.types import (
     Stored,
 )
 from dgmm.estimators.base import FittedMixture
-from dgmm.estimators.empty_rows import FILLED, warning_of_empty
+from dgmm.estimators.empty_rows import FILLED, REGRESSED, warning_of_empty
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.features import Features, Known, numbers_of, values_of
 from dgmm.estimators.imputing import (
@@ -204,6 +204,12 @@ class ConditionalMixture(FittedMixture):
             For features that are not there, are given twice, or are both known and wanted; for values that
             are infinite; of a mixture that was fitted with measurement errors.
 
+        Warns
+        -----
+        DataWarning
+            Where rows have none of the known values: with their number for rows in memory, else as they are
+            computed.
+
         Examples
         --------
         >>> from dgmm import GaussianMixture
@@ -213,13 +219,17 @@ class ConditionalMixture(FittedMixture):
                [2.4]])
         """
         self._refuse_unfitted()
-        source, function, names = self._regression(X_known, targets, known)
+        source, function, names, columns = self._regression(X_known, targets, known)
+        function = warning_of_empty(function, source, REGRESSED, columns)
         return split_regression(evaluate(function, X_known, source), names)
 
     def _regression(
         self, x: RowsLike, targets: Features, known: Features | None, **opening: Any
-    ) -> tuple[Source, RowFunction, list[str]]:
-        """Open known features; give the function of their rows that `regress` is, and names of targets."""
+    ) -> tuple[Source, RowFunction, list[str], NDArray[np.intp] | None]:
+        """Open known features; give the function of their rows that `regress` is, and names of targets.
+
+        And which columns of the rows the known features are; None if all.
+        """
         refuse_measured(self, "regression")
         wanted = self._numbers_of(targets)
         if len(wanted) == 0:
@@ -253,6 +263,7 @@ class ConditionalMixture(FittedMixture):
             source,
             RowFunction(function, floats, "regression", results, source.feature_names, takes_nan=True),
             named,
+            columns,
         )
 
     def _known_by_name(

@@ -16,6 +16,7 @@ from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.rowwise import RowFunction
 
 FILLED = "such rows are filled from the whole mixture, whatever the row"
+REGRESSED = "targets given nothing have the mean and covariance of the whole mixture, whatever the row"
 JUDGED = (
     "what is said of such rows is the mixture's own, whatever the row: its weights, and a log density of 0"
 )
@@ -26,8 +27,9 @@ COUNTED_TOGETHER = 2**16
 """Rows without values are counted in so many rows at a time."""
 
 
-def count_in(rows: NDArray[np.floating]) -> int:
-    """Count the rows, of shape (n_rows, n_features), that have no value at all."""
+def count_in(rows: NDArray[np.floating], columns: NDArray[np.intp] | None = None) -> int:
+    """Count the rows, of shape (n_rows, n_columns), that have no value at all, or none in some columns."""
+    rows = rows if columns is None else rows[:, columns]
     return 0 if rows.dtype.kind != "f" else int(np.isnan(rows).all(axis=1).sum())
 
 
@@ -50,21 +52,40 @@ class Warned:
         What becomes of such rows.
     n_features : int
         Of rows: what else is known of them follows.
+    columns : ndarray of int or None
+        Features that count. None: all do.
     """
 
     compute: Callable[..., NDArray[Any]]
     what: str
     n_features: int
+    columns: NDArray[np.intp] | None = None
 
     def __call__(self, rows: NDArray[np.floating], *numbered: int) -> NDArray[Any]:
         """Compute, and warn."""
-        if count_in(rows[:, : self.n_features]):
+        if count_in(rows[:, : self.n_features], self.columns):
             warn_user(f"Some rows have no value at all: {self.what}. {NOT_COUNTED}", DataWarning)
         return self.compute(rows, *numbered)
 
 
-def warning_of_empty(function: RowFunction, source: Source, what: str) -> RowFunction:
+def warning_of_empty(
+    function: RowFunction, source: Source, what: str, columns: NDArray[np.intp] | None = None
+) -> RowFunction:
     """Warn about rows without any value: at once if they are in memory, else as they are computed.
+
+    Parameters
+    ----------
+    function : RowFunction
+    source : Source
+    what : str
+        What becomes of such rows.
+    columns : ndarray of int or None
+        Features that count. None: all do.
+
+    Returns
+    -------
+    RowFunction
+        That warns, unless this did.
 
     Warns
     -----
@@ -72,8 +93,8 @@ def warning_of_empty(function: RowFunction, source: Source, what: str) -> RowFun
         With their number, for rows in memory.
     """
     if not isinstance(source, MemorySource):
-        return replace(function, compute=Warned(function.compute, what, source.n_features))
+        return replace(function, compute=Warned(function.compute, what, source.n_features, columns))
     starts = range(0, source.n_rows, COUNTED_TOGETHER)
-    n_empty = sum(count_in(source.values[start : start + COUNTED_TOGETHER]) for start in starts)
+    n_empty = sum(count_in(source.values[start : start + COUNTED_TOGETHER], columns) for start in starts)
     warn_without_values(n_empty, source.n_rows, what)
     return function

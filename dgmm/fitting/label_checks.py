@@ -248,8 +248,9 @@ def check_labels(labels: Source, weights: Source | None, *n_components: int) -> 
     if wrong.any():
         value = float(values[wrong][0])
         row, _ = first_with(labels, 0, value, "labels")
-        what = "which is no whole number" if value != np.floor(value) else f"but n_components={fewest}"
-        raise DataError(f"labels holds {value:g} in row {row}, {what}: {wanted}")
+        what = f"but n_components={fewest}" if value.is_integer() else "which is no whole number"
+        shown = int(value) if value.is_integer() else value  # with all digits: 0.9999999999999999 is not 1
+        raise DataError(f"labels holds {shown} in row {row}, {what}: {wanted}")
     empty = (values >= 0.0) & (found.weights == 0.0)
     if empty.any():
         raise DataError(

@@ -14,6 +14,7 @@ import zarr
 from numpy.testing import assert_allclose
 
 import dgmm
+from dgmm import DataWarning
 from tests.cli.test_commands import fail, model, named_model, read, run, succeed
 
 __all__ = ["model", "named_model"]
@@ -94,17 +95,20 @@ def test_rows_without_any_value_are_told_of_by_predict(tmp_path: Path, model: Pa
 
 def test_regress(tmp_path: Path, named_model: Path, holes: Path):
     mixture = dgmm.load(named_model)
-    expected = mixture.regress(pd.read_parquet(holes), targets="b")
+    with pytest.warns(DataWarning, match="rows have no value at all: targets given nothing have") as warned:
+        expected = mixture.regress(pd.read_parquet(holes), targets="b")
     out = tmp_path / "b.parquet"
-    succeed("regress", named_model, holes, "--targets", "b", "--out", out)
+    result = run("regress", named_model, holes, "--targets", "b", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert f"warning: {warned[0].message}" in result.stderr
     table = pq.read_table(out).to_pandas()
     assert table.columns.tolist() == ["b", "cov(b, b)"]
     assert_allclose(table["b"], expected.mean[:, 0], rtol=1e-6)
     assert_allclose(table["cov(b, b)"], expected.covariance[:, 0, 0], rtol=1e-6)
     succeed("regress", named_model, holes, "--targets", "0", "--known", "b", "--out", tmp_path / "a.zarr")
-    assert_allclose(
-        read(tmp_path / "a.zarr")[:, :1], mixture.regress(pd.read_parquet(holes), targets="a").mean, rtol=1e-6
-    )
+    with pytest.warns(DataWarning, match="no value at all"):
+        expected = mixture.regress(pd.read_parquet(holes), targets="a")
+    assert_allclose(read(tmp_path / "a.zarr")[:, :1], expected.mean, rtol=1e-6)
 
 
 def test_errors_in_one_line(tmp_path: Path, named_model: Path, holes: Path):

@@ -270,6 +270,7 @@ def some(value, where=7):
         ),
         (some(-2), r"labels holds -2 in row 7"),
         (some(0.5), r"labels holds 0.5 in row 7, which is no whole number"),
+        (some(0.9999999999), r"labels holds 0.9999999999 in row 7, which is no whole number"),
         (some(np.nan), r"labels holds nan in row 7: .* or -1 where that is not known"),
         (some(np.inf), r"labels holds inf in row 7"),
         (Y[:-1], r"labels has 149 rows, but X has 150"),
