@@ -129,11 +129,6 @@ class Lifts:
             factors = self.factors[:, 0] if parameters.family.is_shared else self.factors
         return parameters.family.natural_parameters(self.log_constants, means, factors)
 
-    def trace(self, scatter: Array) -> float:
-        """Sum the terms ``zᵀΛz`` of rows with one Λ in each pattern, from their scatter: (P, D, D)."""
-        own = self.factors[:, 0]
-        return float((own @ np.swapaxes(own, 1, 2) * scatter).sum())
-
 
 RowSums = Callable[[Array, Array, bool], tuple[Array, Array]]
 """Sums rows that each have features of their own, as they are expected, times shares: of shares (n_rows, K),
@@ -141,8 +136,8 @@ points (K, D) that sums are to be about, and whether products are to be of all c
 (K, D) and products (K, D, D), or (1, D, D) of all; of families without products (K, D) of squares."""
 
 
-def _products(statistics: Statistics, lifted: Array, lifts: Lifts, matrices: Array) -> Array:
-    """Expected products: (K, D, D), or (1, D, D) of all components together."""
+def _products(statistics: Statistics, lifted: Array, lifts: Lifts, matrices: Array) -> tuple[Array, Array]:
+    """Expected products, and ``G Q Gᵀ`` of them: (K, D, D), or (1, D, D) of all components together."""
     counts, own, n_features = statistics.counts, statistics.shared, matrices.shape[-1]
     halves = lifted + 0.5 * counts[..., None] * lifts.constants
     if own is None:
@@ -152,7 +147,8 @@ def _products(statistics: Statistics, lifted: Array, lifts: Lifts, matrices: Arr
         own, counts = own[:, None], counts.sum(axis=1, keepdims=True)
         cross = (halves.reshape(-1, n_features).T @ lifts.constants.reshape(-1, n_features))[None]
     found = cross + cross.swapaxes(1, 2) + np.einsum("pk,pkij->kij", counts, lifts.within)
-    return found + (matrices @ own @ matrices.swapaxes(2, 3)).sum(axis=0)
+    completed = (matrices @ own @ matrices.swapaxes(2, 3)).sum(axis=0)
+    return found + completed, completed
 
 
 def _squares(statistics: Statistics, lifts: Lifts) -> Array:
@@ -202,11 +198,15 @@ class ExpectedSums:
             self._add(_squares(statistics, lifts))
         else:
             sums = (lifts.matrices @ sums[..., None])[..., 0]
-            self._add(_products(statistics, sums, lifts, lifts.matrices))
+            products, completed = _products(statistics, sums, lifts, lifts.matrices)
+            self._add(products)
+            if statistics.shared is not None:
+                # What is observed of a row is as far from the centre as the row completed from there.
+                model, n_features = self.parameters, completed.shape[-1]
+                trace = model.family.trace_by_factor(model.precisions_cholesky, completed[0], n_features)
+                self.log_likelihood -= 0.5 * trace
         self.sums += (sums + counts[..., None] * lifts.constants).sum(axis=0)
         self.log_likelihood += statistics.log_likelihood
-        if statistics.shared is not None:
-            self.log_likelihood -= 0.5 * lifts.trace(statistics.shared)
         self.entropy += float((counts * lifts.entropies).sum())
         if self.group_counts is not None and statistics.group_counts is not None:
             self.group_counts += statistics.group_counts
