@@ -160,10 +160,10 @@ def bound_fact(model: Any) -> Fact:
 
 def partitions_fact(model: Any) -> Fact:
     """Say which rows a mixture knows, as they were added."""
-    names = [f"{each.name} ({counted(each.n_rows, 'row')})" for each in model.partitions_]
+    shown = [f"{each.name} ({counted(each.n_rows, 'row')})" for each in model.partitions_]
     names = ("name", "n_rows", "weight", "rows", "row_weights", "added")
     records = [{name: getattr(each, name) for name in names} for each in model.partitions_]
-    return fact("partitions", listed(names, PARTITIONS_SHOWN), partitions=records)
+    return fact("partitions", listed(shown, PARTITIONS_SHOWN), partitions=records)
 
 
 def fingerprint_fact(fingerprint: str) -> Fact:
