@@ -13,3 +13,12 @@ def pictures(blank_pictures: None) -> None:
 
     A module that needs them whole has a `blank_pictures` of its own, which does nothing.
     """
+
+
+@pytest.fixture(autouse=True)
+def numpy_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is what commands compute with, and the processes they start: each of these would compile the same loop.
+
+    That estimators compute the same on clusters by compiled loops is asked in tests/estimators.
+    """
+    monkeypatch.setenv("DGMM_COMPILED", "0")

@@ -9,7 +9,7 @@ import pytest
 import zarr
 from dask import config
 from dask.delayed import delayed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgmm.data import DataError, open_dataset
@@ -88,6 +88,7 @@ def test_many_sources_side_by_side(tmp_path):
 
 
 @given(st.integers(0, 30), st.integers(1, 9), st.integers(1, 9))
+@settings(max_examples=40)
 def test_any_chunks(n_rows, step, other_step):
     rows = np.arange(2.0 * n_rows).reshape(n_rows, 2) + 1.0  # chunks of zeros are not written
     others = -rows[:, :1]

@@ -127,7 +127,7 @@ def some_weights(generator, n_rows, n_components):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("form", ["exact", "variances", "missing"])
 def test_with_groups_and_labels_it_is_the_numerical_second_derivative(generator, family, form):
-    """Each group has weights of its own, and rows know something of their components."""
+    """Each group has weights of its own, and rows know something of their components, or exact ones none."""
     plain = naive.random_parameters(generator, family, 2, 2, spread=4.0)
     group_weights = generator.dirichlet([3.0, 3.0], 3)
     truth = replace(plain, group_weights=group_weights)
@@ -141,7 +141,7 @@ def test_with_groups_and_labels_it_is_the_numerical_second_derivative(generator,
     groups, weights = np.arange(40) % 3, generator.uniform(0.5, 1.5, 40)
     layout = Layout.of(truth)
     values = np.concatenate([group_weights.ravel(), naive.packed_parameters(plain)[2:]])
-    for priors in (None, some_weights(generator, 40, 2)):
+    for priors in [some_weights(generator, 40, 2), *([None] if form == "exact" else [])]:
         own = None if priors is None else np.log(np.maximum(priors, 1e-300))
         block = ScoredRows(rows if given is None else given, weights, groups, own)
         sums = sum_scores(truth, [block], squared=True, n_errors=n_errors)

@@ -30,6 +30,7 @@ def page_of(sweep, rows) -> str:
     return render(sweep, dgmm.open_dataset(rows))
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_its_files_are_written_together_or_not_at_all(sweep, three_clusters, tmp_path):
     rows, names = dgmm.open_dataset(three_clusters), ["model.npz", "report.html", "results.csv"]
     old, new = tmp_path / "old", tmp_path / "new"
@@ -50,6 +51,7 @@ def test_its_files_are_written_together_or_not_at_all(sweep, three_clusters, tmp
     assert {path: path.read_bytes() for path in old.iterdir()} == before
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_it_is_well_formed_and_says_what_was_found(sweep, three_clusters):
     page = page_of(sweep, three_clusters)
     check_page(page)
@@ -64,6 +66,7 @@ def test_it_is_well_formed_and_says_what_was_found(sweep, three_clusters):
     assert "Left after" in text
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_names_of_columns_are_escaped():
     import pandas as pd
 
@@ -94,8 +97,10 @@ def test_csv_has_every_digit(sweep):
     assert [row["covariance_type"] for row in read] == sweep.results_["covariance_type"].tolist()
 
 
-@pytest.mark.parametrize("name", ["cost_$_per_$", "[red] <b>", "🌌 line\nbreak"])
-@pytest.mark.parametrize("n_features", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "n_features"),
+    [("cost_$_per_$", 1), ("cost_$_per_$", 3), ("[red] <b>", 3), ("🌌 line\nbreak", 1)],
+)
 def test_names_of_features_are_text(name, n_features, tmp_path):
     rows = pd.DataFrame(np.random.default_rng(0).normal(size=(120, n_features)))
     rows[:60] += 8.0
