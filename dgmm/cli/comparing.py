@@ -12,10 +12,11 @@ from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import missing_in_rows, reading_rows
 from dgmm.cli.program import main
-from dgmm.cli.side_information import SideInformation, of_errors, side_information_options
+from dgmm.cli.side_information import SideInformation, of_judged
 from dgmm.data.text import plural
 from dgmm.estimators.comparing import Comparison, PairSums, compare_on
 from dgmm.estimators.comparing import compare as compared
+from dgmm.estimators.validation import open_sample_weight
 from dgmm.facts import Exhibit, Fact, Said, fact
 from dgmm.model.criteria import bic
 
@@ -30,7 +31,7 @@ SURE = 0.05
 @click.argument("first", metavar="MODEL")
 @click.argument("second", metavar="OTHER")
 @click.argument("data", required=False)
-@side_information_options(*of_errors)
+@of_judged
 @missing_in_rows
 @reading_rows
 @on_a_cluster()
@@ -47,7 +48,8 @@ def compare(
     """Compare two models: which components match, and which model fits DATA better.
 
     Components are paired so that all pairs together are as near as can be, whatever their numbers. With DATA
-    one pass gives the log-likelihood of each model, and Vuong's test of the difference.
+    one pass gives the log-likelihood of each model, its BIC, and Vuong's test of the difference. Weights of
+    rows count rows.
     """
     one, other = (load_model(each, opening["storage_options"], data) for each in (first, second))
     found = compared(one, other)
@@ -58,13 +60,15 @@ def compare(
     if missing is not None:
         other.set_params(missing=missing)
     measured = side_information.measured(data, source, opening["storage_options"])
+    parts = side_information.parts(data, opening["storage_options"])
+    weights, groups = open_sample_weight(parts.get("sample_weight"), source), parts.get("groups")
     with cluster.joined(source):
-        sums = compare_on(one, other, measured)
+        sums = compare_on(one, other, measured, weights, groups)
     return [
         *said,
         report.rows_fact(source),
         *side_information.facts,
-        *_on_rows(sums, (first, second), (one, other)),
+        *_on_rows(sums, (first, second), (one, other), groups),
     ]
 
 
@@ -106,17 +110,15 @@ def _pairs(found: Comparison, weights: Any, others: Any) -> Exhibit:
     return Exhibit(table, {"pairs": described, "unmatched": [*found.unmatched]})
 
 
-def _on_rows(sums: PairSums, names: Sequence[str], models: Sequence[Any]) -> list[Fact]:
+def _on_rows(sums: PairSums, names: Sequence[str], models: Sequence[Any], groups: Any) -> list[Fact]:
     facts = []
     for place, name, mean, model in zip(("model", "other"), names, sums.means, models, strict=True):
-        criterion = bic(mean * sums.n_rows, model._n_parameters(), sums.n_rows)
-        facts.append(
-            fact(
-                name,
-                f"{mean:.6f} nats a row, BIC {criterion:.3f}",
-                **{place: {"path": name, "log_likelihood": mean, "bic": criterion}},
-            )
-        )
+        text, own = f"{mean:.6f} nats a row", {"path": name, "log_likelihood": mean}
+        if hasattr(model, "bic"):  # priors are no parameters to be counted
+            n_parameters = model._n_parameters(groups if hasattr(model, "groups_") else None)
+            own["bic"] = bic(mean * sums.weight, n_parameters, sums.weight)
+            text += f", BIC {own['bic']:.3f}"
+        facts.append(fact(name, text, **{place: own}))
     better = names[0] if sums.difference > 0.0 else names[1]
     verdict = f"rows like {better} better" if sums.p_value < SURE else "no difference that rows are sure of"
     text = f"{sums.difference:+.4g} ± {sums.error:.2g} nats a row: z = {sums.z:.2f}, {verdict}"

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from dgmm.data.source import DataError
+from dgmm.data.source import DataError, Source
+from dgmm.data.types import GroupsLike
 from dgmm.estimators.base import FittedMixture
 from dgmm.estimators.errors import MeasuredRows, require_errors
+from dgmm.estimators.labels_and_groups import InGroups, with_groups
 from dgmm.estimators.rowwise import RowFunction
+from dgmm.estimators.validation import check_counted
+from dgmm.fitting.checks import check_weights
 from dgmm.model.matrices import Array
 from dgmm.model.overlap import distances_between, divergences, mixture_divergence
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
+
+WITHOUT = {"errors": "both are of rows as measured", "groups": "the weights of both are those of all rows"}
+"""What mixtures are that were fitted without some side information."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,36 +107,43 @@ def check_features(first: FittedMixture, second: FittedMixture) -> None:
 
 @dataclass(frozen=True)
 class PairSums:
-    """Sums over rows of two models' log densities: they add up."""
+    """Sums over rows, by their weights, of two models' log densities: they add up.
+
+    Attributes
+    ----------
+    n_rows : int
+    weight : float
+        Of the rows: their number, where they have no weights.
+    first, second : float
+        Log densities, nats.
+    squares : float
+        Of differences, nats².
+    """
 
     n_rows: int = 0
+    weight: float = 0.0
     first: float = 0.0
     second: float = 0.0
     squares: float = 0.0
 
     def __add__(self, other: PairSums) -> PairSums:
         """Add those of other rows."""
-        return PairSums(
-            self.n_rows + other.n_rows,
-            self.first + other.first,
-            self.second + other.second,
-            self.squares + other.squares,
-        )
+        return PairSums(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     @property
     def means(self) -> tuple[float, float]:
         """Log-likelihoods, nats a row."""
-        return self.first / self.n_rows, self.second / self.n_rows
+        return self.first / self.weight, self.second / self.weight
 
     @property
     def difference(self) -> float:
         """By how much rows like the first better on average, nats."""
-        return (self.first - self.second) / self.n_rows
+        return (self.first - self.second) / self.weight
 
     @property
     def error(self) -> float:
-        """The standard error of that difference."""
-        return math.sqrt(max(self.squares / self.n_rows - self.difference**2, 0.0) / self.n_rows)
+        """The standard error of that difference: weights count rows."""
+        return math.sqrt(max(self.squares / self.weight - self.difference**2, 0.0) / self.weight)
 
     @property
     def z(self) -> float:
@@ -142,29 +156,31 @@ class PairSums:
         return math.erfc(abs(self.z) / math.sqrt(2.0))
 
 
-@dataclass(frozen=True)
-class WithoutErrors:
-    """A function of rows, of the features alone where errors follow them: picklable."""
+@dataclass(frozen=True, eq=False)
+class OfColumns:
+    """A function of rows, of some of their columns alone: picklable."""
 
     function: RowFunction
-    n_features: int
+    columns: NDArray[np.intp]
 
     def of(self, chunk: ChunkRows) -> Array:
         """Compute the results of a chunk's rows."""
-        return self.function.of(chunk._replace(values=chunk.values[:, : self.n_features]))
+        return self.function.of(chunk._replace(values=chunk.values[:, self.columns]))
 
 
 @dataclass(frozen=True, eq=False)
 class PairWork:
     """The work of a pass that sums two models' log densities of the same rows."""
 
-    first: RowFunction | WithoutErrors
-    second: RowFunction | WithoutErrors
+    first: OfColumns
+    second: OfColumns
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> PairSums:
         """Sum over a span."""
         total = PairSums()
         for chunk in chunks:
+            if chunk.weights is not None:
+                check_weights(chunk)
             one, other = self.first.of(chunk), self.second.of(chunk)
             gaps = one - other
             if not np.isfinite(gaps).all():
@@ -173,34 +189,57 @@ class PairWork:
                     f"row {row} of {chunk.place} is so far from all components that its density is 0: the "
                     "models cannot be compared on it; leave it out"
                 )
-            total += PairSums(len(one), float(one.sum()), float(other.sum()), float(gaps @ gaps))
+            weights = np.ones(len(one)) if chunk.weights is None else chunk.weights.astype(np.float64)
+            sums = (weights.sum(), weights @ one, weights @ other, weights @ gaps**2)
+            total += PairSums(len(one), *map(float, sums))
         return total
 
 
-def compare_on(first: FittedMixture, second: FittedMixture, measured: MeasuredRows) -> PairSums:
+def compare_on(
+    first: FittedMixture,
+    second: FittedMixture,
+    measured: MeasuredRows,
+    weights: Source | None = None,
+    groups: GroupsLike | None = None,
+) -> PairSums:
     """Compare two mixtures on rows, in one pass.
 
     Parameters
     ----------
     first, second : FittedMixture
         One that was fitted with errors is of true values, and widened by those of each row; any other is of
-        rows as they are measured.
+        rows as they are measured. One that was fitted to groups has for each row the weights of its group,
+        where groups are given; any other has its own.
     measured : MeasuredRows
+    weights : Source or None
+        Of the rows.
+    groups : array-like, Dask collection, path or None
+        The group of each row.
 
     Raises
     ------
     ValueError
-        Of a mixture that was fitted with errors, for rows without; and the other way round.
+        Of a mixture that was fitted with errors, for rows without; and the other way round. For groups of
+        which neither mixture knows; where there are no rows, or none with a weight.
     """
-    given, functions = measured.given, []
-    for each in (first, second):
-        require_errors(each, given, "the log-likelihood")
-        is_measured = hasattr(each, "measurement_errors_")
-        function = each._row_function("log_densities", measured.rows, measured.n_errors if is_measured else 0)
+    n_features, both = measured.rows.n_features, (first, second)
+    for what, has in (("errors", "measurement_errors_"), ("groups", "groups_")):
+        given = measured.given if what == "errors" else groups
+        if given is not None and not any(hasattr(each, has) for each in both):
+            raise ValueError(f"{what} were given, but neither mixture was fitted with such: {WITHOUT[what]}")
+    rows, functions = measured.joined, []
+    for each in both:
+        require_errors(each, measured.given, "the log-likelihood")
+        n_errors = measured.n_errors if hasattr(each, "measurement_errors_") else 0
+        columns = np.arange(n_features + n_errors)
+        function = each._row_function("log_densities", measured.rows, n_errors)
+        if groups is not None and hasattr(each, "groups_"):
+            columns = np.append(columns, rows.n_features)
+            rows, numbers = with_groups(each, rows, groups)
+            in_groups = InGroups("log_densities", each._parameters, numbers, n_errors)
+            function = replace(function, compute=in_groups, n_behind=1)
         function = replace(function, dtype=np.dtype(np.float64))  # differences are small beside densities
-        functions.append(function if is_measured else WithoutErrors(function, measured.rows.n_features))
-    if given is not None and all(isinstance(each, WithoutErrors) for each in functions):
-        raise ValueError(
-            "errors were given, but neither mixture was fitted with such: both are of rows as measured"
-        )
-    return run_pass(measured.joined, PairWork(*functions), "compare")
+        functions.append(OfColumns(function, columns))
+    sums = run_pass(rows, PairWork(*functions), "compare", weights)
+    check_counted(sums.n_rows, sums.weight, n_features, type(first).__name__)
+    return sums

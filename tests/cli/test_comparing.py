@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import dgmm
@@ -41,6 +42,32 @@ def test_figures_are_those_of_the_library(model: Path, other: Path, rows_zarr: P
     assert f"component {expected.unmatched[0][0]} of MODEL alone" in said
     assert f"rows like {model} better" in said
     assert "Vuong" not in succeed("compare", model, other)
+
+
+def test_weights_and_groups(tmp_path: Path, three_clusters: np.ndarray):
+    site = np.arange(len(three_clusters)) % 2
+    table = pd.DataFrame(three_clusters, columns=["a", "b"]).assign(n=1.0 + site, site=site)
+    table.to_parquet(path := tmp_path / "rows.parquet")
+    fit = dgmm.GaussianMixture(2, random_state=0).fit
+    grouped = fit(table[["a", "b"]], groups=site)
+    grouped.save(tmp_path / "grouped.npz")
+    bayesian = dgmm.BayesianGaussianMixture(n_components=2, random_state=0).fit(table[["a", "b"]])
+    bayesian.save(tmp_path / "bayesian.npz")
+    found = json.loads(
+        succeed(
+            *("compare", tmp_path / "grouped.npz", tmp_path / "bayesian.npz", path),
+            *("--weights", "n", "--groups", "site", "--json"),
+        )
+    )
+    known = {"sample_weight": table["n"], "groups": site}
+    assert found["model"]["log_likelihood"] == pytest.approx(
+        grouped.score(table[["a", "b"]], **known), rel=1e-12
+    )
+    assert found["model"]["bic"] == pytest.approx(grouped.bic(table[["a", "b"]], **known), rel=1e-12)
+    assert found["other"]["log_likelihood"] == pytest.approx(
+        bayesian.score(table[["a", "b"]], sample_weight=table["n"]), rel=1e-12
+    )
+    assert "bic" not in found["other"]  # as of dgmm score
 
 
 def test_what_compare_refuses(model: Path, named_model: Path, rows_zarr: Path, tmp_path: Path):

@@ -68,3 +68,37 @@ def test_a_mixture_of_true_values_is_widened_and_one_of_measurements_is_not():
         compare_on(other, one, with_errors(source, None))
     with pytest.raises(ValueError, match="neither mixture was fitted with such"):
         compare_on(other, other, with_errors(source, variances))
+
+
+def test_weights_count_rows_and_groups_have_their_weights():
+    """Also beside a mixture without groups, which judges all rows alike."""
+    generator = np.random.default_rng(4)
+    groups = np.repeat(["one", "two"], 150)
+    rows = generator.normal(size=(300, 2)) + 3.0 * (
+        generator.random((300, 1)) < np.repeat([[0.1], [0.8]], 150, 0)
+    )
+    weights = generator.integers(0, 3, 300)
+    grouped = GaussianMixture(2, random_state=0).fit(rows, groups=groups)
+    turned = GaussianMixture(2, random_state=0).fit(
+        rows, groups=groups == "one"
+    )  # by numbers, in another order
+    plain = GaussianMixture(1, random_state=0).fit(rows)
+    measured = with_errors(open_dataset(rows), None)
+    sums = compare_on(grouped, plain, measured, open_dataset(weights[:, None]), groups)
+    expected = (
+        grouped.score(rows, sample_weight=weights, groups=groups),
+        plain.score(rows, sample_weight=weights),
+    )
+    assert sums.means == pytest.approx(expected, rel=1e-12)
+    assert sums.weight == weights.sum()
+    times = np.repeat(np.arange(300), weights)
+    repeated = compare_on(plain, grouped, with_errors(open_dataset(rows[times]), None), None, groups[times])
+    assert repeated.z == pytest.approx(-sums.z, rel=1e-9)
+    with pytest.raises(ValueError, match="the groups of the fit are numbers"):
+        compare_on(grouped, turned, measured, None, groups)
+    with pytest.raises(ValueError, match="groups were given, but neither mixture was fitted with such"):
+        compare_on(plain, plain, measured, None, groups)
+    with pytest.raises(ValueError, match="zero in every row"):
+        compare_on(plain, plain, measured, open_dataset(np.zeros((300, 1))))
+    with pytest.raises(ValueError, match="row 3 has -1"):
+        compare_on(plain, plain, measured, open_dataset(np.where(np.arange(300) == 3, -1.0, 1.0)[:, None]))
