@@ -220,5 +220,6 @@ def fits_in(parameters: Parameters, dtype: np.dtype) -> bool:
     """Return whether a dtype's range holds parameters: their variances and inverse ones, too."""
     found, limits = parameters, np.finfo(dtype)
     variances = found.family.variances(found.covariances, found.n_components, found.n_features).ravel()
-    largest = max(np.abs(each).max() for each in (found.means, found.precisions, variances))
+    values = (found.means, found.precisions, variances)
+    largest = max(max(each.max(), -each.min()) for each in values)  # absolute ones would be another matrix
     return bool(largest < limits.max and min(variances.min(), 1.0 / variances.max()) > limits.tiny)

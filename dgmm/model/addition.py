@@ -38,7 +38,8 @@ def about_means(statistics: Statistics) -> Statistics:
     family, n_features = statistics.family, statistics.sums.shape[1]
     if isinstance(family, Shared) and statistics.scatter.shape[1]:
         pooled = family.pooled(statistics.scatter, n_features)
-        statistics = replace(statistics, scatter=statistics.scatter[:, :0], shared=pooled)
+        nothing = statistics.scatter[:, :0].copy()  # a view would hold what was pooled
+        statistics = replace(statistics, scatter=nothing, shared=pooled)
     means = statistics.references + _offsets(statistics)
     return _moved(statistics, means, statistics.references - means)
 

@@ -67,6 +67,14 @@ def test_the_m_step_of_parts_is_that_of_all_rows(covariance_type, seed, weighted
     assert expected_log_joint(other, together) == pytest.approx(expected_log_joint(other, whole), rel=1e-9)
 
 
+def test_scatter_that_was_pooled_is_let_go():
+    """A view of none of its columns would hold it, a matrix for each component, as long as a fit is kept."""
+    generator = np.random.default_rng(0)
+    parameters = naive.random_parameters(generator, "tied")
+    rows = naive.random_rows(generator, parameters, 50)
+    assert about_means(statistics_of(parameters, rows, all_centred=True)).scatter.base is None
+
+
 @each_family
 def test_parts_that_are_far_from_each_other_do_not_cancel(covariance_type):
     """What is between means is added to scatter: both parts are as exact as by themselves."""
