@@ -45,6 +45,9 @@ class ExchangeTuning:
         EM steps in the end, at the most.
     converged_tol : float
         Nats a row: gain that ends them.
+    n_merges : int
+        Merges beside each split, where all exchanges of a mixture are looked at. Half and double: not
+        measured.
     """
 
     n_moves: int = 8
@@ -55,6 +58,7 @@ class ExchangeTuning:
     trials: TrialTuning = field(default=TrialTuning(20, 1e-4, 40, 1e-4 / 3, hopeless=1e-3, is_enough=False))
     converged_steps: int = 60
     converged_tol: float = 1e-5
+    n_merges: int = 4
 
 
 EXCHANGES = ExchangeTuning()
@@ -147,6 +151,31 @@ def judged(
                 found.append(split_and_merge(data, share, parameters, split, pair, objective=objective))
     again = {split.component for split in splits} | {k for move in found for k in move.components}
     return sorted(found, key=lambda move: -move.gain), sorted(again)
+
+
+def neighbours(
+    data: InMemory, parameters: Parameters, objective: Likelihood, n_wanted: int
+) -> list[Parameters]:
+    """Exchange one component, by the moves that promise most, whether these rows gain by them or not.
+
+    Parameters
+    ----------
+    data : InMemory
+    parameters : Parameters
+    objective : Likelihood
+    n_wanted : int
+        Mixtures to return, at the most.
+    """
+    costs, share = merge_costs(parameters), shares(data, parameters)
+    halves = best_splits(data, parameters, objective, SPLITS.few_steps, share=share)
+    of_values = value_splits(data, parameters, objective, SPLITS.few_steps, share=share)
+    moves: list[Move] = []
+    for split in [*halves, *of_values]:
+        for pair in cheapest_merges(costs, EXCHANGES.n_merges, split.component):
+            with suppress(DegenerateCovarianceError):
+                moves.append(split_and_merge(data, share, parameters, split, pair, objective=objective))
+    moves.sort(key=lambda move: -move.gain)
+    return [apply(parameters, move) for move in moves[:n_wanted]]
 
 
 def split_and_merge(

@@ -183,6 +183,10 @@ def _products(plan: SearchTuning, size: Size) -> float:
         steps += (up + down) * (CLIMBS.short_steps + 1.0) + up * _steps_of_splits(size)
     made = plan.recombining
     steps += made.n_rounds * made.n_mixtures * made.n_proposals * (made.trials.n_steps + 1.0)
+    if plan.n_neighbours:
+        judged = 3.0 * plan.exchanges.n_merges * (plan.exchanges.local_steps + 2.0)
+        ended = plan.n_neighbours * (plan.exchanges.converged_steps + 1.0)
+        steps += _steps_of_splits(size) + judged + ended
     long_rows = min(plan.long_rows * n_rows, size.n_rows) if plan.long_steps else 0
     return before + row * (n_rows * steps + long_rows * plan.n_long * (plan.long_steps + 1.0))
 

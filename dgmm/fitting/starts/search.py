@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.alike import best_unlike
-from dgmm.fitting.starts.clusters import Way, clusters
-from dgmm.fitting.starts.exchanges import EXCHANGES, ExchangeTuning, exchanged
-from dgmm.fitting.starts.growth import grown
-from dgmm.fitting.starts.methods import StartMethod, from_labels, from_mixture
+from dgmm.fitting.starts.beginnings import from_clusters, from_growth, from_other, from_values
+from dgmm.fitting.starts.exchanges import EXCHANGES, ExchangeTuning, exchanged, neighbours
+from dgmm.fitting.starts.methods import StartMethod
 from dgmm.fitting.starts.recombining import (
     NOTHING_MADE,
     RECOMBINING,
@@ -29,7 +28,6 @@ from dgmm.fitting.starts.recombining import (
     recombined,
 )
 from dgmm.fitting.starts.record import RECORD, SearchRecord, evidence, n_distinct, n_missing, unseen
-from dgmm.fitting.starts.value_splits import grouped_by_values
 from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, climb, log_likelihood
 from dgmm.fitting.steps.in_memory import InMemory, counted
 from dgmm.fitting.steps.objective import Likelihood
@@ -80,6 +78,10 @@ class SearchTuning:
         How components are moved.
     recombining : RecombiningTuning
         What is made of the mixtures that were found.
+    n_neighbours : int
+        Exchanges of a component of the best that are climbed from to the end where optima may be unseen: all
+        rows may like what these leads to better, though the rows that are searched do not. Half and double:
+        not measured.
     before : SearchTuning or None
         How much is searched before with variances alone, where covariances have products of features: the
         best found are the first starts.
@@ -101,6 +103,7 @@ class SearchTuning:
     held_out: int = 5
     exchanges: ExchangeTuning = EXCHANGES
     recombining: RecombiningTuning = NOTHING_MADE
+    n_neighbours: int = 0
     before: SearchTuning | None = None
 
     def rows(self, n_components: int) -> int:
@@ -114,7 +117,7 @@ class SearchTuning:
         return max(times * self.rows(n_components), before)
 
 
-SEARCH = SearchTuning(recombining=RECOMBINING)
+SEARCH = SearchTuning(recombining=RECOMBINING, n_neighbours=16)
 
 
 Start = Callable[[InMemory, int], Parameters]
@@ -228,6 +231,8 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
     if unseen(evidence(drawn, made)) >= tuning.unseen:
         others = _made_of_others([*drawn, *made], fitted, seeds, tuning.recombining, **own)
         made, n_evaluations = [*made, *others], n_evaluations + _cost(others)
+        near = _neighbouring([*drawn, *made], fitted, tuning, **own)
+        made, n_evaluations = [*made, *near], n_evaluations + _cost(near)
     return _Rounds(drawn, made, n_evaluations)
 
 
@@ -241,12 +246,12 @@ def _starts(
     if tuning.before is not None:
         before = _rounds(replace(method, family=FAMILIES["diag"]), fitted, seeds, tuning.before)
         best = best_distinct(before.found, tuning.n_starts)
-        others = _Round([partial(_from_other, method, each.parameters) for each in best], [])
+        others = _Round([partial(from_other, method, each.parameters) for each in best], [])
         return [("trying starts", others)], before.n_evaluations
-    clusters = [partial(_from_clusters, method, *each) for each in enumerate(seeds[: tuning.n_starts])]
+    clusters = [partial(from_clusters, method, *each) for each in enumerate(seeds[: tuning.n_starts])]
     n_groups_of_values = {round(share * (method.n_components - 1)) for share in tuning.of_values} - {0}
-    values = [partial(_from_values, method, each, seeds[0]) for each in sorted(n_groups_of_values)]
-    growth = [partial(_from_growth, method, *each) for each in enumerate(tuning.surpluses)]
+    values = [partial(from_values, method, each, seeds[0]) for each in sorted(n_groups_of_values)]
+    growth = [partial(from_growth, method, *each) for each in enumerate(tuning.surpluses)]
     n_first = n_missing([], tuning.unseen)
     rounds = [
         ("trying starts", _Round(clusters[:n_first], values)),
@@ -280,6 +285,24 @@ def _made_of_others(
     return made
 
 
+def _neighbouring(
+    found: Sequence[Climb], fitted: InMemory, tuning: SearchTuning, *, objective: Likelihood, n_rows: int
+) -> list[Climb]:
+    """Climb from mixtures that differ from the best by one exchange, for those who are to choose."""
+    if not tuning.n_neighbours or not found:
+        return []
+    (best,) = best_distinct(found, 1)
+    rows = fitted.first(n_rows)
+    starts = neighbours(rows, best.parameters, objective, tuning.n_neighbours)
+    ended = run_tasks(
+        partial(_ended, objective=objective, n_rows=n_rows, tuning=tuning.exchanges),
+        starts,
+        fitted,
+        "trying neighbours",
+    )
+    return [each for each in ended if each is not None]
+
+
 def _divided(sample: Sample, n_components: int, n_rows: int | None = None) -> tuple[Sample, Sample]:
     """Divide the sample into rows to fit to, one for each component at least, and rows that are held out.
 
@@ -297,57 +320,17 @@ def _in_memory(sample: Sample, centre: NDArray[np.floating]) -> InMemory:
     return InMemory.of(rows.values, rows.weights)
 
 
-def _from_clusters(method: StartMethod, way: int, seed: int, data: InMemory, n_rows: int) -> Parameters:
-    """Start from clusters of the first rows.
-
-    The last two bits of ``way`` say how they are found: on features of unit variance or on uncorrelated ones;
-    by k-means from k-means++, or from random rows with two iterations only.
-    """
-    data = data.first(n_rows)
-    coordinates: Way = ("unit variance", "uncorrelated")[way % 2]
-    if method.family.is_round:  # the units of the data are its own
-        coordinates = "as they are"
-    labels = clusters(data, method.n_components, coordinates, seed, is_rough=bool(way & 2))
-    return from_labels(method, labels, data)
-
-
-def _from_values(method: StartMethod, n_groups: int, seed: int, data: InMemory, n_rows: int) -> Parameters:
-    """Start from values that many of the first rows have, and from clusters of the rows that have none."""
-    data, n_components = data.first(n_rows), method.n_components
-    objective = Likelihood(method.objective.reg_covar)
-    labels = grouped_by_values(data, method.family, n_components, objective, n_groups)
-    if labels is None:
-        raise DegenerateCovarianceError(None)
-    others = (labels < 0).nonzero()[0]
-    if len(np.unique(data.rows[others], axis=0)) < n_components - n_groups:
-        raise DegenerateCovarianceError(None)
-    weights = None if data.row_weights is None else data.row_weights[others]
-    labels[others] = n_groups + clusters(
-        data.part(others, weights), n_components - n_groups, "unit variance", seed, is_rough=False
-    )
-    return from_labels(method, labels, data)
-
-
-def _from_growth(method: StartMethod, number: int, surplus: float, data: InMemory, n_rows: int) -> Parameters:
-    """Start from a mixture that grows, each on other rows of the sample, as far as it has them."""
-    begin = number * n_rows % max(len(data.rows) - n_rows + 1, 1)
-    own = slice(begin, begin + n_rows)
-    data = data.part(own, None if data.row_weights is None else data.row_weights[own])
-    objective = Likelihood(method.objective.reg_covar)
-    found = grown(data, method.family, method.n_components, objective, surplus=surplus).parameters
-    if found.n_components < method.n_components:
-        raise DegenerateCovarianceError(None)
-    return found
-
-
-def _from_other(method: StartMethod, other: Parameters, data: InMemory, n_rows: int) -> Parameters:
-    """Start from a mixture of another family: from what it says of the rows."""
-    return from_mixture(method, other, data.first(n_rows))
-
-
 def _begun(start: Start, data: InMemory, *, objective: Likelihood, n_rows: int, n_steps: int) -> Climb | None:
     """Climb a little from a start; None where a covariance is not positive definite."""
     return _counted(lambda: climb(data.first(n_rows), start(data, n_rows), objective, n_steps, CLIMBS.same))
+
+
+def _ended(
+    start: Parameters, data: InMemory, *, objective: Likelihood, n_rows: int, tuning: ExchangeTuning
+) -> Climb | None:
+    """Climb to the end; None where a covariance is not positive definite."""
+    n_steps, tol = tuning.converged_steps, tuning.converged_tol
+    return _counted(lambda: climb(data.first(n_rows), start, objective, n_steps, tol))
 
 
 def _exchanged(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmm.fitting.starts.exchanges import EXCHANGES, exchanged, judged, promising, split_and_merge
+from dgmm.fitting.starts.exchanges import EXCHANGES, exchanged, judged, neighbours, promising, split_and_merge
 from dgmm.fitting.starts.moves import Move, apply
 from dgmm.fitting.starts.parts import shares
 from dgmm.fitting.starts.splits import best_splits
@@ -74,6 +74,35 @@ def test_one_is_split_and_two_others_are_merged():
     right = Parameters.from_covariances(FAMILIES["full"], thirds, centres, np.stack([np.eye(2)] * 3))
     best = climb(data, right, Likelihood(1e-6), 50)
     assert move.gain == pytest.approx(best.lower_bound - stuck.lower_bound, abs=0.01)
+
+
+def test_neighbours_are_what_one_move_makes_whether_it_gains_or_not():
+    """Of two optima a pair of which cannot be told apart by a few rows the other one is among them.
+
+    A square of four clusters and three components: one of them has two clusters, on any side.
+    """
+    generator = np.random.default_rng(3)
+    corners = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
+    data = InMemory.of(np.concatenate([corner + generator.normal(size=(200, 2)) for corner in corners]))
+    sides = [(0, 1), (2, 3), (0, 2), (1, 3)]
+
+    def with_side(pair):
+        means = np.array([corners[[*pair]].mean(axis=0), *np.delete(corners, pair, axis=0)])
+        wide = np.diag((corners[pair[0]] - corners[pair[1]]) ** 2 / 4 + 1.0)
+        covariances = np.stack([wide, np.eye(2), np.eye(2)])
+        start = Parameters.from_covariances(FAMILIES["full"], np.array([0.5, 0.25, 0.25]), means, covariances)
+        return climb(data, start, Likelihood(1e-6), 50).lower_bound
+
+    optima = np.array([with_side(pair) for pair in sides])
+    means = np.array([[5.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
+    covariances = np.stack([np.diag([26.0, 1.0]), np.eye(2), np.eye(2)])
+    start = Parameters.from_covariances(FAMILIES["full"], np.array([0.5, 0.25, 0.25]), means, covariances)
+    own = climb(data, start, Likelihood(1e-6), 50)
+    near = neighbours(data, own.parameters, Likelihood(1e-6), 3)
+    reached = [climb(data, each, Likelihood(1e-6), 50).lower_bound for each in near]
+    assert own.lower_bound == pytest.approx(optima[0], abs=1e-6)
+    assert any(abs(each - optima[1:]).min() < 1e-6 for each in reached)
+    assert len(neighbours(data, own.parameters, Likelihood(1e-6), 1)) == 1
 
 
 @pytest.mark.parametrize("gains", [(), (0.5,), (0.5, 0.2), (0.5, 0.0), (0.5, 0.4, 0.3)])
