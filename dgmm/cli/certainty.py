@@ -28,7 +28,7 @@ from dgmm.model.information import Kind
     type=click.Choice(KINDS),
     default="information",
     show_default=True,
-    help="sandwich: right also where the rows are of no such mixture.",
+    help="sandwich: valid even if the rows do not come from such a mixture.",
 )
 @click.option(
     "--level",
@@ -61,8 +61,8 @@ def standard_errors(
     mixture = load_model(model, at_urls, data)
     if not isinstance(mixture, dgmm.GaussianMixture):
         raise click.UsageError(
-            f"{model} is a {type(mixture).__name__}: its posterior says how sure it is; standard errors are "
-            "of a GaussianMixture"
+            f"{model} is a {type(mixture).__name__}: its posterior says how certain its parameters are; only "
+            "a GaussianMixture has standard errors"
         )
     source = open_for(mixture, data, opening, missing)
     known = side_information.known(data, source, at_urls)

@@ -40,8 +40,8 @@ def checkpoint_at(place: str | None, storage_options: Mapping[str, Any] | None) 
     for name in given_paths:
         if redacted(context.params[name]) != str(context.params[name]):
             raise ValueError(
-                f"{redacted(context.params[name])} has a secret, which the checkpoint would keep: give it by "
-                "--storage-option"
+                f"{redacted(context.params[name])} contains a secret, which the checkpoint would store: pass "
+                "it with --storage-option instead"
             )
     of_one_run = {param.name for param in resume.params}  # some of them may be secret
     given = {name: value for name, value in context.params.items() if name not in of_one_run}
@@ -75,14 +75,14 @@ def resume(
     head = head_at(checkpoint, storage_option)[0]
     if head.command is None:
         raise CheckpointError(
-            f"{checkpoint} is the checkpoint of a call in Python, whose rows are not known here: make the "
-            f"same call again, with checkpoint={checkpoint!r}; dgmm info {checkpoint} says which"
+            f"{checkpoint} was written by a call in Python, whose rows are not known here: repeat "
+            f"that call with checkpoint={checkpoint!r}; dgmm info {checkpoint} shows which call it was"
         )
     name, given = cast(str, head.command["name"]), cast(dict[str, Any], head.command["parameters"])
     wanted = cast(list[str], head.command["names of storage options"])
     if missing := [each for each in wanted if each not in (storage_option or {})]:
         raise click.UsageError(
-            f"the values of --storage-option {', '.join(missing)} are not kept: give them again"
+            f"the values of --storage-option {', '.join(missing)} are not stored: give them again"
         )
     command = main.get_command(context, name)
     assert command is not None

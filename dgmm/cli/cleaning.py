@@ -82,5 +82,5 @@ def _why_kept(left: Sibling, touched: float | None, options: Mapping[str, Any] |
         return f"in use by {left.owner}"
     recent = touched is not None and time.time() - touched < SIBLING.seconds_untouched
     if not left.is_owned and recent and not is_complete(left, options):
-        return "it tells of no owner, and was written to within the hour"
+        return "its owner is not known, and it was written to within the last hour"
     return None

@@ -198,7 +198,7 @@ def on_a_cluster(workers: int | None = None) -> Callable[[Callable[..., Any]], C
             certificates = {"tls_ca_file": tls_ca, "tls_client_cert": tls_cert, "tls_client_key": tls_key}
             if scheduler is None and (insecure or any(certificates.values())):
                 raise click.UsageError(
-                    "--insecure and --tls-… are of a cluster to join: give --scheduler too"
+                    "--insecure and --tls-… apply to a cluster to join: give --scheduler too"
                 )
             if scheduler is not None and workers is not None:
                 raise click.UsageError("give --scheduler or --workers, not both")
@@ -221,5 +221,5 @@ def _memory(_: click.Context, __: click.Parameter, value: str | None) -> str | N
         if value is not None:
             parse_bytes(value)
     except ValueError as error:
-        raise click.BadParameter(f"{value!r} is not an amount of memory such as 2GiB") from error
+        raise click.BadParameter(f"{value!r} is not an amount of memory: write it like 2GiB") from error
     return value

@@ -120,7 +120,7 @@ def _on_rows(sums: PairSums, names: Sequence[str], models: Sequence[Any], groups
             text += f", BIC {own['bic']:.3f}"
         facts.append(fact(name, text, **{place: own}))
     better = names[0] if sums.difference > 0.0 else names[1]
-    verdict = f"rows like {better} better" if sums.p_value < SURE else "no difference that rows are sure of"
+    verdict = f"{better} fits the rows better" if sums.p_value < SURE else "no significant difference"
     text = f"{sums.difference:+.4g} ± {sums.error:.2g} nats a row: z = {sums.z:.2f}, {verdict}"
     own = {"difference": sums.difference, "error": sums.error, "z": sums.z, "p_value": sums.p_value}
     return [*facts, fact("Vuong's test", text, vuong=own)]

@@ -39,7 +39,12 @@ def components(*, model: str, storage_option: dict[str, Any] | None) -> Sequence
 @main.command()
 @click.argument("model")
 @click.argument("data")
-@click.option("-k", "--clusters", type=click.IntRange(1), help="How many.  [default: where entropy bends]")
+@click.option(
+    "-k",
+    "--clusters",
+    type=click.IntRange(1),
+    help="Number of clusters.  [default: at the elbow of the entropy]",
+)
 @click.option("--out", metavar="LABELS.zarr|.parquet", help="Where to write the cluster of each row.")
 @of_judged
 @missing_in_rows

@@ -34,7 +34,7 @@ def _values(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
         except ValueError:
             feature = ""
         if not feature:
-            raise click.BadParameter(f"{pair!r} is not such as FEATURE=1.5")
+            raise click.BadParameter(f"{pair!r} is not of the form FEATURE=1.5")
     return values
 
 
@@ -48,7 +48,7 @@ def _save(
 
 @main.command()
 @click.argument("model")
-@features_option("--features", "Those to keep, in this order.")
+@features_option("--features", "Features to keep, in this order.")
 @to_a_model
 @overwriting
 @at_urls
@@ -93,7 +93,7 @@ def condition(
     type=click.Choice(METHODS),
     default="mean",
     show_default=True,
-    help="What a missing value becomes: the mean of what it may be, a draw, or the likeliest.",
+    help="What replaces a missing value: its conditional mean, a random draw, or its mode.",
 )
 @seeded
 @overwriting
@@ -136,8 +136,8 @@ def impute(
 @main.command()
 @click.argument("model")
 @click.argument("data")
-@features_option("--targets", "Those that are wanted.")
-@features_option("--known", "Those that DATA has.  [default: all others]", is_required=False)
+@features_option("--targets", "Features to predict.")
+@features_option("--known", "Features that DATA has.  [default: all others]", is_required=False)
 @to_a_table
 @overwriting
 @reading_rows

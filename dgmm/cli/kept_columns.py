@@ -210,14 +210,12 @@ def write_with_columns(
 
     if not isinstance(source, ParquetSource):
         raise DataError(
-            f"--keep takes columns of Parquet files, and {source.name} is none: without it, results are "
-            "written in the order of the rows"
+            f"--keep copies columns of Parquet files, and {source.name} is not Parquet: leave --keep "
+            "out; results are written in the order of the rows"
         )
     paths, edges = list(source.files), (0, *accumulate(source.files.values()))
     if twice := sorted(set(carried) & set(result.columns)):
-        raise DataError(
-            f"--keep: a result has the name of the column {twice[0]!r}: it cannot be kept beside it"
-        )
+        raise DataError(f"--keep: a result is also called {twice[0]!r}, so that column cannot be copied")
     with opened(source.filesystem, paths[0]) as first:
         check_carried(carried, first.schema_arrow.names, paths[0])
     names = _names_of(paths)

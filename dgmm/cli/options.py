@@ -162,7 +162,7 @@ def names_of(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
     try:
         (line,) = csv.reader(text, skipinitialspace=True, escapechar="\\", strict=True)
     except (csv.Error, ValueError) as error:
-        raise click.BadParameter(f"{values[0]!r} is not such as a,b or 'a,\"b, c\"'") from error
+        raise click.BadParameter(f"{values[0]!r} is not a list of names like a,b or 'a,\"b, c\"'") from error
     return [name.strip() for name in line]
 
 

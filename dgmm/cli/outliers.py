@@ -121,9 +121,14 @@ class Unlikeliest:
     show_default=True,
     help="The share of DATA to call outliers.",
 )
-@click.option("--threshold", type=Number(), help="The log density below which rows are, in nats, instead.")
+@click.option("--threshold", type=Number(), help="Call rows below this log density (nats) outliers, instead.")
 @click.option(
-    "--features", "n_shown", type=click.IntRange(1), default=3, show_default=True, help="To name, of each."
+    "--features",
+    "n_shown",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Features to name for each outlier.",
 )
 @missing_in_rows
 @overwriting

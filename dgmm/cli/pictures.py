@@ -50,11 +50,13 @@ FORMATS = (".png", ".svg", ".pdf")
     type=click.Choice(list(SIZES)),
     default="pairs",
     show_default=True,
-    help="mixture: ellipses in two features. pairs: in several. density: contours. uncertainty: rows that "
-    "are undecided. fit: rows beside the mixture. components: their means. history: of the fit.",
+    help="mixture: ellipses in two features. pairs: in several. density: contours. uncertainty: "
+    "undecided rows. fit: rows against the mixture. components: their means. history: iterations of the fit.",
 )
 @features_option(
-    "--features", "What to draw.  [default: those that tell components apart best]", is_required=False
+    "--features",
+    "Features to draw.  [default: those that distinguish the components best]",
+    is_required=False,
 )
 @click.option("--theme", type=click.Choice(("light", "dark")), default="light", show_default=True)
 @click.option("--out", required=True, metavar="PICTURE.png|.svg|.pdf", help="Where to write.")
@@ -81,9 +83,9 @@ def plot(
 
     check_output(out, FORMATS, overwrite=overwrite, storage_options=opening["storage_options"])
     if kind in OF_ROWS and data is None:
-        raise click.UsageError(f"--kind {kind} is of rows: give DATA too")
+        raise click.UsageError(f"--kind {kind} draws rows: give DATA too")
     if kind in WITHOUT_ROWS and (data is not None or features):
-        raise click.UsageError(f"--kind {kind} is of the model alone: give neither DATA nor --features")
+        raise click.UsageError(f"--kind {kind} draws the model alone: give neither DATA nor --features")
     mixture, subject = _looked_at(
         cluster, opening, model, data, n_most=ROWS_DRAWN, side_information=side_information
     )
@@ -155,7 +157,7 @@ def _looked_at(
     from dgmm.plotting.subject import Subject  # noqa: PLC0415 - it needs an extra
 
     if data is None and side_information.places:
-        raise click.UsageError("--weights, --groups and --errors are of rows: give DATA too")
+        raise click.UsageError("--weights, --groups and --errors describe rows: give DATA too")
     at_urls = opening["storage_options"]
     mixture = load_model(model, at_urls, data)
     if data is None:

@@ -264,7 +264,7 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     if type(error).__name__ == "KilledWorker":
-        return "workers died at work, most likely for want of memory; give them more with --memory"
+        return "workers died, most likely because they ran out of memory; give them more with --memory"
     if isinstance(error, SPEAKING) and str(error):
         return str(error)
     return f"{type(error).__name__}: {error} (--debug shows where)"

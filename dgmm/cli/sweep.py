@@ -55,7 +55,7 @@ class Numbers(click.ParamType):
                     raise ValueError
                 numbers += range(first, last + 1, step)
         except ValueError:
-            self.fail(f"{value!r} is not such as 1:20, 2:20:2 or 2,4,8", param, ctx)
+            self.fail(f"{value!r} is not a list of numbers like 1:20, 2:20:2 or 2,4,8", param, ctx)
         if not numbers or min(numbers) < 1:
             self.fail(f"{value!r} must name numbers of at least 1", param, ctx)
         return numbers
@@ -65,7 +65,7 @@ def _families(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     names = [name.strip() for name in value.split(",")]
     for name in names:
         if name not in FAMILIES:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(FAMILIES)}")
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(FAMILIES)}")
     return names
 
 
@@ -192,7 +192,7 @@ def sweep(
         files = pages.write_report(found, source, out, working=Path(working), command=command)
         others = _write_models(found, names, Path(working))
     if ended is not None:
-        say("interrupted", f"what was reached until then is in {', '.join(map(str, files))}")
+        say("interrupted", f"the results so far are in {', '.join(map(str, files))}")
         say_notes(ended)
         sys.exit(code_of(ended))
     return [

@@ -21,7 +21,7 @@ from dgmm.facts import Said
 @click.argument("model")
 @click.argument("data")
 @to_a_model
-@click.option("--name", help="Of these rows, to forget them by.  [default: update 1, update 2, …]")
+@click.option("--name", help="A name for these rows, to forget them by.  [default: update 1, update 2, …]")
 @side_information_options(weights_of_rows)
 @missing_in_updates
 @overwriting
@@ -56,7 +56,7 @@ def update(
 @click.argument("model")
 @click.argument("data", required=False)
 @to_a_model
-@click.option("--name", help="Of the rows, in the place of DATA: they need not exist any more.")
+@click.option("--name", help="The name of the rows, instead of DATA: the rows need not exist any more.")
 @side_information_options(weights_of_rows)
 @overwriting
 @reading_rows

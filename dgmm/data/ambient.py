@@ -89,8 +89,8 @@ def scheduler_for(*collections: Any) -> Get:
     if _is_on_event_loop() and not dask.config.get("admin.async-client-fallback", None):
         if not all(map(_is_complete, collections)):
             raise RuntimeError(
-                "these rows are in the memory of a cluster, whose client cannot be waited for on the thread "
-                "of its event loop: call this on another, as `await asyncio.to_thread(mixture.fit, X)` does"
+                "these rows are in the memory of a cluster, for which the thread of its client's event loop "
+                "cannot wait: call this on another thread, as `await asyncio.to_thread(mixture.fit, X)` does"
             )
         return dask.threaded.get
     return get_scheduler() or dask.threaded.get

@@ -120,7 +120,7 @@ class Distinct:
 def _with_all(values: Any) -> NDArray[np.object_]:
     """Return values of Arrow, none of which lacks."""
     if values.null_count:
-        raise DataError("a column of text lacks values: give rows without a value one of their own")
+        raise DataError("a column of text has missing values: give those rows a value of their own")
     return values.to_numpy(zero_copy_only=False).astype(object)
 
 
@@ -180,7 +180,8 @@ def _text_in(x: object) -> NDArray[np.str_] | None:
     if not is_text.all():
         row = int(np.flatnonzero(~is_text)[0])
         raise DataError(
-            f"row {row} of a column of text holds {values[row]!r}: give rows without a value one of their own"
+            f"row {row} of a column of text holds {values[row]!r}: give rows without a value a text of their "
+            "own"
         )
     return np.array([v.decode() if isinstance(v, bytes) else v for v in values.tolist()], dtype=np.str_)
 
@@ -190,7 +191,7 @@ def _places(values: Any, categories: NDArray[np.str_]) -> NDArray[np.float64]:
     if text is None:
         if len(values):
             raise DataError(
-                f"a column of text holds {values[0]!r}: give rows without a value one of their own"
+                f"a column of text holds {values[0]!r}: give rows without a value a text of their own"
             )
         return np.empty(0)
     return places_among(text, categories).astype(np.float64)

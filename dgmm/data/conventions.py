@@ -205,8 +205,8 @@ def coding_of(
     times = time_like(attributes, dtype)
     if times is not None:
         raise DataError(
-            f"{name} holds times or dates ({times}), which are no features: leave it out with columns=, or "
-            "store what you want of them (an hour, a season, an age) as numbers"
+            f"{name} holds times or dates ({times}), which cannot be features: leave it out with columns=, "
+            "or store what you need of them (an hour, a season, an age) as numbers"
         )
     unsigned = str(attributes.get("_Unsigned", "")).lower()
     integers = None

@@ -56,9 +56,9 @@ def choose_sample_dims(
             absent = [dim for dim in sample_dims if dim not in own]
             if absent:
                 raise DataError(
-                    f"{where}: {name!r} has the dimensions ({', '.join(own)}), and not "
-                    f"{', '.join(map(repr, absent))} of sample_dims=; name those that have all of them with "
-                    f"columns=. There are {listed}"
+                    f"{where}: {name!r} has the dimensions ({', '.join(own)}), but not "
+                    f"{', '.join(map(repr, absent))} of sample_dims=; choose variables that have all of them "
+                    f"with columns=. There are {listed}"
                 )
         return tuple(sample_dims)
     kinds = {*dimensions.values()}
@@ -71,8 +71,8 @@ def choose_sample_dims(
     (only,) = kinds
     if len(only) > 1 and len(dimensions) == 1:
         raise DataError(
-            f"{where}: {listed} may be meant as one feature or as many; say which dimensions number rows: "
-            f"sample_dims={[*only]} makes it one feature, sample_dims={[*only[:1]]} as many as are beside"
+            f"{where}: {listed} could be one feature or many; say which dimensions number rows: "
+            f"sample_dims={[*only]} makes one feature, sample_dims={[*only[:1]]} makes several"
         )
     return only
 

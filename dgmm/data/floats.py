@@ -44,8 +44,8 @@ def warn_of_rounding(source: Source, minimum: NDArray[np.floating], maximum: NDA
         more = f" and {len(rounded) - 5:,} more" if len(rounded) > 5 else ""
         warn_user(
             f"{source.name}: column {listed}{more} holds whole numbers beyond 2^53, which float64 rounds: "
-            "what differs in their last digits is lost. Identifiers are such numbers, and no measurements: "
-            f"leave them out{_leaving(names, rounded)}, or take an offset off first",
+            "their last digits are lost. Identifiers, which are not measurements, are often such numbers: "
+            f"leave them out{_leaving(names, rounded)}, or subtract an offset first",
             DataWarning,
         )
 

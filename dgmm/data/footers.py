@@ -130,8 +130,8 @@ def check_parts(footers: Sequence[Footer]) -> None:
         number, named = written_part(footer), PART_NAME.fullmatch(footer.path)
         if number is not None and named and int(named[1]) != number:
             raise DataError(
-                f"{footer.path} was written as part {number}: files have been swapped or renamed; give it "
-                "back its name, or name the files in the order of their rows as no part-… is named"
+                f"{footer.path} was written as part {number}: files have been swapped or renamed; restore "
+                "its name, or rename all files, in the order of their rows, to names without part-…"
             )
 
 

@@ -283,6 +283,6 @@ def check_promised(labels: Iterable[Hashable], promised: Sequence[Hashable], pla
     extra = [label for label in labels if label not in promised]
     if extra:
         raise DataError(
-            f"{place} has column {', '.join(map(repr, extra))}, which the frame was not said to have; "
-            "leave it out there, or name the columns to take with columns="
+            f"{place} has column {', '.join(map(repr, extra))}, which is not among the columns that Dask "
+            "promised; leave it out there, or name the columns to take with columns="
         )

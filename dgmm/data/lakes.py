@@ -67,7 +67,7 @@ def lake_source(
         module = importlib.import_module(READERS[kind])
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{name} is a table of {kind.capitalize()}, whose folder may hold rows that were removed; to "
+            f"{name} is a table of {kind.capitalize()}, whose folder may still hold deleted rows; to "
             f"read it: pip install 'dgmm[{kind}]'",
             name=error.name,
         ) from error
@@ -95,7 +95,9 @@ def _files_of_delta(
         used.add("columnMapping")
     for feature, what in NOT_IN_FILES.items():
         if feature in used:
-            raise DataError(f"{name} has {what} ({feature}), which is not read; write the table anew without")
+            raise DataError(
+                f"{name} has {what} ({feature}), which cannot be read; rewrite the table without it"
+            )
     found = {}
     for action in pa.table(table.get_add_actions(flatten=True)).to_pylist():
         values = {
@@ -119,17 +121,15 @@ def _files_of_iceberg(name: str, filesystem: Any, root: str, options: Mapping[st
     paths = []
     for task in table.scan().plan_files():
         if task.delete_files:
-            raise DataError(
-                f"{name} has rows that are deleted in files, which is not read; compact the table"
-            )
+            raise DataError(f"{name} has delete files, which cannot be read; compact the table")
         path = locate(task.file.file_path, options)[1]
         with opened(filesystem, path) as file:
             for field in file.schema_arrow:
                 number = int((field.metadata or {}).get(b"PARQUET:field_id", -1))
                 if names.get(number, field.name) != field.name:
                     raise DataError(
-                        f"{name} calls column {field.name!r} of {path} {names[number]!r} now, which is not "
-                        "read; write the table anew"
+                        f"{name} calls column {field.name!r} of {path} {names[number]!r} now, which "
+                        "cannot be read; rewrite the table"
                     )
         paths.append(path)
     return paths

@@ -60,8 +60,8 @@ def warn_of_columns(features: Mapping[Hashable, bool | None], left_out: Sequence
     if all(identifies):
         beside = f", and {listed(left_out)} cannot be a feature" if left_out else ""
         raise DataError(
-            f"{what} has no column of measurements: {listed(map(repr, doubtful))} by name identifies rows, "
-            f"or is a date{beside}; name the columns to take with columns="
+            f"{what} has no column of measurements: {listed(map(repr, doubtful))} looks by its name like an "
+            f"identifier or a date{beside}; name the columns to take with columns="
         )
     if left_out:
         warn_user(
@@ -71,8 +71,8 @@ def warn_of_columns(features: Mapping[Hashable, bool | None], left_out: Sequence
         )
     if doubtful and kept:
         warn_user(
-            f"{what}: column {listed(map(repr, doubtful))} by name identifies rows, or is a date or a "
-            f"target, and no measurement; leave it out with {_as_option(kept)}",
+            f"{what}: column {listed(map(repr, doubtful))} looks by its name like an identifier, a "
+            f"date or a target, not a measurement; leave it out with {_as_option(kept)}",
             DataWarning,
         )
 

@@ -122,7 +122,7 @@ def read_part(array: zarr.Array[Any], box: Box, *, fill_missing: bool = False) -
         first = min(store.too_large).removeprefix(f"{array.path}/")
         chunk_bytes = math.prod(array.chunks) * array.dtype.itemsize
         raise ValueError(
-            f"{first} unpacks to more than {store.most:,} bytes, and a chunk has {chunk_bytes:,}"
+            f"{first} unpacks to more than {store.most:,} bytes, but a chunk has only {chunk_bytes:,}"
         )
     if fill_missing:
         return values

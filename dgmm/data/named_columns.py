@@ -47,7 +47,7 @@ def column_named(
     except DataError as error:
         if is_path(given):
             return None
-        raise DataError(f"{what}={given!r} is no column, and no path: {error}") from None
+        raise DataError(f"{what}={given!r} is neither a column nor a path: {error}") from None
     if _leads_somewhere(given):
         refuse_ambiguous(given, what)
     return column

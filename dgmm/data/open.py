@@ -234,7 +234,7 @@ def _open(
         except FileNotFoundError as error:
             if n_dims == 2 or isinstance(x, (str, os.PathLike)):
                 raise
-            message = f"a list of text is neither numbers nor paths of what is there: {error}"
+            message = f"a list of text must hold numbers or existing paths: {error}"
             raise DataError(message) from error
     if comes_from(x, "zarr", "Array", "Group"):
         from dgmm.data.zarr import zarr_source
@@ -245,14 +245,16 @@ def _open(
 
         return labelled_source(x, choice, sample_dims, n_dims=n_dims)
     if sample_dims is not None:
-        raise DataError(f"sample_dims= was given, but {type(x).__name__} has no named dimensions, or is open")
+        raise DataError(
+            f"sample_dims= was given, but {type(x).__name__} has no named dimensions, or is already open"
+        )
     if is_dask_collection(x):
         from dgmm.data.dask import dask_source
 
         return dask_source(x, choice, n_dims=n_dims)
     if is_open(x):
         if columns is not None:
-            raise DataError(f"columns= was given, but {x.name} is open already")
+            raise DataError(f"columns= was given, but {x.name} is already open")
         names = x.feature_names or ()
         return of_columns(x, [i for i, name in enumerate(names) if name not in aside]) if aside else x
     return _open_in_memory(x, choice, n_dims)

@@ -157,8 +157,8 @@ def _kind(filesystem: Any, root: str, name: str) -> Kind:
         )
     raise DataError(
         f"{name} is neither a Zarr array or group ({', '.join(ZARR_MARKERS)}) nor a Parquet or CSV "
-        "file, or a folder of them (*.parquet, *.csv); of what Python reads otherwise, estimators take "
-        "arrays and frames"
+        "file, or a folder of them (*.parquet, *.csv); read any other format yourself, "
+        "and pass arrays or frames"
     )
 
 

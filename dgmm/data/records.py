@@ -108,10 +108,10 @@ def read_record(data: bytes, kinds: Kinds) -> Any:
         If they are not such, are damaged, or hold something of other kinds.
     """
     if not data.startswith(MAGIC):
-        raise RecordError("it is no record of dgmm, or of another version")
+        raise RecordError("it is not a record of dgmm, or is of another version")
     body = memoryview(data)[:-DIGEST_BYTES]
     if hashlib.sha256(body).digest() != data[-DIGEST_BYTES:]:
-        raise RecordError("its checksum is not that of its content")
+        raise RecordError("its checksum does not match its content")
     start = len(MAGIC) + LENGTH_BYTES
     stop = start + int.from_bytes(body[len(MAGIC) : start], "little")
     try:
@@ -158,7 +158,7 @@ def _arrays(body: memoryview, stop: int, layout: list[Any]) -> Iterator[NDArray[
     for text, shape, is_fortran in layout:
         dtype = np.dtype(text)
         if dtype.hasobject or min(shape, default=0) < 0:
-            raise TypeError(f"an array of {text} and shape {shape} is none")
+            raise TypeError(f"{text} with shape {shape} is not an array")
         start = stop + -stop % ALIGNMENT
         stop = start + dtype.itemsize * int(np.prod(shape, dtype=object))
         flat = np.frombuffer(body[start:stop], dtype)
@@ -169,7 +169,7 @@ def _value(tree: Any, kinds: Kinds, arrays: list[NDArray[Any]]) -> Any:
     """Make a value of what JSON said of it."""
     if not isinstance(tree, list):
         if type(tree) not in PLAIN:
-            raise TypeError("a value is no JSON object")
+            raise TypeError("a value is not a JSON object")
         return tree
     kind, *parts = tree
     if kind in {"array", "number"}:

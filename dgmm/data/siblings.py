@@ -286,7 +286,7 @@ def copy_in_place(filesystem: Any, there: str, output: str, target: str) -> None
         for path in set(filesystem.find(target)) - set(new):
             filesystem.rm_file(path)
     except BaseException as error:
-        message = f"{redacted(target)} is not whole; all that was to be in it is in {redacted(output)}"
+        message = f"{redacted(target)} is incomplete; everything that belongs in it is in {redacted(output)}"
         error.add_note(message)
         logger.error(message)
         raise

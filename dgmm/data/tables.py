@@ -285,7 +285,7 @@ def _texts(columns: Sequence[Column], choice: Choice, what: str) -> tuple[Picked
 
 def no_numbers(values: Any) -> NDArray[np.floating]:
     """Refuse text of which no numbers are known."""
-    raise DataError("a column of text is no column of numbers")
+    raise DataError("a column of text cannot be read as numbers")
 
 
 def _check_agreed(columns: Sequence[Column]) -> None:

@@ -47,8 +47,8 @@ def chosen_arrays(group: zarr.Group, choice: Choice, name: str) -> dict[str, zar
     if not columns:
         inside = sorted(group.keys())
         raise DataError(
-            f"{name} is a Zarr group without arrays that are features; give the path of one of the arrays or "
-            f"groups in it ({listed(inside) or 'there are none'}), or name arrays of numbers with columns="
+            f"{name} is a Zarr group without arrays that can be features; give the path of one of the arrays "
+            f"or groups in it ({listed(inside) or 'there are none'}), or name arrays of numbers with columns="
         )
     return {column: arrays[column] for column in columns}
 

@@ -232,4 +232,4 @@ def check_array_parameters(parameters: Mapping[str, Any]) -> None:
         except (TypeError, ValueError):
             is_good = False
         if not is_good:
-            raise DataError(f"{name} holds what are no finite numbers")
+            raise DataError(f"{name} holds values that are not finite numbers")

@@ -273,7 +273,7 @@ def standard_errors(
         Where the parameters are far from the maximum; where a standard error exceeds what it is of.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind={kind!r} is none of {', '.join(map(repr, KINDS))}")
+        raise ValueError(f"kind={kind!r} is not one of {', '.join(map(repr, KINDS))}")
     layout = Layout.of(parameters)
     squared = kind == "sandwich" and weights is not None
     check_memory(layout, squared=squared)
@@ -285,23 +285,23 @@ def standard_errors(
     if found.distance > CERTAINTY.far:
         warn_user(
             f"The parameters are {found.distance:.2g} standard errors from the maximum of the likelihood of "
-            "these rows: the fit has not converged (give it a smaller tol, and more iterations), its "
-            "reg_covar is large beside how exactly variances are known, or these are not the rows of the fit",
+            "these rows: the fit has not converged (use a smaller tol and more iterations), reg_covar "
+            "is large compared to the uncertainty of the variances, or these are not the rows of the fit",
             MixtureWarning,
         )
     if found.vague:
         which = ", ".join(map(str, found.vague))
         warn_user(
-            f"Of {plural(len(found.vague), 'component')} {which} standard errors exceed the weight, "
-            "or the component's own width: these rows hardly tell its parameters, and intervals mean little. "
-            "Components that are nearly the same, or have few rows, are so: take fewer",
+            f"Standard errors of {plural(len(found.vague), 'component')} {which} exceed the weight, or the "
+            "component's own width: these rows say little about its parameters, and intervals mean little. "
+            "This happens to components that are nearly the same, or have few rows: fit fewer components",
             MixtureWarning,
         )
     of_weights, means, covariances = layout.shaped(np.sqrt(np.maximum(np.diagonal(found.covariance), 0.0)))
     if n_border := int(np.isnan(of_weights).sum()):
         warn_user(
-            f"{n_border:,} of {of_weights.size:,} weights of groups are of components with less than a row "
-            "there: so near the border, 0, they have no standard error (NaN), and are taken as they are",
+            f"{n_border:,} of {of_weights.size:,} weights of groups belong to components with less than one "
+            "row in the group: so near 0 they have no standard error (NaN), and are taken as exact",
             MixtureWarning,
         )
     return StandardErrors(
@@ -359,8 +359,8 @@ def check_memory(layout: Layout, *, squared: bool) -> None:
     there = int(CERTAINTY.share * cast(int, MEMORY_LIMIT))
     if needed > there:
         raise DataError(
-            f"Standard errors of {layout.n_parameters:,} parameters take about {needed:,} bytes of memory, "
-            f"which grow with the square of their number, and {there:,} bytes, {CERTAINTY.share:.0%} of this "
-            "machine's, are to be had. Take fewer components, features or groups, or a covariance_type "
+            f"Standard errors of {layout.n_parameters:,} parameters need about {needed:,} bytes of memory, "
+            f"which grows with the square of their number; {there:,} bytes, {CERTAINTY.share:.0%} of this "
+            "machine's memory, are available. Use fewer components, features or groups, or a covariance_type "
             "with fewer parameters, such as 'diag'"
         )

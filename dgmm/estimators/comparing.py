@@ -226,7 +226,7 @@ def compare_on(
     for what, has in (("errors", "measurement_errors_"), ("groups", "groups_")):
         given = measured.given if what == "errors" else groups
         if given is not None and not any(hasattr(each, has) for each in both):
-            raise ValueError(f"{what} were given, but neither mixture was fitted with such: {WITHOUT[what]}")
+            raise ValueError(f"{what} were given, but neither mixture was fitted with them: {WITHOUT[what]}")
     rows, functions = measured.joined, []
     for each in both:
         require_errors(each, measured.given, "the log-likelihood")

@@ -114,8 +114,8 @@ class ComponentMixture(ConditionalMixture):
             if self._names is not None and by in self._names:
                 return np.argsort(parameters.means[:, self._numbers_of(by)[0]], kind="stable")
             raise ValueError(
-                f"by={by!r} is no order: give 'weight', 'mean', the name of a feature, or numbers of the "
-                "components"
+                f"by={by!r} is not an order: give 'weight', 'mean', the name of a feature, or the "
+                "numbers of the components"
             )
         order = np.asarray(by)
         if order.shape != parameters.weights.shape or not np.array_equal(
@@ -149,7 +149,7 @@ class ComponentMixture(ConditionalMixture):
                [0.01, 1.  ]])
         """
         if kind not in ("bhattacharyya", "hellinger"):
-            raise ValueError(f"kind={kind!r} is no measure: give 'bhattacharyya' or 'hellinger'")
+            raise ValueError(f"kind={kind!r} is not a measure: give 'bhattacharyya' or 'hellinger'")
         distances = overlap.bhattacharyya_distances(self._parameters)
         return overlap.coefficients(distances) if kind == "bhattacharyya" else overlap.hellinger(distances)
 

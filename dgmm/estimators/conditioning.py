@@ -92,7 +92,7 @@ class ConditionalMixture(FittedMixture):
         self._refuse_unfitted()
         chosen = self._numbers_of(features)
         if len(chosen) == 0:
-            raise DataError("a mixture of no features has no densities; name one at least")
+            raise DataError("a mixture without features has no density; name at least one")
         return self._with(marginal(parameters_of(self), chosen), chosen)
 
     def condition(self, known: Known) -> Self:
@@ -130,8 +130,7 @@ class ConditionalMixture(FittedMixture):
         numbers, values = values_of(known, self._names, parameters.n_features)
         if len(numbers) == parameters.n_features:
             raise DataError(
-                "all features are known: no feature is left to have a density; `score_samples` gives that of "
-                "the row"
+                "all features are known, and no feature is left; `score_samples` gives the density of the row"
             )
         is_known = np.isin(np.arange(parameters.n_features), numbers)
         found = conditional(parameters, is_known)
@@ -233,13 +232,13 @@ class ConditionalMixture(FittedMixture):
         refuse_measured(self, "regression")
         wanted = self._numbers_of(targets)
         if len(wanted) == 0:
-            raise DataError("targets= names no feature; name one at least")
+            raise DataError("targets= names no feature; name at least one")
         others = np.setdiff1d(np.arange(self._n_features), wanted)
         names = [str(number) for number in range(self._n_features)]
         if self._names is not None:
             names = [str(name) for name in self._names]
         if len(others) == 0:
-            raise DataError("all features are targets: none is known; `marginal` gives the mixture of them")
+            raise DataError("all features are targets, and none is known; `marginal` gives their mixture")
         opened = None
         if known is None:
             given, opened = self._known_by_name(x, others, **opening)
@@ -249,7 +248,7 @@ class ConditionalMixture(FittedMixture):
         if len(both):
             raise DataError(f"feature {names[both[0]]!r} is both known and a target; leave it out of one")
         if len(given) == 0:
-            raise DataError("known= names no feature; name one at least, or leave it out")
+            raise DataError("known= names no feature; name at least one, or leave it out")
         if opened is None:
             source, columns = self._open_known(x, given, **opening)
         else:
@@ -380,7 +379,7 @@ class ConditionalMixture(FittedMixture):
         """Return the function of a source's rows that `impute` is."""
         refuse_measured(self, "imputing")
         if method not in METHODS:
-            raise ValueError(f"method={method!r} is none of {', '.join(map(repr, METHODS))}")
+            raise ValueError(f"method={method!r} is not one of {', '.join(map(repr, METHODS))}")
         is_random = method == "sample"
         seeding = self.random_state if random_state is None else random_state
         seed = int(check_random_state(seeding).randint(2**31 - 1)) if is_random else 0

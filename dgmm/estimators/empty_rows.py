@@ -15,13 +15,11 @@ from dgmm.data.text import plural
 from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.rowwise import RowFunction
 
-FILLED = "such rows are filled from the whole mixture, whatever the row"
-REGRESSED = "targets given nothing have the mean and covariance of the whole mixture, whatever the row"
-JUDGED = (
-    "what is said of such rows is the mixture's own, whatever the row: its weights, and a log density of 0"
-)
+FILLED = "such rows are all filled in the same way, from the whole mixture"
+REGRESSED = "targets given nothing have the mean and covariance of the whole mixture"
+JUDGED = "such rows all get the same results: the weights of the mixture, and a log density of 0"
 
-NOT_COUNTED = "How many is not counted: lazy results are computed piece by piece"
+NOT_COUNTED = "They are not counted, as lazy results are computed piece by piece"
 
 COUNTED_TOGETHER = 2**16
 """Rows without values are counted in so many rows at a time."""

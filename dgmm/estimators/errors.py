@@ -106,8 +106,9 @@ def refuse_measured(mixture: object, what: str) -> None:
     """
     if hasattr(mixture, "measurement_errors_"):
         raise ValueError(
-            f"The mixture was fitted with measurement errors, which {what} would not take into account: it "
-            "is that of the true values, and its rows are wider. predict, score, bic and merge take errors="
+            f"The mixture was fitted with measurement errors, which {what} would ignore: the "
+            "mixture describes the true values, and measured rows spread wider. predict, score, bic and "
+            "merge take errors="
         )
 
 
@@ -127,8 +128,8 @@ def require_errors(mixture: object, errors: object, what: str) -> None:
     """
     if errors is None and hasattr(mixture, "measurement_errors_"):
         raise ValueError(
-            f"The mixture was fitted with measurement errors, and {what} of rows without would be that of "
-            "exact ones: give errors= of these rows, as for fit; or errors=0.0, if they are exact"
+            f"The mixture was fitted with measurement errors, and {what} would take these rows as exact: "
+            "give their errors=, as for fit, or errors=0.0 if they are exact"
         )
 
 
@@ -154,8 +155,8 @@ def columns_among(errors: object, source: Source) -> list[int] | None:
         return None
     if missing:
         raise DataError(
-            f"errors names {', '.join(map(repr, missing))}, which {source.name} lacks as columns of numbers; "
-            f"it has {', '.join(map(repr, names))}"
+            f"errors names {', '.join(map(repr, missing))}, which are not columns of numbers in "
+            f"{source.name}; it has {', '.join(map(repr, names))}"
         )
     return [names.index(name) for name in wanted]
 
@@ -202,8 +203,8 @@ def _opened(errors: Any, source: Source) -> Source:
         if source.feature_names is None or not names_in(errors):
             raise
         raise DataError(
-            f"errors={errors!r} names no columns of {source.name}, which has "
-            f"{', '.join(map(repr, source.feature_names))}; and as a path: {error}"
+            f"errors={errors!r} names no column of {source.name}, which has "
+            f"{', '.join(map(repr, source.feature_names))}; it is not a path either: {error}"
         ) from error
     features, names = source.feature_names, found.feature_names
     if features is None or names is None or not set(names) & set(features):
@@ -211,8 +212,9 @@ def _opened(errors: Any, source: Source) -> Source:
     if sorted(names) == sorted(features):
         return of_columns(found, [names.index(name) for name in features])
     raise DataError(
-        f"errors has the columns {listed(map(repr, names))}, of which some are features and others are not "
-        f"({listed(map(repr, features))}): name them all as the features, in any order, or none, in theirs"
+        f"errors has the columns {listed(map(repr, names))}, some of which are features and others not "
+        f"({listed(map(repr, features))}): use the names of all features, in any order, or other names, in "
+        "their order"
     )
 
 

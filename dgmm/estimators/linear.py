@@ -101,7 +101,7 @@ def _step(transformer: Any) -> Step:
             return Step(np.asarray(origin, np.float64), np.diag(1.0 / np.asarray(widths, np.float64)))
     name = type(transformer).__name__
     raise TypeError(
-        f"explain cannot tell surprises in the features of X, as {name} is not known to be linear (PCA and "
-        "StandardScaler are); transform X by the steps before the mixture, and give explain of a detector of "
-        "the mixture alone, FrozenEstimator(pipeline[-1]), the result"
+        f"explain cannot attribute surprise to features of X, as {name} is not known to be linear (PCA and "
+        "StandardScaler are); transform X by the steps before the mixture, and pass the result to "
+        "explain of a detector of the mixture alone, FrozenEstimator(pipeline[-1])"
     )

@@ -180,12 +180,12 @@ def _read(
         n_bytes = file.seek(0, os.SEEK_END)
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
-            raise ValueError("its members are compressed, and no model's are")
+            raise ValueError("its members are compressed, which those of a model never are")
         if (
             len(members) < len(archive.infolist())
             or sum(info.file_size for info in members.values()) > n_bytes
         ):
-            raise ValueError("its members overlap, or are there twice")
+            raise ValueError("its members overlap or are repeated")
         unknown = members.keys() - {*ATTRIBUTES, *ARRAY_PARAMETERS, "header"}
         if unknown:
             raise ValueError(f"it holds {sorted(unknown)[0][:80]!r}, which no model has")
@@ -198,7 +198,7 @@ def _read(
     if not isinstance(header, dict) or not all(
         isinstance(header.get(part, {}), dict) for part in ("parameters", "attributes")
     ):
-        raise ValueError("its header is not a JSON object, of objects")
+        raise ValueError("its header is not a JSON object of objects")
     return header, arrays
 
 
@@ -227,7 +227,7 @@ def _layout(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Layout:
     if dtype.hasobject or dtype.kind not in "fiubU":
         raise ValueError(f"{info.filename} holds {dtype}: neither numbers nor text")
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != info.file_size - start:
-        raise ValueError(f"{info.filename} claims the shape {shape}, which its bytes have not")
+        raise ValueError(f"{info.filename} claims the shape {shape}, which does not match its size")
     return _Layout(shape, in_columns, dtype, start)
 
 

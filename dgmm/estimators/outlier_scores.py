@@ -23,9 +23,7 @@ from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.surprise import surprises
 
-SCORED = (
-    "what is said of such rows is the mixture's own, whatever the row: the log density to be expected of one"
-)
+SCORED = "such rows all get the same score: the expected log density of a row"
 
 
 def scores_of(estimator: Any, X: Any) -> Any:

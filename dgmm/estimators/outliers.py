@@ -169,7 +169,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
             )
         if self.estimator is not None and self.missing != "error":
             raise ValueError(
-                f"missing={self.missing!r} is of the default estimator: give it to your own, such as "
+                f"missing={self.missing!r} applies to the default estimator: pass it to yours, as in "
                 f"estimator=GaussianMixture(..., missing={self.missing!r})"
             )
         X, side_information = split_off_side_information(X, {"sample_weight": sample_weight})

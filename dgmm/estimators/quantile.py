@@ -91,7 +91,7 @@ def quantile(
     found = counted(0 if source.n_rows <= MOST_KEPT else FIRST_SHIFT)
     total = found.weight
     if total == 0.0:
-        raise DataError("sample_weight is zero in every row: no row is to be counted")
+        raise DataError("sample_weight is zero in every row: no row counts")
     place = max(0.0, (total - 1.0) * share)
     lower = math.floor(place)
     bins = [found.bin_at(lower), found.bin_at(lower + 1)]

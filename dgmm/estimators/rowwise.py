@@ -29,10 +29,10 @@ from dgmm.passes.threads import n_threads
 if TYPE_CHECKING:
     from dgmm.data.tables import Picked
 
-FILL_THEM = "leave these rows out, or fill them by a `MixtureImputer`"
+FILL_THEM = "leave these rows out, or fill them with a `MixtureImputer`"
 JUDGE_THEM = (
-    "leave these rows out, or judge them by what is observed of them, which takes no other fit but "
-    "set_params(missing='marginalize') of the mixture, or fill them by a `MixtureImputer`"
+    "leave these rows out, judge them by their observed values (set_params(missing='marginalize') of the "
+    "mixture, without another fit), or fill them with a `MixtureImputer`"
 )
 """What to do with rows that lack values, where they are not taken."""
 

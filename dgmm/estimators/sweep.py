@@ -346,8 +346,8 @@ class GaussianMixtureSweep(OfTheBest):
         """Refuse a criterion of what is not known where labels are weights of components."""
         if self.criterion == "icl" and labels is not None and labels.n_features > 1:
             raise ValueError(
-                "criterion='icl' asks how undecided rows are, which is not known where labels are weights of "
-                "components: give another criterion"
+                "criterion='icl' measures how undecided rows are, which is not known if labels are weights "
+                "of components: choose another criterion"
             )
 
     def _forget(self) -> None:
@@ -457,7 +457,7 @@ class GaussianMixtureSweep(OfTheBest):
         self.best_estimator_ = best_estimator
         found = advise(candidates, self.best_index_, criterion, self.tolerance)
         self.at_edge_, self.smallest_index_, self.elbow_index_ = found.at_edge, found.smallest, found.elbow
-        unfinished = "The sweep was interrupted: this is what was reached until then, and not all was tried."
+        unfinished = "The sweep was interrupted: these are the results so far, and not all models were tried."
         tested = sentences(swept.comparisons)
         self.advice_ = [*([unfinished] if partial else []), *found.sentences, *tested]
         if self.n_bootstrap:

@@ -27,9 +27,9 @@ from dgmm.passes.blas import single_threaded
 from dgmm.passes.cluster import one_cluster
 
 NOT_KEPT = (
-    "keeps no sums of the rows that it was fitted to, to which others could be added: it was made of another "
-    "mixture, set by hand, fitted to groups or with errors, or by a sweep, or loaded from a file of an "
-    "earlier dgmm. Fit it to its rows (warm_start=True goes on from where it is)"
+    "has no sums of the rows that it was fitted to, so no rows can be added: it was derived from another "
+    "mixture, set by hand, fitted with groups or errors, fitted by a sweep, or loaded from a file of an "
+    "earlier dgmm. Fit it to its rows (warm_start=True continues from its parameters)"
 )
 
 DECAY = 0.7
@@ -115,8 +115,8 @@ class UpdatingMixture(Mixture[Sklearn]):
         partition = self._summed(source, weights, kept.unused_name() if name is None else name)
         if (twice := kept.known(partition.rows, partition.row_weights)) is not None:
             warn_user(
-                f"{source.name}: these very rows are in the mixture already, as {twice!r}; from now on they "
-                f"count twice. forget(name={partition.name!r}) takes them out again",
+                f"{source.name}: these rows are already in the mixture, as {twice!r}; from now on they "
+                f"count twice. forget(name={partition.name!r}) removes them again",
                 MixtureWarning,
             )
         return self._take(kept.with_added(partition))
@@ -164,7 +164,7 @@ class UpdatingMixture(Mixture[Sklearn]):
         self._validate_params()
         kept = self._sums()
         if (X is None) == (name is None):
-            raise ValueError("forget takes the rows of a partition, or name= of one: one of both")
+            raise ValueError("forget takes either the rows of a partition or its name=")
         if name is None and X is not None:
             source, weights = self._rows_and_weights(X, sample_weight)
             with one_cluster():
@@ -174,9 +174,9 @@ class UpdatingMixture(Mixture[Sklearn]):
                 known = (f"{each.name!r} of {each.n_rows:,} rows" for each in kept.partitions)
                 raise DataError(
                     f"{source.name}: these {source.n_rows:,} rows were never added to the mixture, or not as "
-                    f"a partition of their own: it knows {listed(known, NAMES_LISTED)}. A part of a "
-                    "partition cannot be forgotten, as its sums are of all its rows. Give the very rows of "
-                    "one (values, order, dtype, and weights), or its name"
+                    f"a partition of their own: it knows {listed(known, NAMES_LISTED)}. Part of a "
+                    "partition cannot be forgotten, as only the sums of all its rows are known. Give exactly "
+                    "the rows of a partition (values, order, dtype and weights), or its name"
                 )
         assert name is not None
         return self._take(kept.without(name))
@@ -233,7 +233,9 @@ class UpdatingMixture(Mixture[Sklearn]):
                [0.]])
         """
         if not 0.5 < decay <= 1.0:
-            raise ValueError(f"decay={decay} is not above 0.5 and at most 1: the steps of a stream must fade")
+            raise ValueError(
+                f"decay={decay} must be above 0.5 and at most 1: the steps of a stream must decrease"
+            )
         if not hasattr(self, "weights_"):
             return self.fit(X, y, sample_weight)
         kept = self._sums()
@@ -280,8 +282,9 @@ class UpdatingMixture(Mixture[Sklearn]):
             raise DataError(f"This {type(self).__name__} {NOT_KEPT}")
         if not self._is_of(self._kept):
             raise DataError(
-                f"weights_ or means_ of this {type(self).__name__} were set since its rows were summed, and "
-                "the sums are of others. Fit it to its rows (warm_start=True goes on from where it is)"
+                f"weights_ or means_ of this {type(self).__name__} were changed since its rows were summed, "
+                "and do not belong to these sums. Fit it to its rows (warm_start=True continues from its "
+                "parameters)"
             )
         return self._kept
 
@@ -319,8 +322,8 @@ class UpdatingMixture(Mixture[Sklearn]):
         if len(emptied) and isinstance(objective, Likelihood):
             warn_user(
                 f"{plural(len(emptied), 'component')} {listed(map(str, emptied), NAMES_LISTED)} "
-                f"{plural(len(emptied), 'has', 'have')} less than one row now: others "
-                "describe the rows that are left; fit anew for as many components as they have",
+                f"{plural(len(emptied), 'has', 'have')} less than one row now: the others "
+                "describe the remaining rows; fit again for as many components as they need",
                 MixtureWarning,
             )
         return self

@@ -69,7 +69,7 @@ def check_counted(n_rows: int, weight: float, n_features: int, estimator: str) -
     if n_rows == 0:
         raise no_rows(n_features, estimator)
     if weight == 0.0:
-        raise DataError("sample_weight is zero in every row: no row is to be counted")
+        raise DataError("sample_weight is zero in every row: no row counts")
 
 
 def no_rows(n_features: int, estimator: str) -> DataError:

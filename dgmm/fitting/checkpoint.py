@@ -209,7 +209,7 @@ def keeping(
                 journal.write()
             if journal.n_entries:
                 how = f"dgmm resume {folder.place}" if begun.command else "the same call"
-                error.add_note(f"what was reached is in {folder.place}: {how} goes on from there")
+                error.add_note(f"the progress so far is in {folder.place}: {how} continues from there")
             raise
 
 
@@ -221,13 +221,13 @@ def _begun(folder: DurableFolder, head: Head, apart_from: Collection[str]) -> tu
         if differences:
             raise CheckpointError(
                 f"{folder.place} is a checkpoint of another fit: {'; '.join(differences)}. Give this fit a "
-                "folder of its own, remove that one, or make the call that it is of"
+                "folder of its own, remove that folder, or repeat the call that wrote it"
             )
         return found
     foreign = [name for name in folder.names() if not name.endswith(".dgmm") and not name.startswith(".")]
     if foreign:
         raise CheckpointError(
-            f"{folder.place} is no checkpoint, and not empty: it has {foreign[0]!r}; give another folder"
+            f"{folder.place} is not a checkpoint, and not empty: it holds {foreign[0]!r}; give another folder"
         )
     data = write_record(head, KINDS)
     folder.put(HEAD, data)
@@ -277,6 +277,6 @@ def _is_same_environment(folder: DurableFolder, begun: Head, head: Head) -> bool
     if changed:
         warn(
             f"{folder.place} was begun elsewhere: {'; '.join(changed)}. The fit goes on; its last bits may "
-            "not be those that it would have had there"
+            "differ from those of an uninterrupted fit"
         )
     return not changed

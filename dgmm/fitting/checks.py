@@ -37,8 +37,8 @@ CHECKS = CheckTuning()
 
 
 IN_FITS = (
-    "leave these rows out, as missing='drop' does, or take what is observed of them, as "
-    "missing='marginalize' does, or fill them by a `MixtureImputer`"
+    "leave these rows out (missing='drop'), fit their observed values (missing='marginalize'), or fill "
+    "them with a `MixtureImputer`"
 )
 """What to do with rows that lack values, where a mixture is fitted to them."""
 
@@ -90,7 +90,7 @@ class NotFinite:
         return DataError(
             f"Input X contains {what}.\n"
             f"The first is in row {self.row}, {column}, of {self.place}; there are {self.n_nan:,} NaN and "
-            f"{self.n_infinite:,} infinite values {among}. They are no measurements: {advice}."
+            f"{self.n_infinite:,} infinite values {among}. They are not measurements: {advice}."
         )
 
 
@@ -122,8 +122,8 @@ def refuse_overflow(source: Source, moments: Moments) -> None:
             return
         if moments.n_rows * np.square(moments.maximum - moments.minimum).sum() < CHECKS.largest_squares:
             raise DataError(
-                f"sample_weight sums to {moments.weight:.3g}: times squares of distances from the mean, that "
-                "overflows float64; divide the weights, for example so that their mean is 1"
+                f"sample_weight sums to {moments.weight:.3g}: multiplied by squared distances from the mean, "
+                "this overflows float64; divide the weights, for example so that their mean is 1"
             )
     column = int(np.where(np.isfinite(squares), squares, np.inf).argmax())
     value = float(max(moments.minimum[column], moments.maximum[column], key=abs))
@@ -141,12 +141,12 @@ def check_observed(source: Source, observed: FeatureMoments) -> None:
     for column in np.flatnonzero(observed.weights == 0.0).tolist():
         counted = "" if observed.minimum[column] > observed.maximum[column] else " in rows with a weight"
         named = named_column(column, source.feature_names)
-        raise DataError(f"{source.name}: {named} holds no number{counted}, NaN alone: leave it out")
+        raise DataError(f"{source.name}: {named} holds only NaN{counted}: leave it out")
     if observed.n_empty:
         warn_user(
             f"{source.name}: {observed.n_empty:,} of {source.n_rows:,} rows "
-            f"{plural(observed.n_empty, 'lacks', 'lack')} all values; such rows count, but say nothing: each "
-            "belongs to the components as their weights are",
+            f"{plural(observed.n_empty, 'has', 'have')} no value at all; such rows count, but carry no "
+            "information: their responsibilities are the weights of the components",
             DataWarning,
         )
 
@@ -165,7 +165,7 @@ def check_weight(weight: float) -> None:
     """
     if weight < CHECKS.smallest_weight:
         raise DataError(
-            f"sample_weight sums to {weight:.3g}: too little beside what is added to counts; "
+            f"sample_weight sums to {weight:.3g}: too little compared to what is added to counts; "
             "multiply the weights, for example so that their mean is 1"
         )
 

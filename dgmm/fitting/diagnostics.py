@@ -108,9 +108,9 @@ def concerns(
             f", and {len(collapsed) - DIAGNOSTICS.named:,} more" if len(collapsed) > DIAGNOSTICS.named else ""
         )
         found.append(
-            f"{'; '.join(each)}{more}: reg_covar={reg_covar:g} makes most of the smallest variance, and the "
-            "log-likelihood depends on it; use fewer components, another covariance type, or a larger "
-            "reg_covar, or fit rows of a repeated value apart"
+            f"{'; '.join(each)}{more}: reg_covar={reg_covar:g} dominates the smallest variance, and "
+            "determines the log-likelihood; use fewer components, another covariance type, or a larger "
+            "reg_covar, or fit rows with a repeated value separately"
         )
     row = moments.weight / moments.n_rows
     emptied = np.flatnonzero(parameters.weights * moments.weight < row)
@@ -126,8 +126,8 @@ def concerns(
     if n_falls:
         found.append(
             f"the log-likelihood fell in {n_falls:,} of {len(log_likelihoods):,} iterations, by up to "
-            f"{-changes.min():.3g} nats a row: reg_covar={reg_covar:g} is not small beside the variances of "
-            "the narrowest component"
+            f"{-changes.min():.3g} nats a row: reg_covar={reg_covar:g} is not small compared to the "
+            "variances of the narrowest component"
         )
     return tuple(found)
 
@@ -167,8 +167,8 @@ def concerns_of_prior(
     varies = moments.squares[dependent[0]] > 0.0 and not is_one
     what = f"features {named} depend on each other linearly" if varies else f"feature {named} does not vary"
     return (
-        f"{what}: the prior covariance, that of all rows, is singular there, reg_covar={reg_covar:g} is all "
-        "that it has, and elbo_ depends on it; leave features out, or give covariance_prior",
+        f"{what}: the prior covariance, that of all rows, is singular there: only reg_covar={reg_covar:g} "
+        "determines it, and with it elbo_; leave features out, or give covariance_prior",
     )
 
 

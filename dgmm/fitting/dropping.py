@@ -154,13 +154,13 @@ def complete_cases(
     if empty and source.n_rows:
         named = named_column(empty[0], source.feature_names)
         raise DataError(
-            f"{source.name}: {named} holds no number, NaN alone, so that missing='drop' leaves no row: "
-            "leave it out"
+            f"{source.name}: {named} holds only NaN, so that missing='drop' leaves no row: "
+            "leave this column out"
         )
     if n_rows < 2 <= source.n_rows:
         raise DataError(
             f"missing='drop' leaves {n_rows:,} of the {source.n_rows:,} rows of {source.name}: the others "
-            "lack values. missing='marginalize' takes what is observed of them"
+            "lack values. missing='marginalize' fits their observed values"
         )
     logger.info("%s: %d of %d rows lack values and are left out", source.name, n_dropped, source.n_rows)
     if n_dropped and is_here:

@@ -206,12 +206,12 @@ def groups_in(groups: Source, weights: Source | None) -> Array:
     if n_groups > GROUP_LIMITS.most_groups:
         raise DataError(
             f"groups holds more than {GROUP_LIMITS.most_groups:,} different values in {groups.n_rows:,} "
-            "rows: each group has weights of its own; are they measurements, or numbers of rows?"
+            "rows: each group has weights of its own; are these measurements or identifiers of rows?"
         )
     n_single = int((found.n_rows == 1).sum())
     if n_single:
         warn_user(
-            f"{n_single:,} of {n_groups:,} groups have a single row: their weights are what is said of it",
+            f"{n_single:,} of {n_groups:,} groups have a single row, which alone determines their weights",
             DataWarning,
         )
     return found.values
@@ -238,9 +238,9 @@ def check_labels(labels: Source, weights: Source | None, *n_components: int) -> 
         _check_weights(labels, *n_components)
         return
     found, fewest = run_pass(labels, count_values, "labels", weights), min(n_components)
-    wanted = f"labels are the numbers of components, 0 to {fewest - 1}, or {UNKNOWN} where that is not known"
+    wanted = f"labels must be numbers of components, 0 to {fewest - 1}, or {UNKNOWN} if not known"
     if max(n_components) > fewest:
-        wanted += "; they are those of every mixture: try none that has fewer components"
+        wanted += "; they apply to every model of the sweep: try no fewer components than labels"
     if found.fault is not None:
         raise DataError(f"labels holds {found.fault.value} in row {found.fault.row}: {wanted}")
     values = found.values
@@ -248,15 +248,15 @@ def check_labels(labels: Source, weights: Source | None, *n_components: int) -> 
     if wrong.any():
         value = float(values[wrong][0])
         row, _ = first_with(labels, 0, value, "labels")
-        what = f"but n_components={fewest}" if value.is_integer() else "which is no whole number"
+        what = f"but n_components={fewest}" if value.is_integer() else "which is not a whole number"
         shown = int(value) if value.is_integer() else value  # with all digits: 0.9999999999999999 is not 1
         raise DataError(f"labels holds {shown} in row {row}, {what}: {wanted}")
     empty = (values >= 0.0) & (found.weights == 0.0)
     if empty.any():
         raise DataError(
-            f"label {values[empty][0]:g} is that of {found.n_rows[empty][0]:,} rows, all with a "
-            "sample_weight of 0: a component that is known has rows that count; "
-            f"make them {UNKNOWN}, or give them weight"
+            f"label {values[empty][0]:g} has {found.n_rows[empty][0]:,} rows, all with a sample_weight of "
+            "0: a labelled component needs rows that count; "
+            f"label them {UNKNOWN}, or give them weight"
         )
 
 
@@ -273,7 +273,7 @@ def _check_weights(labels: Source, *n_components: int) -> None:
     fault = faults[0]
     what = f"holds {fault.value:g} in row {fault.row}, column {fault.column}"
     if fault.value == 0.0:
-        what = f"holds zeros alone in row {fault.row}"
+        what = f"holds only zeros in row {fault.row}"
     raise DataError(
         f"labels {what}: a row's weights of components are finite numbers of at least 0, not all of them 0"
     )

@@ -219,8 +219,8 @@ class Kept:
         index = self._index_of(name)
         if len(self.partitions) == 1:
             raise DataError(
-                f"the rows of partition {name!r} are all that the mixture knows: without them there is none. "
-                "Add others by `update` before, or fit anew"
+                f"the rows of partition {name!r} are all that the mixture has: without them none is left. "
+                "Add other rows with `update` first, or fit again"
             )
         left = (*self.partitions[:index], *self.partitions[index + 1 :])
         if self.fitted is None or index > 0:

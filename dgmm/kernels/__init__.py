@@ -71,7 +71,7 @@ def chosen_kernel(work: float = np.inf) -> Kernel:
     if not name:
         return next(kernel for kernel in KERNELS.values() if kernel.missing() is None)
     if name not in KERNELS:
-        raise ValueError(f"DGMM_KERNEL is {name!r}, which is none of {', '.join(KERNELS)}")
+        raise ValueError(f"DGMM_KERNEL is {name!r}, which is not one of {', '.join(KERNELS)}")
     if (missing := KERNELS[name].missing()) is not None:
         raise ImportError(f"DGMM_KERNEL asks for the kernel {name!r}, which lacks {missing}")
     return KERNELS[name]

@@ -223,7 +223,7 @@ def _refuse_empty(layout: Layout, parameters: Parameters, sums: ScoreSums) -> No
     if len(empty):
         which = _listed(empty.tolist(), "has", "have")
         raise SingularInformationError(
-            f"The information is singular: {which} none of these rows, which say nothing of it: leave it out",
+            f"The information is singular: {which} no rows here, which say nothing about it: leave it out",
             tuple(empty.tolist()),
         )
     known = np.zeros(layout.n_parameters)
@@ -233,8 +233,8 @@ def _refuse_empty(layout: Layout, parameters: Parameters, sums: ScoreSums) -> No
     if unobserved:
         which = _listed(unobserved, "has", "have")
         raise SingularInformationError(
-            f"The information is singular: {which} a feature, or two, that no row has a value of (both of): "
-            "nothing is known of their mean, or covariance. Leave a feature out, or take diag",
+            f"The information is singular: {which} a feature, or two, that no row has (both) values of: "
+            "their mean, or covariance, is not known. Leave a feature out, or use covariance_type='diag'",
             tuple(unobserved),
         )
 
@@ -322,11 +322,11 @@ def _singular(layout: Layout, scaled: Array, free: Array) -> SingularInformation
     shares += direction[: layout.n_weights].reshape(layout.weights_shape).sum(axis=0)
     own = np.flatnonzero(shares >= INFORMATION.named * shares.max()).tolist()
     return SingularInformationError(
-        f"The information is singular: {_listed(own, 'has', 'have')} parameters that these rows do not tell, "
-        "or that are at no maximum of the likelihood. Components that are the same are so; one with fewer "
-        "rows than its covariance needs, which reg_covar alone keeps from collapsing; a fit that has not "
-        "converged, and other rows than its own. Take fewer components, or a covariance_type with fewer "
-        "parameters, or fit with a smaller tol",
+        f"The information is singular: {_listed(own, 'has', 'have')} parameters that these rows do not "
+        "determine, or that are not at a maximum of the likelihood. Possible reasons: components that are "
+        "the same; a component with too few rows for its covariance, which only reg_covar keeps from "
+        "collapsing; a fit that has not converged; rows other than those of the fit. Use fewer components or "
+        "a covariance_type with fewer parameters, or fit with a smaller tol",
         tuple(own),
     )
 

@@ -295,11 +295,11 @@ def _sentences(found: Misfit, parameters: Parameters, skewed: Array, names: Sequ
     n_components, wrong = len(found.counts), np.flatnonzero(~found.is_gaussian).tolist()
     few = [verdict == UNKNOWN for verdict in found.verdicts]
     whole = f"{n_components:,} component{'s' if n_components > 1 else ''}"
-    unknown = f"; of {sum(few):,}, too few rows tell" if any(few) else ""
+    unknown = f"; too few rows to tell for {sum(few):,}" if any(few) else ""
     if wrong:
         yield f"Of {whole}, {len(wrong):,} {'is' if len(wrong) == 1 else 'are'} not Gaussian{unknown}."
     else:
-        yield f"Of {whole}, none is seen not to be Gaussian, by {found.n_rows:,} rows{unknown}."
+        yield f"No evidence against Gaussian components: {whole}, {found.n_rows:,} rows{unknown}."
     for k in wrong:
         match found.verdicts[k]:
             case "heavier tails":

@@ -42,9 +42,7 @@ def how_sure(subject: Subject) -> list[Section]:
         is_whole = is_complete(rows)
         rows, known = rows[is_whole], known.part(is_whole)
     if found.n_parameters > MOST_PARAMETERS or not len(rows):
-        said = (
-            "There are standard errors of so many parameters, but they are not worked out for this page: see "
-        )
+        said = "This page leaves out standard errors of so many parameters: see "
         return [Section(key, title, paragraph(f"{said}dgmm standard-errors."))]
     try:
         with warnings.catch_warnings():  # these rows have another maximum than all have

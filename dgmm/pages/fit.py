@@ -137,12 +137,12 @@ def how_many(subject: Subject) -> Section:
     if hasattr(mixture, "elbo_"):
         said = (
             f"Up to {n_all:,} components were allowed, and {n_drawn:,} have rows: variational Bayes empties "
-            "those that do not pay."
+            "components that the rows do not need."
         )
     else:
         said = (
-            f"The number of components was given: {n_all:,}. Whether others describe the rows better, "
-            "dgmm sweep or GaussianMixtureSweep tells: it fits many numbers in the same passes."
+            f"The number of components was given: {n_all:,}. dgmm sweep or "
+            "GaussianMixtureSweep shows whether another number fits better: it fits many in the same passes."
         )
     return Section("number", "How many components", paragraph(said) + _weights(subject) + groups_of(mixture))
 

@@ -73,8 +73,8 @@ def is_it_good(subject: Subject, held_out: str = "") -> Section:
         return Section(key, title, paragraph(said) + (paragraph(held_out) if held_out else ""))
     if subject.lacks_errors:
         said = (
-            "The mixture is that of true values, and the rows, measured with errors, are wider: this page, "
-            "which does not have their errors, does not compare them: give errors=, as the fit has them."
+            "The mixture describes the true values, and rows measured with errors spread wider. This page "
+            "does not have the errors, and does not compare them: give errors=, as for the fit."
         )
         return Section(key, title, paragraph(said) + (paragraph(held_out) if held_out else ""))
     distances = [

@@ -175,14 +175,13 @@ def _killing(place: str, is_one: bool, purpose: str, error: Any, runs: int) -> s
     why = (
         "Most likely these rows take more memory than a worker has: give each more (--memory, or "
         "memory_limit= of a LocalCluster), start fewer threads in each, or make smaller chunks with "
-        "`dgmm convert`. Else something in them ends whoever reads them: the workers' logs say what"
+        "`dgmm convert`. Otherwise something in these rows crashes the workers: their logs say what"
         if is_one
         else "Most likely all workers lack memory (--memory, or memory_limit= of a LocalCluster), or they "
-        "are ended from outside, whatever they do: their logs, and those of the machine, say why"
+        "are killed from outside: their logs, and those of the machine, say why"
     )
-    return (
-        f"{purpose}: {deaths} workers died at work on {place}, the last at {error.last_worker.address}. {why}"
-    )
+    last = error.last_worker.address
+    return f"{purpose}: {deaths} workers died while working on {place}, the last at {last}. {why}"
 
 
 class SharesDone:

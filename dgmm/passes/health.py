@@ -187,7 +187,7 @@ class Watch:
         return f"Workers are started with `dask worker {self._address}`"
 
     def _lost(self, what: str) -> str:
-        died = f" Workers had died at work on {self.died_at}." if self.died_at else ""
+        died = f" Workers had died while working on {self.died_at}." if self.died_at else ""
         return (
             f"{self._purpose}: the cluster at {self._address} is lost: {what}. {self._n_done():,} of "
             f"{self._n_tasks:,} tasks were done, and are lost with it.{died} Fit again when there are workers"
@@ -226,7 +226,7 @@ class Watch:
                 f"none of its {len(workers):,} workers takes tasks ({next(iter(workers.values()))['status']})"
             )
         dying = now - self._died_at < self._settings.say_after
-        return "its workers die one after another, and none ends a task" if dying else None
+        return "its workers die one after another, and none finishes a task" if dying else None
 
 
 def address_of(client: Any) -> str:

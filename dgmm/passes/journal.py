@@ -185,7 +185,7 @@ class Journal:
             self._n_misses += 1
             failed = f"{self._next}: it could not be written: {error}"
             if self._n_misses >= JOURNAL.misses:
-                raise OSError(f"{failed}; that was so {self._n_misses} times in a row") from error
+                raise OSError(f"{failed}; this failed {self._n_misses} times in a row") from error
             warn(
                 f"{failed}. What was written before is still there; the fit goes on and tries again, and "
                 f"ends after {JOURNAL.misses} failures in a row"
@@ -236,8 +236,8 @@ class Journal:
         assert found.request is not None
         if not self._is_of(request, found.request):
             self._give_up(
-                f"it answers {found.request.purpose!r}, and what is asked is {request.purpose!r} with other "
-                "numbers: rows, or what rounds them, are no longer what they were"
+                f"it answers {found.request.purpose!r}, but {request.purpose!r} was asked with other "
+                "numbers: the rows, or how they are rounded, have changed"
             )
             self._stop_replaying()
             return None
@@ -273,8 +273,8 @@ class Journal:
             logger.info("Going on from %s: %s", self.folder.place, in_words(self.taken))
         if self._files.damage:
             warn(
-                f"{self.folder.place}: {self._files.damage}; what comes before is taken, and all else is "
-                "done again"
+                f"{self.folder.place}: {self._files.damage}; what comes before is used, and everything else "
+                "is done again"
             )
         self._remove(ENTRY, after=self._files.number)
         self._partial = [*self._read_parts()]

@@ -28,8 +28,8 @@ RUNS_LOOKED_INTO = 3
 """Runs of rows that changed in which a value that is not finite is looked for, to be named."""
 
 WHAT_TO_DO = (
-    "A model of both would be one of neither: fit it again when nothing writes to them, or, if it may be so, "
-    "with allow_changed_data=True"
+    "A model of both would describe neither: fit again when nothing writes to the rows, or, if they may "
+    "change, with allow_changed_data=True"
 )
 
 
@@ -219,9 +219,7 @@ def say_unchecked(source: Source) -> None:
 def without_checksums(name: str) -> str:
     """Say what it means that a store has no checksums, and how it gets them."""
     command = f"dgmm convert {shlex.quote(name)} OUT.zarr"
-    return (
-        f"not found: no checksums, bytes may be read as other numbers; `{command}` writes the rows with them"
-    )
+    return f"not found: there are no checksums; `{command}` writes the rows with them"
 
 
 def revision_of_both(source: Source, weights: Source | None) -> Revision:

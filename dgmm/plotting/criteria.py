@@ -60,7 +60,7 @@ def plot_criteria(
     ax = axes_or_current(ax)
     name = sweep.criterion if criterion is None else criterion
     if name not in CRITERIA:
-        raise ValueError(f"criterion={name!r} is none of {', '.join(map(repr, CRITERIA))}")
+        raise ValueError(f"criterion={name!r} is not one of {', '.join(map(repr, CRITERIA))}")
     shown, results = CRITERIA[name], sweep.results_
     values, errors = results[shown.column], shown.errors(results)
     if not np.isfinite(values).any():

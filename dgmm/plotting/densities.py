@@ -75,7 +75,7 @@ def plot_density(
     heights = np.exp(log_densities(flat, grid.reshape(-1, 2))).reshape(grid.shape[:2])
     label(ax, axes[0].label, axes[1].label)
     if heights.max() <= levels[0]:
-        note(ax, "the rows are where the mixture is not: no contour is here")
+        note(ax, "the rows lie outside the mixture: there is no contour here")
         return ax
     top = max(float(heights.max()), float(levels[-1])) * 1.01
     color = to_rgb(COLORS[0])

@@ -190,7 +190,7 @@ def plot_history(model: Any, *, ax: Axes | None = None) -> Axes:
     check_is_fitted(mixture)
     bounds, history = getattr(mixture, "lower_bounds_", None), getattr(mixture, "history_", None)
     if not bounds:
-        raise ValueError("this mixture has no history: no fit has made it, or one without iterations")
+        raise ValueError("this mixture has no history: it was not fitted, or without iterations")
     accepted = np.array(history["accepted"] if history else [True] * len(bounds), bool)
     what = (
         "lower bound of the evidence (nats)" if hasattr(mixture, "elbo_") else "log-likelihood (nats a row)"

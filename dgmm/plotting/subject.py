@@ -127,7 +127,7 @@ class Subject:
             If the rows are not such as the model was fitted to, or there are none.
         """
         if rows is None and any(each is not None for each in (sample_weight, groups, errors)):
-            raise TypeError("sample_weight=, groups= and errors= are of rows: give rows, too")
+            raise TypeError("sample_weight=, groups= and errors= describe rows: give rows, too")
         if isinstance(model, Subject):
             return model
         mixture = mixture_of(model) or model
@@ -177,9 +177,7 @@ class Subject:
             Where none were given.
         """
         if self.rows is None:
-            raise TypeError(
-                "this picture is of rows: give rows, such as those that the mixture was fitted to"
-            )
+            raise TypeError("this picture shows rows: give rows, such as those of the fit")
         return self.rows
 
     @property
@@ -352,7 +350,7 @@ def _fitted(mixture: Any) -> Parameters:
     """Return the parameters of what is a mixture, and fitted."""
     if not hasattr(mixture, "covariance_type") or isinstance(mixture, type):
         name = mixture.__name__ if isinstance(mixture, type) else type(mixture).__name__
-        raise TypeError(f"pictures are of a fitted mixture or sweep, which {name} is not")
+        raise TypeError(f"a picture needs a fitted mixture or sweep, and {name} is neither")
     if hasattr(mixture, "_parameters"):
         return mixture._parameters
     if not hasattr(mixture, "means_"):

@@ -42,7 +42,7 @@ def test_what_is_refused(tmp_path: Path, model: Path, rows_zarr: Path, three_clu
     assert "Invalid value" in fail("standard-errors", model, rows_zarr, "--level", 95)
     dgmm.BayesianGaussianMixture(n_components=2, max_iter=2).fit(three_clusters).save(tmp_path / "bayes.npz")
     line = fail("standard-errors", tmp_path / "bayes.npz", rows_zarr)
-    assert "its posterior says how sure it is" in line
+    assert "its posterior says how certain its parameters are" in line
 
 
 def test_misfit(model: Path, rows_zarr: Path):

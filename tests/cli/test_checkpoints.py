@@ -48,7 +48,9 @@ def started(rows_zarr, tmp_path) -> Callable[..., tuple[Path, Path]]:
         out, kept = tmp_path / "model.npz", tmp_path / "kept"
         found = interrupted("fit", rows_zarr, "--out", out, "--checkpoint", kept, *OPTIONS, *options)
         assert found.exit_code == 130
-        assert f"note: what was reached is in {kept}: dgmm resume {kept} goes on from there" in found.stderr
+        assert (
+            f"note: the progress so far is in {kept}: dgmm resume {kept} continues from there" in found.stderr
+        )
         assert not out.exists()
         return out, kept
 
@@ -156,7 +158,7 @@ def test_secrets_and_names_of_users_are_not_kept(rows_zarr, tmp_path, monkeypatc
     assert b"~/rows.zarr" in held
     found = run("resume", kept, "--overwrite")
     assert found.exit_code == 2
-    assert "the values of --storage-option key are not kept: give them again" in found.stderr
+    assert "the values of --storage-option key are not stored: give them again" in found.stderr
     assert run("resume", kept, "--overwrite", "--storage-option", "key=SECRET").exit_code == 0
 
 
@@ -165,7 +167,7 @@ def test_a_call_in_python_is_to_be_made_again(tmp_path, three_clusters):
     mixture.fit(three_clusters, checkpoint=tmp_path)
     found = run("resume", tmp_path)
     assert found.exit_code == 2
-    assert f"make the same call again, with checkpoint='{tmp_path}'" in found.stderr
+    assert f"repeat that call with checkpoint='{tmp_path}'" in found.stderr
     info = run("info", tmp_path).stdout
     assert "GaussianMixture(n_components=3, random_state=0)" in info
     assert "ended" in info

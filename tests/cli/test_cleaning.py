@@ -56,11 +56,11 @@ def test_a_folder(tmp_path):
         reasons = {each["path"]: each["reason"] for each in found["kept"]}
         assert reasons.keys() == {str(living), str(recent)}
         assert f"in use by process {os.getpid()} on" in str(reasons[str(living)])
-        assert "within the hour" in str(reasons[str(recent)])
+        assert "within the last hour" in str(reasons[str(recent)])
         assert sorted(os.listdir(tmp_path)) == sorted([".mine", living.name, recent.name])
     assert 15_000 < int(str(found["bytes"])) < 20_000
     shown = run(tmp_path, "--dry-run").stdout
-    assert f"{recent} stays: it tells of no owner" in shown
+    assert f"{recent} stays: its owner is not known" in shown
     assert "to remove  0, 0 bytes" in shown
 
 

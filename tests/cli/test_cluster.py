@@ -52,7 +52,7 @@ def test_where_the_work_is_done():
         (["--tls-ca", __file__, "--workers", "1"], "give --scheduler too"),
         (["--memory", "1GB"], "--memory is the limit of each worker: give --workers too"),
         (["--workers", "0"], "0 is not in the range x>=1"),
-        (["--workers", "1", "--memory", "much"], "'much' is not an amount of memory such as 2GiB"),
+        (["--workers", "1", "--memory", "much"], "'much' is not an amount of memory: write it like 2GiB"),
     ],
 )
 def test_what_does_not_go_together(arguments, message):

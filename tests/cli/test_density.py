@@ -89,7 +89,9 @@ def test_rows_without_any_value_are_told_of_by_predict(tmp_path: Path, model: Pa
     result = run(*given, "--missing", "marginalize")
     assert result.exit_code == 0, result.stderr
     (warning,) = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
-    assert warning.startswith("warning: 42 of 50 rows have no value at all: what is said of such rows")
+    assert warning.startswith(
+        "warning: 42 of 50 rows have no value at all: such rows all get the same results"
+    )
     assert json.loads(result.stdout)["n_rows_without_values"] == 42
 
 
@@ -115,8 +117,8 @@ def test_errors_in_one_line(tmp_path: Path, named_model: Path, holes: Path):
     out = ("--out", tmp_path / "out.npz")
     assert "no feature 'c'" in fail("marginal", named_model, "--features", "c", *out)
     assert "twice" in fail("marginal", named_model, "--features", "a,0", *out)
-    assert "'a' is not such as FEATURE=1.5" in fail("condition", named_model, "a", *out)
-    assert "'a=x' is not such as FEATURE=1.5" in fail("condition", named_model, "a=x", *out)
+    assert "'a' is not of the form FEATURE=1.5" in fail("condition", named_model, "a", *out)
+    assert "'a=x' is not of the form FEATURE=1.5" in fail("condition", named_model, "a=x", *out)
     assert "'a' is given twice" in fail("condition", named_model, "a=1", "a=2", *out)
     assert "feature 'a' is inf" in fail("condition", named_model, "a=inf", *out)
     assert "all features are known" in fail("condition", named_model, "a=1", "b=2", *out)

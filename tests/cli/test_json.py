@@ -73,7 +73,7 @@ def given(command: str, places: dict[str, Path]) -> list[str]:
     [pytest.param(name, marks=pytest.mark.slow if name == "demo" else ()) for name in COMMANDS],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore:.*in the mixture already")
+@pytest.mark.filterwarnings("ignore:.*already in the mixture")
 def test_every_command_says_one_object(
     command: str, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ):

@@ -85,6 +85,6 @@ def test_what_is_refused(tmp_path: Path, model: Path, named_model: Path, rows: P
     table = pq.read_table(last, partitioning=None)
     pq.write_table(table.append_column("label", table["id"]), tmp_path / "labels.parquet")
     refused = fail("predict", named_model, tmp_path / "labels.parquet", "--out", out, "--keep", "label")
-    assert "has the name of the column 'label'" in refused
+    assert "a result is also called 'label'" in refused
     succeed(*given, "--keep", "id")
     assert "exists" in fail(*given, "--keep", "id")

@@ -76,7 +76,7 @@ def test_names_of_columns(arguments, names):
 def test_what_is_no_list_of_names(columns):
     code, printed = run(opened, "--columns", columns)
     assert code == 2
-    assert "is not such as a,b or" in printed
+    assert "is not a list of names like a,b or" in printed
 
 
 @click.command(cls=Command)

@@ -162,7 +162,7 @@ def test_warnings_that_differ_are_all_said(capsys):
 
 
 def test_workers_that_died_are_no_riddle():
-    assert describe(KilledWorker("task-1", None, 3)).startswith("workers died at work")  # type: ignore[arg-type]
+    assert describe(KilledWorker("task-1", None, 3)).startswith("workers died, most likely")  # type: ignore[arg-type]
     assert describe(click.ClickException("so it is")) == "so it is"
 
 

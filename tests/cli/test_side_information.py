@@ -125,7 +125,7 @@ def test_what_is_refused(cells, tmp_path):
     cells.loc[4, "patient"] = None
     cells.to_parquet(path)
     line = fail("fit", path, "-k", 2, "--out", model, "--columns", "a,b", "--groups", "patient")
-    assert "a column of text lacks values" in line
+    assert "a column of text has missing values" in line
 
 
 @pytest.mark.parametrize("are", ["std", "variance"])
@@ -250,7 +250,7 @@ def test_what_is_said_of_all_rows_is_of_rows_with_their_errors_and_groups(tmp_pa
     assert said["model"]["bic"] == pytest.approx(measured.bic(features, errors=errors))
     assert said["other"]["bic"] == pytest.approx(grouped.bic(features))
     for command in (("compare", *pair), ("merge", pair[0], pair[2])):
-        assert "give errors= of these rows" in fail(*command)
+        assert "give their errors=" in fail(*command)
 
 
 def test_sweeps_and_standard_errors_with_labels_and_groups(cells, tmp_path):
@@ -281,4 +281,4 @@ def test_sweeps_and_standard_errors_with_labels_and_groups(cells, tmp_path):
     np.testing.assert_allclose([each["counts"] for each in found["misfit"]], counts, rtol=1e-6)
     line = fail("sweep", path, *own[2:6], "-k", "1:3", "--out", tmp_path / "no", *told)
     assert "but -k 1: labels" in line
-    assert "try none that has fewer" in line
+    assert "try no fewer components" in line

@@ -244,7 +244,9 @@ def test_names_that_are_of_no_measurement(tmp_path, zarr_format):
     data = xr.Dataset({"t2m": ("obs", values[:, 0]), "station_id": ("obs", np.arange(20) + 1)})
     path = write(tmp_path / "x.zarr", data, zarr_format)
     for given_as in (path, data):
-        with pytest.warns(UserWarning, match=r"'station_id' by name identifies rows.*columns=\['t2m'\]"):
+        with pytest.warns(
+            UserWarning, match=r"'station_id' looks by its name like an identifier.*columns=\['t2m'\]"
+        ):
             assert open_dataset(given_as).n_features == 2
         check_source(open_dataset(given_as, columns=["t2m"]), values[:, :1], ("t2m",))
     for given_as in (write(tmp_path / "y.zarr", data[["station_id"]], zarr_format), data[["station_id"]]):

@@ -103,7 +103,7 @@ def test_columns_that_are_no_features(tmp_path):
     with pytest.warns(DataWarning) as told:
         assert open_dataset(tmp_path / "a.csv").feature_names == ("id", "x")
     assert "'when' (date32[day]), 'kind' (string) were left out" in str(told[0].message)
-    assert "'id' by name identifies rows" in str(told[1].message)
+    assert "'id' looks by its name like an identifier" in str(told[1].message)
 
 
 def test_a_first_line_that_may_be_a_row(tmp_path):

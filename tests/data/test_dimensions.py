@@ -46,8 +46,8 @@ def test_chosen_dimensions():
             r"it has variables of different dimensions: 'TEMP' \(N_PROF, DEPTH\).*'CYCLE' \(N_PROF\)",
         ),
         (PROFILES, None, r"columns=, or say with sample_dims="),
-        (PROFILES, ["DEPTH"], r"'CYCLE' has the dimensions \(N_PROF\), and not 'DEPTH' of sample_dims="),
-        ({"TEMP": ("N_PROF", "DEPTH")}, None, r"sample_dims=\['N_PROF', 'DEPTH'\] makes it one feature"),
+        (PROFILES, ["DEPTH"], r"'CYCLE' has the dimensions \(N_PROF\), but not 'DEPTH' of sample_dims="),
+        ({"TEMP": ("N_PROF", "DEPTH")}, None, r"sample_dims=\['N_PROF', 'DEPTH'\] makes one feature"),
         ({str(i): (f"d{i}",) for i in range(9)}, None, "and 3 more"),
     ],
 )

@@ -126,15 +126,19 @@ def test_what_cannot_be_a_feature_is_left_out_with_a_warning(table):
     "name", ["id", "source_id", "_healpix_29", "objID", "customerId", "UUID".lower(), "event_date"]
 )
 def test_what_is_no_measurement_by_its_name(table, name):
-    with pytest.warns(DataWarning, match=rf"column '{name}' by name .*leave it out with columns=\['warm'\]"):
+    with pytest.warns(
+        DataWarning, match=rf"column '{name}' looks by its name .*leave it out with columns=\['warm'\]"
+    ):
         assert open_dataset(table({name: np.arange(160), "warm": WARM})).n_features == 2
-    with pytest.raises(DataError, match=f"no column of measurements: '{name}' by name identifies rows"):
+    with pytest.raises(
+        DataError, match=f"no column of measurements: '{name}' looks by its name like an identifier"
+    ):
         open_dataset(table({name: np.arange(160)}))
     assert open_dataset(table({name: np.arange(160)}), columns=[name]).n_features == 1
 
 
 def test_targets_left_in(table):
-    with pytest.warns(DataWarning, match=r"column 'target' by name .*columns=\['warm'\]"):
+    with pytest.warns(DataWarning, match=r"column 'target' looks by its name .*columns=\['warm'\]"):
         open_dataset(table({"warm": WARM, "target": np.arange(160) % 2}))
 
 
@@ -296,7 +300,7 @@ class TestPartitions:
         deeper = parts[1].assign(depth=1.0)
         for part, words in (
             (parts[1][["mass"]], "partition 1.* has no column 'radius'"),
-            (deeper, "partition 1.* has column 'depth', which the frame was not said"),
+            (deeper, "partition 1.* has column 'depth', which is not among the columns"),
             (parts[1].assign(mass="x"), r"partition 1.*column 'mass' .* does not hold real numbers"),
         ):
             frame = dd.from_map(lambda number, part=part: (parts[0], part)[number], [0, 1], meta=meta)

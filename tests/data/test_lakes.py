@@ -63,7 +63,7 @@ def test_without_its_reader_the_folder_is_refused(kind, tmp_path, monkeypatch):
     make, module = LAKES[kind]
     path = make(str(tmp_path / "table"))
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ModuleNotFoundError, match=rf"rows that were removed.*pip install 'dgmm\[{kind}\]'"):
+    with pytest.raises(ModuleNotFoundError, match=rf"deleted rows.*pip install 'dgmm\[{kind}\]'"):
         open_dataset(path)
 
 

@@ -89,5 +89,7 @@ class TestFolders:
         expected = pa.concat_tables([data, other])["mag"].to_numpy()[:, None]
         for path in (tmp_path, tmp_path / "tiny", folder):
             check_source(open_dataset(path, columns=["mag"]), expected, ("mag",))
-            with pytest.warns(DataWarning, match=r"column '_healpix_29' by name .*columns=\['mag'\]"):
+            with pytest.warns(
+                DataWarning, match=r"column '_healpix_29' looks by its name .*columns=\['mag'\]"
+            ):
                 open_dataset(path)

@@ -21,7 +21,7 @@ def told(features, left_out=()):
 @pytest.mark.parametrize("counts", [True, False])
 def test_what_identifies_rows_is_told_of_whatever_its_values_are(name, counts):
     (message,) = told({"mass": False, name: counts})
-    assert message.startswith(f"the table: column {name!r} by name identifies rows")
+    assert message.startswith(f"the table: column {name!r} looks by its name like an identifier")
     assert message.endswith("leave it out with columns=['mass']")
     with pytest.raises(DataError, match="no column of measurements"):
         warn_of_columns({name: counts}, [], "the table")

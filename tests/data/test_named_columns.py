@@ -52,7 +52,9 @@ def test_numbers_and_text_by_name(rows, table):
     assert categories.tolist() == ["p", "q", "r"]
     assert has_column(rows, "who")
     assert not has_column(rows, "nobody")
-    with pytest.raises(DataError, match=r"groups='nobody' is no column, and no path: .* no column 'nobody'"):
+    with pytest.raises(
+        DataError, match=r"groups='nobody' is neither a column nor a path: .* no column 'nobody'"
+    ):
         column_named(rows, "nobody", "groups")
 
 

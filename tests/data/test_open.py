@@ -93,7 +93,7 @@ class TestColumns:
     def test_of_what_has_none(self):
         with pytest.raises(DataError, match="ndarray has no named columns"):
             open_dataset(np.eye(2), columns=["a"])
-        with pytest.raises(DataError, match="is open already"):
+        with pytest.raises(DataError, match="is already open"):
             open_dataset(open_dataset(np.eye(2)), columns=["a"])
 
     @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ class TestDatasets:
     def test_one_variable_of_several_dimensions_may_be_meant_either_way(self, tmp_path):
         data = xr.Dataset({"x": (("row", "feature"), count_up(9, 4))})
         path = self.write(tmp_path / "x.zarr", data, 3)
-        with pytest.raises(DataError, match=r"'x' \(row, feature\) may be meant as one feature or as many"):
+        with pytest.raises(DataError, match=r"'x' \(row, feature\) could be one feature or many"):
             open_dataset(path)
         names = tuple(f"x[{i}]" for i in range(4))
         check_source(open_dataset(path, sample_dims=["row"]), count_up(9, 4), names)

@@ -39,7 +39,7 @@ def test_chosen_columns(group):
 
 def test_without_columns(tmp_path):
     zarr.open_group(tmp_path / "empty.zarr", mode="w")
-    with pytest.raises(DataError, match="group without arrays that are features"):
+    with pytest.raises(DataError, match="group without arrays that can be features"):
         open_dataset(tmp_path / "empty.zarr")
 
 

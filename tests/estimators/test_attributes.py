@@ -72,5 +72,5 @@ def test_parameters_are_finite_numbers(name):
     check_array_parameters({name: None})
     check_array_parameters({name: [1.0, 2.0]})
     for bad in (["a"], [np.nan], [[1.0], [2.0, 3.0]], {"a": 1}, [1j]):
-        with pytest.raises(DataError, match=f"{name} holds what are no finite numbers"):
+        with pytest.raises(DataError, match=f"{name} holds values that are not finite numbers"):
             check_array_parameters({name: bad})

@@ -183,13 +183,13 @@ def test_of_one_component_with_errors_the_mean_has_the_closed_form(rows, stored,
         found = mixture.standard_errors(source, errors=variances)
         np.testing.assert_allclose(found.covariance[1:, 1:], np.linalg.inv(information), rtol=1e-8)
         assert found.distance < 1e-3
-    with pytest.raises(ValueError, match=r"standard errors of rows without .* errors=0\.0"):
+    with pytest.raises(ValueError, match=r"standard errors would take these rows as exact: .* errors=0\.0"):
         mixture.standard_errors(x)
 
 
 def test_what_is_refused(rows, monkeypatch):
     mixture = fit(rows)
-    with pytest.raises(ValueError, match="kind='hessian' is none of 'information', 'sandwich'"):
+    with pytest.raises(ValueError, match="kind='hessian' is not one of 'information', 'sandwich'"):
         mixture.standard_errors(rows, "hessian")
     with pytest.raises(DataError, match="sample_weight is zero in every row"):
         mixture.standard_errors(rows, sample_weight=np.zeros(len(rows)))
@@ -202,7 +202,7 @@ def test_what_is_refused(rows, monkeypatch):
     many = GaussianMixture(1000)
     many.weights_, many.means_ = np.full(1000, 1e-3), np.zeros((1000, 50))
     many.covariances_ = np.tile(np.eye(50), (1000, 1, 1))
-    with pytest.raises(DataError, match=rf"{layout.n_parameters:,} parameters take about [\d,]+ bytes"):
+    with pytest.raises(DataError, match=rf"{layout.n_parameters:,} parameters need about [\d,]+ bytes"):
         many.standard_errors(np.zeros((2, 50)))
     assert memory_bytes(layout, squared=True) == 2 * memory_bytes(layout)
 
@@ -255,7 +255,7 @@ def test_weights_at_the_border_are_told_of(rows, told):
     groups = np.where(np.arange(1000) < 30, "few", told["groups"])  # of the first cluster alone
     mixture = GaussianMixture(2, tol=1e-9, random_state=0).fit(rows, groups=groups).sorted("mean")
     with pytest.warns(
-        MixtureWarning, match="1 of 6 weights of groups are of components with less than a row"
+        MixtureWarning, match="1 of 6 weights of groups belong to components with less than one row"
     ):
         found = mixture.standard_errors(rows, groups=groups)
     assert np.isnan(found.group_weights).tolist() == [[False, True], [False, False], [False, False]]
@@ -286,7 +286,7 @@ def test_a_fit_that_has_not_converged_says_so(rows):
 def test_components_that_are_hardly_known_are_named(generator):
     rows = np.concatenate([generator.normal(size=(200, 1)), generator.normal(0.3, 1.1, (200, 1))])
     mixture = fit(rows, tol=1e-8, reg_covar=0.0)
-    with pytest.warns(MixtureWarning, match="Of component.* standard errors exceed the weight"):
+    with pytest.warns(MixtureWarning, match="Standard errors of component.* exceed the weight"):
         mixture.standard_errors(rows)
 
 

@@ -177,7 +177,7 @@ def test_a_disk_that_is_full_ends_the_fit_after_three_misses(processes, place):
     process.join()
     assert "File too large" in message
     assert "3 times in a row" in message
-    assert notes == [f"what was reached is in {folder}: the same call goes on from there"]
+    assert notes == [f"the progress so far is in {folder}: the same call continues from there"]
     missed = [each for each in warned if "could not be written" in each and "entry-" in each]
     assert len(missed) == 2
     assert all("the fit goes on and tries again" in each for each in missed)

@@ -287,7 +287,7 @@ def test_an_interrupted_sweep_has_what_was_reached_and_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt) as raised, listening(stop):
         interrupted.fit(rows(), checkpoint=tmp_path)
     assert interrupted.partial_
-    assert "the same call goes on from there" in raised.value.__notes__[0]
+    assert "the same call continues from there" in raised.value.__notes__[0]
     assert bits(sweep(sample_rows=5000).fit(rows(), checkpoint=tmp_path)) == bits(
         sweep(sample_rows=5000).fit(rows())
     )

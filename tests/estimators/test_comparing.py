@@ -64,9 +64,9 @@ def test_a_mixture_of_true_values_is_widened_and_one_of_measurements_is_not():
     source = open_dataset(rows)
     sums = compare_on(one, other, with_errors(source, variances))
     assert sums.means == pytest.approx((one.score(rows, errors=variances), other.score(rows)), rel=1e-12)
-    with pytest.raises(ValueError, match=r"give errors= of these rows, .* or errors=0\.0"):
+    with pytest.raises(ValueError, match=r"give their errors=.* or errors=0\.0"):
         compare_on(other, one, with_errors(source, None))
-    with pytest.raises(ValueError, match="neither mixture was fitted with such"):
+    with pytest.raises(ValueError, match="neither mixture was fitted with them"):
         compare_on(other, other, with_errors(source, variances))
 
 
@@ -96,7 +96,7 @@ def test_weights_count_rows_and_groups_have_their_weights():
     assert repeated.z == pytest.approx(-sums.z, rel=1e-9)
     with pytest.raises(ValueError, match="the groups of the fit are numbers"):
         compare_on(grouped, turned, measured, None, groups)
-    with pytest.raises(ValueError, match="groups were given, but neither mixture was fitted with such"):
+    with pytest.raises(ValueError, match="groups were given, but neither mixture was fitted with them"):
         compare_on(plain, plain, measured, None, groups)
     with pytest.raises(ValueError, match="zero in every row"):
         compare_on(plain, plain, measured, open_dataset(np.zeros((300, 1))))

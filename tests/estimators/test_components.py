@@ -121,12 +121,12 @@ def test_what_is_refused(rows):
         with pytest.raises(NotFittedError):
             method()
     mixture.fit(rows)
-    with pytest.raises(ValueError, match="by='size' is no order"):
+    with pytest.raises(ValueError, match="by='size' is not an order"):
         mixture.sorted("size")
     for order in ([0, 1], [0, 0, 1], [0, 1, 3]):
         with pytest.raises(ValueError, match="components 0 to 2 once"):
             mixture.sorted(order)
-    with pytest.raises(ValueError, match="kind='jaccard' is no measure"):
+    with pytest.raises(ValueError, match="kind='jaccard' is not a measure"):
         mixture.overlap("jaccard")
     with pytest.raises(ValueError, match="zero in every row"):
         mixture.assignment_entropy(rows, sample_weight=np.zeros(len(rows)))

@@ -155,7 +155,7 @@ def test_all_features_and_none():
         assert_allclose(same.covariances_, mixture.covariances_, rtol=1e-14)
     with pytest.raises(ValueError, match="all features are known"):
         mixture.condition({"a": 1, "b": 2, "c": 3})
-    with pytest.raises(ValueError, match="name one at least"):
+    with pytest.raises(ValueError, match="name at least one"):
         mixture.marginal([])
 
 

@@ -22,7 +22,7 @@ def mixture():
 def test_they_get_the_prior_and_a_warning(mixture, method):
     rows = np.vstack([ROWS[:3], np.full((2, 2), np.nan)])
     with pytest.warns(
-        DataWarning, match="^2 of 5 rows have no value at all: what is said of such rows"
+        DataWarning, match="^2 of 5 rows have no value at all: such rows all get the same results"
     ) as caught:
         found = getattr(mixture, method)(rows)
     assert len(caught) == 1

@@ -244,7 +244,7 @@ def test_infinite_values_are_no_values(value):
 
 def test_what_cannot_be_imputed():
     mixture = by_hand()
-    with pytest.raises(ValueError, match="method='median' is none of 'mean', 'sample', 'mode'"):
+    with pytest.raises(ValueError, match="method='median' is not one of 'mean', 'sample', 'mode'"):
         mixture.impute(np.ones((2, 3)), "median")
     with pytest.raises(ValueError, match="X has 2 features, but GaussianMixture is expecting 3"):
         mixture.impute(np.ones((2, 2)))

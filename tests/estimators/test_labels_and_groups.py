@@ -266,17 +266,17 @@ def some(value, where=7):
     [
         (
             some(3),
-            r"labels holds 3 in row 7, but n_components=3: labels are the numbers",
+            r"labels holds 3 in row 7, but n_components=3: labels must be numbers",
         ),
         (some(-2), r"labels holds -2 in row 7"),
-        (some(0.5), r"labels holds 0.5 in row 7, which is no whole number"),
-        (some(0.9999999999), r"labels holds 0.9999999999 in row 7, which is no whole number"),
-        (some(np.nan), r"labels holds nan in row 7: .* or -1 where that is not known"),
+        (some(0.5), r"labels holds 0.5 in row 7, which is not a whole number"),
+        (some(0.9999999999), r"labels holds 0.9999999999 in row 7, which is not a whole number"),
+        (some(np.nan), r"labels holds nan in row 7: .* or -1 if not known"),
         (some(np.inf), r"labels holds inf in row 7"),
         (Y[:-1], r"labels has 149 rows, but X has 150"),
         (np.ones((150, 2)), r"labels has 2 columns, but n_components=3"),
         (np.where(np.arange(450).reshape(150, 3) == 10, -0.5, 1.0), r"-0.5 in row 3, column 1"),
-        (np.where(np.arange(150)[:, None] == 9, 0.0, np.ones((150, 3))), r"zeros alone in row 9"),
+        (np.where(np.arange(150)[:, None] == 9, 0.0, np.ones((150, 3))), r"only zeros in row 9"),
         (["setosa"] * 150, r"setosa|text"),
     ],
 )
@@ -287,7 +287,7 @@ def test_labels_that_are_none(labels, message):
 
 def test_a_label_without_weight():
     weights = np.where(Y == 1, 0.0, 1.0)
-    with pytest.raises(DataError, match="label 1 is that of 50 rows, all with a sample_weight of 0"):
+    with pytest.raises(DataError, match="label 1 has 50 rows, all with a sample_weight of 0"):
         GaussianMixture(3, random_state=0).fit(X, sample_weight=weights, labels=Y)
 
 
@@ -434,7 +434,7 @@ def test_a_column_that_is_a_file_too_is_refused(tmp_path, monkeypatch):
     frame = pd.DataFrame(X, columns=list("abcd")).assign(w=1.0)
     with pytest.raises(DataError, match="sample_weight='w' is a column of the rows, and there is a file"):
         GaussianMixture(2).fit(frame, sample_weight="w")
-    with pytest.raises(DataError, match="sample_weight='v' is no column, and no path"):
+    with pytest.raises(DataError, match="sample_weight='v' is neither a column nor a path"):
         GaussianMixture(2).fit(frame, sample_weight="v")
 
 

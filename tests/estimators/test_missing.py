@@ -465,14 +465,14 @@ class TestErrors:
         rows, _ = clustered(300, seed=17)
         frame = pd.DataFrame(rows, columns=["a", "b", "c"])
         frame["b"] = np.nan
-        with pytest.raises(ValueError, match=r"column 'b' \(1\) holds no number, NaN alone"):
+        with pytest.raises(ValueError, match=r"column 'b' \(1\) holds only NaN"):
             mixture(frame)
 
     def test_rows_of_nothing(self):
         """They have the components by their weights, and are told of once."""
         rows, _ = clustered(600, seed=18)
         rows[::10] = np.nan
-        with pytest.warns(DataWarning, match="60 of 600 rows lack all values") as told:
+        with pytest.warns(DataWarning, match="60 of 600 rows have no value at all") as told:
             found = mixture(rows)
         assert len(told) == 1
         others = np.isfinite(rows).any(axis=1)

@@ -254,7 +254,7 @@ def test_missing_values_are_refused_by_default_and_the_way_out_is_named(rows):
     for detector in (MixtureOutlierDetector(), MixtureOutlierDetector(GaussianMixture(2, random_state=0))):
         with pytest.raises(ValueError, match=r"(?s)NaN.*missing='drop'.*missing='marginalize'.*Imputer"):
             detector.fit(holes)
-        with pytest.raises(ValueError, match=r"no other fit but set_params\(missing='marginalize'\)"):
+        with pytest.raises(ValueError, match=r"set_params\(missing='marginalize'\)"):
             detector.fit(rows).predict(holes)
         assert not get_tags(detector).input_tags.allow_nan
     refused = MixtureOutlierDetector(GaussianMixture(2), missing="marginalize")
@@ -318,7 +318,7 @@ def test_of_rows_without_any_value_what_is_to_be_expected_of_one_is_said(rows):
     holes[[3, 8]] = np.nan
     with pytest.warns(DataWarning, match="2 of 2.000 rows"):
         detector = MixtureOutlierDetector(missing="marginalize", random_state=0).fit(holes)
-    with pytest.warns(DataWarning, match="the log density to be expected of one"):
+    with pytest.warns(DataWarning, match="the same score: the expected log density of a row"):
         scores = detector.score_samples(holes)
     drawn, _ = detector.estimator_.sample(20_000)
     found = detector.score_samples(drawn)

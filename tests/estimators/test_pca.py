@@ -274,7 +274,7 @@ def test_memory_of_a_pipeline_does_not_grow_with_the_rows(tmp_path):
         ({"n_components": 3}, np.eye(4)[:2], "there are 2 rows and 4 features"),
         ({"n_components": "mle"}, np.eye(4)[:2], "n_samples >= n_features"),
         ({}, np.eye(4)[:1], r"1 sample\(s\)"),
-        ({}, np.diag([1.0, np.nan]), r"(?s)row 1, column 1.* or fill them by a `MixtureImputer`\.$"),
+        ({}, np.diag([1.0, np.nan]), r"(?s)row 1, column 1.* or fill them with a `MixtureImputer`\.$"),
         ({}, np.diag([1.0, np.inf]), "infinity"),
         ({}, np.eye(4) * 1e200, "too large for PCA"),
     ],
@@ -289,7 +289,9 @@ def test_rows_that_lack_values_can_be_filled(rows):
     pca = PCA(2).fit(rows)
     holes = np.where(np.arange(rows.size).reshape(rows.shape) == 5, np.nan, rows)
     for method in (pca.transform, pca.score_samples, pca.fit):
-        with pytest.raises(ValueError, match=r"(?s)row 1, column 1.* or fill them by a `MixtureImputer`\.$"):
+        with pytest.raises(
+            ValueError, match=r"(?s)row 1, column 1.* or fill them with a `MixtureImputer`\.$"
+        ):
             method(holes)
 
 

@@ -52,6 +52,6 @@ def test_nothing_is_printed_unasked(rows, capsys):
 def test_rows_that_lack_values_are_counted(rows, capsys):
     holes = np.array(rows, float)
     holes[:5, 1] = holes[3:5, 0] = np.nan
-    with pytest.warns(dgmm.DataWarning, match="lack all values"):
+    with pytest.warns(dgmm.DataWarning, match="have no value at all"):
         lines = printed(dgmm.GaussianMixture, holes, capsys, verbose=1, missing="marginalize")
     assert lines[0].startswith(f"5 of {len(holes)} rows lack values: column 1 (5), column 0 (2)")

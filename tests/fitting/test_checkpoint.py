@@ -94,7 +94,7 @@ def test_a_damaged_head_is_begun_anew(tmp_path, head):
 
 def test_a_folder_of_something_else_is_refused(tmp_path, head):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(CheckpointError, match=r"not empty: it has 'thesis\.tex'"):
+    with pytest.raises(CheckpointError, match=r"not empty: it holds 'thesis\.tex'"):
         work(Checkpoint(tmp_path), head)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
@@ -142,7 +142,7 @@ class TestErrors:
     def test_keep_their_type_and_say_so(self, tmp_path, head, error):
         with pytest.raises(type(error), match="no") as raised:
             self.fail(tmp_path, head, error)
-        note = f"what was reached is in {tmp_path}: the same call goes on from there"
+        note = f"the progress so far is in {tmp_path}: the same call continues from there"
         assert raised.value.__notes__ == [note]
 
     def test_do_not_where_nothing_was_reached(self, tmp_path, head):

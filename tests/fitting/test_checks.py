@@ -37,7 +37,7 @@ class TestNotFinite:
             survey(open_dataset(tmp_path / "x.parquet"), 100, 0)
 
 
-@pytest.mark.filterwarnings("ignore:.*lack all values:dgmm.data.DataWarning")
+@pytest.mark.filterwarnings("ignore:.*have no value at all:dgmm.data.DataWarning")
 class TestMissing:
     """Rows that lack values, where they may."""
 
@@ -54,7 +54,7 @@ class TestMissing:
     def test_a_column_without_values_is_named(self, incomplete):
         incomplete[:, 1] = np.nan
         frame = pd.DataFrame(incomplete, columns=["a", "b", "c"])
-        with pytest.raises(DataError, match=r"column 'b' \(1\) holds no number, NaN alone: leave it out"):
+        with pytest.raises(DataError, match=r"column 'b' \(1\) holds only NaN: leave it out"):
             survey(open_dataset(frame), 100, 0, takes_nan=True)
 
     def test_a_column_with_values_in_rows_without_weight(self, incomplete):
@@ -62,7 +62,7 @@ class TestMissing:
         incomplete[5, 1] = 1.0
         weights = np.ones(6000)
         weights[5] = 0.0
-        with pytest.raises(DataError, match="column 1 holds no number in rows with a weight"):
+        with pytest.raises(DataError, match="column 1 holds only NaN in rows with a weight"):
             survey(open_dataset(incomplete), 100, 0, open_weights(weights), takes_nan=True)
 
     def test_overflow_is_named(self, incomplete):

@@ -104,7 +104,7 @@ def test_a_prior_that_the_rows_leave_singular(rows, columns, words):
     assert bool(found) == (words is not None)
     if words is not None:
         assert re.match(words, found[0])
-        assert "reg_covar=1e-06 is all that it has" in found[0]
+        assert "only reg_covar=1e-06 determines it" in found[0]
 
 
 def warned(rows, n_components=2, **own) -> str:

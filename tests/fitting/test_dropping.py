@@ -78,7 +78,7 @@ def test_too_few_are_left(rows, n_left):
     rows[:n_left] = 0.0
     rows[5999] = [0.0, np.nan, np.nan]
     with pytest.raises(
-        DataError, match=rf"leaves {n_left} of the 6,000 rows of .*missing='marginalize' takes"
+        DataError, match=rf"leaves {n_left} of the 6,000 rows of .*missing='marginalize' fits"
     ):
         complete_cases(open_dataset(rows), None)
 
@@ -86,7 +86,7 @@ def test_too_few_are_left(rows, n_left):
 def test_a_column_of_nothing_is_named(rows, stored):
     rows[:, 1] = np.nan
     for x in (rows, stored(rows)):
-        with pytest.raises(DataError, match=r"column 1 holds no number.*leaves no row: leave it out"):
+        with pytest.raises(DataError, match=r"column 1 holds only NaN.*leaves no row: leave this column out"):
             complete_cases(open_dataset(x), None)
 
 

@@ -21,7 +21,7 @@ def test_groups_are_found_in_a_pass(monkeypatch):
 def test_labels_are_checked_in_a_pass():
     labels, weights = np.array([[0], [2], [2], [-1]]), open_weights([1.0, 0.0, 0.0, 1.0])
     check_labels(MemorySource(labels), None, 3)
-    with pytest.raises(DataError, match="label 2 is that of 2 rows, all with a sample_weight of 0"):
+    with pytest.raises(DataError, match="label 2 has 2 rows, all with a sample_weight of 0"):
         check_labels(MemorySource(labels), weights, 3)
     with pytest.raises(DataError, match="labels holds 2 in row 1, but n_components=2"):
         check_labels(MemorySource(labels), None, 2)

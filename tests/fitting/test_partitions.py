@@ -93,7 +93,7 @@ def test_what_is_refused(generator, days):
     kept = kept_of(days[:2], naive.random_parameters(generator, "diag"))
     with pytest.raises(DataError, match="no partition 'tuesday': there are 'day 0', 'day 1'"):
         kept.without("tuesday")
-    with pytest.raises(DataError, match="'day 0' are all that the mixture knows"):
+    with pytest.raises(DataError, match="'day 0' are all that the mixture has"):
         kept.without("day 1").without("day 0")
     for name, what in (("day 1", "taken"), ("", "empty")):
         with pytest.raises(DataError, match=f"name '{name}' of a partition is {what}"):

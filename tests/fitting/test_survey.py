@@ -85,7 +85,7 @@ def test_the_sample_is_uniform():
     assert chi2.sf(statistic, 99) > 1e-3
 
 
-@pytest.mark.filterwarnings("ignore:.*lack all values:dgmm.data.DataWarning")
+@pytest.mark.filterwarnings("ignore:.*have no value at all:dgmm.data.DataWarning")
 class TestMissing:
     """Rows that lack values, where they may."""
 
@@ -121,7 +121,7 @@ class TestMissing:
     def test_rows_without_values_are_counted(self, incomplete):
         incomplete[np.isnan(incomplete).all(axis=1)] = 0.0
         incomplete[[3, 5000]] = np.nan
-        with pytest.warns(DataWarning, match=r"2 of 6,000 rows lack all values"):
+        with pytest.warns(DataWarning, match=r"2 of 6,000 rows have no value at all"):
             survey(open_dataset(incomplete), 100, 0, takes_nan=True)
 
 

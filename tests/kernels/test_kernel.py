@@ -83,7 +83,7 @@ def test_rows_that_lack_values_are_more_work_where_features_depend_on_each_other
 
 def test_a_kernel_that_is_none_or_cannot_run_is_refused(environment):
     environment.setenv("DGMM_KERNEL", "fortran")
-    with pytest.raises(ValueError, match="DGMM_KERNEL is 'fortran', which is none of compiled, numpy"):
+    with pytest.raises(ValueError, match="DGMM_KERNEL is 'fortran', which is not one of compiled, numpy"):
         kernels.chosen_kernel()
     environment.setenv("DGMM_KERNEL", "compiled")
     environment.setenv("DGMM_COMPILED", "0")

@@ -115,7 +115,7 @@ def test_few_rows_say_nothing(generator):
     found = judged(generator.standard_t(2, (20, 2)))
     assert found.verdicts == ("too few rows to tell",)
     assert found.sentences == (
-        "Of 1 component, none is seen not to be Gaussian, by 20 rows; of 1, too few rows tell.",
+        "No evidence against Gaussian components: 1 component, 20 rows; too few rows to tell for 1.",
     )
 
 

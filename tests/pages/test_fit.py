@@ -104,7 +104,7 @@ def test_a_loaded_mixture_has_the_same_report(three_clusters, tmp_path):
     assert text_of(own).split(before)[:2] == text_of(loaded).split(before)[:2]
 
 
-NO_COMPARISON = "rows, measured with errors, are wider"
+NO_COMPARISON = "rows measured with errors spread wider"
 
 
 @pytest.mark.parametrize("groups", [None, 3, 25])
@@ -132,7 +132,7 @@ def test_groups_and_measurement_errors(three_clusters, tmp_path, groups, errors)
     assert (NO_COMPARISON in said) == (errors is not None)
     assert ("are less than 90 % sure" in said) == (errors is None)
     assert ("± their standard errors by all rows" in said) == (errors is None and groups is None)
-    refused = "give errors= of these rows" if groups is None else "give groups= of the rows, as for fit"
+    refused = "give their errors=" if groups is None else "give groups= of the rows, as for fit"
     assert (refused in said) == (errors is not None or groups is not None)
 
 

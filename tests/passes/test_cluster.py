@@ -77,7 +77,7 @@ class TestWorkersDie:
         with (
             dask.config.set({"dgmm.cluster.reruns": 1}),
             pytest.raises(
-                ClusterLostError, match=rf"work on rows 3000 to 3500 of {path} \(.*c/6/0\).*--memory"
+                ClusterLostError, match=rf"working on rows 3000 to 3500 of {path} \(.*c/6/0\).*--memory"
             ),
         ):
             run_pass(open_dataset(path), Visit(3210, marks, 10**6), "visit")
@@ -114,7 +114,7 @@ def test_faults_made_with_processes():
     faults = {
         "kills": r"same bits|ClusterLostError: .*",
         "stopped": "same bits",
-        "span that kills": r"ClusterLostError: survey: .* died at work on rows 0 to 200000 of .*",
+        "span that kills": r"ClusterLostError: survey: .* died while working on rows 0 to 200000 of .*",
         # A command may have said by then which step of the fit it had come to.
         "scheduler": r"exit 2, . lines: (\[step .* / )?error: .*its scheduler is closed, .* not made again.*",
     }

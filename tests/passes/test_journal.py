@@ -118,7 +118,7 @@ class TestOtherRequests:
             first = work(2)
             return [*first, answered("pass", "else", 1, about=0, compute=lambda parts: 5.0).value]
 
-        with pytest.warns(CheckpointWarning, match="'step 2', and what is asked is 'else'"):
+        with pytest.warns(CheckpointWarning, match="'step 2', but 'else' was asked"):
             found = run(folder, other)
         assert found == [*Counting()(2), 5.0]
         assert work.n_done == 0

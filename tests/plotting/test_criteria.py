@@ -45,7 +45,7 @@ def test_one_kind_that_is_far_off_does_not_squeeze_the_others(sweep):
 
 
 @pytest.mark.parametrize(
-    ("criterion", "said"), [("bc", "none of 'bic'"), ("held-out", "fit it with held_out above 0")]
+    ("criterion", "said"), [("bc", "not one of 'bic'"), ("held-out", "fit it with held_out above 0")]
 )
 def test_criteria_that_are_not_there(sweep, criterion, said):
     with pytest.raises(ValueError, match=said):

@@ -356,8 +356,8 @@ class Belief:
         if covariance is None:
             if moments.weight < 2.0:
                 raise ValueError(
-                    f"sample_weight sums to {moments.weight:.3g}, and the prior covariance is that of two "
-                    "rows at least: weights count rows here, beside the prior; scale them, or give "
+                    f"sample_weight sums to {moments.weight:.3g}, but the prior covariance needs at least "
+                    "two rows, and weights count rows, as the prior does; scale the weights, or give "
                     "covariance_prior"
                 )
             covariance = self.family.of_scatter(moments.scatter / (moments.weight - 1.0))

@@ -103,8 +103,8 @@ def _sentences(
     yield (
         f"{name[0].upper()}{name[1:]} chooses {counted(chosen.n_components, 'component')} of "
         f"{chosen.family.name} covariance: the best density among those tried, which is not the number of "
-        "clusters. One cluster that is not Gaussian takes several components, and the more rows there are, "
-        "the more components pay for themselves."
+        "clusters. A cluster that is not Gaussian takes several components, and with more rows a "
+        "criterion supports more components."
     )
     if found.at_edge:
         yield (

@@ -35,5 +35,5 @@ def family_named(name: str) -> Family:
         Where there is none of this name.
     """
     if name not in FAMILIES:
-        raise ValueError(f"covariance_type {name!r} is none of {', '.join(FAMILIES)}")
+        raise ValueError(f"covariance_type {name!r} is not one of {', '.join(FAMILIES)}")
     return FAMILIES[name]

@@ -282,7 +282,7 @@ def test_there_is_one_of_each_in_a_process(covariance_type):
     assert pickle.loads(pickle.dumps(family)) is family
     assert copy.deepcopy(family) is family
     assert family_named(covariance_type) is family
-    with pytest.raises(ValueError, match="'other' is none of full, tied"):
+    with pytest.raises(ValueError, match="'other' is not one of full, tied"):
         family_named("other")
 
 
