@@ -102,26 +102,26 @@ class FileWriter:
         with opened(self.filesystem, path) as stored, filesystem.open(f"{root}/{name}", "wb") as file:
             check_carried(self.carried, stored.schema_arrow.names, path)
             batches = stored.iter_batches(BATCH_ROWS, columns=list(self.carried), use_threads=False)
-            beside = _Beside(batches, path)
-            table, said = self._table(chunk, beside)
+            carried = _CarriedColumns(batches, path)
+            table, said = self._table(chunk, carried)
             with pq.ParquetWriter(file, table.schema, **PARQUET) as writer:
                 writer.write_table(table, OUTPUT.group_rows)
                 for chunk in chunks:
-                    table, own = self._table(chunk, beside)
+                    table, own = self._table(chunk, carried)
                     said += own
                     writer.write_table(table, OUTPUT.group_rows)
         return said
 
-    def _table(self, chunk: ChunkRows, beside: _Beside) -> tuple[pa.Table, Any]:
-        """Put results beside carried columns; and give what is said of them."""
+    def _table(self, chunk: ChunkRows, carried: _CarriedColumns) -> tuple[pa.Table, Any]:
+        """Put results next to the carried columns, and return what is to be said of them."""
         values = self.result.of(chunk)
-        table = beside.rows(len(chunk.values))
+        table = carried.rows(len(chunk.values))
         for name, column in zip(self.result.columns, columns_of(values), strict=True):
             table = table.append_column(name, [np.ascontiguousarray(column)])
         return table, self.result.said(chunk, values)
 
 
-class _Beside:
+class _CarriedColumns:
     """Carried columns of a file, taken a chunk at a time.
 
     Parameters

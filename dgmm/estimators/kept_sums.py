@@ -10,7 +10,7 @@ import numpy as np
 
 from dgmm.data import DataError
 from dgmm.estimators.attributes import FITTED_ARRAYS, PARTITION_ARRAYS
-from dgmm.fitting.partitions import Kept, Partition
+from dgmm.fitting.partitions import Partition, PartitionSums
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
@@ -22,12 +22,12 @@ RECORDED = ("name", "n_rows", "weight", "rows", "row_weights", "added", "entropy
 FIGURES = ("log_likelihood", "entropy_of_missing")
 
 
-def attributes_of_kept(kept: Kept, *, is_exact: bool) -> dict[str, Any]:
+def attributes_of_kept(kept: PartitionSums, *, is_exact: bool) -> dict[str, Any]:
     """Return what is kept as attributes of a model file.
 
     Parameters
     ----------
-    kept : Kept
+    kept : PartitionSums
     is_exact : bool
         Whether the mixture's own attributes are not rounded: the fitted parameters are not written twice.
     """
@@ -54,7 +54,7 @@ def attributes_of_kept(kept: Kept, *, is_exact: bool) -> dict[str, Any]:
     return found
 
 
-def kept_from(attributes: Mapping[str, Any], mixture: Parameters) -> Kept:
+def kept_from(attributes: Mapping[str, Any], mixture: Parameters) -> PartitionSums:
     """Make what is kept from the attributes of a model file.
 
     Parameters
@@ -95,8 +95,8 @@ def kept_from(attributes: Mapping[str, Any], mixture: Parameters) -> Kept:
         raise DataError("two partitions have the same name")
     bound = attributes.get("fitted_bound_")
     if bound is None:
-        return Kept(partitions, None, -np.inf)
-    return Kept(partitions, _fitted(attributes, mixture), bound)
+        return PartitionSums(partitions, None, -np.inf)
+    return PartitionSums(partitions, _fitted(attributes, mixture), bound)
 
 
 def _fitted(attributes: Mapping[str, Any], mixture: Parameters) -> Parameters:

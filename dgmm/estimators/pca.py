@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Self, overload
 
@@ -37,7 +36,7 @@ from dgmm.estimators.validation import (
     open_to_predict,
     remember_features,
 )
-from dgmm.fitting.checks import NotFinite, check_weights
+from dgmm.fitting.factoring import FactorWork
 from dgmm.model.matrices import Array
 from dgmm.model.principal import (
     CentredFactor,
@@ -49,39 +48,9 @@ from dgmm.model.principal import (
 )
 from dgmm.passes.blas import single_threaded
 from dgmm.passes.run import run_pass
-from dgmm.passes.task import ChunkRows
 
 EXACT_SOLVERS = ("auto", "full", "covariance_eigh")
 """Solvers of scikit-learn's whose answer this one gives."""
-
-
-@dataclass(frozen=True, eq=False)
-class Factored:
-    """What the pass gives: the factor of the rows, and values that are not finite."""
-
-    factor: CentredFactor
-    not_finite: NotFinite
-
-    def __add__(self, other: Factored) -> Factored:
-        return Factored(self.factor + other.factor, self.not_finite + other.not_finite)
-
-
-@dataclass(frozen=True)
-class FactorWork:
-    """The work of the pass."""
-
-    n_features: int
-
-    def __call__(self, chunks: Iterator[ChunkRows]) -> Factored:
-        """Factor the rows of a span."""
-        total = Factored(CentredFactor.nothing(self.n_features), NotFinite())
-        for chunk in chunks:
-            if chunk.weights is not None:
-                check_weights(chunk)
-            bad = NotFinite.of(chunk)
-            own = total.factor if bad else CentredFactor.of(chunk.values, chunk.weights)
-            total += Factored(own, bad)
-        return total
 
 
 # As in predictor.py, what X is decides on the result, and what is more special comes first.

@@ -20,7 +20,7 @@ from dgmm.estimators.kept_sums import attributes_of_kept
 from dgmm.estimators.mixture import Mixture
 from dgmm.estimators.validation import no_rows
 from dgmm.fitting.fit import Fit
-from dgmm.fitting.partitions import NAMES_LISTED, Kept, Partition, texts_of
+from dgmm.fitting.partitions import NAMES_LISTED, Partition, PartitionSums, texts_of
 from dgmm.fitting.steps.objective import Likelihood, Objective
 from dgmm.fitting.updating import partition_of, seen_of
 from dgmm.passes.blas import single_threaded
@@ -42,7 +42,7 @@ class UpdatingMixture(Mixture[Sklearn]):
     See ``docs/updating.md``.
     """
 
-    _kept: Kept | None = None
+    _kept: PartitionSums | None = None
     """Sums; None where they are not known."""
 
     @property
@@ -255,7 +255,7 @@ class UpdatingMixture(Mixture[Sklearn]):
         super()._set_fitted(fitted, dtype)
         self._keep(fitted.kept)
 
-    def _keep(self, kept: Kept | None) -> None:
+    def _keep(self, kept: PartitionSums | None) -> None:
         """Keep sums, as those of the attributes that are set."""
         own = self.weights_.copy(), self.means_.copy()
         self._kept = None if kept is None else replace(kept, attributes=own)
@@ -265,11 +265,11 @@ class UpdatingMixture(Mixture[Sklearn]):
             return {}
         return attributes_of_kept(self._kept, is_exact=self._floats == np.float64)
 
-    def _is_of(self, kept: Kept) -> bool:
+    def _is_of(self, kept: PartitionSums) -> bool:
         """Return whether the parameters are those that sums are kept for."""
         return all(map(np.array_equal, (self.weights_, self.means_), kept.attributes))
 
-    def _sums(self) -> Kept:
+    def _sums(self) -> PartitionSums:
         """Return what is kept.
 
         Raises
@@ -309,7 +309,7 @@ class UpdatingMixture(Mixture[Sklearn]):
                 sample_rows=self._rows_in_memory(source.n_features),
             )
 
-    def _take(self, kept: Kept) -> Self:
+    def _take(self, kept: PartitionSums) -> Self:
         """Become the mixture of what is kept."""
         objective = self._objective_for(kept.weight)
         with single_threaded():

@@ -19,7 +19,7 @@ from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.loop.watching import Watch
 from dgmm.fitting.multistart import FAILURES_OF_A_START, Multistart, lower_bound
 from dgmm.fitting.origin import Shift
-from dgmm.fitting.partitions import Kept
+from dgmm.fitting.partitions import PartitionSums
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.settings import Settings
 from dgmm.fitting.starts.bayesian_moves import BAYESIAN_MOVES, proposals, rows_to_move_on
@@ -60,7 +60,7 @@ class Fit:
         Of the rows of the fit that lack values; None where nothing is told of them.
     changes : tuple of str or None
         How rows changed during the fit, where they were allowed to; None where they were not.
-    kept : Kept or None
+    kept : PartitionSums or None
         Sums of the rows, for updates; None where no pass was made.
     search : SearchRecord or None
         How its start was searched for; None where it was not.
@@ -74,7 +74,7 @@ class Fit:
     n_dropped: int = 0
     lacking: FeatureMoments | None = None
     changes: tuple[str, ...] | None = None
-    kept: Kept | None = None
+    kept: PartitionSums | None = None
     search: SearchRecord | None = None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dgmm.fitting.loop.plain import EM
-from dgmm.fitting.partitions import Kept
+from dgmm.fitting.partitions import PartitionSums
 from dgmm.fitting.starts.methods import Given
 from dgmm.fitting.survey import Surveyed
 from dgmm.model.addition import shifted
@@ -91,7 +91,7 @@ class Shift:
         """Return a fit to the rows as they are."""
         return replace(state, parameters=state.parameters.shifted(self.origin))
 
-    def kept_back(self, kept: Kept) -> Kept:
+    def kept_back(self, kept: PartitionSums) -> PartitionSums:
         """Return what is kept of rows less the point as that of the rows as they are."""
         fitted = None if kept.fitted is None else kept.fitted.shifted(self.origin)
         partitions = [

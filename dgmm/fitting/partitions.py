@@ -109,7 +109,7 @@ def texts_of(seen: Seen) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class PartitionSums:
     """What a mixture keeps of the rows that it knows.
 
     Attributes
@@ -131,7 +131,7 @@ class Kept:
 
     def __eq__(self, other: object) -> bool:
         """Return whether the same is kept, to the last bit."""
-        return isinstance(other, Kept) and _are_same(self, other)
+        return isinstance(other, PartitionSums) and _are_same(self, other)
 
     def __hash__(self) -> int:
         """Return the same for the same partitions."""
@@ -198,17 +198,17 @@ class Kept:
         found = [each.name for each in self.partitions if (each.rows, each.row_weights) == own]
         return found[-1] if found else None
 
-    def of_rows(self, seen: Seen) -> Kept:
+    def of_rows(self, seen: Seen) -> PartitionSums:
         """Say that the rows of the fit were others: those of which some were left out."""
         first, *others = self.partitions
         rows, row_weights = texts_of(seen)
         return replace(self, partitions=(replace(first, rows=rows, row_weights=row_weights), *others))
 
-    def with_added(self, partition: Partition) -> Kept:
+    def with_added(self, partition: Partition) -> PartitionSums:
         """Add a partition."""
         return replace(self, partitions=(*self.partitions, partition))
 
-    def without(self, name: str) -> Kept:
+    def without(self, name: str) -> PartitionSums:
         """Take a partition out.
 
         Raises
@@ -234,7 +234,7 @@ class Kept:
             )
         return self.names.index(name)
 
-    def streamed(self, batch: Partition, decay: float) -> Kept:
+    def streamed(self, batch: Partition, decay: float) -> PartitionSums:
         """Let all that is known fade as a batch comes: a step of stepwise EM (Cappé and Moulines, 2009).
 
         Means of statistics a row move towards the batch's by the step size ``(w / W) ** decay``, for the
@@ -262,7 +262,7 @@ class Kept:
         )
         return replace(self, partitions=(partition,), fitted=None, fitted_bound=-np.inf)
 
-    def reordered(self, components: Sequence[int]) -> Kept:
+    def reordered(self, components: Sequence[int]) -> PartitionSums:
         """Return the same with components in another order."""
         partitions = [replace(each, statistics=each.statistics.of(components)) for each in self.partitions]
         fitted = None if self.fitted is None else self.fitted.chosen(components)

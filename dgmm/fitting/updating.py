@@ -11,7 +11,7 @@ from dgmm.data.source import Source
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import in_patterns
 from dgmm.fitting.loop.plain import EM
-from dgmm.fitting.partitions import OF_THE_FIT, Found, Kept, Partition
+from dgmm.fitting.partitions import OF_THE_FIT, Found, Partition, PartitionSums
 from dgmm.fitting.steps.expectation import Data, refuse_overflow
 from dgmm.fitting.steps.objective import ROUNDS
 from dgmm.fitting.survey import survey
@@ -121,7 +121,7 @@ def _have_cancelled(statistics: Statistics, parameters: Parameters, ready: Stack
     return bool((squares / ready.largest_ratio > variances).any())
 
 
-def kept_of(best: EM, data: Data, seen: Seen, *, is_small: bool) -> Kept | None:
+def kept_of(best: EM, data: Data, seen: Seen, *, is_small: bool) -> PartitionSums | None:
     """Return what a fitted mixture keeps of the rows of its fit; None where that cannot be known.
 
     It is None where no pass was made, of groups, and of rows with errors.
@@ -150,4 +150,4 @@ def kept_of(best: EM, data: Data, seen: Seen, *, is_small: bool) -> Kept | None:
     if statistics is None or evaluated is None:
         return None
     found = Found(evaluated, statistics, moments.n_rows, moments.weight)
-    return Kept((Partition.of(OF_THE_FIT, found, seen),), best.parameters, best.lower_bound)
+    return PartitionSums((Partition.of(OF_THE_FIT, found, seen),), best.parameters, best.lower_bound)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from dgmm.data.durable import DurableFolder
 from dgmm.data.records import Kinds, Likeness, RecordError, digest_of, read_record
 from dgmm.data.text import counted
-from dgmm.passes.parts import Kept, Tree
+from dgmm.passes.parts import PartialResult, Tree
 
 WORK = {
     "pass": ("pass", "passes"),
@@ -98,16 +98,16 @@ class PartialEntry:
     after : str
         Checksum of the entry before the one that the pass will be in.
     request : Request
-    kept : Kept
+    kept : PartialResult
         What it had since the file before.
     """
 
     after: str
     request: Request
-    kept: Kept
+    kept: PartialResult
 
 
-CLASSES = (Likeness, Request, Answer, Entry, PartialEntry, Kept, Tree)
+CLASSES = (Likeness, Request, Answer, Entry, PartialEntry, PartialResult, Tree)
 """What the files of a journal are made of, beside what is answered."""
 
 

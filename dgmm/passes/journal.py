@@ -44,7 +44,7 @@ from dgmm.passes.entries import (
     name_of,
 )
 from dgmm.passes.events import Resumed, emit
-from dgmm.passes.parts import Kept, Parts
+from dgmm.passes.parts import PartialResult, Parts
 
 logger = logging.getLogger(__name__)
 
@@ -279,7 +279,7 @@ class Journal:
         self._remove(ENTRY, after=self._files.number)
         self._partial = [*self._read_parts()]
 
-    def _write_part(self, request: Request, number: int, kept: Kept) -> None:
+    def _write_part(self, request: Request, number: int, kept: PartialResult) -> None:
         """Write what a pass has so far."""
         self.check()
         if self._pending:

@@ -86,7 +86,7 @@ class Tree:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class PartialResult:
     """Values of some nodes of a tree.
 
     Attributes
@@ -105,7 +105,7 @@ class Kept:
     seconds: float
 
 
-Write = Callable[[int, Kept], None]
+Write = Callable[[int, PartialResult], None]
 """Writes what is new, given how often that was done before."""
 
 
@@ -114,7 +114,7 @@ class Parts:
 
     Parameters
     ----------
-    before : sequence of Kept
+    before : sequence of PartialResult
         What was written before; of another tree it is not used.
     write : callable or None
         None where nothing is to be kept.
@@ -123,7 +123,7 @@ class Parts:
     """
 
     def __init__(
-        self, before: Sequence[Kept] = (), write: Write | None = None, seconds_between: float = 0.0
+        self, before: Sequence[PartialResult] = (), write: Write | None = None, seconds_between: float = 0.0
     ) -> None:
         self._before, self._write, self._between = before, write, seconds_between
         self._started = self._written_at = time.monotonic()
@@ -193,7 +193,7 @@ class Parts:
         nodes = tuple(sorted(self._new))
         values = tuple(self.known[node] for node in nodes)
         assert self._write is not None
-        self._write(self.n_written + 1, Kept(self._tree, nodes, values, self.seconds))
+        self._write(self.n_written + 1, PartialResult(self._tree, nodes, values, self.seconds))
         self.n_written += 1
         self._new.clear()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dgmm.data import DataError, open_dataset
-from dgmm.fitting.partitions import Kept, Partition
+from dgmm.fitting.partitions import Partition, PartitionSums
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.updating import partition_of
 from dgmm.model.parameters import Parameters
@@ -26,9 +26,9 @@ def days(generator: np.random.Generator) -> list[np.ndarray]:
     return [naive.random_rows(generator, truth, n_rows) for n_rows in (200, 50, 80, 1)]
 
 
-def kept_of(days: list[np.ndarray], parameters: Parameters) -> Kept:
+def kept_of(days: list[np.ndarray], parameters: Parameters) -> PartitionSums:
     partitions = [added(rows, parameters, f"day {number}") for number, rows in enumerate(days)]
-    return Kept(tuple(partitions), parameters, -1.5)
+    return PartitionSums(tuple(partitions), parameters, -1.5)
 
 
 @each_family
@@ -114,7 +114,7 @@ def test_names_that_updates_get(generator, days):
 def test_the_same_is_kept(generator, days):
     parameters = naive.random_parameters(generator, "tied")
     kept = kept_of(days[:2], parameters)
-    again = Kept(tuple(replace(each) for each in kept.partitions), replace(parameters), -1.5)
+    again = PartitionSums(tuple(replace(each) for each in kept.partitions), replace(parameters), -1.5)
     assert kept == again
     assert hash(kept) == hash(again)
     other = replace(kept.partitions[1], weight=50.5)

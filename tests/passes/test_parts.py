@@ -21,7 +21,7 @@ from dgmm.passes.entries import CLASSES
 from dgmm.passes.events import Event, SpanFinished, SpansKept, TaskFinished, listening
 from dgmm.passes.journal import CheckpointWarning, Journal, journalling
 from dgmm.passes.parallel import run_tasks
-from dgmm.passes.parts import Kept, Parts, Tree
+from dgmm.passes.parts import PartialResult, Parts, Tree
 from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows, Effort, Timed
 
@@ -43,7 +43,7 @@ def by_hand(values: list[float], fan_in: int) -> float:
 def test_what_is_missing_completes_what_is_known(n_leaves, fan_in, random):
     tree = Tree(n_leaves, fan_in)
     values = [random.uniform(-1.0, 1.0) ** 3 for _ in range(n_leaves)]
-    written: list[Kept] = []
+    written: list[PartialResult] = []
     parts = Parts((), lambda _, kept: written.append(kept))
     assert parts.begin(tree, total) == {}
     done = random.sample(range(n_leaves), random.randint(0, n_leaves))
@@ -72,13 +72,13 @@ def test_few_sums_are_kept_of_many_leaves():
 
 
 def test_parts_of_another_tree_are_not_used():
-    kept = Kept(Tree(10, 8), ((0, 3),), (1.0,), 5.0)
+    kept = PartialResult(Tree(10, 8), ((0, 3),), (1.0,), 5.0)
     assert Parts([kept]).begin(Tree(11, 8), total) == {}
     assert Parts([kept]).begin(Tree(10, 8), total) == {(0, 3): 1.0}
 
 
 def test_what_cannot_be_written_does_not_end_the_pass():
-    def write(number: int, kept: Kept) -> None:
+    def write(number: int, kept: PartialResult) -> None:
         raise OSError("no space")
 
     parts = Parts((), write)
@@ -88,7 +88,7 @@ def test_what_cannot_be_written_does_not_end_the_pass():
 
 
 def test_nothing_is_written_before_its_time():
-    written: list[Kept] = []
+    written: list[PartialResult] = []
     parts = Parts((), lambda _, kept: written.append(kept), seconds_between=3600.0)
     parts.begin(Tree(3, 8), total)
     parts.done(0, lambda: pytest.fail("fetched"), is_here=False)
