@@ -220,6 +220,8 @@ def fits_in(parameters: Parameters, dtype: np.dtype) -> bool:
     """Return whether a dtype's range holds parameters: their variances and inverse ones, too."""
     found, limits = parameters, np.finfo(dtype)
     variances = found.family.variances(found.covariances, found.n_components, found.n_features).ravel()
-    values = (found.means, found.precisions, variances)
+    factors = found.precisions_cholesky  # a matrix ``U Uᵀ`` has nothing larger than what is on its diagonal
+    precisions = np.einsum("...ij,...ij->...i", factors, factors) if found.family.has_products else factors**2
+    values = (found.means, precisions, variances)
     largest = max(max(each.max(), -each.min()) for each in values)  # absolute ones would be another matrix
     return bool(largest < limits.max and min(variances.min(), 1.0 / variances.max()) > limits.tiny)

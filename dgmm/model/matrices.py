@@ -217,6 +217,24 @@ def _factor_of_wide(covariance: Array, component: int, factor: Array) -> None:
     factor[:] = inverse.T  # what is there already, unless LAPACK was given a copy
 
 
+def products_of_factors(factors: Array) -> Array:
+    """Return the precisions ``U Uᵀ`` of upper triangular factors (..., D, D).
+
+    LAPACK makes wide ones of the triangles alone, in a sixth of the arithmetic of a product.
+    """
+    n_features = factors.shape[-1]
+    if n_features < MATRICES.wide_features:
+        return factors @ np.swapaxes(factors, -1, -2)
+    found = np.array(factors, np.float64, order="C")  # LAPACK, which goes by columns, sees its transpose
+    (lauum,) = get_lapack_funcs(("lauum",), (found,))
+    for own in found.reshape(-1, n_features, n_features):
+        product, _ = lauum(own.T, lower=1, overwrite_c=1)
+        own[:] = product.T  # what is there already, unless LAPACK was given a copy
+        for row in range(n_features - 1):
+            own[row + 1 :, row] = own[row, row + 1 :]
+    return found
+
+
 def times_factor(
     factor: Array, columns: NDArray[np.floating], *, overwrite: bool = False
 ) -> NDArray[np.floating]:

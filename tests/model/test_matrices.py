@@ -12,6 +12,7 @@ from dgmm.model.matrices import (
     largest_eigenvalue,
     pack,
     precision_factors,
+    products_of_factors,
     times_factor,
     trace_by_factor,
     unpack,
@@ -63,6 +64,11 @@ def test_many_features_take_the_same_ways(monkeypatch):
     found = precision_factors(covariances)
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
     np.testing.assert_array_equal(found, np.triu(found))
+    precisions = products_of_factors(found)
+    np.testing.assert_allclose(precisions, found @ found.swapaxes(1, 2), rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(precisions, precisions.swapaxes(1, 2))
+    np.testing.assert_array_equal(products_of_factors(found[1]), precisions[1])
+    np.testing.assert_array_equal(found, np.triu(found))  # what was given is as it was
     columns = generator.normal(size=(9, 30))
     for given in (columns, np.asfortranarray(columns)):
         np.testing.assert_allclose(

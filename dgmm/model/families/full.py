@@ -9,6 +9,7 @@ from dgmm.model.matrices import (
     MATRICES,
     pack,
     precision_factors,
+    products_of_factors,
     times_factor,
     trace_by_factor,
     unpack,
@@ -29,7 +30,7 @@ class Full(Matrices):
         return np.stack([upper_factor(precision) for precision in precisions])
 
     def precisions(self, precisions_cholesky):
-        return precisions_cholesky @ np.swapaxes(precisions_cholesky, -1, -2)
+        return products_of_factors(precisions_cholesky)
 
     def traces_by_factors(self, precisions_cholesky, covariances, n_components, n_features):
         if n_features < MATRICES.wide_features:

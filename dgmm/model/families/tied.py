@@ -9,6 +9,7 @@ from dgmm.model.matrices import (
     MATRICES,
     DegenerateCovarianceError,
     precision_factors,
+    products_of_factors,
     times_factor,
     trace_by_factor,
     unpack,
@@ -31,7 +32,7 @@ class Tied(Shared, Matrices):
         return upper_factor(precisions)
 
     def precisions(self, precisions_cholesky):
-        return precisions_cholesky @ np.swapaxes(precisions_cholesky, -1, -2)
+        return products_of_factors(precisions_cholesky)
 
     def traces_by_factors(self, precisions_cholesky, covariances, n_components, n_features):
         if n_features < MATRICES.wide_features:
