@@ -14,7 +14,7 @@ from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Number, missing_in_rows, reading_rows
 from dgmm.cli.program import main
-from dgmm.cli.side_information import SideInformation, of_fits, of_judged
+from dgmm.cli.side_information import SideInformation, of_fits, of_labelled
 from dgmm.estimators.certainty import KINDS, Intervals, StandardErrors
 from dgmm.facts import Exhibit, Said, fact
 from dgmm.model.information import Kind
@@ -105,7 +105,7 @@ def _errors(mixture: Any, found: StandardErrors, intervals: Intervals) -> Exhibi
 @main.command()
 @click.argument("model")
 @click.argument("data")
-@of_judged
+@of_labelled
 @missing_in_rows
 @reading_rows
 @on_a_cluster()

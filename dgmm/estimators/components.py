@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import Source
-from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
+from dgmm.data.types import GroupsLike, LabelsLike, RowsLike, WeightsLike
 from dgmm.estimators.conditioning import ConditionalMixture
 from dgmm.estimators.errors import ErrorsLike, require_errors
 from dgmm.estimators.features import column_names
+from dgmm.estimators.labels_and_groups import with_parts
 from dgmm.estimators.merging import ComponentMerges, SetSums, SetSumsWork
 from dgmm.estimators.rowwise import RowFunction
 from dgmm.estimators.validation import check_counted
@@ -191,6 +192,7 @@ class ComponentMixture(ConditionalMixture):
         X: RowsLike,
         sample_weight: WeightsLike | None = None,
         *,
+        labels: LabelsLike | None = None,
         groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> Misfit:
@@ -204,6 +206,8 @@ class ComponentMixture(ConditionalMixture):
         ----------
         X : array-like, Dask collection, path or source of shape (n_samples, n_features)
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
+        labels : optional
+            Components that are known, as for `GaussianMixture.fit`: those of the fit, if there were any.
         groups : array-like, Dask collection or path of shape (n_samples,), optional
             The group of each row, as for `predict`.
         errors : optional
@@ -219,7 +223,8 @@ class ComponentMixture(ConditionalMixture):
         Raises
         ------
         ValueError
-            Of a mixture that was fitted with measurement errors, for rows without.
+            Of a mixture that was fitted with measurement errors, for rows without; for labels or groups that
+            are none of the mixture's.
 
         Examples
         --------
@@ -235,7 +240,9 @@ class ComponentMixture(ConditionalMixture):
         """
         from dgmm.estimators.misfit import misfit  # noqa: PLC0415 - no fit needs it
 
-        rows, function, weights = self._with_side_information("misfit", X, groups, errors, sample_weight)
+        rows, function, weights = self._with_side_information(
+            "misfit", X, groups, errors, sample_weight, labels=labels
+        )
         return misfit(
             self._parameters,
             function,
@@ -344,13 +351,21 @@ class ComponentMixture(ConditionalMixture):
         groups: GroupsLike | None,
         errors: ErrorsLike | None,
         sample_weight: WeightsLike | None,
+        *,
+        labels: LabelsLike | None = None,
     ) -> tuple[Source, RowFunction, Source | None]:
         """Return rows with side information, responsibilities as a function of both, and row weights."""
         require_errors(self, errors, what)
-        measured, weights, side_information = self._open_with_side_information(
-            x, errors, sample_weight, groups=groups
+        measured, weights, given = self._open_with_side_information(
+            x, errors, sample_weight, labels=labels, groups=groups
         )
-        rows, function = self._judged("responsibilities", measured, side_information["groups"])
+        if labels is None:
+            rows, function = self._judged("responsibilities", measured, given["groups"])
+        else:
+            rows, compute = with_parts(self, measured, weights, **given)
+            function = self._row_function("responsibilities", measured.rows, measured.n_errors)
+            n_behind = rows.n_features - measured.joined.n_features
+            function = replace(function, compute=compute, n_behind=n_behind)
         return rows, replace(function, dtype=np.dtype(np.float64)), weights
 
     def _set_sums(

@@ -22,8 +22,10 @@ from dgmm.estimators.errors import ErrorsLike, MeasuredRows, names_in
 from dgmm.fitting.label_checks import LabelsAndGroups
 from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.kernels import group_densities
+from dgmm.kernels.densities import joint_log_densities
+from dgmm.kernels.rare import shares_of
 from dgmm.model.matrices import Array
-from dgmm.model.parameters import Parameters
+from dgmm.model.parameters import LOG_OF_NOTHING, Parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +164,29 @@ class InGroups:
         return found.argmax(axis=1) if self.quantity == "labels" else found
 
 
+@dataclass(frozen=True, eq=False)
+class InParts:
+    """Responsibilities of rows that are followed by what is known of their components: picklable.
+
+    Attributes
+    ----------
+    model : Parameters
+        With weights of groups, where these are known.
+    known : KnownParts
+        What follows: errors are before it.
+    """
+
+    model: Parameters
+    known: KnownParts
+
+    def __call__(self, rows: NDArray[np.floating]) -> Array:
+        """Compute them: (n_rows, n_features + n_columns) to (n_rows, K)."""
+        n_features, n_errors = self.model.n_features, self.known.n_before
+        joint = joint_log_densities(self.model, rows[:, : n_features + n_errors], n_errors)
+        joint = np.maximum(joint, 0.5 * LOG_OF_NOTHING)  # labels decide, however far out the row is
+        return shares_of(joint + self.known.priors_of_rows(self.model, rows[:, n_features:]))[0]
+
+
 def with_groups(mixture: Any, source: Source, groups: GroupsLike) -> tuple[Source, Array]:
     """Put the groups of rows behind them, as numbers, and give the numbers of all groups.
 
@@ -227,6 +252,23 @@ def parts_for(
         own = KnownParts(n_before=measured.n_errors) if known is None else known
         known = replace(own, groups=numbers)
     return replace(opened, groups=of_groups), known
+
+
+def with_parts(
+    mixture: Any,
+    measured: MeasuredRows,
+    weights: Source | None,
+    labels: LabelsLike | None,
+    groups: GroupsLike | None,
+) -> tuple[Source, InParts]:
+    """Put groups and labels behind rows and errors, and give responsibilities as a function of all.
+
+    At least one of the two must be given. It raises what `parts_for` does.
+    """
+    beside, known = parts_for(mixture, measured, weights, labels, groups)
+    assert known is not None
+    rows = joined_in_memory(with_columns(measured.joined, *beside.columns))
+    return rows, InParts(mixture._model, known)
 
 
 def joined_in_memory(source: Source) -> Source:

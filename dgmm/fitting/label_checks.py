@@ -120,6 +120,11 @@ class LabelsAndGroups:
     groups: Source | None = None
     weights: Source | None = None
 
+    @property
+    def columns(self) -> tuple[Source, ...]:
+        """What follows the features of rows, in this order."""
+        return tuple(each for each in (self.groups, self.labels) if each is not None)
+
     def parts(self, *n_components: int, n_before: int = 0) -> KnownParts | None:
         """Check them, in passes over these columns alone; None where neither is given.
 
@@ -145,7 +150,7 @@ class LabelsAndGroups:
     def with_features(self, source: Source, n_features: int | None = None) -> Source:
         """Add them after the features of rows, and after any other columns that the source has."""
         n_features = source.n_features if n_features is None else n_features
-        columns = [each for each in (self.groups, self.labels) if each is not None]
+        columns = self.columns
         if not columns and source.n_features == n_features:
             return source
         return FeaturesAlone.of(with_columns(source, *columns), n_features)

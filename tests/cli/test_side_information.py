@@ -276,8 +276,8 @@ def test_sweeps_and_standard_errors_with_labels_and_groups(cells, tmp_path):
     assert expected.group_weights is not None
     np.testing.assert_allclose(found["standard_errors"]["group_weights"], expected.group_weights, rtol=1e-6)
     assert "±" in succeed("standard-errors", out / "model.npz", path, *told)
-    found = json.loads(succeed("misfit", out / "model.npz", path, "--groups", "patient", "--json"))
-    counts = model.misfit(features, groups=cells["patient"]).counts
+    found = json.loads(succeed("misfit", out / "model.npz", path, *told, "--json"))
+    counts = model.misfit(features, **known).counts
     np.testing.assert_allclose([each["counts"] for each in found["misfit"]], counts, rtol=1e-6)
     line = fail("sweep", path, *own[2:6], "-k", "1:3", "--out", tmp_path / "no", *told)
     assert "but -k 1: labels" in line

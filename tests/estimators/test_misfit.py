@@ -142,3 +142,64 @@ def test_rows_of_groups_count_by_the_weights_of_these(rows, stored, generator):
     of_errors = mixture.misfit(rows, groups=groups, errors=1e-12)
     np.testing.assert_allclose(of_errors.counts, expected.counts, rtol=1e-6)
     np.testing.assert_allclose(of_errors.kurtosis, expected.kurtosis, rtol=1e-6)
+
+
+def by_hand(mixture, rows, shares, covariances=None):
+    """The histograms of distances, and the counts of rows, of complete rows with these responsibilities."""
+    found = []
+    for k, mean in enumerate(mixture.means_):
+        gaps = rows - mean
+        widths = np.broadcast_to(mixture.covariances_[k], (len(rows), 2, 2)) + (
+            0.0 if covariances is None else covariances
+        )
+        squares = (gaps * np.linalg.solve(widths, gaps[:, :, None])[:, :, 0]).sum(axis=1)
+        counts, _ = np.histogram(chi2.cdf(squares, 2), EDGES, weights=shares[:, k])
+        found.append(counts / shares[:, k].sum())
+    return np.array(found), shares.sum(axis=0)
+
+
+@pytest.mark.parametrize("of_rows", ["labels", "weights", "labels, groups and errors"])
+@pytest.mark.usefixtures("small_spans")
+def test_labelled_rows_count_for_their_own_component(of_rows, generator, stored):
+    """By responsibilities of the fit: those without labels, times what labels allow."""
+    centres = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
+    kinds = generator.integers(0, 3, 900)
+    rows = centres[kinds] + generator.normal(size=(900, 2))
+    labels = np.where(generator.random(900) < 0.4, kinds, -1)
+    allowed = np.where(labels[:, None] < 0, 1.0, np.eye(3)[labels])
+    known: dict = {"labels": labels}
+    errors, shares_by = None, {}
+    if of_rows == "weights":
+        known["labels"] = allowed = generator.dirichlet(np.ones(3), 900)
+    if "groups" in of_rows:
+        shares_by = {
+            "groups": np.where(generator.random(900) < 0.3, "p", "q"),
+            "errors": np.full((900, 2), 0.3),
+        }
+        known |= shares_by
+        errors = 0.3 * np.eye(2)
+    mixture = GaussianMixture(3, random_state=0).fit(rows, **known)
+    found = mixture.misfit(rows, **known)
+    shares = mixture.predict_proba(rows, **shares_by) * allowed
+    shares /= shares.sum(axis=1, keepdims=True)
+    histograms, counts = by_hand(mixture, rows, shares, errors)
+    np.testing.assert_allclose(found.histogram, histograms, atol=1e-9)
+    np.testing.assert_allclose(found.counts, counts, rtol=1e-9)
+    assert np.abs(found.counts - mixture.misfit(rows, **shares_by).counts).max() > 1.0
+    same(mixture.misfit(stored(rows, 170), **known), found)
+
+
+def test_what_labels_say_of_columns_and_of_rows_far_out(rows, mixture):
+    frame = pd.DataFrame(rows, columns=["a", "b"]).assign(kind=-1)
+    named = GaussianMixture(5, random_state=0, tol=1e-6).fit(frame[["a", "b"]])
+    same(named.misfit(frame, labels="kind"), mixture.misfit(rows))
+    far = mixture.misfit(np.array([[1e200, 0.0], [-1e200, 0.0]]), labels=[3, -1]).counts
+    np.testing.assert_allclose(far, [0.2, 0.2, 0.2, 1.2, 0.2])
+    with pytest.raises(DataError, match="labels holds 5 in row 1"):
+        mixture.misfit(rows[:2], labels=[0, 5])
+    lacking = np.where(np.arange(8000).reshape(-1, 2) % 5 == 0, np.nan, rows)
+    taken = mixture.set_params(missing="marginalize")
+    labels = np.where(np.arange(4000) % 3 == 0, 2, -1)
+    shares = taken.predict_proba(lacking)
+    shares[labels == 2] = np.eye(5)[2]
+    np.testing.assert_allclose(taken.misfit(lacking, labels=labels).counts, shares.sum(axis=0), rtol=1e-9)
