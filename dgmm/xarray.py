@@ -57,7 +57,7 @@ class Accessor:
         *,
         columns: Sequence[str] | None = None,
         sample_dims: Sequence[str] | None = None,
-        **beside: Any,
+        **side_information: Any,
     ) -> Model:
         """Fit a mixture or a sweep to these rows.
 
@@ -66,7 +66,7 @@ class Accessor:
         mixture : GaussianMixture, BayesianGaussianMixture or GaussianMixtureSweep
         columns, sample_dims : sequence of str, optional
             The variables that are features; the dimensions that number rows.
-        **beside
+        **side_information
             What else its ``fit`` takes: ``sample_weight``, for example.
 
         Returns
@@ -74,7 +74,7 @@ class Accessor:
         mixture
             The same one, fitted.
         """
-        return mixture.fit(self._opened(columns, sample_dims), **beside)
+        return mixture.fit(self._opened(columns, sample_dims), **side_information)
 
     def predict(
         self,
@@ -82,7 +82,7 @@ class Accessor:
         *,
         columns: Sequence[str] | None = None,
         sample_dims: Sequence[str] | None = None,
-        **beside: Any,
+        **side_information: Any,
     ) -> DataArray:
         """Return the most probable component of each row.
 
@@ -91,7 +91,7 @@ class Accessor:
         mixture : fitted mixture or sweep
         columns, sample_dims : sequence of str, optional
             The variables that are features; the dimensions that number rows.
-        **beside
+        **side_information
             What else its ``predict`` takes.
 
         Returns
@@ -99,7 +99,7 @@ class Accessor:
         labels : xarray.DataArray
             With the dimensions and coordinates of the rows; lazy where they are.
         """
-        return cast("DataArray", mixture.predict(self._opened(columns, sample_dims), **beside))
+        return cast("DataArray", mixture.predict(self._opened(columns, sample_dims), **side_information))
 
     def predict_proba(
         self,
@@ -107,13 +107,13 @@ class Accessor:
         *,
         columns: Sequence[str] | None = None,
         sample_dims: Sequence[str] | None = None,
-        **beside: Any,
+        **side_information: Any,
     ) -> DataArray:
         """Return the probability of each component given each row.
 
         Parameters
         ----------
-        mixture, columns, sample_dims, **beside
+        mixture, columns, sample_dims, **side_information
             As for `predict`.
 
         Returns
@@ -121,7 +121,9 @@ class Accessor:
         responsibilities : xarray.DataArray
             As of ``predict``, with a last dimension ``component``.
         """
-        return cast("DataArray", mixture.predict_proba(self._opened(columns, sample_dims), **beside))
+        return cast(
+            "DataArray", mixture.predict_proba(self._opened(columns, sample_dims), **side_information)
+        )
 
     def score_samples(
         self,
@@ -129,13 +131,13 @@ class Accessor:
         *,
         columns: Sequence[str] | None = None,
         sample_dims: Sequence[str] | None = None,
-        **beside: Any,
+        **side_information: Any,
     ) -> DataArray:
         """Return the log density of each row.
 
         Parameters
         ----------
-        mixture, columns, sample_dims, **beside
+        mixture, columns, sample_dims, **side_information
             As for `predict`.
 
         Returns
@@ -143,7 +145,9 @@ class Accessor:
         log_densities : xarray.DataArray
             As of ``predict``.
         """
-        return cast("DataArray", mixture.score_samples(self._opened(columns, sample_dims), **beside))
+        return cast(
+            "DataArray", mixture.score_samples(self._opened(columns, sample_dims), **side_information)
+        )
 
     def _opened(
         self, columns: Sequence[str] | None, sample_dims: Sequence[str] | None

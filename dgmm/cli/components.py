@@ -75,13 +75,13 @@ def merge(
     if clusters is not None and clusters > n_components:
         raise click.UsageError(f"-k {clusters} is more than the {n_components:,} components of {model}")
     source = open_for(mixture, data, opening, missing)
-    beside = side_information.parts(data, storage_options)
+    known = side_information.parts(data, storage_options)
     measured = side_information.measured(data, source, storage_options)
     with cluster.joined(source):
-        merges = mixture.merge(source, **beside, errors=cast(ErrorsLike | None, measured.given))
+        merges = mixture.merge(source, **known, errors=cast(ErrorsLike | None, measured.given))
         n_clusters = merges.n_clusters if clusters is None else clusters
         if out is not None:
-            rows, function = mixture._judged("responsibilities", measured, beside.get("groups"))
+            rows, function = mixture._judged("responsibilities", measured, known.get("groups"))
             function = merges.of_shares(function, n_clusters, "label")
             result = Result.by(function, ("label",))
             write(rows, result, out, "predict", overwrite=overwrite, storage_options=storage_options)

@@ -182,7 +182,7 @@ class ScoresWork:
     missing : {'error', 'drop', 'marginalize'}
         What to do with rows that lack values.
     n_errors : int
-        Columns of measurement errors, beside the features.
+        Columns of measurement errors, after the features.
     known : KnownParts or None
         What is known of the rows' components, behind these.
     """
@@ -206,23 +206,23 @@ class ScoresWork:
         if chunk.weights is not None:
             check_weights(chunk)
         found = ScoredRows(chunk.values, chunk.weights)
-        if chunk.beside is not None:
+        if chunk.side_information is not None:
             if self.n_errors:
                 check_errors(chunk, self.n_errors)
-                rows = np.concatenate([chunk.values, chunk.beside[:, : self.n_errors]], axis=1)
+                rows = np.concatenate([chunk.values, chunk.side_information[:, : self.n_errors]], axis=1)
                 found = found._replace(rows=rows)
-            found = self._with_known(found, chunk.beside)
+            found = self._with_known(found, chunk.side_information)
         return found.part(is_complete(chunk.values)) if self.missing == "drop" else found
 
-    def _with_known(self, rows: ScoredRows, beside: Array) -> ScoredRows:
+    def _with_known(self, rows: ScoredRows, columns: Array) -> ScoredRows:
         """Put what is known of the rows' components to them."""
         known = self.known
         if known is None:
             return rows
         priors = None
         if known.has_labels:
-            priors = finite_logs(known.weights_of(beside, self.parameters.n_components))
-        return rows._replace(groups=known.groups_of(beside) if known.n_groups else None, log_priors=priors)
+            priors = finite_logs(known.weights_of(columns, self.parameters.n_components))
+        return rows._replace(groups=known.groups_of(columns) if known.n_groups else None, log_priors=priors)
 
 
 def standard_errors(
@@ -231,7 +231,7 @@ def standard_errors(
     weights: Source | None,
     kind: Kind,
     *,
-    beside: LabelsAndGroups | None = None,
+    labels_and_groups: LabelsAndGroups | None = None,
     known: KnownParts | None = None,
     missing: str = "error",
     estimator: str = "GaussianMixture",
@@ -245,7 +245,7 @@ def standard_errors(
     measured : MeasuredRows
     weights : Source or None
     kind : {'information', 'sandwich'}
-    beside : LabelsAndGroups, optional
+    labels_and_groups : LabelsAndGroups, optional
         Labels and groups.
     known : KnownParts, optional
         What these are.
@@ -278,7 +278,7 @@ def standard_errors(
     squared = kind == "sandwich" and weights is not None
     check_memory(layout, squared=squared)
     work = ScoresWork(parameters, measured.rows.feature_names, squared, missing, measured.n_errors, known)
-    rows = (beside or LabelsAndGroups()).with_features(measured.joined, layout.n_features)
+    rows = (labels_and_groups or LabelsAndGroups()).with_features(measured.joined, layout.n_features)
     sums = run_pass(rows, work, "standard errors", weights)
     check_counted(sums.n_rows, sums.weight, layout.n_features, estimator)
     found = uncertainty(parameters, sums, kind)

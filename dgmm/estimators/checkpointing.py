@@ -61,7 +61,7 @@ def head_of(
     draws: object,
     checkpoint: Checkpoint | None,
     *,
-    beside: Mapping[str, Source | np.ndarray | tuple[str, ...]] | None = None,
+    side_information: Mapping[str, Source | np.ndarray | tuple[str, ...]] | None = None,
     **more: object,
 ) -> Head:
     """Say what a fit is of.
@@ -75,8 +75,8 @@ def head_of(
         See `Head`.
     checkpoint : Checkpoint or None
         Without one, little is said: rows in memory are not looked at.
-    beside : mapping of str to Source, optional
-        What is known of the rows beside their features, by what that is called: of each row; or the same of
+    side_information : mapping of str to Source, optional
+        What is known of the rows beyond their features, by what that is called: of each row; or the same of
         all, or in columns of the rows' own source.
     **more : object
         What else must be the same; in the place of parameters of the same names.
@@ -89,7 +89,7 @@ def head_of(
     facts |= {f"{ROWS} {name}": each for name, each in facts_of(source).items()}
     if weights is not None:
         facts |= {f"{WEIGHTS} {name}": each for name, each in facts_of(weights).items()}
-    for what, own in (beside or {}).items():
+    for what, own in (side_information or {}).items():
         of_rows = {"values": fact(own)} if isinstance(own, (np.ndarray, tuple)) else facts_of(own)
         facts |= {f"the {what}' {name}": each for name, each in of_rows.items()}
     command = None if checkpoint.command is None else dict(checkpoint.command)

@@ -55,7 +55,7 @@ class MeasuredRows:
         return "variances" if self.n_errors == self.rows.n_features else "covariances"
 
     @property
-    def beside(self) -> dict[str, Source | NDArray[np.float64] | tuple[str, ...]]:
+    def by_name(self) -> dict[str, Source | NDArray[np.float64] | tuple[str, ...]]:
         """What the errors are, by that name; empty where there are none."""
         return {} if self.given is None else {"errors": self.given}
 

@@ -465,13 +465,13 @@ class GaussianMixture(UpdatingMixture[SklearnGaussianMixture]):
         measured, weights, side_information = self._open_with_side_information(
             X, errors, sample_weight, labels=labels, groups=groups
         )
-        beside, known = parts_for(self, measured, weights, **side_information)
+        labels_and_groups, known = parts_for(self, measured, weights, **side_information)
         return standard_errors(
             self._parameters,
             measured,
             weights,
             kind,
-            beside=beside,
+            labels_and_groups=labels_and_groups,
             known=known,
             missing=self.missing,
             estimator=type(self).__name__,

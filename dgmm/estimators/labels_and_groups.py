@@ -34,19 +34,19 @@ class Given:
 
     Attributes
     ----------
-    beside : LabelsAndGroups
+    labels_and_groups : LabelsAndGroups
         As numbers.
     names : ndarray of str, or None
         Of groups that were given as text: their numbers are places among these.
     """
 
-    beside: LabelsAndGroups
+    labels_and_groups: LabelsAndGroups
     names: NDArray[np.str_] | None = None
 
     @property
     def sources(self) -> dict[str, Source]:
         """Labels and groups, by what they are called; those that were given."""
-        found = {"labels": self.beside.labels, "groups": self.beside.groups}
+        found = {"labels": self.labels_and_groups.labels, "groups": self.labels_and_groups.groups}
         return {name: source for name, source in found.items() if source is not None}
 
     def groups(self, known: KnownParts) -> NDArray[Any] | None:

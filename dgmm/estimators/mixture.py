@@ -230,8 +230,8 @@ class Mixture(
             resumed = self._resumed()
         place, generator = checkpoint_at(checkpoint), check_random_state(self.random_state)
         before = _going_on_from(resumed)
-        others = {**given.sources, **measured.beside}
-        head = head_of(self, source, weights, generator.get_state(), place, beside=others, **before)
+        others = {**given.sources, **measured.by_name}
+        head = head_of(self, source, weights, generator.get_state(), place, side_information=others, **before)
         most = self._most_iterations
         context = self._init_callback_context(max_subtasks=most)  # pyright: ignore[reportArgumentType]
         own = {"sample_weight": sample_weight, "groups": groups, "errors": errors}
@@ -243,8 +243,8 @@ class Mixture(
         with listening(printer), one_cluster(), keeping(place, head, may_differ) as begun:
             if begun is not head:
                 generator = generator_from(self, begun.draws)
-            known = given.beside.parts(self.n_components, n_before=n_errors)
-            rows = given.beside.with_features(measured.joined, source.n_features)
+            known = given.labels_and_groups.parts(self.n_components, n_before=n_errors)
+            rows = given.labels_and_groups.with_features(measured.joined, source.n_features)
             groups_found = None if known is None else given.groups(known)
             is_same = groups_found is not None and np.array_equal(getattr(self, "groups_", ()), groups_found)
             if resumed is not None and not is_same:

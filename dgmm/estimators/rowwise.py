@@ -117,7 +117,9 @@ class RowFunction:
     def _apart(self, chunk: ChunkRows) -> ChunkRows:
         """Take the columns of a chunk that follow its features apart: first those of errors."""
         n_features = chunk.values.shape[1] - self.n_errors - self.n_behind
-        return chunk._replace(values=chunk.values[:, :n_features], beside=chunk.values[:, n_features:])
+        return chunk._replace(
+            values=chunk.values[:, :n_features], side_information=chunk.values[:, n_features:]
+        )
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> NDArray[Any]:
         """Compute the results of a span's rows."""

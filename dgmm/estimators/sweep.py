@@ -300,7 +300,7 @@ class GaussianMixtureSweep(OfTheBest):
         check_enough_rows(source, type(self).__name__, 1)
         weights = open_sample_weight(side_information["sample_weight"], source)
         given = given_for(source, side_information["labels"], side_information["groups"], weights)
-        self._check_labels(given.beside.labels)
+        self._check_labels(given.labels_and_groups.labels)
         settings = self._settings(
             models,
             source.n_features,
@@ -311,8 +311,10 @@ class GaussianMixtureSweep(OfTheBest):
         place, swept, started = checkpoint_at(checkpoint), begin(settings), perf_counter()
         may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
         tried = sorted({n_components for _, n_components in models})
-        others = {**given.sources, **measured.beside}
-        head = head_of(self, source, weights, settings.seed, place, beside=others, n_components=tried)
+        others = {**given.sources, **measured.by_name}
+        head = head_of(
+            self, source, weights, settings.seed, place, side_information=others, n_components=tried
+        )
         remember_features(self, source)
         try:
             with (
@@ -321,9 +323,9 @@ class GaussianMixtureSweep(OfTheBest):
                 keeping(place, head, may_differ, ANSWERED) as begun,
             ):
                 self.seed_ = begun.draws
-                known = given.beside.parts(*tried, n_before=measured.n_errors)
+                known = given.labels_and_groups.parts(*tried, n_before=measured.n_errors)
                 self._groups = None if known is None else given.groups(known)
-                rows = given.beside.with_features(measured.joined, source.n_features)
+                rows = given.labels_and_groups.with_features(measured.joined, source.n_features)
                 sweep(rows, weights, settings.of_run(begun.draws, known), swept)
         except KeyboardInterrupt:
             self._set_fitted(swept, perf_counter() - started, partial=True)

@@ -23,7 +23,7 @@ from dgmm.fitting.dropping import Counted
 from dgmm.fitting.label_checks import Fault, Tally
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.kmeans_parallel import Drawn
-from dgmm.fitting.starts.labels import ToldSums
+from dgmm.fitting.starts.labels import LabelledSums
 from dgmm.fitting.steps.climb import Climb
 from dgmm.fitting.steps.expectation import AllStatistics
 from dgmm.fitting.survey import Survey
@@ -127,7 +127,7 @@ KINDS = Kinds(
         *CLASSES,
         *(Head, Timed, Effort, Witnessed, Seen),
         *(Survey, Moments, NotFinite, Fingerprint, Sample, FeatureMoments, Counted, Drawn),
-        *(Tally, Fault, ToldSums),
+        *(Tally, Fault, LabelledSums),
         *(AllStatistics, Statistics, Climb, Parameters, Posterior),
     ),
     FAMILIES,

@@ -20,17 +20,17 @@ def check_errors(chunk: ChunkRows, n_errors: int) -> None:
     Parameters
     ----------
     chunk : ChunkRows
-        Columns of errors are beside its features: see `dgmm.kernels.measured`.
+        Its side information begins with columns of errors: see `dgmm.kernels.measured`.
     n_errors : int
-        How many of those beside they are, the first.
+        How many columns these are.
 
     Raises
     ------
     DataError
         Naming the row and what is wrong there. Of features that a row lacks nothing is asked.
     """
-    assert chunk.beside is not None
-    known, errors = ~np.isnan(chunk.values), chunk.beside[:, :n_errors]
+    assert chunk.side_information is not None
+    known, errors = ~np.isnan(chunk.values), chunk.side_information[:, :n_errors]
     n_features = known.shape[1]
     if errors.shape[1] == n_features:
         good = (np.isfinite(errors) & (errors >= 0.0)) | ~known

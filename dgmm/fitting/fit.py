@@ -96,7 +96,7 @@ def fit(
     Parameters
     ----------
     source : Source
-        Measurement errors, and what is known of the rows' components, are beside the features.
+        Measurement errors, and what is known of the rows' components, are columns after the features.
     weights : Source or None
         Row weights.
     settings : Settings
@@ -240,11 +240,11 @@ def _is_stopped(state: EM) -> bool:
 
 
 def in_memory(sample: Sample, source: Source) -> tuple[Source, Source | None]:
-    """Return the rows of a sample, with what is beside them, and their weights; named as another source."""
+    """Return the rows of a sample, with side information, and their weights; named as another source."""
     rows, weights = sample.sources(source.name, source.feature_names)
-    if sample.beside is None:
+    if sample.side_information is None:
         return rows, weights
-    values = np.concatenate([sample.values, sample.beside], axis=1)
+    values = np.concatenate([sample.values, sample.side_information], axis=1)
     return FeaturesAlone.of(replace(rows, values=values), sample.values.shape[1]), weights
 
 

@@ -75,7 +75,7 @@ class KnownParts:
         labels = self.labels_of(columns)[:, None]
         return ((labels == np.arange(n_components)) | (labels == UNKNOWN)).astype(np.float64)
 
-    def told(self, columns: Array, n_components: int) -> Array:
+    def label_certainty(self, columns: Array, n_components: int) -> Array:
         """Return how sure the component of each row is: (n_rows, K), from 0 (unknown) to 1 (a label)."""
         if n_components == 1:
             return np.ones((len(columns), 1))

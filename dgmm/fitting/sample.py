@@ -26,15 +26,15 @@ class Sample:
         Row numbers.
     values : ndarray of shape (n_drawn, n_features)
     weights : ndarray of shape (n_drawn,) or None
-    beside : ndarray of shape (n_drawn, n_columns), or None
-        What is known of the rows beside their features.
+    side_information : ndarray of shape (n_drawn, n_columns), or None
+        What is known of the rows beyond their features.
     """
 
     hashes: NDArray[np.uint64]
     numbers: NDArray[np.int64]
     values: NDArray[np.floating]
     weights: NDArray[np.floating] | None
-    beside: NDArray[np.floating] | None = None
+    side_information: NDArray[np.floating] | None = None
 
     @property
     def row_weight(self) -> float:
@@ -81,13 +81,13 @@ class Sample:
         if len(parts) == 1:  # spares a copy
             return parts[0]
         weights = [part.weights for part in parts if part.weights is not None]
-        beside = [part.beside for part in parts if part.beside is not None]
+        columns = [part.side_information for part in parts if part.side_information is not None]
         return cls(
             np.concatenate([part.hashes for part in parts]),
             np.concatenate([part.numbers for part in parts]),
             np.concatenate([part.values for part in parts]),
             np.concatenate(weights) if weights else None,
-            np.concatenate(beside) if beside else None,
+            np.concatenate(columns) if columns else None,
         )
 
     def __add__(self, other: Sample) -> Sample:
@@ -95,14 +95,16 @@ class Sample:
 
     def part(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> Sample:
         """Return some of its rows, by a mask or by their places."""
-        weights, beside = (None if each is None else each[kept] for each in (self.weights, self.beside))
+        weights, columns = (
+            None if each is None else each[kept] for each in (self.weights, self.side_information)
+        )
         return replace(
             self,
             hashes=self.hashes[kept],
             numbers=self.numbers[kept],
             values=self.values[kept],
             weights=weights,
-            beside=beside,
+            side_information=columns,
         )
 
     def drawn(self, size: int) -> Sample:

@@ -65,7 +65,7 @@ class Settings:
     known : KnownParts or None
         What is known of the components of rows.
     n_errors : int
-        Columns of measurement errors beside the features, before what is known: see `dgmm.kernels.measured`.
+        Columns of measurement errors after the features, before what is known: see `dgmm.kernels.measured`.
     search : str
         How much is searched: see `dgmm.fitting.starts.plans`.
     moves : bool

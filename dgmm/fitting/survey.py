@@ -132,8 +132,8 @@ class SurveyWork:
         See `survey`.
     products, takes_nan : bool
         See `survey`.
-    n_beside, n_errors : int
-        Columns beside the features, and how many of them, the first, are measurement errors.
+    n_side_columns, n_errors : int
+        Columns of side information, and how many of them, the first, are measurement errors.
     """
 
     n_drawn_from: int
@@ -146,15 +146,15 @@ class SurveyWork:
     left_out: Mask | None = None
     products: bool = True
     takes_nan: bool = False
-    n_beside: int = 0
+    n_side_columns: int = 0
     n_errors: int = 0
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> Survey:
         """Survey the rows of a span."""
         nothing = np.empty((0, self.n_features), self.dtype)
         moments, not_finite = Moments.of(nothing, products=self.products), NotFinite()
-        beside = np.empty((0, self.n_beside)) if self.n_beside else None
-        drawn = [self._draw(ChunkRows(0, nothing, np.empty(0) if self.weighted else None, "", beside))]
+        columns = np.empty((0, self.n_side_columns)) if self.n_side_columns else None
+        drawn = [self._draw(ChunkRows(0, nothing, np.empty(0) if self.weighted else None, "", columns))]
         n_weighted = n_left_out = 0
         lacking = FeatureMoments.nothing(self.n_features)
         for chunk in chunks:
@@ -194,10 +194,10 @@ class SurveyWork:
         if chunk.weights is not None and not self.takes_all:
             chosen &= chunk.weights > 0.0
         if chosen.all():  # spares a copy
-            return Sample(hashes, numbers, chunk.values, chunk.weights, chunk.beside)
+            return Sample(hashes, numbers, chunk.values, chunk.weights, chunk.side_information)
         mine = np.flatnonzero(chosen)
         some = chunk.of_rows(mine)
-        return Sample(hashes[mine], numbers[mine], some.values, some.weights, some.beside)
+        return Sample(hashes[mine], numbers[mine], some.values, some.weights, some.side_information)
 
     @property
     def _largest_hash(self) -> int:
@@ -225,8 +225,7 @@ def survey(
     Parameters
     ----------
     source : Source
-        Columns that it has beside features (`dgmm.passes.adapted.FeaturesAlone`) are not looked at, but the
-        sample has them.
+        Its side information (`dgmm.passes.adapted.FeaturesAlone`) is not looked at, but the sample has it.
     sample_size : int
         Rows to draw, of those with a weight above zero; all rows where there are not more.
     seed : int
@@ -242,7 +241,7 @@ def survey(
         Rows may lack values, NaN. Then moments have the means and variances of what is observed of each
         feature, and the correlations of a normal distribution fitted to the sample.
     n_errors : int, default=0
-        Columns of measurement errors beside the features: they are checked.
+        Columns of measurement errors after the features: they are checked.
     allow_changed_data : bool, default=False
         Tell of rows that change, rather than refuse them.
 
@@ -274,7 +273,7 @@ def survey(
         left_out,
         products,
         takes_nan,
-        getattr(source, "n_beside", 0),
+        getattr(source, "n_side_columns", 0),
         n_errors,
     )
     witnessed, source = first_pass(

@@ -55,7 +55,7 @@ def how_sure(subject: Subject) -> list[Section]:
                 measured,
                 weights,
                 "information",
-                beside=LabelsAndGroups(groups=groups),
+                labels_and_groups=LabelsAndGroups(groups=groups),
                 known=None if groups is None else KnownParts(known.numbers, n_before=measured.n_errors),
                 missing=mixture.missing,
             )

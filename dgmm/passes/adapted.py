@@ -34,9 +34,9 @@ class AdaptedSource(SameColumns):
     n_rows: int
 
     @property
-    def n_beside(self) -> int:
-        """Number of columns beside the features."""
-        return getattr(self.source, "n_beside", 0)
+    def n_side_columns(self) -> int:
+        """Number of columns of side information."""
+        return getattr(self.source, "n_side_columns", 0)
 
     def spans(self) -> tuple[Span, ...]:
         """Return the spans of what is stored."""
@@ -57,20 +57,20 @@ class AdaptedWork(Generic[Result]):
 
 @dataclass(frozen=True)
 class Apart:
-    """Takes the columns that follow the features of rows apart: they become `ChunkRows.beside`."""
+    """Takes the columns that follow the features of rows apart: they become `ChunkRows.side_information`."""
 
     n_features: int
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> Iterator[ChunkRows]:
         """Take them apart."""
         for chunk in chunks:
-            features, beside = chunk.values[:, : self.n_features], chunk.values[:, self.n_features :]
-            yield chunk._replace(values=features, beside=beside)
+            features, others = chunk.values[:, : self.n_features], chunk.values[:, self.n_features :]
+            yield chunk._replace(values=features, side_information=others)
 
 
 @dataclass(frozen=True, eq=False)
 class FeaturesAlone(AdaptedSource):
-    """A source whose first columns alone are features; work on it finds the others beside them."""
+    """A source whose first columns alone are features; the others are their side information."""
 
     @classmethod
     def of(cls, source: Source, n_features: int) -> FeaturesAlone:
@@ -83,8 +83,8 @@ class FeaturesAlone(AdaptedSource):
         return cast(Apart, self.adapt).n_features
 
     @property
-    def n_beside(self) -> int:
-        """Number of columns beside them."""
+    def n_side_columns(self) -> int:
+        """Number of the other columns."""
         return self.source.n_features - self.n_features
 
     @property

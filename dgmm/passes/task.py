@@ -105,8 +105,8 @@ class ChunkRows(NamedTuple):
     weights : ndarray of shape (n_rows,) or None
     place : str
         Where these rows are, for messages.
-    beside : ndarray of shape (n_rows, n_columns), or None
-        What is known of each row beside its features, where that was taken apart from them (see
+    side_information : ndarray of shape (n_rows, n_columns), or None
+        What is known of each row beyond its features, where that was taken apart from them (see
         `dgmm.passes.adapted`).
     """
 
@@ -114,12 +114,14 @@ class ChunkRows(NamedTuple):
     values: NDArray[np.floating]
     weights: NDArray[np.floating] | None
     place: str
-    beside: NDArray[np.floating] | None = None
+    side_information: NDArray[np.floating] | None = None
 
     def of_rows(self, which: slice | NDArray[np.bool_] | NDArray[np.intp]) -> ChunkRows:
         """Return some of the rows, with all that they carry; ``start`` stays as it is."""
-        weights, beside = (None if each is None else each[which] for each in (self.weights, self.beside))
-        return ChunkRows(self.start, self.values[which], weights, self.place, beside)
+        weights, columns = (
+            None if each is None else each[which] for each in (self.weights, self.side_information)
+        )
+        return ChunkRows(self.start, self.values[which], weights, self.place, columns)
 
     def pieces(self, n_rows: int) -> Iterator[ChunkRows]:
         """Cut into pieces of at most ``n_rows`` rows: work in passing then needs little memory."""

@@ -140,8 +140,8 @@ class Subject:
         if rows is not None:
             with warnings.catch_warnings():  # rows of a picture need no names, nor need the mixture
                 warnings.filterwarnings("ignore", "X (does not have valid|has) feature names", UserWarning)
-                told = {"groups": groups, "sample_weight": sample_weight}
-                rows, aside = split_off_side_information(rows, told, fitted_names, errors)
+                given = {"groups": groups, "sample_weight": sample_weight}
+                rows, aside = split_off_side_information(rows, given, fitted_names, errors)
                 measured = open_measured(rows, kind, n_features, fitted_names, errors=errors)
             source = measured.rows
             together, take = with_side_information(mixture, measured, aside["sample_weight"], aside["groups"])

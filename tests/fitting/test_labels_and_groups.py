@@ -42,8 +42,8 @@ def test_labels_and_groups_are_log_priors():
 
 def test_how_much_rows_tell():
     hard, soft = KnownParts(None, 3), KnownParts(None, 0, 3)
-    np.testing.assert_array_equal(hard.told(np.array([[1.0], [-1.0]]), 3), [[0, 1, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(hard.label_certainty(np.array([[1.0], [-1.0]]), 3), [[0, 1, 0], [0, 0, 0]])
     columns = np.array([[0.0, 5.0, 0.0], [2.0, 2.0, 2.0], [1.0, 1.0, 0.0]])
     np.testing.assert_allclose(
-        soft.told(columns, 3), [[0, 1, 0], [0, 0, 0], [0.25, 0.25, 0]], rtol=1e-12, atol=1e-15
+        soft.label_certainty(columns, 3), [[0, 1, 0], [0, 0, 0], [0.25, 0.25, 0]], rtol=1e-12, atol=1e-15
     )

@@ -53,8 +53,8 @@ STARTS = LabelledStartTuning()
 
 
 @dataclass(frozen=True, eq=False)
-class ToldSums:
-    """Sums over rows of which something is known, by component.
+class LabelledSums:
+    """Sums over rows whose component is known, for each component, by how sure it is.
 
     Attributes
     ----------
@@ -66,30 +66,30 @@ class ToldSums:
     counts: Array
     sums: Array
 
-    def __add__(self, other: ToldSums) -> ToldSums:
-        return ToldSums(self.counts + other.counts, self.sums + other.sums)
+    def __add__(self, other: LabelledSums) -> LabelledSums:
+        return LabelledSums(self.counts + other.counts, self.sums + other.sums)
 
-    def part(self, n_components: int) -> ToldSums:
+    def part(self, n_components: int) -> LabelledSums:
         """Return those of the first components."""
-        return ToldSums(self.counts[:n_components], self.sums[:n_components])
+        return LabelledSums(self.counts[:n_components], self.sums[:n_components])
 
 
 @dataclass(frozen=True, eq=False)
-class ToldWork:
+class LabelledWork:
     """The work of the pass that sums them."""
 
     known: KnownParts
     n_components: int
     origin: Array
 
-    def __call__(self, chunks: Iterator[ChunkRows]) -> ToldSums:
+    def __call__(self, chunks: Iterator[ChunkRows]) -> LabelledSums:
         """Sum over a span."""
-        total = ToldSums(np.zeros(self.n_components), np.zeros((self.n_components, len(self.origin))))
+        total = LabelledSums(np.zeros(self.n_components), np.zeros((self.n_components, len(self.origin))))
         for chunk in chunks:
-            assert chunk.beside is not None
-            told = self.known.told(chunk.beside, self.n_components)
-            told = told if chunk.weights is None else told * chunk.weights[:, None]
-            total += ToldSums(told.sum(axis=0), told.T @ (chunk.values - self.origin))
+            assert chunk.side_information is not None
+            certainty = self.known.label_certainty(chunk.side_information, self.n_components)
+            shares = certainty if chunk.weights is None else certainty * chunk.weights[:, None]
+            total += LabelledSums(shares.sum(axis=0), shares.T @ (chunk.values - self.origin))
         return total
 
 
@@ -119,11 +119,11 @@ class NearestWork:
         return AllStatistics(tuple(self._of_mixture(chunk, *pair) for pair in pairs))
 
     def _of_mixture(self, chunk: ChunkRows, centres: Array, stack: Stack) -> Statistics:
-        n_components, beside = len(centres), chunk.beside
-        assert beside is not None
+        n_components, columns = len(centres), chunk.side_information
+        assert columns is not None
 
         def nearest(rows: NDArray[np.floating], start: int) -> Array:
-            weights = self.known.weights_of(beside[start : start + len(rows)], n_components).T
+            weights = self.known.weights_of(columns[start : start + len(rows)], n_components).T
             distances = squared_distances(rows - stack.centre, centres)
             labels = np.where(weights > 0.0, distances, np.inf).argmin(axis=0)
             return (labels == np.arange(n_components)[:, None]).astype(np.float64)
@@ -161,14 +161,14 @@ def starts_from_labels(
     """
     data, most = completed(data), max(method.n_components for method in methods)
     origin = data.moments.mean
-    told = run_pass(data.source, ToldWork(known, most, origin), "labels", data.weights)
-    if not (told.counts > 0.0).any():
+    labelled = run_pass(data.source, LabelledWork(known, most, origin), "labels", data.weights)
+    if not (labelled.counts > 0.0).any():
         return None
     found: dict[int, Parameters | Exception] = {}
     centres: dict[int, Array] = {}
     for number, (method, seed) in enumerate(zip(methods, seeds, strict=True)):
         try:
-            own = told.part(method.n_components)
+            own = labelled.part(method.n_components)
             centres[number] = _started(own, known, sample, data.moments, check_random_state(seed)) - origin
         except DataError as error:
             found[number] = error
@@ -184,7 +184,11 @@ def starts_from_labels(
 
 
 def _started(
-    found: ToldSums, known: KnownParts, sample: Sample, moments: Moments, random_state: np.random.RandomState
+    found: LabelledSums,
+    known: KnownParts,
+    sample: Sample,
+    moments: Moments,
+    random_state: np.random.RandomState,
 ) -> Array:
     """Return the centres of a mixture: (n_components, n_features).
 
@@ -193,18 +197,19 @@ def _started(
     DataError
         Where no row may belong to a component.
     """
-    is_told = found.counts > 0.0
-    rows = _Unlabelled.of(known, sample, len(is_told))
-    if len(rows.values) < np.count_nonzero(~is_told):
+    is_labelled = found.counts > 0.0
+    rows = _Unlabelled.of(known, sample, len(is_labelled))
+    unlabelled = np.flatnonzero(~is_labelled)
+    if len(rows.values) < len(unlabelled):
         raise DataError(
-            f"labels leave {len(rows.values):,} rows of the sample for {np.count_nonzero(~is_told):,} "
-            f"components without a label (the first is {np.flatnonzero(~is_told)[0]}): lower n_components to "
-            f"{np.count_nonzero(is_told)}, or give fewer labels"
+            f"labels leave {len(rows.values):,} rows of the sample for {len(unlabelled):,} components "
+            f"without a label (the first is {unlabelled[0]}): lower n_components to "
+            f"{np.count_nonzero(is_labelled)}, or give fewer labels"
         )
-    told = ToldSums(found.counts, found.sums + found.counts[:, None] * moments.mean)
+    labelled = LabelledSums(found.counts, found.sums + found.counts[:, None] * moments.mean)
     left = moments.weight - float(found.counts.sum())
     share = float(rows.weights.sum()) / left if len(rows.values) and left > 0.0 else 1.0
-    return _centres(ToldSums(share * told.counts, share * told.sums), rows, random_state)
+    return _centres(LabelledSums(share * labelled.counts, share * labelled.sums), rows, random_state)
 
 
 class _Unlabelled(NamedTuple):
@@ -216,33 +221,33 @@ class _Unlabelled(NamedTuple):
     @classmethod
     def of(cls, known: KnownParts, sample: Sample, n_components: int) -> _Unlabelled:
         """Find them, and where none has a weight none."""
-        assert sample.beside is not None
+        assert sample.side_information is not None
         own = np.ones(len(sample.values)) if sample.weights is None else sample.weights.astype(np.float64)
-        left = (known.told(sample.beside, n_components).sum(axis=1) == 0.0) & (own > 0.0)
+        left = (known.label_certainty(sample.side_information, n_components).sum(axis=1) == 0.0) & (own > 0.0)
         return cls(sample.values[left].astype(np.float64), own[left])
 
 
-def _centres(told: ToldSums, rows: _Unlabelled, random_state: np.random.RandomState) -> Array:
+def _centres(labelled: LabelledSums, rows: _Unlabelled, random_state: np.random.RandomState) -> Array:
     """Find centres: k-means on rows that tell nothing, beside labelled ones that stay where they are.
 
     It begins with the means of labelled rows, and in rows far from these (Basu, Banerjee and Mooney, 2002).
 
     Parameters
     ----------
-    told : ToldSums
+    labelled : LabelledSums
         Of labelled rows, about zero: as many as there are beside the others.
     rows : _Unlabelled
     random_state : RandomState
     """
-    is_told = told.counts > 0.0
-    centres = np.zeros(told.sums.shape)
-    centres[is_told] = told.sums[is_told] / told.counts[is_told, None]
+    is_labelled = labelled.counts > 0.0
+    centres = np.zeros(labelled.sums.shape)
+    centres[is_labelled] = labelled.sums[is_labelled] / labelled.counts[is_labelled, None]
     values, weights = rows
-    n_others = np.count_nonzero(~is_told)
+    n_others = np.count_nonzero(~is_labelled)
     if n_others:
-        chances = weights * squared_distances(values, centres[is_told]).min(axis=0)
+        chances = weights * squared_distances(values, centres[is_labelled]).min(axis=0)
         chances = chances if chances.any() else weights
-        centres[~is_told], _ = kmeans_plusplus(
+        centres[~is_labelled], _ = kmeans_plusplus(
             values, n_others, sample_weight=chances, random_state=random_state
         )
     nearest = np.full(len(values), -1)
@@ -251,6 +256,6 @@ def _centres(told: ToldSums, rows: _Unlabelled, random_state: np.random.RandomSt
         if np.array_equal(before, nearest):
             break
         shares = (nearest == np.arange(len(centres))[:, None]) * weights
-        counts, sums = told.counts + shares.sum(axis=1), told.sums + shares @ values
+        counts, sums = labelled.counts + shares.sum(axis=1), labelled.sums + shares @ values
         centres = np.where(counts[:, None] > 0.0, sums / np.maximum(counts, 1e-300)[:, None], centres)
     return centres

@@ -48,16 +48,17 @@ class ExpectationWork:
 
 
 def part_of(rows: ChunkRows | Sample, stack: Stack, known: KnownParts | None = None) -> Part:
-    """Return rows with their weights and what is beside them: errors, then what is known of components."""
-    priors = priors_of(known, stack, rows.beside)
-    errors = None if rows.beside is None or not stack.n_errors else rows.beside[:, : stack.n_errors]
+    """Return rows with their weights and side information: errors, then what is known of components."""
+    priors = priors_of(known, stack, rows.side_information)
+    columns = rows.side_information
+    errors = None if columns is None or not stack.n_errors else columns[:, : stack.n_errors]
     return Part(rows.values, rows.weights, priors, errors)
 
 
 def errors_and_priors(
-    model: Parameters, beside: Array | None, known: KnownParts | None, n_errors: int
+    model: Parameters, columns: Array | None, known: KnownParts | None, n_errors: int
 ) -> tuple[Array | None, Array | None]:
-    """Take apart what is beside rows, (n_rows, n_columns), for one model.
+    """Take the side information of rows apart, columns (n_rows, n_columns), for one model.
 
     Returns
     -------
@@ -65,10 +66,10 @@ def errors_and_priors(
     log_priors : ndarray of shape (n_rows, K), or None
         Of the rows over the components: see `dgmm.kernels.priors`.
     """
-    if beside is None:
+    if columns is None:
         return None, None
-    log_priors = None if known is None else known.priors_of_rows(model, beside)
-    return beside[:, :n_errors] if n_errors else None, log_priors
+    log_priors = None if known is None else known.priors_of_rows(model, columns)
+    return columns[:, :n_errors] if n_errors else None, log_priors
 
 
 def completed(
@@ -150,9 +151,9 @@ class Data:
         What completes rows for those who need them complete; None where they are. E-steps take them as they
         are.
     known : KnownParts or None
-        What is known of their components: it is beside the features.
+        What is known of their components: columns after the features.
     n_errors : int
-        Columns of measurement errors beside the features.
+        Columns of measurement errors after the features.
     """
 
     source: Source

@@ -108,7 +108,7 @@ class DifferencesWork:
         The rows that are held out are summed, and no others; None: all are.
     known : KnownParts or None
     n_errors : int
-        What is beside the features: see `dgmm.fitting.steps.expectation.Data`.
+        The side information of rows: see `dgmm.fitting.steps.expectation.Data`.
     """
 
     models: tuple[Parameters, ...]
@@ -127,7 +127,9 @@ class DifferencesWork:
             weights = np.ones(len(rows.values)) if rows.weights is None else rows.weights
             densities = [
                 log_densities_given(
-                    model, rows.values, *errors_and_priors(model, rows.beside, self.known, self.n_errors)
+                    model,
+                    rows.values,
+                    *errors_and_priors(model, rows.side_information, self.known, self.n_errors),
                 )
                 for model in self.models
             ]
@@ -212,7 +214,7 @@ def compare(
     found = _by_all_rows(candidates, pairs, rows)
     tested: dict[int, tuple[NullHypothesis, float]] = {}
     own = rows_to_test(sample, seed) if n_bootstrap else sample.part(np.arange(0))
-    side_information = SideInformation(own.beside, rows.data.known, rows.data.n_errors)
+    side_information = SideInformation(own.side_information, rows.data.known, rows.data.n_errors)
     for index, pair in enumerate(pairs):
         start, n_rows, n_more = candidates[pair[0]].evaluated, len(own.values), found[index].n_more
         if best in pair and start is not None and n_rows:

@@ -312,7 +312,7 @@ def _score_ended(data: Data, candidates: list[Candidate], held_out: Sample | Non
     scores = score_models(data, [parameters for _, parameters in ended])
     for (index, parameters), own in zip(ended, scores, strict=True):
         if held_out is not None and len(held_out.values):
-            given = errors_and_priors(parameters, held_out.beside, data.known, data.n_errors)
+            given = errors_and_priors(parameters, held_out.side_information, data.known, data.n_errors)
             scored = score(parameters, held_out.values, held_out.weights, *given)
             mean, error = scored.mean_and_error
             own = replace(own, held_out=mean, held_out_error=error)  # noqa: PLW2901

@@ -19,10 +19,13 @@ from tests.model import naive
 
 def started(rows, labels, n_components, weights=None, seed=0):
     known = KnownParts(None, n_components)
-    beside = LabelsAndGroups(labels=MemorySource(labels[:, None]))
+    labels_and_groups = LabelsAndGroups(labels=MemorySource(labels[:, None]))
     own = None if weights is None else MemorySource(weights[:, None])
     data = Data(
-        beside.with_features(MemorySource(rows), rows.shape[1]), own, Moments.of(rows, weights), known=known
+        labels_and_groups.with_features(MemorySource(rows), rows.shape[1]),
+        own,
+        Moments.of(rows, weights),
+        known=known,
     )
     numbers = np.arange(len(rows))
     sample = Sample(numbers.astype(np.uint64), numbers, rows, weights, labels[:, None].astype(float))

@@ -98,11 +98,11 @@ def test_rows_to_test_are_complete_and_drawn_by_weight(monkeypatch):
     weights = np.where(np.arange(4000) < 2000, 3.0, 1.0)
     weights[:100] = 0.0
     sample = Sample(np.zeros(4000, np.uint64), np.arange(4000), values, weights)
-    beside = np.arange(4000.0)[:, None]
-    tested = rows_to_test(replace(sample, beside=beside), 0)
+    columns = np.arange(4000.0)[:, None]
+    tested = rows_to_test(replace(sample, side_information=columns), 0)
     rows = tested.values
     assert tested.weights is None
-    np.testing.assert_array_equal(tested.beside, rows)
+    np.testing.assert_array_equal(tested.side_information, rows)
     assert rows.shape == (500, 1)
     assert rows.dtype == np.float64
     assert np.isfinite(rows).all()
@@ -136,9 +136,9 @@ class TestWhatIsKnown:
         own = mixture([[0.0, 1.0]], "full")
         covariance = np.array([[4.0, 2.0], [2.0, 1.0]])  # singular: errors along a line
         expected = np.diag([4.0, 1.0]) if kind == "variances" else covariance
-        columns = {"variances": [4.0, 1.0], "triangles": [4.0, 2.0, 1.0], "matrices": covariance.ravel()}
-        beside = np.repeat(np.array(columns[kind], float)[None], 20_000, axis=0)
-        rows = SideInformation(beside, None, beside.shape[1]).draw(own, 20_000, generator)
+        given = {"variances": [4.0, 1.0], "triangles": [4.0, 2.0, 1.0], "matrices": covariance.ravel()}
+        errors = np.repeat(np.array(given[kind], float)[None], 20_000, axis=0)
+        rows = SideInformation(errors, None, errors.shape[1]).draw(own, 20_000, generator)
         np.testing.assert_allclose(np.cov(rows.T), expected + np.eye(2), atol=0.15)
 
     def test_the_ratio_is_that_of_extreme_deconvolution(self, generator):
