@@ -36,7 +36,7 @@ from dgmm.estimators.validation import (
     open_to_predict,
     remember_features,
 )
-from dgmm.fitting.factoring import FactorWork
+from dgmm.fitting.principal import FactorWork
 from dgmm.model.matrices import Array
 from dgmm.model.principal import (
     CentredFactor,

@@ -1,4 +1,7 @@
-"""The pass of a principal component analysis: triangular factors of the rows, added up."""
+"""The pass of a principal component analysis: the triangular factor of all rows.
+
+Factors of chunks add up to it (`dgmm.model.principal`). Values that are not finite are found on the way.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,15 @@ from dgmm.passes.task import ChunkRows
 
 @dataclass(frozen=True, eq=False)
 class Factored:
-    """What the pass gives: the factor of the rows, and values that are not finite."""
+    """What the pass gives.
+
+    Attributes
+    ----------
+    factor : CentredFactor
+        Of the rows of all chunks without values that are not finite.
+    not_finite : NotFinite
+        Those of the others.
+    """
 
     factor: CentredFactor
     not_finite: NotFinite
@@ -23,12 +34,23 @@ class Factored:
 
 @dataclass(frozen=True)
 class FactorWork:
-    """The work of the pass."""
+    """The work of the pass.
+
+    Attributes
+    ----------
+    n_features : int
+    """
 
     n_features: int
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> Factored:
-        """Factor the rows of a span."""
+        """Factor the rows of a span.
+
+        Raises
+        ------
+        DataError
+            For weights that are not finite or negative.
+        """
         total = Factored(CentredFactor.nothing(self.n_features), NotFinite())
         for chunk in chunks:
             if chunk.weights is not None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dgmm.data import DataError
-from dgmm.fitting.factoring import FactorWork
+from dgmm.fitting.principal import FactorWork
 from dgmm.passes.task import ChunkRows
 
 
