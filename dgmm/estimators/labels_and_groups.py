@@ -14,7 +14,7 @@ from dgmm.data.ambient import read_now
 from dgmm.data.categories import categories_of, numbers_of, places_among
 from dgmm.data.kinds import is_open
 from dgmm.data.memory import MemorySource, is_in_memory
-from dgmm.data.named_columns import column_named, has_column
+from dgmm.data.named_columns import column_named, has_column, is_path
 from dgmm.data.open import open_side_information, open_without
 from dgmm.data.side_by_side import with_columns
 from dgmm.data.types import GroupsLike, LabelsLike, RowsLike
@@ -126,12 +126,31 @@ def split_off_side_information(
 
 
 def _opened(name: str, value: Any, source: Source) -> Source:
+    if name == "labels":
+        _refuse_text(value)
     found = open_side_information(value)
     if found.n_rows != source.n_rows:
         raise DataError(
             f"{name} has {found.n_rows:,} rows, but X has {source.n_rows:,}: give one for each row, in order"
         )
     return found
+
+
+def _refuse_text(labels: Any) -> None:
+    """Refuse labels that are text, such as names of classes; a list of paths is none."""
+    if isinstance(labels, (list, tuple)) and any(isinstance(each, str) and is_path(each) for each in labels):
+        return
+    try:
+        names = categories_of(labels)
+        held = None if names is None else f"text, such as {str(names[0])!r}"
+    except DataError:  # not in all rows
+        held = "text in some rows"
+    if held is not None:
+        raise DataError(
+            f"labels holds {held}: labels are numbers of components, from 0, or -1 where the component is "
+            "not known, or a weight for each component; number the classes, as pandas.factorize does (a "
+            "column or a file of numbers is given as one text: its name, or its path)"
+        )
 
 
 @dataclass(frozen=True, eq=False)

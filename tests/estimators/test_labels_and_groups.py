@@ -285,6 +285,34 @@ def test_labels_that_are_none(labels, message):
         GaussianMixture(3, random_state=0).fit(X, labels=labels)
 
 
+@pytest.mark.parametrize("kind", ["two", "list", "array", "some", "frame", "parquet", "dask"])
+def test_labels_that_are_text(kind, tmp_path):
+    names = ["setosa" if each else "virginica" for each in Y]
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(kind=names)
+    frame.to_parquet(path := tmp_path / "iris.parquet")
+    rows, labels = {
+        "two": (X, names[:2]),
+        "list": (X, names),
+        "array": (X, np.array(names)),
+        "some": (X, [None, *names[1:]]),
+        "frame": (frame, "kind"),
+        "parquet": (path, "kind"),
+        "dask": (X, da.from_array(np.array(names), chunks=40)),
+    }[kind]
+    held = "text in some rows" if kind == "some" else "text, such as '(setosa|virginica)'"
+    with pytest.raises(DataError, match=f"labels holds {held}: labels are numbers of components, from 0"):
+        GaussianMixture(3).fit(rows, labels=labels)
+
+
+def test_labels_of_several_files(tmp_path):
+    """A list of paths is no text."""
+    paths = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
+    for path, part in zip(paths, (Y[:70], Y[70:]), strict=True):
+        pd.DataFrame({"kind": part}).to_parquet(path)
+    found = GaussianMixture(3, random_state=0).fit(X, labels=paths)
+    np.testing.assert_array_equal(found.means_, GaussianMixture(3, random_state=0).fit(X, labels=Y).means_)
+
+
 def test_a_label_without_weight():
     weights = np.where(Y == 1, 0.0, 1.0)
     with pytest.raises(DataError, match="label 1 has 50 rows, all with a sample_weight of 0"):
