@@ -107,8 +107,8 @@ def refuse_kind(values: object, what: str) -> None:
     if _holds_masked(values):
         raise DataError(
             f"{what} is (or holds) a masked array, whose masked values are missing data; "
-            "fill them with .filled(value), of which NaN is taken with missing='marginalize', or drop their "
-            "rows with numpy.ma.compress_rows"
+            "fill them with .filled(value), where NaN is a missing value like any other, or drop their rows "
+            "with numpy.ma.compress_rows"
         )
 
 

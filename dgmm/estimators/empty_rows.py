@@ -15,9 +15,14 @@ from dgmm.data.text import plural
 from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.rowwise import RowFunction
 
-FILLED = "such rows are all filled in the same way, from the whole mixture"
-REGRESSED = "targets given nothing have the mean and covariance of the whole mixture"
-JUDGED = "such rows all get the same results: the weights of the mixture, and a log density of 0"
+FILLED = "no value at all: such rows are all filled in the same way, from the whole mixture"
+REGRESSED = (
+    "none of the known features: targets given nothing have the mean and covariance of the whole mixture"
+)
+JUDGED = (
+    "no value at all: such rows all get the same results: the weights of the mixture, and a log density of 0"
+)
+"""What rows lack, and what becomes of them."""
 
 NOT_COUNTED = "They are not counted, as lazy results are computed piece by piece"
 
@@ -32,10 +37,10 @@ def count_in(rows: NDArray[np.floating], columns: NDArray[np.intp] | None = None
 
 
 def warn_without_values(n_empty: int, n_rows: int, what: str) -> None:
-    """Warn of rows that have no value at all, if there are some, and of what becomes of them."""
+    """Warn of rows that lack values, if there are some: ``what`` says which, and what becomes of them."""
     if n_empty:
         have = plural(n_empty, "has", "have")
-        warn_user(f"{n_empty:,} of {n_rows:,} rows {have} no value at all: {what}", DataWarning)
+        warn_user(f"{n_empty:,} of {n_rows:,} rows {have} {what}", DataWarning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +52,7 @@ class Warned:
     compute : callable
         See `dgmm.estimators.rowwise.RowFunction`.
     what : str
-        What becomes of such rows.
+        What rows lack, and what becomes of them.
     n_features : int
         Of rows: what else is known of them follows.
     columns : ndarray of int or None
@@ -62,7 +67,7 @@ class Warned:
     def __call__(self, rows: NDArray[np.floating], *numbered: int) -> NDArray[Any]:
         """Compute, and warn."""
         if count_in(rows[:, : self.n_features], self.columns):
-            warn_user(f"Some rows have no value at all: {self.what}. {NOT_COUNTED}", DataWarning)
+            warn_user(f"Some rows have {self.what}. {NOT_COUNTED}", DataWarning)
         return self.compute(rows, *numbered)
 
 
@@ -76,7 +81,7 @@ def warning_of_empty(
     function : RowFunction
     source : Source
     what : str
-        What becomes of such rows.
+        What rows lack, and what becomes of them.
     columns : ndarray of int or None
         Features that count. None: all do.
 

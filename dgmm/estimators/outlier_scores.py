@@ -23,7 +23,7 @@ from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.surprise import surprises
 
-SCORED = "such rows all get the same score: the expected log density of a row"
+SCORED = "no value at all: such rows all get the same score: the expected log density of a row"
 
 
 def scores_of(estimator: Any, X: Any) -> Any:

@@ -61,13 +61,13 @@ def test_rows_that_have_one_are_not_told_of(mixture):
 def test_a_regression_tells_of_rows_that_know_nothing(mixture):
     rows = np.vstack([ROWS[:3], [[np.nan, 1.0], [np.nan, np.nan]]])
     with pytest.warns(
-        DataWarning, match="^2 of 5 rows have no value at all: targets given nothing"
+        DataWarning, match="^2 of 5 rows have none of the known features: targets given nothing"
     ) as caught:
         found = mixture.regress(rows, targets=1)
     assert len(caught) == 1
     assert_allclose(found.mean[3:], np.full((2, 1), mixture.weights_ @ mixture.means_[:, 1]))
     lazy = mixture.regress(da.from_array(rows[:, :1], chunks=2), targets=1)  # pyright: ignore[reportArgumentType]
-    with pytest.warns(DataWarning, match="^Some rows have no value at all: targets given nothing"):
+    with pytest.warns(DataWarning, match="^Some rows have none of the known features: targets given nothing"):
         assert_array_equal(lazy.mean.compute(scheduler="sync"), found.mean)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
