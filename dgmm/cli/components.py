@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm import report
 from dgmm.cli.cluster import Cluster, on_a_cluster
@@ -17,7 +18,9 @@ from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.program import main
 from dgmm.cli.side_information import SideInformation, of_judged
 from dgmm.estimators.errors import ErrorsLike
+from dgmm.estimators.merging import ComponentMerges
 from dgmm.facts import Exhibit, Said, fact
+from dgmm.model.matrices import Array
 
 PAIRS_SHOWN = 10
 """Pairs of components that are shown, those that overlap most first."""
@@ -85,6 +88,20 @@ def merge(
             function = merges.of_shares(function, n_clusters, "label")
             result = Result.by(function, ("label",))
             write(rows, result, out, "predict", overwrite=overwrite, storage_options=storage_options)
+    whole = merges.entropies[-1]
+    return [
+        report.rows_fact(source),
+        *side_information.facts,
+        _steps(merges, n_components),
+        fact("entropy", f"{whole:.5f} nats a row, of {n_components:,} components", entropy=whole),
+        fact("clusters", n_clusters, n_clusters=n_clusters),
+        *([] if out is None else [report.written("labels", out)]),
+        _clusters(merges.labels(n_clusters), mixture.weights_),
+    ]
+
+
+def _steps(merges: ComponentMerges, n_components: int) -> Exhibit:
+    """Show which components were merged, and how undecided rows are then."""
     steps = [
         (n_components - number, first, second, entropy)
         for number, ((first, second), entropy) in enumerate(
@@ -95,39 +112,21 @@ def merge(
         [str(left), _joined(first), _joined(second), f"{entropy:.5f}"]
         for left, first, second, entropy in steps
     ]
-    labels = merges.labels(n_clusters)
-    members = [np.flatnonzero(labels == label) for label in range(n_clusters)]
-    shares = [mixture.weights_[own].sum() for own in members]
-    found = [
-        [str(label), f"{weight:.4f}", _joined(own)]
-        for label, (weight, own) in enumerate(zip(shares, members, strict=True))
-    ]
-    whole = merges.entropies[-1]
-    return [
-        report.rows_fact(source),
-        *side_information.facts,
-        Exhibit(
-            report.table(["clusters", "merged", "with", "entropy, nats a row"], lines) if lines else "",
-            {
-                "merges": [
-                    dict(zip(("n_clusters", "merged", "with", "entropy"), step, strict=True))
-                    for step in steps
-                ]
-            },
-        ),
-        fact("entropy", f"{whole:.5f} nats a row, of {n_components:,} components", entropy=whole),
-        fact("clusters", n_clusters, n_clusters=n_clusters),
-        *([] if out is None else [report.written("labels", out)]),
-        Exhibit(
-            report.table(["cluster", "weight", "components"], found),
-            {
-                "clusters": [
-                    {"cluster": label, "weight": weight, "components": own}
-                    for label, (weight, own) in enumerate(zip(shares, members, strict=True))
-                ]
-            },
-        ),
-    ]
+    table = report.table(["clusters", "merged", "with", "entropy, nats a row"], lines) if lines else ""
+    names = ("n_clusters", "merged", "with", "entropy")
+    return Exhibit(table, {"merges": [dict(zip(names, step, strict=True)) for step in steps]})
+
+
+def _clusters(labels: NDArray[np.int64], weights: Array) -> Exhibit:
+    """Show the clusters that components of some labels make, with their weights."""
+    members = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
+    clusters = [(label, weights[own].sum(), own) for label, own in enumerate(members)]
+    lines = [[str(label), f"{weight:.4f}", _joined(own)] for label, weight, own in clusters]
+    names = ("cluster", "weight", "components")
+    return Exhibit(
+        report.table([*names], lines),
+        {"clusters": [dict(zip(names, cluster, strict=True)) for cluster in clusters]},
+    )
 
 
 def _joined(numbers: Any) -> str:

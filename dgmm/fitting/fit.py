@@ -116,56 +116,26 @@ def fit(
     seed = 0 if is_small else int(random_state.randint(2**31 - 1))
     emit(StageStarted("survey", stages, settings.most_iterations(source.n_rows)))
     with listening(passes.append):
-        takes_nan = settings.missing == "marginalize"
-        found = survey(
-            source,
-            settings.sample_rows,
-            seed,
-            weights,
-            products=_needs_products(settings),
-            takes_nan=takes_nan,
-            n_errors=settings.n_errors,
-            allow_changed_data=settings.allow_changed_data,
-        )
+        found = _surveyed(source, weights, settings, seed)
         n_survey_passes = _count(passes)
-        if found.n_weighted < settings.method.n_components:
-            raise DataError(
-                f"Expected n_samples >= n_components but got n_components = {settings.method.n_components}, "
-                f"and {found.n_weighted:,} of {source.n_rows:,} rows with a sample_weight above 0"
-            )
-        shift = None
+        shift, nearer = None, found
         if found.filling is None and isinstance(settings.goal, Likelihood):
             shift = Shift.of(found.moments, source.dtype)
-        nearer = found
         if shift is not None:
             nearer, settings = shift.survey(found), replace(settings, given=shift.given(settings.given))
             resumed = None if resumed is None else shift.nearer(resumed)
-        source = nearer.source
-        observed = in_patterns(nearer.sample, nearer.filling)
-        if is_small:  # all rows are in the sample
-            source, weights = in_memory(observed, source)
-        data = Data(
-            source,
-            weights,
-            nearer.moments,
-            filling=nearer.filling,
-            known=settings.known,
-            n_errors=settings.n_errors,
-        )
-        fits = Multistart(
-            settings, data, observed, filled(nearer.sample, nearer.filling), _seen_from(shift, watch)
-        )
+        fits = _multistart(nearer, weights, settings, _seen_from(shift, watch), is_small=is_small)
         if stages == (last,):
             emit(StageStarted(last))
         best, record = fits.best(random_state) if resumed is None else (fits.resume(resumed), None)
         if settings.moves and settings.max_iter > 0 and not _is_stopped(best):
             best = _moved(best, fits)
-        kept = kept_of(best, data, found.seen, is_small=is_small)
+        kept = kept_of(best, fits.data, found.seen, is_small=is_small)
         if shift is not None:
             best, kept = shift.back(best), None if kept is None else shift.kept_back(kept)
     if best.ending is not None:
         logger.info("%s", best.ending.message)
-    about = _concerns(best, fits, found, source.feature_names)
+    about = _concerns(best, fits, found, fits.data.source.feature_names)
     n_passes = n_survey_passes if is_small else _count(passes)
     changes = changes_among(passes) if settings.allow_changed_data else None
     return Fit(
@@ -205,6 +175,50 @@ def _fit_complete_cases(
         n_dropped=cases.n_dropped,
         changes=None if changes is None else tuple(dict.fromkeys(changes)),
     )
+
+
+def _surveyed(source: Source, weights: Source | None, settings: Settings, seed: int) -> Surveyed:
+    """Survey the rows of a fit.
+
+    Raises
+    ------
+    DataError
+        Where fewer rows than components have a weight; and as `survey`.
+    """
+    found = survey(
+        source,
+        settings.sample_rows,
+        seed,
+        weights,
+        products=_needs_products(settings),
+        takes_nan=settings.missing == "marginalize",
+        n_errors=settings.n_errors,
+        allow_changed_data=settings.allow_changed_data,
+    )
+    if found.n_weighted < settings.method.n_components:
+        raise DataError(
+            f"Expected n_samples >= n_components but got n_components = {settings.method.n_components}, "
+            f"and {found.n_weighted:,} of {source.n_rows:,} rows with a sample_weight above 0"
+        )
+    return found
+
+
+def _multistart(
+    found: Surveyed, weights: Source | None, settings: Settings, watch: Watch | None, *, is_small: bool
+) -> Multistart:
+    """Make surveyed rows ready for their fits."""
+    source, observed = found.source, in_patterns(found.sample, found.filling)
+    if is_small:  # all rows are in the sample
+        source, weights = in_memory(observed, source)
+    data = Data(
+        source,
+        weights,
+        found.moments,
+        filling=found.filling,
+        known=settings.known,
+        n_errors=settings.n_errors,
+    )
+    return Multistart(settings, data, observed, filled(found.sample, found.filling), watch)
 
 
 def _concerns(

@@ -237,6 +237,44 @@ def _on_paths(
     return narrow, points, theta
 
 
+def _centred(
+    batch: _Batch,
+    components: Sequence[tuple[int, int]],
+    first: int,
+    points: Array,
+    narrow: NDArray[np.bool_],
+    *,
+    whitened: bool,
+) -> list[Centred]:
+    """Return the components of a batch that take the centred path, all if they are whitened.
+
+    ``components`` are the model of each and its number there; they begin in row ``first`` of the stack.
+    """
+    return [
+        Centred(
+            first + k,
+            *components[k],
+            batch.family,
+            batch.means[k],
+            points[k],
+            float(batch.log_constants[k]),
+            bool(narrow[k]),
+        )
+        for k in np.flatnonzero(narrow | whitened).tolist()
+    ]
+
+
+def _products_dtype(
+    batches: Sequence[_Batch], centre: Array, extent: Array, reaches: Sequence[Array] | None
+) -> np.dtype:
+    """Return the dtype of products with float32 rows: float32 if that is exact enough for all components."""
+    allows = (
+        allows_single_precision(batch, centre, extent, None if reaches is None else batch.joined(reaches))
+        for batch in batches
+    )
+    return np.dtype(np.float32 if all(allows) else np.float64)
+
+
 def stack_models(
     models: Sequence[Evaluable],
     centre: Array,
@@ -281,17 +319,9 @@ def stack_models(
     """
     if any(len(model.means) == 0 for model in models):
         raise ValueError("a mixture of no components has no densities")
-    batches = [*_batches(models)]
-    single = (
-        references is None
-        and np.dtype(rows_dtype) == np.float32
-        and not n_errors
-        and all(
-            allows_single_precision(batch, centre, extent, None if reaches is None else batch.joined(reaches))
-            for batch in batches
-        )
-    )
-    dtype = np.dtype(np.float32 if single else np.float64)
+    batches, dtype = [*_batches(models)], np.dtype(np.float64)
+    if references is None and np.dtype(rows_dtype) == np.float32 and not n_errors:
+        dtype = _products_dtype(batches, centre, extent, reaches)
     groups: list[Group] = []
     centred: list[Centred] = []
     rows: dict[int, slice] = {}
@@ -308,18 +338,7 @@ def stack_models(
             thetas.append(theta)
             members += batch.members
             components = [(index, k) for index in batch.members for k in range(len(models[index].means))]
-            centred += [
-                Centred(
-                    first + k,
-                    *components[k],
-                    family,
-                    batch.means[k],
-                    points[k],
-                    float(batch.log_constants[k]),
-                    bool(narrow[k]),
-                )
-                for k in np.flatnonzero(narrow | whitened).tolist()
-            ]
+            centred += _centred(batch, components, first, points, narrow, whitened=whitened)
             for index in batch.members:
                 rows[index] = slice(first, first := first + len(models[index].means))
         sizes = [(index, len(models[index].means)) for index in members]
