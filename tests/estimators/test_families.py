@@ -15,7 +15,6 @@ import dgmm
 from dgmm import BayesianGaussianMixture, GaussianMixture, GaussianMixtureSweep
 from dgmm.cli import main
 from dgmm.model.families import FAMILIES
-from tests.model import naive
 from tests.model.test_shapes import COVARIANCE_SHAPES
 
 each_family = pytest.mark.parametrize("covariance_type", FAMILIES)
@@ -68,16 +67,6 @@ def test_whole_weights_are_repeated_rows(rows, covariance_type):
     start = {"init_params": "kmeans", "means_init": CENTRES}
     weighted = fitted(rows, covariance_type, times.astype(float), **start)
     assert_alike(weighted, fitted(rows.repeat(times, axis=0), covariance_type, **start), 1e-5)
-
-
-@each_family
-def test_number_of_parameters_and_bic(rows, covariance_type):
-    """As mclust counts: 3 means of 3 features, 2 free weights, and covariances."""
-    counts = {"full": 18, "tied": 6, "diag": 9, "spherical": 3, "tied_diag": 3, "tied_spherical": 1}
-    mixture = fitted(rows, covariance_type)
-    log_likelihood = naive.split(naive.log_joint(mixture._parameters, rows))[0].sum()
-    expected = (9 + 2 + counts[covariance_type]) * np.log(len(rows)) - 2.0 * log_likelihood
-    assert mixture.bic(rows) == pytest.approx(expected, rel=1e-10)
 
 
 @each_family
