@@ -11,8 +11,10 @@ from click.shell_completion import CompletionItem
 from dgmm.cli.shell import Commands
 
 MODULES = {
-    "commands": {
+    "fit": {
         "fit": "Fit a mixture to DATA and write it to a model file.",
+    },
+    "commands": {
         "predict": "Write the most probable component of each row of DATA.",
         "score": "Print how well a model describes DATA.",
         "sample": "Draw random rows from a model and write them, chunk by chunk.",
