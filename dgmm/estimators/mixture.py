@@ -132,9 +132,9 @@ class Mixture(
         ConvergenceWarning
             If the best start did not converge within ``max_iter`` iterations.
         MixtureWarning
-            If ``reg_covar`` is more than 1% of a feature's variance; if a component collapsed (onto what, it
-            says: repeated values of a feature or rows, few rows, or fewer dimensions) or has less than a
-            row; if the log-likelihood fell.
+            If ``reg_covar`` is more than 1% of a feature's variance; if a feature has one value in all rows;
+            if a component collapsed (onto what, it says: repeated values of a feature or rows, few rows, or
+            fewer dimensions) or has less than a row; if the log-likelihood fell.
         """
         return self._fit(
             X,

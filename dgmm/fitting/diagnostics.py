@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmm.data.text import listed, plural
 from dgmm.fitting.atoms import atom_near, share_of
@@ -84,34 +85,8 @@ def concerns(
             f"reg_covar={reg_covar:g} is more than {DIAGNOSTICS.largest_share:.0%} of the variance of "
             f"feature {features}: it widens components there; scale the features, or make reg_covar smaller"
         )
-    smallest = _smallest_variances(parameters)
-    collapsed = (
-        np.flatnonzero(DIAGNOSTICS.collapsed * smallest <= reg_covar) if reg_covar > 0.0 else np.empty(0, int)
-    )
-    if len(collapsed) and not len(blurred):
-        places: dict[str, list[int]] = {}
-        for component in collapsed[: DIAGNOSTICS.named].tolist():
-            onto = _collapsed_onto(
-                component,
-                parameters,
-                moments,
-                sample,
-                smallest=max(reg_covar, float(smallest[component])),
-                feature_names=feature_names,
-            )
-            places.setdefault(onto, []).append(component)
-        each = [
-            f"{plural(len(those), 'component')} {_some(map(str, those))} collapsed onto {onto}"
-            for onto, those in places.items()
-        ]
-        more = (
-            f", and {len(collapsed) - DIAGNOSTICS.named:,} more" if len(collapsed) > DIAGNOSTICS.named else ""
-        )
-        found.append(
-            f"{'; '.join(each)}{more}: reg_covar={reg_covar:g} dominates the smallest variance, and "
-            "determines the log-likelihood; use fewer components, another covariance type, or a larger "
-            "reg_covar, or fit rows with a repeated value separately"
-        )
+    if reg_covar > 0.0 and not len(blurred):
+        found += _collapses(parameters, moments, sample, reg_covar=reg_covar, feature_names=feature_names)
     row = moments.weight / moments.n_rows
     emptied = np.flatnonzero(parameters.weights * moments.weight < row)
     if len(emptied):
@@ -132,12 +107,83 @@ def concerns(
     return tuple(found)
 
 
-def _smallest_variances(parameters: Parameters) -> Array:
-    """Return the variance of each component along its shortest axis: (K,)."""
+def _collapses(
+    parameters: Parameters,
+    moments: Moments,
+    sample: Sample,
+    *,
+    reg_covar: float,
+    feature_names: Sequence[str] | None,
+) -> list[str]:
+    """Say which components are as narrow as ``reg_covar`` lets them, and where; of constant features once."""
+    varies = moments.minimum < moments.maximum
+    if not varies.any():  # all rows are one
+        varies[:] = True
+    collapsed, _ = _narrow(parameters, np.arange(len(varies)), reg_covar)
+    if not len(collapsed):
+        return []
+    found = []
+    if not varies.all():
+        found.append(_constant(np.flatnonzero(~varies), moments, reg_covar, feature_names))
+    collapsed, smallest = _narrow(parameters, np.flatnonzero(varies), reg_covar)
+    if not len(collapsed):
+        return found
+    places: dict[str, list[int]] = {}
+    for component in collapsed[: DIAGNOSTICS.named].tolist():
+        onto = _collapsed_onto(
+            component,
+            parameters,
+            moments,
+            sample,
+            varies,
+            smallest=max(reg_covar, float(smallest[component])),
+            feature_names=feature_names,
+        )
+        places.setdefault(onto, []).append(component)
+    each = [
+        f"{plural(len(those), 'component')} {_some(map(str, those))} collapsed onto {onto}"
+        for onto, those in places.items()
+    ]
+    more = f", and {len(collapsed) - DIAGNOSTICS.named:,} more" if len(collapsed) > DIAGNOSTICS.named else ""
+    found.append(
+        f"{'; '.join(each)}{more}: reg_covar={reg_covar:g} dominates the smallest variance, and "
+        "determines the log-likelihood; use fewer components, another covariance type, or a larger "
+        "reg_covar, or fit rows with a repeated value separately"
+    )
+    return found
+
+
+def _constant(
+    features: NDArray[np.intp], moments: Moments, reg_covar: float, feature_names: Sequence[str] | None
+) -> str:
+    """Say of features that they do not vary, and that components have no width there but what is added."""
+    named = _named(features.tolist(), feature_names)
+    values = _some(f"{value:.6g}" for value in moments.minimum[features])
+    have, it = ("has one value", "it") if len(features) == 1 else ("have one value each", "them")
+    return (
+        f"{plural(len(features), 'feature')} {named} {have}, {values}, in all rows: components are as narrow "
+        f"there as reg_covar={reg_covar:g} lets them, which determines the log-likelihood; leave {it} out"
+    )
+
+
+def _narrow(
+    parameters: Parameters, features: NDArray[np.intp], reg_covar: float
+) -> tuple[NDArray[np.intp], Array]:
+    """Return the components that ``reg_covar`` holds up in some features, and smallest variances of all."""
+    smallest = _smallest_variances(parameters, features)
+    return np.flatnonzero(DIAGNOSTICS.collapsed * smallest <= reg_covar), smallest
+
+
+def _smallest_variances(parameters: Parameters, features: NDArray[np.intp]) -> Array:
+    """Return the variance of each component along its shortest axis, of some features: (K,).
+
+    Others, if any, do not vary: covariances with them are zero, so that factors are those of the features.
+    """
     family, n_components = parameters.family, parameters.n_components
-    if not family.has_products or parameters.n_features < MATRICES.wide_features:
-        return family.smallest_variances(parameters.covariances, n_components)
-    factors = parameters.precisions_cholesky
+    if not family.has_products or len(features) < MATRICES.wide_features:
+        covariances = family.of_features(parameters.covariances, features)
+        return family.smallest_variances(covariances, n_components)
+    factors = parameters.precisions_cholesky[..., features[:, None], features]
     found = [1.0 / largest_eigenvalue(each) for each in factors.reshape(-1, *factors.shape[-2:])]
     return np.broadcast_to(found, (n_components,))
 
@@ -177,13 +223,15 @@ def _collapsed_onto(
     parameters: Parameters,
     moments: Moments,
     sample: Sample,
+    varies: NDArray[np.bool_],
     *,
     smallest: float,
     feature_names: Sequence[str] | None,
 ) -> str:
     """Say what a component collapsed onto: a repeated value or row, few rows, or fewer dimensions.
 
-    ``smallest`` is the least variance that ``reg_covar`` and the component's shortest axis leave.
+    ``smallest`` is the least variance that ``reg_covar`` and the component's shortest axis leave, of the
+    features that vary.
     """
     mean, variances = parameters.means[component], parameters.variances[component]
     narrow = DIAGNOSTICS.collapsed * variances <= smallest
@@ -193,16 +241,17 @@ def _collapsed_onto(
         for feature in np.flatnonzero(narrow).tolist()
     ]
     atoms = [atom for atom in near if atom is not None]
-    if not atoms:
+    varying = [atom for atom in atoms if varies[atom.feature]]
+    if not varying:
         n_rows = float(parameters.weights[component]) * moments.n_rows
         is_few = n_rows < rows_of_a_covariance(parameters.n_features)
         return f"few rows (about {n_rows:.3g})" if is_few else "fewer dimensions"
-    values = _some(f"{atom.value:.6g}" for atom in atoms)
     share = share_of(sample, atoms, moments.n_rows)
     if 1 < len(atoms) == parameters.n_features:
-        return f"one repeated row, {values} ({share} of the rows)"
-    features = _named([atom.feature for atom in atoms], feature_names)
-    value, feature = plural(len(atoms), "value"), plural(len(atoms), "feature")
+        return f"one repeated row, {_some(f'{atom.value:.6g}' for atom in atoms)} ({share} of the rows)"
+    values = _some(f"{atom.value:.6g}" for atom in varying)
+    features = _named([atom.feature for atom in varying], feature_names)
+    value, feature = plural(len(varying), "value"), plural(len(varying), "feature")
     return f"the {value} {values} of {feature} {features} ({share} of the rows)"
 
 

@@ -139,6 +139,7 @@ def _is(caught: warnings.WarningMessage, category: type[Warning], pattern: str) 
 
 FEW_DISTINCT = {"distinct clusters": ConvergenceWarning}
 COLLAPSED = {"collapsed onto": MixtureWarning}
+CONSTANT = {"has one value, 3, in all rows": MixtureWarning}
 EMPTY = {"less than one row": MixtureWarning}
 BLURRED = {"reg_covar=1e-06 is more than 1% of the variance": MixtureWarning}
 WIDE_INTEGERS = {"holds whole numbers beyond 2^53": DataWarning}
@@ -231,7 +232,7 @@ INPUTS = [
     both(
         "a constant column",
         lambda: np.column_stack([groups(), np.full(N_ROWS, 3.0)]),
-        Fitted(warns=COLLAPSED),
+        Fitted(warns=CONSTANT),
     ),
     both("duplicate columns", lambda: groups()[:, [0, 1, 2, 0]], Fitted(warns=COLLAPSED)),
     both(

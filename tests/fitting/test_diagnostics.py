@@ -174,6 +174,43 @@ class TestCollapsed:
         rows[::2, 2] = rows[::2, 0] + rows[::2, 1] + 5.0
         assert re.match(r"component \d collapsed onto fewer dimensions: ", warned(rows))
 
+    @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "tied_diag"])
+    @pytest.mark.parametrize("n_constant", [1, 2])
+    def test_a_feature_that_has_one_value_is_told_of_once(self, rows, covariance_type, n_constant):
+        """Not of each component that is narrow there."""
+        rows[:, 3 - n_constant :] = [-1.0, 7.0][2 - n_constant :]
+        message = warned(rows, n_components=3, covariance_type=covariance_type)
+        told = (
+            "feature 2 has one value, 7," if n_constant == 1 else "features 1, 2 have one value each, -1, 7,"
+        )
+        assert message.startswith(f"{told} in all rows: components are as narrow there as reg_covar=1e-06")
+
+    @pytest.mark.parametrize("covariance_type", ["spherical", "tied_spherical"])
+    def test_one_variance_of_all_features_is_not_narrow(self, rows, covariance_type):
+        rows[:, 2] = 7.0
+        GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(rows)
+
+    @pytest.mark.parametrize("n_alike", [1, 2])
+    def test_what_collapsed_elsewhere_too(self, rows, n_alike):
+        """What component does so is told of apart, without the feature that all rows share a value of."""
+        rows[:, 2] = 7.0
+        rows[::2, :n_alike] = [0.5, -1.0][:n_alike]
+        with pytest.warns(MixtureWarning) as caught:
+            GaussianMixture(2, random_state=0).fit(rows)
+        once, each = sorted(str(one.message) for one in caught)[::-1]
+        assert once.startswith("feature 2 has one value, 7, in all rows: ")
+        onto = "the value 0.5 of feature 0" if n_alike == 1 else "one repeated row, 0.5, -1, 7"
+        assert re.match(rf"component \d collapsed onto {onto} \(50% of the rows\): ", each)
+
+    def test_many_features_of_which_some_do_not_vary(self):
+        """Whose factors tell of widths."""
+        rows = np.random.default_rng(0).normal(size=(1000, 134))
+        rows[:, 130:] = 0.25
+        message = warned(rows)
+        assert message.startswith(
+            "features 130, 131, 132, 133 have one value each, 0.25, 0.25, 0.25, 0.25, in all"
+        )
+
     def test_few_rows(self, rows):
         rows[3] = [50.0, 50.0, 50.0]
         assert re.match(r"component \d collapsed onto few rows \(about 1\): ", warned(rows))
