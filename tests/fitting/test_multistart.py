@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture as Reference
 
-from dgmm import GaussianMixture
+from dgmm import GaussianMixture, GaussianMixtureSweep
 from dgmm.fitting.loop import plain
+from dgmm.kernels import compiled
 from dgmm.model.matrices import DegenerateCovarianceError
 from tests.model import naive
 
@@ -70,3 +71,24 @@ def test_a_re_seeded_mixture_that_fails_is_taken_back():
     assert after.lower_bound == -3.0
     assert [each.accepted for each in after.history] == [False]
     assert plain.failed(after, DegenerateCovarianceError(1)).ending is not None
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GaussianMixture(3, sample_rows=300, random_state=0),
+        GaussianMixtureSweep(range(1, 3), n_bootstrap=1, sample_rows=300, random_state=0),
+    ],
+)
+def test_of_few_rows_nothing_is_for_the_compiled_loop_though_there_are_more_than_the_sample(
+    model, monkeypatch
+):
+    """A search on a sample is as much work as all rows: where nothing is compiled yet, none waits."""
+
+    def refuse(*_arguments, **_options):
+        raise AssertionError("the compiled loop was asked")
+
+    monkeypatch.delenv("DGMM_KERNEL", raising=False)
+    for name in ("expect", "evaluate", "features_of"):
+        monkeypatch.setattr(compiled, name, refuse)
+    model.fit(rows_with_an_atom()[:1000])

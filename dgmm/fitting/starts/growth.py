@@ -94,7 +94,12 @@ def single(family: Family, moments: Moments, objective: Likelihood) -> Parameter
 
 
 def reseeded(
-    parameters: Parameters, emptied: NDArray[np.intp], *, sample: Sample, objective: Likelihood
+    parameters: Parameters,
+    emptied: NDArray[np.intp],
+    *,
+    sample: Sample,
+    objective: Likelihood,
+    n_rows_in_all: int | None = None,
 ) -> Parameters | None:
     """Let components that have emptied take half of another one each: the best split, one after the other.
 
@@ -106,6 +111,8 @@ def reseeded(
     sample : Sample
         Rows that tell which split is the best.
     objective : Likelihood
+    n_rows_in_all : int, optional
+        Rows that the sample is of.
 
     Returns
     -------
@@ -118,7 +125,7 @@ def reseeded(
         return None
     found = parameters.part(places)
     moves = []
-    data = InMemory.of(sample.values, sample.weights)
+    data = InMemory.of(sample.values, sample.weights, n_rows_in_all)
     for component in emptied.tolist():
         best, *_ = [*best_splits(data, found, objective), None]
         if best is None or best.gain <= 0.0:

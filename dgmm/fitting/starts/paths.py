@@ -128,6 +128,8 @@ class PathSettings:
         How many of them, for each number of components; so many times all ways.
     objective : Likelihood
     seed : int
+    n_rows_in_all : int or None
+        Rows that the sample is of: see `dgmm.fitting.steps.in_memory.InMemory`.
     """
 
     family: Family
@@ -136,6 +138,7 @@ class PathSettings:
     n_init: int
     objective: Likelihood
     seed: int
+    n_rows_in_all: int | None = None
 
 
 def find_starts(paths: Sequence[PathSettings], sample: Sample) -> Starts:
@@ -165,7 +168,7 @@ def find_starts(paths: Sequence[PathSettings], sample: Sample) -> Starts:
         for n_components, found in each.items()
     }
     if len(few.values) < len(sample.values):
-        best = _polished(candidates, sample, paths[0].objective)
+        best = _polished(candidates, sample, paths[0])
     else:
         best = {model: found[:1] for model, found in candidates.items()}
     return {model: [each.shifted(centre) for each in found] for model, found in best.items()}
@@ -176,13 +179,17 @@ def _clusterings(paths: Sequence[PathSettings], sample: Sample) -> Clusterings:
     numbers = sorted({number for path in paths for number in path.n_components if number > 1}, reverse=True)
     if not numbers:
         return {}
-    find = partial(cluster, n_init=paths[0].n_init, seed=paths[0].seed)
+    first = paths[0]
+    find = partial(cluster, n_init=first.n_init, seed=first.seed, n_rows_in_all=first.n_rows_in_all)
     return dict(zip(numbers, run_tasks(find, numbers, sample, "clustering"), strict=True))
 
 
-def cluster(n_components: int, sample: Sample, *, n_init: int, seed: int) -> list[NDArray[np.int16]]:
+def cluster(
+    n_components: int, sample: Sample, *, n_init: int, seed: int, n_rows_in_all: int | None = None
+) -> list[NDArray[np.int16]]:
     """Cluster rows in all ways ``n_init`` times, or more: give the cluster of each row, (n_rows,)."""
-    data, random_state = InMemory.of(sample.values, sample.weights), np.random.RandomState(seed)
+    data = InMemory.of(sample.values, sample.weights, n_rows_in_all)
+    random_state = np.random.RandomState(seed)
     return [
         clusters(data, n_components, way, random_state.randint(2**31 - 1), is_rough=is_rough).astype(np.int16)
         for _ in range(n_init * max(1, PATHS.fewest_clusters // n_components))
@@ -191,13 +198,13 @@ def cluster(n_components: int, sample: Sample, *, n_init: int, seed: int) -> lis
 
 
 def _polished(
-    candidates: dict[tuple[Family, int], list[Parameters]], sample: Sample, objective: Likelihood
+    candidates: dict[tuple[Family, int], list[Parameters]], sample: Sample, settings: PathSettings
 ) -> Starts:
     # The largest first, so that no thread has to wait for them alone.
     order = sorted(candidates, key=lambda model: -candidates[model][0].n_parameters)
-    polishing = partial(polish, objective=objective)
+    polishing = partial(polish, objective=settings.objective)
     parts = (sample.drawn(PATHS.final_rows), sample)
-    samples = [InMemory.of(each.values, each.weights) for each in parts]
+    samples = [InMemory.of(each.values, each.weights, settings.n_rows_in_all) for each in parts]
     polished = run_tasks(polishing, [candidates[model] for model in order], samples, "refining starts")
     return dict(zip(order, polished, strict=True))
 
@@ -230,7 +237,7 @@ def walk(settings: PathSettings, shared: tuple[Sample, Clusterings]) -> dict[int
         The best first. Lacks those numbers for which no start was found: components would have too few rows.
     """
     sample, clusterings = shared
-    path = Path(settings.objective, InMemory.of(sample.values, sample.weights))
+    path = Path(settings.objective, InMemory.of(sample.values, sample.weights, settings.n_rows_in_all))
     wanted = settings.n_components
     path.compete([single(settings.family, path.data.moments, settings.objective)])
     for n_components in wanted:

@@ -140,7 +140,11 @@ class Searched:
 
 
 def search(
-    method: StartMethod, sample: Sample, random_state: np.random.RandomState, tuning: SearchTuning = SEARCH
+    method: StartMethod,
+    sample: Sample,
+    random_state: np.random.RandomState,
+    tuning: SearchTuning = SEARCH,
+    n_rows_in_all: int | None = None,
 ) -> Searched:
     """Search for mixtures of highest likelihood to start from.
 
@@ -151,6 +155,8 @@ def search(
     random_state : RandomState
     tuning : SearchTuning, optional
         How much is searched.
+    n_rows_in_all : int, optional
+        Rows that the sample is of: see `dgmm.fitting.steps.in_memory.InMemory`.
 
     Raises
     ------
@@ -161,7 +167,7 @@ def search(
     objective = Likelihood(method.objective.reg_covar)
     method = replace(method, objective=objective)
     rows, held_out = _divided(sample, method.n_components, tuning.rows_in_all(method.n_components))
-    fitted = _in_memory(rows, centre)
+    fitted = _in_memory(rows, centre, n_rows_in_all)
     seeds = random_state.randint(2**31 - 1, size=SEARCH.n_starts).tolist()
     rounds = _rounds(method, fitted, seeds, tuning)
     # Mixtures made of one another differ a little: they would leave no place for other optima.
@@ -173,7 +179,7 @@ def search(
     if not best:
         raise DegenerateCovarianceError(None)
     if len(best) > 1:
-        test = _in_memory(held_out, centre)
+        test = _in_memory(held_out, centre, n_rows_in_all)
         test = test if test.moments.weight else fitted  # few rows, or few that have a weight
         scores = [log_likelihood(test, each.parameters) for each in best]
         best = [best[index] for index in np.argsort(scores)[::-1][: tuning.n_rivals]]
@@ -315,9 +321,9 @@ def _divided(sample: Sample, n_components: int, n_rows: int | None = None) -> tu
     return sample.part(used[np.argsort(sample.hashes[used], kind="stable")]), sample.part(held_out)
 
 
-def _in_memory(sample: Sample, centre: NDArray[np.floating]) -> InMemory:
+def _in_memory(sample: Sample, centre: NDArray[np.floating], n_rows_in_all: int | None) -> InMemory:
     rows = sample.in_single_precision(centre)
-    return InMemory.of(rows.values, rows.weights)
+    return InMemory.of(rows.values, rows.weights, n_rows_in_all)
 
 
 def _begun(start: Start, data: InMemory, *, objective: Likelihood, n_rows: int, n_steps: int) -> Climb | None:

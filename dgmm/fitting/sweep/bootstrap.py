@@ -101,7 +101,7 @@ class SideInformation:
 
     def data(self, rows: Array) -> Data:
         """Return rows (n_rows, n_features) to be fitted, in memory."""
-        plain = InMemory.of(rows)
+        plain = InMemory.of(rows, n_rows_in_all=len(rows))
         if self.columns is None:
             return plain
         own = {"known": self.known, "n_errors": self.n_errors, "columns": self.columns}
@@ -211,7 +211,7 @@ def _with_one_more(
     data: Data, parameters: Parameters, objective: Likelihood, tol: float, side_information: SideInformation
 ) -> Climb | None:
     rows = cast(MemorySource, data.source).values
-    plain = data if isinstance(data, InMemory) else InMemory.of(rows)
+    plain = data if isinstance(data, InMemory) else InMemory.of(rows, n_rows_in_all=len(rows))
     # The weights that halves have in groups come with the first step.
     of_all = replace(parameters, group_weights=None)
     moves = best_splits(plain, of_all, objective, share=side_information.responsibilities(parameters, rows))

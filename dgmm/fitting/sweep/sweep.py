@@ -297,6 +297,7 @@ def _paths(settings: SweepSettings, candidates: Sequence[Candidate], n_rows: int
             settings.common.n_init,
             Likelihood(method.objective.reg_covar),
             settings.seed,
+            n_rows,
         )
         for family, numbers in wanted.items()
     ]
