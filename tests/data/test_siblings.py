@@ -271,7 +271,7 @@ class TestLeftovers:
             write("old")
             with pytest.raises(ConnectionResetError) as raised:
                 write("new", fail=True)
-        assert "is not whole" in raised.value.__notes__[0]
+        assert "is incomplete" in raised.value.__notes__[0]
         filesystem, root = locate(url)
         parent = os.path.dirname(root)
         assert len(filesystem.ls(parent)) == 2

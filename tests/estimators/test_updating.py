@@ -235,7 +235,7 @@ def test_rows_that_were_labelled(days):
     np.testing.assert_allclose(mixture.update(days[1]).means_, expected[1], rtol=1e-9)
     assert_same_bits(parameters_of(mixture.forget(days[1])), before)
     grouped = GaussianMixture(3, random_state=0).fit(days[0], groups=np.arange(300) % 4)
-    with pytest.raises(DataError, match="fitted to groups"):
+    with pytest.raises(DataError, match="fitted with groups"):
         grouped.update(days[1])
 
 

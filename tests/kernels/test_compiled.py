@@ -25,7 +25,7 @@ from dgmm.kernels import completion, elimination, grouping, measured_tiles, near
 LOOPS = (
     *(tiles.expect, tiles.expect_patterns, tiles.evaluate, tiles.label, near_tiles.expect),
     *(measured_tiles.dependent, measured_tiles.independent, grouping.number, grouping.sort),
-    *(elimination.eliminate, completion.complete, completion.add_within),
+    *(elimination.eliminate, completion.complete, completion.add_filled),
 )
 """All that is compiled for callers."""
 

@@ -294,7 +294,7 @@ def test_components_without_rows_are_named(generator):
             np.stack([alone.means[0], alone.means[0] + 1e9]),
             np.concatenate([alone.covariances] * 2),
         )
-        with pytest.raises(SingularInformationError, match="component 1 has none of these rows"):
+        with pytest.raises(SingularInformationError, match="component 1 has no rows here"):
             uncertainty(parameters, sum_scores(parameters, [ScoredRows(rows, None)]), "information")
 
 
