@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from dgmm.data import Source, open_dataset
@@ -25,29 +25,24 @@ from dgmm.estimators.errors import ErrorsLike, with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.estimators.labels_and_groups import given_for, split_off_side_information
 from dgmm.estimators.predictor import Seed
+from dgmm.estimators.sweep_settings import models_of, settings_of
 from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.checkpoint import Checkpoint, keeping
 from dgmm.fitting.fit import Fit
 from dgmm.fitting.pool import Candidate
-from dgmm.fitting.settings import Settings, default_sample_rows
-from dgmm.fitting.starts.methods import Given, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of
 from dgmm.fitting.sweep.neighbours import Comparison, sentences
-from dgmm.fitting.sweep.state import SweepSettings, Swept, begin
+from dgmm.fitting.sweep.state import Swept, begin
 from dgmm.fitting.sweep.sweep import ANSWERED, concerns_of, sweep
 from dgmm.fitting.sweep.table import table_of
 from dgmm.model.criteria import CRITERIA
-from dgmm.model.families import family_named
 from dgmm.passes.cluster import one_cluster
 from dgmm.passes.events import listening
 
 SWEPT = ("full", "tied", "diag", "spherical")
 """Families that are swept by default: scikit-learn's."""
-
-HELD_OUT = 0.1
-"""Share of the rows that is held out by default, where that is the criterion."""
 
 PICTURE_ROWS = 20_000
 """Rows that are kept for pictures."""
@@ -291,7 +286,7 @@ class GaussianMixtureSweep(OfTheBest):
             If something is wrong with the best model, as for `GaussianMixture`.
         """
         self._forget()
-        models = self._models()
+        models = models_of(self)
         named = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
         features, side_information = split_off_side_information(X, named)
         measured = with_errors(open_dataset(features), errors)
@@ -301,7 +296,8 @@ class GaussianMixtureSweep(OfTheBest):
         weights = open_sample_weight(side_information["sample_weight"], source)
         given = given_for(source, side_information["labels"], side_information["groups"], weights)
         self._check_labels(given.labels_and_groups.labels)
-        settings = self._settings(
+        settings = settings_of(
+            self,
             models,
             source.n_features,
             source.n_rows,
@@ -357,79 +353,6 @@ class GaussianMixtureSweep(OfTheBest):
         self._groups = None
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)
-
-    def _models(self) -> list[tuple[str, int]]:
-        """Return the models to fit: covariance type, number of components."""
-        given = self.n_components
-        numbers = list(given) if isinstance(given, Iterable) else [given]
-        families = [self.covariance_type] if isinstance(self.covariance_type, str) else self.covariance_type
-        if not numbers or not len(families):
-            raise ValueError("n_components and covariance_type must name at least one value each to try")
-        for number in numbers:
-            if not isinstance(number, Integral) or number < 1:
-                raise ValueError(f"n_components must hold whole numbers of at least 1, not {number!r}")
-        for family in families:
-            family_named(family)
-        return [
-            (family, number)
-            for family in dict.fromkeys(families)
-            for number in sorted({int(number) for number in numbers})  # pyright: ignore[reportArgumentType]
-        ]
-
-    def _settings(
-        self, models: list[tuple[str, int]], n_features: int, n_rows: int, **of_rows: Any
-    ) -> SweepSettings:
-        """Return the settings; ``of_rows`` are those that depend on the rows that are given."""
-        largest = max(n_components for _, n_components in models)
-        sample_rows = (
-            max(default_sample_rows(n_features), largest)
-            if isinstance(self.sample_rows, str)
-            else int(self.sample_rows)
-        )
-        if sample_rows < largest:
-            raise ValueError(
-                f"sample_rows={sample_rows} is less than {largest}, the most components: a start needs at "
-                "least a row for each component"
-            )
-        tol = None if isinstance(self.tol, str) else float(self.tol)
-        if self.init_params == "k-means||" and n_rows > sample_rows:
-            raise ValueError(
-                "init_params='k-means||' takes passes of its own for every model; a sweep over more than "
-                f"sample_rows={sample_rows} rows finds starts on a sample"
-            )
-        criterion, held_out = CRITERIA[self.criterion], self.held_out
-        if isinstance(held_out, str):
-            held_out = HELD_OUT if criterion.needs_held_out else 0.0
-        if criterion.needs_held_out and held_out == 0.0:
-            raise ValueError(
-                f"criterion={self.criterion!r} needs rows to be held out: give held_out more than 0"
-            )
-        seed = self.random_state
-        if not isinstance(seed, Integral):
-            seed = check_random_state(seed).randint(2**31 - 1)
-        objective = Likelihood(self.reg_covar)
-        return SweepSettings(
-            tuple(
-                Settings(
-                    StartMethod(self.init_params, family_named(family), n_components, objective),
-                    Given(),
-                    self.algorithm,
-                    tol,
-                    self.max_iter,
-                    self.n_init,
-                    sample_rows,
-                    objective,
-                    missing=self.missing,
-                    **of_rows,
-                )
-                for family, n_components in models
-            ),
-            criterion,
-            self.prune,
-            float(held_out),
-            int(seed),
-            int(self.n_bootstrap),
-        )
 
     def _set_fitted(self, swept: Swept, seconds: float, *, partial: bool) -> None:
         candidates, criterion = swept.candidates, CRITERIA[self.criterion]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dgmm import GaussianMixture, GaussianMixtureSweep, MixtureWarning
 from dgmm.data.memory import MemorySource
+from dgmm.estimators.sweep_settings import settings_of
 from dgmm.fitting.loop import corrected, plain
 from dgmm.fitting.loop.corrected import CorrectedEM
 from dgmm.fitting.loop.history import since_start
@@ -306,7 +307,7 @@ def test_in_a_race_too():
     """From a start that a sweep would not find."""
     rows = clusters()
     model = GaussianMixtureSweep([4], covariance_type="full", sample_rows=1500, random_state=0)
-    (wanted,) = model._settings([("full", 4)], 2, len(rows), allow_changed_data=False).models
+    (wanted,) = settings_of(model, [("full", 4)], 2, len(rows), allow_changed_data=False).models
     source = MemorySource(rows)
     found = survey(source, 1500, 0, None)
     data = Data(source, None, found.moments)
