@@ -124,6 +124,21 @@ def test_given_starts(covariance_type, given):
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize("init_params", ["k-means++", "random_from_data"])
+def test_given_precisions_stand_in_for_those_that_single_rows_lack(covariance_type, init_params):
+    rows = DATA["iris"]
+    precisions = {
+        "full": [np.eye(4)] * 2,
+        "tied": np.eye(4),
+        "diag": np.ones((2, 4)),
+        "spherical": np.ones(2),
+    }
+    parameters = {"n_components": 2, "covariance_type": covariance_type, "init_params": init_params}
+    own = {"precisions_init": precisions[covariance_type], "reg_covar": 0.0, "random_state": 0}
+    assert_same(*fitted(rows, **parameters, **own), rows)
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 def test_warm_start(covariance_type):
     rows = DATA["digits"]
     parameters = {"n_components": 5, "covariance_type": covariance_type, "random_state": 0, "max_iter": 3}

@@ -86,6 +86,17 @@ class TestSmall:
                 np.testing.assert_array_equal(getattr(found.estimators_[index], name), getattr(alone, name))
         assert found.best_estimator_ is found.estimators_[found.best_index_]
 
+    def test_what_rows_lack_is_filled_as_in_the_fit_of_its_own(self, rows):
+        """For starts; so every model starts where a single fit does, whatever the seed."""
+        lacking = rows[:200].copy()
+        lacking[::7, 0] = np.nan
+        own = {"random_state": 3, "missing": "marginalize", "max_iter": 3}
+        found = GaussianMixtureSweep([1, 3], covariance_type="full", **own).fit(lacking)
+        for number, model in zip([1, 3], found.estimators_, strict=True):
+            alone = GaussianMixture(number, **own).fit(lacking)
+            for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
+                np.testing.assert_allclose(getattr(model, name), getattr(alone, name), rtol=1e-10)
+
     def test_it_chooses_as_a_loop_over_scikit_learn(self, rows):
         found = GaussianMixtureSweep(range(1, 6), random_state=0).fit(rows)
         expected = {

@@ -103,7 +103,7 @@ def start(
     if method.init_params == "k-means||":
         found = _start_by_passes(method, data, random_state)
     else:
-        found = _start_on_rows(method, sample.values, sample.weights, random_state)
+        found = _start_on_rows(method, given, sample.values, sample.weights, random_state)
     return with_given(found, given)
 
 
@@ -123,6 +123,7 @@ def _with_precisions(family: Family, weights: Array, means: Array, precisions: A
 
 def _start_on_rows(
     method: StartMethod,
+    given: Given,
     rows: NDArray[np.floating],
     weights: Array | None,
     random_state: np.random.RandomState,
@@ -135,10 +136,10 @@ def _start_on_rows(
     if method.init_params == "random_from_data":
         chances = None if weights is None else weights / weights.sum()
         chosen = random_state.choice(len(rows), size=n_components, replace=False, p=chances)
-        return _start_at(method, rows, weights, chosen)
+        return _start_at(method, given, rows, weights, chosen)
     if method.init_params == "k-means++":
         chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random_state)[1]
-        return _start_at(method, rows, weights, chosen)
+        return _start_at(method, given, rows, weights, chosen)
     share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
     family = method.family
     moments = Moments.of(rows, weights, products=family.has_products and family.is_shared)
@@ -146,7 +147,11 @@ def _start_on_rows(
 
 
 def _start_at(
-    method: StartMethod, rows: NDArray[np.floating], weights: Array | None, chosen: NDArray[np.integer]
+    method: StartMethod,
+    given: Given,
+    rows: NDArray[np.floating],
+    weights: Array | None,
+    chosen: NDArray[np.integer],
 ) -> Parameters:
     """Start from chosen rows, each the only member of a component: scikit-learn's M-step to the last bit.
 
@@ -158,14 +163,16 @@ def _start_at(
     own = np.ones(len(chosen)) if weights is None else weights[chosen].astype(np.float64)
     counts = own + SMALLEST_COUNT
     means = own[:, None] * centres / counts[:, None]
+    # Shares of all rows, most of which have no component yet: the first lower bound is low, as there.
+    total = len(rows) if weights is None else weights.sum()
     family, squares = method.family, None
+    if given.precisions is not None:  # single rows may leave none: without `reg_covar` they never do
+        return _with_precisions(family, counts / total, means, given.precisions)
     if family.is_shared:
         weighted = rows if weights is None else rows * weights[:, None]
         squares = rows.T @ weighted if family.has_products else np.einsum("nd,nd->d", rows, weighted)
     single = SingleRows(centres, means, own, counts, squares)
     covariances = family.of_single_rows(single, method.objective.reg_covar)
-    # Shares of all rows, most of which have no component yet: the first lower bound is low, as there.
-    total = len(rows) if weights is None else weights.sum()
     return method.objective.begin(family, counts, means, covariances, total)
 
 

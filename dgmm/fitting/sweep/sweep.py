@@ -80,7 +80,7 @@ def sweep(source: Source, weights: Source | None, settings: SweepSettings, swept
         found = survey(
             source,
             settings.common.sample_rows,
-            settings.seed,
+            0 if is_small else settings.seed,  # what fills rows that lack values is then as in a single fit
             weights,
             held_out if settings.held_out else None,
             takes_nan=settings.common.missing == "marginalize",
