@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from dgmm.data.choice import Choice, check_columns, check_no_two
 from dgmm.data.measurements import warn_of_columns
 from dgmm.data.source import MEBIBYTE, DataError
+from dgmm.data.text import printable
 
 CHUNK_BYTES = 16 * MEBIBYTE
 """Rows of a chunk of a table that is read have about as many bytes. Half and double: not measured."""
@@ -280,12 +282,14 @@ def _texts(columns: Sequence[Column], choice: Choice, what: str) -> tuple[Picked
     names, wanted = [column.name for column in columns], choice.columns or ()
     check_columns(wanted, names, what)
     check_no_two(names, wanted, what)
-    return tuple(Picked(name, numbers_of=no_numbers) for name in wanted)
+    return tuple(Picked(name, numbers_of=partial(no_numbers, name)) for name in wanted)
 
 
-def no_numbers(values: Any) -> NDArray[np.floating]:
-    """Refuse text of which no numbers are known."""
-    raise DataError("a column of text cannot be read as numbers")
+def no_numbers(name: Hashable, values: Any) -> NDArray[np.floating]:
+    """Refuse a column of text of which no numbers are known."""
+    raise DataError(
+        f"column '{printable(str(name))}' holds text, which cannot be read as numbers: name one of numbers"
+    )
 
 
 def _check_agreed(columns: Sequence[Column]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -232,9 +233,9 @@ class UpdatingMixture(Mixture[Sklearn]):
         array([[9.],
                [0.]])
         """
-        if not 0.5 < decay <= 1.0:
+        if not (isinstance(decay, Real) and 0.5 < decay <= 1.0):
             raise ValueError(
-                f"decay={decay} must be above 0.5 and at most 1: the steps of a stream must decrease"
+                f"decay={decay!r} must be above 0.5 and at most 1: the steps of a stream must decrease"
             )
         if not hasattr(self, "weights_"):
             return self.fit(X, y, sample_weight)

@@ -284,8 +284,12 @@ def survey(
         raise found.not_finite.error(source.feature_names)
     everything = FeatureMoments.of_complete(found.moments) + found.lacking
     if everything.weight == 0.0:
-        kept = "" if left_out is None else " that is not held out"
-        raise DataError(f"sample_weight is zero in every row{kept}: there is nothing to fit")
+        if left_out is None:
+            raise DataError("sample_weight is zero in every row: there is nothing to fit")
+        raise DataError(
+            f"all {source.n_rows:,} rows are held out, or have a sample_weight of zero: there is nothing to "
+            "fit; make held_out smaller, or give more rows"
+        )
     check_observed(source, everything)
     refuse_overflow(source, everything.completed(None))
     if weights is not None:

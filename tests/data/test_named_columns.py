@@ -58,6 +58,14 @@ def test_numbers_and_text_by_name(rows, table):
         column_named(rows, "nobody", "groups")
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_text_of_files_where_numbers_are_wanted_is_refused_by_name(table, tmp_path, kind):
+    path = tmp_path / f"rows.{kind}"
+    table.to_parquet(path) if kind == "parquet" else table.to_csv(path, index=False)
+    with pytest.raises(DataError, match="column 'who' holds text"):
+        values(open_side_information(column_of(path, "who")))
+
+
 def test_rows_without_them(rows):
     """Nothing is told of what was taken aside."""
     source = open_without(rows, ["kind", "who"])

@@ -451,6 +451,10 @@ class TestFewHeldOut:
         with pytest.raises(ValueError, match="none of these is held out"):
             self.sweep(seeds[0], held_out=1e-6, sample_rows=20).fit(three_clusters(100))
 
+    def test_of_rows_that_are_all_held_out_there_is_nothing_to_fit(self, seeds):
+        with pytest.raises(ValueError, match=r"all 14 rows are held out.*make held_out smaller"):
+            self.sweep(seeds[0], held_out=1.0 - 1e-12).fit(three_clusters(14))
+
     def test_rows_without_weight_are_none(self, seeds):
         weights = np.where(HeldOut(seeds[2], 0.1)(0, 14), 0.0, 1.0)
         with pytest.raises(ValueError, match="none of these is held out"):

@@ -378,7 +378,7 @@ class TestStream:
         assert mixture.lower_bound_ == pytest.approx(other.lower_bound_, rel=1e-10)
 
     def test_what_is_refused(self, days):
-        for decay in (0.5, 1.1, -1.0, np.nan):
+        for decay in (0.5, 1.1, -1.0, np.nan, "0.7"):
             with pytest.raises(ValueError, match="decay="):
                 GaussianMixture(3).partial_fit(days[0], decay=decay)
         with pytest.raises(ValueError, match="n_components = 3, n_samples = 2"):
