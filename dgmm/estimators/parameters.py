@@ -217,11 +217,15 @@ def attributes_of(parameters: Parameters, dtype: np.dtype) -> dict[str, Array]:
 
 
 def fits_in(parameters: Parameters, dtype: np.dtype) -> bool:
-    """Return whether a dtype's range holds parameters: their variances and inverse ones, too."""
+    """Return whether a dtype's range holds parameters: their variances and inverse ones, too.
+
+    And weights, of which those of a conditional mixture may be tiny, and still decide far from the others.
+    """
     found, limits = parameters, np.finfo(dtype)
     variances = found.family.variances(found.covariances, found.n_components, found.n_features).ravel()
     factors = found.precisions_cholesky  # a matrix ``U Uᵀ`` has nothing larger than what is on its diagonal
     precisions = np.einsum("...ij,...ij->...i", factors, factors) if found.family.has_products else factors**2
     values = (found.means, precisions, variances)
     largest = max(max(each.max(), -each.min()) for each in values)  # absolute ones would be another matrix
-    return bool(largest < limits.max and min(variances.min(), 1.0 / variances.max()) > limits.tiny)
+    smallest = min(variances.min(), 1.0 / variances.max(), found.weights[found.weights > 0.0].min())
+    return bool(largest < limits.max and smallest > limits.tiny)

@@ -187,6 +187,17 @@ def test_single_precision_stays():
     assert mixture.marginal([0]).covariances_.dtype == np.float32
 
 
+def test_weights_beyond_single_precision_are_kept():
+    """A component that the known value all but excludes decides on rows that only it explains."""
+    generator = np.random.default_rng(0)
+    rows = np.concatenate([generator.normal(size=(50, 2)), 20.0 + generator.normal(size=(50, 2))])
+    mixture = GaussianMixture(2, covariance_type="diag", random_state=0).fit(rows.astype(np.float32))
+    given = mixture.condition({0: 0.0})
+    assert 0.0 < given.weights_.min() < 1e-45
+    other = np.argmin(given.weights_)
+    assert given.predict([[60.0]]).tolist() == [other]
+
+
 def test_a_fit_of_other_features_starts_anew():
     """What was given of the features of the whole is not taken for some of them."""
     rows = naive.random_rows(np.random.default_rng(2), by_hand("full")._parameters, 200)
