@@ -92,7 +92,7 @@ def _completed(parameters: Parameters, rows: NDArray[np.floating]) -> Iterator[E
     for part, is_known, deviations in batches(origins, rows, n_features + most + entries):
         gaps = np.ascontiguousarray(deviations.swapaxes(0, 1))
         products = gaps @ precisions
-        squares = np.einsum("knd,knd->nk", gaps, products)
+        squares = np.einsum("knd,knd->nk", gaps, products, order="C")
         if family.is_shared:
             squares = squares - 2.0 * (gaps[0] @ offsets.T) + (means * offsets).sum(axis=1)
         pieces, halves = -(-len(deviations) // lanes), np.empty((len(deviations), len(rest)))
@@ -131,8 +131,8 @@ class Completed:
         """Sum them: observed features by products of matrices, missing ones row by row."""
         gaps, n_features = self.gaps, points.shape[1]
         of_rows = shares.sum(axis=1)[None] if is_pooled else shares.T
-        sums = shares.T @ gaps[0] if len(gaps) == 1 else np.einsum("nk,knd->kd", shares, gaps)
-        weighted = 0.5 * of_rows[:, :, None] * gaps
+        sums = shares.T @ gaps[0] if len(gaps) == 1 else np.einsum("nk,knd->kd", shares, gaps, order="C")
+        weighted = np.multiply(0.5 * of_rows[:, :, None], gaps, order="C")
         halves = np.zeros((len(of_rows), n_features, n_features))
         places = np.empty(n_features, np.int64)
         arrays = (self.within, self.filled, places, weighted, sums, halves)

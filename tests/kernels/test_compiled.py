@@ -67,11 +67,13 @@ def test_nothing_is_compiled_again_for_arrays_in_another_form(monkeypatch):
     """The order of their axes, and whether they may be written to, is one, with priors and without: each
     other form would be compiled for ten seconds."""
     generator = np.random.default_rng(4)
-    model = naive.random_parameters(generator, "full", 3, 2)
+    models = [naive.random_parameters(generator, family, 3, 2) for family in ("full", "tied")]
     rows, nothing = generator.normal(size=(300, 2)), np.zeros(300, np.int64)
     known = RowPriors((np.zeros((3, 1)),), nothing, nothing)
-    monkeypatch.setattr(incomplete, "fewest_rows", lambda models, by: 0.0)  # patterns, of however few rows
-    for may_lack, extent in product((False, True), (np.ones(2), np.full(2, 1e9))):  # the far one: centred
+    ways = (False, 0.0), (True, 0.0), (True, np.inf)  # complete rows, all by patterns, or each for itself
+    extents = np.ones(2), np.full(2, 1e9)  # of the far one components are centred
+    for model, (may_lack, fewest), extent in product(models, ways, extents):
+        monkeypatch.setattr(incomplete, "fewest_rows", lambda models, by, fewest=fewest: fewest)
         ready = stack_models([model], np.zeros(2), extent, np.float64, may_lack=may_lack)
         rows[:30, 1] = np.nan if may_lack else 0.0
         for part in (Part(rows), Part(rows, np.ones(300)), Part(rows, None, known)):
