@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dgmm.fitting.few_rows import rows_of_a_covariance
+from dgmm.kernels import COMPILING
 from dgmm.model.families import Family
 
 
@@ -91,6 +92,16 @@ class Size:
     def n_cheap_passes(self) -> int:
         """Return how many passes are little work in any case."""
         return int(COSTS.least_search / self.products_of_pass)
+
+    @property
+    def rows_of_little_work(self) -> int | None:
+        """Return the rows where E-steps on all of them are left to NumPy; None where they are much work.
+
+        See `dgmm.fitting.steps.in_memory.InMemory`. What passes compile serves a search too, though parts of
+        a mixture are less work than all of it.
+        """
+        natural_parameters = products_of_row(self.family, self.n_components, self.n_features) / 2.0
+        return self.n_rows if self.n_rows * natural_parameters < COMPILING.least_work else None
 
     def rows_of_steps(self, n_steps: int) -> int:
         """Return the rows on which so many steps in memory cost what they may, between two passes."""

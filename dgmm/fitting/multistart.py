@@ -125,7 +125,7 @@ class Multistart:
             self.data.source.n_features
         ):
             return advance
-        n_rows = self.data.source.n_rows
+        n_rows = self.size.rows_of_little_work
         reseed = partial(reseeded, sample=self.filled, objective=self.objective, n_rows_in_all=n_rows)
         smallest_weight = LIMITS.empty * self.sample.row_weight / self.data.moments.weight
         return Reseeding(advance, reseed, smallest_weight, self.settings.max_iter)
@@ -336,7 +336,8 @@ class Multistart:
             starts: list[Parameters] = []
             with suppress(DegenerateCovarianceError):
                 plan = plan_for(settings.search, self.size)
-                searched = search(method, self.filled, random_state, plan, data.source.n_rows)
+                n_rows = self.size.rows_of_little_work
+                searched = search(method, self.filled, random_state, plan, n_rows)
                 for each in searched.mixtures:
                     with suppress(DegenerateCovarianceError):
                         adopted = self.objective.adopt(each, data.moments.weight)

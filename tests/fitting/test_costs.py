@@ -33,6 +33,13 @@ def test_a_pass_is_its_arithmetic_and_its_reading():
     assert size(itemsize=4).products_of_pass == size().products_of_pass / 2
 
 
+def test_little_work_is_that_of_all_rows_and_components():
+    """2²⁴ products of rows and natural parameters (45 for each of ten components) are not little any more."""
+    assert size(n_rows=3000).rows_of_little_work == 3000
+    assert size(n_rows=2**24 // 450).rows_of_little_work == 2**24 // 450
+    assert size(n_rows=2**24 // 450 + 1).rows_of_little_work is None
+
+
 @pytest.mark.parametrize("family", naive.SCIKIT_LEARNS)
 def test_larger_fits_may_search_and_step_as_much(family):
     generator = np.random.default_rng(0)

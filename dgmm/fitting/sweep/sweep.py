@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from dgmm.data.source import DataError, Source
+from dgmm.fitting.costs import Size
 from dgmm.fitting.diagnostics import concerns
 from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
@@ -279,12 +280,12 @@ def _starts(
         if found is not None:
             each = (one if isinstance(one, Exception) else [one] for one in found)
             return dict(zip(wanted, each, strict=True))
-    return find_starts(_paths(settings, candidates, data.source.n_rows), sample)
+    return find_starts(_paths(settings, candidates, data.source), sample)
 
 
-def _paths(settings: SweepSettings, candidates: Sequence[Candidate], n_rows: int) -> list[PathSettings]:
+def _paths(settings: SweepSettings, candidates: Sequence[Candidate], source: Source) -> list[PathSettings]:
     """Return the paths on which starts are to be found: one for each covariance type."""
-    method = settings.common.method_for(n_rows)
+    method = settings.common.method_for(source.n_rows)
     wanted: dict[Family, list[int]] = {}
     for candidate in candidates:
         if not candidate.failure:
@@ -297,7 +298,9 @@ def _paths(settings: SweepSettings, candidates: Sequence[Candidate], n_rows: int
             settings.common.n_init,
             Likelihood(method.objective.reg_covar),
             settings.seed,
-            n_rows,
+            Size(
+                source.n_rows, source.n_features, max(numbers), family, source.dtype.itemsize
+            ).rows_of_little_work,
         )
         for family, numbers in wanted.items()
     ]
