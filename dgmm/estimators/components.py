@@ -391,7 +391,7 @@ def outstanding_features(
     ----------
     mixture : ComponentMixture
     components : sequence of int, optional
-        Which are side_information of. Default: all.
+        Whose features to name. Default: all.
 
     Returns
     -------

@@ -13,6 +13,7 @@ from dgmm.fitting.atoms import atom_near, share_of
 from dgmm.fitting.few_rows import rows_of_a_covariance
 from dgmm.fitting.sample import Sample
 from dgmm.kernels.precision import SINGLE
+from dgmm.model.conditional import marginal
 from dgmm.model.families import Family
 from dgmm.model.matrices import MATRICES, Array, largest_eigenvalue
 from dgmm.model.parameters import Parameters
@@ -119,13 +120,11 @@ def _collapses(
     varies = moments.minimum < moments.maximum
     if not varies.any():  # all rows are one
         varies[:] = True
-    collapsed, _ = _narrow(parameters, np.arange(len(varies)), reg_covar)
-    if not len(collapsed):
-        return []
+    collapsed, smallest = _narrow(parameters, reg_covar)
     found = []
-    if not varies.all():
+    if len(collapsed) and not varies.all():
         found.append(_constant(np.flatnonzero(~varies), moments, reg_covar, feature_names))
-    collapsed, smallest = _narrow(parameters, np.flatnonzero(varies), reg_covar)
+        collapsed, smallest = _narrow(marginal(parameters, np.flatnonzero(varies)), reg_covar)
     if not len(collapsed):
         return found
     places: dict[str, list[int]] = {}
@@ -166,24 +165,18 @@ def _constant(
     )
 
 
-def _narrow(
-    parameters: Parameters, features: NDArray[np.intp], reg_covar: float
-) -> tuple[NDArray[np.intp], Array]:
-    """Return the components that ``reg_covar`` holds up in some features, and smallest variances of all."""
-    smallest = _smallest_variances(parameters, features)
+def _narrow(parameters: Parameters, reg_covar: float) -> tuple[NDArray[np.intp], Array]:
+    """Return the components that ``reg_covar`` holds up in some direction, and smallest variances of all."""
+    smallest = _smallest_variances(parameters)
     return np.flatnonzero(DIAGNOSTICS.collapsed * smallest <= reg_covar), smallest
 
 
-def _smallest_variances(parameters: Parameters, features: NDArray[np.intp]) -> Array:
-    """Return the variance of each component along its shortest axis, of some features: (K,).
-
-    Others, if any, do not vary: covariances with them are zero, so that factors are those of the features.
-    """
+def _smallest_variances(parameters: Parameters) -> Array:
+    """Return the variance of each component along its shortest axis: (K,)."""
     family, n_components = parameters.family, parameters.n_components
-    if not family.has_products or len(features) < MATRICES.wide_features:
-        covariances = family.of_features(parameters.covariances, features)
-        return family.smallest_variances(covariances, n_components)
-    factors = parameters.precisions_cholesky[..., features[:, None], features]
+    if not family.has_products or parameters.n_features < MATRICES.wide_features:
+        return family.smallest_variances(parameters.covariances, n_components)
+    factors = parameters.precisions_cholesky
     found = [1.0 / largest_eigenvalue(each) for each in factors.reshape(-1, *factors.shape[-2:])]
     return np.broadcast_to(found, (n_components,))
 

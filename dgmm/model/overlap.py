@@ -123,7 +123,7 @@ def contrasts(parameters: Parameters, components: Sequence[int] | None = None) -
     ----------
     parameters : Parameters
     components : sequence of int, optional
-        Which are chosen of. Default: all.
+        Whose contrasts to compute. Default: all.
 
     Returns
     -------

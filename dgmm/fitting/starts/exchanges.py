@@ -136,9 +136,7 @@ def judged(
     """
     n_judged = max(EXCHANGES.n_judged, parameters.n_components // EXCHANGES.judged_of)
     costs, share, found = merge_costs(parameters), shares(data, parameters), []
-    halves = best_splits(data, parameters, objective, SPLITS.few_steps, tried, share=share)
-    of_values = value_splits(data, parameters, objective, SPLITS.few_steps, tried, share=share)
-    splits = sorted([*halves, *of_values], key=lambda split: -split.gain)[: 2 * n_judged]
+    splits = _splits(data, parameters, objective, share, tried)[: 2 * n_judged]
     left = costs.copy()
     for split in splits[:n_judged]:
         # A merge of its own, where that can pay: moves that share no component are made together.
@@ -167,15 +165,26 @@ def neighbours(
         Mixtures to return, at the most.
     """
     costs, share = merge_costs(parameters), shares(data, parameters)
-    halves = best_splits(data, parameters, objective, SPLITS.few_steps, share=share)
-    of_values = value_splits(data, parameters, objective, SPLITS.few_steps, share=share)
     moves: list[Move] = []
-    for split in [*halves, *of_values]:
+    for split in _splits(data, parameters, objective, share):
         for pair in cheapest_merges(costs, EXCHANGES.n_merges, split.component):
             with suppress(DegenerateCovarianceError):
                 moves.append(split_and_merge(data, share, parameters, split, pair, objective=objective))
     moves.sort(key=lambda move: -move.gain)
     return [apply(parameters, move) for move in moves[:n_wanted]]
+
+
+def _splits(
+    data: InMemory,
+    parameters: Parameters,
+    objective: Likelihood,
+    share: Array,
+    components: Sequence[int] | None = None,
+) -> list[Move]:
+    """Return the splits of components, in halves and by values that rows repeat, the best first."""
+    halves = best_splits(data, parameters, objective, SPLITS.few_steps, components, share=share)
+    of_values = value_splits(data, parameters, objective, SPLITS.few_steps, components, share=share)
+    return sorted([*halves, *of_values], key=lambda split: -split.gain)
 
 
 def split_and_merge(

@@ -173,8 +173,14 @@ def search(
     # Mixtures made of one another differ a little: they would leave no place for other optima.
     best, n_evaluations = best_unlike(rounds.found, tuning.n_long), rounds.n_evaluations
     if tuning.long_steps:
-        go_on = partial(_gone_on, objective=objective, tuning=tuning)
-        refined = run_tasks(go_on, best, fitted, "refining starts")
+        go_on = partial(
+            _climbed,
+            objective=objective,
+            n_rows=tuning.long_rows * tuning.rows(method.n_components),
+            n_steps=tuning.long_steps,
+            tol=tuning.long_tol,
+        )
+        refined = run_tasks(go_on, [each.parameters for each in best], fitted, "refining starts")
         best, n_evaluations = best_distinct(refined, tuning.n_long), n_evaluations + _cost(refined)
     if not best:
         raise DegenerateCovarianceError(None)
@@ -300,12 +306,14 @@ def _neighbouring(
     (best,) = best_distinct(found, 1)
     rows = fitted.first(n_rows)
     starts = neighbours(rows, best.parameters, objective, tuning.n_neighbours)
-    ended = run_tasks(
-        partial(_ended, objective=objective, n_rows=n_rows, tuning=tuning.exchanges),
-        starts,
-        fitted,
-        "trying neighbours",
+    end = partial(
+        _climbed,
+        objective=objective,
+        n_rows=n_rows,
+        n_steps=tuning.exchanges.converged_steps,
+        tol=tuning.exchanges.converged_tol,
     )
+    ended = run_tasks(end, starts, fitted, "trying neighbours")
     return [each for each in ended if each is not None]
 
 
@@ -331,11 +339,10 @@ def _begun(start: Start, data: InMemory, *, objective: Likelihood, n_rows: int, 
     return _counted(lambda: climb(data.first(n_rows), start(data, n_rows), objective, n_steps, CLIMBS.same))
 
 
-def _ended(
-    start: Parameters, data: InMemory, *, objective: Likelihood, n_rows: int, tuning: ExchangeTuning
+def _climbed(
+    start: Parameters, data: InMemory, *, objective: Likelihood, n_rows: int, n_steps: int, tol: float
 ) -> Climb | None:
-    """Climb to the end; None where a covariance is not positive definite."""
-    n_steps, tol = tuning.converged_steps, tuning.converged_tol
+    """Climb on the first rows; None where a covariance is not positive definite."""
     return _counted(lambda: climb(data.first(n_rows), start, objective, n_steps, tol))
 
 
@@ -355,12 +362,6 @@ def _recombined(
     item: Recombination, data: InMemory, *, objective: Likelihood, n_rows: int, tuning: RecombiningTuning
 ) -> Climb:
     return _counted(lambda: recombined(item, data.first(n_rows), objective, tuning)) or item.found
-
-
-def _gone_on(found: Climb, data: InMemory, *, objective: Likelihood, tuning: SearchTuning) -> Climb | None:
-    """Go on from a climb on fewer rows; None where a covariance is not positive definite."""
-    rows = data.first(tuning.long_rows * tuning.rows(found.parameters.n_components))
-    return _counted(lambda: climb(rows, found.parameters, objective, tuning.long_steps, tuning.long_tol))
 
 
 def _counted(work: Callable[[], Climb]) -> Climb | None:

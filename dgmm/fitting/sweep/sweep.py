@@ -290,6 +290,12 @@ def _paths(settings: SweepSettings, candidates: Sequence[Candidate], source: Sou
     for candidate in candidates:
         if not candidate.failure:
             wanted.setdefault(candidate.family, []).append(candidate.n_components)
+    sizes = [
+        Size(source.n_rows, source.n_features, max(numbers), family, source.dtype.itemsize)
+        for family, numbers in wanted.items()
+    ]
+    # They share clusterings, and passes later on: little work is that of all paths.
+    n_rows_in_all = source.n_rows if all(each.rows_of_little_work for each in sizes) else None
     return [
         PathSettings(
             family,
@@ -298,9 +304,7 @@ def _paths(settings: SweepSettings, candidates: Sequence[Candidate], source: Sou
             settings.common.n_init,
             Likelihood(method.objective.reg_covar),
             settings.seed,
-            Size(
-                source.n_rows, source.n_features, max(numbers), family, source.dtype.itemsize
-            ).rows_of_little_work,
+            n_rows_in_all,
         )
         for family, numbers in wanted.items()
     ]
