@@ -1,14 +1,15 @@
 """Whether seeds agree: log-likelihood, passes and arithmetic of the default fit, beside scikit-learn's.
 
     python benchmarks/seeds.py [--sets stars sky flights delays3 delays4 delays5 diamonds overlap]
-        [--families full] [--components 10] [--seeds 0 1 2 3] [--share 0.2] [--n-init 3]
+        [--sets further] [--families full] [--components 10] [--seeds 0 1 2 3] [--share 0.2] [--n-init 3]
 
 Each set is fitted with every seed, with a sample of ``--share`` of the rows, so that the search and
 corrected EM run as they do on data larger than memory (with at most ``sample_rows`` rows, a fit is
 scikit-learn's). Shown are the log-likelihoods of all rows in nats a row, how far the seeds are apart, passes
 over all rows with the survey, seconds of processors of each fit on average, the best of so many starts of
 scikit-learn and the seconds of all of these, and what the searches say of themselves. Some rows of *delays*
-lack values, and are left out for scikit-learn. The sets need ``pip install '.[bench]'``.
+lack values, and are left out for scikit-learn. *further* are the sets of `further_sets`, each of which can be
+named as well. The sets need ``pip install '.[bench]'``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import sklearn.mixture
 from common import machine, print_table, rows_of, synthetic_mixture
+from further_sets import FURTHER_SETS
 
 from dgmm import GaussianMixture
 from dgmm.demo import TO_GALACTIC, read_stars
@@ -128,7 +130,7 @@ def best_of_scikit_learn(
 def main() -> None:
     """Fit every set with every seed, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--sets", nargs="+", choices=[*SETS], default=[*SETS])
+    parser.add_argument("--sets", nargs="+", choices=[*SETS, *FURTHER_SETS, "further"], default=[*SETS])
     parser.add_argument("--families", nargs="+", default=["full"])
     parser.add_argument("--components", type=int, default=10)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3])
@@ -136,8 +138,9 @@ def main() -> None:
     parser.add_argument("--n-init", type=int, default=3, help="scikit-learn's starts; 0 for none")
     options = parser.parse_args()
     table = []
-    for name in options.sets:
-        rows = SETS[name]()
+    sets = {**SETS, **FURTHER_SETS}
+    for name in FURTHER_SETS if options.sets == ["further"] else options.sets:
+        rows = sets[name]()
         complete = rows[~np.isnan(rows).any(axis=1)]
         for family in options.families:
             reached, passes, seconds, said = [], [], [], []

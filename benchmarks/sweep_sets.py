@@ -3,6 +3,8 @@
     python benchmarks/sweep_sets.py [--sets gaia sky flights diamonds] [--seeds 2] [--rows 100000]
         [--sample-rows 20000]
 
+Sets of `further_sets` can be named as well.
+
 1 to 10 components of two covariance types. What scikit-learn's three starts give is computed by dgmm's own
 path for rows in memory, which has its answers (tests/estimators/test_parity.py). The survey counts as a pass.
 """
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from common import print_table
+from further_sets import FURTHER_SETS
 from passes import flights
 from seeds import diamonds, sky
 
@@ -39,14 +42,14 @@ def swept(rows: np.ndarray, **own: Any) -> tuple[GaussianMixtureSweep, float]:
 def main() -> None:
     """Sweep each set with each seed, and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--sets", nargs="+", default=[*SETS], choices=[*SETS])
+    parser.add_argument("--sets", nargs="+", default=[*SETS], choices=[*SETS, *FURTHER_SETS])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--sample-rows", type=int, default=20_000)
     options = parser.parse_args()
     table = []
     for name in options.sets:
-        rows = SETS[name]()
+        rows = {**SETS, **FURTHER_SETS}[name]()
         chosen = np.random.default_rng(0).permutation(len(rows))[: options.rows]
         rows = np.ascontiguousarray(rows[chosen])
         recipe, _ = swept(
