@@ -126,6 +126,8 @@ def _is_on_event_loop() -> bool:
 
 def compute_now(*collections: Any) -> tuple[Any, ...]:
     """Compute Dask collections, as ``dask.compute`` does, whatever thread or task this is."""
+    if not collections:
+        return ()
     get = scheduler_for(*collections)
     return compute(*collections, scheduler=get, **callbacks_for(get))
 

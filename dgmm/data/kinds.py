@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeGuard
 
 import narwhals as nw
+import numpy as np
 
 if TYPE_CHECKING:
     from dgmm.data.source import Source
@@ -49,6 +50,8 @@ def is_labelled(x: object) -> bool:
 
 def is_table(x: object) -> bool:
     """Return whether this is a table of named columns in memory (or that is computed into memory)."""
+    if type(x) is np.ndarray:  # asking all libraries of frames takes longer than to predict a row
+        return False
     return (
         isinstance(x, (nw.DataFrame, nw.LazyFrame))
         or comes_from(x, "pyarrow", "Table", "RecordBatch", "RecordBatchReader")

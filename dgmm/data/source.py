@@ -293,5 +293,5 @@ def span_bytes_for(total_bytes: int) -> int:
 
     They are larger only where there would be too many of them.
     """
-    own = int(np.clip(total_bytes // SPANS.wanted, SPANS.smallest_bytes, SPANS.largest_bytes))
+    own = min(max(total_bytes // SPANS.wanted, SPANS.smallest_bytes), SPANS.largest_bytes)
     return max(own, -(-total_bytes // SPANS.most))

@@ -143,11 +143,11 @@ class FittedMixture(Predictor):
         return parameters_of(self)
 
     def _refuse_unfitted(self) -> None:
-        check_is_fitted(self)
         missing = [name for name in self.NEEDED if not hasattr(self, name)]
         if not any(hasattr(self, name) for name in WIDTHS):
             missing.append("precisions_cholesky_ or covariances_")
         if missing:
+            check_is_fitted(self)  # where nothing is there, the message is scikit-learn's
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet: it lacks {', '.join(missing)}. Call "
                 "'fit', or set what a mixture has"

@@ -20,6 +20,8 @@ from threadpoolctl import ThreadpoolController
 _lock = threading.Lock()
 _inside = 0
 _limit = None
+_of_thread = threading.local()
+"""Whether this thread is inside: then all is set, and to ask takes longer than a step on few rows."""
 
 
 @cache
@@ -28,13 +30,19 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+@cache
+def _controller_of(user_api: str) -> ThreadpoolController:
+    """Find the libraries of one kind: ``blas`` or ``openmp``."""
+    return _controller().select(user_api=user_api)
+
+
 def _let_any_thread_set() -> None:
     """Let the next thread set the number of OpenBLAS threads, whoever set it before.
 
     From threadpoolctl 3.8 on only the first thread that set it may do so again, as long as that lives; others
     are ignored without a word. Here the lock says who may.
     """
-    for library in _controller().lib_controllers:
+    for library in _controller_of("blas").lib_controllers:
         if hasattr(library, "clear_controlling_thread"):
             library.clear_controlling_thread(force=True)
 
@@ -57,15 +65,20 @@ def single_threaded() -> Iterator[None]:
     meanwhile, as scikit-learn's k-means does, has to be inside as a whole: it would put back what it found.
     """
     global _inside, _limit  # noqa: PLW0603 - a setting of the process needs a count of the process
+    if getattr(_of_thread, "is_inside", False):
+        yield
+        return
     with _lock:
         if _inside == 0:
             _let_any_thread_set()
-            _limit = _controller().limit(limits=1, user_api="blas")
+            _limit = _controller_of("blas").limit(limits=1)
         _inside += 1
+    _of_thread.is_inside = True
     try:
-        with _controller().limit(limits=1, user_api="openmp"):
+        with _controller_of("openmp").limit(limits=1):
             yield
     finally:
+        _of_thread.is_inside = False
         with _lock:
             _inside -= 1
             if _inside == 0 and _limit is not None:
