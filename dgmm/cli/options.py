@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     pass
 
 
-class Number(click.FloatRange):
+class Finite(click.types.FloatParamType):
     """A finite number: Python reads ``nan`` and ``inf`` as floats, too, and no range excludes the first."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -27,6 +27,10 @@ class Number(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"{value} is not a finite number", param, ctx)
         return found
+
+
+class Number(Finite, click.FloatRange):
+    """A finite number in a range, which help states."""
 
 
 def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dgmm import report
 from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, names_of_features, open_for
-from dgmm.cli.options import Number, missing_in_rows, overwriting, reading_rows
+from dgmm.cli.options import Finite, Number, missing_in_rows, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.program import main
 from dgmm.estimators.empty_rows import count_in, warn_without_values
@@ -121,7 +121,7 @@ class Unlikeliest:
     show_default=True,
     help="The share of DATA to call outliers.",
 )
-@click.option("--threshold", type=Number(), help="Call rows below this log density (nats) outliers, instead.")
+@click.option("--threshold", type=Finite(), help="Call rows below this log density (nats) outliers, instead.")
 @click.option(
     "--features",
     "n_shown",

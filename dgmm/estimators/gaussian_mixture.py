@@ -79,7 +79,7 @@ class GaussianMixture(LikelihoodMixture, UpdatingMixture[SklearnGaussianMixture]
         ``sample_rows`` rows.
     weights_init : array-like of shape (n_components,), default=None
     means_init : array-like of shape (n_components, n_features), default=None
-    precisions_init : array-like, default=None
+    precisions_init : array-like, or float of 'tied_spherical', default=None
         Used instead of what ``init_params`` finds; ``precisions_init`` is shaped as ``precisions_``.
     random_state : int, RandomState instance or None, default=None
         Seed of starts, of the sample of rows, and of `sample`.
@@ -189,7 +189,7 @@ class GaussianMixture(LikelihoodMixture, UpdatingMixture[SklearnGaussianMixture]
         "init_params": [StrOptions(set(INIT_PARAMS))],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
-        "precisions_init": ["array-like", None],
+        "precisions_init": ["array-like", Interval(Real, 0.0, None, closed="neither"), None],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
@@ -212,7 +212,7 @@ class GaussianMixture(LikelihoodMixture, UpdatingMixture[SklearnGaussianMixture]
         init_params: str = "auto",
         weights_init: RealNumbers | None = None,
         means_init: RealNumbers | None = None,
-        precisions_init: RealNumbers | None = None,
+        precisions_init: RealNumbers | float | None = None,
         random_state: Seed = None,
         warm_start: bool = False,
         verbose: int = 0,

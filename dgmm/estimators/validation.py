@@ -201,7 +201,7 @@ def check_given(
     *,
     weights: RealNumbers | None,
     means: RealNumbers | None,
-    precisions: RealNumbers | None,
+    precisions: RealNumbers | float | None,
 ) -> Given:
     """Check ``weights_init``, ``means_init`` and ``precisions_init``; the messages are scikit-learn's."""
     return Given(
@@ -244,9 +244,12 @@ def _checked_means(means: RealNumbers, n_components: int, n_features: int) -> Ar
     return values
 
 
-def _checked_precisions(precisions: RealNumbers, family: Family, n_components: int, n_features: int) -> Array:
+def _checked_precisions(
+    precisions: RealNumbers | float, family: Family, n_components: int, n_features: int
+) -> Array:
     shape = family.covariance_shape(n_components, n_features)
-    values = _floats(precisions if shape else np.atleast_1d(precisions), "precisions_init")
+    is_single = np.ndim(precisions) == 0
+    values = _floats(np.atleast_1d(precisions) if is_single else precisions, "precisions_init")
     if not shape and values.size == 1:  # one number for all
         values = values.reshape(shape)
     _check_shape(values, shape, f"{family.name} precision")

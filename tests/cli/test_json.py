@@ -147,4 +147,6 @@ def test_errors_are_as_without_it(places: dict[str, Path], tmp_path: Path):
 
 def test_help_names_it_everywhere():
     for command in COMMANDS:
-        assert "--json" in succeed(command, "--help")
+        said = succeed(command, "--help")
+        assert "--json" in said
+        assert "None" not in said  # as of a range without ends

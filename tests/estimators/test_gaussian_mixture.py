@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from dgmm import GaussianMixture, MixtureWarning
+from dgmm.model.families import FAMILIES
 
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
 INIT_PARAMS = ["kmeans", "k-means++", "random", "random_from_data"]
@@ -136,6 +137,23 @@ def test_given_precisions_stand_in_for_those_that_single_rows_lack(covariance_ty
     parameters = {"n_components": 2, "covariance_type": covariance_type, "init_params": init_params}
     own = {"precisions_init": precisions[covariance_type], "reg_covar": 0.0, "random_state": 0}
     assert_same(*fitted(rows, **parameters, **own), rows)
+
+
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_what_a_fit_gave_starts_another(covariance_type):
+    """Precisions are taken as they are given, one number for all of 'tied_spherical' too."""
+    rows = DATA["iris"]
+    parameters = {"n_components": 2, "covariance_type": covariance_type, "random_state": 0}
+    first = GaussianMixture(**parameters).fit(rows)
+    given = {f"{name}_init": getattr(first, f"{name}_") for name in ("weights", "means", "precisions")}
+    second = GaussianMixture(**parameters, **given, max_iter=0).fit(rows)
+    np.testing.assert_allclose(second.score_samples(rows), first.score_samples(rows), rtol=1e-10)
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_one_precision_is_refused_where_there_are_more(covariance_type):
+    with pytest.raises(ValueError, match=rf"'{covariance_type} precision' should have the shape"):
+        GaussianMixture(2, covariance_type=covariance_type, precisions_init=1.0).fit(DATA["iris"])
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
