@@ -14,7 +14,7 @@ from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import Number, missing_in_rows, reading_rows
 from dgmm.cli.program import main
-from dgmm.cli.side_information import SideInformation, of_fits, of_labelled
+from dgmm.cli.side_information import SideInformationOptions, of_fits, of_labelled
 from dgmm.estimators.certainty import KINDS, Intervals, StandardErrors
 from dgmm.facts import Exhibit, Said, fact
 from dgmm.model.information import Kind
@@ -49,7 +49,7 @@ def standard_errors(
     data: str,
     kind: Kind,
     level: float,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print standard errors of a model's parameters, from the rows of DATA that it was fitted to.
@@ -115,7 +115,7 @@ def misfit(
     opening: dict[str, Any],
     model: str,
     data: str,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print which components of a model are not Gaussian, judged by the rows of DATA.

@@ -28,7 +28,7 @@ from dgmm.cli.options import (
 from dgmm.cli.output import TABLES, Result, check_output, n_without_values, write
 from dgmm.cli.program import main
 from dgmm.cli.side_information import (
-    SideInformation,
+    SideInformationOptions,
     groups_to_judge,
     of_errors,
     of_judged,
@@ -78,7 +78,7 @@ def predict(
     proba: bool,
     scores: bool,
     keep: list[str] | None,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -140,7 +140,7 @@ def score(
     opening: dict[str, Any],
     model: str,
     data: str,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
     missing: str | None,
 ) -> Sequence[Said]:
     """Print how well a model describes DATA.

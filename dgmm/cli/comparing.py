@@ -12,7 +12,7 @@ from dgmm.cli.cluster import Cluster, on_a_cluster
 from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import missing_in_rows, reading_rows
 from dgmm.cli.program import main
-from dgmm.cli.side_information import SideInformation, of_judged
+from dgmm.cli.side_information import SideInformationOptions, of_judged
 from dgmm.data.text import plural
 from dgmm.estimators.comparing import Comparison, PairSums, compare_on
 from dgmm.estimators.comparing import compare as compared
@@ -42,7 +42,7 @@ def compare(
     first: str,
     second: str,
     data: str | None,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
     missing: str | None,
 ) -> Sequence[Said]:
     """Compare two models: which components match, and which model fits DATA better.

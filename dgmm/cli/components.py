@@ -16,7 +16,7 @@ from dgmm.cli.models import load_model, open_for
 from dgmm.cli.options import at_urls, missing_in_rows, overwriting, reading_rows
 from dgmm.cli.output import TABLES, Result, check_output, write
 from dgmm.cli.program import main
-from dgmm.cli.side_information import SideInformation, of_judged
+from dgmm.cli.side_information import SideInformationOptions, of_judged
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.merging import ComponentMerges
 from dgmm.facts import Exhibit, Said, fact
@@ -62,7 +62,7 @@ def merge(
     data: str,
     clusters: int | None,
     out: str | None,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:

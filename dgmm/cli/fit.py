@@ -26,7 +26,7 @@ from dgmm.cli.output import check_output
 from dgmm.cli.pictures import Page
 from dgmm.cli.program import main
 from dgmm.cli.side_information import (
-    SideInformation,
+    SideInformationOptions,
     of_fits,
     open_features,
 )
@@ -106,7 +106,7 @@ def fit(
     checkpoint: str | None,
     sample_rows: int | None,
     tol: float | None,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
     page: str | None,
     **settings: Any,
 ) -> Sequence[Said]:
@@ -144,6 +144,4 @@ def fit(
         *report.model_facts(model),
         *report.speed_facts(model),
     ]
-    # Labels are no part of a page.
-    judged_by = {name: each for name, each in known.items() if name != "labels"}
-    return [*facts, report.written("model", out), *wanted.written(model, source, out, **judged_by)]
+    return [*facts, report.written("model", out), *wanted.written(model, source, out, **known)]

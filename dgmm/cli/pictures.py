@@ -18,8 +18,9 @@ from dgmm.cli.models import Loaded, features_found, load_model, open_for
 from dgmm.cli.options import features_option, overwriting, reading_rows
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
-from dgmm.cli.side_information import SideInformation, of_judged
+from dgmm.cli.side_information import SideInformationOptions, of_judged, of_labelled
 from dgmm.data.writing import write_file
+from dgmm.estimators.sweep import PICTURE_ROWS
 from dgmm.facts import Fact, Said, fact
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def plot(
     theme: Any,
     out: str,
     overwrite: bool,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
 ) -> Sequence[Said]:
     """Draw a picture of a model, over some of the rows of DATA."""
     from dgmm import plotting  # noqa: PLC0415 - it needs an extra
@@ -107,7 +108,7 @@ def plot(
 @click.argument("model")
 @click.argument("data", required=False)
 @click.option("--out", required=True, metavar="REPORT.html", help="Where to write.")
-@of_judged
+@of_labelled
 @overwriting
 @reading_rows
 @on_a_cluster()
@@ -119,19 +120,19 @@ def report(
     data: str | None,
     out: str,
     overwrite: bool,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
 ) -> Sequence[Said]:
     """Write an HTML report of a model: which component is what, and whether it fits some of the rows of DATA.
 
     It is one HTML file with its pictures inside. Without DATA it has what the model says of itself.
     """
-    from dgmm.pages.fit import ROWS_SHOWN, render  # noqa: PLC0415 - it needs an extra
+    from dgmm.pages.fit import render  # noqa: PLC0415 - it needs an extra
     from dgmm.pages.origin import Origin  # noqa: PLC0415
 
     at_urls = opening["storage_options"]
     check_output(out, (".html",), overwrite=overwrite, storage_options=at_urls)
     _, subject = _looked_at(
-        cluster, opening, model, data, n_most=ROWS_SHOWN, side_information=side_information
+        cluster, opening, model, data, n_most=PICTURE_ROWS, side_information=side_information
     )
     page = render(subject, Origin(subject.source))
     write_file(out, page.encode(), overwrite=overwrite, storage_options=at_urls)
@@ -145,7 +146,7 @@ def _looked_at(
     data: str | None,
     *,
     n_most: int,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
 ) -> tuple[Loaded, Subject]:
     """Read a model, and draw at most so many of the rows of DATA, with what is known of them.
 
@@ -157,7 +158,9 @@ def _looked_at(
     from dgmm.plotting.subject import Subject  # noqa: PLC0415 - it needs an extra
 
     if data is None and side_information.places:
-        raise click.UsageError("--weights, --groups and --errors describe rows: give DATA too")
+        raise click.UsageError(
+            "side information, such as --weights or --groups, describes rows: give DATA too"
+        )
     at_urls = opening["storage_options"]
     mixture = load_model(model, at_urls, data)
     if data is None:
@@ -215,12 +218,11 @@ class Page:
         if self.path is None:
             yield
             return
-        from dgmm.pages.fit import ROWS_SHOWN  # noqa: PLC0415
         from dgmm.passes.events import Event, RowsDrawn, listening  # noqa: PLC0415
 
         def keep(event: Event) -> None:
             if isinstance(event, RowsDrawn):
-                step = max(1, -(-len(event.rows) // ROWS_SHOWN))
+                step = max(1, -(-len(event.rows) // PICTURE_ROWS))
                 self.drawn[:] = [event.rows[::step].copy()]
 
         with listening(keep):

@@ -18,6 +18,7 @@ from dgmm.data.mapped import MappedSource
 from dgmm.data.named_columns import column_named, is_path
 from dgmm.data.open import open_side_information, open_without
 from dgmm.data.source import Source
+from dgmm.data.text import counted
 from dgmm.estimators.errors import MeasuredRows, with_errors
 from dgmm.facts import Fact, fact
 
@@ -68,8 +69,8 @@ PARTS = {"weights": "sample_weight", "labels": "labels", "groups": "groups"}
 
 
 @dataclass(frozen=True)
-class SideInformation:
-    """Side information of rows, as options give it: columns of DATA, or paths.
+class SideInformationOptions:
+    """What options give as side information of rows: columns of DATA, or paths.
 
     Attributes
     ----------
@@ -124,8 +125,9 @@ class SideInformation:
         if self.errors_are == "std":
             if found.n_features != source.n_features:
                 raise click.UsageError(
-                    f"--errors has {found.n_features:,} columns for {source.n_features:,} features: give a "
-                    "standard deviation for each, or covariances with --errors-are variance"
+                    f"--errors has {counted(found.n_features, 'column')} for "
+                    f"{counted(source.n_features, 'feature')}: give a standard deviation for each, or "
+                    "covariances with --errors-are variance"
                 )
             found = MappedSource(found, squared, found.n_features, found.feature_names)
         return with_errors(source, found)
@@ -151,14 +153,18 @@ class SideInformation:
 def side_information_options(
     *each: Callable[[Any], Any],
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add options for side information, which the command gets as one `SideInformation`."""
+    """Add options for side information, which the command gets as one `SideInformationOptions`."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @options(*each)
         @functools.wraps(command)
         def with_side_information(**given: Any) -> Any:
-            own = {name.name: given.pop(name.name) for name in fields(SideInformation) if name.name in given}
-            return command(side_information=SideInformation(**own), **given)
+            own = {
+                name.name: given.pop(name.name)
+                for name in fields(SideInformationOptions)
+                if name.name in given
+            }
+            return command(side_information=SideInformationOptions(**own), **given)
 
         return with_side_information
 
@@ -181,7 +187,7 @@ def squared(deviations: NDArray[np.floating]) -> NDArray[np.floating]:
     return deviations * np.abs(deviations)
 
 
-def open_features(data: str, opening: Mapping[str, Any], side_information: SideInformation) -> Source:
+def open_features(data: str, opening: Mapping[str, Any], side_information: SideInformationOptions) -> Source:
     """Open DATA for its features: without the columns of side information, unless columns are named.
 
     Warns

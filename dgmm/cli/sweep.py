@@ -25,7 +25,7 @@ from dgmm.cli.options import (
 )
 from dgmm.cli.program import main
 from dgmm.cli.shell import code_of, say, say_notes
-from dgmm.cli.side_information import SideInformation, of_fits, open_features
+from dgmm.cli.side_information import SideInformationOptions, of_fits, open_features
 from dgmm.data.text import counted
 from dgmm.data.writing import creating_in
 from dgmm.estimators.gaussian_mixture import INIT_PARAMS
@@ -148,7 +148,7 @@ def sweep(
     allow_changed_data: bool,
     checkpoint: str | None,
     sample_rows: int | None,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
     **settings: Any,
 ) -> Sequence[Said]:
     """Fit mixtures of many sizes to DATA in the same passes, choose the best, and report.
@@ -189,7 +189,9 @@ def sweep(
                 raise
             ended = error
         command = command_line(click.get_current_context().meta["dgmm.arguments"])
-        files = pages.write_report(found, source, out, working=Path(working), command=command)
+        # What is interrupted ends soon: its page is of rows in memory, of which no more is known.
+        own = known if ended is None else {}
+        files = pages.write_report(found, source, out, working=Path(working), command=command, **own)
         others = _write_models(found, names, Path(working))
     if ended is not None:
         say("interrupted", f"the results so far are in {', '.join(map(str, files))}")

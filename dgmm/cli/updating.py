@@ -13,7 +13,7 @@ from dgmm.cli.models import load_model, open_for, save_model
 from dgmm.cli.options import missing_in_updates, overwriting, reading_rows, to_a_model
 from dgmm.cli.output import check_output
 from dgmm.cli.program import main
-from dgmm.cli.side_information import SideInformation, side_information_options, weights_of_rows
+from dgmm.cli.side_information import SideInformationOptions, side_information_options, weights_of_rows
 from dgmm.facts import Said
 
 
@@ -35,7 +35,7 @@ def update(
     data: str,
     out: str,
     name: str | None,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -69,7 +69,7 @@ def forget(
     data: str | None,
     out: str,
     name: str | None,
-    side_information: SideInformation,
+    side_information: SideInformationOptions,
     overwrite: bool,
 ) -> Sequence[Said]:
     """Remove the rows of DATA from MODEL: all rows of an update, or of its fit.

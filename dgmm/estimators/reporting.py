@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dgmm.data.types import GroupsLike, Location, RowsLike, WeightsLike
+from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
 from dgmm.estimators.errors import ErrorsLike
 
 
@@ -18,6 +18,7 @@ class Reporting:
         X: RowsLike | None = None,
         sample_weight: WeightsLike | None = None,
         *,
+        labels: LabelsLike | None = None,
         groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
         storage_options: Mapping[str, object] | None = None,
@@ -37,9 +38,12 @@ class Reporting:
         sample_weight : array-like, Dask collection or path of shape (n_samples,), optional
             Weights of the rows, as the fit had them: pictures and figures of how well the mixture fits count
             rows as they weigh.
+        labels : optional
+            Components that are known, as the fit had them: by these the page says how far components are from
+            Gaussian, and how sure parameters are. All else is what the mixture makes of rows by itself.
         groups : array-like, Dask collection or path of shape (n_samples,), optional
             The group of each row, of a mixture that was fitted to groups: rows are judged by the weights of
-            theirs. Labels are no part of a page, which tells what the mixture makes of rows by itself.
+            theirs.
         errors : optional
             Measurement errors of the rows, as for `GaussianMixture.fit`: without them, a mixture of true
             values is not compared with rows.
@@ -54,5 +58,5 @@ class Reporting:
         """
         from dgmm.pages.fit import write_report  # noqa: PLC0415 - it needs an extra
 
-        known = {"sample_weight": sample_weight, "groups": groups, "errors": errors}
+        known = {"sample_weight": sample_weight, "labels": labels, "groups": groups, "errors": errors}
         write_report(self, path, X, **known, storage_options=storage_options)

@@ -61,6 +61,15 @@ def errors_of(errors: Array, n_features: int, known: NDArray[np.intp]) -> Array:
     return error_matrices(errors, n_features)[:, known][:, :, known].reshape(len(errors), -1)
 
 
+def draw_errors(errors: Array, n_features: int, generator: np.random.Generator) -> Array:
+    """Draw errors of rows, (n, n_features), of their variances or covariances: (n, n_errors)."""
+    standard = generator.standard_normal((len(errors), n_features))
+    if errors.shape[1] == n_features:
+        return standard * np.sqrt(errors)
+    variances, axes = np.linalg.eigh(error_matrices(errors, n_features))  # some may be zero
+    return (axes @ (np.sqrt(np.maximum(variances, 0.0)) * standard)[:, :, None])[:, :, 0]
+
+
 class Measured(NamedTuple):
     """What a mixture says of some rows that are measured with errors.
 

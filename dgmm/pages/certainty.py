@@ -12,7 +12,6 @@ from dgmm.estimators.errors import with_errors
 from dgmm.estimators.gaussian_mixture import GaussianMixture
 from dgmm.fitting.dropping import is_complete
 from dgmm.fitting.label_checks import LabelsAndGroups
-from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.pages.html import Section, component, paragraph, table, text
 from dgmm.plotting.subject import Subject
 from dgmm.report import error_lines
@@ -49,14 +48,16 @@ def how_sure(subject: Subject) -> list[Section]:
             warnings.simplefilter("ignore")
             weights = None if known.weights is None else MemorySource(known.weights[:, None])
             measured = with_errors(MemorySource(rows), known.errors)
-            groups = None if known.groups is None else MemorySource(known.groups)
+            groups, labels = (
+                None if each is None else MemorySource(each) for each in (known.groups, known.labels)
+            )
             errors = standard_errors(
                 found,
                 measured,
                 weights,
                 "information",
-                labels_and_groups=LabelsAndGroups(groups=groups),
-                known=None if groups is None else KnownParts(known.numbers, n_before=measured.n_errors),
+                labels_and_groups=LabelsAndGroups(labels, groups),
+                known=known.parts,
                 missing=mixture.missing,
             )
     except ValueError as error:

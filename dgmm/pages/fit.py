@@ -9,10 +9,10 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from dgmm.data.text import printable
-from dgmm.data.types import GroupsLike, Location, RowsLike, WeightsLike
+from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
 from dgmm.data.writing import write_file
 from dgmm.estimators.errors import ErrorsLike
-from dgmm.estimators.sweep import GaussianMixtureSweep
+from dgmm.estimators.sweep import PICTURE_ROWS, GaussianMixtureSweep
 from dgmm.pages.certainty import how_sure
 from dgmm.pages.components import groups_of, which_is_what
 from dgmm.pages.goodness import is_it_good
@@ -24,8 +24,6 @@ from dgmm.plotting.canvas import label
 from dgmm.plotting.palette import GREY, color_of
 from dgmm.plotting.subject import UNSURE, Subject, percentage
 
-ROWS_SHOWN = 20_000
-"""Rows that pages are made of, at most."""
 WEIGHTS_DRAWN = 60
 """Components whose weights are drawn: the heaviest."""
 
@@ -36,6 +34,7 @@ def write_report(
     rows: RowsLike | None = None,
     *,
     sample_weight: WeightsLike | None = None,
+    labels: LabelsLike | None = None,
     groups: GroupsLike | None = None,
     errors: ErrorsLike | None = None,
     origin: Origin | None = None,
@@ -48,7 +47,7 @@ def write_report(
     ----------
     model : GaussianMixture, BayesianGaussianMixture or GaussianMixtureSweep
         Fitted.
-    path, rows, sample_weight, groups, errors, storage_options
+    path, rows, sample_weight, labels, groups, errors, storage_options
         As for `GaussianMixture.report`.
     origin : Origin, optional
         Where the mixture comes from. Default: from these rows.
@@ -63,8 +62,8 @@ def write_report(
     OSError
         Where the page cannot be written.
     """
-    known = {"sample_weight": sample_weight, "groups": groups, "errors": errors}
-    subject = Subject.of(model, rows, ROWS_SHOWN, **known)
+    known = {"sample_weight": sample_weight, "labels": labels, "groups": groups, "errors": errors}
+    subject = Subject.of(model, rows, PICTURE_ROWS, **known)
     if origin is None:
         origin = Origin(subject.source if rows is not None else None)
     if isinstance(model, GaussianMixtureSweep):

@@ -210,7 +210,13 @@ def _misfit(subject: Subject) -> str:
     known = subject.known.part(is_judged)
     with warnings.catch_warnings():  # rows here need no names
         warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-        found = mixture.misfit(rows[is_judged], known.weights, errors=known.errors)
+        found = mixture.misfit(
+            rows[is_judged],
+            known.weights,
+            labels=known.labels,
+            groups=known.groups_of(mixture),
+            errors=known.errors,
+        )
     listed = set(subject.heaviest[:MOST_LISTED])
     columns, lines = misfit_lines(found)
     columns[-1] = "that is"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dgmm.data.source import Source
 from dgmm.data.text import printable
 from dgmm.data.writing import creating_in, naming
+from dgmm.estimators.sweep import PICTURE_ROWS
 from dgmm.model.criteria import CRITERIA
 from dgmm.pages.certainty import how_sure
 from dgmm.pages.components import groups_of, which_is_what
@@ -49,6 +50,7 @@ def write_report(
     *,
     working: Path | None = None,
     command: str | None = None,
+    **known: Any,
 ) -> list[Path]:
     """Write what a sweep has found: its best model, the table of all, and a page to read.
 
@@ -68,6 +70,8 @@ def write_report(
         done here.
     command : str, optional
         Repeats the sweep.
+    **known
+        Side information of the rows, as `GaussianMixtureSweep.report` takes it.
 
     Returns
     -------
@@ -81,10 +85,12 @@ def write_report(
     """
     if working is None:
         with creating_in(folder, FILES, overwrite=True) as own:
-            return write_report(sweep, source, folder, feature_names, working=Path(own), command=command)
+            return write_report(
+                sweep, source, folder, feature_names, working=Path(own), command=command, **known
+            )
     texts = {"results.csv": results_csv(sweep.results_)}
     try:
-        texts["report.html"] = render(sweep, source, feature_names, command=command)
+        texts["report.html"] = render(sweep, source, feature_names, command=command, **known)
     except Exception as error:  # whatever it is, what the passes gave is not lost
         what = f"{type(error).__name__}: {error}"
         warnings.warn(f"{folder / 'report.html'} is not written: {what}", RuntimeWarning, stacklevel=2)
@@ -114,6 +120,7 @@ def render(
     feature_names: Sequence[str] | None = None,
     *,
     command: str | None = None,
+    **known: Any,
 ) -> str:
     """Return the page of a sweep, or of a partial one, as HTML.
 
@@ -124,13 +131,15 @@ def render(
     feature_names : sequence of str, optional
     command : str, optional
         Repeats the sweep.
+    **known
+        Side information of the rows, some of which are then read again: a sweep keeps none of it.
     """
     origin = Origin(source, command)
     if sweep.best_index_ is None:
         title, subtitle = _titles(sweep, origin)
         sections = [Section("models", "All models", _models(sweep)), _computed(sweep, origin)]
         return page(title, subtitle, paragraph("No model could be evaluated."), sections)
-    subject = Subject.of(sweep)
+    subject = Subject.of(sweep, source if known else None, PICTURE_ROWS, **known)
     if feature_names is not None:
         subject = replace(subject, names=tuple(map(printable, feature_names)))
     return sweep_page(sweep, subject, origin)

@@ -16,6 +16,7 @@ from dgmm.data.text import shortened
 from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
 from dgmm.estimators.best import mixture_of
 from dgmm.estimators.errors import ErrorsLike
+from dgmm.kernels.measured import draw_errors
 from dgmm.model.generate import sample_shuffled
 from dgmm.model.matrices import Array
 from dgmm.plotting.canvas import axes_or_current, divided, ink_of, label, limits_of, note, paper_of
@@ -115,7 +116,7 @@ def draw_log_densities(above: Axes | None, below: Axes, subject: Subject) -> Non
     generator, known = np.random.default_rng(0), subject.known
     drawn = sample_shuffled(whole, len(rows), generator)[0]
     if known.errors is not None:
-        drawn += known.noise(found.n_features, generator)
+        drawn += draw_errors(known.errors, found.n_features, generator)
     drawn[np.isnan(rows)] = np.nan
     own, theirs = known.log_densities(model, rows), known.log_densities(model, drawn)
     is_finite, weights = np.isfinite(own), known.weights

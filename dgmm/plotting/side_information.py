@@ -1,4 +1,4 @@
-"""Side information of the rows of a picture: weights, measurement errors, groups."""
+"""Side information of the rows of a picture: weights, measurement errors, labels, groups."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.data.categories import places_among
 from dgmm.data.side_by_side import with_columns
 from dgmm.data.source import Source
-from dgmm.data.types import GroupsLike, WeightsLike
+from dgmm.data.types import GroupsLike, LabelsLike, WeightsLike
 from dgmm.estimators.errors import MeasuredRows
-from dgmm.estimators.labels_and_groups import InGroups, with_groups
+from dgmm.estimators.labels_and_groups import InGroups, parts_for
 from dgmm.estimators.validation import open_sample_weight
+from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.kernels import densities
 from dgmm.kernels.measured import error_matrices
 from dgmm.model.matrices import Array
@@ -25,8 +27,8 @@ SIZES_OF_ERRORS = 64
 
 
 @dataclass(frozen=True, eq=False)
-class SideInformation:
-    """Side information of rows: row weights, measurement errors, groups.
+class DrawnSideInformation:
+    """Side information of rows that were drawn: row weights, measurement errors, labels, groups.
 
     Attributes
     ----------
@@ -36,8 +38,10 @@ class SideInformation:
         Variances of measurement errors, or covariances: see `dgmm.kernels.measured`.
     groups : ndarray of shape (n_rows, 1) or None
         Numbers of groups.
-    numbers : ndarray of shape (n_groups,) or None
-        Of all groups, ascending.
+    labels : ndarray of shape (n_rows, 1) or (n_rows, n_components), or None
+        Components that are known, or weights of components.
+    parts : KnownParts or None
+        How groups and labels are to be read, one after the other.
     n_left_out : int
         Rows without weight, where all rows are there but these.
     """
@@ -45,15 +49,15 @@ class SideInformation:
     weights: Array | None = None
     errors: Array | None = None
     groups: Array | None = None
-    numbers: Array | None = None
+    labels: Array | None = None
+    parts: KnownParts | None = None
     n_left_out: int = 0
 
-    def part(self, of: NDArray[np.bool_]) -> SideInformation:
+    def part(self, of: NDArray[np.bool_]) -> DrawnSideInformation:
         """Return the side information of some of the rows (a mask)."""
-        weights, errors, groups = (
-            None if each is None else each[of] for each in (self.weights, self.errors, self.groups)
-        )
-        return replace(self, weights=weights, errors=errors, groups=groups)
+        arrays = {name: getattr(self, name) for name in ("weights", "errors", "groups", "labels")}
+        some = {name: array[of] for name, array in arrays.items() if array is not None}
+        return replace(self, **some)
 
     def mean(self, values: NDArray[Any], of: NDArray[np.bool_] | None = None) -> float:
         """Return the mean of a number for each row, or for some of them (a mask), as rows weigh."""
@@ -67,11 +71,17 @@ class SideInformation:
             return float(of.sum())
         return float(self.weights[of].sum() / self.weights.mean())
 
+    def groups_of(self, mixture: Any) -> NDArray[Any] | None:
+        """Return the group of each row as the user of a mixture knows it: shape (n_rows,)."""
+        if self.groups is None or self.parts is None or self.parts.groups is None:
+            return None
+        return np.asarray(mixture.groups_)[places_among(self.groups[:, 0], self.parts.groups)]
+
     def responsibilities(self, model: Evaluable, parameters: Parameters, rows: NDArray[np.floating]) -> Array:
-        """Return the probability of each component given each row: shape (n_rows, n_components)."""
-        if self.groups is not None and self.numbers is not None:
+        """Return the probability of each component given each row, but not its label: (n_rows, K)."""
+        if self.groups is not None and self.parts is not None and self.parts.groups is not None:
             measured, n_errors = self._measured(rows)
-            own = InGroups("responsibilities", parameters, self.numbers, n_errors)
+            own = InGroups("responsibilities", parameters, self.parts.groups, n_errors)
             return own(np.hstack([measured, self.groups]))
         return densities.responsibilities(model, *self._measured(rows))
 
@@ -83,15 +93,6 @@ class SideInformation:
         if self.errors is None:
             return rows, 0
         return np.hstack([rows, self.errors]), self.errors.shape[1]
-
-    def noise(self, n_features: int, generator: np.random.Generator) -> Array:
-        """Draw measurement errors, as those of the rows: shape (n_rows, n_features)."""
-        assert self.errors is not None
-        drawn = generator.standard_normal((len(self.errors), n_features))
-        if self.errors.shape[1] == n_features:
-            return np.sqrt(self.errors) * drawn
-        values, vectors = np.linalg.eigh(error_matrices(self.errors, n_features))
-        return np.einsum("nij,nj->ni", vectors, np.sqrt(np.maximum(values, 0.0)) * drawn)
 
     def variances_along(self, numbers: NDArray[np.intp], coefficients: Array, n_features: int) -> Array:
         """Return variances of errors along an axis, each of as many rows: shape (n_sizes,); 0 of none."""
@@ -118,7 +119,7 @@ def effective_number(weights: Array | None, n_rows: int) -> float:
     return float(n_rows) if weights is None else float(weights.sum() ** 2 / np.square(weights).sum())
 
 
-Take = Callable[[NDArray[np.floating], int], tuple[NDArray[np.floating], SideInformation]]
+Take = Callable[[NDArray[np.floating], int], tuple[NDArray[np.floating], DrawnSideInformation]]
 """Takes drawn rows with what is beside them, and the number of all rows, apart."""
 
 
@@ -126,6 +127,7 @@ def with_side_information(
     mixture: Any,
     measured: MeasuredRows,
     sample_weight: WeightsLike | None,
+    labels: LabelsLike | None,
     groups: GroupsLike | None,
 ) -> tuple[Source, Take]:
     """Add the side information of rows after their features, to be drawn together.
@@ -139,18 +141,18 @@ def with_side_information(
     Raises
     ------
     ValueError
-        For weights, groups or errors that are not such as rows or mixture have.
+        For weights, labels, groups or errors that are not such as rows or mixture have.
     """
-    rows, n_features, n_errors = measured.joined, measured.rows.n_features, measured.n_errors
-    numbers = None
-    if groups is not None:
-        rows, numbers = with_groups(mixture, rows, groups)
+    n_features, n_errors = measured.rows.n_features, measured.n_errors
     weights = open_sample_weight(sample_weight, measured.rows)
-    together = rows if weights is None else with_columns(rows, weights)
+    given, parts = parts_for(mixture, measured, weights, labels, groups)
+    rows, columns = measured.joined, given.columns if weights is None else (*given.columns, weights)
+    together = with_columns(rows, *columns) if columns else rows
+    n_groups, n_labels = (0 if each is None else each.n_features for each in (given.groups, given.labels))
 
-    def take(drawn: NDArray[np.floating], n_all: int) -> tuple[NDArray[np.floating], SideInformation]:
+    def take(drawn: NDArray[np.floating], n_all: int) -> tuple[NDArray[np.floating], DrawnSideInformation]:
         if weights is None and drawn.shape[1] == n_features:
-            return drawn, SideInformation()
+            return drawn, DrawnSideInformation()
         own = None if weights is None else drawn[:, -1].astype(np.float64)
         n_left_out = 0
         if own is not None:
@@ -158,14 +160,10 @@ def with_side_information(
             kept = own > 0.0
             n_left_out = int((~kept).sum()) if len(drawn) == n_all else 0
             drawn, own = drawn[kept], own[kept]
-        n_before = n_features + n_errors
-        return drawn[:, :n_features], SideInformation(
-            own,
-            drawn[:, n_features:n_before].astype(np.float64) if n_errors else None,
-            None if numbers is None else drawn[:, n_before : n_before + 1],
-            numbers,
-            n_left_out,
-        )
+        ends = np.cumsum([n_features, n_errors, n_groups, n_labels]).tolist()
+        values, *others = np.split(drawn, ends, axis=1)[:-1]
+        errors, of_groups, of_labels = (each.astype(np.float64) if each.shape[1] else None for each in others)
+        return values, DrawnSideInformation(own, errors, of_groups, of_labels, parts, n_left_out)
 
     return together, take
 

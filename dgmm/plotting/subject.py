@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 
 from dgmm.data.source import Source
 from dgmm.data.text import printable, shortened
-from dgmm.data.types import GroupsLike, RowsLike, WeightsLike
+from dgmm.data.types import GroupsLike, LabelsLike, RowsLike, WeightsLike
 from dgmm.estimators.best import mixture_of
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.features import numbers_of, spoken_names
@@ -27,7 +27,7 @@ from dgmm.estimators.validation import open_measured
 from dgmm.fitting.drawing import draw
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
-from dgmm.plotting.side_information import SideInformation, with_side_information
+from dgmm.plotting.side_information import DrawnSideInformation, with_side_information
 
 ROWS_DRAWN = 100_000
 """The most rows of a picture."""
@@ -81,7 +81,7 @@ class Subject:
         As the user writes them.
     rows : ndarray of shape (n_drawn, n_features) or None
         Drawn at random. Values may be missing, NaN.
-    known : SideInformation
+    known : DrawnSideInformation
         What is known of these rows beside their features.
     source : Source or None
         Of which they were drawn.
@@ -92,7 +92,7 @@ class Subject:
     fitted_names: NDArray[np.object_] | None = None
     rows: NDArray[np.floating] | None = None
     source: Source | None = None
-    known: SideInformation = field(default_factory=SideInformation)
+    known: DrawnSideInformation = field(default_factory=DrawnSideInformation)
 
     @classmethod
     def of(
@@ -102,6 +102,7 @@ class Subject:
         n_most: int = ROWS_DRAWN,
         *,
         sample_weight: WeightsLike | None = None,
+        labels: LabelsLike | None = None,
         groups: GroupsLike | None = None,
         errors: ErrorsLike | None = None,
     ) -> Subject:
@@ -115,7 +116,7 @@ class Subject:
         rows : array-like, Dask collection, path or source of shape (n_rows, n_features), optional
         n_most : int
             Rows to draw; fewer, where there are many features.
-        sample_weight, groups, errors : optional
+        sample_weight, labels, groups, errors : optional
             Of the rows, as for `GaussianMixture.fit`.
 
         Raises
@@ -126,8 +127,9 @@ class Subject:
         DataError
             If the rows are not such as the model was fitted to, or there are none.
         """
-        if rows is None and any(each is not None for each in (sample_weight, groups, errors)):
-            raise TypeError("sample_weight=, groups= and errors= describe rows: give rows, too")
+        given = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
+        if rows is None and any(each is not None for each in (*given.values(), errors)):
+            raise TypeError("sample_weight=, labels=, groups= and errors= describe rows: give rows, too")
         if isinstance(model, Subject):
             return model
         mixture = mixture_of(model) or model
@@ -136,15 +138,14 @@ class Subject:
             rows = getattr(model, "sample_", None)
         n_features, kind = parameters.n_features, type(mixture).__name__
         fitted_names = getattr(mixture, "feature_names_in_", None)
-        names, drawn, source, known = fitted_names, None, None, SideInformation()
+        names, drawn, source, known = fitted_names, None, None, DrawnSideInformation()
         if rows is not None:
             with warnings.catch_warnings():  # rows of a picture need no names, nor need the mixture
                 warnings.filterwarnings("ignore", "X (does not have valid|has) feature names", UserWarning)
-                given = {"groups": groups, "sample_weight": sample_weight}
                 rows, aside = split_off_side_information(rows, given, fitted_names, errors)
                 measured = open_measured(rows, kind, n_features, fitted_names, errors=errors)
             source = measured.rows
-            together, take = with_side_information(mixture, measured, aside["sample_weight"], aside["groups"])
+            together, take = with_side_information(mixture, measured, **aside)
             n_drawn = int(np.clip(VALUES_DRAWN // together.n_features, 100, n_most))
             drawn, known = take(draw(together, n_drawn), source.n_rows)
             names = source.feature_names if names is None else names

@@ -1,6 +1,7 @@
 """How sure the parameters are."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,3 +40,16 @@ def test_where_they_cannot_be_had_it_is_said():
     same.weights_, same.means_, same.covariances_ = np.ones(2) / 2, np.full((2, 1), 0.5), np.full(2, 0.25)
     (section,) = how_sure(Subject.of(same, rows))
     assert "There are no standard errors" in section.body
+
+
+def test_they_are_of_rows_with_labels_and_groups():
+    generator = np.random.default_rng(0)
+    labels, groups = generator.integers(2, size=300), generator.integers(2, size=300)
+    rows = generator.normal(labels[:, None], 1.0)
+    known: dict[str, Any] = {"labels": labels, "groups": groups}
+    mixture = dgmm.GaussianMixture(2, random_state=0).fit(rows, **known)
+    expected = mixture.standard_errors(rows, **known)
+    found = errors_in(Subject.of(mixture, rows, **known))
+    each = [[expected.weights[k], expected.means[k, 0], expected.covariances[k, 0, 0]] for k in range(2)]
+    heaviest_first = np.argsort(-mixture.weights_)
+    np.testing.assert_allclose(found, np.ravel(np.array(each)[heaviest_first]), rtol=0.02)

@@ -81,7 +81,7 @@ def test_a_path_is_sampled(rows_parquet, tmp_path, monkeypatch):
 
     source = dgmm.open_dataset(rows_parquet, columns=["a", "b"])
     mixture = dgmm.GaussianMixture(2, random_state=0).fit(source)
-    monkeypatch.setattr(fit, "ROWS_SHOWN", 500)
+    monkeypatch.setattr(fit, "PICTURE_ROWS", 500)
     page = report_of(mixture, tmp_path, rows_parquet)
     assert "of 500 of the 3,000 rows, drawn at random" in text_of(page)
     assert str(rows_parquet) in text_of(page)

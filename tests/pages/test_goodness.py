@@ -1,5 +1,7 @@
 """Whether a mixture fits its rows."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -72,3 +74,23 @@ def test_a_feature_that_no_row_has_is_not_compared():
 
 def test_without_rows_it_says_so(three_clusters):
     assert "No rows were given" in of(Subject.of(dgmm.GaussianMixture(1).fit(three_clusters)))
+
+
+@pytest.mark.parametrize("are_named", [False, True])
+def test_components_are_judged_by_labels_and_groups(are_named):
+    """As `misfit` judges them; what was known of the rows alone tells the two components apart."""
+    generator = np.random.default_rng(0)
+    labels, numbers = generator.integers(2, size=300), generator.integers(2, size=300)
+    rows = np.where(labels[:, None] == 0, generator.normal(size=(300, 2)), generator.uniform(-2, 2, (300, 2)))
+    groups = np.array(["north", "south"])[numbers] if are_named else 10 * numbers
+    known: dict[str, Any] = {
+        "labels": labels,
+        "groups": groups,
+        "sample_weight": generator.integers(3, size=300),
+    }
+    mixture = dgmm.GaussianMixture(2, random_state=0).fit(rows, **known)
+    said = of(Subject.of(mixture, rows, **known))
+    counts = mixture.misfit(rows, **known).counts
+    assert counts == pytest.approx(np.bincount(labels, known["sample_weight"]))
+    for k, count in enumerate(counts):
+        assert f"{k}{count:,.0f}" in said.replace(" ", "").split("Componentsthatarenot")[-1]

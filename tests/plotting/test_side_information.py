@@ -11,6 +11,7 @@ pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
 import dgmm
+from dgmm.kernels.measured import draw_errors
 from dgmm.pages.components import overlaps
 from dgmm.pages.goodness import distance_along
 from dgmm.plotting import plot_density, plot_fit, plot_mixture, plot_pairs, plot_uncertainty
@@ -79,7 +80,8 @@ def test_margins_are_those_of_measured_rows(kind):
     step = 1e-4
     slopes = (margin.shares_below(at + step) - margin.shares_below(at - step)) / (2.0 * step)
     np.testing.assert_allclose(margin.densities(at).sum(axis=1), slopes, atol=1e-6)
-    noise = subject.known.noise(2, np.random.default_rng(1))
+    assert subject.known.errors is not None
+    noise = draw_errors(subject.known.errors, 2, np.random.default_rng(1))
     np.testing.assert_allclose((noise**2 / sizes).mean(axis=0), 1.0, atol=0.25)
     np.testing.assert_allclose(subject.responsibilities, mixture.predict_proba(measured, errors=errors))
     assert all(distance_along(subject, each).is_chance for each in subject.axes([0, 1]))

@@ -27,7 +27,7 @@ from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.held_out import joint_log_densities_given
 from dgmm.kernels import expect
-from dgmm.kernels.measured import error_matrices
+from dgmm.kernels.measured import draw_errors
 from dgmm.kernels.rare import shares_of
 from dgmm.kernels.stack import Stack
 from dgmm.model.generate import rows_of_components, sample_shuffled
@@ -127,15 +127,6 @@ class InMemoryWithSideInformation(Data):
     def _summed(self, ready: Stack) -> tuple[tuple[Statistics, ...], Effort]:
         rows = ChunkRows(0, cast(MemorySource, self.source).values, None, self.source.name, self.columns)
         return expect(ready, [part_of(rows, ready, self.known)]), NOT_MEASURED
-
-
-def draw_errors(errors: Array, n_features: int, generator: np.random.Generator) -> Array:
-    """Draw errors, (n_rows, n_features), of variances or covariances: see `dgmm.kernels.measured`."""
-    standard = generator.standard_normal((len(errors), n_features))
-    if errors.shape[1] == n_features:
-        return standard * np.sqrt(errors)
-    variances, axes = np.linalg.eigh(error_matrices(errors, n_features))  # some may be zero
-    return (axes @ (np.sqrt(np.maximum(variances, 0.0)) * standard)[:, :, None])[:, :, 0]
 
 
 @dataclass(frozen=True, eq=False)
