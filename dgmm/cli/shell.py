@@ -261,8 +261,8 @@ def describe(error: Exception) -> str:
     """Say in words what went wrong."""
     if isinstance(error, click.ClickException):
         return error.format_message()
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if type(error).__name__ == "KilledWorker":
         return "workers died, most likely because they ran out of memory; give them more with --memory"
     if isinstance(error, SPEAKING) and str(error):

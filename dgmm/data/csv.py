@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from typing import Any
 
@@ -274,8 +274,14 @@ def csv_source(name: str, filesystem: Any, paths: Sequence[str], choice: Choice)
     if choice.fitted is None and choice.columns is None:
         _warn_of_header([str(each.name) for each in picked], headers[0].path)
     if choice.fitted is None:
-        logger.warning("%s is CSV, which each pass parses again: `dgmm convert` writes it once as Zarr", name)
+        _advise_to_convert(name)
     return CsvSource(name, filesystem, files, picked, tuple(map(_kind, picked, kinds)))
+
+
+@cache
+def _advise_to_convert(name: str) -> None:
+    """Say once of each path that it is slow: columns of weights or labels are opened on their own."""
+    logger.warning("%s is CSV, which each pass parses again: `dgmm convert` writes it once as Zarr", name)
 
 
 def _warn_of_header(names: Sequence[str], path: str) -> None:

@@ -20,6 +20,7 @@ from dgmm.data.mapped import of_columns
 from dgmm.data.memory import MemorySource
 from dgmm.data.paths import open_paths, paths_of
 from dgmm.data.source import DataError, Source
+from dgmm.data.text import counted
 from dgmm.data.types import RowsLike, WeightsLike
 
 
@@ -112,7 +113,7 @@ def open_weights(x: WeightsLike, storage_options: Mapping[str, object] | None = 
     source = _open(x, storage_options=storage_options, n_dims=1)
     if source.n_features != 1:
         raise DataError(
-            f"Expected one weight for each row, but {source.name} has {source.n_features:,} columns"
+            f"Expected one weight for each row, but {source.name} has {counted(source.n_features, 'column')}"
         )
     return source
 

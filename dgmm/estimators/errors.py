@@ -18,7 +18,7 @@ from dgmm.data.mapped import MappedSource, of_columns
 from dgmm.data.named_columns import refuse_ambiguous
 from dgmm.data.open import open_side_information
 from dgmm.data.side_by_side import with_columns
-from dgmm.data.text import listed
+from dgmm.data.text import counted, listed
 from dgmm.data.types import RowsLike
 from dgmm.kernels.measured import widths_of
 
@@ -226,8 +226,8 @@ def _flat(values: Any, n_features: int) -> Any:
         return values
     if values.shape[1:] != (n_features, n_features):
         raise DataError(
-            f"errors has the shape {values.shape}: covariances of {n_features:,} features are of shape "
-            f"(n_rows, {n_features}, {n_features})"
+            f"errors has the shape {values.shape}: covariances of {counted(n_features, 'feature')} are of "
+            f"shape (n_rows, {n_features}, {n_features})"
         )
     return values.reshape(values.shape[0], n_features**2)
 
@@ -236,8 +236,9 @@ def _check_width(n_errors: int, rows: Source) -> None:
     variances, triangle, whole = widths_of(rows.n_features)
     if n_errors not in {variances, triangle, whole}:
         raise DataError(
-            f"errors has {n_errors:,} columns for {rows.n_features:,} features: give {variances} variances, "
-            f"{triangle} for the upper triangles of covariances, row by row, or {whole} for whole ones"
+            f"errors has {counted(n_errors, 'column')} for {counted(rows.n_features, 'feature')}: give "
+            f"{counted(variances, 'variance')}, {triangle} for the upper triangles of covariances, row by "
+            f"row, or {whole} for whole ones"
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.data import DataError
-from dgmm.data.text import printable
+from dgmm.data.text import counted, listed, printable
 from dgmm.model.matrices import Array
 
 LISTED = 10
@@ -85,7 +85,7 @@ def _number_of(feature: object, names: NDArray[np.object_] | None, n_features: i
     number = int(feature)
     if not -n_features <= number < n_features:
         raise DataError(
-            f"there is no feature {number}: the mixture has {n_features:,}, 0 to {n_features - 1}"
+            f"there is no feature {number}: the mixture has {_with_numbers(n_features)}{_listed(names)}"
         )
     return number % n_features
 
@@ -93,8 +93,8 @@ def _number_of(feature: object, names: NDArray[np.object_] | None, n_features: i
 def _number_of_name(name: str, names: NDArray[np.object_] | None, n_features: int) -> int:
     if names is None:
         raise DataError(
-            f"the mixture was fitted without feature names: there is no {_shown(name)}; give column numbers, "
-            f"0 to {n_features - 1}"
+            f"there is no feature {_shown(name)}: the mixture was fitted without feature names, and has "
+            f"{_with_numbers(n_features)}; give numbers"
         )
     known = [str(each) for each in names]
     if name in known:
@@ -103,8 +103,17 @@ def _number_of_name(name: str, names: NDArray[np.object_] | None, n_features: in
     near = [folded[each] for each in get_close_matches(name.casefold(), folded)]
     if near:
         raise DataError(f"there is no feature {_shown(name)}; did you mean {' or '.join(map(_shown, near))}?")
-    listed = ", ".join(_shown(each) for each in known[:LISTED]) + (", …" if len(known) > LISTED else "")
-    raise DataError(f"there is no feature {_shown(name)}; the mixture has {listed}")
+    has = counted(n_features, "feature") + _listed(names)
+    raise DataError(f"there is no feature {_shown(name)}: the mixture has {has}")
+
+
+def _with_numbers(n_features: int) -> str:
+    numbers = f"numbers 0 to {n_features - 1}" if n_features > 1 else "number 0"
+    return f"{counted(n_features, 'feature')}, {numbers}"
+
+
+def _listed(names: NDArray[np.object_] | None) -> str:
+    return "" if names is None else f": {listed(map(_shown, names), LISTED)}"
 
 
 def values_of(

@@ -151,8 +151,14 @@ def read(path: str | os.PathLike[str], storage_options: Mapping[str, object] | N
         raise FileNotFoundError(f"there is no model file {redacted(path)}") from None
     except PermissionError:
         raise PermissionError(f"{redacted(path)} cannot be read: permission denied") from None
+    except IsADirectoryError:
+        inside = os.path.join(redacted(path), "model.npz")
+        raise DataError(
+            f"{redacted(path)} is a folder: give the model file, such as {inside} in that of a sweep"
+        ) from None
     except UNREADABLE as error:
-        raise DataError(f"{redacted(path)} is not a dgmm model file, or is damaged: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{redacted(path)} is not a dgmm model file, or is damaged: {why}") from error
     version = header.get("version")
     if header.get("format") != FORMAT or not isinstance(version, int):
         raise DataError(f"{redacted(path)} is not a dgmm model file")

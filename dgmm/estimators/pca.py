@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dgmm.data import DataError, Source, open_dataset
 from dgmm.data.ambient import compute_now
+from dgmm.data.text import counted
 from dgmm.data.types import (
     DaskArray,
     DaskDataFrame,
@@ -293,8 +294,8 @@ class PCA(decomposition.PCA):
         source = open_dataset(X)
         if source.n_features != self.n_components_:
             raise DataError(
-                f"X has {source.n_features:,} columns, but this PCA has {self.n_components_:,} components: "
-                "give what 'transform' gave"
+                f"X has {counted(source.n_features, 'column')}, but this PCA has "
+                f"{counted(self.n_components_, 'component')}: give what 'transform' gave"
             )
         compute = partial(reconstruct, **self._geometry())
         names = column_names(getattr(self, "feature_names_in_", None), self.n_features_in_)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dgmm.data.floats import LARGEST_WHOLE, whole_columns
 from dgmm.data.side_by_side import with_columns
 from dgmm.data.source import DataError, DataWarning, Source
+from dgmm.data.text import counted
 from dgmm.data.user_warnings import warn_user
 from dgmm.fitting.checks import first_with
 from dgmm.fitting.labels_and_groups import UNKNOWN, KnownParts
@@ -269,8 +270,8 @@ def _check_weights(labels: Source, *n_components: int) -> None:
     for number in n_components:
         if labels.n_features != number:
             raise DataError(
-                f"labels has {labels.n_features:,} columns, but n_components={number}: give one label for "
-                "each row, or a weight for each component"
+                f"labels has {counted(labels.n_features, 'column')}, but n_components={number}: give a label "
+                "for each row, or a weight for each component"
             )
     faults = run_pass(labels, find_weights_fault, "labels")
     if not faults:

@@ -459,7 +459,7 @@ class TestWhatErrorsMayBe:
             (np.zeros((299, 2)), "has 299 rows, but ndarray has 300"),
             (np.zeros((300, 5)), "errors has 5 columns for 2 features: give 2 variances, 3 for .* or 4"),
             (np.zeros((300, 3, 3)), r"shape \(300, 3, 3\): covariances of 2 features"),
-            (np.zeros(3), "has 3 rows, but ndarray has 300|errors has 1 columns for 2 features"),
+            (np.zeros(3), "has 3 rows, but ndarray has 300|errors has 1 column for 2 features"),
             (-1.0, r"In row 0, of ndarray, rows 0 to 300, column 0 has a variance of -1"),
             (np.array([[1.0, 2.0], [2.0, 1.0]]), "In row 0, .* is no covariance"),
             (np.where(np.arange(600).reshape(300, 2) == 241, np.nan, 1.0), "In row 120, .* column 1 .* nan"),
@@ -486,7 +486,7 @@ class TestWhatErrorsMayBe:
             DataError, match=r"names no column of .*, which has 'x', .* not a path either: .* does not exist"
         ):
             model.fit(frame, errors=["no", "none"])
-        with pytest.raises(DataError, match="errors has 1 columns for 3 features"):
+        with pytest.raises(DataError, match="errors has 1 column for 3 features"):
             model.fit(frame, errors="e_x")
         with pytest.raises(DataError, match="no features left"):
             model.fit(frame, errors=list(frame))

@@ -34,8 +34,12 @@ def test_features_by_name_or_number(features, numbers):
     [
         ("height", ValueError, "no feature 'height'; did you mean 'Height'"),
         (["wieght"], ValueError, "no feature 'wieght'; did you mean 'weight'"),
-        ("speed\n", ValueError, r"no feature 'speed\\\\n'; the mixture has 'Height', 'weight', '0'"),
-        (3, ValueError, "no feature 3: the mixture has 3, 0 to 2"),
+        (
+            "speed\n",
+            ValueError,
+            r"no feature 'speed\\\\n': the mixture has 3 features: 'Height', 'weight', '0'",
+        ),
+        (3, ValueError, "no feature 3: the mixture has 3 features, numbers 0 to 2: 'Height', 'weight', '0'"),
         (-4, ValueError, "no feature -4"),
         ([0, 1, 0], ValueError, "feature 0 is given twice; give it once"),
         (["Height", 0], ValueError, "feature 0 is given twice, once as 'Height'"),
@@ -54,7 +58,7 @@ def test_features_that_are_none(features, kind, message):
 
 def test_names_of_a_mixture_without_names():
     with pytest.raises(
-        ValueError, match="without feature names: there is no 'a'; give column numbers, 0 to 4"
+        ValueError, match=r"no feature 'a': .* without feature names, and has 5 features, numbers 0 to 4"
     ):
         numbers_of("a", None, 5)
 
