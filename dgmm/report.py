@@ -16,7 +16,7 @@ from rich.text import Text
 from dgmm.data.source import Source
 from dgmm.data.text import counted, listed, printable, shortened
 from dgmm.estimators.certainty import StandardErrors
-from dgmm.estimators.components import outstanding_features
+from dgmm.estimators.described import outstanding_features
 from dgmm.estimators.features import spoken_names
 from dgmm.estimators.parameters import parameters_of
 from dgmm.facts import Exhibit, Fact, fact

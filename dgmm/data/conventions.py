@@ -216,7 +216,7 @@ def coding_of(
 
     if zarr_fill_value is not None:
         attributes = {**attributes, "_FillValue": zarr_fill_value}
-    given = Given(attributes, native, integers is not None, name)
+    given = StoredAttributes(attributes, native, integers is not None, name)
     missing = [number for key in FILL_ATTRIBUTES for number in given.stored(key) if not np.isnan(number)]
     scale, offset = given.factor("scale_factor"), given.factor("add_offset")
     is_packed = scale is not None or offset is not None
@@ -243,7 +243,9 @@ def coding_of(
 _ANY = (-np.inf, np.inf)
 
 
-def _valid_ranges(given: Given, *, is_packed: bool) -> tuple[tuple[float, float], tuple[float, float]]:
+def _valid_ranges(
+    given: StoredAttributes, *, is_packed: bool
+) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the valid range of stored numbers, and that of values.
 
     A range is of stored numbers where it has their type: of packed integers, what JSON writes as
@@ -261,7 +263,7 @@ def _valid_ranges(given: Given, *, is_packed: bool) -> tuple[tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Given:
+class StoredAttributes:
     """The attributes of an array, read as numbers.
 
     Attributes

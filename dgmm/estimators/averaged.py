@@ -104,13 +104,11 @@ def fit_average(
     generator = check_random_state(random_state)
     of_rows, of_hidden, of_mixtures = (int(each) for each in generator.randint(2**31 - 1, size=3))
     surveyed = survey(source, AVERAGING.n_rows, of_rows, weights, products=False, takes_nan=True)
-    sample = surveyed.sample
-    counts = np.ones(len(sample.values)) if sample.weights is None else np.asarray(sample.weights, np.float64)
-    says = (counts > 0.0) & ~np.isnan(sample.values).all(axis=1)  # a warning has named those without values
-    centre, widths = centre_and_widths(sample.values[says], counts[says], AVERAGING.least_width)
-    rows = (sample.values[says] - centre) / widths
-    own = None if sample.weights is None else counts[says]
-    some = np.argsort(sample.hashes[says])[: AVERAGING.n_values // source.n_features]  # drawn at random
+    sample, counts = surveyed.sample.informative  # a warning has named rows without values
+    centre, widths = centre_and_widths(sample.values, counts, AVERAGING.least_width)
+    rows = (sample.values - centre) / widths
+    own = None if sample.weights is None else counts
+    some = np.argsort(sample.hashes)[: AVERAGING.n_values // source.n_features]  # drawn at random
     ridge = _chosen_ridge(rows[some], None if own is None else own[some], method, of_hidden, of_mixtures)
     named = MemorySource(rows, source.feature_names, source.name)
     mean = _averaged(named, own, ridge, of_mixtures)

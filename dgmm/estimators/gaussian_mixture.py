@@ -18,7 +18,7 @@ from dgmm.estimators.predictor import Seed
 from dgmm.estimators.updating import UpdatingMixture
 from dgmm.estimators.validation import check_given
 from dgmm.fitting.checkpoint import Checkpoint
-from dgmm.fitting.starts.methods import SEARCHES, Given
+from dgmm.fitting.starts.methods import SEARCHES, GivenStart
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import MISSING
 from dgmm.model.families import FAMILIES, family_named
@@ -310,7 +310,7 @@ class GaussianMixture(LikelihoodMixture, UpdatingMixture[SklearnGaussianMixture]
             checkpoint=checkpoint,
         )
 
-    def _given(self, n_features: int) -> Given:
+    def _given(self, n_features: int) -> GivenStart:
         return check_given(
             family_named(self.covariance_type),
             self.n_components,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.fitting.sample import uniform_numbers
-from dgmm.kernels.imputation import Given, conditioned
+from dgmm.kernels.imputation import ConditionedRows, conditioned
 from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 
@@ -50,7 +50,7 @@ class Imputation:
             filled[numbers[:, None], given.conditional.missing] = self._values(given, start + numbers)
         return filled
 
-    def _values(self, given: Given, numbers: NDArray[np.intp]) -> Array:
+    def _values(self, given: ConditionedRows, numbers: NDArray[np.intp]) -> Array:
         if self.method == "sample":
             own = np.append(0, 1 + given.conditional.missing)
             return given.drawn(uniforms(self.seed, numbers, own, 1 + self.mixture.n_features))

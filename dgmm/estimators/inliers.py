@@ -185,11 +185,7 @@ def fit_to_inliers(
         products=False,
         takes_nan=missing == "marginalize",
     )
-    sample = surveyed.sample
-    counts = np.ones(len(sample.values)) if sample.weights is None else np.asarray(sample.weights, np.float64)
-    # Rows without any value would say nothing; a warning has named them.
-    says = (counts > 0.0) & ~np.isnan(sample.values).all(axis=1)
-    sample, counts = sample.part(says), counts[says]
+    sample, counts = surveyed.sample.informative  # a warning has named rows without values
     completed = filled(sample, surveyed.filling).values
     farthest = min(INLIERS.margin * contamination, INLIERS.farthest)
     is_near = _nearest(robust_distances(completed, counts), counts, farthest)

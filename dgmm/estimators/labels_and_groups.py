@@ -28,60 +28,6 @@ from dgmm.model.matrices import Array
 from dgmm.model.parameters import LOG_OF_NOTHING, Parameters
 
 
-@dataclass(frozen=True, eq=False)
-class Given:
-    """Labels and groups that were given for rows.
-
-    Attributes
-    ----------
-    labels_and_groups : LabelsAndGroups
-        As numbers.
-    names : ndarray of str, or None
-        Of groups that were given as text: their numbers are places among these.
-    """
-
-    labels_and_groups: LabelsAndGroups
-    names: NDArray[np.str_] | None = None
-
-    @property
-    def sources(self) -> dict[str, Source]:
-        """Labels and groups, by what they are called; those that were given."""
-        found = {"labels": self.labels_and_groups.labels, "groups": self.labels_and_groups.groups}
-        return {name: source for name, source in found.items() if source is not None}
-
-    def groups(self, known: KnownParts) -> NDArray[Any] | None:
-        """Return the groups as users know them; None where there are none."""
-        if known.groups is None:
-            return None
-        places = known.groups.astype(np.int64)
-        if self.names is not None:
-            return self.names[places]
-        return places if (places == known.groups).all() else known.groups
-
-
-def given_for(
-    source: Source, labels: LabelsLike | None, groups: GroupsLike | None, weights: Source | None
-) -> Given:
-    """Open labels and groups for rows.
-
-    Raises
-    ------
-    DataError
-        Where they are not as many as rows.
-    """
-    names = None
-    if groups is not None and (names := categories_of(groups)) is not None:
-        groups = numbers_of(groups, names)
-    opened: dict[str, Source | None] = {"labels": None, "groups": None}
-    for name, value in (("labels", labels), ("groups", groups)):
-        if value is not None:
-            opened[name] = _opened(name, value, source)
-    of_groups = opened["groups"]
-    if of_groups is not None and of_groups.n_features != 1:
-        raise DataError(f"groups has {of_groups.n_features:,} columns: give one group for each row")
-    return Given(LabelsAndGroups(opened["labels"], of_groups, weights), names)
-
-
 def split_off_side_information(
     x: RowsLike,
     given: Mapping[str, Any],
@@ -125,7 +71,14 @@ def split_off_side_information(
     return open_dataset(x, columns=kept), {**given, **columns}
 
 
-def _opened(name: str, value: Any, source: Source) -> Source:
+def open_for_rows(name: str, value: Any, source: Source) -> Source:
+    """Open labels or groups, ``name``, of rows.
+
+    Raises
+    ------
+    DataError
+        Where they are not as many as rows; for labels that are text.
+    """
     if name == "labels":
         _refuse_text(value)
     found = open_side_information(value)
@@ -245,7 +198,7 @@ def groups_for(mixture: Any, source: Source, groups: GroupsLike) -> tuple[Source
         raise DataError(f"the groups of the fit are {has}, such as {known[0].item()!r}: give {has}")
     given = numbers_of(groups, known) if is_text else groups
     numbers = np.arange(len(known), dtype=np.float64) if is_text else known.astype(np.float64)
-    return _opened("groups", given, source), numbers
+    return open_for_rows("groups", given, source), numbers
 
 
 def parts_for(
@@ -265,7 +218,9 @@ def parts_for(
     source, of_groups, numbers = measured.rows, None, None
     if groups is not None:
         of_groups, numbers = groups_for(mixture, source, groups)
-    opened = LabelsAndGroups(None if labels is None else _opened("labels", labels, source), None, weights)
+    opened = LabelsAndGroups(
+        None if labels is None else open_for_rows("labels", labels, source), None, weights
+    )
     known = opened.parts(len(mixture.means_), n_before=measured.n_errors)
     if numbers is not None:
         own = KnownParts(n_before=measured.n_errors) if known is None else known
@@ -284,9 +239,9 @@ def with_parts(
 
     At least one of the two must be given. It raises what `parts_for` does.
     """
-    beside, known = parts_for(mixture, measured, weights, labels, groups)
+    given, known = parts_for(mixture, measured, weights, labels, groups)
     assert known is not None
-    rows = joined_in_memory(with_columns(measured.joined, *beside.columns))
+    rows = joined_in_memory(with_columns(measured.joined, *given.columns))
     return rows, InParts(mixture._model, known)
 
 

@@ -1,4 +1,4 @@
-"""Methods that merge components into clusters."""
+"""Components merged into clusters, and predictions of these for rows."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from dgmm.data import open_dataset
 from dgmm.data.source import Source
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
 from dgmm.data.user_warnings import warn_user
@@ -23,20 +22,20 @@ from dgmm.estimators.attributes import OF_GROUPS
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.callbacks import Callbacks
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, generator_from, head_of
-from dgmm.estimators.errors import ErrorsLike, with_errors
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.exchange import ExchangedMixture, Sklearn
 from dgmm.estimators.html import components_table
-from dgmm.estimators.labels_and_groups import given_for, split_off_side_information
 from dgmm.estimators.parameters import attributes_of
 from dgmm.estimators.predictor import OfRows
-from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
+from dgmm.estimators.rows_of_fit import RowsOfFit
+from dgmm.estimators.validation import remember_features
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.checkpoint import Checkpoint, keeping
 from dgmm.fitting.fit import Fit, fit
 from dgmm.fitting.loop.history import PassRecord
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.settings import Settings, default_sample_rows
-from dgmm.fitting.starts.methods import Given, StartMethod
+from dgmm.fitting.starts.methods import GivenStart, StartMethod
 from dgmm.fitting.steps.objective import Goal, Likelihood, Objective
 from dgmm.model.families import family_named
 from dgmm.model.parameters import Parameters
@@ -214,24 +213,29 @@ class Mixture(
         checkpoint: Location | Checkpoint | None,
     ) -> Self:
         """Fit the mixture: see `fit`."""
-        named = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
-        features, side_information = split_off_side_information(X, named)
-        measured = with_errors(open_dataset(features), errors)
-        source, n_errors = measured.rows, measured.n_errors
-        settings = replace(
-            self._settings(source.n_features), allow_changed_data=allow_changed_data, n_errors=n_errors
+        given = RowsOfFit.of(
+            X,
+            sample_weight,
+            labels,
+            groups,
+            errors,
+            estimator=type(self).__name__,
+            n_components=self.n_components,
         )
-        check_enough_rows(source, type(self).__name__, self.n_components)
-        weights = open_sample_weight(side_information["sample_weight"], source)
-        given = given_for(source, side_information["labels"], side_information["groups"], weights)
+        source, measured = given.features, given.measured
+        settings = replace(
+            self._settings(source.n_features),
+            allow_changed_data=allow_changed_data,
+            n_errors=measured.n_errors,
+        )
         resumed = None
         if self.warm_start and hasattr(self, "lower_bound_"):
             self._check_resumed(source.n_features)
             resumed = self._resumed()
         place, generator = checkpoint_at(checkpoint), check_random_state(self.random_state)
         before = _going_on_from(resumed)
-        others = {**given.sources, **measured.by_name}
-        head = head_of(self, source, weights, generator.get_state(), place, side_information=others, **before)
+        draws, others = generator.get_state(), given.side_information
+        head = head_of(self, source, given.weights, draws, place, side_information=others, **before)
         most = self._most_iterations
         context = self._init_callback_context(max_subtasks=most)  # pyright: ignore[reportArgumentType]
         own = {"sample_weight": sample_weight, "groups": groups, "errors": errors}
@@ -243,9 +247,8 @@ class Mixture(
         with listening(printer), one_cluster(), keeping(place, head, may_differ) as begun:
             if begun is not head:
                 generator = generator_from(self, begun.draws)
-            known = given.labels_and_groups.parts(self.n_components, n_before=n_errors)
-            rows = given.labels_and_groups.with_features(measured.joined, source.n_features)
-            groups_found = None if known is None else given.groups(known)
+            known = given.parts(self.n_components)
+            groups_found = given.groups(known)
             is_same = groups_found is not None and np.array_equal(getattr(self, "groups_", ()), groups_found)
             if resumed is not None and not is_same:
                 resumed = replace(resumed, parameters=replace(resumed.parameters, group_weights=None))
@@ -253,7 +256,19 @@ class Mixture(
             def watch(state: EM, objective: Objective) -> bool:
                 return callbacks.iteration(most, lambda: self._after(state, objective, source, groups_found))
 
-            fitted = fit(rows, weights, replace(settings, known=known), generator, resumed, watch=watch)
+            settings = replace(settings, known=known)
+            fitted = fit(given.joined, given.weights, settings, generator, resumed, watch=watch)
+        self._warn_of(fitted)
+        self._set_fitted(fitted, source.dtype)
+        self._set_groups(fitted.best.parameters, groups_found)
+        self._set_measured(measured.kind)
+        self.n_passes_ = fitted.n_passes
+        remember_features(self, source)
+        callbacks.end(lambda: fitted_attributes(self))
+        return self
+
+    def _warn_of(self, fitted: Fit) -> None:
+        """Say what is to be known of a fit, in scikit-learn's words where it has some."""
         ending = fitted.best.ending
         if not fitted.best.converged and self.max_iter > 0 and not (ending and ending.at_wish):
             warn_user(
@@ -264,13 +279,6 @@ class Mixture(
             )
         for concern in fitted.concerns:
             warn_user(concern, MixtureWarning)
-        self._set_fitted(fitted, source.dtype)
-        self._set_groups(fitted.best.parameters, groups_found)
-        self._set_measured(measured.kind)
-        self.n_passes_ = fitted.n_passes
-        remember_features(self, source)
-        callbacks.end(lambda: fitted_attributes(self))
-        return self
 
     def _after(
         self, state: EM, objective: Objective, source: Source, groups: NDArray[Any] | None
@@ -293,7 +301,7 @@ class Mixture(
             StartMethod(
                 self.init_params,
                 family_named(self.covariance_type),
-                self.n_components,
+                int(self.n_components),  # scikit-learn takes True for 1, but its KMeans does not
                 Likelihood(self.reg_covar),
             ),
             given,
@@ -319,9 +327,9 @@ class Mixture(
             )
         return int(self.sample_rows)
 
-    def _given(self, n_features: int) -> Given:
+    def _given(self, n_features: int) -> GivenStart:
         """Return what the user gives of a start, checked."""
-        return Given()
+        return GivenStart()
 
     @abstractmethod
     def _goal(self, n_features: int) -> Goal:

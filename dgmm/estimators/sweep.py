@@ -15,18 +15,18 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from dgmm.data import Source, open_dataset
+from dgmm.data import Source
 from dgmm.data.types import GroupsLike, LabelsLike, Location, RowsLike, WeightsLike
 from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.best import OfTheBest
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, head_of
-from dgmm.estimators.errors import ErrorsLike, with_errors
+from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.gaussian_mixture import GaussianMixture
-from dgmm.estimators.labels_and_groups import given_for, split_off_side_information
 from dgmm.estimators.predictor import Seed
+from dgmm.estimators.rows_of_fit import RowsOfFit
 from dgmm.estimators.sweep_settings import models_of, settings_of
-from dgmm.estimators.validation import check_enough_rows, open_sample_weight, remember_features
+from dgmm.estimators.validation import remember_features
 from dgmm.estimators.verbose import VerbosePrinter
 from dgmm.fitting.checkpoint import Checkpoint, keeping
 from dgmm.fitting.fit import Fit
@@ -45,7 +45,7 @@ SWEPT = ("full", "tied", "diag", "spherical")
 """Families that are swept by default: scikit-learn's."""
 
 PICTURE_ROWS = 20_000
-"""Rows that are kept for pictures."""
+"""Rows that pages are made of, at most: a sweep keeps so many for them."""
 
 TOLERANCE = 0.01
 """Nats a row within which a smaller mixture is called as good, by default."""
@@ -287,27 +287,24 @@ class GaussianMixtureSweep(OfTheBest):
         """
         self._forget()
         models = models_of(self)
-        named = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
-        features, side_information = split_off_side_information(X, named)
-        measured = with_errors(open_dataset(features), errors)
-        source = measured.rows
-        self._measured = measured.kind
-        check_enough_rows(source, type(self).__name__, 1)
-        weights = open_sample_weight(side_information["sample_weight"], source)
-        given = given_for(source, side_information["labels"], side_information["groups"], weights)
+        given = RowsOfFit.of(
+            X, sample_weight, labels, groups, errors, estimator=type(self).__name__, n_components=1
+        )
+        source, weights = given.features, given.weights
+        self._measured = given.measured.kind
         self._check_labels(given.labels_and_groups.labels)
         settings = settings_of(
             self,
             models,
             source.n_features,
             source.n_rows,
-            n_errors=measured.n_errors,
+            n_errors=given.measured.n_errors,
             allow_changed_data=allow_changed_data,
         )
         place, swept, started = checkpoint_at(checkpoint), begin(settings), perf_counter()
         may_differ = OF_CHANGED_ROWS if allow_changed_data else ()
         tried = sorted({n_components for _, n_components in models})
-        others = {**given.sources, **measured.by_name}
+        others = given.side_information
         head = head_of(
             self, source, weights, settings.seed, place, side_information=others, n_components=tried
         )
@@ -319,10 +316,9 @@ class GaussianMixtureSweep(OfTheBest):
                 keeping(place, head, may_differ, ANSWERED) as begun,
             ):
                 self.seed_ = begun.draws
-                known = given.labels_and_groups.parts(*tried, n_before=measured.n_errors)
-                self._groups = None if known is None else given.groups(known)
-                rows = given.labels_and_groups.with_features(measured.joined, source.n_features)
-                sweep(rows, weights, settings.of_run(begun.draws, known), swept)
+                known = given.parts(*tried)
+                self._groups = given.groups(known)
+                sweep(given.joined, weights, settings.of_run(begun.draws, known), swept)
         except KeyboardInterrupt:
             self._set_fitted(swept, perf_counter() - started, partial=True)
             raise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.utils import check_random_state
 
 from dgmm.fitting.settings import Settings, default_sample_rows
-from dgmm.fitting.starts.methods import Given, StartMethod
+from dgmm.fitting.starts.methods import GivenStart, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.state import SweepSettings
 from dgmm.model.criteria import CRITERIA
@@ -99,7 +99,7 @@ def settings_of(
         tuple(
             Settings(
                 StartMethod(sweep.init_params, family_named(family), n_components, objective),
-                Given(),
+                GivenStart(),
                 sweep.algorithm,
                 tol,
                 sweep.max_iter,

@@ -19,7 +19,7 @@ from dgmm.data.text import printable
 from dgmm.data.types import RealNumbers, RowsLike, WeightsLike
 from dgmm.data.user_warnings import warn_user
 from dgmm.estimators.errors import ErrorsLike, MeasuredRows, columns_among, names_in, with_errors
-from dgmm.fitting.starts.methods import Given
+from dgmm.fitting.starts.methods import GivenStart
 from dgmm.fitting.steps.objective import Belief
 from dgmm.model.families import Family
 from dgmm.model.matrices import Array
@@ -202,9 +202,9 @@ def check_given(
     weights: RealNumbers | None,
     means: RealNumbers | None,
     precisions: RealNumbers | float | None,
-) -> Given:
+) -> GivenStart:
     """Check ``weights_init``, ``means_init`` and ``precisions_init``; the messages are scikit-learn's."""
-    return Given(
+    return GivenStart(
         None if weights is None else _checked_weights(weights, n_components),
         None if means is None else _checked_means(means, n_components, n_features),
         None if precisions is None else _checked_precisions(precisions, family, n_components, n_features),

@@ -13,7 +13,7 @@ import numpy as np
 
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.partitions import PartitionSums
-from dgmm.fitting.starts.methods import Given
+from dgmm.fitting.starts.methods import GivenStart
 from dgmm.fitting.survey import Surveyed
 from dgmm.model.addition import shifted
 from dgmm.model.matrices import Array
@@ -79,7 +79,7 @@ class Shift:
             source=AdaptedSource(found.source, self.chunks, found.source.n_rows),
         )
 
-    def given(self, given: Given) -> Given:
+    def given(self, given: GivenStart) -> GivenStart:
         """Return what is given of a start for rows less the point."""
         return given if given.means is None else replace(given, means=given.means - self.origin)
 

@@ -48,6 +48,13 @@ class Sample:
         return self.values if self.weights is None else self.values[self.weights > 0.0]
 
     @property
+    def informative(self) -> tuple[Sample, NDArray[np.float64]]:
+        """The rows that have a weight above zero and any value, and what each weighs: (n,)."""
+        counts = np.ones(len(self.values)) if self.weights is None else self.weights.astype(np.float64)
+        kept = (counts > 0.0) & ~np.isnan(self.values).all(axis=1)
+        return self.part(kept), counts[kept]
+
+    @property
     def mean(self) -> NDArray[np.floating]:
         """Mean of the rows, whatever they weigh: shape (n_features,)."""
         return self.values.mean(axis=0, dtype=np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dgmm.fitting.labels_and_groups import KnownParts
-from dgmm.fitting.starts.methods import Given, StartMethod
+from dgmm.fitting.starts.methods import GivenStart, StartMethod
 from dgmm.fitting.steps.objective import Goal
 
 
@@ -44,7 +44,7 @@ class Settings:
     ----------
     method : StartMethod
         The mixture's covariance type and number of components, and how a start is found.
-    given : Given
+    given : GivenStart
     algorithm : str
         ``em``, ``corrected`` (EM), or ``auto``: corrected with more than ``sample_rows`` rows, and where they
         are measured with errors, as EM is slow then.
@@ -74,7 +74,7 @@ class Settings:
     """
 
     method: StartMethod
-    given: Given
+    given: GivenStart
     algorithm: str
     tol: float | None
     max_iter: int

@@ -25,7 +25,7 @@ FILLED_BYTES = 2**23
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class ConditionedRows:
     """The conditional mixtures of rows that lack the same features.
 
     Attributes
@@ -40,7 +40,7 @@ class Given:
     means: Array
 
     @classmethod
-    def of(cls, found: Conditional, known: Array) -> Given:
+    def of(cls, found: Conditional, known: Array) -> ConditionedRows:
         """Condition on the known values of rows: (n_rows, n_known)."""
         if len(found.known):
             weights = densities.responsibilities(found.of_known, known)
@@ -98,7 +98,7 @@ class Given:
 
 def conditioned(
     mixture: Parameters, rows: NDArray[np.floating], *, makes_matrices: bool = False
-) -> Iterator[tuple[NDArray[np.intp], Given]]:
+) -> Iterator[tuple[NDArray[np.intp], ConditionedRows]]:
     """Condition a mixture on the values that each row has, pattern by pattern, in pieces of few bytes.
 
     Parameters
@@ -114,7 +114,7 @@ def conditioned(
     ------
     numbers : ndarray of int
         Rows that lack the same features, ascending.
-    given : Given
+    given : ConditionedRows
     """
     incomplete = np.flatnonzero(np.isnan(rows).any(axis=1))
     for is_known, which, alike in patterns_of(rows[incomplete]):
@@ -124,4 +124,4 @@ def conditioned(
         size = max(1, FILLED_BYTES // (8 * mixture.n_features * n_each))
         for first in range(0, len(numbers), size):
             part = slice(first, first + size)
-            yield numbers[part], Given.of(found, known[part])
+            yield numbers[part], ConditionedRows.of(found, known[part])

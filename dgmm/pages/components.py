@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from dgmm.data.text import shortened
-from dgmm.estimators.components import outstanding_features
+from dgmm.estimators.described import outstanding_features
 from dgmm.model.matrices import Array
 from dgmm.pages.html import PANEL, Section, component, figure, grid, paragraph, table, text
 from dgmm.plotting import plot_components, plot_density, plot_mixture

@@ -12,7 +12,7 @@ from dgmm.fitting.fingerprint import fingerprint
 from dgmm.fitting.fit import fit
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.settings import Settings
-from dgmm.fitting.starts.methods import Given, StartMethod
+from dgmm.fitting.starts.methods import GivenStart, StartMethod
 from dgmm.fitting.steps.objective import Belief, Evidence, Likelihood
 from dgmm.model.families import FAMILIES
 from dgmm.passes.events import PassFinished, listening
@@ -31,7 +31,7 @@ def settings_for(n_components=3, covariance_type="full", **own) -> Settings:
     goal = own.pop("goal", Likelihood(1e-6))
     init_params = own.pop("init_params", "kmeans")
     method = StartMethod(init_params, FAMILIES[covariance_type], n_components, Likelihood(1e-6))
-    return replace(Settings(method, Given(), "auto", None, 100, 1, 250_000, goal), **own)
+    return replace(Settings(method, GivenStart(), "auto", None, 100, 1, 250_000, goal), **own)
 
 
 def fitted(rows, settings, weights=None, seed=0, **own):

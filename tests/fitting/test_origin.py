@@ -4,7 +4,7 @@ import pytest
 from dgmm.data import open_dataset
 from dgmm.fitting.loop.plain import EM
 from dgmm.fitting.origin import ORIGIN, Shift
-from dgmm.fitting.starts.methods import Given
+from dgmm.fitting.starts.methods import GivenStart
 from dgmm.fitting.survey import survey
 from dgmm.model.families import FAMILIES
 from dgmm.model.parameters import Parameters
@@ -63,9 +63,9 @@ def test_what_is_found_of_rows_less_the_point_is_what_they_have():
 def test_starts_and_fits_go_there_and_back():
     shift = Shift(np.array([1e12, 0.0]))
     means = np.array([[1e12 + 1.0, 2.0], [1e12 - 3.0, 4.0]])
-    given = shift.given(Given(means=means))
+    given = shift.given(GivenStart(means=means))
     np.testing.assert_array_equal(given.means, [[1.0, 2.0], [-3.0, 4.0]])
-    assert shift.given(Given()).means is None
+    assert shift.given(GivenStart()).means is None
     mixture = Parameters.from_covariances(FAMILIES["diag"], np.full(2, 0.5), means, np.ones((2, 2)))
     nearer = shift.nearer(EM(0, mixture))
     np.testing.assert_array_equal(nearer.parameters.means, given.means)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dgmm.fitting.settings import Settings, default_sample_rows
-from dgmm.fitting.starts.methods import Given, StartMethod
+from dgmm.fitting.starts.methods import GivenStart, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import family_named
 
@@ -15,7 +15,7 @@ OBJECTIVE = Likelihood(1e-6)
 
 def settings_for(family="full", init_params="auto", **own) -> Settings:
     method = StartMethod(init_params, family_named(family), 3, OBJECTIVE)
-    return replace(Settings(method, Given(), "auto", None, 100, 1, 1000, OBJECTIVE), **own)
+    return replace(Settings(method, GivenStart(), "auto", None, 100, 1, 1000, OBJECTIVE), **own)
 
 
 @pytest.mark.parametrize("n_features", [1, 100, 200, 5000])
@@ -28,7 +28,7 @@ def test_rows_in_memory_take_no_more_than_256_mib(n_features):
 def test_starts_are_searched_for_where_rows_are_more_than_the_sample():
     assert settings_for().method_for(1000).init_params == "kmeans"
     assert settings_for().method_for(1001).init_params == "search"
-    assert settings_for(given=Given(means=np.zeros((3, 2)))).method_for(1001).init_params == "kmeans"
+    assert settings_for(given=GivenStart(means=np.zeros((3, 2)))).method_for(1001).init_params == "kmeans"
     assert settings_for(init_params="random").method_for(1001).init_params == "random"
 
 

@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 from dgmm.data import DataError, open_dataset, open_weights
 from dgmm.fitting.fit import fit
 from dgmm.fitting.settings import Settings
-from dgmm.fitting.starts.methods import Given, StartMethod
+from dgmm.fitting.starts.methods import GivenStart, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.updating import partition_of, seen_of
 from dgmm.model import em
@@ -102,7 +102,7 @@ def test_new_rows_that_are_far_away_do_not_cancel(generator, covariance_type, of
 def settings_for(covariance_type, sample_rows, algorithm="auto", max_iter=100):
     objective = Likelihood(1e-6)
     method = StartMethod("kmeans", FAMILIES[covariance_type], 3, objective)
-    return Settings(method, Given(), algorithm, None, max_iter, 1, sample_rows, objective)
+    return Settings(method, GivenStart(), algorithm, None, max_iter, 1, sample_rows, objective)
 
 
 def fitted(rows, *settings):

@@ -35,7 +35,7 @@ SEARCHES = ("auto", "thorough")
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class GivenStart:
     """What the user gives of a start; None where it is to be found.
 
     Attributes
@@ -82,14 +82,14 @@ class StartMethod:
 
 
 def start(
-    method: StartMethod, given: Given, sample: Sample, data: Data, random_state: np.random.RandomState
+    method: StartMethod, given: GivenStart, sample: Sample, data: Data, random_state: np.random.RandomState
 ) -> Parameters:
     """Make the parameters that EM starts from.
 
     Parameters
     ----------
     method : StartMethod
-    given : Given
+    given : GivenStart
         Takes the place of what the method finds.
     sample : Sample
         Rows to start from, complete: all rows where they fit in memory.
@@ -107,7 +107,7 @@ def start(
     return with_given(found, given)
 
 
-def with_given(found: Parameters, given: Given) -> Parameters:
+def with_given(found: Parameters, given: GivenStart) -> Parameters:
     """Put what the user gives in the place of what was found."""
     weights = found.weights if given.weights is None else given.weights
     means = found.means if given.means is None else given.means
@@ -123,7 +123,7 @@ def _with_precisions(family: Family, weights: Array, means: Array, precisions: A
 
 def _start_on_rows(
     method: StartMethod,
-    given: Given,
+    given: GivenStart,
     rows: NDArray[np.floating],
     weights: Array | None,
     random_state: np.random.RandomState,
@@ -148,7 +148,7 @@ def _start_on_rows(
 
 def _start_at(
     method: StartMethod,
-    given: Given,
+    given: GivenStart,
     rows: NDArray[np.floating],
     weights: Array | None,
     chosen: NDArray[np.integer],

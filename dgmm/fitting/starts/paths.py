@@ -22,7 +22,7 @@ from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.clusters import Way, clusters
 from dgmm.fitting.starts.exchanges import exchanged
 from dgmm.fitting.starts.growth import grown, single
-from dgmm.fitting.starts.methods import Given, StartMethod, from_labels, start
+from dgmm.fitting.starts.methods import GivenStart, StartMethod, from_labels, start
 from dgmm.fitting.starts.moves import apply, cheapest_merges, merge, merge_costs
 from dgmm.fitting.starts.splits import SPLITS, best_splits
 from dgmm.fitting.steps.climb import CLIMBS, Climb, best_distinct, contest
@@ -345,4 +345,4 @@ def _started(
     random_state = np.random.RandomState(settings.seed)
     for _ in range(PATHS.n_starts * settings.n_init):
         with suppress(DegenerateCovarianceError):
-            yield start(method, Given(), sample, data, random_state)
+            yield start(method, GivenStart(), sample, data, random_state)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from dgmm.data import open_dataset, open_weights
-from dgmm.fitting.starts.methods import Given, StartMethod, start
+from dgmm.fitting.starts.methods import GivenStart, StartMethod, start
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import survey
@@ -23,7 +23,7 @@ def started(rows, method, given=None, weights=None, seed=0):
     source, own = open_dataset(rows), None if weights is None else open_weights(weights)
     found = survey(source, len(rows), 0, own)
     data = Data(source, own, found.moments)
-    return start(method, given or Given(), found.sample, data, np.random.RandomState(seed))
+    return start(method, given or GivenStart(), found.sample, data, np.random.RandomState(seed))
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
@@ -75,7 +75,7 @@ def test_rows_without_weight_are_never_chosen(rows):
 def test_given_values_take_their_places(rows):
     method = StartMethod("kmeans", FAMILIES["diag"], 3, Likelihood(1e-6))
     plain = started(rows, method)
-    given = Given(np.array([0.2, 0.3, 0.5]), np.arange(9.0).reshape(3, 3), None)
+    given = GivenStart(np.array([0.2, 0.3, 0.5]), np.arange(9.0).reshape(3, 3), None)
     found = started(rows, method, given)
     np.testing.assert_array_equal(found.weights, given.weights)
     np.testing.assert_array_equal(found.means, given.means)

@@ -10,7 +10,7 @@ from dgmm.data import DataError, open_dataset, open_weights
 from dgmm.fitting.fingerprint import fingerprint
 from dgmm.fitting.fit import fit
 from dgmm.fitting.settings import Settings
-from dgmm.fitting.starts.methods import Given, StartMethod
+from dgmm.fitting.starts.methods import GivenStart, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.held_out import HeldOut
 from dgmm.fitting.sweep.state import SweepSettings, Swept, begin
@@ -35,7 +35,7 @@ def settings_for(models=MODELS, *, criterion="bic", held_out=0.0, prune=True, se
     each = tuple(
         Settings(
             StartMethod("kmeans", FAMILIES[family], n_components, Likelihood(1e-6)),
-            Given(),
+            GivenStart(),
             goal=Likelihood(1e-6),
             **common,
         )
