@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from dgmm.cli.cluster import on_a_cluster
 from dgmm.cli.options import at_urls, overwriting
 from dgmm.cli.program import main
 from dgmm.data.location import portable
-from dgmm.data.named_columns import is_path
+from dgmm.data.named_columns import leads_somewhere
 from dgmm.data.owner import owner_of
 from dgmm.data.text import redacted
 from dgmm.facts import Fact, Said, fact
@@ -23,8 +23,8 @@ from dgmm.fitting.checkpoint import Checkpoint, CheckpointError, Head, extent_of
 PATHS = ("data", "out", "page")
 """Parameters of commands that are paths."""
 
-BESIDE = ("labels", "groups")
-"""Parameters that are paths, or columns."""
+SIDE_INFORMATION = ("weights", "labels", "groups", "errors")
+"""Parameters that are paths, or columns: one, or several of them."""
 
 keeping = click.option(
     "--checkpoint", metavar="DIR", help="Save the result of each pass there; dgmm resume DIR continues."
@@ -46,7 +46,7 @@ def checkpoint_at(place: str | None, storage_options: Mapping[str, Any] | None) 
     of_one_run = {param.name for param in resume.params}  # some of them may be secret
     given = {name: value for name, value in context.params.items() if name not in of_one_run}
     given |= {name: portable(os.fspath(given[name])) for name in given_paths}
-    given |= {name: portable(given[name]) for name in BESIDE if given.get(name) and is_path(given[name])}
+    given |= _with_paths(given, lambda path: portable(path) if leads_somewhere(path) else path)
     command = {
         "name": context.command.name,
         "parameters": given,
@@ -86,13 +86,21 @@ def resume(
         )
     command = main.get_command(context, name)
     assert command is not None
+    given |= _with_paths(given, os.path.expanduser)
     for param in command.params:
-        if param.name in BESIDE and given.get(param.name):
-            given[param.name] = os.path.expanduser(given[param.name])
         if param.name in PATHS and given.get(param.name) is not None:
             path = os.path.expanduser(given[param.name])
             given[param.name] = Path(path) if getattr(param.type, "type", None) is Path else path
     return context.invoke(command, **given, **context.params)
+
+
+def _with_paths(given: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Return parameters of side information with their paths, or columns, changed."""
+    found = {name: given[name] for name in SIDE_INFORMATION if given.get(name)}
+    return {
+        name: change(value) if isinstance(value, str) else [change(each) for each in value]
+        for name, value in found.items()
+    }
 
 
 def head_at(place: str, storage_options: Mapping[str, Any] | None) -> tuple[Head, str]:

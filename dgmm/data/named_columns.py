@@ -48,17 +48,18 @@ def column_named(
         if is_path(given):
             return None
         raise DataError(f"{what}={given!r} is neither a column nor a path: {error}") from None
-    if _leads_somewhere(given):
+    if leads_somewhere(given):
         refuse_ambiguous(given, what)
     return column
 
 
 def is_path(given: str) -> bool:
     """Return whether text is a path or URL, where it is no column."""
-    return os.sep in given or _leads_somewhere(given)
+    return os.sep in given or leads_somewhere(given)
 
 
-def _leads_somewhere(given: str) -> bool:
+def leads_somewhere(given: str) -> bool:
+    """Return whether text is a URL, or a path of something that is there."""
     return "://" in given or os.path.exists(given)
 
 

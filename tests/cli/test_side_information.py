@@ -104,7 +104,10 @@ def test_data_of_their_own(cells, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, columns in (("rows", ["a", "b"]), ("labels", "label"), ("groups", "number")):
         zarr.create_array(f"{name}.zarr", data=cells[columns].to_numpy())
-    beside = ["--labels", "labels.zarr", "--groups", "groups.zarr"]
+    zarr.create_array("weights.zarr", data=1.0 + cells.index.to_numpy() % 3)
+    zarr.create_array("errors.zarr", data=np.full((len(cells), 2), 0.1))
+    names = ("labels", "groups", "weights", "errors")
+    beside = [text for name in names for text in (f"--{name}", f"{name}.zarr")]
     succeed("fit", "rows.zarr", "-k", 3, "--out", "model.npz", "--seed", 0, *beside, "--checkpoint", "kept")
     first = dgmm.load("model.npz")
     monkeypatch.chdir(tmp_path.parent)

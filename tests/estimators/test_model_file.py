@@ -155,3 +155,5 @@ class TestDamaged:
             archive.writestr("a.txt", "hello")
         with pytest.raises(ValueError, match="is not a dgmm model file"):
             load(path)
+        with pytest.raises(ValueError, match=r"is a folder: give the model file, such as .*model\.npz"):
+            load(path.parent)
