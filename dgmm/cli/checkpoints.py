@@ -114,7 +114,8 @@ def head_at(place: str, storage_options: Mapping[str, Any] | None) -> tuple[Head
     found = read_head(Checkpoint(place, storage_options).folder)
     if found is None:
         raise CheckpointError(
-            f"{place} is no checkpoint that can be read: give the folder that --checkpoint was given"
+            f"{place or 'an empty path'} is no checkpoint that can be read: give the folder that "
+            "--checkpoint was given"
         )
     return found
 

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 import dgmm
+from dgmm.data.named_columns import leads_somewhere
 from dgmm.data.source import Source
 from dgmm.data.writing import creating
 from dgmm.estimators.features import column_names
-from dgmm.estimators.model_file import is_model_file
+from dgmm.estimators.model_file import holds_model, is_model_file
 
 Loaded = dgmm.GaussianMixture | dgmm.BayesianGaussianMixture
 
@@ -38,7 +39,7 @@ def load_model(
                 f"{model} is not a dgmm model file, but {data} is: the model comes first, "
                 f"{_command()} {data} {model}"
             )
-        if model.rstrip("/").lower().endswith(ENDINGS_OF_ROWS):
+        if model.rstrip("/").lower().endswith(ENDINGS_OF_ROWS) and leads_somewhere(model):
             raise ValueError(
                 f"{model} is not a dgmm model file, as {_command()} needs: fit one to these rows by "
                 f"dgmm fit {model} -k K --out MODEL.npz"
@@ -70,6 +71,7 @@ def open_for(mixture: Any, data: str, opening: dict[str, Any], missing: str | No
     ValueError
         If the rows are not such as the model was fitted to, or there are none.
     """
+    refuse_model(data)
     if missing is not None:
         mixture.set_params(missing=missing)
     source = mixture._open(data, **opening)
@@ -100,7 +102,7 @@ def refuse_model(data: str) -> None:
     ------
     ValueError
     """
-    if is_model_file(data):
+    if is_model_file(data) if "://" in data else holds_model(data):
         raise ValueError(
             f"{data} is a model file, and {_command()} needs rows: dgmm info {data} says what is in it; "
             "dgmm sample draws rows from it"

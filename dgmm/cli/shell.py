@@ -42,6 +42,7 @@ OPTIONS = {
     "sample_rows=": "--sample-rows ",
     "n_components=": "-k ",
     "ask to overwrite it": "give --overwrite",
+    "read any other format yourself, and pass arrays or frames": "write any other format as one of these",
 }
 """What messages of the library call a parameter, and what it is called here."""
 NAMES = re.compile(r"columns=(\[(?:'[^'\\]*'|\"[^\"\\]*\"|, )+\])")

@@ -273,7 +273,7 @@ def csv_source(name: str, filesystem: Any, paths: Sequence[str], choice: Choice)
     )
     if choice.fitted is None and choice.columns is None:
         _warn_of_header([str(each.name) for each in picked], headers[0].path)
-    if choice.fitted is None:
+    if choice.fitted is None and logger.isEnabledFor(logging.WARNING):  # what is not said is not remembered
         _advise_to_convert(name)
     return CsvSource(name, filesystem, files, picked, tuple(map(_kind, picked, kinds)))
 

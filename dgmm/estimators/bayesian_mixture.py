@@ -311,7 +311,7 @@ default='dirichlet_process'
         self.mean_precision_ = posterior.mean_precision
         known = posterior.degrees_of_freedom
         self.degrees_of_freedom_ = known if known.ndim else float(known)
-        self.elbo_ = self.lower_bound_ + evidence.prior.constant(self.n_components, evidence.weight)
+        self.elbo_ = self.lower_bound_ + evidence.prior.constant(posterior.n_components, evidence.weight)
         self.effective_components_ = int((self._rows_of_components > posterior.n_features + 1).sum())
 
     def _objective_for(self, weight: float) -> Evidence:

@@ -127,8 +127,11 @@ def _to_json(value: Any) -> Any:
 
 def is_model_file(path: str) -> bool:
     """Return whether a path is that of a model file, by its name or by what is in it."""
-    if path.endswith(".npz"):
-        return True
+    return path.endswith(".npz") or holds_model(path)
+
+
+def holds_model(path: str) -> bool:
+    """Return whether there is a model file at a local path, by what is in it."""
     try:
         with zipfile.ZipFile(path) as archive:
             return "header.npy" in archive.namelist()
@@ -145,8 +148,9 @@ def read(path: str | os.PathLike[str], storage_options: Mapping[str, object] | N
     DataError
         If the file is not a model file, is damaged, or is of a newer version.
     """
+    where = _locate(path, storage_options)
     try:
-        header, arrays = _read(path, storage_options)
+        header, arrays = _read(*where)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no model file {redacted(path)}") from None
     except PermissionError:
@@ -173,15 +177,12 @@ def read(path: str | os.PathLike[str], storage_options: Mapping[str, object] | N
     return Saved(str(header.get("class")), parameters, attributes)
 
 
-def _read(
-    path: str | os.PathLike[str], storage_options: Mapping[str, object] | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read(filesystem: Any, root: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read the header and the arrays of a file.
 
     What it would take is known before it is read: members are stored as they are, as `write` writes them, so
     that they are no larger than the file.
     """
-    filesystem, root = _locate(path, storage_options)
     with filesystem.open(root, "rb") as file, zipfile.ZipFile(file) as archive:
         n_bytes = file.seek(0, os.SEEK_END)
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}

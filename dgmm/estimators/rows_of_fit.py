@@ -92,8 +92,8 @@ class RowsOfFit:
         return self.labels_and_groups.weights
 
     @property
-    def side_information(self) -> dict[str, Source]:
-        """Labels, groups and errors, by what they are called; those that were given."""
+    def side_information(self) -> dict[str, Source | NDArray[np.float64] | tuple[str, ...]]:
+        """Labels, groups and errors, by what they are called; those that were given (errors as given)."""
         own = {"labels": self.labels_and_groups.labels, "groups": self.labels_and_groups.groups}
         given = {name: source for name, source in own.items() if source is not None}
         return {**given, **self.measured.by_name}

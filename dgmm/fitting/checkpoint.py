@@ -249,7 +249,7 @@ def read_head(folder: DurableFolder) -> tuple[Head, str] | None:
     """
     try:
         data = folder.read(HEAD)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         head = read_record(data, KINDS)

@@ -180,3 +180,5 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     found = run("resume", tmp_path)
     assert found.exit_code == 2
     assert f"error: {tmp_path} is no checkpoint that can be read" in found.stderr
+    (tmp_path / "file").touch()
+    assert "is no checkpoint that can be read: give the folder" in run("resume", tmp_path / "file").stderr

@@ -24,6 +24,8 @@ def test_rows_are_no_model(rows_zarr: Path, tmp_path: Path):
     assert "is not a dgmm model file" in fail(
         "sample", tmp_path / "rows.csv", "-n", 3, "--out", tmp_path / "x.zarr"
     )
+    assert f"there is no model file {tmp_path / 'none.zarr'}" in fail("components", tmp_path / "none.zarr")
+    assert "is a folder: give the model file" in fail("components", tmp_path)
     (tmp_path / "other").write_bytes(b"something")
     assert "is not a dgmm model file, or is damaged" in fail("components", tmp_path / "other")
 
@@ -32,6 +34,7 @@ def test_a_model_is_no_rows(model: Path, tmp_path: Path):
     for command in (
         ("fit", model, "-k", 2, "--out", tmp_path / "m.npz"),
         ("convert", model, tmp_path / "m.zarr"),
+        ("score", model, model),
     ):
         said = fail(*command)
         assert f"{model} is a model file, and " in said
