@@ -114,15 +114,14 @@ def head_at(place: str, storage_options: Mapping[str, Any] | None) -> tuple[Head
     found = read_head(Checkpoint(place, storage_options).folder)
     if found is None:
         raise CheckpointError(
-            f"{place or 'an empty path'} is no checkpoint that can be read: give the folder that "
-            "--checkpoint was given"
+            f"{place} is no checkpoint that can be read: give the folder that --checkpoint was given"
         )
     return found
 
 
 def is_checkpoint(place: str, storage_options: Mapping[str, Any] | None = None) -> bool:
     """Return whether there is a checkpoint at a path or URL."""
-    return checkpoints.is_checkpoint(Checkpoint(place, storage_options).folder)
+    return bool(place) and checkpoints.is_checkpoint(Checkpoint(place, storage_options).folder)
 
 
 def checkpoint_facts(place: str, storage_options: Mapping[str, Any] | None) -> list[Fact]:

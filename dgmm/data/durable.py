@@ -69,8 +69,16 @@ class DurableFolder:
         return f"{self.root}/{name}"
 
     def create(self) -> None:
-        """Create the folder, if it is not there."""
-        self.filesystem.makedirs(self.root, exist_ok=True)
+        """Create the folder, if it is not there.
+
+        Raises
+        ------
+        OSError
+        """
+        try:
+            self.filesystem.makedirs(self.root, exist_ok=True)
+        except FileExistsError:
+            raise FileExistsError(f"{self.place} is a file: give a folder") from None
         if self.is_local:
             _flush_folder(os.path.dirname(self.root))
 

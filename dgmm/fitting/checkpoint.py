@@ -6,6 +6,7 @@ searches gave (`dgmm.passes.journal`).
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -78,7 +79,15 @@ class Checkpoint:
 
     @property
     def folder(self) -> DurableFolder:
-        """The folder."""
+        """The folder.
+
+        Raises
+        ------
+        CheckpointError
+            Where the path is empty: that would be the folder of the process.
+        """
+        if not os.fspath(self.place):
+            raise CheckpointError("the path of the checkpoint is empty; give that of a folder")
         return DurableFolder.at(self.place, self.storage_options)
 
 

@@ -182,3 +182,4 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     assert f"error: {tmp_path} is no checkpoint that can be read" in found.stderr
     (tmp_path / "file").touch()
     assert "is no checkpoint that can be read: give the folder" in run("resume", tmp_path / "file").stderr
+    assert "the path of the checkpoint is empty" in run("resume", "").stderr

@@ -35,6 +35,12 @@ def test_nothing_is_there_before_it_is_created(tmp_path):
     assert DurableFolder.at(tmp_path / "none").names() == []
 
 
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="file is a file: give a folder"):
+        DurableFolder.at(tmp_path / "file").create()
+
+
 def test_an_older_file_stays_where_a_newer_one_cannot_be_written(tmp_path):
     folder = DurableFolder.at(tmp_path)
     folder.put("a", b"old")

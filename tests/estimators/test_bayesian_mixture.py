@@ -167,6 +167,12 @@ def test_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture])
+def test_true_is_one_component(kind):
+    """Its constraint takes whole numbers, and True is one to Python."""
+    assert kind(n_components=True, random_state=0).fit(IRIS[:20]).means_.shape == (1, 4)
+
+
 def test_parameters_and_clone():
     mixture = BayesianGaussianMixture(n_components=2, tol=0.1)
     own = {"algorithm", "missing", "sample_rows", "moves", "search"}
