@@ -29,8 +29,14 @@ from dgmm.model.statistics import Statistics
 PIECE_ROWS = 2**13
 """Rows whose sums are taken at a time, as float64."""
 
-LEAST_WORK = 2**11
-"""Rows and components of an E-step from which on the loop is worth a compiler: NumPy takes 5 µs for each."""
+LEAST_WORK = 2**18
+"""Entries of covariances, of all rows and components, from which on the loop is worth a compiler.
+
+NumPy takes 50 ns for each, 15 where covariances are variances: docs/notes/2026-11-27-kernels.md.
+"""
+
+OWN_ENTRIES = 8
+"""Entries that take as long as whatever else there is to do for a row and a component."""
 
 COMPILED, LANES = "dgmm.kernels.measured_tiles", 16
 """The module of the compiled loop, and rows that it works on together."""
@@ -122,7 +128,7 @@ def measured_rows(parameters: Parameters, rows: NDArray[np.floating]) -> Iterato
     rows : ndarray of shape (n_rows, n_features + n_errors)
     """
     n_components, n_features = parameters.means.shape
-    is_diagonal = _is_diagonal(parameters, rows)
+    is_diagonal = _is_diagonal(parameters, rows.shape[1] - n_features)
     step = max(1, BATCH_ENTRIES // (n_components * n_features * (1 if is_diagonal else n_features)))
     constants, halves = _constants(parameters), _halves(parameters)
     for start in range(0, len(rows), step):
@@ -207,10 +213,9 @@ def _dependent(
     return slopes, inverses, halves, 0.5 * traces
 
 
-def _is_diagonal(parameters: Parameters, rows: NDArray[np.floating]) -> bool:
+def _is_diagonal(model: Evaluable, n_errors: int) -> bool:
     """Return whether neither features nor errors have covariances."""
-    n_features = parameters.n_features
-    return not parameters.family.has_products and rows.shape[1] == 2 * n_features
+    return not model.family.has_products and n_errors == model.means.shape[1]
 
 
 def _constants(parameters: Parameters) -> Array:
@@ -237,7 +242,7 @@ def expect(stack: Stack, chunks: Parts) -> tuple[Statistics, ...]:
         With errors.
     """
     found = expected_sums(stack)
-    module = None if _is_little(stack) else compiled_module(COMPILED)
+    module = None if _is_little(stack.models, stack.n_rows, stack.n_errors) else compiled_module(COMPILED)
     for chunk in chunks:
         for piece in pieces_of(Part.of(chunk), PIECE_ROWS):
             assert piece.errors is not None
@@ -253,9 +258,16 @@ def expect(stack: Stack, chunks: Parts) -> tuple[Statistics, ...]:
     return tuple(sums.statistics() for sums in found)
 
 
-def _is_little(stack: Stack) -> bool:
-    """Tell whether an E-step is not worth a compiler; by its size alone, so that bits depend on no other."""
-    return stack.n_rows is not None and stack.n_rows * stack.n_components < LEAST_WORK
+def _is_little(models: Sequence[Evaluable], n_rows: int | None, n_errors: int) -> bool:
+    """Tell whether work is not worth a compiler; by its size alone, so that bits depend on no other."""
+    if n_rows is None:
+        return False
+    entries = 0
+    for model in models:
+        n_components, n_features = model.means.shape
+        each = n_features if _is_diagonal(model, n_errors) else n_features**2
+        entries += n_components * (OWN_ENTRIES + each)
+    return n_rows * entries < LEAST_WORK
 
 
 def compiled_gradients(
@@ -292,7 +304,7 @@ def gradients(
         Responsibilities by group are added to it.
     """
     n_components, n_features = parameters.means.shape
-    is_diagonal = _is_diagonal(parameters, rows)
+    is_diagonal = _is_diagonal(parameters, rows.shape[1] - n_features)
     counts, means = np.zeros(n_components), np.zeros((n_components, n_features))
     covariances = np.zeros(means.shape if is_diagonal else (*means.shape, n_features))
     log_likelihood = entropy = 0.0
@@ -324,7 +336,8 @@ def log_joint(model: Evaluable, rows: NDArray[np.floating]) -> Array:
     """Log joint density of each row and component: (n_rows, n_features + n_errors) to (n_rows, K), nats."""
     parameters = plain(cast(Parameters, model))
     found = np.empty((len(rows), parameters.n_components))
-    module = compiled_module(COMPILED) if found.size >= LEAST_WORK else None
+    n_errors = rows.shape[1] - parameters.n_features
+    module = None if _is_little([parameters], len(rows), n_errors) else compiled_module(COMPILED)
     if module is not None:
         Loop.of(module, parameters, rows).run(rows, np.empty(0), found)
         return found
@@ -345,7 +358,7 @@ class Loop(NamedTuple):
     def of(cls, module: Any, parameters: Parameters, rows: NDArray[np.floating]) -> Loop:
         """Prepare for rows such as these, with sums of none."""
         (n_components, n_features), lanes = parameters.means.shape, module.LANES
-        is_diagonal = _is_diagonal(parameters, rows)
+        is_diagonal = _is_diagonal(parameters, rows.shape[1] - n_features)
         shape = (n_features,) if is_diagonal else (n_features, n_features)
         own = parameters.variances if is_diagonal else parameters.covariance_matrices
         own = own[:1] if parameters.family.is_shared else own

@@ -225,3 +225,21 @@ def test_standardized_rows_are_as_far_as_the_covariance_of_both_says(covariance_
         np.testing.assert_allclose((found[k] ** 2).sum(axis=0), squares, rtol=1e-9)
         own = model.family.standardize(np.ascontiguousarray(gaps.T), model.precisions_cholesky, k)
         np.testing.assert_allclose(without[k], own, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("covariance_type", "n_features", "n_rows"), [("full", 2, 7281), ("tied", 10, 809), ("diag", 10, 4854)]
+)
+def test_the_size_of_the_work_alone_asks_for_a_compiler(covariance_type, n_features, n_rows, monkeypatch):
+    """The most rows of three components that NumPy is left with, 2^18 entries, and one more."""
+    asked = []
+    monkeypatch.setattr(measured, "compiled_module", asked.append)  # gives None: NumPy does all
+    model = naive.random_parameters(np.random.default_rng(10), covariance_type, 3, n_features)
+    rows = np.ones((n_rows + 1, 2 * n_features))
+    measured.log_joint(model, rows[:-1])
+    assert not asked
+    measured.log_joint(model, rows)
+    ready = stack_models([model], model.means[0], np.ones(n_features), np.float64, n_errors=n_features)
+    for size in (n_rows, n_rows + 1, None):
+        expect(replace(ready, n_rows=size), [parts(rows[:10], n_features)])
+    assert asked == [measured.COMPILED] * 3
