@@ -32,7 +32,7 @@ from dgmm.fitting.starts.bayesian_moves import (
 )
 from dgmm.fitting.starts.growth import reseeded
 from dgmm.fitting.starts.labels import starts_from_labels
-from dgmm.fitting.starts.methods import start, with_given
+from dgmm.fitting.starts.methods import Cluster, k_means, start, with_given
 from dgmm.fitting.starts.record import SearchRecord
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Evidence, Likelihood, Objective
@@ -63,6 +63,8 @@ class Multistart:
         them.
     watch : callable, optional
         Is shown each pass of each fit, and may end it.
+    cluster : callable
+        See `dgmm.fitting.starts.methods.Cluster`.
     """
 
     settings: Settings
@@ -70,6 +72,7 @@ class Multistart:
     sample: Sample
     filled: Sample
     watch: Watch | None = None
+    cluster: Cluster = k_means
 
     @property
     def is_small(self) -> bool:
@@ -346,7 +349,8 @@ class Multistart:
                     return starts, searched.record
             # Every run ended in a degenerate one: the sample has few rows for each component.
             method = replace(method, init_params="kmeans")
-        return [start(method, settings.given, self.filled, data, random_state)], None
+        own = start(method, settings.given, self.filled, data, random_state, cluster=self.cluster)
+        return [own], None
 
 
 def best_of_ended(states: Sequence[EM], errors: Sequence[Exception] = ()) -> EM:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,11 @@ from dgmm.passes.run import run_pass
 from dgmm.passes.task import ChunkRows
 
 Responsibilities = Callable[[NDArray[np.floating], int], Array]
+
+Cluster = Callable[
+    [int, NDArray[np.floating], NDArray[np.floating] | None, np.random.RandomState], NDArray[np.integer]
+]
+"""Takes a number of clusters, rows, their weights and a random state to the cluster of each row."""
 
 SEARCHES = ("auto", "thorough")
 """How much users may ask to be searched: `dgmm.fitting.starts.plans` says what that is."""
@@ -81,8 +87,55 @@ class StartMethod:
     objective: Objective
 
 
+def k_means(
+    n_components: int,
+    rows: NDArray[np.floating],
+    weights: NDArray[np.floating] | None,
+    random_state: np.random.RandomState,
+) -> NDArray[np.integer]:
+    """Cluster rows as scikit-learn's mixtures do."""
+    clusters = KMeans(n_components, n_init=1, random_state=random_state)  # pyright: ignore[reportArgumentType]
+    return np.asarray(clusters.fit(rows, sample_weight=weights).labels_)
+
+
+@dataclass(frozen=True, eq=False)
+class SharedClusters:
+    """The same for several fits to the same rows: those that draw the same numbers share clusters.
+
+    Attributes
+    ----------
+    found : dict
+        By the number of clusters and the random state before: clusters, and the random state after.
+    """
+
+    found: dict[Any, tuple[NDArray[np.integer], Any]] = field(default_factory=dict)
+
+    def __call__(
+        self,
+        n_components: int,
+        rows: NDArray[np.floating],
+        weights: NDArray[np.floating] | None,
+        random_state: np.random.RandomState,
+    ) -> NDArray[np.integer]:
+        """Cluster the rows, or give what was found before; the random state is then as if that was done."""
+        _, numbers, *others = random_state.get_state()
+        key = n_components, np.asarray(numbers).tobytes(), *others
+        if key not in self.found:
+            labels = k_means(n_components, rows, weights, random_state)
+            self.found[key] = labels, random_state.get_state()
+        labels, after = self.found[key]
+        random_state.set_state(after)
+        return labels
+
+
 def start(
-    method: StartMethod, given: GivenStart, sample: Sample, data: Data, random_state: np.random.RandomState
+    method: StartMethod,
+    given: GivenStart,
+    sample: Sample,
+    data: Data,
+    random_state: np.random.RandomState,
+    *,
+    cluster: Cluster = k_means,
 ) -> Parameters:
     """Make the parameters that EM starts from.
 
@@ -97,13 +150,15 @@ def start(
         All rows: k-means|| makes passes over them.
     random_state : RandomState
         Used in scikit-learn's order, so that the same seed gives its start.
+    cluster : callable
+        See `Cluster`.
     """
     if given.weights is not None and given.means is not None and given.precisions is not None:
         return _with_precisions(method.family, given.weights, given.means, given.precisions)
     if method.init_params == "k-means||":
         found = _start_by_passes(method, data, random_state)
     else:
-        found = _start_on_rows(method, given, sample.values, sample.weights, random_state)
+        found = _start_on_rows(method, given, sample.values, sample.weights, random_state, cluster=cluster)
     return with_given(found, given)
 
 
@@ -127,6 +182,8 @@ def _start_on_rows(
     rows: NDArray[np.floating],
     weights: Array | None,
     random_state: np.random.RandomState,
+    *,
+    cluster: Cluster,
 ) -> Parameters:
     n_components = method.n_components
     if rows.dtype == np.float32 and np.abs(rows).max(initial=0.0) > LARGEST_FLOAT32:
@@ -140,7 +197,7 @@ def _start_on_rows(
     if method.init_params == "k-means++":
         chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random_state)[1]
         return _start_at(method, given, rows, weights, chosen)
-    share = _responsibilities(method.init_params, n_components, rows, weights, random_state)
+    share = _responsibilities(method.init_params, n_components, rows, weights, random_state, cluster=cluster)
     family = method.family
     moments = Moments.of(rows, weights, products=family.has_products and family.is_shared)
     return maximize(method, moments, lambda stack: assign(stack, [(rows, weights)], share))
@@ -217,14 +274,15 @@ def _responsibilities(
     rows: NDArray[np.floating],
     weights: Array | None,
     random_state: np.random.RandomState,
+    *,
+    cluster: Cluster,
 ) -> Responsibilities:
     """Return responsibilities block by block, as scikit-learn's ``_initialize_parameters`` gives them."""
     if init_params == "random":
         shares = random_state.uniform(size=(len(rows), n_components)).astype(rows.dtype, copy=False)
         shares /= shares.sum(axis=1, keepdims=True)
         return lambda block, offset: shares[offset : offset + len(block)].T
-    clusters = KMeans(n_components, n_init=1, random_state=random_state)  # pyright: ignore[reportArgumentType]
-    return _one_hot(np.asarray(clusters.fit(rows, sample_weight=weights).labels_), n_components)
+    return _one_hot(cluster(n_components, rows, weights, random_state), n_components)
 
 
 def _one_hot(labels: NDArray[np.integer], n_components: int) -> Responsibilities:

@@ -24,6 +24,7 @@ from dgmm.fitting.multistart import Multistart
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.labels import starts_from_labels
+from dgmm.fitting.starts.methods import SharedClusters
 from dgmm.fitting.starts.paths import PathSettings, find_starts
 from dgmm.fitting.steps.expectation import Data, errors_and_priors
 from dgmm.fitting.steps.objective import Likelihood
@@ -207,11 +208,13 @@ def _fit_each(
     data: Data, sample: Sample, whole: Sample, settings: SweepSettings, swept: Swept, *, left_out: Sample
 ) -> None:
     """Fit each model to rows in memory, as it would be alone, and score them; on rows left out, too."""
+    cluster = SharedClusters()
     for index, (own, candidate) in enumerate(zip(settings.models, swept.candidates, strict=True)):
         if candidate.failure:
             continue
         try:
-            state, _ = Multistart(own, data, sample, whole).best(np.random.RandomState(settings.seed))
+            fits = Multistart(own, data, sample, whole, cluster=cluster)
+            state, _ = fits.best(np.random.RandomState(settings.seed))
         except FAILURES_OF_A_MODEL as error:
             swept.candidates[index] = replace(candidate, failure=str(error))
         except KeyboardInterrupt:

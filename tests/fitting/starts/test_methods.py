@@ -5,7 +5,8 @@ import pytest
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from dgmm.data import open_dataset, open_weights
-from dgmm.fitting.starts.methods import GivenStart, StartMethod, start
+from dgmm.fitting.starts import methods
+from dgmm.fitting.starts.methods import GivenStart, SharedClusters, StartMethod, k_means, start
 from dgmm.fitting.steps.expectation import Data
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.survey import survey
@@ -80,3 +81,22 @@ def test_given_values_take_their_places(rows):
     np.testing.assert_array_equal(found.weights, given.weights)
     np.testing.assert_array_equal(found.means, given.means)
     np.testing.assert_array_equal(found.covariances, plain.covariances)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_shared_clusters_are_those_that_each_fit_finds(rows, weighted, monkeypatch):
+    """For two starts of each of three fits, of which the last draws other numbers; draws go on alike."""
+    weights = np.linspace(0.5, 2.0, len(rows)) if weighted else None
+    wanted = [
+        [k_means(3, rows, weights, own) for _ in range(2)] for own in map(np.random.RandomState, [0, 0, 1])
+    ]
+    calls = []
+    monkeypatch.setattr(methods, "k_means", lambda *given: calls.append(given) or k_means(*given))
+    shared = SharedClusters()
+    for seed, two in zip([0, 0, 1], wanted, strict=True):
+        alone, own = np.random.RandomState(seed), np.random.RandomState(seed)
+        for labels in two:
+            k_means(3, rows, weights, alone)
+            np.testing.assert_array_equal(shared(3, rows, weights, own), labels)
+        assert own.random_sample() == alone.random_sample()
+    assert len(calls) == 4
