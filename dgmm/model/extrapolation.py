@@ -58,7 +58,8 @@ class Coordinates:
     means : ndarray of shape (K, D)
         Less the reference points.
     factors : ndarray of shape (K, D, D) or (K, D)
-        Lower Cholesky factors of the covariances; of families without products standard deviations.
+        Lower Cholesky factors of the covariances; of families without products standard deviations. One
+        alone, where components share a covariance.
     """
 
     floor: float
@@ -99,7 +100,9 @@ class Coordinates:
                 widths = np.log(_lower(statistics.spread(self.floor)) / self.factors)
                 parts.append(self._scales * (np.sqrt(2.0) * widths))
             return np.concatenate(parts, axis=1)
-        shifts = np.linalg.solve(self.factors, shifts[:, :, None])[:, :, 0]
+        n_factors, n_features = self.factors.shape[:2]  # one, where all components share a covariance
+        columns = shifts.reshape(n_factors, -1, n_features).swapaxes(1, 2)
+        shifts = np.linalg.solve(self.factors, columns).swapaxes(1, 2).reshape(shifts.shape)
         parts = [counts, self._scales * shifts]
         if not statistics.family.is_shared:
             lower = _lower(statistics.covariances(self.floor))

@@ -206,11 +206,14 @@ class Statistics:
         return self.family.to_matrices(own, n_components, n_features)
 
     def spread(self, floor: float = 0.0) -> Array:
-        """Return what `covariances` gives; of families without products the variances alone, (K, D)."""
-        if self.family.has_products:
-            return self.covariances(floor)
+        """Return what `covariances` gives; of families without products the variances alone, (K, D).
+
+        Where components share a covariance it is there once: (1, D, D) or (1, D).
+        """
+        n_components, n_features = self.sums.shape
         own = self.family.covariances(self.deviations(), floor)
-        return self.family.variances(own, *self.sums.shape)
+        form = self.family.to_matrices if self.family.has_products else self.family.variances
+        return form(own, 1 if self.family.is_shared else n_components, n_features)
 
     def with_moments(self, counts: Array, means: Array, covariances: Array | None) -> Statistics:
         """Return the statistics of components with these moments, about the same reference points.

@@ -44,6 +44,12 @@ def test_there_and_back(covariance_type):
         np.testing.assert_allclose(getattr(back, name), getattr(there, name), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("covariance_type", "n_factors"), [("full", 3), ("tied", 1), ("tied_diag", 1)])
+def test_a_covariance_that_all_share_is_factored_once(covariance_type, n_factors):
+    here = statistics_of(rows_of(), covariance_type, 1)
+    assert len(Coordinates.about(here, FLOOR).factors) == n_factors
+
+
 @each_family
 def test_half_the_squared_distance_is_a_divergence(covariance_type):
     """Of the joint distributions of component and row: what `em.promised_gain` is, for steps of EM."""

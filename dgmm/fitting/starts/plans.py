@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dgmm.fitting.costs import COSTS, Size, products_of_row
+from dgmm.fitting.costs import COSTS, Size, products_of_matrix, products_of_row
 from dgmm.fitting.starts.exchanges import ExchangeTuning
 from dgmm.fitting.starts.growth import GROWTH
 from dgmm.fitting.starts.recombining import RECOMBINING
@@ -41,6 +41,8 @@ class PlanTuning:
     lean : tuple of (int, int, int)
         Plans that end in a single mixture, from the most to the least: starts, and moves of the best of
         them; where these have variances alone, moves that come after.
+    unmoved : int
+        Starts of the least plan where what splits make of matrices takes longer than an E-step: no move.
     short_steps : int
         EM steps of a start before it is compared with others.
     trial_steps : int
@@ -64,6 +66,7 @@ class PlanTuning:
         (1, 2, 0),
         (1, 1, 0),
     )
+    unmoved: int = 2
     short_steps: int = 8
     trial_steps: int = 6
     cluster_steps: int = 30
@@ -132,6 +135,13 @@ def ladder(size: Size) -> Iterator[SearchTuning]:
         plan = _through_variances(replace(few, n_starts=n_starts, exchanges=_moves(n_moves)), size, n_after)
         if plan.before is None or n_starts > 1:  # by variances, less would hardly cost less
             yield plan
+    if _axes(size) > few.n_rows * size.products_of_row:
+        yield replace(few, n_starts=PLANS.unmoved, exchanges=_moves(0))
+
+
+def _axes(size: Size) -> float:
+    """Forecast the products of the longest axes of all components, along which they are split."""
+    return size.n_components * products_of_matrix(size.n_features)
 
 
 def _has_products(family: Family) -> bool:
@@ -169,41 +179,47 @@ def products_of_plan(plan: SearchTuning, size: Size) -> float:
 def _products(plan: SearchTuning, size: Size) -> float:
     n_components, n_features = size.n_components, size.n_features
     n_rows = min(plan.rows(n_components), size.n_rows)
-    row = size.products_of_row
+    row, matrices = size.products_of_row, size.products_of_matrices
     climb = plan.short_steps + 1.0
     begun, before = PLANS.cluster_steps * n_components * n_features / (2.0 * row), 0.0
     if plan.before is not None:  # starts are E-steps of what was found before
         begun, before = 1.0, _products(plan.before, replace(size, family=FAMILIES["diag"]))
     n_starts, n_grown = plan.n_starts + len(plan.of_values), len(plan.surpluses)
     n_moved = min(plan.n_moved, n_starts) + min(plan.n_moved, n_grown)
-    steps = n_starts * (begun + climb) + n_moved * _steps_of_moves(plan, size)
+    splits = _steps_of_splits(size, n_rows)
+    steps = n_starts * (begun + climb) + n_moved * _steps_of_moves(plan, size, splits)
     for surplus in plan.surpluses:  # sizes are a geometric series, up and down
         most = min(surplus, 1.0 + GROWTH.most_surplus / n_components)
         up, down = most / GROWTH.split_at_once, (most - 1.0) / GROWTH.merged_at_once
-        steps += (up + down) * (CLIMBS.short_steps + 1.0) + up * _steps_of_splits(size)
+        steps += (up + down) * (CLIMBS.short_steps + 1.0) + up * splits
     made = plan.recombining
     steps += made.n_rounds * made.n_mixtures * made.n_proposals * (made.trials.n_steps + 1.0)
     if plan.n_neighbours:
         judged = 3.0 * plan.exchanges.n_merges * (plan.exchanges.local_steps + 2.0)
         ended = plan.n_neighbours * (plan.exchanges.converged_steps + 1.0)
-        steps += _steps_of_splits(size) + judged + ended
+        steps += splits + judged + ended
     long_rows = min(plan.long_rows * n_rows, size.n_rows) if plan.long_steps else 0
-    return before + row * (n_rows * steps + long_rows * plan.n_long * (plan.long_steps + 1.0))
+    long_steps = plan.n_long * (plan.long_steps + 1.0) if plan.long_steps else 0.0
+    return before + (row * n_rows + matrices) * steps + (row * long_rows + matrices) * long_steps
 
 
-def _steps_of_moves(plan: SearchTuning, size: Size) -> float:
-    """Forecast the E-steps of moving the components of one mixture."""
+def _steps_of_moves(plan: SearchTuning, size: Size, splits: float) -> float:
+    """Forecast the steps of moving the components of one mixture; ``splits`` are those of splitting all."""
     exchanges, trials, n_components = plan.exchanges, plan.exchanges.trials, size.n_components
     n_judged = max(exchanges.n_judged, n_components // exchanges.judged_of)
-    judged = _steps_of_splits(size) + 3.0 * n_judged * (exchanges.local_steps + 2.0) / n_components
+    judged = splits + 3.0 * n_judged * (exchanges.local_steps + 2.0) / n_components
     tried = (exchanges.n_tried + 1) * (trials.n_steps + trials.n_more + 2.0)
     return exchanges.n_moves * (judged + tried) + exchanges.converged_steps + 1.0
 
 
-def _steps_of_splits(size: Size) -> float:
-    """Forecast the E-steps that it takes to split all components: of two halves of each.
+def _steps_of_splits(size: Size, n_rows: int) -> float:
+    """Forecast the steps, of a mixture on so many rows, that it takes to split all components in two halves.
 
-    Before them come responsibilities, and sums of products of all features, whatever the family.
+    Before them come responsibilities, and of each component sums of products of all features and their
+    longest axis, whatever the family. Halves of each have a covariance of their own, if they share it.
     """
-    all_products = products_of_row(FAMILIES["full"], size.n_components, size.n_features, size.itemsize)
-    return 2.0 * (SPLITS.few_steps + 2.0) + 0.5 + 0.5 * all_products / size.products_of_row
+    steps, n_components = 2.0 * (SPLITS.few_steps + 2.0), size.n_components
+    all_products = products_of_row(FAMILIES["full"], n_components, size.n_features, size.itemsize)
+    halves = steps * _axes(size) if size.family.has_products and size.family.is_shared else 0.0
+    more = 0.5 * all_products * n_rows + _axes(size) + halves
+    return steps + 0.5 + more / (size.products_of_row * n_rows + size.products_of_matrices)

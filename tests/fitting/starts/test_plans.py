@@ -94,6 +94,15 @@ def test_more_rows_are_searched_no_less(of):
     assert costs == sorted(costs)
 
 
+@pytest.mark.parametrize(
+    ("of", "n_moves"),
+    [((3_000, 500, 4, "tied"), 0), ((34_000, 1000, 10, "spherical"), 0), ((3_000, 20, 4, "tied"), 8)],
+)
+def test_matrices_count_too(of, n_moves):
+    """Of many features they take longer than the rows do: then no component is moved."""
+    assert plan_for("auto", size(*of)).exchanges.n_moves == n_moves
+
+
 @pytest.mark.parametrize(("n_rows", "n_rivals"), [(250_001, 8), (10**9, 3)])
 def test_few_features_and_components_are_searched_as_ever(n_rows, n_rivals):
     """But of few rows a pass has more to choose from."""
