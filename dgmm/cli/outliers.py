@@ -16,11 +16,13 @@ from dgmm.cli.models import load_model, names_of_features, open_for
 from dgmm.cli.options import Finite, Number, missing_in_rows, overwriting, reading_rows
 from dgmm.cli.output import Result, check_output, write
 from dgmm.cli.program import main
+from dgmm.cli.side_information import SideInformationOptions, of_weighted
 from dgmm.estimators.empty_rows import count_in, warn_without_values
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.outlier_scores import SCORED, score_function, surprise_function
 from dgmm.estimators.quantile import quantile
 from dgmm.estimators.rowwise import RowFunction
+from dgmm.estimators.validation import open_sample_weight
 from dgmm.facts import Exhibit, Said, fact
 from dgmm.passes.task import ChunkRows
 
@@ -130,6 +132,7 @@ class Unlikeliest:
     show_default=True,
     help="Features to name for each outlier.",
 )
+@of_weighted
 @missing_in_rows
 @overwriting
 @reading_rows
@@ -144,6 +147,7 @@ def outliers(
     contamination: float,
     threshold: float | None,
     n_shown: int,
+    side_information: SideInformationOptions,
     missing: str | None,
     overwrite: bool,
 ) -> Sequence[Said]:
@@ -152,17 +156,19 @@ def outliers(
     The table has a line for each row, in their order: outlier, log_density, and of outliers feature_1,
     value_1 and surprise_1, feature_2, …: the features whose values the others let expect least, and −log of
     the chance of one as far out, in nats: 7 are one in a thousand. Of a row that lacks values, log_density is
-    what is to be expected of it complete.
+    what is to be expected of it complete. With weights, --contamination is a share of these.
     """
     storage_options = opening["storage_options"]
     check_output(out, (".parquet",), overwrite=overwrite, storage_options=storage_options)
     mixture = load_model(model, storage_options, data)
     refuse_measured(mixture, "outliers")
     source = open_for(mixture, data, opening, missing)
+    own = side_information.parts(data, storage_options)
+    weights = open_sample_weight(own.get("sample_weight"), source)
     scores = score_function(mixture, source)
     with cluster.joined(source):
         if threshold is None:
-            threshold = quantile(source, scores.of, contamination, purpose="threshold")
+            threshold = quantile(source, scores.of, contamination, weights, "threshold")
         table = OutlierTable(
             scores,
             surprise_function(mixture, source),

@@ -171,6 +171,7 @@ def side_information_options(
     return decorate
 
 
+of_weighted = side_information_options(weights_of_rows)
 of_errors = (errors_of_rows, kind_of_errors)
 of_fits = side_information_options(weights_of_rows, labels_of_rows, groups_of_rows, *of_errors)
 of_judged = side_information_options(weights_of_rows, groups_to_judge, *of_errors)

@@ -1,5 +1,6 @@
 """``dgmm outliers``: what the library says, in a table."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,19 @@ def test_the_table_is_what_the_detector_says(tmp_path: Path, named_model: Path, 
     assert f"threshold  {detector.offset_:.6f} nats" in said
     first = next(line for line in said.splitlines() if line.split()[:1] == ["7"])
     assert "b = " in first
+
+
+def test_the_threshold_is_a_share_of_the_weights(tmp_path: Path, named_model: Path, odd_rows: Path):
+    frame = pd.read_parquet(odd_rows)
+    counts = np.random.default_rng(0).integers(0, 5, len(frame))
+    frame.assign(often=counts).to_parquet(odd_rows, row_group_size=300)
+    given = ("--contamination", 0.1, "--weights", "often", "--json")
+    found = json.loads(
+        succeed("outliers", named_model, odd_rows, "--out", tmp_path / "table.parquet", *given)
+    )
+    detector = dgmm.MixtureOutlierDetector(FrozenEstimator(dgmm.load(named_model)), contamination=0.1)
+    detector.fit(frame, sample_weight=counts)
+    assert found["threshold"] == pytest.approx(detector.offset_, rel=1e-9)
 
 
 def test_a_threshold_and_numbered_features(tmp_path: Path, model: Path, rows_zarr: Path):
