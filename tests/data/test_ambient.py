@@ -215,7 +215,7 @@ def test_in_a_task_of_threads_whose_pool_is_full(call: Callable[[Any], Any], pat
 @pytest.mark.parametrize("scheduler", ["processes", "synchronous"])
 def test_in_tasks_of_local_schedulers(scheduler, path):
     calls = [delayed(fit)(path) for _ in range(2)]
-    assert dask.compute(*calls, scheduler=scheduler) == (fit(path),) * 2
+    assert dask.compute(*calls, scheduler=scheduler, num_workers=1) == (fit(path),) * 2
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
@@ -253,7 +253,7 @@ class TestOnThreads:
             return list(pool.map(begin, range(8)))
 
     @pytest.mark.parametrize(
-        ("call", "rounds"), [(fit_by_passes, 4), (score, 20), (fit_large, 1), (fit_array, 4)]
+        ("call", "rounds"), [(fit_by_passes, 2), (score, 8), (fit_large, 1), (fit_array, 2)]
     )
     def test_settings(self, call, rounds, path):
         expected = call(path)

@@ -84,21 +84,21 @@ class TestBands:
 @pytest.mark.parametrize(
     "layout",
     [
-        {"chunks": (50_000, 10)},
+        {"chunks": (20_000, 10)},
         {"chunks": (500, 10)},
-        {"chunks": (50_000, 1)},
-        {"chunks": (5_000, 10), "shards": (100_000, 10)},
+        {"chunks": (20_000, 1)},
+        {"chunks": (2_000, 10), "shards": (40_000, 10)},
         {"chunks": (1_000, 10), "compressors": None},
     ],
     ids=str,
 )
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i2"])
+@pytest.mark.parametrize("dtype", ["f8", "i2"])  # read as they are, and turned into others
 def test_reading_keeps_within_the_bytes_promised(tmp_path, generator, layout, dtype):
-    values = (generator.random((200_000, 10)) * 1000).astype(dtype)
+    values = (generator.random((80_000, 10)) * 1000).astype(dtype)
     store(tmp_path / "x.zarr", values, **layout)
     source = open_dataset(tmp_path / "x.zarr")
     check_memory(source.spans()[0].chunks[0])
-    check_memory(source.rows(77, 150_001))
+    check_memory(source.rows(77, 60_001))
 
 
 class TestGroups:

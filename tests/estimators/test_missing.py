@@ -164,11 +164,11 @@ class TestEM:
     @each_family
     def test_corrected_em_comes_to_the_same_end(self, covariance_type, stored):
         """Steps on a sample that lacks values, corrected to all rows: of shared covariances as well."""
-        rows, truth = clustered(2000, covariance_type=covariance_type, spread=4.0)
+        rows, truth = clustered(1000, covariance_type=covariance_type, spread=4.0)
         covariances = 1.5 * truth.covariances
         start = Parameters.from_covariances(truth.family, truth.weights, truth.means + 0.3, covariances)
         wanted = started_at(start, rows, max_iter=150, tol=1e-9)
-        own = {"sample_rows": 1000, "algorithm": "corrected", "max_iter": 60, "tol": 1e-8}
+        own = {"sample_rows": 500, "algorithm": "corrected", "max_iter": 60, "tol": 1e-8}
         found = started_at(start, stored(rows), **own)
         assert found.lower_bound_ == pytest.approx(wanted.score(rows), abs=1e-6)
         assert max(found.history_["inner_steps"]) > 1

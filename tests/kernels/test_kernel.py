@@ -128,9 +128,9 @@ def test_it_allocates_no_more_than_it_says(kernel):
     rows = naive.random_rows(generator, model, 40_000)
     ready = stack_models([model], np.zeros(6), np.abs(rows).max(axis=0), np.float64)
     kernel.expect(ready, [(rows[:10], None)])  # what is compiled is compiled once
-    peak = traced_peak(lambda: kernel.expect(ready, [(rows, None)]))
-    assert 0 < peak <= kernel.working_bytes(ready) + 64 * 1024  # Python's own objects
-    assert peak < rows.nbytes * 8  # responsibilities of all rows alone take more
+    most = kernel.working_bytes(ready) + 64 * 1024  # Python's own objects
+    assert 0 < traced_peak(lambda: kernel.expect(ready, [(rows, None)]), most) <= most
+    assert most < rows.nbytes * 8  # responsibilities of all rows alone take more
 
 
 @given(

@@ -219,7 +219,7 @@ def test_which_kernel_is_chosen(monkeypatch):
 
 
 @pytest.mark.parametrize("spread", [0.3, 30.0])
-@pytest.mark.parametrize("n_rows", [60, 3000])
+@pytest.mark.parametrize("n_rows", [60, 1500])
 def test_it_takes_no_more_memory_than_it_says(n_rows, spread, monkeypatch):
     """And of few rows, hardly more than parameters and their sums."""
     monkeypatch.undo()
@@ -227,9 +227,9 @@ def test_it_takes_no_more_memory_than_it_says(n_rows, spread, monkeypatch):
     rows = naive.random_rows(np.random.default_rng(9), model, n_rows)
     ready = ready_for([model], rows)
     blocks.expect(ready, [(rows[:10], None)])
-    peak = traced_peak(lambda: blocks.expect(ready, [(rows, None)]))
-    assert peak <= kernels.working_bytes(ready) + 64 * 1024
-    assert peak <= 2.5 * model.covariances.nbytes + 6 * rows[:512].nbytes + 8 * 10 * n_rows * 6
+    few = 2.5 * model.covariances.nbytes + 6 * rows[:512].nbytes + 8 * 10 * n_rows * 6
+    most = min(kernels.working_bytes(ready) + 64 * 1024, few)
+    assert traced_peak(lambda: blocks.expect(ready, [(rows, None)]), most) <= most
 
 
 @pytest.mark.parametrize("spread", [0.3, 300.0])

@@ -200,7 +200,8 @@ def test_through_the_estimator(algorithm, sample_rows):
     accepted = np.array(history["lower_bound"])[history["accepted"]]
     assert (np.diff(accepted) >= -1e-9 * abs(accepted[-1])).all()
     assert (mixture.n_passes_ == 1) == (sample_rows == 3000)
-    assert mixture.n_iter_ == len(mixture.lower_bounds_)
+    assert mixture.n_iter_ == len(mixture.lower_bounds_) <= mixture.max_iter
+    assert mixture.converged_ or mixture.n_iter_ == mixture.max_iter
     if (algorithm, sample_rows) == ("em", 3000):  # what a fit leaves is in no other's way
         assert mixture.fit(three_clusters()).effective_components_ == 3
 
@@ -213,8 +214,6 @@ def test_through_the_estimator(algorithm, sample_rows):
         ("corrected", 3000, 1),
         ("em", 3000, 4),
         ("corrected", 500, 4),
-        ("em", 500, 30),
-        ("corrected", 3000, 30),
     ],
 )
 def test_moves_take_no_more_iterations_than_are_asked_for(algorithm, sample_rows, max_iter):
