@@ -187,6 +187,8 @@ def expect(
 
 pattern_sums = PatternSums
 
+tied_rows = None
+
 
 def features_of(stack: Stack, rows: NDArray[np.floating]) -> NDArray[np.floating] | None:
     """Compute the features of rows, as far as the models of a stack use them: (n_table, n_rows)."""

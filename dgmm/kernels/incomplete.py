@@ -1,8 +1,9 @@
 """The E-step of incomplete rows: expected statistics of the complete rows, exactly.
 
-Models without covariances between features take rows as they come (`dgmm.kernels.flags`). For the others,
-rows are put together by the features that they have (`dgmm.kernels.patterns`), and a kernel sums the
-statistics of these features pattern by pattern, under marginal mixtures that are all made ready at once
+Models without covariances between features take rows as they come (`dgmm.kernels.flags`); so do those whose
+components share a covariance matrix, in the compiled kernel (`dgmm.kernels.tied`). For the others, rows are
+put together by the features that they have (`dgmm.kernels.patterns`), and a kernel sums the statistics of
+these features pattern by pattern, under marginal mixtures that are all made ready at once
 (`dgmm.kernels.marginals`). The sums of all patterns are made expected statistics of complete rows together
 (`dgmm.model.observed`). Rows of a pattern that few have are evaluated each for itself (`dgmm.kernels.rare`).
 """
@@ -25,6 +26,7 @@ from dgmm.kernels.rare import Eliminate, eliminate, expected_rows, own_entries, 
 from dgmm.kernels.stack import Stack
 from dgmm.kernels.stacking import some_of
 from dgmm.kernels.sums import expected_sums
+from dgmm.kernels.tied import can_come, tied_bytes
 from dgmm.model.conditional import plain
 from dgmm.model.matrices import DegenerateCovarianceError
 from dgmm.model.parameters import Parameters
@@ -47,8 +49,8 @@ NUMPY_SECONDS, COMPILED_SECONDS = (1e-5, 4e-8, 5e-10), (8e-6, 2e-8, 5e-10)
 """About what a pattern takes, however few its rows are, by NumPy and compiled; more for each entry of a
 covariance, and for the cube of its features."""
 
-WAYS = b""
-"""Under which a stack keeps its `Ways`: no pattern is empty."""
+WAYS = {False: b"by pattern", True: b"as they come"}
+"""Under which a stack keeps its `Ways`, by whether tied models take rows as they come: no patterns."""
 
 Pattern = bytes
 """Which features rows have: a byte for each."""
@@ -67,30 +69,47 @@ class Ways(NamedTuple):
     Attributes
     ----------
     flagged, by_pattern : Stack or None
-        Models with flags for missing values (`dgmm.kernels.flags`), and the others; None where none are.
-    flagged_models, other_models : list of int
+        Models with flags for missing values (`dgmm.kernels.flags`), and those that go by pattern; None where
+        none do.
+    tied : tuple of Stack
+        A stack for each model that takes rows as they come (`dgmm.kernels.tied`).
+    flagged_models, tied_models, other_models : list of int
         Which of the stack these are.
     """
 
     flagged: Stack | None
     by_pattern: Stack | None
+    tied: tuple[Stack, ...]
     flagged_models: list[int]
+    tied_models: list[int]
     other_models: list[int]
 
     @classmethod
-    def of(cls, stack: Stack) -> Ways:
+    def of(cls, kernel: Kernel, stack: Stack) -> Ways:
         """Find them, once for all tasks of a process."""
-        if WAYS not in stack.ready:
+        key = WAYS[kernel.tied_rows is not None]
+        if key not in stack.ready:
             flagged_models = with_flags(stack)
-            others = [index for index in range(len(stack.models)) if index not in flagged_models]
+            tied_models = [] if kernel.tied_rows is None else can_come(stack)
+            taken = {*flagged_models, *tied_models}
+            others = [index for index in range(len(stack.models)) if index not in taken]
             models = [plain(cast(Parameters, stack.models[index])) for index in flagged_models]
-            stack.ready[WAYS] = cls(
+            stack.ready[key] = cls(
                 flagged(stack, models) if models else None,
-                (some_of(stack, others) if models else stack) if others else None,
+                (some_of(stack, others) if taken else stack) if others else None,
+                tuple(
+                    some_of(stack, [index]) if others or flagged_models else stack for index in tied_models
+                ),
                 flagged_models,
+                tied_models,
                 others,
             )
-        return stack.ready[WAYS]
+        return stack.ready[key]
+
+    @property
+    def stacks(self) -> list[Stack]:
+        """Return all stacks."""
+        return [each for each in (self.flagged, self.by_pattern, *self.tied) if each is not None]
 
 
 def expect(kernel: Kernel, stack: Stack, chunks: Parts) -> tuple[Statistics, ...]:
@@ -106,19 +125,18 @@ def expect(kernel: Kernel, stack: Stack, chunks: Parts) -> tuple[Statistics, ...
         Made for such rows.
     chunks : iterable of (rows, weights) or Part
     """
-    ways = Ways.of(stack)
-    if ways.by_pattern is None:
-        assert ways.flagged is not None
-        return kernel.expect(ways.flagged, chunks)
-    work = _Work(kernel, ways.by_pattern)
+    ways = Ways.of(kernel, stack)
+    work = None if ways.by_pattern is None else _Work(kernel, ways.by_pattern)
+    tied = [] if kernel.tied_rows is None else [kernel.tied_rows(each) for each in ways.tied]
 
     def chunks_with_flags() -> Iterator[Part]:
         for chunk in chunks:
-            own, others = (
-                Part.of(chunk).of_models(models) for models in (ways.flagged_models, ways.other_models)
-            )
-            work.add(others)
-            yield own
+            part = Part.of(chunk)
+            if work is not None:
+                work.add(part.of_models(ways.other_models))
+            for index, rows in zip(ways.tied_models, tied, strict=True):
+                rows.add(part.of_model(index))
+            yield part.of_models(ways.flagged_models)
 
     found: dict[int, Statistics] = {}
     if ways.flagged is None:
@@ -126,14 +144,16 @@ def expect(kernel: Kernel, stack: Stack, chunks: Parts) -> tuple[Statistics, ...
     else:
         statistics = kernel.expect(ways.flagged, chunks_with_flags())
         found.update(zip(ways.flagged_models, statistics, strict=True))
-    found.update(zip(ways.other_models, work.statistics(), strict=True))
+    if work is not None:
+        found.update(zip(ways.other_models, work.statistics(), strict=True))
+    found.update(zip(ways.tied_models, (rows.statistics() for rows in tied), strict=True))
     return tuple(found[index] for index in range(len(stack.models)))
 
 
 def working_bytes(kernel: Kernel, stack: Stack) -> int:
     """Forecast the bytes that `expect` allocates beyond the rows."""
-    ways = Ways.of(stack)
-    n_bytes = sum(kernel.working_bytes(each) for each in ways[:2] if each is not None)
+    ways = Ways.of(kernel, stack)
+    n_bytes = sum(map(kernel.working_bytes, ways.stacks)) + sum(map(tied_bytes, ways.tied))
     return n_bytes + (0 if ways.by_pattern is None else WORKING_BYTES)
 
 

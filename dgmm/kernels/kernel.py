@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -82,6 +82,18 @@ class PatternSums(Protocol):
         ...
 
 
+class TiedRows(Protocol):
+    """Statistics of rows that lack values, in one model."""
+
+    def add(self, part: Part, /) -> None:
+        """Add rows, with weights (n_rows,) or None, and priors."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """Return the expected statistics of the complete rows."""
+        ...
+
+
 class Kernel(Protocol):
     """A way to evaluate models on rows; a module is one.
 
@@ -124,6 +136,14 @@ class Kernel(Protocol):
             Of the patterns that rows may have.
         n_weights : int
             Weights of a row: 1, or the number of models, where each has its own.
+        """
+        ...
+
+    @property
+    def tied_rows(self) -> Callable[[Stack], TiedRows] | None:
+        """What begins an E-step of rows that lack values, as they come: see `dgmm.kernels.tied`.
+
+        For stacks of one model, whose components share a covariance matrix. None where it has no such way.
         """
         ...
 

@@ -235,6 +235,8 @@ class PatternSums:
 
 pattern_sums = PatternSums
 
+tied_rows = None
+
 
 def features_of(stack: Stack, rows: NDArray[np.floating]) -> None:
     """Keep nothing: there are no features."""

@@ -271,8 +271,14 @@ def _write_log_joint(tile, known, theta, factors, log_constants, model, work):
     ``theta``, and of centred components factors and constants, are those of the model, or of one pattern of
     ``known`` features: these are empty where rows have all.
     """
-    n_rows, n_features = len(tile), theta.shape[1]
     write_factors(tile, model.centre, known, work.factors, model.first_feature == 0)
+    _write_densities_of_factors(tile, theta, factors, log_constants, model, work)
+
+
+@compiled(INLINE)
+def _write_densities_of_factors(tile, theta, factors, log_constants, model, work):
+    """Do so where the factors of the tile are there."""
+    n_rows, n_features = len(tile), theta.shape[1]
     for first in range(0, n_features, model.at_once):
         last = min(first + model.at_once, n_features)
         panel, pairs = _panel(first, last, model, work)

@@ -1,8 +1,7 @@
 # pyright: reportPrivateUsage=false
-"""What the compiled loop does by itself: gathering, and threads."""
+"""What the compiled loop does by itself: forms of arrays, and threads."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -20,12 +19,13 @@ from dgmm.model.statistics import Moments
 from tests.model import naive
 
 tiles = pytest.importorskip("dgmm.kernels.tiles")
-from dgmm.kernels import completion, elimination, grouping, measured_tiles, near_tiles  # noqa: E402
+from dgmm.kernels import completion, elimination, grouping, measured_tiles, near_tiles, tied_tiles  # noqa: E402
 
 LOOPS = (
     *(tiles.expect, tiles.expect_patterns, tiles.evaluate, tiles.label, near_tiles.expect),
     *(measured_tiles.dependent, measured_tiles.independent, grouping.number, grouping.sort),
     *(elimination.eliminate, completion.complete, completion.add_filled),
+    *(tied_tiles.expect, tied_tiles.end_patterns),
 )
 """All that is compiled for callers."""
 
@@ -34,24 +34,6 @@ LOOPS = (
 def compiles(monkeypatch):
     """Whatever is asked for elsewhere."""
     monkeypatch.setenv("DGMM_COMPILED", "1")
-
-
-@pytest.mark.parametrize("spread", [1.0, 30.0])
-def test_rows_are_gathered_where_few_responsibilities_are_not_zero(spread, monkeypatch):
-    """All sums are then in the buffers, for components that are apart, and none for those that overlap."""
-    generator = np.random.default_rng(1)
-    model = naive.random_parameters(generator, "full", 8, 24, spread=spread)
-    rows = naive.random_rows(generator, model, 2000)
-    moments = Moments.of(rows)
-    ready = stack_models([model], moments.mean, moments.extent, np.float64)
-    group = compiled.CompiledGroup(ready, ready.groups[0])
-    group.add(Part(rows))
-    gathered = group.sums.gathered[:, 0, 0].sum()
-    assert gathered == pytest.approx(2000.0 if spread == 30.0 else 0.0)
-    assert group.feature_sums()[:, 0].sum() == pytest.approx(2000.0)
-    monkeypatch.setattr(tiles, "TILES", replace(tiles.TILES, gathers_from=25))
-    (dense,) = kernels.expect(ready, [(rows, None)])
-    naive.close(group.feature_sums()[:, 25:], dense.scatter, np.abs(dense.scatter).max(), 1e-12)
 
 
 def kind(argument):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dgmm.kernels import bounds, compiled, near
+from dgmm.kernels.compiled_group import CompiledGroup
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.priors import RowPriors
 from dgmm.kernels.stacking import stack_models
@@ -55,7 +56,7 @@ def ready_for(models, rows, *, leaves_out=True, **options):
 
 def n_near(ready, rows):
     """How many of some rows do not go the plain way."""
-    group = compiled.CompiledGroup(ready, ready.groups[0])
+    group = CompiledGroup(ready, ready.groups[0])
     assert group.near is not None
     sums = group.sums.gathered if group.model.gathers else group.sums.features[:, None, :]
     return group.near.add(rows, np.empty(0), sums)[0]
@@ -176,7 +177,7 @@ def test_little_work_goes_the_plain_way():
     rows = drawn(model, 200)
     assert n_near(ready_for([model], rows, n_rows=10**7), rows) == 200
     ready = ready_for([model], rows, n_rows=200)
-    assert compiled.CompiledGroup(ready, ready.groups[0]).near is None
+    assert CompiledGroup(ready, ready.groups[0]).near is None
 
 
 def test_what_is_left_out_is_as_little_as_it_says():
