@@ -78,10 +78,10 @@ def test_the_limit_of_plain_em_in_far_fewer_passes(covariance_type):
 
 
 def test_auto_is_corrected_for_more_rows_than_the_sample():
-    rows = overlapping(3000)
-    assert fit(rows, algorithm="auto").lower_bounds_ == fit(rows).lower_bounds_
-    small = fit(rows, algorithm="auto", sample_rows=3000)
-    assert small.lower_bounds_ == fit(rows, algorithm="em", sample_rows=3000, tol=1e-3).lower_bounds_
+    rows, own = overlapping(800), {"sample_rows": 400}
+    assert fit(rows, algorithm="auto", **own).lower_bounds_ == fit(rows, **own).lower_bounds_
+    small = fit(rows, algorithm="auto", sample_rows=800)
+    assert small.lower_bounds_ == fit(rows, algorithm="em", sample_rows=800, tol=1e-3).lower_bounds_
     assert set(small.history_["inner_steps"][1:]) == {1}
     assert all(small.history_["accepted"])
 
@@ -112,15 +112,14 @@ def test_a_pass_made_twice_counts_its_rows_twice():
 
 
 def test_by_default_size_decides():
-    rows = overlapping(3000)
-    own = {"random_state": 0, "sample_rows": 1500}
-    large = GaussianMixture(4, **own).fit(rows)
-    assert large.lower_bounds_ == fit(rows, algorithm="corrected", init_params="search").lower_bounds_
+    rows, own = overlapping(800), {"sample_rows": 400}
+    large = GaussianMixture(4, random_state=0, **own).fit(rows)
+    told = fit(rows, algorithm="corrected", init_params="search", **own)
+    assert large.lower_bounds_ == told.lower_bounds_
     assert large.n_passes_ == 1 + large.n_iter_  # the pass that chooses among the candidates is the first
     small = GaussianMixture(4, random_state=0).fit(rows)
-    assert (
-        small.lower_bounds_ == fit(rows, algorithm="em", init_params="kmeans", sample_rows=3000).lower_bounds_
-    )
+    told = fit(rows, algorithm="em", init_params="kmeans", sample_rows=800)
+    assert small.lower_bounds_ == told.lower_bounds_
 
 
 def test_a_search_starts_from_what_is_given():

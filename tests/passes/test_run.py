@@ -98,12 +98,16 @@ def test_the_tree_and_its_order_are_fixed(kind, stored, scheduler):
 
 @pytest.mark.usefixtures("small_spans", "scheduler")
 @pytest.mark.parametrize("kind", ["memory", "zarr", "dask"])
-def test_weights_meet_their_rows(kind, stored):
+@pytest.mark.parametrize("of_weights", ["memory", "zarr", "dask"])
+def test_weights_meet_their_rows(kind, of_weights, stored):
     weights = np.arange(11_000.0)
-    expected = weights @ ROWS.sum(axis=1)
-    for own in (weights, stored(weights, 700), da.from_array(weights, chunks=900)):
-        found = run_pass(sources(stored)[kind], VisitWork(), "visit", open_weights(own))
-        assert found.total == pytest.approx(expected)
+    own = {
+        "memory": weights,
+        "zarr": stored(weights, 700),
+        "dask": da.from_array(weights, chunks=900),
+    }[of_weights]
+    found = run_pass(sources(stored)[kind], VisitWork(), "visit", open_weights(own))
+    assert found.total == pytest.approx(weights @ ROWS.sum(axis=1))
 
 
 @pytest.mark.usefixtures("small_spans", "scheduler")
@@ -115,14 +119,14 @@ def test_large_parameters_are_a_task_of_their_own(stored):
 
 @pytest.mark.usefixtures("client")
 def test_a_graph_has_what_its_tasks_have_and_no_more(stored, monkeypatch):
-    """Of 600 tasks about 2 kB each; Dask's warning would be an error here."""
+    """Of 200 tasks about 2 kB each; Dask's warning would be an error here."""
     spans = dataclasses.replace(dgmm.data.source.SPANS, smallest_bytes=320, largest_bytes=320)
     monkeypatch.setattr(dgmm.data.source, "SPANS", spans)
-    source = open_dataset(stored(ROWS[:6000], 10))
-    assert len(source.spans()) == 600
-    limit, work = "distributed.admin.large-graph-warning-threshold", LargeWork(np.zeros(2**12))  # 32 kB
-    with dask.config.set({limit: "3 MiB"}):
-        assert run_pass(source, work, "visit").total == pytest.approx(ROWS[:6000].sum())
+    source = open_dataset(stored(ROWS[:2000], 10))
+    assert len(source.spans()) == 200
+    limit, work = "distributed.admin.large-graph-warning-threshold", LargeWork(np.zeros(2**14))  # 131 kB
+    with dask.config.set({limit: "1 MiB"}):
+        assert run_pass(source, work, "visit").total == pytest.approx(ROWS[:2000].sum())
 
 
 @pytest.mark.usefixtures("small_spans", "scheduler")
