@@ -135,7 +135,13 @@ PARTITION: dict[str, Read] = {
 }
 """What is said of each partition of the rows that a mixture knows: see `dgmm.fitting.partitions`."""
 
-PARTITION_ARRAYS = ("partition_counts_", "partition_points_", "partition_sums_", "partition_scatter_")
+PARTITION_ARRAYS = (
+    "partition_counts_",
+    "partition_points_",
+    "partition_sums_",
+    "partition_scatter_",
+    "partition_lacking_",
+)
 """Sums of all partitions, an entry for each."""
 
 FITTED_ARRAYS = (

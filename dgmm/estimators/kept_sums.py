@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -42,6 +42,7 @@ def attributes_of_kept(kept: PartitionSums, *, is_exact: bool) -> dict[str, Any]
         "partition_points_": np.stack([each.references for each in statistics]),
         "partition_sums_": np.stack([each.sums for each in statistics]),
         "partition_scatter_": np.stack([_scatter_of(each) for each in statistics]),
+        "partition_lacking_": np.stack([cast(Array, each.lacking) for each in statistics]),
     }
     if kept.fitted is not None:
         found["fitted_bound_"] = kept.fitted_bound
@@ -72,17 +73,20 @@ def kept_from(attributes: Mapping[str, Any], mixture: Parameters) -> PartitionSu
     records = attributes["partitions_"]
     arrays = {name: attributes[name] for name in PARTITION_ARRAYS if name in attributes}
     n_components, n_features = mixture.means.shape
+    arrays.setdefault("partition_lacking_", np.zeros((len(records), n_components, n_features)))  # of before
     shapes = {
         "partition_counts_": (n_components,),
         "partition_points_": (n_components, n_features),
         "partition_sums_": (n_components, n_features),
         "partition_scatter_": (_scatter_size(mixture.family, n_components, n_features),),
+        "partition_lacking_": (n_components, n_features),
     }
     for name, shape in shapes.items():
         found = arrays.get(name)
         if found is None or not records or found.shape != (len(records), *shape):
             raise DataError(f"{name} is not of {len(records):,} partitions of such a mixture")
-        if not np.isfinite(found).all() or (name == "partition_counts_" and (found < 0.0).any()):
+        is_count = name in {"partition_counts_", "partition_lacking_"}
+        if not np.isfinite(found).all() or (is_count and (found < 0.0).any()):
             raise DataError(f"{name} holds values that no sums have")
     partitions = tuple(
         Partition(
@@ -141,4 +145,5 @@ def _statistics(record: Mapping[str, Any], arrays: Mapping[str, Array], family: 
         record["log_likelihood"],
         shared,
         record["entropy_of_missing"],
+        lacking=arrays["partition_lacking_"],
     )

@@ -87,6 +87,8 @@ class Partition:
     def of(cls, name: str, found: Found, seen: Seen, added: str = "") -> Partition:
         """Make one of what was found of rows."""
         own, (rows, row_weights) = found.statistics, texts_of(seen)
+        if own.lacking is None:  # of complete rows: other partitions may have some
+            own = replace(own, lacking=np.zeros(own.sums.shape))
         entropy = own.log_likelihood - expected_log_joint(found.parameters, own)
         return cls(name, found.n_rows, found.weight, rows, row_weights, added, own, entropy)
 

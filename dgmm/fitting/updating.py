@@ -110,7 +110,7 @@ def _have_cancelled(statistics: Statistics, parameters: Parameters, ready: Stack
     """
     family, (n_components, n_features) = statistics.family, statistics.sums.shape
     counts = statistics.counts + SMALLEST_COUNT
-    own = family.covariances(statistics.deviations(SMALLEST_COUNT), 0.0)
+    own = family.covariances(statistics.deviations(0.0, SMALLEST_COUNT), 0.0)
     rows = np.full(n_components, counts.sum()) if family.is_shared else counts
     variances = np.where(
         rows[:, None] > n_features + 1.0,

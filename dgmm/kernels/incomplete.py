@@ -319,7 +319,7 @@ class _Work:
             for expected in expected_rows(sums.parameters, own.rows, self.kernel.eliminate):
                 _, weights, priors, _ = own.of_rows(expected.rows)
                 shares, densities = weighted_shares(expected.log_joint, weights, priors, sums.group_counts)
-                sums.add_rows(shares, expected.sums, densities, expected.entropies)
+                sums.add_rows(shares, expected.sums, expected.is_known, densities, expected.entropies)
 
 
 def fewest_rows(models: Sequence[Parameters], by: Eliminate) -> float:

@@ -254,7 +254,8 @@ def expect(stack: Stack, chunks: Parts) -> tuple[Statistics, ...]:
                 else:
                     summed = compiled_gradients(module, model, joined, weights)
                 about = summed.about(model, sums.points)
-                sums.add_sums(summed.counts, *about, summed.log_likelihood, summed.entropy)
+                figures = {"log_likelihood": summed.log_likelihood, "entropy": summed.entropy}
+                sums.add_sums(summed.counts, *about, summed.lacking, **figures)
     return tuple(sums.statistics() for sums in found)
 
 
@@ -277,10 +278,10 @@ def compiled_gradients(
     loop = Loop.of(module, parameters, rows)
     own = np.empty(0) if weights is None else weights
     loop.run(rows, own, np.empty((0, parameters.n_components)))
-    counts, means, covariances, totals = loop.sums
+    counts, means, covariances, totals, lacking = loop.sums
     if covariances.ndim == 3:
         covariances += np.swapaxes(np.tril(covariances, -1), 1, 2)
-    return _in_form(Gradients(counts, means, covariances, *totals.tolist()), parameters)
+    return _in_form(Gradients(counts, means, covariances, lacking, *totals.tolist()), parameters)
 
 
 def gradients(
@@ -305,7 +306,7 @@ def gradients(
     """
     n_components, n_features = parameters.means.shape
     is_diagonal = _is_diagonal(parameters, rows.shape[1] - n_features)
-    counts, means = np.zeros(n_components), np.zeros((n_components, n_features))
+    counts, (means, lacking) = np.zeros(n_components), np.zeros((2, n_components, n_features))
     covariances = np.zeros(means.shape if is_diagonal else (*means.shape, n_features))
     log_likelihood = entropy = 0.0
     for each in measured_rows(parameters, rows):
@@ -313,6 +314,7 @@ def gradients(
         some = None if priors is None else priors.of_rows(each.rows)
         shares, densities = weighted_shares(each.log_joint, own, some, group_counts)
         counts += shares.sum(axis=0)
+        lacking += shares.T @ np.isnan(rows[each.rows, :n_features])
         means += np.einsum("nk,nki->ki", shares, each.slopes)
         if is_diagonal:
             covariances += np.einsum("nk,nki->ki", shares, each.slopes**2 - each.inverses)
@@ -322,7 +324,7 @@ def gradients(
             covariances -= np.einsum("nk,nkij->kij", shares, each.inverses, optimize=True)
         log_likelihood += float(densities.sum())
         entropy += float((shares * each.entropies).sum())
-    return _in_form(Gradients(counts, means, covariances, log_likelihood, entropy), parameters)
+    return _in_form(Gradients(counts, means, covariances, lacking, log_likelihood, entropy), parameters)
 
 
 def _in_form(found: Gradients, parameters: Parameters) -> Gradients:
@@ -363,7 +365,7 @@ class Loop(NamedTuple):
         own = parameters.variances if is_diagonal else parameters.covariance_matrices
         own = own[:1] if parameters.family.is_shared else own
         fixed = _constants(parameters), parameters.means, own, _halves(parameters)
-        sums = (np.zeros(n_components), np.zeros((n_components, n_features)))
+        counts, (slopes, lacking) = np.zeros(n_components), np.zeros((2, n_components, n_features))
         values, known, errors = np.empty((3, n_features, lanes))
         rest = (
             np.empty((n_components, n_features, lanes)),
@@ -381,7 +383,7 @@ class Loop(NamedTuple):
             module.independent if is_diagonal else module.dependent,
             tuple(in_one_form(each, np.float64) for each in fixed),
             work,
-            (*sums, np.zeros((n_components, *shape)), np.zeros(2)),
+            (counts, slopes, np.zeros((n_components, *shape)), np.zeros(2), lacking),
         )
 
     def run(self, rows: NDArray[np.floating], weights: Array, joint: Array) -> None:

@@ -207,6 +207,15 @@ def _entropy(shares, missing, own_half, halves):
 
 
 @compiled(REORDERED)
+def _add_lacking(shares, missing, known, lacking):
+    """Add a component's rows to its counts of those that lack each feature, (D,)."""
+    if are_all(load(missing, ()), spread(0.0)):
+        return
+    for i in range(len(known)):
+        lacking[i] += total(shares * (spread(1.0) - load(known, (i,))))
+
+
+@compiled(REORDERED)
 def _add_component(shares, slopes, inverse, errors, means, covariances):
     """Add a component's rows to its sums, of slopes (D,) and lower triangles (D, D); give their entropy.
 
@@ -238,7 +247,8 @@ def dependent(rows, weights, model, work, sums, joint, negligible):
     work : tuple of ndarray
         Where to work.
     sums : tuple of ndarray
-        Added to: counts (K,), slopes (K, D), lower triangles (K, D, D), log-likelihood and entropy (2,).
+        Added to: counts (K,), slopes (K, D), lower triangles (K, D, D), log-likelihood and entropy (2,), and
+        counts of what is missing (K, D).
     joint : ndarray of shape (n_rows, K), or of no rows
         Filled, and nothing summed, if it has rows.
     negligible : float
@@ -275,6 +285,7 @@ def dependent(rows, weights, model, work, sums, joint, negligible):
                 n_inverted += 1
             _solve_on(lower[own], slopes[k])
             sums[0][k] += total(share)
+            _add_lacking(share, missing, known, sums[4][k])
             entropy = _entropy(share, missing, own_halves[k], halves[own])
             own_sums = sums[1][k], sums[2][k]
             sums[3][1] += total(entropy + _add_component(share, slopes[k], inverse[own], errors, *own_sums))
@@ -348,6 +359,7 @@ def independent(rows, weights, model, work, sums, joint, negligible):
                 continue
             own = min(k, n_own - 1)
             sums[0][k] += total(share)
+            _add_lacking(share, missing, known, sums[4][k])
             entropy = _entropy(share, missing, own_halves[k], halves[own])
             own_sums = sums[1][k], sums[2][k]
             sums[3][1] += total(entropy + _add_independent(share, slopes[k], inverse[own], errors, *own_sums))

@@ -79,6 +79,8 @@ class Expected(NamedTuple):
         Log joint densities of what is observed, and the component.
     sums : RowSums
         As in `Eliminated`.
+    is_known : ndarray of shape (n_rows, D), bool
+        What the rows have.
     entropies : ndarray of shape (n_rows, K), or (n_rows, 1)
         Of what is missing, nats.
     """
@@ -86,6 +88,7 @@ class Expected(NamedTuple):
     rows: slice
     log_joint: Array
     sums: RowSums
+    is_known: NDArray[np.bool_]
     entropies: Array
 
 
@@ -195,7 +198,7 @@ def expected_rows(
         n_missing = n_features - n_known
         of_missing = np.where(n_missing > 0, whole - found.halves, 0.0)
         entropies = 0.5 * n_missing * (1.0 + LOG_2_PI) + of_missing
-        yield Expected(found.rows, log_joint, found.sums, entropies)
+        yield Expected(found.rows, log_joint, found.sums, found.is_known, entropies)
 
 
 def own_covariances(parameters: Parameters) -> Array:

@@ -188,6 +188,8 @@ class Completed(NamedTuple):
         Of what was missing, from x̂: likewise.
     sums : ndarray of shape (K, D)
         Of what means move rows by.
+    lacking : ndarray of shape (K, D)
+        Responsibilities of rows that lack each feature.
     totals : ndarray of shape (2,)
         Log densities of what was missing, to be added, and its entropy: nats.
     """
@@ -196,6 +198,7 @@ class Completed(NamedTuple):
     between: Array
     within: Array
     sums: Array
+    lacking: Array
     totals: Array
 
     @classmethod
@@ -206,6 +209,7 @@ class Completed(NamedTuple):
             np.zeros((side, side)),
             np.zeros((n_features, n_features)),
             np.zeros((n_features, n_features)),
+            np.zeros((n_components, n_features)),
             np.zeros((n_components, n_features)),
             np.zeros(2),
         )
@@ -245,8 +249,9 @@ class TiedRows(CompiledGroup):
             counts,
             sums + found.sums,
             (filled + _symmetric(found.within))[None],
-            float(self.sums.log_likelihoods[0]) + total - 0.5 * trace,
-            entropy,
+            found.lacking,
+            log_likelihood=float(self.sums.log_likelihoods[0]) + total - 0.5 * trace,
+            entropy=entropy,
         )
         if self.expected.group_counts is not None:
             self.expected.group_counts += self.sums.counts.T

@@ -143,6 +143,7 @@ def _end_patterns(patterns, completed):
         for i in range(len(places)):
             for k in range(len(counts)):
                 completed.sums[k, places[i]] += counts[k] * moves[i, k]
+                completed.lacking[k, places[i]] += counts[k]
             for j in range(i + 1):
                 product = total * within[i, j]
                 for k in range(len(counts)):

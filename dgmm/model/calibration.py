@@ -44,6 +44,8 @@ class Calibration:
         Counts by groups of rows, in all rows and in the sample. What they change by in the sample, times the
         weight of the group in all rows over that in the sample, is what they change by in all rows: a group
         of which the sample has few rows tells little, and one of which it has none keeps its counts.
+    lacking : ndarray of shape (K, D), or None
+        As in `Statistics`, of all rows, for a covariance that components share: of which its sum is used.
     """
 
     factors: Array
@@ -55,6 +57,7 @@ class Calibration:
     shared: Array | None
     group_counts: Array | None = None
     sample_group_counts: Array | None = None
+    lacking: Array | None = None
 
     @classmethod
     def measured(cls, sample: Statistics, all_rows: Statistics, floor: float) -> Calibration | None:
@@ -93,7 +96,8 @@ class Calibration:
         factors = all_rows.counts / sample.counts
         weight = float(all_rows.counts.sum())
         by_group = all_rows.group_counts, sample.group_counts
-        return cls(factors, weight, means, sample_means, maps, floor, all_rows.shared, *by_group)
+        of_all = all_rows.shared, *by_group, all_rows.lacking
+        return cls(factors, weight, means, sample_means, maps, floor, *of_all)
 
     def __call__(self, sample: Statistics) -> Statistics:
         """Return the statistics that all rows may have, from those of the sample.
@@ -124,7 +128,7 @@ class Calibration:
             if self.maps is None:
                 return replace(moved, shared=self.shared)
             (scatter,) = self._mapped(_shared_spread(sample))
-            return replace(moved, shared=sample.family.of_scatter(scatter))
+            return replace(moved, shared=sample.family.of_scatter(scatter), lacking=self.lacking)
         assert self.maps is not None
         mapped = self._mapped(sample.spread(self.floor))
         if self.maps.ndim == 2:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dgmm.model.families import Family
 from dgmm.model.families.forms import Variances
 from dgmm.model.matrices import SMALLEST_VARIANCE, Array
 from dgmm.model.parameters import Parameters
@@ -28,10 +26,11 @@ def update_means(statistics: Statistics) -> Array:
     return share[:, None] * statistics.references + statistics.sums / counts[:, None]
 
 
-def update(statistics: Statistics, reg_covar: float, constant: NDArray[np.bool_] | None = None) -> Parameters:
+def update(statistics: Statistics, reg_covar: float) -> Parameters:
     """M-step: the parameters that maximize the expected complete log-likelihood.
 
     As scikit-learn: ten machine epsilons are added to every count, ``reg_covar`` to every variance.
+    Not for rows that lack the feature: these are expected to vary as the model before did, which has it.
 
     Parameters
     ----------
@@ -39,21 +38,15 @@ def update(statistics: Statistics, reg_covar: float, constant: NDArray[np.bool_]
         Of all rows, completed.
     reg_covar : float
         In squared units of the data.
-    constant : ndarray of shape (D,), bool, optional
-        Features that have one value wherever they are observed, of rows that lack some. Their missing values
-        are expected to vary as the model before did, by ``reg_covar`` alone: it would be added again in each
-        step.
 
     Raises
     ------
     DegenerateCovarianceError
         Where a covariance is not positive definite.
     """
-    deviations, family = statistics.deviations(SMALLEST_COUNT), statistics.family
+    deviations, family = statistics.deviations(reg_covar, SMALLEST_COUNT), statistics.family
     weights, means = deviations.counts / deviations.counts.sum(), update_means(statistics)
     covariances = family.covariances(deviations, reg_covar)
-    if constant is not None and constant.any():
-        covariances = _without_scatter(family, covariances, constant, reg_covar)
     if reg_covar == 0.0 and isinstance(family, Variances) and not family.is_shared:
         # A component of one row goes on, as it does in scikit-learn: what that adds to counts is a row at the
         # origin, and makes it so wide. One that many rows have collapsed onto is an error.
@@ -62,25 +55,6 @@ def update(statistics: Statistics, reg_covar: float, constant: NDArray[np.bool_]
         covariances[of_one] = np.where(np.abs(own) <= SMALLEST_VARIANCE, widths, own)
     updated = Parameters.from_covariances(family, weights, means, covariances)
     return replace(updated, group_weights=update_group_weights(statistics.group_counts, weights))
-
-
-def _without_scatter(
-    family: Family, covariances: Array, constant: NDArray[np.bool_], reg_covar: float
-) -> Array:
-    """Return covariances where these features have no scatter, but ``reg_covar``, as of complete rows.
-
-    One variance of all features is that of the others too: it stays as it is.
-    """
-    if family.is_round:
-        return covariances
-    found, features = covariances.copy(), np.flatnonzero(constant)
-    found[..., features] = 0.0
-    if not family.has_products:
-        found[..., features] = reg_covar
-        return found
-    found[..., features, :] = 0.0
-    found[..., features, features] = reg_covar
-    return found
 
 
 def update_group_weights(group_counts: Array | None, weights: Array) -> Array | None:

@@ -80,4 +80,5 @@ def expected_statistics(
         log_likelihood,
         shared,
         0.5 * float((flags * (1.0 + LOG_2_PI + np.log(variances))).sum()),
+        lacking=flags.copy(),
     )

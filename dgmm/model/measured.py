@@ -27,6 +27,8 @@ class Gradients(NamedTuple):
         Sums of ``r u``.
     covariances : ndarray of shape (K, D, D), or (K, D), its diagonals, of families without products
         Sums of ``r (u uᵀ − T⁻¹)``.
+    lacking : ndarray of shape (K, D)
+        Of the counts, those of rows that lack each feature.
     log_likelihood : float
         Sum of the rows' log densities, times their weights, nats.
     entropy : float
@@ -37,6 +39,7 @@ class Gradients(NamedTuple):
     counts: Array
     means: Array
     covariances: Array
+    lacking: Array
     log_likelihood: float
     entropy: float
 

@@ -182,6 +182,7 @@ class ExpectedSums:
         self.scatter = np.zeros((1 if self.is_pooled else n_components, *shape))
         self.log_likelihood = self.entropy = 0.0
         self.group_counts = np.zeros((n_groups, n_components)) if n_groups else None
+        self.lacking = np.zeros((n_components, n_features))
 
     def add(self, statistics: Statistics, lifts: Lifts) -> None:
         """Add rows, pattern by pattern.
@@ -194,6 +195,7 @@ class ExpectedSums:
         """
         counts, sums = statistics.counts, statistics.sums
         self.counts += counts.sum(axis=0)
+        self.lacking += counts.T @ ~lifts.known
         if lifts.matrices is None:
             self._add(_squares(statistics, lifts))
         else:
@@ -215,6 +217,7 @@ class ExpectedSums:
         self,
         shares: Array,
         sums: RowSums,
+        is_known: NDArray[np.bool_],
         log_densities: Array,
         entropies: Array,
     ) -> None:
@@ -226,6 +229,8 @@ class ExpectedSums:
             Responsibilities, times the weights of rows.
         sums : RowSums
             Of these rows.
+        is_known : ndarray of shape (n_rows, n_features), bool
+            What they have.
         log_densities : ndarray of shape (n_rows,)
             Times the weights.
         entropies : ndarray of shape (n_rows, K), or (n_rows, 1)
@@ -233,16 +238,25 @@ class ExpectedSums:
         """
         found = sums(shares, self.points, self.is_pooled)
         entropy = float((shares * entropies).sum())
-        self.add_sums(shares.sum(axis=0), *found, float(log_densities.sum()), entropy)
+        lacking = shares.T @ ~is_known
+        log_likelihood = float(log_densities.sum())
+        self.add_sums(shares.sum(axis=0), *found, lacking, log_likelihood=log_likelihood, entropy=entropy)
 
     def add_sums(
-        self, counts: Array, sums: Array, scatter: Array, log_likelihood: float, entropy: float
+        self,
+        counts: Array,
+        sums: Array,
+        scatter: Array,
+        lacking: Array,
+        *,
+        log_likelihood: float,
+        entropy: float,
     ) -> None:
         """Add expected sums of complete rows, however they were found.
 
         Parameters
         ----------
-        counts, sums, log_likelihood
+        counts, sums, lacking, log_likelihood
             As in `Statistics`.
         scatter : ndarray of shape (K, D, D), or (K, D) of families without products
             Or of all components together, where it is pooled.
@@ -252,6 +266,7 @@ class ExpectedSums:
         self.counts += counts
         self.sums += sums
         self._add(scatter)
+        self.lacking += lacking
         self.log_likelihood += log_likelihood
         self.entropy += entropy
 
@@ -278,4 +293,5 @@ class ExpectedSums:
             shared,
             self.entropy,
             self.group_counts,
+            self.lacking,
         )

@@ -54,6 +54,10 @@ class Statistics:
         the others, nats.
     group_counts : ndarray of shape (n_groups, n_components), or None
         The counts by the groups that rows are of, where groups have weights of their own.
+    lacking : ndarray of shape (n_components, n_features), or None
+        Of the counts, those of rows that lack each feature; None of complete rows. What an M-step adds to
+        variances is for observed values: what is expected of the others varies as the model that went in
+        does, which has it already.
     """
 
     family: Family
@@ -65,6 +69,7 @@ class Statistics:
     shared: Array | None = None
     entropy_of_missing: float = 0.0
     group_counts: Array | None = None
+    lacking: Array | None = None
 
     def __add__(self, other: Statistics) -> Statistics:
         assert (self.shared is None) == (other.shared is None), "completed statistics are of all rows"
@@ -80,6 +85,9 @@ class Statistics:
             None
             if self.group_counts is None or other.group_counts is None
             else self.group_counts + other.group_counts,
+            self.lacking
+            if other.lacking is None
+            else other.lacking + (0.0 if self.lacking is None else self.lacking),
         )
 
     def __rmul__(self, factor: float) -> Statistics:
@@ -93,6 +101,7 @@ class Statistics:
             None if self.shared is None else factor * self.shared,
             factor * self.entropy_of_missing,
             None if self.group_counts is None else factor * self.group_counts,
+            None if self.lacking is None else factor * self.lacking,
         )
 
     @classmethod
@@ -143,11 +152,30 @@ class Statistics:
         trace = family.trace_by_factor(precisions_cholesky, whole.shared, self.sums.shape[1])
         return replace(whole, log_likelihood=self.log_likelihood - 0.5 * trace)
 
-    def deviations(self, added: float = 0.0) -> Deviations:
-        """Return what an M-step needs for covariances; ``added`` to every count: see `SMALLEST_COUNT`."""
+    def deviations(self, floor: float, added: float = 0.0) -> Deviations:
+        """Return what an M-step needs for covariances.
+
+        Parameters
+        ----------
+        floor : float
+            What the M-step adds to variances: values that rows lack are without it here.
+        added : float, default=0.0
+            To every count: see `SMALLEST_COUNT`.
+        """
         counts = self.counts + added
         offsets = self.sums / counts[:, None]
-        return Deviations(counts, offsets, self.scatter, self.shared)
+        if self.lacking is None or floor == 0.0:
+            return Deviations(counts, offsets, self.scatter, self.shared)
+        squares, family = floor * self.lacking, self.family
+        if family.is_shared and not self.scatter.shape[1]:
+            assert self.shared is not None, "the statistics were not completed with the scatter of all rows"
+            whole = squares.sum(axis=0)
+            own = family.of_scatter(np.diag(whole) if family.has_products else whole)
+            return Deviations(counts, offsets, self.scatter, self.shared - own)
+        packed = squares if family.has_products else cast(Variances, family).pack_squares(squares)
+        scatter = self.scatter.copy()
+        scatter[:, : packed.shape[1]] -= packed  # squares come before products
+        return Deviations(counts, offsets, scatter, self.shared)
 
     def is_centred(self, centre: Array) -> NDArray[np.bool_]:
         """Return whether the sums of each component are about a point of its own: (n_components,).
@@ -202,7 +230,7 @@ class Statistics:
         ndarray of shape (n_components, n_features, n_features)
         """
         n_components, n_features = self.sums.shape
-        own = self.family.covariances(self.deviations(), floor)
+        own = self.family.covariances(self.deviations(floor), floor)
         return self.family.to_matrices(own, n_components, n_features)
 
     def spread(self, floor: float = 0.0) -> Array:
@@ -211,7 +239,7 @@ class Statistics:
         Where components share a covariance it is there once: (1, D, D) or (1, D).
         """
         n_components, n_features = self.sums.shape
-        own = self.family.covariances(self.deviations(), floor)
+        own = self.family.covariances(self.deviations(floor), floor)
         form = self.family.to_matrices if self.family.has_products else self.family.variances
         return form(own, 1 if self.family.is_shared else n_components, n_features)
 
@@ -224,8 +252,8 @@ class Statistics:
         means : ndarray of shape (n_components, n_features)
             As `means`.
         covariances : ndarray of shape (n_components, n_features, n_features), or None
-            As `covariances`, without a floor; None where components share one, which is that of all rows.
-            Of families without products variances will do, (n_components, n_features).
+            As `covariances`, less the floor, whatever rows lack; None where components share one, which is
+            that of all rows. Of families without products variances will do, (n_components, n_features).
         """
         sums, by_group = counts[:, None] * means, self.group_counts
         if by_group is not None:  # in the shares of groups that they have
@@ -237,7 +265,7 @@ class Statistics:
         else:
             packed = self.family.pack_scatter(covariances + means[:, :, None] * means[:, None, :])
         scatter = counts[:, None] * packed
-        return replace(self, counts=counts, sums=sums, scatter=scatter, group_counts=by_group)
+        return replace(self, counts=counts, sums=sums, scatter=scatter, group_counts=by_group, lacking=None)
 
     def of(self, components: NDArray[np.bool_] | Sequence[int]) -> Statistics:
         """Return the statistics of some components, or of all in another order."""
@@ -248,6 +276,7 @@ class Statistics:
             scatter=self.scatter[components],
             references=self.references[components],
             group_counts=None if self.group_counts is None else self.group_counts[:, components],
+            lacking=None if self.lacking is None else self.lacking[components],
         )
 
     def replaced(self, components: NDArray[np.bool_], others: Statistics) -> Statistics:
@@ -260,7 +289,12 @@ class Statistics:
         if by_group is not None and others.group_counts is not None:
             by_group = by_group.copy()
             by_group[:, components] = others.group_counts
-        return replace(self, counts=counts, sums=sums, scatter=scatter, shared=shared, group_counts=by_group)
+        lacking = self.lacking
+        if lacking is not None or others.lacking is not None:
+            lacking = np.zeros(sums.shape) if lacking is None else lacking.copy()
+            lacking[components] = 0.0 if others.lacking is None else others.lacking
+        found = replace(self, counts=counts, sums=sums, scatter=scatter, shared=shared)
+        return replace(found, group_counts=by_group, lacking=lacking)
 
 
 @dataclass(frozen=True, eq=False)

@@ -274,14 +274,15 @@ def update(statistics: Statistics, prior: Prior, reg_covar: float) -> Posterior:
         Of all rows, completed.
     prior : Prior
     reg_covar : float
-        In squared units of the data: added to the variances of the rows of each component.
+        In squared units of the data: added to the variances of the rows of each component, as in
+        `dgmm.model.em.update`.
 
     Raises
     ------
     DegenerateCovarianceError
         Where a covariance is not positive definite.
     """
-    deviations = statistics.deviations(SMALLEST_COUNT)
+    deviations = statistics.deviations(reg_covar, SMALLEST_COUNT)
     covariances = prior.family.covariances(deviations, reg_covar)
     return Posterior.of(prior, deviations.counts, update_means(statistics), covariances)
 

@@ -52,7 +52,7 @@ def naive_em(start, rows, errors, weights, n_steps=5):
     for _ in range(n_steps):
         sums = naive.expect_measured(found, rows, errors, weights, np.zeros(found.means.shape))
         bounds.append(sums.log_likelihood / total)
-        found = naive_update(found.family, sums, 1e-6)
+        found = naive_update(found.family, sums, 1e-6, naive.counts_lacking(sums, rows, weights))
     return found, bounds
 
 
@@ -183,7 +183,7 @@ def naive_known(start, rows, errors, *, weights, labels, groups, n_steps=5):
             found, rows, errors, weights, np.zeros(found.means.shape), log_priors=log_priors
         )
         bounds.append(sums.log_likelihood / weights.sum())
-        found = naive_update(found.family, sums, 1e-6)
+        found = naive_update(found.family, sums, 1e-6, naive.counts_lacking(sums, rows, weights))
         shares = weights[:, None] * sums.responsibilities
         of_groups = np.stack([shares[groups == group].sum(axis=0) for group in range(n_groups)])
         of_groups /= of_groups.sum(axis=1, keepdims=True)

@@ -1,6 +1,7 @@
 """Rows that lack values: refused, left out, or taken by what is observed of them."""
 # pyright: reportArgumentType=false, reportCallIssue=false
 
+from dataclasses import replace
 from typing import Any
 
 import dask.array as da
@@ -43,8 +44,11 @@ def mixture(x, n_components=3, kind: Any = GaussianMixture, **own):
     return kind(n_components=n_components, **settings | own).fit(x)
 
 
-def naive_update(family, sums, reg_covar):
-    """The M-step of expected statistics about zero, in closed form: with scikit-learn's ten epsilons."""
+def naive_update(family, sums, reg_covar, lacking):
+    """The M-step of expected statistics about zero, in closed form: with scikit-learn's ten epsilons.
+
+    Of values that rows lack, in `naive.counts_lacking`, the variance is that without `reg_covar`.
+    """
     counts = sums.counts + 10 * np.finfo(float).eps
     means = sums.sums / counts[:, None]
     scatter = sums.products - counts[:, None, None] * means[:, :, None] * means[:, None, :]
@@ -53,11 +57,15 @@ def naive_update(family, sums, reg_covar):
         own = np.repeat(scatter.sum(axis=0)[None] / counts.sum(), len(counts), axis=0)
     form = naive.STRUCTURES[family.name][1]
     eye = np.eye(means.shape[1])
+    unknown = lacking / counts[:, None]
+    if family.is_shared:
+        unknown = np.repeat(np.sum(lacking, axis=0, keepdims=True) / counts.sum(), len(counts), axis=0)
+    own = own + reg_covar * (1.0 - unknown)[:, :, None] * eye
     if form == "diagonal":
         own = own * eye
     if form == "sphere":
         own = own.trace(axis1=1, axis2=2)[:, None, None] / len(eye) * eye
-    covariances = naive.covariances_of(family.name, own + reg_covar * eye)
+    covariances = naive.covariances_of(family.name, own)
     return Parameters.from_covariances(family, counts / counts.sum(), means, covariances)
 
 
@@ -68,7 +76,7 @@ def naive_em(start, rows, weights, n_steps, reg_covar):
     for _ in range(n_steps):
         sums = naive.expect_incomplete(found, rows, weights, np.zeros(found.means.shape))
         bounds.append(sums.log_likelihood / total)
-        found = naive_update(found.family, sums, reg_covar)
+        found = naive_update(found.family, sums, reg_covar, naive.counts_lacking(sums, rows, weights))
     return found, bounds
 
 
@@ -130,6 +138,37 @@ class TestEM:
         # Each of the rows that have it, four of five, has its density at the mean.
         added = -0.8 * 0.5 * np.log(2.0 * np.pi * reg_covar)
         np.testing.assert_allclose(found.lower_bounds_, np.array(bounds) + added, rtol=1e-9)
+
+    @pytest.mark.filterwarnings("ignore::dgmm.MixtureWarning")  # component 1 is as narrow as it may be
+    @each_family
+    def test_a_feature_that_has_one_value_in_one_component(self, covariance_type):
+        """Its variance there is the closed form's; rows without weight have other values of it."""
+        generator = np.random.default_rng(4)
+        rows = generator.normal(size=(120, 3)) + np.repeat([[0.0], [50.0]], 60, axis=0)
+        rows[60:, 1] = 50.0
+        rows[np.arange(120) % 3 == 0, 1] = rows[np.arange(120) % 5 == 1, 2] = np.nan
+        weights = generator.uniform(0.5, 2.0, size=len(rows))
+        rows[[62, 70], 1], weights[[62, 70]] = 60.0, 0.0
+        reg_covar = 1e-3
+        start = naive.random_parameters(generator, covariance_type, 2, 3)
+        start = replace(start, means=np.array([[0.0] * 3, [50.0] * 3]))
+        found = started_at(start, rows, weights, reg_covar=reg_covar, max_iter=60)
+        assert (np.diff(found.lower_bounds_) > -1e-9).all()  # but for rounding
+        family, variances = found._parameters.family, found._parameters.variances
+        if not family.is_shared and not family.is_round:
+            np.testing.assert_allclose(variances[1, 1], reg_covar, rtol=1e-6)
+        if family.has_products:
+            return  # regression tells more of other features
+        # EM's fixed point, of components that share no row: what is observed alone tells variances.
+        known, values = np.where(np.isnan(rows), 0.0, weights[:, None]), np.nan_to_num(rows)
+        weight, squares = np.zeros((2, 2, 3))
+        for k, part in enumerate((slice(60), slice(60, None))):
+            weight[k] = known[part].sum(axis=0)
+            means = (known[part] * values[part]).sum(axis=0) / weight[k]
+            squares[k] = (known[part] * (values[part] - means) ** 2).sum(axis=0)
+        axes = (0,) * family.is_shared + (1,) * family.is_round
+        wanted = squares.sum(axis=axes, keepdims=True) / weight.sum(axis=axes, keepdims=True) + reg_covar
+        np.testing.assert_allclose(variances, np.broadcast_to(wanted, (2, 3)), rtol=1e-6)
 
     @each_family
     def test_out_of_core_too(self, covariance_type, stored):
@@ -322,6 +361,24 @@ class TestBayesian:
         np.testing.assert_allclose(after.mean_precision_, known, rtol=1e-9)
         np.testing.assert_allclose(after.means_, wanted, rtol=1e-8, atol=1e-9)
         assert (np.diff(after.lower_bounds_) > -1e-9 * abs(after.lower_bound_)).all()
+
+    @pytest.mark.filterwarnings("ignore::dgmm.MixtureWarning")  # of a feature with one value
+    @pytest.mark.parametrize("covariance_type", ["diag", "tied_diag"])
+    def test_reg_covar_is_added_to_observed_values_alone(self, covariance_type):
+        """One component: its posterior is that of the rows that have each feature, in closed form."""
+        rows = np.random.default_rng(3).normal(size=(60, 3)) + 2.0
+        rows[:, 1] = 2.0
+        rows[::2, 1] = rows[1::3, 2] = np.nan
+        own = {"mean_prior": [1.0, 2.0, 3.0], "mean_precision_prior": 0.5, "degrees_of_freedom_prior": 4.0}
+        own |= {"covariance_prior": [0.2, 1e-6, 0.4], "reg_covar": 1e-3, "tol": 1e-13, "max_iter": 500}
+        own |= {"kind": BayesianGaussianMixture, "covariance_type": covariance_type}
+        found = mixture(rows, n_components=1, **own)
+        n_known, prior = (~np.isnan(rows)).sum(axis=0), np.array(own["mean_prior"])
+        means = (0.5 * prior + np.nansum(rows, axis=0)) / (0.5 + n_known)
+        squares = np.nansum((rows - means) ** 2, axis=0) + n_known * 1e-3 + 0.5 * (means - prior) ** 2
+        wanted = (own["covariance_prior"] + squares) / (4.0 + n_known)
+        np.testing.assert_allclose(found.means_[0], means, rtol=1e-6)
+        np.testing.assert_allclose(np.reshape(found.covariances_, -1), wanted, rtol=1e-6)
 
     @each_family
     def test_the_bound_of_what_went_in_and_of_what_came_out_agree(self, covariance_type):

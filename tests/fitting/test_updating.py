@@ -88,8 +88,9 @@ def test_new_rows_that_are_far_away_do_not_cancel(generator, covariance_type, of
     gaps = exact[None] - means[:, None]
     squares = (shares.T[:, :, None] * gaps**2).sum(axis=1)  # (K, D)
     family = FAMILIES[covariance_type]
-    moments = em.update(found.statistics, 0.0) if covariance_type.endswith("spherical") else None
-    own = family.covariances(found.statistics.deviations(), 0.0) if moments is None else moments.covariances
+    statistics = found.statistics
+    moments = em.update(statistics, 0.0) if covariance_type.endswith("spherical") else None
+    own = family.covariances(statistics.deviations(0.0), 0.0) if moments is None else moments.covariances
     variances = family.variances(own, 3, 3)
     wanted = squares / counts[:, None]
     if family.is_shared:

@@ -57,6 +57,7 @@ def assert_expected(found: Statistics, ready, parameters, rows, weights=None, *,
     naive.close(found.log_likelihood, exact.log_likelihood, abs(exact.log_likelihood), relative)
     size = scale * rows.shape[1]
     naive.close(found.entropy_of_missing, exact.entropy_of_missing, size, relative)
+    naive.close(found.lacking, naive.counts_lacking(exact, rows, weights), scale, relative)
 
 
 def incomplete_rows(generator, parameters, n_rows=400):

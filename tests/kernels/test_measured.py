@@ -86,6 +86,8 @@ def test_expected_statistics(covariance_type, form, missing, way):
         np.testing.assert_allclose(own.sums, wanted.sums, rtol=1e-10, atol=1e-10)
         products = wanted_products(model.family, wanted.products)
         np.testing.assert_allclose(products_of(own), products, rtol=1e-10, atol=1e-10)
+        lacking = naive.counts_lacking(wanted, rows, weights)
+        np.testing.assert_allclose(own.lacking, lacking, rtol=1e-10, atol=1e-10)  # pyright: ignore
         assert own.log_likelihood == pytest.approx(wanted.log_likelihood, rel=1e-12)
         assert own.entropy_of_missing == pytest.approx(wanted.entropy_of_missing, rel=1e-10, abs=1e-10)
         shares = np.maximum(wanted.responsibilities, 1e-300)

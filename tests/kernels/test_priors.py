@@ -51,7 +51,7 @@ def check(parameters, statistics, moments, expected):
     means = whole.references + whole.means
     np.testing.assert_allclose(means, sums / counts[:, None], rtol=1e-8)
     family = parameters.family
-    own = family.to_matrices(family.covariances(whole.deviations(), 0.0), K, D)
+    own = family.to_matrices(family.covariances(whole.deviations(0.0), 0.0), K, D)
     wanted = scatter / counts[:, None, None] - means[:, :, None] * means[:, None, :]
     if family.is_shared:
         wanted = np.tile(np.einsum("k,kij->ij", counts / counts.sum(), wanted), (K, 1, 1))

@@ -38,6 +38,8 @@ def assert_expected(parameters, parts, relative=1e-10):
     naive.close(found.shared, exact.products.sum(axis=0), spread, relative)
     naive.close(found.log_likelihood, exact.log_likelihood, abs(exact.log_likelihood), relative)
     naive.close(found.entropy_of_missing, exact.entropy_of_missing, scale * rows.shape[1], relative)
+    assert found.lacking is not None
+    naive.close(found.lacking, naive.counts_lacking(exact, rows, weights), scale, relative)
 
 
 @pytest.mark.parametrize("n_features", [1, 3, 8, 21])

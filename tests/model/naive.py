@@ -325,6 +325,12 @@ def expect_incomplete(parameters, rows, weights, points, constants=None):
     return _summed(points, weights, map(expected_of, rows.astype(float)))
 
 
+def counts_lacking(sums, rows, weights=None):
+    """Of the counts of components, those of rows that lack each feature: (K, D)."""
+    weights = np.ones(len(rows)) if weights is None else weights
+    return (weights[:, None] * sums.responsibilities).T @ np.isnan(rows)
+
+
 def with_missing(generator, rows, share=0.3, n_patterns=None):
     """Rows with values left out at random: of any pattern, or of a few, the first of which is complete."""
     lacks = generator.random((n_patterns or len(rows), rows.shape[1])) < share

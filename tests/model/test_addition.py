@@ -96,7 +96,7 @@ def test_parts_that_are_far_from_each_other_do_not_cancel(covariance_type):
             between = np.einsum("kii->k", between)[:, None, None] / 3 * np.eye(3)
         wanted = naive.covariances_of(covariance_type, naive.matrices_of(alone) + between)
         together = joined([near, far])  # to the far rows, the mixture's own width is nothing
-        found = parameters.family.covariances(together.deviations(SMALLEST_COUNT), 0.0)
+        found = parameters.family.covariances(together.deviations(0.0, SMALLEST_COUNT), 0.0)
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
         np.testing.assert_allclose(em.update_means(together), alone.means + gaps, rtol=1e-15)
         np.testing.assert_allclose(together.counts, 2.0 * counts, rtol=1e-15)

@@ -39,6 +39,22 @@ def test_it_is_exact_where_it_was_measured(covariance_type, floor):
 
 
 @each_family
+def test_of_rows_that_lack_values_too(covariance_type):
+    """The M-step is that of all rows: what it adds to variances depends on which values rows lack."""
+    generator = np.random.default_rng(0)
+    parameters = naive.random_parameters(generator, covariance_type, 3, 2)
+    rows = naive.with_missing(generator, naive.random_rows(generator, parameters, 2000))
+    rows[200:, 1] = np.where(np.arange(1800) % 2 == 0, np.nan, rows[200:, 1])  # the sample lacks less
+    extent = np.nanmax(np.abs(rows), axis=0)
+    ready = stack_models([parameters], np.zeros(2), extent, np.float64, may_lack=True)
+    sample, all_rows = (expect(ready, [(part, None)])[0] for part in (rows[:200], rows))
+    calibrate = Calibration.measured(sample, all_rows, 0.3)
+    assert calibrate is not None
+    updated, wanted = em.update(calibrate(sample), 0.3), em.update(all_rows, 0.3)
+    np.testing.assert_allclose(updated.covariances, wanted.covariances, rtol=1e-9, atol=1e-10)
+
+
+@each_family
 def test_nearby_the_error_is_far_smaller_than_the_samples_own(covariance_type):
     generator = np.random.default_rng(1)
     parameters = naive.random_parameters(generator, covariance_type, 3, 2)

@@ -53,3 +53,5 @@ def test_expected_statistics_are_those_of_regression(covariance_type):
         )
     np.testing.assert_allclose(found.log_likelihood, exact.log_likelihood, rtol=1e-11)
     np.testing.assert_allclose(found.entropy_of_missing, exact.entropy_of_missing, rtol=1e-9, atol=1e-9)
+    assert found.lacking is not None
+    np.testing.assert_allclose(found.lacking, naive.counts_lacking(exact, rows), rtol=1e-9, atol=1e-9)

@@ -20,7 +20,7 @@ def test_of_one_row_they_are_the_expectation_and_covariance_of_its_true_value(co
         counts[k], means[k], covariances[k] = 2.0, 2.0 * slope, 2.0 * (np.outer(slope, slope) - inverse)
         if not parameters.family.has_products:
             covariances = np.diagonal(covariances, axis1=1, axis2=2)
-        sums, scatter = Gradients(counts, means, covariances, 0.0, 0.0).about(parameters, points)
+        sums, scatter = Gradients(counts, means, covariances, means, 0.0, 0.0).about(parameters, points)
         expected = mean + matrix @ slope - points[k]
         wanted = np.outer(expected, expected) + matrix - matrix @ inverse @ matrix
         if not parameters.family.has_products:

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -190,9 +191,32 @@ def test_moments_of_nothing():
 
 def test_means_and_counts_of_an_m_step():
     counts, sums = np.array([2.0, 5.0]), np.array([[4.0, -2.0], [5.0, 10.0]])
-    found = Statistics(FAMILIES["tied"], counts, sums, np.zeros((2, 0)), sums, 0.0).deviations(3.0)
+    found = Statistics(FAMILIES["tied"], counts, sums, np.zeros((2, 0)), sums, 0.0).deviations(0.0, 3.0)
     np.testing.assert_array_equal(found.counts, [5.0, 8.0])
     np.testing.assert_array_equal(found.offsets, sums / found.counts[:, None])
+
+
+def test_what_rows_lack_adds_up_and_is_left_out_of_what_is_added_to_variances():
+    """Of complete rows there is none; beside those of others that is zero."""
+    counts, sums, squares = np.array([4.0, 2.0]), np.zeros((2, 2)), np.full((2, 2), 8.0)
+    complete = Statistics(FAMILIES["diag"], counts, sums, squares, sums, 0.0)
+    lacking = np.array([[0.0, 1.0], [2.0, 0.0]])
+    some = replace(complete, lacking=lacking)
+    for whole in (complete + some, some + complete):
+        np.testing.assert_array_equal((0.5 * whole).lacking, 0.5 * lacking)  # pyright: ignore
+    np.testing.assert_array_equal((some + some).lacking, 2.0 * lacking)  # pyright: ignore
+    assert (complete + complete).lacking is None
+    np.testing.assert_array_equal(some.of([1, 0]).lacking, lacking[::-1])  # pyright: ignore
+    second = np.array([False, True])
+    beside = complete.replaced(second, some.of(second))
+    np.testing.assert_array_equal(beside.lacking, lacking * [[0.0], [1.0]])  # pyright: ignore
+    without = some.replaced(second, complete.of(second))
+    np.testing.assert_array_equal(without.lacking, lacking * [[1.0], [0.0]])  # pyright: ignore
+    wanted = squares / counts[:, None] + 0.5 * (1.0 - lacking / counts[:, None])
+    np.testing.assert_allclose(some.spread(0.5), wanted, rtol=1e-15)
+    # What has these variances, less the floor, has them whatever rows lack.
+    moved = some.with_moments(counts, sums, wanted - 0.5)
+    np.testing.assert_allclose(moved.spread(0.5), wanted, rtol=1e-15)
 
 
 def test_models_one_after_the_other():

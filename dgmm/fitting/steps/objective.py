@@ -208,12 +208,6 @@ class Likelihood(Objective):
         """M-step."""
         return em.update(statistics, self.reg_covar)
 
-    def update(self, statistics: Statistics, moments: Moments) -> Parameters:
-        """M-step; rows that lack values say by their moments which features have one value alone."""
-        if statistics.entropy_of_missing == 0.0:  # rows are complete
-            return self.maximized(statistics)
-        return em.update(statistics, self.reg_covar, moments.minimum == moments.maximum)
-
     def cancels(
         self, statistics: Statistics, updated: Parameters, moments: Moments, largest_ratio: float
     ) -> bool:
