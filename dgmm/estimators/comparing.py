@@ -157,7 +157,7 @@ class PairSums:
 
 
 @dataclass(frozen=True, eq=False)
-class OfColumns:
+class FunctionOfColumns:
     """A function of rows, of some of their columns alone: picklable."""
 
     function: RowFunction
@@ -172,8 +172,8 @@ class OfColumns:
 class PairWork:
     """The work of a pass that sums two models' log densities of the same rows."""
 
-    first: OfColumns
-    second: OfColumns
+    first: FunctionOfColumns
+    second: FunctionOfColumns
 
     def __call__(self, chunks: Iterator[ChunkRows]) -> PairSums:
         """Sum over a span."""
@@ -239,7 +239,7 @@ def compare_on(
             in_groups = InGroups("log_densities", each._parameters, numbers, n_errors)
             function = replace(function, compute=in_groups, n_behind=1)
         function = replace(function, dtype=np.dtype(np.float64))  # differences are small beside densities
-        functions.append(OfColumns(function, columns))
+        functions.append(FunctionOfColumns(function, columns))
     sums = run_pass(rows, PairWork(*functions), "compare", weights)
     check_counted(sums.n_rows, sums.weight, n_features, type(first).__name__)
     return sums

@@ -33,7 +33,7 @@ from dgmm.fitting.fit import Fit
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.fitting.sweep.choice import advise, best_of
-from dgmm.fitting.sweep.neighbours import Comparison, sentences
+from dgmm.fitting.sweep.neighbours import NeighbourComparison, sentences
 from dgmm.fitting.sweep.state import Swept, begin
 from dgmm.fitting.sweep.sweep import ANSWERED, concerns_of, sweep
 from dgmm.fitting.sweep.table import table_of
@@ -382,7 +382,7 @@ class GaussianMixtureSweep(OfTheBest):
         tested = sentences(swept.comparisons)
         self.advice_ = [*([unfinished] if partial else []), *found.sentences, *tested]
         if self.n_bootstrap:
-            names = [field.name for field in fields(Comparison)]
+            names = [field.name for field in fields(NeighbourComparison)]
             self.comparisons_ = {
                 name: np.array([getattr(each, name) for each in swept.comparisons]) for name in names
             }

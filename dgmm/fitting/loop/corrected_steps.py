@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dgmm.fitting.few_rows import rows_of_a_covariance
 from dgmm.fitting.loop.corrected import CORRECTED
 from dgmm.fitting.sample import Sample
-from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
+from dgmm.fitting.steps.accelerated import Extrapolation, StepRule, Steps
 from dgmm.fitting.steps.expectation import Data, Evaluation, part_of
 from dgmm.fitting.steps.in_memory import expect_rows
 from dgmm.fitting.steps.objective import Objective
@@ -120,7 +120,7 @@ class SampleStep:
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings(Course[SampleStep]):
+class Surroundings(StepRule[SampleStep]):
     """What is known near the parameters of a pass.
 
     Attributes

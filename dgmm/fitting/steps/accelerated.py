@@ -1,7 +1,7 @@
 """EM steps with extrapolations, on any rows.
 
 An extrapolation stands for as many steps as lead there (see `dgmm.model.extrapolation`). It is a trial:
-whoever drives evaluates it as any step, and a `Course` says whether it is accepted or taken back.
+whoever drives evaluates it as any step, and a `StepRule` says whether it is accepted or taken back.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Extrapolation:
     length: float
 
 
-class Course(ABC, Generic[Point]):
+class StepRule(ABC, Generic[Point]):
     """How steps are judged.
 
     Attributes
@@ -121,24 +121,24 @@ class Steps(Generic[Point]):
         """Whether it has converged, or made all its steps."""
         return self.has_converged or (self.left <= 0 and self.trial is None)
 
-    def after(self, found: Point | None, course: Course[Point]) -> Self:
+    def after(self, found: Point | None, rule: StepRule[Point]) -> Self:
         """Take in what was evaluated; None where it failed, which of a step is for the caller."""
         if self.trial is not None:
-            return self._landed(found, self.trial, course)
+            return self._landed(found, self.trial, rule)
         assert found is not None
-        gain = course.gain(self.reached, found)
-        if gain < course.tol:
-            ended = self._stepped(course.last(self.reached, found), 1)
+        gain = rule.gain(self.reached, found)
+        if gain < rule.tol:
+            ended = self._stepped(rule.last(self.reached, found), 1)
             return replace(ended, gain=gain, has_converged=True)
         state = replace(self._stepped(found, 1), gain=gain, path=(*self.path, found.statistics))
         if len(state.path) < 3:
             return state
         # From the first of the path, two steps ago; one step follows.
-        trial = course.extrapolated(state.path, min(state.longest, 0.5 * (state.left + 1)))
+        trial = rule.extrapolated(state.path, min(state.longest, 0.5 * (state.left + 1)))
         return replace(state, path=state.path[2:], trial=trial)
 
-    def _landed(self, found: Point | None, trial: Extrapolation, course: Course[Point]) -> Self:
-        is_good = found is not None and course.accepts(self.reached, found)
+    def _landed(self, found: Point | None, trial: Extrapolation, rule: StepRule[Point]) -> Self:
+        is_good = found is not None and rule.accepts(self.reached, found)
         longest = next_longest(self.longest, trial.length, is_good=is_good)
         state = replace(self, trial=None, longest=longest)
         if found is None or not is_good:
@@ -146,7 +146,7 @@ class Steps(Generic[Point]):
         return replace(
             state._stepped(found, int(2.0 * trial.length) - 1),
             path=(trial.statistics, found.statistics),
-            has_converged=course.rests(self.reached, found),
+            has_converged=rule.rests(self.reached, found),
         )
 
     def _stepped(self, reached: Point, n_steps: int) -> Self:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
+from dgmm.fitting.steps.accelerated import Extrapolation, StepRule, Steps
 from dgmm.fitting.steps.expectation import Data, Evaluation
 from dgmm.fitting.steps.objective import Objective
 from dgmm.model.extrapolation import extrapolated
@@ -48,7 +48,7 @@ class Climb:
     n_steps : int
         M-steps made, or stood for by extrapolations.
     n_evaluations : int
-        Of the work that led there, where that is counted: see `dgmm.fitting.steps.in_memory.Work`.
+        Of the work that led there, where that is counted: see `dgmm.fitting.steps.in_memory.WorkDone`.
     """
 
     parameters: Parameters
@@ -69,7 +69,7 @@ def log_likelihood(data: Data, parameters: Parameters) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Upwards(Course[Evaluation]):
+class Upwards(StepRule[Evaluation]):
     """Steps end where the lower bound gains little; extrapolations that do not climb are taken back."""
 
     data: Data
@@ -120,7 +120,7 @@ def climb(
     DegenerateCovarianceError
         Where a covariance is not positive definite.
     """
-    course = Upwards(data, objective, tol)
+    rule = Upwards(data, objective, tol)
     (evaluation,) = data.evaluate([parameters], objective)
     steps = Steps(evaluation, n_steps, (evaluation.statistics,))
     while steps.reached.lower_bound < goal and not steps.has_ended:
@@ -131,7 +131,7 @@ def climb(
             if steps.trial is None:
                 raise found
             found = None
-        steps = steps.after(found, course)
+        steps = steps.after(found, rule)
     return Climb.of(steps)
 
 
@@ -175,14 +175,14 @@ def contest(
         A climb ends where a step gains less, nats a row.
     n_wanted : int
     """
-    course = Upwards(data, objective, tol)
+    rule = Upwards(data, objective, tol)
     begun = data.evaluate_each(starts, objective) if starts else []
     climbing = [Steps(each, n_steps, (each.statistics,)) for each in begun if isinstance(each, Evaluation)]
     ended: list[Steps[Evaluation]] = []
     while climbing:
         evaluated = data.evaluate_each([steps.to_evaluate for steps in climbing], objective)
         after = [
-            steps.after(found if isinstance(found, Evaluation) else None, course)
+            steps.after(found if isinstance(found, Evaluation) else None, rule)
             for steps, found in zip(climbing, evaluated, strict=True)
             if steps.trial is not None or isinstance(found, Evaluation)
         ]

@@ -53,7 +53,7 @@ IN_MEMORY = InMemoryTuning()
 
 
 @dataclass
-class Work:
+class WorkDone:
     """How much work E-steps on rows in memory were.
 
     Attributes
@@ -65,13 +65,13 @@ class Work:
     n_evaluations: int = 0
 
 
-_work: ContextVar[Work | None] = ContextVar("work", default=None)
+_work: ContextVar[WorkDone | None] = ContextVar("work", default=None)
 
 
 @contextmanager
-def counted() -> Iterator[Work]:
+def counted() -> Iterator[WorkDone]:
     """Count what E-steps of `InMemory` do inside this context, and not in another thread."""
-    work = Work()
+    work = WorkDone()
     token = _work.set(work)
     try:
         yield work

@@ -37,7 +37,7 @@ from dgmm.passes.task import ChunkRows
 
 
 @dataclass(frozen=True)
-class Comparison:
+class NeighbourComparison:
     """What there is to say of two neighbouring numbers of components, of the same covariance type.
 
     Attributes
@@ -190,7 +190,7 @@ def compare(
     objective: Likelihood,
     n_bootstrap: int,
     seed: int,
-) -> list[Comparison]:
+) -> list[NeighbourComparison]:
     """Compare neighbouring numbers of components: all in one pass, and those of the best by bootstrap.
 
     Parameters
@@ -208,7 +208,7 @@ def compare(
 
     Returns
     -------
-    list of Comparison
+    list of NeighbourComparison
     """
     pairs = [*_neighbours(candidates)]
     found = _by_all_rows(candidates, pairs, rows)
@@ -258,10 +258,10 @@ def _by_all_rows(
     candidates: Sequence[Candidate],
     pairs: Sequence[tuple[int, int]],
     rows: RowsCompared,
-) -> list[Comparison]:
+) -> list[NeighbourComparison]:
     """Compare pairs of models by their log densities of each row, in a pass; but those that left a race."""
     found = [
-        Comparison(
+        NeighbourComparison(
             candidates[fewer].family.name, candidates[fewer].n_components, candidates[more].n_components
         )
         for fewer, more in pairs
@@ -300,7 +300,7 @@ def _by_all_rows(
     return found
 
 
-def sentences(comparisons: Sequence[Comparison]) -> Iterator[str]:
+def sentences(comparisons: Sequence[NeighbourComparison]) -> Iterator[str]:
     """Say what the bootstrap says of the best and its neighbours."""
     for each in comparisons:
         if not np.isfinite(each.bootstrap_p):

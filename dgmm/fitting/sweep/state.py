@@ -11,7 +11,7 @@ from dgmm.fitting.labels_and_groups import KnownParts
 from dgmm.fitting.pool import Candidate
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.settings import Settings
-from dgmm.fitting.sweep.neighbours import Comparison
+from dgmm.fitting.sweep.neighbours import NeighbourComparison
 from dgmm.model.criteria import Criterion
 from dgmm.model.feature_moments import FeatureMoments
 from dgmm.model.statistics import Moments
@@ -82,7 +82,7 @@ class Swept:
         Of the rows that lack values and are not left out; None before the survey.
     changes : list of str or None
         How rows changed during the sweep, where they were allowed to; None where they were not.
-    comparisons : list of Comparison
+    comparisons : list of NeighbourComparison
         Of neighbouring numbers of components, where they are asked for.
     """
 
@@ -95,7 +95,7 @@ class Swept:
     n_dropped: int = 0
     lacking: FeatureMoments | None = None
     changes: list[str] | None = None
-    comparisons: list[Comparison] = field(default_factory=list)
+    comparisons: list[NeighbourComparison] = field(default_factory=list)
 
     @property
     def n_passes(self) -> int:

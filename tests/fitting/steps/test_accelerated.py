@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from dgmm.fitting.steps.accelerated import Course, Extrapolation, Steps
+from dgmm.fitting.steps.accelerated import Extrapolation, StepRule, Steps
 
 SHRINKS = 0.9
 
@@ -27,7 +27,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Towards(Course[Point]):
+class Towards(StepRule[Point]):
     """Extrapolations stand for ``2 · length`` steps from the first of the path, or lead away."""
 
     tol: float
@@ -46,11 +46,11 @@ class Towards(Course[Point]):
         return landed.x <= before.x
 
 
-def drive(course: Towards, n_steps: int, fails=lambda x: False) -> tuple[Steps[Point], int]:
+def drive(rule: Towards, n_steps: int, fails=lambda x: False) -> tuple[Steps[Point], int]:
     steps, n_evaluated = Steps(Point(1.0), n_steps, (cast(Any, 1.0),)), 0
     while not steps.has_ended:
         x = cast(float, steps.to_evaluate)
-        steps = steps.after(None if steps.trial is not None and fails(x) else Point(x), course)
+        steps = steps.after(None if steps.trial is not None and fails(x) else Point(x), rule)
         n_evaluated += 1
     return steps, n_evaluated
 
@@ -67,8 +67,8 @@ def test_steps_that_an_extrapolation_stands_for_are_made(n_steps):
 
 @pytest.mark.parametrize("why", ["leads away", "fails"])
 def test_what_does_not_help_is_taken_back(why):
-    course = Towards(0.0, leads_away=why == "leads away")
-    steps, n_evaluated = drive(course, 50, lambda x: why == "fails")
+    rule = Towards(0.0, leads_away=why == "leads away")
+    steps, n_evaluated = drive(rule, 50, lambda x: why == "fails")
     assert steps.n_made == 50
     assert n_evaluated > 50
     assert steps.reached.x == pytest.approx(SHRINKS**50)
