@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from dgmm.data.source import DataError, Source
+from dgmm.data.text import counted
 from dgmm.data.types import GroupsLike
 from dgmm.estimators.base import FittedMixture
 from dgmm.estimators.errors import MeasuredRows, require_errors
@@ -93,8 +94,8 @@ def check_features(first: FittedMixture, second: FittedMixture) -> None:
     names = [getattr(each, "feature_names_in_", None) for each in (first, second)]
     if counts[0] != counts[1]:
         raise ValueError(
-            f"the first model has {counts[0]:,} features, the second {counts[1]:,}: only models of the same "
-            "features can be compared; dgmm marginal gives the model of some features"
+            f"the first model has {counted(counts[0], 'feature')}, the second {counts[1]:,}: only models of "
+            "the same features can be compared; dgmm marginal gives the model of some features"
         )
     if names[0] is not None and names[1] is not None and [*names[0]] != [*names[1]]:
         place = next(i for i, (a, b) in enumerate(zip(*names, strict=True)) if a != b)
