@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from scipy.linalg import eigh, solve_triangular
 
 from dgmm.fitting.costs import products_of_step
 from dgmm.fitting.few_rows import rows_of_a_covariance
@@ -25,7 +26,7 @@ from dgmm.kernels import assign
 from dgmm.kernels.stack import Stack
 from dgmm.kernels.stacking import blank_stack
 from dgmm.model.families import FAMILIES, Family
-from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
+from dgmm.model.matrices import MATRICES, Array, DegenerateCovarianceError, unpack
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
 
@@ -271,11 +272,23 @@ def _halves(
         root = np.linalg.cholesky(unit)
     except np.linalg.LinAlgError:  # of a shared one, where others leave rounding errors only
         raise DegenerateCovarianceError(None) from None
-    lengths, axes = np.linalg.eigh(np.linalg.solve(root, np.linalg.solve(root, covariance).T))
-    offset = HALF_MEAN * np.sqrt(lengths[-1]) * root @ axes[:, -1]
+    length, axis = _longest_axis(covariance, root)
+    offset = HALF_MEAN * np.sqrt(length) * root @ axis
     means = mean + np.outer([1.0, -1.0], offset)
     remaining = covariance - np.outer(offset, offset)
     own = family.repeated(remaining, 2)
     if isinstance(objective, SharedPart):
         own = objective.covariance(own, weight)
     return Parameters.from_covariances(family, np.full(2, 0.5), means, own)
+
+
+def _longest_axis(covariance: Array, root: Array) -> tuple[np.floating, Array]:
+    """Return the largest eigenvalue of ``L⁻¹ C L⁻ᵀ`` and its eigenvector, of a lower triangular L."""
+    if len(root) < MATRICES.wide_features:
+        lengths, axes = np.linalg.eigh(np.linalg.solve(root, np.linalg.solve(root, covariance).T))
+        return lengths[-1], axes[:, -1]
+    half = solve_triangular(root, covariance, lower=True, check_finite=False)
+    whole = solve_triangular(root, half.T, lower=True, overwrite_b=True, check_finite=False)
+    last = len(root) - 1  # of many features the others take most of the time
+    lengths, axes = eigh(whole, subset_by_index=(last, last), overwrite_a=True, check_finite=False)
+    return lengths[0], axes[:, 0]
