@@ -1,9 +1,9 @@
 """The E-step of incomplete rows: expected statistics of the complete rows, exactly.
 
-Models without covariances between features take rows as they come (`dgmm.kernels.flags`); so do those whose
-components share a covariance matrix, in the compiled kernel (`dgmm.kernels.tied`). For the others, rows are
-put together by the features that they have (`dgmm.kernels.patterns`), and a kernel sums the statistics of
-these features pattern by pattern, under marginal mixtures that are all made ready at once
+Models without covariances between features take rows as they come (`dgmm.kernels.flags`); so does one whose
+components share a covariance matrix of many features, in the compiled kernel (`dgmm.kernels.tied`). For the
+others, rows are put together by the features that they have (`dgmm.kernels.patterns`), and a kernel sums the
+statistics of these features pattern by pattern, under marginal mixtures that are all made ready at once
 (`dgmm.kernels.marginals`). The sums of all patterns are made expected statistics of complete rows together
 (`dgmm.model.observed`). Rows of a pattern that few have are evaluated each for itself (`dgmm.kernels.rare`).
 """

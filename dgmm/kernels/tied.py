@@ -36,6 +36,9 @@ from dgmm.model.matrices import Array
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Statistics
 
+FEWEST_FEATURES = 20
+"""Features from which on this is faster than going by pattern, of which rows of 50 were measured."""
+
 MOST_PATTERNS, KEPT_NUMBERS, PLACES = 500, 2**16, 2**11
 """Patterns that are kept, numbers of their covariances and moves, and places of the table that finds them: a
 power of two, some times as many as patterns. Where there is no more room, all begin anew."""
@@ -259,16 +262,17 @@ class TiedRows(CompiledGroup):
 
 
 def can_come(stack: Stack) -> list[int]:
-    """Give the model of a stack for which rows can be completed as they come, if there is one.
+    """Give the model of a stack for which rows are completed as they come, if there is one.
 
-    Several together are faster by pattern, as their rows are put in order, and multiplied, once for all.
+    Several together are faster by pattern, as their rows are put in order, and multiplied, once for all; so
+    is one of few features.
     """
     models = [
         index
         for index, model in enumerate(stack.models)
         if model.family.is_shared and model.family.has_products
     ]
-    if len(models) != 1 or stack.is_complete(models[0]):
+    if len(models) != 1 or stack.n_features < FEWEST_FEATURES or stack.is_complete(models[0]):
         return []
     return models if can_be_completed(plain(cast(Parameters, stack.models[models[0]]))) else []
 

@@ -45,6 +45,15 @@ def _code_of(row):
 
 
 @compiled(IN_ORDER)
+def _lack_the_same(code, other):
+    """Return whether two rows lack the same."""
+    is_same = True
+    for word in range(len(code)):
+        is_same &= code[word] == other[word]
+    return is_same
+
+
+@compiled(IN_ORDER)
 def _place_of(code, patterns):
     """Return the place of a pattern in the table: its own, or a free one."""
     key = np.uint64(0)
@@ -53,12 +62,7 @@ def _place_of(code, patterns):
         key ^= key >> np.uint64(32)
     last = len(patterns.table) - 1
     place = np.int64(key & np.uint64(last))
-    while patterns.table[place] >= 0:
-        known, is_same = patterns.codes[patterns.table[place]], True
-        for word in range(len(code)):
-            is_same &= known[word] == code[word]
-        if is_same:
-            break
+    while patterns.table[place] >= 0 and not _lack_the_same(patterns.codes[patterns.table[place]], code):
         place = (place + 1) & last
     return place
 
@@ -166,18 +170,19 @@ def end_patterns(patterns, completed):
 @compiled(IN_ORDER)
 def _number_rows(rows, shared, patterns, room):
     """Number the patterns of some rows, as many as there is room for: returns of how many."""
-    n_rows = min(len(room.numbers), len(rows))
+    n_rows, number = min(len(room.numbers), len(rows)), -1
     for row in range(n_rows):
         for word in range(len(room.code)):
             room.code[word] = _code_of(rows[row, word * WORD : (word + 1) * WORD])
-        place = _place_of(room.code, patterns)
-        number = patterns.table[place]
-        if number < 0:
-            number = patterns.n_patterns[0]
-            if not _begin_pattern(room.code, number, shared, patterns, room.lower, room.inverse):
-                return row
-            patterns.table[place] = number
-            patterns.n_patterns[0] += 1
+        if number < 0 or not _lack_the_same(patterns.codes[number], room.code):  # as the row before does
+            place = _place_of(room.code, patterns)
+            number = np.int64(patterns.table[place])
+            if number < 0:
+                number = patterns.n_patterns[0]
+                if not _begin_pattern(room.code, number, shared, patterns, room.lower, room.inverse):
+                    return row
+                patterns.table[place] = number
+                patterns.n_patterns[0] += 1
         room.numbers[row] = number
     return n_rows
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dgmm import kernels
-from dgmm.kernels import KERNELS, compiled, incomplete
+from dgmm.kernels import KERNELS, compiled, incomplete, tied
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.measured import compiled_gradients, log_joint
 from dgmm.kernels.priors import RowPriors
@@ -51,6 +51,7 @@ def test_nothing_is_compiled_again_for_arrays_in_another_form(monkeypatch):
     generator = np.random.default_rng(4)
     models = [naive.random_parameters(generator, family, 3, 2) for family in ("full", "tied")]
     rows, nothing = generator.normal(size=(300, 2)), np.zeros(300, np.int64)
+    monkeypatch.setattr(tied, "FEWEST_FEATURES", 1)
     known = RowPriors((np.zeros((3, 1)),), nothing, nothing)
     ways = (False, 0.0), (True, 0.0), (True, np.inf)  # complete rows, all by patterns, or each for itself
     extents = np.ones(2), np.full(2, 1e9)  # of the far one components are centred

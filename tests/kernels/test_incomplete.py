@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgmm import kernels
-from dgmm.kernels import incomplete
+from dgmm.kernels import incomplete, tied
 from dgmm.kernels.patterns import by_pattern
 from dgmm.kernels.stacking import stack_models
 from dgmm.model.families import FAMILIES
@@ -29,6 +29,7 @@ def way(request, monkeypatch):
     if fewest is not None:
         monkeypatch.setattr(incomplete, "fewest_rows", lambda models, by: fewest)
         monkeypatch.setattr(incomplete, "can_come", lambda stack: [])
+    monkeypatch.setattr(tied, "FEWEST_FEATURES", 1)
     return request.param
 
 

@@ -91,13 +91,15 @@ def test_more_features_than_bits():
     assert_expected(parameters, [Part(rows)])
 
 
-def test_models_for_which_rows_can_come():
-    """A tied one alone, of which no feature is nearly known from others, and no component centred."""
+def test_models_for_which_rows_can_come(monkeypatch):
+    """A tied one alone, of many features, none of which is nearly known from others; no component centred."""
     generator = np.random.default_rng(4)
     models = [naive.random_parameters(generator, name, 2, 3) for name in naive.COVARIANCE_TYPES]
     rows = np.concatenate([naive.random_rows(generator, model, 50) for model in models])
     wanted = naive.COVARIANCE_TYPES.index("tied")
     ready = stacked(models, rows)
+    assert tied.can_come(ready) == []
+    monkeypatch.setattr(tied, "FEWEST_FEATURES", 3)
     assert tied.can_come(ready) == [wanted]
     assert tied.tied_bytes(ready) > 0
     given = models[wanted]
