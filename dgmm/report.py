@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgmm.data.source import Source
-from dgmm.data.text import counted, listed, printable, shortened
+from dgmm.data.text import counted, listed, printable, shortened, with_deviation
 from dgmm.estimators.certainty import StandardErrors
 from dgmm.estimators.described import outstanding_features
 from dgmm.estimators.features import spoken_names
@@ -364,17 +364,6 @@ def comparison_lines(of: Mapping[str, NDArray[Any]]) -> tuple[list[str], list[li
         for index in range(len(of["n_components"]))
     ]
     return columns, rows
-
-
-def with_deviation(mean: float, deviation: float) -> str:
-    """Say a mean and a standard deviation, of which three digits count."""
-    if deviation == 0.0:
-        return f"{mean:.4g}"
-    places = 2 - int(np.floor(np.log10(deviation)))
-    if not -1 <= places <= 6:
-        return f"{mean:.4g} ± {deviation:.2g}"
-    places = max(places, 0)  # thousands are whole numbers
-    return f"{mean:.{places}f} ± {deviation:.{places}f}"
 
 
 def standard_deviations(model: Any) -> np.ndarray:

@@ -14,20 +14,6 @@ from dgmm.model.families import FAMILIES
 
 
 @pytest.mark.parametrize(
-    ("mean", "deviation", "said"),
-    [
-        (1.23456, 0.0123, "1.2346 ± 0.0123"),
-        (5e6, 2e4, "5e+06 ± 2e+04"),
-        (4669.2, 1371.7, "4669 ± 1372"),
-        (-3.0, 1.5, "-3.00 ± 1.50"),
-        (1.0, 1e-12, "1 ± 1e-12"),
-    ],
-)
-def test_means_with_deviations(mean, deviation, said):
-    assert report.with_deviation(mean, deviation) == said
-
-
-@pytest.mark.parametrize(
     ("n_bytes", "said"),
     [(0, "0 bytes"), (1023, "1,023 bytes"), (2**30, "1.0 GiB"), (5 * 2**50, "5,120.0 TiB")],
 )

@@ -26,6 +26,8 @@ from dgmm.estimators.validation import open_sample_weight
 from dgmm.facts import Exhibit, Said, fact
 from dgmm.passes.task import ChunkRows
 
+CONTAMINATION = 0.01
+"""The share of rows to call outliers, where neither it nor a threshold is given."""
 LISTED = 10
 """Rows that are shown."""
 
@@ -119,9 +121,7 @@ class Unlikeliest:
 @click.option(
     "--contamination",
     type=Number(0, 0.5, min_open=True),
-    default=0.01,
-    show_default=True,
-    help="The share of DATA to call outliers.",
+    help=f"The share of DATA to call outliers. [default: {CONTAMINATION}]",
 )
 @click.option("--threshold", type=Finite(), help="Call rows below this log density (nats) outliers, instead.")
 @click.option(
@@ -144,7 +144,7 @@ def outliers(
     model: str,
     data: str,
     out: str,
-    contamination: float,
+    contamination: float | None,
     threshold: float | None,
     n_shown: int,
     side_information: SideInformationOptions,
@@ -158,6 +158,10 @@ def outliers(
     the chance of one as far out, in nats: 7 are one in a thousand. Of a row that lacks values, log_density is
     what is to be expected of it complete. With weights, --contamination is a share of these.
     """
+    if contamination is not None and threshold is not None:
+        raise click.UsageError(
+            "give --contamination or --threshold, not both: either says which rows are outliers"
+        )
     storage_options = opening["storage_options"]
     check_output(out, (".parquet",), overwrite=overwrite, storage_options=storage_options)
     mixture = load_model(model, storage_options, data)
@@ -168,7 +172,8 @@ def outliers(
     scores = score_function(mixture, source)
     with cluster.joined(source):
         if threshold is None:
-            threshold = quantile(source, scores.of, contamination, weights, "threshold")
+            called = CONTAMINATION if contamination is None else contamination
+            threshold = quantile(source, scores.of, called, weights, "threshold")
         table = OutlierTable(
             scores,
             surprise_function(mixture, source),

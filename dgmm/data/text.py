@@ -1,7 +1,8 @@
-"""Names and paths in messages: any character, made printable, without secrets."""
+"""Names, paths and numbers as people read them: any character, made printable, without secrets."""
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -27,6 +28,8 @@ IN_QUERY = re.compile(
 
 MOST_LISTED = 20
 """Names that a message lists."""
+MOST_DIGITS = 15
+"""Decimal digits that every float64 keeps."""
 LONGEST_NAME = 28
 """Signs of a feature's name that a picture or a line shows."""
 
@@ -60,6 +63,22 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     ('component', 'components', 'have')
     """
     return one if number == 1 else many or one + "s"
+
+
+def with_deviation(mean: float, deviation: float) -> str:
+    """Say a mean and a standard deviation, of which three digits count, however far the mean is from 0.
+
+    >>> with_deviation(1.23456, 0.0123), with_deviation(1.7e9 + 1e5, 2e4)
+    ('1.2346 ± 0.0123', '1.7001e+09 ± 2e+04')
+    """
+    if not (math.isfinite(mean) and 0.0 < deviation < math.inf):
+        return f"{mean:.4g}" + (f" ± {deviation:.2g}" if deviation else "")
+    smallest = math.floor(math.log10(deviation)) - 2
+    digits = 1 - smallest + (math.floor(math.log10(abs(mean))) if mean else 0)
+    if not -6 <= smallest <= 1 or digits > MOST_DIGITS:
+        return f"{mean:.{min(max(digits, 4), MOST_DIGITS)}g} ± {deviation:.2g}"
+    places = max(-smallest, 0)  # thousands are whole numbers
+    return f"{mean:.{places}f} ± {deviation:.{places}f}"
 
 
 def redacted(text: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dgmm.data.text import printable
+from dgmm.data.text import printable, with_deviation
 from dgmm.estimators.features import spoken_names
 from dgmm.estimators.parameters import parameters_of
 
@@ -35,7 +35,7 @@ def components_table(mixture: Any) -> str:
     rows = "".join(
         f"<tr><th scope='row'>{k}</th><td>{parameters.weights[k]:.4f}</td>"
         + "".join(
-            f"<td>{mean:.4g} ± {deviation:.2g}</td>"
+            f"<td>{with_deviation(mean, deviation)}</td>"
             for mean, deviation in zip(
                 means[k, :FEATURES_SHOWN].tolist(), deviations[k, :FEATURES_SHOWN].tolist(), strict=True
             )

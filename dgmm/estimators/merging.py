@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -101,8 +102,10 @@ class ComponentMerges:
         """Return the sets of components that are clusters; by default `n_clusters` of them."""
         n_components = len(self.entropies)
         wanted = self.n_clusters if n_clusters is None else n_clusters
-        if not 1 <= wanted <= n_components:
-            raise ValueError(f"n_clusters must be from 1 to the {n_components:,} components, not {wanted}")
+        if not isinstance(wanted, Integral) or not 1 <= wanted <= n_components:
+            raise ValueError(
+                f"n_clusters must be a whole number from 1 to the {n_components:,} components, not {wanted!r}"
+            )
         found = [frozenset({k}) for k in range(n_components)]
         for pair in self.merges[: n_components - wanted]:
             found = merged(found, pair)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from dgmm.data.text import shortened
+from dgmm.data.text import shortened, with_deviation
 from dgmm.estimators.described import outstanding_features
 from dgmm.model.matrices import Array
 from dgmm.pages.html import PANEL, Section, component, figure, grid, paragraph, table, text
@@ -17,7 +17,7 @@ from dgmm.plotting.canvas import label, tick_names
 from dgmm.plotting.layers import draw_ellipses, draw_members
 from dgmm.plotting.palette import ON_DARK, ON_LIGHT, color_of, marker_of
 from dgmm.plotting.subject import Axis, Subject, percentage
-from dgmm.report import group_lines, standard_deviations, with_deviation
+from dgmm.report import group_lines, standard_deviations
 
 MOST_LISTED = 40
 """Components of a table: the heaviest."""

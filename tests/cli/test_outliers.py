@@ -88,5 +88,7 @@ def test_what_it_refuses(tmp_path: Path, model: Path, rows_zarr: Path):
     assert "0<x<=0.5" in fail("outliers", model, rows_zarr, "--out", out, "--contamination", 0)
     for option in ("--contamination", "--threshold"):
         assert "nan is not a finite number" in fail("outliers", model, rows_zarr, "--out", out, option, "nan")
+    both = ("--contamination", 0.1, "--threshold", -5)
+    assert "not both" in fail("outliers", model, rows_zarr, "--out", out, *both)
     assert "must end in .parquet" in fail("outliers", model, rows_zarr, "--out", tmp_path / "table.zarr")
     assert not out.exists()

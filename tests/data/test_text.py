@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import dgmm
 from dgmm import GaussianMixture, load
 from dgmm.cli import main
-from dgmm.data.text import printable, redacted
+from dgmm.data.text import printable, redacted, with_deviation
 
 NAMES = [
     "flux [/cm2]",
@@ -162,3 +162,23 @@ def test_a_password_that_should_have_been_quoted_is_not_shown_either():
 )
 def test_what_is_no_secret_is_shown(text):
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "said"),
+    [
+        (1.23456, 0.0123, "1.2346 ± 0.0123"),
+        (5e6, 2e4, "5e+06 ± 2e+04"),
+        (4669.2, 1371.7, "4669 ± 1372"),
+        (-3.0, 1.5, "-3.00 ± 1.50"),
+        (1.0, 1e-12, "1 ± 1e-12"),
+        (5.1234567, 1e-7, "5.1234567 ± 1e-07"),  # so that components differ as much as they do
+        (1.7e9 + 1e5, 2e4, "1.7001e+09 ± 2e+04"),
+        (1e6 + 0.25, 0.5, "1000000.250 ± 0.500"),
+        (1.7230397905091173e299, 0.3, "1.72303979050912e+299 ± 0.3"),  # not 300 digits
+        (2.0, 0.0, "2"),
+        (2.0, np.inf, "2 ± inf"),
+    ],
+)
+def test_means_with_deviations(mean, deviation, said):
+    assert with_deviation(mean, deviation) == said

@@ -19,7 +19,7 @@ def cells(mixture) -> list[list[str]]:
 
 @pytest.mark.parametrize("covariance_type", naive.COVARIANCE_TYPES)
 def test_weights_means_and_deviations(covariance_type):
-    rows = np.random.default_rng(0).normal(5.0, 2.0, (200, 3))
+    rows = np.random.default_rng(0).normal([5.0, 1e6, -1e9], 2.0, (200, 3))
     mixture = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(rows)
     head, *lines = cells(mixture)
     assert head == ["component", "weight", "feature 0", "feature 1", "feature 2"]
@@ -29,7 +29,7 @@ def test_weights_means_and_deviations(covariance_type):
         k = int(number)
         assert float(weight) == pytest.approx(mixture.weights_[k], abs=1e-4)
         means, own = np.transpose([value.split(" ± ") for value in values]).astype(float)
-        np.testing.assert_allclose(means, mixture.means_[k], rtol=1e-3)
+        assert (np.abs(means - mixture.means_[k]) <= deviations[k] / 100).all()  # wherever they are
         np.testing.assert_allclose(own, deviations[k], rtol=0.05)
 
 

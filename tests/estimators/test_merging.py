@@ -101,6 +101,6 @@ def test_components_that_share_no_rows_stay(generator):
 
 def test_numbers_of_clusters_that_there_are_not(rows, mixture):
     merges = mixture.merge(rows)
-    for n_clusters in (0, 7):
+    for n_clusters in (0, 7, 2.0):
         with pytest.raises(ValueError, match="from 1 to the 6 components"):
             merges.labels(n_clusters)
