@@ -32,6 +32,7 @@ from dgmm.estimators.averaged import fit_average
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.best import mixture_of
 from dgmm.estimators.conditioning import ConditionalMixture, LabelledT
+from dgmm.estimators.containers import wrapping_arrays_alone
 from dgmm.estimators.empty_rows import FILLED, warning_of_empty
 from dgmm.estimators.errors import refuse_measured
 from dgmm.estimators.imputing import METHODS, Method
@@ -84,6 +85,7 @@ class WithIndicator:
         return np.concatenate([self.fill(rows, start), indicator], axis=1)
 
 
+@wrapping_arrays_alone
 class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Missing values, NaN, filled from the conditional mixture of each row, given the values that it has.
 
@@ -240,7 +242,8 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         -------
         X_imputed : of shape (n_samples, n_features), or with an indicator more columns
             NumPy for rows in memory, tables too, if `set_output` does not say otherwise; what xarray has as
-            it was given, if without an indicator; a Dask frame for one, else a lazy Dask array.
+            it was given, if without an indicator; a Dask frame for one, else a lazy Dask array: these,
+            whatever `set_output` says.
 
         Warns
         -----

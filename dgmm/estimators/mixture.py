@@ -22,6 +22,7 @@ from dgmm.estimators.attributes import OF_GROUPS
 from dgmm.estimators.base import MixtureWarning
 from dgmm.estimators.callbacks import Callbacks
 from dgmm.estimators.checkpointing import OF_CHANGED_ROWS, checkpoint_at, generator_from, head_of
+from dgmm.estimators.containers import wrapping_arrays_alone
 from dgmm.estimators.errors import ErrorsLike
 from dgmm.estimators.exchange import ExchangedMixture, Sklearn
 from dgmm.estimators.html import components_table
@@ -53,6 +54,7 @@ def fitted_attributes(mixture: Mixture[Any]) -> dict[str, Any]:
     return {name: value for name, value in vars(mixture).items() if name.endswith("_") and name[0] != "_"}
 
 
+@wrapping_arrays_alone
 class Mixture(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -154,7 +156,7 @@ class Mixture(
         Returns
         -------
         responsibilities : of shape (n_samples, n_components)
-            As `set_output` says; their names are those of `get_feature_names_out`.
+            As `predict_proba`; arrays as `set_output` says, with the names of `get_feature_names_out`.
         """
         return self.predict_proba(X)
 

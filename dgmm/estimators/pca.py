@@ -27,6 +27,7 @@ from dgmm.data.types import (
     Stored,
     WeightsLike,
 )
+from dgmm.estimators.containers import wrapping_arrays_alone
 from dgmm.estimators.features import column_names
 from dgmm.estimators.labels_and_groups import split_off_side_information
 from dgmm.estimators.rowwise import FILL_THEM, RowFunction, evaluate
@@ -58,6 +59,7 @@ EXACT_SOLVERS = ("auto", "full", "covariance_eigh")
 # pyright: reportOverlappingOverload=false
 
 
+@wrapping_arrays_alone
 class PCA(decomposition.PCA):
     """Principal component analysis of rows in memory or far larger than memory.
 
