@@ -9,6 +9,7 @@ from functools import reduce
 
 import numpy as np
 
+from dgmm.fitting.starts.core_splits import core_splits
 from dgmm.fitting.starts.moves import Move, apply, cheapest_merges, merge, merge_costs
 from dgmm.fitting.starts.parts import objectives_of, own_rows, shares
 from dgmm.fitting.starts.splits import SPLITS, best_splits
@@ -181,10 +182,11 @@ def _splits(
     share: Array,
     components: Sequence[int] | None = None,
 ) -> list[Move]:
-    """Return the splits of components, in halves and by values that rows repeat, the best first."""
+    """Return the splits of components: in halves, by values that rows repeat, and cores; the best first."""
     halves = best_splits(data, parameters, objective, SPLITS.few_steps, components, share=share)
     of_values = value_splits(data, parameters, objective, SPLITS.few_steps, components, share=share)
-    return sorted([*halves, *of_values], key=lambda split: -split.gain)
+    cores = core_splits(data, parameters, objective, SPLITS.few_steps, components, share=share)
+    return sorted([*halves, *of_values, *cores], key=lambda split: -split.gain)
 
 
 def split_and_merge(

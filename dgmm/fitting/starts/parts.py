@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmm.fitting.starts.moves import Move
+from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import EMStep, Likelihood
 from dgmm.model.families import Family
@@ -138,3 +140,53 @@ def objectives_of(
         own = family.of_scatter(scatter)
         objectives.append(SharedPart(objective.reg_covar, family, parameters.n_features, own, weight))
     return objectives
+
+
+def split_by_members(
+    data: InMemory,
+    parameters: Parameters,
+    objective: Likelihood,
+    n_steps: int,
+    component: int,
+    *,
+    share: Array,
+    member: NDArray[np.bool_],
+) -> Move:
+    """Split one component on its own rows: those that are members, and the others.
+
+    Parameters
+    ----------
+    data : InMemory
+    parameters : Parameters
+        Of a family whose components have covariances of their own.
+    objective : Likelihood
+    n_steps : int
+        EM steps of the two parts.
+    component : int
+    share : ndarray of shape (K, n_rows)
+        See `shares`.
+    member : ndarray of bool, of shape (n_rows,)
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        Where a covariance is not positive definite.
+    """
+    own = own_rows(data, share[component])
+    rows, has = data.part(own, share[component][own]), member[own]
+    parts = [
+        rows.part(which, share[component][own][which]).moments
+        for which in (has.nonzero()[0], (~has).nonzero()[0])
+    ]
+    family, weight = parameters.family, rows.moments.weight
+    floor = objective.reg_covar * np.eye(parameters.n_features)
+    start = Parameters.from_covariances(
+        family,
+        np.array([each.weight for each in parts]) / weight,
+        np.stack([each.mean for each in parts]),
+        np.concatenate([family.repeated(each.scatter / each.weight + floor, 1) for each in parts]),
+    )
+    alone = climb(rows, parameters.part([component]), objective, 0)
+    after = climb(rows, start, objective, n_steps)
+    gain = (after.lower_bound - alone.lower_bound) * weight / data.moments.weight
+    return Move([component], after.parameters, gain)

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from dgmm.fitting.few_rows import rows_of_a_covariance
 from dgmm.fitting.starts.moves import Move
-from dgmm.fitting.starts.parts import own_rows
-from dgmm.fitting.steps.climb import climb
+from dgmm.fitting.starts.parts import split_by_members
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import Family
@@ -97,7 +96,7 @@ def value_splits(
             with suppress(DegenerateCovarianceError):
                 component = int(numbers[index])
                 found.append(
-                    _split(
+                    split_by_members(
                         data,
                         parameters,
                         objective,
@@ -183,34 +182,3 @@ def _promised(
     entropy = -parts * np.log(parts) - (1.0 - parts) * np.log1p(-parts)
     gains = counts * (0.5 * parts * (np.log(variances / reg_covar) + 1.0) - entropy)
     return np.where(may, gains, -np.inf)
-
-
-def _split(
-    data: InMemory,
-    parameters: Parameters,
-    objective: Likelihood,
-    n_steps: int,
-    component: int,
-    *,
-    share: Array,
-    member: NDArray[np.bool_],
-) -> Move:
-    """Split one component on its own rows: those that are members, and the others."""
-    own = own_rows(data, share[component])
-    rows, has = data.part(own, share[component][own]), member[own]
-    parts = [
-        rows.part(which, share[component][own][which]).moments
-        for which in (has.nonzero()[0], (~has).nonzero()[0])
-    ]
-    family, weight = parameters.family, rows.moments.weight
-    floor = objective.reg_covar * np.eye(parameters.n_features)
-    start = Parameters.from_covariances(
-        family,
-        np.array([each.weight for each in parts]) / weight,
-        np.stack([each.mean for each in parts]),
-        np.concatenate([family.repeated(each.scatter / each.weight + floor, 1) for each in parts]),
-    )
-    alone = climb(rows, parameters.part([component]), objective, 0)
-    after = climb(rows, start, objective, n_steps)
-    gain = (after.lower_bound - alone.lower_bound) * weight / data.moments.weight
-    return Move([component], after.parameters, gain)
