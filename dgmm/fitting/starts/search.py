@@ -82,6 +82,10 @@ class SearchTuning:
         Exchanges of a component of the best that are climbed from to the end where optima may be unseen: all
         rows may like what these leads to better, though the rows that are searched do not. Half and double:
         not measured.
+    n_refuting : int
+        Exchanges of the best that are climbed from where starts agree: moves, which are the same for all,
+        may have left it too early. One that ends higher refutes what they agree on, and the search goes on.
+        Half and double: not measured.
     before : SearchTuning or None
         How much is searched before with variances alone, where covariances have products of features: the
         best found are the first starts.
@@ -104,6 +108,7 @@ class SearchTuning:
     exchanges: ExchangeTuning = EXCHANGES
     recombining: RecombiningTuning = NOTHING_MADE
     n_neighbours: int = 0
+    n_refuting: int = 0
     before: SearchTuning | None = None
 
     def rows(self, n_components: int) -> int:
@@ -117,7 +122,7 @@ class SearchTuning:
         return max(times * self.rows(n_components), before)
 
 
-SEARCH = SearchTuning(recombining=RECOMBINING, n_neighbours=16)
+SEARCH = SearchTuning(recombining=RECOMBINING, n_neighbours=16, n_refuting=4)
 
 
 Start = Callable[[InMemory, int], Parameters]
@@ -220,12 +225,11 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
     own = {"objective": method.objective, "n_rows": tuning.rows(method.n_components)}
     begin = partial(_begun, **own, n_steps=tuning.short_steps)
     exchange = partial(_exchanged, **own, tuning=tuning.exchanges)
+    neighbouring = partial(_neighbouring, fitted=fitted, tuning=tuning.exchanges, **own)
     drawn: list[Climb] = []
     made: list[Climb] = []
     rounds, n_evaluations = _starts(method, fitted, seeds, tuning)
     for purpose, starts in rounds:
-        if unseen(evidence(drawn, made)) < tuning.unseen:
-            break
         begun = run_tasks(begin, [*starts.to_draw, *starts.to_make], fitted, purpose)
         n_drawn = len(starts.to_draw)
         left, n_evaluations = best_distinct(begun, tuning.n_moved), n_evaluations + _cost(begun)
@@ -240,10 +244,18 @@ def _rounds(method: StartMethod, fitted: InMemory, seeds: Sequence[int], tuning:
                 drawn += [end] * sum(map(bool, is_same[:n_drawn]))
                 made += [end] * any(is_same[n_drawn:])
             n_next = n_missing(evidence(drawn, made), tuning.unseen)
-    if unseen(evidence(drawn, made)) >= tuning.unseen:
+        if unseen(evidence(drawn, made)) < tuning.unseen:
+            near = neighbouring([*drawn, *made], tuning.n_refuting)
+            n_evaluations += _cost(near)
+            (best,) = best_distinct([*drawn, *made], 1)
+            higher = [each for each in near if each.lower_bound - best.lower_bound > RECORD.alike]
+            if not higher:
+                break
+            made += higher
+    else:
         others = _made_of_others([*drawn, *made], fitted, seeds, tuning.recombining, **own)
         made, n_evaluations = [*made, *others], n_evaluations + _cost(others)
-        near = _neighbouring([*drawn, *made], fitted, tuning, **own)
+        near = neighbouring([*drawn, *made], tuning.n_neighbours)
         made, n_evaluations = [*made, *near], n_evaluations + _cost(near)
     return _Rounds(drawn, made, n_evaluations)
 
@@ -298,20 +310,25 @@ def _made_of_others(
 
 
 def _neighbouring(
-    found: Sequence[Climb], fitted: InMemory, tuning: SearchTuning, *, objective: Likelihood, n_rows: int
+    found: Sequence[Climb],
+    n_wanted: int,
+    *,
+    fitted: InMemory,
+    tuning: ExchangeTuning,
+    objective: Likelihood,
+    n_rows: int,
 ) -> list[Climb]:
-    """Climb from mixtures that differ from the best by one exchange, for those who are to choose."""
-    if not tuning.n_neighbours or not found:
+    """Climb from so many mixtures that differ from the best by one exchange."""
+    if not n_wanted or not found:
         return []
     (best,) = best_distinct(found, 1)
-    rows = fitted.first(n_rows)
-    starts = neighbours(rows, best.parameters, objective, tuning.n_neighbours)
+    starts = neighbours(fitted.first(n_rows), best.parameters, objective, n_wanted)
     end = partial(
         _climbed,
         objective=objective,
         n_rows=n_rows,
-        n_steps=tuning.exchanges.converged_steps,
-        tol=tuning.exchanges.converged_tol,
+        n_steps=tuning.converged_steps,
+        tol=tuning.converged_tol,
     )
     ended = run_tasks(end, starts, fitted, "trying neighbours")
     return [each for each in ended if each is not None]

@@ -1,13 +1,17 @@
 """The search for starts: it finds what single runs miss, and does not fall for spurious components."""
 # pyright: reportPrivateImportUsage=false
 
+from dataclasses import replace
+
 import dask
 import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from dgmm.fitting.sample import Sample
+from dgmm.fitting.starts import search as of_search
 from dgmm.fitting.starts.methods import StartMethod
+from dgmm.fitting.starts.record import RECORD
 from dgmm.fitting.starts.search import SEARCH, _divided, search
 from dgmm.fitting.steps.climb import climb
 from dgmm.fitting.steps.in_memory import InMemory
@@ -100,6 +104,25 @@ def test_rounds_of_starts_end_where_all_reach_the_same_optimum():
     centres = np.array([[0.0, 0.0], [30.0, 0.0], [0.0, 30.0]])
     rows = np.concatenate([centre + generator.normal(size=(400, 2)) for centre in centres])
     assert n_rounds(rows[generator.permutation(len(rows))], 3) == 1
+
+
+def test_starts_that_agree_are_not_the_end_where_one_exchange_leads_higher(monkeypatch):
+    """That neighbours end higher is planted: data where they do take long."""
+    generator = np.random.default_rng(5)
+    rows = np.concatenate([centre + generator.normal(size=(400, 2)) for centre in ([0, 0], [30, 0], [0, 30])])
+    asked = []
+
+    def neighbouring(climbs, n_wanted, **_):
+        best = max(climbs, key=lambda each: each.lower_bound)
+        asked.append(best.lower_bound)
+        assert n_wanted == SEARCH.n_refuting
+        gain = 2.0 * RECORD.alike if len(asked) == 1 else -1.0
+        return [replace(best, lower_bound=best.lower_bound + gain)]
+
+    monkeypatch.setattr(of_search, "_neighbouring", neighbouring)
+    assert n_rounds(rows[generator.permutation(len(rows))], 3) == 2
+    assert len(asked) == 2
+    assert asked[1] == asked[0] + 2.0 * RECORD.alike
 
 
 def test_mixtures_grow_where_starts_end_in_different_optima():
