@@ -19,6 +19,7 @@ from dgmm.kernels.rare_compiled import eliminate, regress
 from dgmm.kernels.stack import Group, Stack
 from dgmm.kernels.sums import statistics_of
 from dgmm.kernels.tied import TiedRows
+from dgmm.kernels.tile_tuning import CACHE_LINE, TILES
 from dgmm.model.jit import compiled_module, in_one_form
 from dgmm.model.matrices import Array
 from dgmm.model.statistics import Statistics
@@ -187,7 +188,7 @@ def library_bytes() -> int:
 
 def working_bytes(stack: Stack) -> int:
     """Forecast the bytes that the loop allocates for all groups of a stack."""
-    width = loop().TILES.tile_rows + loop().CACHE_LINE // stack.dtype.itemsize
+    width = TILES.tile_rows + CACHE_LINE // stack.dtype.itemsize
     sizes = [Shapes.of(stack, group).n_numbers for group in stack.groups]
     plain = sum(stack.dtype.itemsize * width * of_rows + 8 * others for of_rows, others in sizes)
     return plain + sum(own_bytes(stack, group) for group in stack.groups if leaves_out(stack, group))

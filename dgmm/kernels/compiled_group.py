@@ -23,6 +23,7 @@ from dgmm.kernels.marginals import Marginals
 from dgmm.kernels.near import NearRows, may_leave_out
 from dgmm.kernels.priors import RowPriors, no_counts
 from dgmm.kernels.stack import Centred, Group, Stack
+from dgmm.kernels.tile_tuning import TILES
 from dgmm.model.jit import in_one_form
 from dgmm.model.matrices import Array
 
@@ -207,5 +208,4 @@ def leaves_out(stack: Stack, group: Group) -> bool:
 
 def call_pieces(part: Part) -> Iterator[Part]:
     """Cut a run of rows into pieces of as many bytes as a call takes."""
-    n_bytes = loop().TILES.piece_bytes
-    return pieces_of(part, max(1, n_bytes // (part.rows.itemsize * part.rows.shape[1])))
+    return pieces_of(part, max(1, TILES.piece_bytes // (part.rows.itemsize * part.rows.shape[1])))

@@ -14,11 +14,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from dgmm.kernels.tile_tuning import CACHE_LINE
 from dgmm.model.jit import REORDERED, compiled
 from dgmm.model.vectors import longest_vectors
-
-CACHE_LINE = 64
-"""Bytes that processors fetch at once, and that their longest vectors have."""
 
 SIDE = 8
 """Rows, and features, of the blocks in which rows are transposed."""

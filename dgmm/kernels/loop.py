@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmm.kernels.stack import Group, Stack
+from dgmm.kernels.tile_tuning import CACHE_LINE, TILES, UNROLLED
 from dgmm.model.jit import imported_module, in_one_form
 from dgmm.model.matrices import Array
 
@@ -21,8 +22,7 @@ def loop() -> Any:
 
 def padded(number: int) -> int:
     """Return a number of components or features as the loop takes them: a multiple of four."""
-    unrolled = loop().UNROLLED
-    return -(-number // unrolled) * unrolled
+    return -(-number // UNROLLED) * UNROLLED
 
 
 @cache
@@ -177,7 +177,7 @@ class Sums(NamedTuple):
 def gathers_rows(stack: Stack, group: Group) -> bool:
     """Return whether rows may be gathered for all components of a group: full ones with many features."""
     several = len(group.natural_parameters) > 2 * len(group.models) and not group.is_whitened
-    return group.family.has_all_features and stack.n_features >= loop().TILES.gathers_from and several
+    return group.family.has_all_features and stack.n_features >= TILES.gathers_from and several
 
 
 class Shapes(NamedTuple):
@@ -210,7 +210,7 @@ class Shapes(NamedTuple):
         """Find them."""
         n_components, n_own = group.natural_parameters.shape
         n_features = padded(n_own)
-        n_panels = -(-n_features // loop().TILES.panel_features)
+        n_panels = -(-n_features // TILES.panel_features)
         n_centred = len(stack.centred_in(group))
         return cls(
             padded(n_components),
@@ -236,8 +236,8 @@ def workspace_of(shapes: Shapes, dtype: np.dtype) -> Workspace:
     Tables begin with a cache line: else each vector would be in two. Their rows are longer by one than a
     power of two: else these would compete for the same few places of the caches.
     """
-    line = loop().CACHE_LINE // dtype.itemsize
-    width = loop().TILES.tile_rows + line
+    line = CACHE_LINE // dtype.itemsize
+    width = TILES.tile_rows + line
     gathered = shapes.buffers * (shapes.side + 1)
     sizes = [
         shapes.factors + shapes.at_once,
@@ -249,7 +249,7 @@ def workspace_of(shapes: Shapes, dtype: np.dtype) -> Workspace:
         padded(1),
     ]
     memory = np.zeros(sum(sizes) * width + line, dtype)
-    start = -memory.ctypes.data % loop().CACHE_LINE // dtype.itemsize
+    start = -memory.ctypes.data % CACHE_LINE // dtype.itemsize
     tables = memory[start : start + sum(sizes) * width].reshape(-1, width)
     table, densities, largest, totals, deviations, buffers, weighted = (
         tables[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)

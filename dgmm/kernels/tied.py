@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 
 from dgmm.kernels.compiled_group import CompiledGroup, call_pieces
 from dgmm.kernels.kernel import Part
-from dgmm.kernels.loop import loop, padded
+from dgmm.kernels.loop import padded
 from dgmm.kernels.rare import can_be_completed
 from dgmm.kernels.stack import Stack
 from dgmm.kernels.sums import expected_sums
+from dgmm.kernels.tile_tuning import TILES
 from dgmm.model.conditional import plain
 from dgmm.model.jit import imported_module, in_one_form
 from dgmm.model.matrices import Array
@@ -161,17 +162,16 @@ class Room(NamedTuple):
     def of(cls, n_features: int) -> Room:
         """Allocate it."""
         n_sorted = max(FEWEST_SORTED, SORTED_BYTES // (8 * n_features))
-        n_tile = loop().TILES.tile_rows
         return cls(
             np.zeros(n_sorted, np.int64),
             np.zeros(n_sorted, np.int64),
             np.zeros(MOST_PATTERNS, np.int64),
-            np.zeros((n_tile, n_features)),
-            np.zeros(n_tile),
-            np.zeros(n_tile),
-            np.zeros(n_tile, np.int64),
-            np.zeros(n_tile, np.int64),
-            np.zeros((n_features, n_tile)),
+            np.zeros((TILES.tile_rows, n_features)),
+            np.zeros(TILES.tile_rows),
+            np.zeros(TILES.tile_rows),
+            np.zeros(TILES.tile_rows, np.int64),
+            np.zeros(TILES.tile_rows, np.int64),
+            np.zeros((n_features, TILES.tile_rows)),
             np.zeros(n_words(n_features), np.uint64),
             np.zeros((n_features, n_features)),
             np.zeros((n_features, n_features)),

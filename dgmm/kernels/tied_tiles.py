@@ -1,9 +1,9 @@
 """Incomplete rows of components that share a covariance matrix, in a compiled loop: see `dgmm.kernels.tied`.
 
-Rows come in any order. Some thousands at a time are numbered by what they lack, and go through the tiles of
-`dgmm.kernels.tiles` in the order of their patterns: what a row lacks is filled in once its deviations are
-there, and once more when its responsibilities are. What a pattern takes is made where its first row comes,
-and kept while there is room.
+Rows come in any order. Some thousands at a time are numbered by what they lack, and go in the order of their
+patterns through the steps of `dgmm.kernels.tile_steps`, tile by tile: what a row lacks is filled in once its
+deviations are there, and once more when its responsibilities are. What a pattern takes is made where its
+first row comes, and kept while there is room.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from __future__ import annotations
 import numpy as np
 
 from dgmm.kernels.factors import write_factors
-from dgmm.kernels.tiles import (
+from dgmm.kernels.tile_steps import (
     COMPLETE,
     INLINE,
     TILE_ROWS,
-    _add_log_priors,
-    _add_scatter,
-    _add_tile,
-    _count,
-    _normalize,
-    _write_densities_of_factors,
+    add_log_priors,
+    add_scatter,
+    add_tile,
+    count,
+    normalize,
+    write_densities_of_factors,
 )
 from dgmm.model.jit import IN_ORDER, REORDERED, compiled
 from dgmm.model.parameters import LOG_2_PI
@@ -347,7 +347,7 @@ def expect(rows, weights, priors, model, work, sums, shared, patterns, room, com
                 lacking, within, _ = _of_pattern(number, patterns)
                 _complete(lacking, within, shared.precision, begin, end, work.table, room.products)
                 begin = end
-            _write_densities_of_factors(
+            write_densities_of_factors(
                 tile, model.theta, model.precision_factors, model.log_constants, model, work
             )
             begin = 0
@@ -355,12 +355,12 @@ def expect(rows, weights, priors, model, work, sums, shared, patterns, room, com
                 end = min(ends[number] - first, len(tile))
                 _add_to_all(patterns.log_priors[number], begin, end, densities)
                 begin = end
-            _add_log_priors(priors.log_priors, places, work.densities)
-            sums.log_likelihoods[0] += _normalize(
+            add_log_priors(priors.log_priors, places, work.densities)
+            sums.log_likelihoods[0] += normalize(
                 densities, own, model.negligible, work.largest, work.totals, len(tile), rows[:0]
             )
-            _count(work.densities, groups, sums.counts)
-            _add_tile(tile, model, work, sums.features, sums.gathered)
+            count(work.densities, groups, sums.counts)
+            add_tile(tile, model, work, sums.features, sums.gathered)
             begin = 0
             for number in range(first_pattern, last_pattern + 1):
                 end = min(ends[number] - first, len(tile))
@@ -378,6 +378,6 @@ def expect(rows, weights, priors, model, work, sums, shared, patterns, room, com
                     completed.between,
                 )
                 begin = end
-            _add_scatter(own, len(tile), work, completed.products)
+            add_scatter(own, len(tile), work, completed.products)
             first_pattern = last_pattern
         start += n_rows

@@ -105,13 +105,22 @@ def say_compiling() -> None:
 
 
 def _stamp_of_used(function: Any) -> str:
-    """Return a checksum of the modules of this package, other than its own, that a function calls."""
-    names = {getattr(value, "__module__", None) for value in function.__globals__.values()}
-    own = sorted(str(name) for name in names - {function.__module__} if str(name).startswith("dgmm."))
+    """Return a checksum of the modules of this package, other than its own, that a function takes from."""
     checksum = sha256()
-    for name in own:
+    for name in sorted(_used(function)):
         checksum.update(Path(str(sys.modules[name].__file__)).read_bytes())
     return checksum.hexdigest()
+
+
+def _used(function: Any) -> set[str]:
+    """Return the names of these modules, and of those that they take from: all that is called is compiled."""
+    found, left = {function.__module__}, [function.__globals__]
+    while left:
+        names = {str(getattr(value, "__module__", None)) for value in left.pop().values()}
+        added = {name for name in names if name.startswith("dgmm.")} - found
+        found |= added
+        left += [vars(sys.modules[name]) for name in added]
+    return found - {function.__module__}
 
 
 def _check(path: str) -> None:

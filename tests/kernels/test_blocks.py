@@ -6,7 +6,7 @@ import pytest
 
 from dgmm import kernels
 from dgmm.kernels import blocks as numpy_kernel
-from dgmm.kernels import workspace
+from dgmm.kernels import loop, workspace
 from dgmm.kernels.precision import SINGLE
 from dgmm.kernels.stack import Stack
 from dgmm.kernels.stacking import blank_stack, stack_models
@@ -260,8 +260,7 @@ def test_sums_over_own_rows_are_the_loop_over_rows(kind, rows_dtype, each_kernel
     assert (statistics.counts[12] < 1e-200) == (kind != "mixed")  # far out it is the widest
     monkeypatch.setattr(numpy_kernel.Accumulator, "_gather", lambda *_: False)
     if each_kernel == "compiled":
-        tiles = pytest.importorskip("dgmm.kernels.tiles")
-        monkeypatch.setattr(tiles, "TILES", replace(tiles.TILES, gathers_from=1000))
+        monkeypatch.setattr(loop, "TILES", replace(loop.TILES, gathers_from=1000))
     (dense,), _ = expect([parameters], rows, weights, rows_dtype)
     gathers = each_kernel in ("compiled", "numpy") and kind != "overlapping"
     assert np.array_equal(statistics.scatter, dense.scatter) != gathers

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from dgmm import kernels
+from dgmm.kernels import loop
 from dgmm.kernels.compiled_group import CompiledGroup
 from dgmm.kernels.kernel import Part
 from dgmm.kernels.stacking import stack_models
 from dgmm.model.statistics import Moments
 from tests.model import naive
 
-tiles = pytest.importorskip("dgmm.kernels.tiles")
+pytest.importorskip("dgmm.kernels.tiles")
 
 
 @pytest.mark.parametrize("spread", [1.0, 30.0])
@@ -30,6 +31,6 @@ def test_rows_are_gathered_where_few_responsibilities_are_not_zero(spread, monke
     gathered = group.sums.gathered[:, 0, 0].sum()
     assert gathered == pytest.approx(2000.0 if spread == 30.0 else 0.0)
     assert group.feature_sums()[:, 0].sum() == pytest.approx(2000.0)
-    monkeypatch.setattr(tiles, "TILES", replace(tiles.TILES, gathers_from=25))
+    monkeypatch.setattr(loop, "TILES", replace(loop.TILES, gathers_from=25))
     (dense,) = kernels.expect(ready, [(rows, None)])
     naive.close(group.feature_sums()[:, 25:], dense.scatter, np.abs(dense.scatter).max(), 1e-12)

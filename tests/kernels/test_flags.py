@@ -33,8 +33,8 @@ def test_families_without_products_unless_a_component_is_narrow(narrow):
     ready = stack_models(models, np.zeros(3), extent, np.float64, may_lack=True)
     wanted = [index for index in (1, 3, 4, 5) if index != narrow]
     assert with_flags(ready) == wanted
-    ways = Ways.of(ready)
-    assert Ways.of(ready) is ways
+    ways = Ways.of(kernels.kernel_for(ready), ready)
+    assert Ways.of(kernels.kernel_for(ready), ready) is ways
     assert ways.flagged_models == wanted
     assert ways.by_pattern is not None
     assert len(ways.by_pattern.models) == len(models) - len(wanted)

@@ -5,9 +5,10 @@ import pytest
 
 from dgmm.kernels.loop import Shapes, padded, pairs_of, workspace_of
 from dgmm.kernels.stacking import stack_models
+from dgmm.kernels.tile_tuning import CACHE_LINE, TILES, UNROLLED
 from tests.model import naive
 
-tiles = pytest.importorskip("dgmm.kernels.tiles")
+pytest.importorskip("numba")
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +29,8 @@ def test_pairs_are_the_products_of_the_feature_table_and_then_ones():
 
 @pytest.mark.parametrize("number", range(1, 10))
 def test_padding_is_to_the_next_multiple(number):
-    assert padded(number) % tiles.UNROLLED == 0
-    assert number <= padded(number) < number + tiles.UNROLLED
+    assert padded(number) % UNROLLED == 0
+    assert number <= padded(number) < number + UNROLLED
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -39,8 +40,8 @@ def test_a_workspace_has_as_many_numbers_as_are_forecast_on_whole_cache_lines(fa
     ready = stack_models([model], np.zeros(n_features), np.ones(n_features), dtype)
     shapes = Shapes.of(ready, ready.groups[0])
     work = workspace_of(shapes, np.dtype(dtype))
-    width = tiles.TILE_ROWS + tiles.CACHE_LINE // np.dtype(dtype).itemsize
+    width = TILES.tile_rows + CACHE_LINE // np.dtype(dtype).itemsize
     tables = (work.table, work.densities, work.largest, work.totals, work.deviations, work.buffers)
     assert sum(table.size for table in (*tables, work.weighted)) == shapes.n_numbers[0] * width
-    assert work.table.ctypes.data % tiles.CACHE_LINE == 0
+    assert work.table.ctypes.data % CACHE_LINE == 0
     assert {table.shape[-1] for table in tables} == {width}

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,18 +165,31 @@ def test_nowhere_to_keep_it(tmp_path):
 
 
 def test_functions_of_other_modules_count(tmp_path, monkeypatch):
-    """What is kept of a function is no longer it, once a module that it takes functions from has changed."""
-    file = tmp_path / "beside.py"
-    file.write_text("def helper(n):\n    return n + 1\n")
-    spec = spec_from_file_location("dgmm.beside_of_a_test", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    names = {"helper": module.helper, "__name__": "of_a_test"}
+    """What is kept of a function is no longer it, once a module has changed that it, or a callee, is from."""
+    texts = {
+        "farther": "def added():\n    return 1\n",
+        "near": "from dgmm.farther_of_a_test import added\n\ndef helper(n):\n    return n + added()\n",
+    }
+    names: dict[str, Any] = {"__name__": "of_a_test"}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+        spec = spec_from_file_location(f"dgmm.{name}_of_a_test", tmp_path / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        names["helper"] = getattr(module, "helper", None)
     exec("def function(n):\n    return helper(n)\n", names)
-    stamp = numba_cache._stamp_of_used(names["function"])
-    assert stamp == numba_cache._stamp_of_used(names["function"])
-    file.write_text("def helper(n):\n    return n + 2\n")
-    assert stamp != numba_cache._stamp_of_used(names["function"])
+    stamps = [numba_cache._stamp_of_used(names["function"]) for _ in range(2)]
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text.replace("1", "2").replace("n + ", "2 + "))
+        stamps.append(numba_cache._stamp_of_used(names["function"]))
+    assert stamps[0] == stamps[1]
+    assert len(set(stamps)) == 3
+
+
+def test_numbers_of_the_loops_count():
+    """They are in a module without functions, and a record says of which it is."""
+    tiles = pytest.importorskip("dgmm.kernels.tiles")
+    assert {"dgmm.kernels.tile_tuning", "dgmm.kernels.elementary"} < numba_cache._used(tiles.expect.py_func)
