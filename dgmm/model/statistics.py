@@ -374,6 +374,11 @@ class Moments:
         """Weighted sums of squares about the mean: shape (n_features,)."""
         return np.diagonal(self.scatter) if self.scatter.ndim == 2 else self.scatter
 
+    def covariance(self, floor: float) -> Array:
+        """Return covariances, or variances alone, as the scatter is, with a floor added to the variances."""
+        found = self.scatter / self.weight
+        return found + (floor * np.eye(len(found)) if found.ndim == 2 else floor)
+
     @property
     def extent(self) -> Array:
         """Largest distance of a row from the mean, per feature: shape (n_features,)."""

@@ -222,7 +222,7 @@ def split_and_merge(
     components = [split.component, *pair]
     weights = share[components].sum(axis=0, dtype=np.float64)
     own = own_rows(data, weights)
-    rows = data.part(own, weights[own])
+    rows = data.part(own, weights[own], products=parameters.family.has_products)
     (own_objective,) = objectives_of(data, parameters, share, [components], objective)
     before = parameters.part(components)
     alone = climb(rows, before, own_objective, 0)

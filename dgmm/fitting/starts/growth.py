@@ -88,8 +88,7 @@ def pruned(found: Climb, data: InMemory, n_components: int, objective: Likelihoo
 
 def single(family: Family, moments: Moments, objective: Likelihood) -> Parameters:
     """Return the mixture of one component: the moments of the rows are its parameters."""
-    covariance = moments.scatter / moments.weight + objective.reg_covar * np.eye(len(moments.mean))
-    own = family.repeated(covariance, 1)
+    own = family.repeated(moments.covariance(objective.reg_covar), 1)
     return Parameters.from_covariances(family, np.ones(1), moments.mean[None], own)
 
 

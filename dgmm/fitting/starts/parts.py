@@ -173,18 +173,18 @@ def split_by_members(
         Where a covariance is not positive definite.
     """
     own = own_rows(data, share[component])
-    rows, has = data.part(own, share[component][own]), member[own]
+    weights, has, family = share[component][own], member[own], parameters.family
+    rows = data.part(own, weights, products=family.has_products)
     parts = [
-        rows.part(which, share[component][own][which]).moments
+        rows.part(which, weights[which], products=family.has_products).moments
         for which in (has.nonzero()[0], (~has).nonzero()[0])
     ]
-    family, weight = parameters.family, rows.moments.weight
-    floor = objective.reg_covar * np.eye(parameters.n_features)
+    weight, floor = rows.moments.weight, objective.reg_covar
     start = Parameters.from_covariances(
         family,
         np.array([each.weight for each in parts]) / weight,
         np.stack([each.mean for each in parts]),
-        np.concatenate([family.repeated(each.scatter / each.weight + floor, 1) for each in parts]),
+        np.concatenate([family.repeated(each.covariance(floor), 1) for each in parts]),
     )
     alone = climb(rows, parameters.part([component]), objective, 0)
     after = climb(rows, start, objective, n_steps)

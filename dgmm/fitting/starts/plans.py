@@ -218,8 +218,9 @@ def _steps_of_moves(plan: SearchTuning, size: Size, splits: float) -> float:
 def _steps_of_splits(size: Size, n_rows: int) -> float:
     """Forecast the steps, of a mixture on so many rows, that it takes to split all components in two halves.
 
-    Before them come responsibilities, and sums of products of all features, whatever the family. Halves of
-    each have a covariance of their own, if they share it, and begin with its longest axis.
+    Before them come responsibilities, and sums of products of all features, whatever the family: of
+    many features `diag` and `spherical` are spared them, which is not forecast. Halves of each have a
+    covariance of their own, if they share it, and begin with its longest axis.
     """
     steps, n_components = 2.0 * (SPLITS.few_steps + 2.0), size.n_components
     all_products = products_of_row(FAMILIES["full"], n_components, size.n_features, size.itemsize)

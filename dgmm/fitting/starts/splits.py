@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from scipy.linalg import eigh, solve_triangular
 
 from dgmm.fitting.costs import products_of_step
 from dgmm.fitting.few_rows import rows_of_a_covariance
+from dgmm.fitting.starts.axes import long_axis, long_axis_of_rows, needs_covariances
 from dgmm.fitting.starts.moves import Move
 from dgmm.fitting.starts.parts import SharedPart, objectives_of, own_rows, shares
 from dgmm.fitting.steps.climb import climb
@@ -26,7 +26,7 @@ from dgmm.kernels import assign
 from dgmm.kernels.stack import Stack
 from dgmm.kernels.stacking import blank_stack
 from dgmm.model.families import FAMILIES, Family
-from dgmm.model.matrices import MATRICES, Array, DegenerateCovarianceError, unpack
+from dgmm.model.matrices import Array, DegenerateCovarianceError, unpack
 from dgmm.model.parameters import Parameters
 from dgmm.model.statistics import Moments, Statistics
 
@@ -104,6 +104,7 @@ def best_splits(
     n_spared = len(data.rows) * len(numbers) - sum(n_own[number] for number in numbers)
     spared = n_spared * products_of_step(parameters.family, 2, parameters.n_features, data.rows.itemsize)
     is_small = spared < SPLITS.spared_products * len(numbers)
+    is_small &= needs_covariances(parameters.family, parameters.n_features)
     found = _split_together(data, parameters, share, objectives, n_steps) if is_small else []
     done = {each.component for each in found}
     for number, own in objectives.items():
@@ -222,12 +223,16 @@ def _split_alone(
     data: InMemory, component: Parameters, share: Array, objective: Likelihood, n_steps: int
 ) -> tuple[Parameters, float]:
     """Split one component, on its own rows about their own mean: give its halves and what they gain."""
-    own = own_rows(data, share)
-    rows = data.part(own, share[own])
+    own, family = own_rows(data, share), component.family
+    products = needs_covariances(family, component.n_features)
+    rows = data.part(own, share[own], products=products)
     mean, weight = rows.moments.mean, rows.moments.weight
-    covariance = rows.moments.scatter / weight + objective.reg_covar * np.eye(component.n_features)
+    covariance = rows.moments.covariance(objective.reg_covar)
     alone = climb(rows, _alone(component, mean, covariance, objective, weight), objective, 0)
-    start = _halves(component.family, mean, covariance, objective, weight)
+    if products:
+        start = _halves(family, mean, covariance, objective, weight)
+    else:
+        start = _halves_of_rows(family, rows, covariance, objective)
     halves = climb(rows, start, objective, n_steps)
     gain = (halves.lower_bound - alone.lower_bound) * weight / data.moments.weight
     return halves.parameters, gain
@@ -272,23 +277,31 @@ def _halves(
         root = np.linalg.cholesky(unit)
     except np.linalg.LinAlgError:  # of a shared one, where others leave rounding errors only
         raise DegenerateCovarianceError(None) from None
-    length, axis = _longest_axis(covariance, root)
-    offset = HALF_MEAN * np.sqrt(length) * root @ axis
+    offset = HALF_MEAN * long_axis(covariance, root)
+    return _on_both_sides(
+        family, mean, offset, covariance - np.outer(offset, offset), objective=objective, weight=weight
+    )
+
+
+def _halves_of_rows(family: Family, rows: InMemory, variances: Array, objective: Likelihood) -> Parameters:
+    """Start two components as `_halves` does, from the rows and variances of a family without covariances."""
+    mean, weight = rows.moments.mean, rows.moments.weight
+    unit = np.where(variances > 0.0, variances, 1.0)
+    if isinstance(objective, SharedPart):
+        shared = objective.covariance(family.of_scatter(unit), weight)
+        unit = family.variances(shared, 1, len(mean))[0]
+    if not (unit > 0.0).all():  # of shared ones, where others leave rounding errors only
+        raise DegenerateCovarianceError(None)
+    offset = HALF_MEAN * long_axis_of_rows(rows, np.sqrt(unit), objective.reg_covar)
+    return _on_both_sides(family, mean, offset, variances - offset**2, objective=objective, weight=weight)
+
+
+def _on_both_sides(
+    family: Family, mean: Array, offset: Array, remaining: Array, *, objective: Likelihood, weight: float
+) -> Parameters:
+    """Give two components on both sides of a mean, with what their distance leaves of the covariance."""
     means = mean + np.outer([1.0, -1.0], offset)
-    remaining = covariance - np.outer(offset, offset)
     own = family.repeated(remaining, 2)
     if isinstance(objective, SharedPart):
         own = objective.covariance(own, weight)
     return Parameters.from_covariances(family, np.full(2, 0.5), means, own)
-
-
-def _longest_axis(covariance: Array, root: Array) -> tuple[np.floating, Array]:
-    """Return the largest eigenvalue of ``L⁻¹ C L⁻ᵀ`` and its eigenvector, of a lower triangular L."""
-    if len(root) < MATRICES.wide_features:
-        lengths, axes = np.linalg.eigh(np.linalg.solve(root, np.linalg.solve(root, covariance).T))
-        return lengths[-1], axes[:, -1]
-    half = solve_triangular(root, covariance, lower=True, check_finite=False)
-    whole = solve_triangular(root, half.T, lower=True, overwrite_b=True, check_finite=False)
-    last = len(root) - 1  # of many features the others take most of the time
-    lengths, axes = eigh(whole, subset_by_index=(last, last), overwrite_a=True, check_finite=False)
-    return lengths[0], axes[:, 0]

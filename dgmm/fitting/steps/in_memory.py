@@ -149,9 +149,11 @@ class InMemory(Data):
         """Values that many of these rows have."""
         return repeated_values(self.rows, self.row_weights)
 
-    def part(self, rows: slice | NDArray[np.intp], weights: Array | None) -> InMemory:
-        """Take some rows, with weights of their own."""
-        return InMemory.of(self.rows[rows], weights, self.n_rows_in_all)
+    def part(
+        self, rows: slice | NDArray[np.intp], weights: Array | None, *, products: bool = True
+    ) -> InMemory:
+        """Take some rows, with weights of their own, and moments as those of `of`."""
+        return InMemory.of(self.rows[rows], weights, self.n_rows_in_all, products=products)
 
     def first(self, n_rows: int) -> InMemory:
         """Take the first rows: a sample, where rows are in random order."""

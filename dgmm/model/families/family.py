@@ -163,9 +163,9 @@ class Family(ABC):
         """Return products ``gap gapᵀ`` of vectors (K, D), in the form of one covariance each."""
         return self.projected(gaps[:, :, None] * gaps[:, None, :])
 
-    def repeated(self, matrix: Array, n_components: int) -> Array:
-        """Return the covariances of components that all have one matrix (D, D)."""
-        one = self.projected(matrix)
+    def repeated(self, scatter: Array, n_components: int) -> Array:
+        """Return the covariances of components that all have one: see `of_scatter`."""
+        one = self.of_scatter(scatter)
         return one if self.is_shared else np.stack([one] * n_components)
 
     @abstractmethod

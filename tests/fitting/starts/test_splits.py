@@ -10,7 +10,6 @@ from dgmm.fitting.steps.climb import Upwards, climb
 from dgmm.fitting.steps.in_memory import InMemory
 from dgmm.fitting.steps.objective import Likelihood
 from dgmm.model.families import FAMILIES
-from dgmm.model.matrices import MATRICES
 from dgmm.model.parameters import Parameters
 from tests.model import naive
 
@@ -104,14 +103,3 @@ def test_the_others_of_a_tied_mixture_are_told_of_its_covariance(generator):
             mean = np.average(rows, axis=0, weights=own)
             within += (own[:, None] * (rows - mean)).T @ (rows - mean)
         np.testing.assert_allclose(halves.covariances, within / weights.sum() + 1e-3 * np.eye(3), rtol=1e-9)
-
-
-@pytest.mark.parametrize("n_features", [MATRICES.wide_features - 1, MATRICES.wide_features])
-def test_the_longest_axis_is_that_of_whitened_rows(n_features):
-    generator = np.random.default_rng(5)
-    rows = generator.normal(size=(2 * n_features, n_features)) * generator.uniform(0.5, 2.0, n_features)
-    root = np.linalg.cholesky(np.cov(generator.normal(size=(n_features, 3 * n_features))))
-    lengths, axes = np.linalg.eigh(np.cov(np.linalg.solve(root, rows.T)))
-    length, axis = splits._longest_axis(np.cov(rows.T), root)
-    assert length == pytest.approx(lengths[-1], rel=1e-10)
-    assert abs(axis @ axes[:, -1]) == pytest.approx(1.0, abs=1e-8)
