@@ -36,3 +36,14 @@ def test_numbers_that_are_all_different():
     data = InMemory.of(np.random.default_rng(0).normal(size=(100, 2)))
     assert data.repeated.members.shape == (0, 100)
     assert data.repeated is data.repeated  # sought once
+
+
+@pytest.mark.parametrize("weight", [None, 0.5])
+def test_a_value_of_just_enough_rows_is_found(weight):
+    """Of others that repeat, but in fewer rows, columns are passed over."""
+    rows = np.random.default_rng(0).permuted(np.stack([np.arange(4000.0)] * 2, axis=1), axis=0)
+    rows[np.flatnonzero(rows[:, 0] < 4.0), 0] = 0.0
+    rows[np.flatnonzero(rows[:, 1] < 3.0), 1] = 0.0
+    found = repeated_values(rows, None if weight is None else np.full(4000, weight))
+    np.testing.assert_array_equal(found.features, [0])
+    np.testing.assert_array_equal(found.members, rows[None, :, 0] == 0.0)
