@@ -200,7 +200,7 @@ class Multistart:
         for initialization in range(self.settings.n_init):
             emit(InitializationStarted(initialization))
             try:
-                began, records[initialization] = self._began(initialization, random_state)
+                began, records[initialization] = self.began(initialization, random_state)
             except FAILURES_OF_A_START as error:
                 errors.append(error)
                 continue
@@ -216,10 +216,10 @@ class Multistart:
         best = best_of_ended([state for states in offered for state in states], errors)
         return best, records.get(best.initialization)
 
-    def _began(
+    def began(
         self, initialization: int, random_state: np.random.RandomState
     ) -> tuple[list[EM], SearchRecord | None]:
-        """Begin from a start that is found, and from its rivals."""
+        """Begin from a start that is found, and from its rivals; give the record of the search, if any."""
         starts, record = self._starts(random_state)
         return [self.begin(initialization, each) for each in starts], record
 

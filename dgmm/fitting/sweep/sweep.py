@@ -1,15 +1,16 @@
 """From a source to all models: numbers of components × covariance types, in the same passes.
 
 At most ``sample_rows`` rows are gathered, and each model is fitted to them as `dgmm.fitting.fit` would fit it
-alone. With more rows the starts of all models are found on a sample (`dgmm.fitting.starts.paths`), and every
-read of a row serves all models that are still in the race (`dgmm.fitting.sweep.race`). Labels of rows start
-all of them in two passes that they share.
+alone; where they lack values, in E-steps that all models share. With more rows the starts of all models are
+found on a sample (`dgmm.fitting.starts.paths`), and every read of a row serves all models that are still in
+the race (`dgmm.fitting.sweep.race`). Labels of rows start all of them in two passes that they share.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from dgmm.fitting.dropping import complete_cases
 from dgmm.fitting.filling import filled, in_patterns
 from dgmm.fitting.fit import in_memory
 from dgmm.fitting.multistart import Multistart
-from dgmm.fitting.pool import Candidate
+from dgmm.fitting.pool import Candidate, Entry
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.labels import starts_from_labels
 from dgmm.fitting.starts.methods import SharedClusters
@@ -207,25 +208,62 @@ def _refuse_too_many_components(swept: Swept, sample: Sample, *, is_small: bool)
 def _fit_each(
     data: Data, sample: Sample, whole: Sample, settings: SweepSettings, swept: Swept, *, left_out: Sample
 ) -> None:
-    """Fit each model to rows in memory, as it would be alone, and score them; on rows left out, too."""
-    cluster = SharedClusters()
-    for index, (own, candidate) in enumerate(zip(settings.models, swept.candidates, strict=True)):
-        if candidate.failure:
-            continue
-        try:
-            fits = Multistart(own, data, sample, whole, cluster=cluster)
-            state, _ = fits.best(np.random.RandomState(settings.seed))
-        except FAILURES_OF_A_MODEL as error:
-            swept.candidates[index] = replace(candidate, failure=str(error))
-        except KeyboardInterrupt:
-            with journalling(None):  # a fit that is not interrupted does not ask for this
-                _score_ended(data, swept.candidates)
-            raise
-        else:
-            swept.candidates[index] = replace(candidate, state=state)
+    """Fit each model to rows in memory, as it would be alone, and score them; on rows left out, too.
+
+    To complete rows they are fitted one after another, each to the bits that it has alone. Where rows lack
+    values, most of an E-step is work on patterns, and models share it: each is as alone but for rounding.
+    """
+    cluster, candidates = SharedClusters(), swept.candidates
+    fits = {
+        index: Multistart(own, data, sample, whole, cluster=cluster)
+        for index, (own, candidate) in enumerate(zip(settings.models, candidates, strict=True))
+        if not candidate.failure
+    }
+    try:
+        if data.may_lack and settings.common.n_init == 1:
+            _fit_in_shared_passes(fits, candidates, settings.seed)
+        for index, own in fits.items():
+            if candidates[index].state is None:
+                try:
+                    state, _ = own.best(np.random.RandomState(settings.seed))
+                except FAILURES_OF_A_MODEL as error:
+                    candidates[index] = replace(candidates[index], failure=str(error))
+                else:
+                    candidates[index] = replace(candidates[index], state=state)
+    except KeyboardInterrupt:
+        with journalling(None):  # a fit that is not interrupted does not ask for this
+            _score_ended(data, candidates)
+        raise
     _score_ended(data, swept.candidates, left_out)
     compared = RowsCompared.of_memory(data, left_out)
     _compare(swept, compared, sample, settings)
+
+
+def _fit_in_shared_passes(fits: Mapping[int, Multistart], candidates: list[Candidate], seed: int) -> None:
+    """Fit models to rows in memory in passes that all share; those that fail stay as they were.
+
+    So do all that had not ended when one fails in a way that ends the pass.
+    """
+    begun: dict[int, Candidate] = {}
+    for index, own in fits.items():
+        with suppress(*FAILURES_OF_A_MODEL):
+            states, _ = own.began(index, np.random.RandomState(seed))
+            begun[index] = Candidate.of(states)
+            emit(InitializationStarted(index))
+    running, each_advance = [*begun.values()], [fits[index].advance for index in begun]
+
+    def advance_each(_: Sequence[Candidate], entries: Mapping[int, Entry]) -> dict[int, Candidate]:
+        return {number: entry.advanced(each_advance[number]) for number, entry in entries.items()}
+
+    try:
+        if running:
+            with suppress(*FAILURES_OF_A_MODEL):
+                fits[next(iter(begun))].pool.run(running, advance_each)
+    finally:
+        for index, each in zip(begun, running, strict=True):
+            if each.state is not None and each.state.ending is not None and not each.failure:
+                state = replace(each.state, best=None)  # its sums are taken anew
+                candidates[index] = replace(candidates[index], state=state)
 
 
 def _fit_together(

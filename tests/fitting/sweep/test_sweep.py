@@ -9,6 +9,7 @@ from sklearn.mixture import GaussianMixture
 from dgmm.data import DataError, open_dataset, open_weights
 from dgmm.fitting.fingerprint import fingerprint
 from dgmm.fitting.fit import fit
+from dgmm.fitting.pool import Pool
 from dgmm.fitting.settings import Settings
 from dgmm.fitting.starts.methods import GivenStart, StartMethod
 from dgmm.fitting.steps.objective import Likelihood
@@ -64,6 +65,29 @@ def test_in_memory_each_model_is_what_it_is_alone(rows, generator, weighted):
         assert candidate.state is not None
         assert candidate.state.lower_bounds == alone.lower_bounds
         np.testing.assert_array_equal(candidate.state.parameters.means, alone.parameters.means)
+
+
+@pytest.mark.parametrize("passes_end", [False, True])
+def test_models_of_rows_that_lack_values_share_passes_and_are_as_alone(rows, monkeypatch, passes_end):
+    """But for rounding; also where one that fails ends a pass."""
+    lacking = rows[::10].copy()
+    lacking[::7, 0] = lacking[1::7, 1] = np.nan
+    settings = settings_for([("full", 1), ("full", 2), ("tied", 2), ("diag", 2)], missing="marginalize")
+    if passes_end:
+
+        def fails(pool, candidates, policy=None, n_passes=None, run=Pool.run):
+            if len(candidates) > 1:
+                raise np.linalg.LinAlgError
+            run(pool, candidates, policy, n_passes)
+
+        monkeypatch.setattr(Pool, "run", fails)
+    found, _ = swept(lacking, settings)
+    for each, candidate in zip(settings.models, found.candidates, strict=True):
+        alone = fit(open_dataset(lacking), None, each, np.random.RandomState(3)).best
+        assert candidate.state is not None
+        assert candidate.state.n_iter == alone.n_iter
+        np.testing.assert_allclose(candidate.state.lower_bounds, alone.lower_bounds, rtol=1e-9)
+        np.testing.assert_allclose(candidate.state.parameters.means, alone.parameters.means, rtol=1e-7)
 
 
 def test_figures_are_those_of_scikit_learn(rows):
