@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from dgmm.fitting.steps.in_memory import InMemory
+from dgmm.model.statistics import Moments
 
 Way = Literal["as they are", "unit variance", "uncorrelated"]
 """Coordinates of rows to cluster."""
@@ -49,11 +50,13 @@ def _coordinates(data: InMemory, way: Way) -> NDArray[np.floating]:
     deviations = data.rows - moments.mean.astype(data.rows.dtype)
     if way == "as they are":
         return deviations
-    covariance = moments.scatter / moments.weight
-    scales = np.sqrt(np.diagonal(covariance))
+    scales = np.sqrt(moments.squares / moments.weight)
     scales = np.where(scales > 0.0, scales, 1.0)
     scaled = deviations / scales.astype(data.rows.dtype)
     if way == "unit variance":
         return scaled
+    if moments.scatter.ndim == 1:  # nothing else needs covariances of many features
+        moments = Moments.of(data.rows, data.row_weights)
+    covariance = moments.covariance(0.0)
     variances, axes = np.linalg.eigh(covariance / np.outer(scales, scales))
     return scaled @ (axes / np.sqrt(np.maximum(variances, 1e-6))).astype(data.rows.dtype)

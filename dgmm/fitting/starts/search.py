@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dgmm.fitting.sample import Sample
 from dgmm.fitting.starts.alike import best_unlike
+from dgmm.fitting.starts.axes import needs_covariances
 from dgmm.fitting.starts.beginnings import from_clusters, from_growth, from_other, from_values
 from dgmm.fitting.starts.exchanges import EXCHANGES, ExchangeTuning, exchanged, neighbours
 from dgmm.fitting.starts.methods import StartMethod
@@ -172,7 +173,9 @@ def search(
     objective = Likelihood(method.objective.reg_covar)
     method = replace(method, objective=objective)
     used, held_out = _divided(sample, method.n_components, tuning.rows_in_all(method.n_components))
-    fitted = _in_memory(sample.part(used), centre, n_rows_in_all)
+    family = method.family
+    products = family.is_shared or needs_covariances(family, len(centre))
+    fitted = _in_memory(sample.part(used), centre, n_rows_in_all, products=products)
     seeds = random_state.randint(2**31 - 1, size=SEARCH.n_starts).tolist()
     rounds = _rounds(method, fitted, seeds, tuning)
     # Mixtures made of one another differ a little: they would leave no place for other optima.
@@ -190,7 +193,7 @@ def search(
     if not best:
         raise DegenerateCovarianceError(None)
     if len(best) > 1:
-        test = _in_memory(sample.part(held_out), centre, n_rows_in_all)
+        test = _in_memory(sample.part(held_out), centre, n_rows_in_all, products=products)
         test = test if test.moments.weight else fitted  # few rows, or few that have a weight
         scores = [log_likelihood(test, each.parameters) for each in best]
         best = [best[index] for index in np.argsort(scores)[::-1][: tuning.n_rivals]]
@@ -348,9 +351,11 @@ def _divided(
     return used[np.argsort(sample.hashes[used], kind="stable")], held_out
 
 
-def _in_memory(sample: Sample, centre: NDArray[np.floating], n_rows_in_all: int | None) -> InMemory:
+def _in_memory(
+    sample: Sample, centre: NDArray[np.floating], n_rows_in_all: int | None, *, products: bool
+) -> InMemory:
     rows = sample.in_single_precision(centre)
-    return InMemory.of(rows.values, rows.weights, n_rows_in_all)
+    return InMemory.of(rows.values, rows.weights, n_rows_in_all, products=products)
 
 
 def _begun(start: Start, data: InMemory, *, objective: Likelihood, n_rows: int, n_steps: int) -> Climb | None:

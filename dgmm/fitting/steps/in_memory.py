@@ -126,7 +126,7 @@ class InMemory(Data):
     ) -> InMemory:
         """Take rows of shape (n_rows, n_features) with their weights of shape (n_rows,).
 
-        Without ``products``, moments have no covariances: rows are evaluated, and no starts found on them.
+        Without ``products``, moments have no covariances: starts that need some find their own.
         """
         source = None if weights is None else MemorySource(weights[:, None])
         moments = Moments.of(rows, weights, products=products)
@@ -161,7 +161,8 @@ class InMemory(Data):
             return self
         if n_rows not in self.taken:
             weights = None if self.row_weights is None else self.row_weights[:n_rows]
-            self.taken[n_rows] = self.part(slice(n_rows), weights)
+            products = self.moments.scatter.ndim == 2
+            self.taken[n_rows] = self.part(slice(n_rows), weights, products=products)
         return self.taken[n_rows]
 
     def stack(self, models: Sequence[Parameters], references: Sequence[Array] | None = None) -> Stack:

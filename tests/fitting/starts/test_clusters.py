@@ -37,3 +37,13 @@ def test_without_correlation_no_linear_map_changes_the_clusters(rows):
 def test_a_row_without_weight_moves_no_cluster(rows):
     data = InMemory.of(np.concatenate([rows, [[1e6, 0.0]]]), np.append(np.ones(300), 0.0))
     assert same(clusters(data, 3, "uncorrelated", 1, is_rough=False)[:300], LABELS)
+
+
+@pytest.mark.parametrize("way", ["as they are", "unit variance", "uncorrelated"])
+def test_rows_need_no_covariances_beforehand(rows, way):
+    weights = np.random.default_rng(2).uniform(0.5, 2.0, 300)
+    found = [
+        clusters(InMemory.of(rows, weights, products=products), 3, way, 1, is_rough=False)
+        for products in (False, True)
+    ]
+    assert same(*found)
