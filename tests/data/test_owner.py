@@ -26,8 +26,12 @@ HOLDS = """
 import os, sys, time
 from dgmm.data.owner import owned
 with owned(sys.argv[1]):
-    if len(sys.argv) > 2 and os.fork() == 0:
-        time.sleep(600)  # a child that outlives it
+    if len(sys.argv) > 2:  # a child that outlives it, and lets go of the lock when it begins to run
+        ear, mouth = os.pipe()
+        if os.fork() == 0:
+            os.write(mouth, b"here")
+            time.sleep(600)
+        os.read(ear, 4)
     print("owned", flush=True)
     time.sleep(600)
 """
