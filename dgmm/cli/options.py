@@ -29,8 +29,12 @@ class Finite(click.types.FloatParamType):
         return found
 
 
-class Number(Finite, click.FloatRange):
+class Number(click.FloatRange):
     """A finite number in a range, which help states."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a number."""
+        return super().convert(Finite().convert(value, param, ctx), param, ctx)
 
 
 def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any] | None:
